@@ -1,0 +1,1 @@
+"""What the documents say: states, segments, the diagram, timers. Pure."""

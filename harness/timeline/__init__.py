@@ -1,0 +1,1 @@
+"""From observations to one history per endpoint. Pure: values in, values out."""

@@ -1,0 +1,108 @@
+"""What happened: the reconciled account of a run. Values only; `reconcile` makes them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from harness.tcp.states import State
+from harness.timeline.observations import Address, RunHeader, Witness
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """Why a transition happened.
+
+    ``text`` says it for a person ("received SYN-ACK", "connect()", "the TIME-WAIT timer");
+    ``segment`` is the `Passage.number` where a segment was the cause.
+    """
+
+    kind: Literal["segment", "call", "timer", "reset", "unknown"]
+    text: str
+    segment: int | None = None
+
+
+class Transition(msgspec.Struct, frozen=True):
+    """An endpoint entered a state.
+
+    ``time`` is the best account; it happened in [earliest, time]. Who saw it is in
+    ``witnesses``: nobody, where it was ``inferred`` because the diagram has no other way.
+    ``edge`` is the number of the edge in `harness.tcp.diagram`, ``objection`` what one
+    witness says against another (or against the document).
+    """
+
+    old: State
+    new: State
+    time: int
+    earliest: int
+    witnesses: tuple[Witness, ...]
+    cause: Cause
+    edge: str | None = None
+    inferred: bool = False
+    objection: str | None = None
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One side of one connection, or a listener that no connection reached."""
+
+    node: str
+    role: Literal["client", "server", "listener"]
+    local: Address
+    remote: Address
+    cookie: int
+    transitions: tuple[Transition, ...]
+    ended: int  #: when watching it ended: a state that was never left lasted at least until then
+
+    @property
+    def states(self) -> list[State]:
+        """The states in order, the starting one first."""
+        if not self.transitions:
+            return []
+        return [self.transitions[0].old, *(step.new for step in self.transitions)]
+
+    def time_in(self, state: State) -> int:
+        """Nanoseconds spent in a state, over all visits; 0 where it was never entered."""
+        total = 0
+        for step, after in zip(self.transitions, [*self.transitions[1:], None], strict=True):
+            if step.new is state:
+                total += (after.time if after else self.ended) - step.time
+        return total
+
+
+class Passage(msgspec.Struct, frozen=True):
+    """One segment on its way: when it was sent, when it arrived, or that it was lost.
+
+    ``seq`` and ``ack`` are absolute; ``rel_seq`` and ``rel_ack`` count from the initial
+    sequence numbers. ``retransmits`` is the number of the passage it repeats.
+    """
+
+    number: int
+    sender: str
+    receiver: str
+    src: Address
+    dst: Address
+    flags: str
+    seq: int
+    ack: int
+    rel_seq: int
+    rel_ack: int
+    length: int
+    window: int
+    sent: int | None  #: None: no sender sent it (made up in the middle, or a duplicate made there)
+    received: int | None  #: None: it never arrived
+    retransmits: int | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was sent and never arrived."""
+        return self.received is None
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A whole run, reconciled."""
+
+    header: RunHeader
+    endpoints: tuple[Endpoint, ...]
+    passages: tuple[Passage, ...]
+    objections: tuple[str, ...]  #: what does not fit, for a person
+    complete: bool  #: False: the record was cut before its end
