@@ -1,0 +1,1 @@
+"""Where a run happens: a kernel is built, kept and booted here."""

@@ -1,0 +1,112 @@
+"""The first process inside a lab kernel: makes a small world, does one job, powers off.
+
+The root is the host's own file tree, read-only through hostfs. Everything that is
+written goes to memory, except for the directories the job names as writable.
+Started by `harness.kernel.lab` as ``init=python … -m harness.kernel.guest SCRATCH``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_POWER_OFF = 0x4321FEDC  # LINUX_REBOOT_CMD_POWER_OFF, include/uapi/linux/reboot.h
+_MS_RDONLY = 1
+
+#: Directories that get a memory of their own: what the host has there is not the run's.
+PRIVATE = ("/tmp", "/run", "/dev/shm", "/var/tmp")  # noqa: S108
+
+
+def _mount(source: str, target: str, kind: str, data: str = "", flags: int = 0) -> None:
+    if _LIBC.mount(source.encode(), target.encode(), kind.encode(), flags, data.encode()) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"mount -t {kind} {source} {target}: {os.strerror(error)}")
+
+
+def make_world(scratch: str) -> None:
+    """Mount what programs expect to find. The scratch directory stays where it is on the host."""
+    _mount("proc", "/proc", "proc")
+    _mount("sysfs", "/sys", "sysfs")
+    _mount("devtmpfs", "/dev", "devtmpfs")
+    os.makedirs("/dev/pts", exist_ok=True)
+    os.makedirs("/dev/shm", exist_ok=True)  # noqa: S108
+    _mount("devpts", "/dev/pts", "devpts", "ptmxmode=0666")
+    for name, target in (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1")):
+        if not os.path.lexists(f"/dev/{name}"):
+            os.symlink(target, f"/dev/{name}")
+    for directory in PRIVATE:
+        if os.path.isdir(directory) and not os.path.islink(directory):
+            _mount("tmpfs", directory, "tmpfs", "mode=1777")
+    # Mininet wants a control-group tree that it may write to; it puts nothing in it here.
+    _mount("tmpfs", "/sys/fs/cgroup", "tmpfs")
+    _mount("tracefs", "/sys/kernel/tracing", "tracefs")
+    mount_host(scratch, writable=True)
+
+
+def mount_host(directory: str, *, writable: bool) -> None:
+    """Show a directory of the host at its own path."""
+    os.makedirs(directory, exist_ok=True)
+    _mount("none", directory, "hostfs", directory, 0 if writable else _MS_RDONLY)
+
+
+def call(name: str, argument: Any) -> int:
+    """Call ``package.module:function`` with one argument; its return value is the exit status."""
+    module, _, function = name.partition(":")
+    status = getattr(importlib.import_module(module), function)(argument)
+    return 0 if status is None else int(status)
+
+
+def _do(job: dict[str, Any]) -> int:
+    os.environ.clear()
+    os.environ.update(job["environment"])
+    try:
+        return call(job["call"], job["argument"])
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _reap_until(child: int) -> int:
+    """As the first process, take in every orphan; return the child's status when it ends."""
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            return os.waitstatus_to_exitcode(status)
+
+
+def main() -> None:
+    """Make the world, do the job in a child, leave its exit status, power off."""
+    scratch = sys.argv[1]
+    job = json.loads(Path(scratch, "job.json").read_bytes())
+    make_world(scratch)
+    for directory in job["readable"]:
+        if any(directory == private or directory.startswith(private + "/") for private in PRIVATE):
+            mount_host(directory, writable=False)
+    for directory in job["writable"]:
+        mount_host(directory, writable=True)
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        status = 70  # EX_SOFTWARE: an exception of the job, its traceback is on the console
+        try:
+            status = _do(job)
+        finally:
+            os._exit(status & 0xFF)
+    Path(scratch, "status").write_text(str(_reap_until(child)))
+    _LIBC.reboot(_POWER_OFF)
+
+
+if __name__ == "__main__":
+    main()
