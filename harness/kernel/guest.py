@@ -1,7 +1,7 @@
 """The first process inside a lab kernel: makes a small world, does one job, powers off.
 
 The root is the host's own file tree, read-only through hostfs. Everything that is
-written goes to memory, except for the directories the job names as writable.
+written goes to memory, except for the job's results.
 Started by `harness.kernel.lab` as ``init=python … -m harness.kernel.guest SCRATCH``.
 """
 
@@ -56,10 +56,10 @@ def mount_host(directory: str, *, writable: bool) -> None:
     _mount("none", directory, "hostfs", directory, 0 if writable else _MS_RDONLY)
 
 
-def call(name: str, argument: Any) -> int:
-    """Call ``package.module:function`` with one argument; its return value is the exit status."""
+def call(name: str, argument: Any, results: Path) -> int:
+    """Call ``package.module:function`` with its arguments; its return value is the exit status."""
     module, _, function = name.partition(":")
-    status = getattr(importlib.import_module(module), function)(argument)
+    status = getattr(importlib.import_module(module), function)(argument, results)
     return 0 if status is None else int(status)
 
 
@@ -67,7 +67,7 @@ def _do(job: dict[str, Any]) -> int:
     os.environ.clear()
     os.environ.update(job["environment"])
     try:
-        return call(job["call"], job["argument"])
+        return call(job["call"], job["argument"], Path(job["results"]))
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:
@@ -94,8 +94,7 @@ def main() -> None:
     for directory in job["readable"]:
         if any(directory == private or directory.startswith(private + "/") for private in PRIVATE):
             mount_host(directory, writable=False)
-    for directory in job["writable"]:
-        mount_host(directory, writable=True)
+    mount_host(job["results"], writable=True)
     child = os.fork()
     if child == 0:
         os.setsid()

@@ -13,7 +13,7 @@ import select
 import subprocess
 import sys
 import tempfile
-import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ from harness.errors import EnvironmentUnsupported, KernelFailed
 from harness.kernel.job import Job, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.kernel.store import LabKernelImage
 
 #: Virtual wall clock at boot: 2026-01-01 00:00:00 UTC, in seconds since the epoch.
@@ -82,8 +84,9 @@ class LabKernel:
         self._wall_limit = wall_limit
         self._memory = memory
 
-    def run(self, job: Job) -> Outcome:
-        """Boot, do the job, power off.
+    @contextmanager
+    def run(self, job: Job) -> Iterator[Outcome]:
+        """Boot, do the job, power off. What was not asked to be kept vanishes at the end of the block.
 
         Raises:
             KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit.
@@ -103,10 +106,11 @@ class LabKernel:
         try:
             with open(status_read, encoding="utf-8") as said:
                 self._expect_ready(said.readline())
-                scratch.joinpath("job.json").write_bytes(msgspec.json.encode(_complete(job), enc_hook=str))
+                complete = _complete(job, scratch)
+                scratch.joinpath("job.json").write_bytes(msgspec.json.encode(complete, enc_hook=str))
                 os.write(lifeline, b"!")
                 console, ending = _follow(warden, said.fileno())
-            return self._judge(ending, console, scratch)
+            yield self._judge(ending, console, scratch, complete)
         finally:
             os.close(lifeline)
             warden.wait()
@@ -156,11 +160,11 @@ class LabKernel:
                 "Set TMPDIR to a directory you can write to.",
             )
 
-    def _judge(self, ending: str, console: str, scratch: Path) -> Outcome:
+    def _judge(self, ending: str, console: str, scratch: Path, job: Job) -> Outcome:
         word, _, rest = ending.strip().partition(" ")
         left = scratch / "status"
         if word == "exit" and left.exists():
-            return Outcome(status=int(left.read_text()), console=console)
+            return Outcome(status=int(left.read_text()), results=job.results or scratch, console=console)
         if word == "timeout":
             raise KernelFailed(
                 f"the lab kernel was killed after {self._wall_limit:g} s of wall time: a program in it computes "
@@ -172,12 +176,15 @@ class LabKernel:
         raise KernelFailed(f"the lab kernel ended before its job did ({ending.strip() or 'without a word'})", console)
 
 
-def _complete(job: Job) -> Job:
-    """The job with the standard environment, and the paths its own program needs."""
+def _complete(job: Job, scratch: Path) -> Job:
+    """The job with a place for its results, the standard environment, and the paths its own program needs."""
+    if job.results is None:
+        (scratch / "results").mkdir()
     package_root = Path(__file__).resolve().parents[2]
     program = {package_root, Path(sys.prefix), Path(sys.base_prefix)}
     return msgspec.structs.replace(
         job,
+        results=(job.results or scratch / "results").resolve(),
         environment={**_ENVIRONMENT, "PYTHONPATH": str(package_root), **job.environment},
         readable=(*job.readable, *sorted(program)),
     )

@@ -1,0 +1,117 @@
+"""The capture: every TCP segment that passes an interface, from an AF_PACKET socket with kernel timestamps."""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from typing import TYPE_CHECKING, Literal
+
+from harness.tcp.segment import decode
+from harness.timeline.observations import SegmentSeen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from harness.recorder.clock import Clock
+
+_ETH_P_ALL = 3
+_SO_TIMESTAMPNS = 35
+_SO_ATTACH_FILTER = 26
+_PACKET_OUTGOING = 4
+_PACKET_OTHERHOST = 3
+
+#: How much of a frame is kept: all headers with all options.
+SNAP = 192
+
+# Classic BPF: IPv4 or IPv6 whose next header is TCP, cut to SNAP bytes.
+_FILTER = [
+    (0x28, 0, 0, 12),  # ldh [12]                EtherType
+    (0x15, 0, 2, 0x0800),  # jeq IPv4
+    (0x30, 0, 0, 23),  # ldb [23]                protocol
+    (0x15, 3, 4, 6),  # jeq TCP
+    (0x15, 0, 3, 0x86DD),  # jeq IPv6
+    (0x30, 0, 0, 20),  # ldb [20]                next header
+    (0x15, 0, 1, 6),  # jeq TCP
+    (0x06, 0, 0, SNAP),  # accept
+    (0x06, 0, 0, 0),  # refuse
+]
+
+
+def _attach_filter(sock: socket.socket) -> None:
+    program = b"".join(struct.pack("HBBI", *line) for line in _FILTER)
+    buffer = ctypes.create_string_buffer(program)
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(_FILTER), ctypes.addressof(buffer)))
+
+
+class Capture:
+    """Watches one interface of one node.
+
+    Args:
+        node: The node whose interface it is.
+        interface: The interface's name. The calling thread must be in that node's
+            network namespace.
+        clock: The run's clock.
+        only: "sent" or "received" to see one direction only.
+    """
+
+    name = "capture"
+
+    def __init__(
+        self, node: str, interface: str, clock: Clock, *, only: Literal["sent", "received"] | None = None
+    ) -> None:
+        self._node = node
+        self._interface = interface
+        self._clock = clock
+        self._only = only
+        # Protocol 0 receives nothing: no frame is queued before the filter is in place.
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
+        _attach_filter(self._socket)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self._socket.bind((interface, _ETH_P_ALL))
+
+    def descriptors(self) -> Iterable[int]:
+        """The packet socket."""
+        return (self._socket.fileno(),)
+
+    def read(self, descriptor: int) -> Iterator[SegmentSeen]:  # noqa: ARG002  there is only one
+        """All segments queued, oldest first."""
+        while True:
+            try:
+                frame, ancillary, _, address = self._socket.recvmsg(SNAP, 64)
+            except BlockingIOError:
+                return
+            packet_type = address[2]
+            if packet_type == _PACKET_OTHERHOST:
+                continue  # flooded by a switch: not for this node
+            direction: Literal["sent", "received"] = "sent" if packet_type == _PACKET_OUTGOING else "received"
+            segment = decode(frame)
+            if segment is None or (self._only and direction != self._only):
+                continue
+            seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
+            yield SegmentSeen(
+                t=self._clock.from_real(seconds * 1_000_000_000 + nanoseconds),
+                node=self._node,
+                interface=self._interface,
+                direction=direction,
+                src=segment.src,
+                dst=segment.dst,
+                flags=segment.flags,
+                seq=segment.seq,
+                ack=segment.ack,
+                length=segment.length,
+                window=segment.window,
+                frame=frame,
+            )
+
+    def dropped(self) -> int:
+        """Frames the kernel had no room for since the last call (PACKET_STATISTICS)."""
+        _, drops = struct.unpack("II", self._socket.getsockopt(263, 6, 8))
+        return int(drops)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+

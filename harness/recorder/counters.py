@@ -1,0 +1,26 @@
+"""The kernel's own counters of a network namespace: they tell causes that no other observer sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# Of the calling thread: /proc/net is that of the process's first thread.
+_FILES = (Path("/proc/thread-self/net/netstat"), Path("/proc/thread-self/net/snmp"))
+_GROUPS = ("TcpExt", "Tcp")
+
+
+def read_counters() -> dict[str, int]:
+    """All Tcp and TcpExt counters of the calling thread's network namespace (net/ipv4/proc.c)."""
+    values: dict[str, int] = {}
+    for file in _FILES:
+        lines = iter(file.read_text().splitlines())
+        for names, numbers in zip(lines, lines, strict=True):
+            group, _, rest = names.partition(":")
+            if group in _GROUPS:
+                values.update(zip(rest.split(), map(int, numbers.partition(":")[2].split()), strict=True))
+    return values
+
+
+def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    """The counters that have grown, and by how much."""
+    return {name: value - before.get(name, 0) for name, value in after.items() if value > before.get(name, 0)}

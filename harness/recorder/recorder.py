@@ -1,0 +1,250 @@
+"""The loop that drives the observers, and looks at sockets when something may have changed.
+
+A look (a sock_diag dump of one node) follows every segment and every tracepoint event
+that concerns the node, every timer that the last look announced, every step of a
+program, and a slow heartbeat. On the lab kernel, where computing takes no time, a look
+thus happens at the very instant of what caused it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from harness.errors import EnvironmentUnsupported
+from harness.recorder.capture import Capture
+from harness.recorder.counters import grown, read_counters
+from harness.recorder.diag import Diag, Look
+from harness.recorder.tracepoint import Tracepoints
+from harness.timeline.observations import Address, Counters, SegmentSeen, StateChange, TcpEvent, Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from harness.recorder.clock import Clock
+    from harness.recorder.observer import Observer
+    from harness.timeline.observations import Observation
+
+#: Seconds between two looks when nothing happens.
+HEARTBEAT = 5.0
+#: Seconds between two looks at a timer that is due and has not been seen to fire: about a jiffy.
+_DUE_AGAIN = 0.004
+
+
+class WatchedNode(Protocol):
+    """What the recorder needs to know of a node."""
+
+    name: str
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Its IP addresses."""
+
+    @property
+    def interfaces(self) -> Sequence[str]:
+        """Its interfaces to capture on."""
+
+    def enter(self) -> AbstractContextManager[None]:
+        """Put the calling thread into its network namespace for a while."""
+
+
+class Sink(Protocol):
+    """Where observations go."""
+
+    def write(self, observation: Observation) -> None:
+        """Take one."""
+
+    def flush(self) -> None:
+        """Make what was taken safe against the death of this process."""
+
+
+class Recorder:
+    """Watches nodes until it is stopped. A context manager: watching begins and ends with the block.
+
+    Args:
+        nodes: Hosts and routers, whose sockets are watched. Captures run on their interfaces.
+        clock: The run's clock.
+        sink: Where observations go, in the order in which they were read.
+    """
+
+    def __init__(self, nodes: Iterable[WatchedNode], clock: Clock, sink: Sink) -> None:
+        self._nodes = list(nodes)
+        self._clock = clock
+        self._sink = sink
+        self._node_of = {address: node.name for node in self._nodes for address in node.addresses}
+        #: Each observer, and "" or why it cannot watch.
+        self.observers: dict[str, str] = {}
+        self._by_descriptor: dict[int, tuple[Observer, str]] = {}
+        self._captures: list[Capture] = []
+        self._diags: dict[str, Diag] = {}
+        self._tracepoints: Tracepoints | None = None
+        self._counters: dict[str, dict[str, int]] = {}
+        self._handed_in: deque[Observation] = deque()
+        self._changed = threading.Condition()
+        self._asked = 0
+        self._answered = 0
+        self._stopping = False
+        self._error: BaseException | None = None
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def open(self) -> None:
+        """Open all observers. What cannot watch is noted in `observers`, with the reason."""
+        for node in self._nodes:
+            with node.enter():
+                self._diags[node.name] = Diag(node.name, self._clock)
+                self._counters[node.name] = read_counters()
+                for interface in node.interfaces:
+                    self._watch(Capture(node.name, interface, self._clock), node.name)
+        self.observers[Witness.DIAG] = self.observers[Witness.CAPTURE] = ""
+        self.observers[Witness.APPLICATION] = ""
+        try:
+            self._tracepoints = Tracepoints(self._clock)
+            self._watch(self._tracepoints, "")
+            self.observers[Witness.TRACEPOINT] = ""
+        except EnvironmentUnsupported as error:
+            self.observers[Witness.TRACEPOINT] = str(error)
+
+    def _watch(self, observer: Observer, node: str) -> None:
+        if isinstance(observer, Capture):
+            self._captures.append(observer)
+        for descriptor in observer.descriptors():
+            self._by_descriptor[descriptor] = observer, node
+
+    def __enter__(self) -> Recorder:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._stopping = True
+        os.eventfd_write(self._wake, 1)
+        self._thread.join()
+        if self._error is None:
+            for node in self._nodes:
+                with node.enter():
+                    delta = grown(self._counters[node.name], read_counters())
+                self._sink.write(Counters(t=self._clock.now(), node=node.name, grown=delta))
+        for capture in self._captures:
+            capture.close()
+        for diag in self._diags.values():
+            diag.close()
+        if self._tracepoints:
+            self._tracepoints.close()
+        os.close(self._wake)
+        self._sink.flush()
+        if self._error is not None:
+            raise self._error
+
+    def hand_in(self, observation: Observation) -> None:
+        """Take an observation of somebody else's, such as a program's step. From any thread."""
+        self._handed_in.append(observation)
+        os.eventfd_write(self._wake, 1)
+
+    def sync(self) -> None:
+        """Return when everything that has happened by now has been read and every node looked at."""
+        with self._changed:
+            self._asked += 1
+            asked = self._asked
+            os.eventfd_write(self._wake, 1)
+            self._changed.wait_for(lambda: self._answered >= asked or self._error is not None)
+        if self._error is not None:
+            raise self._error
+
+    def wait_until(self, condition: Callable[[], bool], limit: float) -> bool:
+        """Wait until a condition on what has been recorded holds; it is asked again after every change.
+
+        Args:
+            condition: Called with the recorder standing still.
+            limit: Seconds (of the kernel's time) after which to give up.
+
+        Returns:
+            Whether it came to hold.
+        """
+        with self._changed:
+            held = self._changed.wait_for(lambda: self._error is not None or condition(), limit)
+        if self._error is not None:
+            raise self._error
+        return held
+
+    def sockets(self, node: str) -> list[Look]:
+        """The sockets that the last look at a node showed."""
+        return self._diags[node].open_sockets()
+
+    # -- the loop's thread -----------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            poll = select.epoll()
+            poll.register(self._wake, select.EPOLLIN)
+            for descriptor in self._by_descriptor:
+                poll.register(descriptor, select.EPOLLIN)
+            heartbeat = HEARTBEAT
+            while True:
+                ready = poll.poll(heartbeat)
+                heartbeat = self._turn([descriptor for descriptor, _ in ready], beat=not ready)
+                if self._stopping and self._answered == self._asked:
+                    break
+            self._turn(list(self._by_descriptor), beat=True)
+            poll.close()
+        except BaseException as error:  # noqa: BLE001  handed to whoever waits: this is a thread's last stop
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _turn(self, ready: list[int], *, beat: bool) -> float:
+        """Read what is ready, look where something may have changed. Returns seconds until the next turn."""
+        with self._changed:
+            asked = self._asked
+            touched: set[str] = set()
+            self._clock.tick()
+            if self._wake in ready:
+                os.eventfd_read(self._wake)
+            if beat or asked > self._answered:
+                touched.update(self._diags)
+            while ready:
+                for descriptor in ready:
+                    if descriptor != self._wake:
+                        self._read(descriptor, touched)
+                # Events may be committed without a wake-up having arrived yet.
+                ready = []
+                if self._tracepoints:
+                    for descriptor in self._tracepoints.descriptors():
+                        self._read(descriptor, touched)
+            while self._handed_in:
+                self._sink.write(self._handed_in.popleft())
+                touched.update(self._diags)
+            now = self._clock.now()
+            for name, diag in self._diags.items():
+                due = diag.next_timer()
+                if name in touched or (due is not None and due <= now):
+                    for seen in diag.look():
+                        self._sink.write(seen)
+            self._sink.flush()
+            self._answered = asked
+            self._changed.notify_all()
+            return self._pause()
+
+    def _read(self, descriptor: int, touched: set[str]) -> None:
+        observer, _ = self._by_descriptor[descriptor]
+        for observation in observer.read(descriptor):
+            self._sink.write(observation)
+            if isinstance(observation, SegmentSeen):
+                touched.add(observation.node)
+            elif isinstance(observation, StateChange | TcpEvent):
+                touched.update(self._nodes_of(observation.local))
+
+    def _nodes_of(self, address: Address) -> Iterable[str]:
+        node = self._node_of.get(address.ip)
+        # An unbound or wildcard address belongs to any of them.
+        return (node,) if node else self._diags
+
+    def _pause(self) -> float:
+        due = [timer for diag in self._diags.values() if (timer := diag.next_timer()) is not None]
+        if not due:
+            return HEARTBEAT
+        return min(max((min(due) - self._clock.now()) / 1e9, _DUE_AGAIN), HEARTBEAT)
