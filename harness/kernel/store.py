@@ -1,0 +1,213 @@
+"""The lab kernels this machine has, and getting one if it has none."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+from harness.kernel import cache, config, helpers
+from harness.kernel.releases import version_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness.kernel.progress import Progress
+    from harness.kernel.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class LabKernelImage:
+    """A built lab kernel.
+
+    Attributes:
+        version: Which Linux: "7.3".
+        release: The same with its point release: "7.3.4", what ``uname -r`` says.
+        directory: Its directory in the cache.
+        helpers: The directory of the programs that are compiled beside it.
+        key: The configuration it was built with.
+        hz: Its timer ticks per second (CONFIG_HZ).
+        built: When.
+        origin: What it was built from: a package and its version, or a path.
+        compiled_files: How many files that took.
+    """
+
+    version: str
+    release: str
+    directory: Path
+    helpers: Path
+    key: str
+    hz: int
+    built: datetime
+    origin: str
+    compiled_files: int
+
+    @property
+    def linux(self) -> Path:
+        """The kernel: an ordinary program."""
+        return self.directory / "linux"
+
+    @property
+    def shim(self) -> Path:
+        """To be preloaded into it: answers getrandom() from HANDSHAKE_SEED."""
+        return self.helper("seed")
+
+    @property
+    def warden(self) -> Path:
+        """Starts the kernel and ends it."""
+        return self.helper("warden")
+
+    @property
+    def current(self) -> bool:
+        """Whether it was built with the configuration of today."""
+        return self.key == config.key()
+
+    def helper(self, name: str) -> Path:
+        """What ``harness/kernel/<name>.c`` was compiled to."""
+        return self.helpers / helpers.product(name)
+
+
+class KernelStore:
+    """The kernels in a cache directory.
+
+    Args:
+        root: The cache directory; by default the user's.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = cache.cache_root() if root is None else root
+
+    @property
+    def _helpers(self) -> Path:
+        return self.root / "helpers" / helpers.key()
+
+    def images(self) -> list[LabKernelImage]:
+        """All kernels, the newest first; those of other configurations too."""
+        return sorted(self._read(), key=_order, reverse=True)
+
+    def _read(self) -> Iterator[LabKernelImage]:
+        for description in (self.root / "kernels").glob("*/kernel.json"):
+            about = json.loads(description.read_bytes())
+            directory = description.parent
+            yield LabKernelImage(
+                version=about["version"],
+                release=about["release"],
+                directory=directory,
+                helpers=self._helpers,
+                key=about["key"],
+                hz=about["hz"],
+                built=datetime.fromisoformat(about["built"]),
+                origin=about["origin"],
+                compiled_files=about["compiled_files"],
+            )
+
+    def find(self, version: str | None = None) -> LabKernelImage | None:
+        """The newest kernel of the present configuration that is ready to run.
+
+        Args:
+            version: "6.1" or "6.1.192"; None takes any.
+        """
+        if not self._helpers.is_dir():
+            return None
+        return self._find_kernel(version)
+
+    def _find_kernel(self, version: str | None) -> LabKernelImage | None:
+        present = config.key()
+        fitting = [
+            image for image in self._read() if image.key == present and version in {None, image.version, image.release}
+        ]
+        return max(fitting, key=_order, default=None)
+
+    def ensure(self, version: str | None = None, progress: Progress | None = None) -> LabKernelImage:
+        """A kernel that is ready to run; built if there is none.
+
+        Args:
+            version: "6.1"; None takes the newest there is, and builds the newest
+                that the distribution offers if there is none.
+            progress: Told how far a build is.
+
+        Raises:
+            UsageError: if ``version`` is none.
+            KernelSourceMissing: if its source cannot be had.
+            EnvironmentUnsupported: if this machine cannot build it.
+            KernelFailed: if building it failed.
+        """
+        return self.find(version) or self._make(version, None, progress, force=False)
+
+    def build(
+        self, version: str | None = None, source: Source | None = None, progress: Progress | None = None
+    ) -> LabKernelImage:
+        """Build a kernel even if there is one; the new one takes the old one's place.
+
+        Raises:
+            HandshakeError: as :meth:`ensure`.
+        """
+        return self._make(version, source, progress, force=True)
+
+    def _make(
+        self, version: str | None, source: Source | None, progress: Progress | None, *, force: bool
+    ) -> LabKernelImage:
+        # Everything that only a build needs is imported here: looking a kernel up is done at every start.
+        from harness.kernel import tools  # noqa: PLC0415
+        from harness.kernel.build import Builder  # noqa: PLC0415
+        from harness.kernel.processes import tidy_on_signals  # noqa: PLC0415
+        from harness.kernel.progress import Silent  # noqa: PLC0415
+
+        told = progress or Silent()
+        waited = False
+
+        def waiting() -> None:
+            nonlocal waited
+            waited = True
+            told.note("Another handshake is building a lab kernel here; waiting for it.")
+
+        with tidy_on_signals(), cache.exclusive(self.root, waiting), cache.workshop(self.root) as workshop:
+            self._compile_helpers(workshop)
+            if not force and (image := self._find_kernel(version)):
+                if waited:
+                    told.note(f"Using Linux {image.release}, which the other one has built.")
+                return image
+            tools.demand()
+            if source is None:
+                source = self._find_source(version, told)
+            learned = {image.version: image.compiled_files for image in reversed(self.images())}
+            built = Builder(workshop, self.root / "logs", told, learned).build(source)
+            place = self.root / "kernels" / f"{built.release.name}-{config.key()}"
+            cache.install(built.directory, place)
+        image = self.find(built.release.name)
+        if image is None:
+            raise AssertionError(f"{place} was just put there")
+        return image
+
+    def _compile_helpers(self, workshop: Path) -> None:
+        if self._helpers.is_dir():
+            return
+        made = workshop / "helpers"
+        with cache.disk_errors(self.root, "compiling the programs beside the kernel"):
+            made.mkdir()
+            helpers.compile_into(made)
+            cache.install(made, self._helpers)
+
+    def _find_source(self, version: str | None, progress: Progress) -> Source:
+        raise NotImplementedError
+
+    def remove(self, version: str) -> list[LabKernelImage]:
+        """Remove the kernels of a version or a release; returns them.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        chosen = [image for image in self.images() if version in {image.version, image.release}]
+        if not chosen:
+            have = ", ".join(image.release for image in self.images()) or "none"
+            raise UsageError("VERSION", version, f"is not among the lab kernels here ({have})", "handshake kernel list")
+        for image in chosen:
+            cache.discard(image.directory)
+        return chosen
+
+
+def _order(image: LabKernelImage) -> tuple[tuple[int, ...], datetime]:
+    return version_order(image.release), image.built
