@@ -12,7 +12,29 @@ from typing import Literal
 
 import msgspec
 
+from harness.tcp.address import Address
 from harness.tcp.states import State
+
+__all__ = [
+    "SCHEMA",
+    "Address",
+    "Counters",
+    "End",
+    "Failure",
+    "FaultReport",
+    "KernelInfo",
+    "Observation",
+    "QdiscReport",
+    "RunHeader",
+    "SegmentSeen",
+    "SocketGone",
+    "SocketSeen",
+    "StateChange",
+    "Step",
+    "TcpEvent",
+    "TcpInfo",
+    "Witness",
+]
 
 #: Version of the lines below. A reader refuses a larger one.
 SCHEMA = 1
@@ -26,16 +48,6 @@ class Witness(StrEnum):
     SS = "ss"
     CAPTURE = "capture"
     APPLICATION = "application"
-
-
-class Address(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """An IP address and a port; port 0 where it is not bound yet."""
-
-    ip: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 
 
 class KernelInfo(msgspec.Struct, frozen=True):
@@ -126,7 +138,7 @@ class SocketSeen(_Observation, frozen=True, tag="socket"):
     state: State
     local: Address
     remote: Address
-    observer: Literal[Witness.DIAG, Witness.SS] = Witness.DIAG
+    observer: Literal["diag", "ss"] = "diag"
     timer: Literal["", "on", "keepalive", "timewait", "persist"] = ""
     expires: int = 0  #: nanoseconds until that timer is due
     retrans: int = 0
@@ -145,7 +157,7 @@ class SocketGone(_Observation, frozen=True, tag="gone"):
     state: State  #: the last state it was seen in
     local: Address
     remote: Address
-    observer: Literal[Witness.DIAG, Witness.SS] = Witness.DIAG
+    observer: Literal["diag", "ss"] = "diag"
 
 
 class SegmentSeen(_Observation, frozen=True, tag="segment"):

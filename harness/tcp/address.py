@@ -1,0 +1,15 @@
+"""Where a TCP endpoint is: an IP address and a port."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Address(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """An IP address and a port; port 0 where it is not bound yet."""
+
+    ip: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
