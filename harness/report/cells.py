@@ -1,0 +1,63 @@
+"""Text measured in terminal cells: Korean takes two of them a letter."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def cell(char: str) -> int:
+    """How many cells one character takes."""
+    if char.isascii():
+        return 1
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def width(text: str) -> int:
+    """How many cells a text takes."""
+    return len(text) if text.isascii() else sum(map(cell, text))
+
+
+def fit(text: str, size: int, more: str = "…") -> str:
+    """Cut a text to at most ``size`` cells, ending in ``more`` where it was cut."""
+    if width(text) <= size:
+        return text
+    room = size - width(more)
+    kept = []
+    for char in text:
+        room -= cell(char)
+        if room < 0:
+            break
+        kept.append(char)
+    return "".join(kept) + more
+
+
+def left(text: str, size: int) -> str:
+    """Pad a text with spaces on its right to ``size`` cells."""
+    return text + " " * (size - width(text))
+
+
+def right(text: str, size: int) -> str:
+    """Pad a text with spaces on its left to ``size`` cells."""
+    return " " * (size - width(text)) + text
+
+
+def wrap(text: str, size: int) -> list[str]:
+    """Break a text into lines of at most ``size`` cells, at spaces where there are any."""
+    lines = [""]
+    for word in text.split(" "):
+        glue = " " if lines[-1] else ""
+        if width(lines[-1]) + len(glue) + width(word) <= size:
+            lines[-1] += glue + word
+            continue
+        if lines[-1]:
+            lines.append("")
+        rest = word
+        while width(rest) > size:
+            head = fit(rest, size, more="")
+            lines[-1] = head
+            lines.append("")
+            rest = rest[len(head) :]
+        lines[-1] = rest
+    return lines

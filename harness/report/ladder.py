@@ -1,0 +1,175 @@
+"""A run in the terminal: its ladder, its states, its verdict.
+
+    >>> console.print(ladder(record, width=console.width))     # colours, for a terminal
+    >>> text(record, width=80)                                 # the same without, stable to the byte
+    >>> show(record, judgement=judgement)                      # to stdout, as fits it
+
+`show` is what commands use: it measures the terminal and leaves colours out where nobody sees them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.report import tables
+from harness.report.canvas import ASCII, BOX, Glyphs, Span, plain
+from harness.report.connections import Connection, connections, middle
+from harness.report.judgement import Judgement
+from harness.report.layout import ladder as laid_out
+from harness.report.rungs import Rungs
+from harness.report.words import words
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+
+    from harness.timeline.history import Record
+
+#: With more connections than this, the rest is only in the summary table.
+DRAWN = 6
+
+#: How many connections the summary table lists before it says how many there are more.
+LISTED = 60
+
+#: How wide where the output is no terminal.
+PIPED = 100
+
+#: The narrowest and the widest a report gets, in cells.
+WIDTHS = (72, 132)
+
+
+def ladder(
+    record: Record,
+    *,
+    width: int = 80,
+    judgement: Judgement | None = None,
+    only: int | None = None,
+    lang: str = "en",
+) -> Group:
+    """Draw a run for a terminal.
+
+    Args:
+        record: The run.
+        width: Cells to draw on; less than 72 is drawn on 72.
+        judgement: What was expected and found. Without one, nothing is ticked.
+        only: Draw this connection alone (they count from 1 in order of time).
+        lang: ``en`` or ``ko``.
+
+    Returns:
+        Something rich prints. All text is literal: no markup in it is obeyed.
+    """
+    from rich.console import Group  # noqa: PLC0415 - not needed for plain text
+    from rich.text import Text  # noqa: PLC0415
+
+    lines = _lines(record, width, BOX, judgement or Judgement(), only, lang)
+    drawn = []
+    for line in lines:
+        text = Text(no_wrap=True, overflow="crop")
+        for piece, style in line:
+            text.append(piece, style)
+        text.rstrip()
+        drawn.append(text)
+    return Group(*drawn)
+
+
+def text(
+    record: Record,
+    *,
+    width: int = 80,
+    judgement: Judgement | None = None,
+    only: int | None = None,
+    lang: str = "en",
+) -> str:
+    """Draw a run as plain text: no colours, no box characters, the same bytes every time.
+
+    The arguments are those of `ladder`; the text ends in a newline.
+    """
+    lines = _lines(record, width, ASCII, judgement or Judgement(), only, lang)
+    return "\n".join(map(plain, lines)) + "\n"
+
+
+def show(
+    record: Record,
+    *,
+    console: Console | None = None,
+    width: int | None = None,
+    plain: bool = False,
+    judgement: Judgement | None = None,
+    only: int | None = None,
+    lang: str = "en",
+) -> None:
+    """Print a run to stdout, or to a console.
+
+    Args:
+        record: The run.
+        console: Where to; stdout by default.
+        width: Cells; the terminal's, or `PIPED` where the output is no terminal.
+        plain: Print `text` rather than `ladder`.
+        judgement: What was expected and found.
+        only: Draw this connection alone.
+        lang: ``en`` or ``ko``.
+    """
+    from rich.console import Console  # noqa: PLC0415 - not needed to import this module
+
+    if console is None:
+        console = Console(highlight=False)
+        if width or not console.is_terminal:
+            console.width = width or PIPED
+    chosen = width or console.width
+    if plain:
+        drawn = text(record, width=chosen, judgement=judgement, only=only, lang=lang)
+        console.file.write(drawn)
+        return
+    console.print(ladder(record, width=chosen, judgement=judgement, only=only, lang=lang), crop=False)
+
+
+def _lines(
+    record: Record, width: int, glyphs: Glyphs, judgement: Judgement, only: int | None, lang: str
+) -> list[list[Span]]:
+    width = min(max(width, WIDTHS[0]), WIDTHS[1])
+    tongue = words(lang)
+    found = connections(record)
+    lines = [*tables.title(record, glyphs, tongue, width), []]
+    if not found:
+        lines += [[(tongue("ladder.nothing"), "yellow")], []]
+    if len(found) > 1 and only is None:
+        lines += tables.summary(found[:LISTED], glyphs, tongue, width)
+        lines.append([])
+    drawn = [each for each in found if only in (None, each.number)]
+    seen: set[str] = set()
+    for connection in drawn[:DRAWN]:
+        if len(found) > 1:
+            heading = f" {tongue('ladder.connection', number=connection.number)} "
+            lines += [[(f"{glyphs.rule * 2}{heading}".ljust(width - 2, glyphs.rule), "bold")], []]
+        lines += _connection(record, connection, width, glyphs, judgement, lang, seen)
+    if len(drawn) > DRAWN:
+        lines += [[(tongue("ladder.more", count=len(drawn) - DRAWN), "yellow")], []]
+    marks = tables.legend(seen, glyphs, tongue, width)
+    lines += [*marks, []] if marks else []
+    verdict = tables.verdict(judgement, record, glyphs, tongue, width)
+    lines += verdict
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _connection(
+    record: Record,
+    connection: Connection,
+    width: int,
+    glyphs: Glyphs,
+    judgement: Judgement,
+    lang: str,
+    seen: set[str],
+) -> list[list[Span]]:
+    tongue = words(lang)
+    lines: list[list[Span]] = []
+    endpoint = connection.left.endpoint or connection.right.endpoint
+    if connection.passages or (endpoint and endpoint.role != "listener"):
+        rungs = Rungs(laid_out(connection, middle(record, connection)), width, glyphs, tongue)
+        lines += [*rungs.lines(), []]
+        seen |= rungs.seen
+    for _, lane in connection.lanes:
+        if lane.endpoint and lane.index is not None:
+            expected = judgement.expected.get(lane.index)
+            lines += [*tables.endpoint_states(lane.endpoint, expected, glyphs, tongue, width), []]
+    return lines

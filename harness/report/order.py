@@ -1,0 +1,138 @@
+"""What happened in a connection, in an order in which causes come before effects.
+
+Times alone do not give it: the lab's clock stands still while the kernel computes, and with no
+delay on the link a whole handshake happens at one and the same nanosecond.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from itertools import groupby, pairwise
+
+import msgspec
+
+from harness.report.connections import Connection, Side
+from harness.tcp.states import State
+from harness.timeline.history import Passage, Transition
+
+
+class Departure(msgspec.Struct, frozen=True):
+    """A segment leaves its sender."""
+
+    time: int
+    side: Side
+    passage: Passage
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A segment reaches the ``side`` it was meant for. One whose ``passage.sent`` is None comes from the middle."""
+
+    time: int
+    side: Side
+    passage: Passage
+
+
+class Change(msgspec.Struct, frozen=True):
+    """An endpoint enters a state; ``place`` counts its transitions from 0."""
+
+    time: int
+    side: Side
+    transition: Transition
+    place: int
+
+
+Happening = Departure | Arrival | Change
+
+_OTHER: dict[Side, Side] = {"left": "right", "right": "left"}
+_SENDS = {State.SYN_SENT: "S", State.FIN_WAIT_1: "F", State.LAST_ACK: "F"}
+
+
+def happenings(connection: Connection) -> list[Happening]:
+    """Everything that happened, in order."""
+    events: list[Happening] = []
+    for passage in connection.passages:
+        side = connection.side_of(passage)
+        if passage.sent is not None:
+            events.append(Departure(passage.sent, side, passage))
+        if passage.received is not None:
+            events.append(Arrival(passage.received, _OTHER[side], passage))
+    for side, lane in connection.lanes:
+        if lane.endpoint:
+            steps = enumerate(lane.endpoint.transitions)
+            events.extend(Change(step.time, side, step, place) for place, step in steps)
+    events.sort(key=lambda event: event.time)
+    ordered: list[Happening] = []
+    for _, group in groupby(events, key=lambda event: event.time):
+        ordered.extend(_causal(list(group)))
+    return ordered
+
+
+def _causal(events: list[Happening]) -> list[Happening]:
+    """Order what happened at one instant: a topological sort, ties broken by segment number."""
+    if len(events) == 1:
+        return events
+    after: dict[int, set[int]] = defaultdict(set)
+    for before, effect in _constraints(events):
+        if before != effect:
+            after[before].add(effect)
+    waiting = [0] * len(events)
+    for effects in after.values():
+        for effect in effects:
+            waiting[effect] += 1
+    ready = [(_rank(event), place) for place, event in enumerate(events) if not waiting[place]]
+    heapq.heapify(ready)
+    left = set(range(len(events)))
+    ordered = []
+    while left:
+        # Damaged data may hold a circle: then the lowest of what is left goes first.
+        place = heapq.heappop(ready)[1] if ready else min(left, key=lambda each: _rank(events[each]))
+        if place not in left:
+            continue
+        left.remove(place)
+        ordered.append(events[place])
+        for effect in sorted(after[place]):
+            waiting[effect] -= 1
+            if not waiting[effect] and effect in left:
+                heapq.heappush(ready, (_rank(events[effect]), effect))
+    return ordered
+
+
+def _constraints(events: list[Happening]) -> list[tuple[int, int]]:
+    departures: dict[int, int] = {}
+    arrivals: dict[int, int] = {}
+    sides: dict[Side, list[int]] = {"left": [], "right": []}
+    for place, event in enumerate(events):
+        if isinstance(event, Departure):
+            departures[event.passage.number] = place
+        elif isinstance(event, Arrival):
+            arrivals[event.passage.number] = place
+        sides[event.side].append(place)
+    pairs = [(departures[number], place) for number, place in arrivals.items() if number in departures]
+    for places in sides.values():
+        # On one host: segments by number (an arrival is answered by a later number) ...
+        segments = [place for place in places if not isinstance(events[place], Change)]
+        pairs += pairwise(sorted(segments, key=lambda place: _rank(events[place])))
+        changes = [(place, event) for place in places if isinstance(event := events[place], Change)]
+        # ... changes as the history has them ...
+        pairs += pairwise(place for place, _ in sorted(changes, key=lambda each: each[1].place))
+        for place, change in changes:
+            # ... a change after the segment that caused it, and before the one that tells of it.
+            cause = change.transition.cause.segment
+            if cause in arrivals:
+                pairs.append((arrivals[cause], place))
+            flag = _SENDS.get(change.transition.new)
+            tells = [each for each in segments if flag and _departs_with(events[each], flag)]
+            if tells:
+                pairs.append((place, min(tells, key=lambda each: _rank(events[each]))))
+    return pairs
+
+
+def _departs_with(event: Happening, flag: str) -> bool:
+    return isinstance(event, Departure) and flag in event.passage.flags
+
+
+def _rank(event: Happening) -> tuple[int, int]:
+    if isinstance(event, Change):
+        return (event.transition.cause.segment or 0, 1)
+    return (event.passage.number, 0)

@@ -1,0 +1,192 @@
+"""The parts of a terminal report around the ladder: title, summary table, states, verdict, legend."""
+
+from __future__ import annotations
+
+from harness.report import cells
+from harness.report.canvas import DIM, STATE_STYLE, Glyphs, Span
+from harness.report.judgement import Judgement, Mark, marks
+from harness.report.safe import visible
+from harness.report.times import seconds, span
+from harness.tcp.states import State
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.timeline.history import Endpoint, Record, Transition
+    from harness.report.words import Words
+    from harness.report.connections import Connection
+
+Lines = list[list[Span]]
+
+
+def title(record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """What was run, on what, and who could not watch."""
+    header = record.header
+    seed = header.kernel.seed
+    facts = [
+        words("ladder.title", release=visible(header.kernel.release), kind=header.kernel.kind),
+        words("ladder.no_seed") if seed is None else words("ladder.seed", seed=seed),
+        visible(header.topology),
+        *map(visible, header.links),
+        *map(visible, header.faults),
+    ]
+    lines: Lines = []
+    for number, text in enumerate(_packed(facts, f" {glyphs.dot} ", width)):
+        lines.append([(text, "bold" if number == 0 else "")])
+    for observer, reason in header.observers.items():
+        if reason:
+            told = words("verdict.blind", observer=visible(observer), reason=visible(reason))
+            lines += [[(line, "yellow")] for line in cells.wrap(told, width)]
+    if not record.complete:
+        lines += [[(line, "bold red")] for line in cells.wrap(words("verdict.cut"), width)]
+    return lines
+
+
+def summary(found: list[Connection], glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """A table of connections, one line each."""
+    heads = [words(f"table.{key}") for key in ("number", "client", "server", "segments", "lost", "again", "duration")]
+    rows = [
+        [
+            str(each.number),
+            _name(each.left.node, str(each.left.address)),
+            _name(each.right.node, str(each.right.address)),
+            str(len(each.passages)),
+            str(each.lost or ""),
+            str(each.again or ""),
+            span(each.ended - each.began, glyphs.micro),
+        ]
+        for each in found
+    ]
+    flexible = (1, 2)
+    sizes = [max(map(cells.width, column)) for column in zip(heads, *rows, strict=True)]
+    fixed = sum(size for place, size in enumerate(sizes) if place not in flexible) + 2 * (len(sizes) - 1)
+    each = max(12, (width - fixed) // 2)
+    sizes = [min(size, each) if place in flexible else size for place, size in enumerate(sizes)]
+    lines: Lines = []
+    for number, row in enumerate([heads, *rows]):
+        text = "  ".join(
+            (cells.left if place in flexible else cells.right)(cells.fit(value, size, glyphs.more), size)
+            for place, (value, size) in enumerate(zip(row, sizes, strict=True))
+        )
+        lines.append([(text, "bold" if number == 0 else "")])
+    return lines
+
+
+def _name(node: str, address: str) -> str:
+    return f"{visible(node)} {visible(address)}"
+
+
+def endpoint_states(
+    endpoint: Endpoint, expected: tuple[State, ...] | None, glyphs: Glyphs, words: Words, width: int
+) -> Lines:
+    """Each state of an endpoint: tick, time spent, cause, witnesses."""
+    head = words(
+        "states.heading",
+        node=visible(endpoint.node),
+        role=words(f"role.{endpoint.role}"),
+        local=visible(str(endpoint.local)),
+    )
+    lines: Lines = [[(head, "bold")]]
+    for mark in marks(endpoint.states, expected):
+        lines += _state(endpoint, mark, glyphs, words, width)
+    return lines
+
+
+def _state(endpoint: Endpoint, mark: Mark, glyphs: Glyphs, words: Words, width: int) -> Lines:
+    tick = " " if mark.ok is None else glyphs.yes if mark.ok else glyphs.no
+    style = "green" if mark.ok else "bold red"
+    name: Span = (cells.left(mark.state, 13), f"bold {STATE_STYLE[mark.state]}")
+    begin: list[Span] = [("  ", ""), (f"{tick} ", style), name]
+    indent = 17
+    steps = endpoint.transitions
+    lines: Lines
+    if mark.place is None:
+        lines = [[*begin, (words("states.missing"), style)]]
+    elif mark.place == 0:
+        told = words("states.unexpected") if mark.ok is False else ""
+        lines = [[*begin, (told, style)]]
+    else:
+        step = steps[mark.place - 1]
+        after = steps[mark.place].time if mark.place < len(steps) else None
+        spent = "" if step.new is State.CLOSED else words("states.forever")
+        spent = span(after - step.time, glyphs.micro) if after is not None else spent
+        witnesses = ", ".join(words(f"witness.{each}") for each in step.witnesses) or words("states.nobody")
+        cause = visible(words.cause(step.cause))
+        if step.cause.segment is not None:
+            cause = f"{cause} #{step.cause.segment}"
+        room = width - indent - 15
+        reasons = [f"{cause}  [{witnesses}]"] if cells.width(cause) + cells.width(witnesses) + 4 <= room else []
+        reasons = reasons or [*cells.wrap(cause, room), *cells.wrap(f"[{witnesses}]", room)]
+        lines = [[*begin, (cells.right(spent, 13) + "  ", ""), (reasons[0], DIM)]]
+        lines += [[(" " * (indent + 15) + more, DIM)] for more in reasons[1:]]
+        if mark.ok is False:
+            lines += _under(indent, words("states.unexpected"), "bold red", width)
+        lines += _doubts(step, words, width, indent)
+    if mark.parts:
+        lines += _under(2, f"{glyphs.to_right} {words('states.parts')}", "bold red", width)
+    return lines
+
+
+def _doubts(step: Transition, words: Words, width: int, indent: int) -> Lines:
+    lines: Lines = []
+    if step.earliest < step.time:
+        between = words("states.between", earliest=seconds(step.earliest), time=seconds(step.time))
+        lines += _under(indent, between, DIM, width)
+    if step.inferred and step.witnesses:
+        lines += _under(indent, words("states.nobody"), "yellow", width)
+    if step.objection:
+        lines += _under(indent, f"! {visible(step.objection)}", "bold red", width)
+    return lines
+
+
+def _under(indent: int, text: str, style: str, width: int) -> Lines:
+    return [[(" " * indent + line, style)] for line in cells.wrap(text, max(20, width - indent))]
+
+
+def verdict(judgement: Judgement, record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """The verdict's lines, what does not fit, and its one-line summary last."""
+    lines: Lines = []
+    if record.objections:
+        lines.append([(words("verdict.objections"), "bold red")])
+        for text in record.objections:
+            lines += [
+                [("  ! " if number == 0 else "    ", "bold red"), (line, "")]
+                for number, line in enumerate(cells.wrap(visible(text), width - 4))
+            ]
+    for finding in judgement.findings:
+        tick = glyphs.dot if finding.ok is None else glyphs.yes if finding.ok else glyphs.no
+        style = "" if finding.ok is None else "green" if finding.ok else "bold red"
+        wrapped = cells.wrap(visible(finding.text), width - 2)
+        lines += [[(f"{tick} " if number == 0 else "  ", style), (line, "")] for number, line in enumerate(wrapped)]
+    if judgement.ok is not None or judgement.summary:
+        text = visible(judgement.summary) or words("verdict.ok" if judgement.ok else "verdict.not_ok")
+        tick = glyphs.dot if judgement.ok is None else glyphs.yes if judgement.ok else glyphs.no
+        style = "bold" if judgement.ok is None else "bold green" if judgement.ok else "bold red"
+        lines += [[(line, style)] for line in cells.wrap(f"{tick} {text}", width)]
+    return lines
+
+
+def legend(seen: set[str], glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """What the marks mean: those that were drawn."""
+    told = [
+        text
+        for key, text in (
+            ("lost", words("ladder.legend_lost", mark=glyphs.lost)),
+            ("again", words("ladder.legend_again", mark=glyphs.again)),
+            ("made", words("ladder.legend_made", mark=glyphs.made)),
+            ("?", words("ladder.legend_inferred")),
+            ("!", words("ladder.legend_objection")),
+        )
+        if key in seen
+    ]
+    return [[(line, DIM)] for line in _packed(told, "   ", width)]
+
+
+def _packed(parts: list[str], glue: str, width: int) -> list[str]:
+    """As many parts on a line as fit; what is longer than a line is broken."""
+    lines: list[str] = []
+    for part in filter(None, parts):
+        if lines and cells.width(lines[-1]) + cells.width(glue) + cells.width(part) <= width:
+            lines[-1] += glue + part
+        else:
+            lines += cells.wrap(part, width)
+    return lines

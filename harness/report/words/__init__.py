@@ -1,0 +1,75 @@
+"""Every sentence of a report, in every language: one TOML file each, all with the same keys."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.timeline.history import Cause
+
+#: The languages there are, by their BCP 47 names.
+LANGUAGES = ("en", "ko")
+
+
+class Words:
+    """The words of one language: ``words("ladder.lost")``.
+
+    Args:
+        lang: One of `LANGUAGES`.
+
+    Raises:
+        UsageError: There is no such language.
+    """
+
+    def __init__(self, lang: str) -> None:
+        if lang not in LANGUAGES:
+            raise UsageError("--lang", lang, f"is not one of {', '.join(LANGUAGES)}", "--lang ko")
+        import tomllib  # noqa: PLC0415 - only needed once a run is looked at
+
+        self.lang = lang
+        self._table = _flat(tomllib.loads((files(__package__) / f"{lang}.toml").read_text("utf-8")))
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The words under a dotted key, with ``{name}`` replaced by the value of that name."""
+        text = self._table[key]
+        return text.format(**values) if values else text
+
+    def keys(self) -> frozenset[str]:
+        """Every key there is."""
+        return frozenset(self._table)
+
+    def template(self, key: str) -> str:
+        """The words under a key with their ``{name}`` left standing."""
+        return self._table[key]
+
+    def cause(self, cause: Cause) -> str:
+        """A transition's cause. The record says it in English; what is known of it is translated."""
+        for name, pattern in _CAUSES.items():
+            found = re.fullmatch(pattern, cause.text)
+            if found:
+                return self(f"cause.{name}", what=found[1])
+        return cause.text or self("cause.unknown")
+
+
+_CAUSES = {"received": "received (.{1,60})", "sent": "sent (.{1,60})", "timer": "the (.{1,60}) timer"}
+
+
+@cache
+def words(lang: str = "en") -> Words:
+    """The words of a language, read once."""
+    return Words(lang)
+
+
+def _flat(table: dict[str, object], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = str(value)
+    return flat

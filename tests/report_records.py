@@ -1,0 +1,298 @@
+"""Runs written by hand, for the tests of `harness.report`: small, and with known content."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from harness.tcp.states import State
+from harness.timeline.history import Cause, Endpoint, Passage, Record, Transition
+from harness.timeline.observations import SCHEMA, Address, KernelInfo, RunHeader, Witness
+
+S = State
+MS = 1_000_000
+SECOND = 1_000_000_000
+DELAY = 50 * MS
+TP, DIAG, CAPTURE, APP = Witness.TRACEPOINT, Witness.DIAG, Witness.CAPTURE, Witness.APPLICATION
+
+
+class Story:
+    """Tells a run of two hosts step by step. Times are in nanoseconds."""
+
+    def __init__(self, *, left_port: int = 40000, links: tuple[str, ...] = ("delay 50ms",), delay: int = DELAY) -> None:
+        self.addresses = {"h1": Address("10.0.0.1", left_port), "h2": Address("10.0.0.2", 80)}
+        self.links = links
+        self.delay = delay
+        self.passages: list[Passage] = []
+        self.steps: dict[str, list[Transition]] = {"h1": [], "h2": []}
+        self.roles = {"h1": "client", "h2": "server"}
+        self.objections: tuple[str, ...] = ()
+        self._next = {"h1": 0, "h2": 0}
+
+    def change(
+        self,
+        node: str,
+        new: State,
+        t: int,
+        why: str = "",
+        *,
+        segment: int | None = None,
+        seen: tuple[Witness, ...] = (TP, DIAG),
+        old: State | None = None,
+        **doubts: object,
+    ) -> Self:
+        """Let a host enter a state: caused by a segment, a call (``close()``) or a timer."""
+        kind = "segment" if segment else "call" if why.endswith("()") else "timer" if "timer" in why else "unknown"
+        before = old or (self.steps[node][-1].new if self.steps[node] else S.CLOSED)
+        cause = Cause(kind, why, segment)  # type: ignore[arg-type]
+        self.steps[node].append(Transition(before, new, t, t, seen, cause, **doubts))  # type: ignore[arg-type]
+        return self
+
+    def send(
+        self, node: str, letters: str, t: int, *, length: int = 0, lost: bool = False, again: int | None = None
+    ) -> int:
+        """Let a host send a segment at a time; returns its number."""
+        other = "h2" if node == "h1" else "h1"
+        number = len(self.passages) + 1
+        seq = self._next[node]
+        if again is not None:
+            seq = self.passages[again - 1].rel_seq
+        else:
+            self._next[node] += length + ("S" in letters) + ("F" in letters)
+        known = [p for p in self.passages if p.sender == other and p.received is not None and p.received <= t]
+        ack = max((p.rel_seq + p.length + ("S" in p.flags) + ("F" in p.flags) for p in known), default=0)
+        self.passages.append(
+            Passage(
+                number=number,
+                sender=node,
+                receiver=other,
+                src=self.addresses[node],
+                dst=self.addresses[other],
+                flags=letters,
+                seq=1000 + seq,
+                ack=5000 + ack if "A" in letters else 0,
+                rel_seq=seq,
+                rel_ack=ack if "A" in letters else 0,
+                length=length,
+                window=64240,
+                sent=t,
+                received=None if lost else t + self.delay,
+                retransmits=again,
+            )
+        )
+        return number
+
+    def endpoints(self, ended: int) -> list[Endpoint]:
+        """What the hosts went through."""
+        out = []
+        for node, steps in self.steps.items():
+            other = "h2" if node == "h1" else "h1"
+            if steps:
+                role = self.roles[node]
+                mine, theirs = self.addresses[node], self.addresses[other]
+                out.append(Endpoint(node, role, mine, theirs, 7 if node == "h1" else 8, tuple(steps), ended))  # type: ignore[arg-type]
+        return out
+
+    def record(self, ended: int) -> Record:
+        """The run, watched until a time."""
+        return Record(
+            header(self.links), tuple(self.endpoints(ended)), tuple(self.passages), self.objections, complete=True
+        )
+
+
+def header(links: tuple[str, ...] = ("delay 50ms",), **changed: object) -> RunHeader:
+    """A first line."""
+    values: dict[str, object] = {
+        "t": 0,
+        "schema": SCHEMA,
+        "kernel": KernelInfo("lab", "6.1.0", 100, 1),
+        "topology": "pair",
+        "nodes": {"h1": ["10.0.0.1"], "h2": ["10.0.0.2"], "s1": []},
+        "links": list(links),
+        "faults": [],
+        "observers": {"tracepoint": "", "diag": "", "capture": ""},
+        "started": "2030-01-01T00:00:00Z",
+    }
+    return RunHeader(**(values | changed))  # type: ignore[arg-type]
+
+
+def _opening(story: Story, t: int = 10 * MS) -> int:
+    """CLOSED to ESTABLISHED on both sides; returns when the server got there."""
+    d = story.delay
+    story.change("h2", S.LISTEN, 5 * MS, "listen()", seen=(TP, DIAG, APP))
+    story.change("h1", S.SYN_SENT, t, "connect()", seen=(TP, DIAG, APP))
+    syn = story.send("h1", "S", t)
+    story.change("h2", S.SYN_RECEIVED, t + d, "received SYN", segment=syn, seen=(DIAG,))
+    answer = story.send("h2", "SA", t + d)
+    story.change("h1", S.ESTABLISHED, t + 2 * d, "received SYN-ACK", segment=answer)
+    third = story.send("h1", "A", t + 2 * d)
+    story.change("h2", S.ESTABLISHED, t + 3 * d, "received ACK", segment=third)
+    return t + 3 * d
+
+
+def _closing(story: Story, t: int) -> int:
+    """The client closes first; returns when TIME-WAIT is over."""
+    d = story.delay
+    story.change("h1", S.FIN_WAIT_1, t, "close()", seen=(TP, APP))
+    fin = story.send("h1", "FA", t)
+    story.change("h2", S.CLOSE_WAIT, t + d, "received FIN", segment=fin)
+    ack = story.send("h2", "A", t + d)
+    story.change("h1", S.FIN_WAIT_2, t + 2 * d, "received ACK of FIN", segment=ack)
+    story.change("h2", S.LAST_ACK, t + 3 * d, "close()", seen=(TP, APP))
+    fin = story.send("h2", "FA", t + 3 * d)
+    story.change("h1", S.TIME_WAIT, t + 4 * d, "received FIN", segment=fin, seen=(DIAG,))
+    last = story.send("h1", "A", t + 4 * d)
+    story.change("h2", S.CLOSED, t + 5 * d, "received ACK of FIN", segment=last)
+    end = t + 4 * d + 61_700 * MS
+    story.change("h1", S.CLOSED, end, "the TIME-WAIT timer", seen=(DIAG,))
+    return end
+
+
+def normal() -> Record:
+    """A handshake, a little data, and the client closing first."""
+    story = Story()
+    t = _opening(story)
+    story.send("h1", "PA", t, length=5)
+    story.send("h2", "A", t + DELAY)
+    end = _closing(story, t + 200 * MS)
+    return story.record(end + SECOND)
+
+
+def lost_syn_ack() -> Record:
+    """The first SYN-ACK is lost: both sides send again after about a second."""
+    story = Story(links=("delay 50ms",))
+    t, d = 10 * MS, DELAY
+    story.change("h2", S.LISTEN, 5 * MS, "listen()", seen=(TP, DIAG, APP))
+    story.change("h1", S.SYN_SENT, t, "connect()", seen=(TP, DIAG, APP))
+    syn = story.send("h1", "S", t)
+    story.change("h2", S.SYN_RECEIVED, t + d, "received SYN", segment=syn, seen=(DIAG,))
+    first = story.send("h2", "SA", t + d, lost=True)
+    story.send("h1", "S", t + 1024 * MS, again=syn)
+    again = story.send("h2", "SA", t + 1074 * MS, again=first)
+    story.change("h1", S.ESTABLISHED, t + 1124 * MS, "received SYN-ACK", segment=again)
+    third = story.send("h1", "A", t + 1124 * MS)
+    story.change("h2", S.ESTABLISHED, t + 1174 * MS, "received ACK", segment=third)
+    return story.record(3 * SECOND)
+
+
+def simultaneous_close() -> Record:
+    """Both sides close before either FIN arrives."""
+    story = Story()
+    t, d = _opening(story) + 100 * MS, DELAY
+    story.change("h1", S.FIN_WAIT_1, t, "close()", seen=(TP, APP))
+    one = story.send("h1", "FA", t)
+    story.change("h2", S.FIN_WAIT_1, t + 10 * MS, "close()", seen=(TP, APP))
+    two = story.send("h2", "FA", t + 10 * MS)
+    story.change("h2", S.CLOSING, t + d, "received FIN", segment=one)
+    ack_two = story.send("h2", "A", t + d)
+    story.change("h1", S.CLOSING, t + 10 * MS + d, "received FIN", segment=two)
+    ack_one = story.send("h1", "A", t + 10 * MS + d)
+    story.change("h1", S.TIME_WAIT, t + 2 * d, "received ACK of FIN", segment=ack_two, seen=(DIAG,))
+    story.change("h2", S.TIME_WAIT, t + 10 * MS + 2 * d, "received ACK of FIN", segment=ack_one, seen=(DIAG,))
+    end = t + 2 * d + 61_700 * MS
+    story.change("h1", S.CLOSED, end, "the TIME-WAIT timer", seen=(DIAG,))
+    story.change("h2", S.CLOSED, end + 10 * MS, "the TIME-WAIT timer", seen=(DIAG,))
+    return story.record(end + SECOND)
+
+
+def orphan() -> Record:
+    """The client closes, the server never does: FIN-WAIT-2 expires, CLOSE-WAIT stays."""
+    story = Story()
+    t, d = _opening(story) + 100 * MS, DELAY
+    story.change("h1", S.FIN_WAIT_1, t, "close()", seen=(TP, APP))
+    fin = story.send("h1", "FA", t)
+    story.change("h2", S.CLOSE_WAIT, t + d, "received FIN", segment=fin)
+    ack = story.send("h2", "A", t + d)
+    story.change(
+        "h1",
+        S.FIN_WAIT_2,
+        t + 2 * d,
+        "received ACK of FIN",
+        segment=ack,
+        seen=(DIAG,),
+        objection="the tracepoint says CLOSED: it does not know the orphan's mini-socket",
+    )
+    story.change("h1", S.CLOSED, t + 61_600 * MS, "the FIN-WAIT-2 timer", seen=(), inferred=True)
+    return story.record(t + 75 * SECOND)
+
+
+def bulk(segments: int = 70) -> Record:
+    """A client that sends much, some of it twice."""
+    story = Story()
+    t = _opening(story)
+    for number in range(segments):
+        at = t + number * MS
+        lost = number == 20
+        story.send("h1", "PA", at, length=1448, lost=lost)
+    for number in range(segments // 2):
+        story.send("h2", "A", t + DELAY + number * 2 * MS)
+    lost_number = next(p.number for p in story.passages if p.lost)
+    story.send("h1", "PA", t + 400 * MS, length=1448, again=lost_number)
+    end = _closing(story, t + 600 * MS)
+    return story.record(end + SECOND)
+
+
+def refused() -> Record:
+    """Nobody listens: the SYN is answered by a reset, and one reset comes from nowhere."""
+    story = Story()
+    t, d = 10 * MS, DELAY
+    story.change("h1", S.SYN_SENT, t, "connect()", seen=(TP, APP))
+    story.send("h1", "S", t)
+    reset = story.send("h2", "RA", t + d)
+    story.change("h1", S.CLOSED, t + 2 * d, "received RST", segment=reset)
+    return story.record(SECOND)
+
+
+def injected() -> Record:
+    """A reset made in the middle ends an established connection."""
+    from msgspec.structs import replace
+
+    story = Story()
+    t = _opening(story) + 50 * MS
+    number = story.send("h2", "R", t)
+    story.passages[-1] = replace(story.passages[-1], sent=None, received=t)
+    story.change("h1", S.CLOSED, t, "received RST", segment=number)
+    return story.record(t + 5 * SECOND)
+
+
+def many(count: int = 40) -> Record:
+    """Several connections, one after the other."""
+    endpoints: list[Endpoint] = []
+    passages: list[Passage] = []
+    for number in range(count):
+        story = Story(left_port=40000 + number)
+        t = _opening(story, 10 * MS + number * 20 * MS)
+        _closing(story, t + 100 * MS)
+        shift = len(passages)
+        for steps in story.steps.values():
+            steps[:] = [_renumbered(step, shift) for step in steps]
+        endpoints += story.endpoints(90 * SECOND)
+        passages += [_moved(passage, shift) for passage in story.passages]
+    return Record(header(), tuple(endpoints), tuple(passages), (), complete=True)
+
+
+def _renumbered(step: Transition, shift: int) -> Transition:
+    from msgspec.structs import replace
+
+    if step.cause.segment is None:
+        return step
+    return replace(step, cause=replace(step.cause, segment=step.cause.segment + shift))
+
+
+def _moved(passage: Passage, shift: int) -> Passage:
+    from msgspec.structs import replace
+
+    again = None if passage.retransmits is None else passage.retransmits + shift
+    return replace(passage, number=passage.number + shift, retransmits=again)
+
+
+#: Every story, by name.
+ALL = {
+    "normal": normal,
+    "lost_syn_ack": lost_syn_ack,
+    "simultaneous_close": simultaneous_close,
+    "orphan": orphan,
+    "bulk": bulk,
+    "refused": refused,
+    "injected": injected,
+    "many": many,
+}
