@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Self
 
 from harness.tcp.states import State
 from harness.timeline.history import Cause, Endpoint, Passage, Record, Transition
-from harness.timeline.observations import SCHEMA, Address, KernelInfo, RunHeader, Witness
+from harness.timeline.observations import SCHEMA, Address, KernelInfo, RunHeader, SegmentSeen, Witness
 
 S = State
 MS = 1_000_000
@@ -296,3 +297,42 @@ ALL = {
     "injected": injected,
     "many": many,
 }
+
+
+def seen(record: Record) -> list[SegmentSeen]:
+    """What the captures on both hosts would hold of a run: real frames, cut as a recorder cuts them."""
+    out = []
+    for passage in record.passages:
+        for node, when, direction in (
+            (passage.sender, passage.sent, "sent"),
+            (passage.receiver, passage.received, "received"),
+        ):
+            if when is None:
+                continue
+            out.append(
+                SegmentSeen(
+                    when,
+                    node,
+                    f"{node}-eth0",
+                    direction,
+                    passage.src,
+                    passage.dst,
+                    passage.flags,  # type: ignore[arg-type]
+                    passage.seq,
+                    passage.ack,
+                    passage.length,
+                    passage.window,
+                    _frame(passage),
+                )
+            )
+    return sorted(out, key=lambda each: each.t)
+
+
+def _frame(passage: Passage) -> bytes:
+    bits = sum(1 << "FSRPAUEW".index(letter) for letter in passage.flags)
+    tcp = struct.pack(
+        "!HHIIBBHHH", passage.src.port, passage.dst.port, passage.seq, passage.ack, 5 << 4, bits, passage.window, 0, 0
+    )
+    ends = bytes(map(int, passage.src.ip.split("."))) + bytes(map(int, passage.dst.ip.split(".")))
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 40 + passage.length, 0, 0, 64, 6, 0) + ends
+    return bytes(12) + b"\x08\x00" + ip + tcp

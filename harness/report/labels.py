@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from harness.report import cells, flags
 from typing import TYPE_CHECKING
+
+from harness.report import cells, flags
 
 if TYPE_CHECKING:
     from harness.timeline.history import Passage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,7 +13,6 @@ from harness.report.order import Arrival, Change, Departure, Happening, happenin
 from harness.report.times import MICROSECOND, MILLISECOND
 from harness.tcp.states import State
 from harness.timeline.history import Passage, Transition
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

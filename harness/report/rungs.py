@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from harness.report import cells, flags, labels
@@ -11,11 +13,10 @@ from harness.report.layout import Bulk, Ladder, Row, Wait
 from harness.report.order import Arrival, Change, Departure
 from harness.report.safe import visible
 from harness.report.times import clock, digits_for, span
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.tcp.states import State
     from harness.report.words import Words
+    from harness.tcp.states import State
 
 #: The longest state's name, SYN-RECEIVED.
 LABEL = 12

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from harness.report import cells
 from harness.report.canvas import DIM, STATE_STYLE, Glyphs, Span
 from harness.report.judgement import Judgement, Mark, marks
 from harness.report.safe import visible
 from harness.report.times import seconds, span
 from harness.tcp.states import State
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.timeline.history import Endpoint, Record, Transition
-    from harness.report.words import Words
     from harness.report.connections import Connection
+    from harness.report.words import Words
+    from harness.timeline.history import Endpoint, Record, Transition
 
 Lines = list[list[Span]]
 
