@@ -42,9 +42,8 @@ def command() -> None:
 def main() -> None:
     """Run the command line; the exit status tells 0 documented, 1 not, 2 wrong usage, 3 not possible here."""
     try:
-        command.main(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        # A verb returns its exit status; click returns that of --help and --version.
+        sys.exit(command.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

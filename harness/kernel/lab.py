@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import select
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 #: Virtual wall clock at boot: 2026-01-01 00:00:00 UTC, in seconds since the epoch.
 CLOCK_START = 1_767_225_600
 
-#: Lines that every boot prints, and which tell nothing.
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+#: How many bytes of the console are kept, from its end.
 _CONSOLE_KEPT = 64 * 1024
 
 _ENVIRONMENT = {
@@ -92,7 +95,7 @@ class LabKernel:
             KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit.
             EnvironmentUnsupported: It could not be started on this machine.
         """
-        scratch = Path(tempfile.gettempdir(), f"handshake-{os.getpid()}-{os.urandom(4).hex()}")
+        scratch = Path(tempfile.gettempdir(), f"handshake-{os.urandom(6).hex()}")
         lifeline_read, lifeline = os.pipe()
         status_read, status_write = os.pipe()
         warden = subprocess.Popen(
@@ -108,6 +111,7 @@ class LabKernel:
                 self._expect_ready(said.readline())
                 complete = _complete(job, scratch)
                 scratch.joinpath("job.json").write_bytes(msgspec.json.encode(complete, enc_hook=str))
+                _write_init(scratch)
                 os.write(lifeline, b"!")
                 console, ending = _follow(warden, said.fileno())
             yield self._judge(ending, console, scratch, complete)
@@ -118,7 +122,6 @@ class LabKernel:
                 warden.stdout.close()
 
     def _command(self, status: int, scratch: Path) -> list[str]:
-        package_root = str(Path(__file__).resolve().parents[2])
         image = self._image
         return [
             str(image.warden),
@@ -139,17 +142,14 @@ class LabKernel:
             "rootfstype=hostfs",
             "rootflags=/",
             "ro",
-            f"init={sys.executable}",
-            f"PYTHONPATH={package_root}",
-            f"uml_dir={scratch}/uml",
+            # The kernel stirs its command line into its entropy (drivers/char/random.c, random_init_early):
+            # no path of this machine or this run may be in it, or the seed would not be all that counts.
+            # hostfs looks paths up as the kernel's own process, whose working directory is the scratch.
+            "init=/proc/self/cwd/init",
+            f"uml_dir={scratch}/uml",  # taken off the command line by User-Mode Linux itself
             "con=null",
             "con0=fd:0,fd:1",
             "quiet",
-            "--",
-            "-P",
-            "-m",
-            "harness.kernel.guest",
-            str(scratch),
         ]
 
     @staticmethod
@@ -180,14 +180,21 @@ def _complete(job: Job, scratch: Path) -> Job:
     """The job with a place for its results, the standard environment, and the paths its own program needs."""
     if job.results is None:
         (scratch / "results").mkdir()
-    package_root = Path(__file__).resolve().parents[2]
-    program = {package_root, Path(sys.prefix), Path(sys.base_prefix)}
+    program = {_PACKAGE_ROOT, Path(sys.prefix), Path(sys.base_prefix)}
     return msgspec.structs.replace(
         job,
         results=(job.results or scratch / "results").resolve(),
-        environment={**_ENVIRONMENT, "PYTHONPATH": str(package_root), **job.environment},
+        environment={**_ENVIRONMENT, "PYTHONPATH": str(_PACKAGE_ROOT), **job.environment},
         readable=(*job.readable, *sorted(program)),
     )
+
+
+def _write_init(scratch: Path) -> None:
+    """The guest's first program: this Python, on `harness.kernel.guest`."""
+    words = [sys.executable, "-P", "-m", "harness.kernel.guest", str(scratch)]
+    init = scratch / "init"
+    init.write_text(f"#!/bin/sh\nPYTHONPATH={shlex.quote(str(_PACKAGE_ROOT))} exec {shlex.join(words)}\n")
+    init.chmod(0o755)
 
 
 def _follow(warden: subprocess.Popen[bytes], status: int) -> tuple[str, str]:

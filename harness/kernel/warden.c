@@ -9,7 +9,7 @@
  * "exit N", "signal N" or "timeout", or "error TEXT" where the program could not
  * be started.
  *
- * SCRATCH is made here, so that there is no moment in which it exists and nobody
+ * SCRATCH, the program's working directory, is made here, so that there is no moment in which it exists and nobody
  * answers for it; it is removed when the lifeline ends. The program gets a process
  * group of its own (a kernel's processes share it) and only the environment given.
  *
@@ -95,7 +95,7 @@ static void pin_to_a_free_processor(void)
 	sched_setaffinity(0, sizeof(one), &one);
 }
 
-static pid_t start(char **environment, char **program, pid_t warden)
+static pid_t start(const char *directory, char **environment, char **program, pid_t warden)
 {
 	pid_t child = fork();
 
@@ -113,7 +113,8 @@ static pid_t start(char **environment, char **program, pid_t warden)
 		fcntl(status_fd, F_SETFD, FD_CLOEXEC);
 		dup2(null, 0);
 		dup2(CONSOLE, 2);
-		execve(program[0], program, environment);
+		if (chdir(directory) == 0)
+			execve(program[0], program, environment);
 		dprintf(status_fd, "error %s: %s\n", program[0], strerror(errno));
 		_exit(127);
 	}
@@ -180,7 +181,7 @@ int main(int argc, char **argv)
 	}
 
 	pin_to_a_free_processor(); /* inherited; the name is held here */
-	child = start(environment, argv + word + 1, getpid());
+	child = start(scratch, environment, argv + word + 1, getpid());
 	if (child < 0) {
 		dprintf(status_fd, "error fork: %s\n", strerror(errno));
 		remove_tree(scratch);

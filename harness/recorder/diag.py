@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from harness.errors import HandshakeError
 from harness.tcp.states import FROM_LINUX, State
-from harness.timeline.observations import Address, SocketGone, SocketSeen, TcpInfo
+from harness.timeline.observations import Address, SocketGone, SocketSeen, TcpInfo, Timer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,12 +34,13 @@ _MESSAGE = struct.Struct("<BBBB2s2s16s16sIQIIIII")
 _TCP_INFO = struct.Struct("<8B24I")
 _TCP_INFO_LONG = struct.Struct("<QQII")
 
-_TIMERS: tuple[Literal["", "on", "keepalive", "timewait", "persist"], ...] = (
+_TIMERS: tuple[Timer, ...] = (
     "",
     "on",
     "keepalive",
     "timewait",
     "persist",
+    "delack",
 )
 
 
@@ -50,7 +51,7 @@ class Look(msgspec.Struct, frozen=True):
     state: State
     local: Address
     remote: Address
-    timer: Literal["", "on", "keepalive", "timewait", "persist"]
+    timer: Timer
     expires: int
     retrans: int
     inode: int

@@ -55,11 +55,8 @@ class WatchedNode(Protocol):
 class Sink(Protocol):
     """Where observations go."""
 
-    def write(self, observation: Observation) -> None:
-        """Take one."""
-
-    def flush(self) -> None:
-        """Make what was taken safe against the death of this process."""
+    def write_all(self, observations: Iterable[Observation]) -> None:
+        """Take some, in order. Once this returns they are safe against the death of this process."""
 
 
 class Recorder:
@@ -125,10 +122,7 @@ class Recorder:
         os.eventfd_write(self._wake, 1)
         self._thread.join()
         if self._error is None:
-            for node in self._nodes:
-                with node.enter():
-                    delta = grown(self._counters[node.name], read_counters())
-                self._sink.write(Counters(t=self._clock.now(), node=node.name, grown=delta))
+            self._sink.write_all([self._counted(node) for node in self._nodes])
         for capture in self._captures:
             capture.close()
         for diag in self._diags.values():
@@ -136,9 +130,13 @@ class Recorder:
         if self._tracepoints:
             self._tracepoints.close()
         os.close(self._wake)
-        self._sink.flush()
         if self._error is not None:
             raise self._error
+
+    def _counted(self, node: WatchedNode) -> Counters:
+        with node.enter():
+            delta = grown(self._counters[node.name], read_counters())
+        return Counters(t=self._clock.now(), node=node.name, grown=delta)
 
     def hand_in(self, observation: Observation) -> None:
         """Take an observation of somebody else's, such as a program's step. From any thread."""
@@ -201,6 +199,7 @@ class Recorder:
         with self._changed:
             asked = self._asked
             touched: set[str] = set()
+            seen: list[Observation] = []
             self._clock.tick()
             if self._wake in ready:
                 os.eventfd_read(self._wake)
@@ -209,30 +208,29 @@ class Recorder:
             while ready:
                 for descriptor in ready:
                     if descriptor != self._wake:
-                        self._read(descriptor, touched)
+                        self._read(descriptor, seen, touched)
                 # Events may be committed without a wake-up having arrived yet.
                 ready = []
                 if self._tracepoints:
                     for descriptor in self._tracepoints.descriptors():
-                        self._read(descriptor, touched)
+                        self._read(descriptor, seen, touched)
             while self._handed_in:
-                self._sink.write(self._handed_in.popleft())
+                seen.append(self._handed_in.popleft())
                 touched.update(self._diags)
             now = self._clock.now()
             for name, diag in self._diags.items():
                 due = diag.next_timer()
                 if name in touched or (due is not None and due <= now):
-                    for seen in diag.look():
-                        self._sink.write(seen)
-            self._sink.flush()
+                    seen.extend(diag.look())
+            self._sink.write_all(sorted(seen, key=lambda observation: observation.t))
             self._answered = asked
             self._changed.notify_all()
             return self._pause()
 
-    def _read(self, descriptor: int, touched: set[str]) -> None:
+    def _read(self, descriptor: int, seen: list[Observation], touched: set[str]) -> None:
         observer, _ = self._by_descriptor[descriptor]
         for observation in observer.read(descriptor):
-            self._sink.write(observation)
+            seen.append(observation)
             if isinstance(observation, SegmentSeen):
                 touched.add(observation.node)
             elif isinstance(observation, StateChange | TcpEvent):

@@ -50,6 +50,11 @@ class Witness(StrEnum):
     APPLICATION = "application"
 
 
+#: What a socket's timer is for (`IDIAG_TIMER_*`, include/uapi/linux/inet_diag.h): "on" is the
+#: retransmission timer, "persist" the zero-window probe's; older kernels do not tell "delack".
+Timer = Literal["", "on", "keepalive", "timewait", "persist", "delack"]
+
+
 class KernelInfo(msgspec.Struct, frozen=True):
     """The kernel a run happened on. ``seed`` is None where chance is real."""
 
@@ -139,7 +144,7 @@ class SocketSeen(_Observation, frozen=True, tag="socket"):
     local: Address
     remote: Address
     observer: Literal["diag", "ss"] = "diag"
-    timer: Literal["", "on", "keepalive", "timewait", "persist"] = ""
+    timer: Timer = ""
     expires: int = 0  #: nanoseconds until that timer is due
     retrans: int = 0
     inode: int = 0  #: 0: a request, an orphan or a mini-socket, which no process holds

@@ -1,0 +1,25 @@
+"""What is wanted of a run, as a value that travels into a kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from harness.timeline.observations import KernelInfo
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A run: the network, what happens to it, and the script that uses it.
+
+    ``topology`` is a name from ``topologies/`` or the path of a course's own file;
+    ``links`` and ``faults`` are descriptions as on the command line.
+    """
+
+    script: str  #: "package.module:function", called with the `World` and ``argument``
+    argument: Any = None
+    topology: str = "pair"
+    links: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    sysctls: dict[str, str] = {}
+    kernel: KernelInfo
