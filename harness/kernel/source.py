@@ -88,7 +88,7 @@ def given(text: str) -> Source:
             raise UsageError("--source", text, "is a directory, but not the top of a Linux source tree", example)
         return Source(Kind.TREE, path, str(path))
     if path.suffix == ".deb":
-        return Source(Kind.PACKAGE, path, path.name)
+        return Source(Kind.PACKAGE, path, path.stem)
     if not _decompressor(path):
         raise UsageError("--source", text, f"is none of {', '.join(_DECOMPRESSORS)}, .deb or a directory", example)
     return Source(Kind.TARBALL, path, str(path))

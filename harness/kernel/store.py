@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
     from harness.kernel.progress import Progress
     from harness.kernel.source import Source
+
+
+class _Unless(Enum):
+    """What makes a build unnecessary."""
+
+    ANY = "there is a kernel of that version"
+    SAME_SOURCE = "there is a kernel from that very package"
+    NOTHING = "nothing does"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,52 +144,74 @@ class KernelStore:
             EnvironmentUnsupported: if this machine cannot build it.
             KernelFailed: if building it failed.
         """
-        return self.find(version) or self._make(version, None, progress, force=False)
+        return self.find(version) or self._make(version, None, progress, _Unless.ANY)
 
     def build(
-        self, version: str | None = None, source: Source | None = None, progress: Progress | None = None
+        self,
+        version: str | None = None,
+        source: Source | None = None,
+        progress: Progress | None = None,
+        *,
+        force: bool = False,
     ) -> LabKernelImage:
-        """Build a kernel even if there is one; the new one takes the old one's place.
+        """Build the newest point release of a version; it takes the place of one of the same name.
+
+        Nothing is built if there is a kernel from that very package already. From a
+        ``source`` of the caller's, one is always built: what is in it may have changed.
+
+        Args:
+            version: "6.1"; None takes the newest that the distribution offers.
+            source: Build from this instead.
+            progress: Told how far it is.
+            force: Build anyway.
 
         Raises:
             HandshakeError: as :meth:`ensure`.
         """
-        return self._make(version, source, progress, force=True)
+        unless = _Unless.NOTHING if force or source is not None else _Unless.SAME_SOURCE
+        return self._make(version, source, progress, unless)
 
     def _make(
-        self, version: str | None, source: Source | None, progress: Progress | None, *, force: bool
+        self, version: str | None, source: Source | None, progress: Progress | None, unless: _Unless
     ) -> LabKernelImage:
         # Everything that only a build needs is imported here: looking a kernel up is done at every start.
         from harness.kernel import tools  # noqa: PLC0415
         from harness.kernel.build import Builder  # noqa: PLC0415
+        from harness.kernel.mirror import Mirror, check_version  # noqa: PLC0415
         from harness.kernel.processes import tidy_on_signals  # noqa: PLC0415
         from harness.kernel.progress import Silent  # noqa: PLC0415
 
+        if version is not None:
+            check_version(version)
         told = progress or Silent()
-        waited = False
 
         def waiting() -> None:
-            nonlocal waited
-            waited = True
             told.note("Another handshake is building a lab kernel here; waiting for it.")
 
         with tidy_on_signals(), cache.exclusive(self.root, waiting), cache.workshop(self.root) as workshop:
             self._compile_helpers(workshop)
-            if not force and (image := self._find_kernel(version)):
-                if waited:
-                    told.note(f"Using Linux {image.release}, which the other one has built.")
+            if unless is _Unless.ANY and (image := self._find_kernel(version)):
+                told.note(f"Linux {image.release} is here now.")
                 return image
             tools.demand()
             if source is None:
-                source = self._find_source(version, told)
+                (workshop / "apt").mkdir()
+                source = Mirror(workshop / "apt", self.root / "packages", told).fetch(version)
+            if unless is _Unless.SAME_SOURCE and (image := self._built_from(source)):
+                told.note(f"Linux {image.release} was built from {source.origin} already.")
+                return image
             learned = {image.version: image.compiled_files for image in reversed(self.images())}
             built = Builder(workshop, self.root / "logs", told, learned).build(source)
             place = self.root / "kernels" / f"{built.release.name}-{config.key()}"
-            cache.install(built.directory, place)
+            with cache.disk_errors(self.root, "putting the kernel in its place"):
+                cache.install(built.directory, place)
         image = self.find(built.release.name)
         if image is None:
             raise AssertionError(f"{place} was just put there")
         return image
+
+    def _built_from(self, source: Source) -> LabKernelImage | None:
+        return next((image for image in self.images() if image.current and image.origin == source.origin), None)
 
     def _compile_helpers(self, workshop: Path) -> None:
         if self._helpers.is_dir():
@@ -190,9 +221,6 @@ class KernelStore:
             made.mkdir()
             helpers.compile_into(made)
             cache.install(made, self._helpers)
-
-    def _find_source(self, version: str | None, progress: Progress) -> Source:
-        raise NotImplementedError
 
     def remove(self, version: str) -> list[LabKernelImage]:
         """Remove the kernels of a version or a release; returns them.
@@ -207,6 +235,15 @@ class KernelStore:
         for image in chosen:
             cache.discard(image.directory)
         return chosen
+
+    def clear(self) -> None:
+        """Remove everything: kernels, downloaded packages, logs; builds in progress are waited for."""
+        if not self.root.is_dir():
+            return
+        with cache.exclusive(self.root, lambda: None):
+            for entry in self.root.iterdir():
+                if entry.is_dir():
+                    cache.discard(entry)
 
 
 def _order(image: LabKernelImage) -> tuple[tuple[int, ...], datetime]:
