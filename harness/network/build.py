@@ -1,0 +1,190 @@
+"""Making what was planned: namespaces, bridges, wires, addresses.
+
+Everything is made by one thread in three passes (namespaces, the middle, each host), with
+many requests in one message and without asking for anything that can be known beforehand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import EnvironmentUnsupported
+from harness.network import netns, rtnetlink
+from harness.network.ethtool import offloads_off
+from harness.network.netlink import Netlink
+from harness.network.plan import MESH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.network.netlink import Request
+    from harness.network.plan import Node, Plan
+
+#: The name of the namespace in which all switches are.
+MIDDLE = "middle"
+
+#: Buckets of a namespace's own table of connections. Small: a look at a host's sockets
+#: walks the whole table, and the machine's own has hundreds of thousands of buckets.
+_EHASH = 64
+
+
+class Spaces:
+    """The namespaces of one network: a descriptor per host and router, one for all switches."""
+
+    def __init__(self) -> None:
+        self.descriptors: dict[str, int] = {}
+        self._mounts: list[str] = []
+        self._hosts_file: str | None = None
+
+    def make(self, names: list[str], *, named: bool) -> None:
+        """Make the middle's namespace, and one for each name.
+
+        Args:
+            names: The hosts and routers.
+            named: Give each a name under /run/netns, for ``ip netns exec``.
+
+        Raises:
+            EnvironmentUnsupported: It is not allowed here.
+        """
+        before = netns.here()
+        try:
+            self._make(MIDDLE, named=named)
+            # A namespace takes the size of its table from the one it is made from.
+            netns.sysctl("net/ipv4/tcp_child_ehash_entries", _EHASH, optional=True)
+            for name in names:
+                netns.setns(self.descriptors[MIDDLE])
+                self._make(name, named=named)
+        except PermissionError as error:
+            raise EnvironmentUnsupported(
+                "Making network namespaces is not allowed here",
+                "Use --kernel lab, which needs no privilege; or run it in namespaces of its own: "
+                "unshare --user --map-root-user --net --mount",
+            ) from error
+        finally:
+            netns.setns(before)
+            os.close(before)
+
+    def _make(self, name: str, *, named: bool) -> None:
+        self.descriptors[name] = netns.create()
+        if os.path.exists("/proc/sys/net/ipv6/conf/default/addr_gen_mode"):  # noqa: PTH110 -- hot
+            # No link-local addresses, hence no multicast chatter; addresses are usable at once.
+            netns.sysctl("net/ipv6/conf/default/addr_gen_mode", 1)
+            netns.sysctl("net/ipv6/conf/default/accept_ra", 0)
+        if named:
+            directory = Path("/run/netns")
+            directory.mkdir(exist_ok=True)
+            target = directory / name
+            target.touch()
+            netns.bind("/proc/thread-self/ns/net", str(target))
+            self._mounts.append(str(target))
+
+    def name_hosts(self, lines: list[str]) -> None:
+        """Make the hosts' names known to every program, by a private /etc/hosts."""
+        path = Path(f"/run/handshake-hosts-{os.getpid()}")
+        path.write_text("127.0.0.1 localhost\n::1 localhost\n" + "".join(line + "\n" for line in lines))
+        self._hosts_file = str(path)
+        netns.bind(str(path), "/etc/hosts")
+        self._mounts.append("/etc/hosts")
+
+    def close(self) -> None:
+        """Let go of everything; what nobody else holds is gone then."""
+        with contextlib.ExitStack() as stack:
+            for descriptor in self.descriptors.values():
+                stack.callback(os.close, descriptor)
+            if self._hosts_file is not None:
+                stack.callback(os.unlink, self._hosts_file)
+            for target in self._mounts:
+                if target.startswith("/run/netns/"):
+                    stack.callback(os.unlink, target)
+                stack.callback(netns.unbind, target)
+        self.descriptors, self._mounts, self._hosts_file = {}, [], None
+
+
+def build(plan: Plan, spaces: Spaces) -> None:
+    """Make all that was planned, in namespaces that exist.
+
+    Raises:
+        NetlinkError: The kernel refused something.
+    """
+    with netns.inside(spaces.descriptors[MIDDLE]), Netlink() as middle:
+        middle.ask(_bridges(plan))
+        middle.ask(_wires(plan, spaces))
+        middle.ask(_forwarding(plan))
+        for node in plan.nodes.values():
+            if node.kind == "switch":
+                for port in node.ports:
+                    offloads_off(middle.socket, port.name)
+    neighbours = _neighbours(plan)
+    for name, node in plan.nodes.items():
+        if node.kind != "switch":
+            with netns.inside(spaces.descriptors[name]):
+                _equip(node, neighbours)
+
+
+def _bridges(plan: Plan) -> Iterator[Request]:
+    for name, node in plan.nodes.items():
+        if node.kind == "switch":
+            yield rtnetlink.bridge(name, node.index)
+
+
+def _wires(plan: Plan, spaces: Spaces) -> Iterator[Request]:
+    middle = spaces.descriptors[MIDDLE]
+    for first, second in plan.links:
+        ends = []
+        for port in (first, second):
+            node = plan.nodes[port.node]
+            switch = node.kind == "switch"
+            ends.append(
+                rtnetlink.End(
+                    port.name,
+                    port.index,
+                    port.mac,
+                    middle if switch else spaces.descriptors[node.name],
+                    node.index if switch else 0,
+                )
+            )
+        yield from rtnetlink.veth(*ends)
+
+
+def _forwarding(plan: Plan) -> Iterator[Request]:
+    for entries in plan.forwarding().values():
+        for port, mac in entries:
+            yield rtnetlink.forward(port.index, mac)
+
+
+def _neighbours(plan: Plan) -> dict[str, list[tuple[str, str]]]:
+    """For each port of a host or router: the addresses it can reach directly, and their hardware addresses."""
+    ports = {port.name: port for ends in plan.links for port in ends}
+    found: dict[str, list[tuple[str, str]]] = {}
+    for domain in plan.domains():
+        everyone = [
+            (name, address.partition("/")[0], ports[name].mac) for name in domain for address in ports[name].addresses
+        ]
+        for name in domain:
+            known = everyone if len(domain) <= MESH else []
+            found[name] = [(ip, mac) for other, ip, mac in known if other != name]
+    return found
+
+
+def _equip(node: Node, neighbours: dict[str, list[tuple[str, str]]]) -> None:
+    """Addresses, routes, neighbours and offloads of one host or router; the thread is in it."""
+    if node.kind == "router":
+        netns.sysctl("net/ipv4/ip_forward", 1)
+        netns.sysctl("net/ipv6/conf/all/forwarding", 1, optional=True)
+    requests = [rtnetlink.switch_on("lo")]
+    for port in node.ports:
+        requests.append(rtnetlink.switch_on(port.name))
+        for address in port.addresses:
+            ip, _, prefix = address.partition("/")
+            requests.append(rtnetlink.address(port.index, ip, int(prefix), port.name))
+    for destination, prefix_length, via in node.routes:
+        requests.append(rtnetlink.route(destination, prefix_length, via, node.name))
+    for port in node.ports:
+        requests += [rtnetlink.neighbour(port.index, ip, mac) for ip, mac in neighbours.get(port.name, ())]
+    with Netlink() as netlink:
+        netlink.ask(requests)
+        for port in node.ports:
+            offloads_off(netlink.socket, port.name)

@@ -1,0 +1,168 @@
+"""Where impairments go, and keeping the kernel to them.
+
+An impairment belongs to one direction of one link, and sits at the *middle's* end of that
+link: on what leaves the middle's port, or, for what comes from a host, on what arrives at
+it (through an ifb device). Never on a host's own interface: there the sender's TCP is told
+of its losses, and its capture does not see them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from harness.errors import EnvironmentUnsupported
+from harness.network import build, netem, netns, rtnetlink
+from harness.network.link import Impairment, LinkRequest
+from harness.network.netlink import Netlink, NetlinkError
+from harness.timeline.observations import QdiscReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from harness.network.plan import Plan, Port
+
+#: A direction of a link: the interface that sends into it.
+Direction = str
+
+
+def place(plan: Plan, requests: Iterable[LinkRequest]) -> dict[Direction, Impairment]:
+    """Decide which directions of which links are impaired, and how.
+
+    The topology's own parameters come first; requests are laid over them in their order.
+
+    Raises:
+        UsageError: A request names no link and no path, or contradicts another.
+    """
+    wanted = {port.name: port.impairment for ends in plan.links for port in ends if port.impairment}
+    for request in requests:
+        for name in _directions(plan, request):
+            wanted[name] = wanted.get(name, Impairment()).overlaid(request.impairment)
+    return wanted
+
+
+def _directions(plan: Plan, request: LinkRequest) -> list[Direction]:
+    if not request.first:
+        if plan.bottleneck:
+            return [port.name for one, other in plan.bottleneck for port in plan.between(one, other)]
+        return [port.name for port, _host in plan.edge_ports()]
+    found = [_direction(plan, request.first, request.second)]
+    if request.both:
+        found.append(_direction(plan, request.second, request.first))
+    return found
+
+
+def _direction(plan: Plan, sender: str, receiver: str) -> Direction:
+    """The sending interface of a link, or of the last link of the path between two hosts."""
+    one, other = plan.node(sender, "link"), plan.node(receiver, "link")
+    neighbours = {port.peer for port in one.ports}
+    if any(port.name in neighbours for port in other.ports):
+        return plan.between(sender, receiver)[0].name
+    if one.kind == other.kind == "host" and len(plan.edge_ports()) == 2:
+        # From one host to another: the middle's port to the receiver. What other hosts send
+        # to it passes there too, so with more than two hosts it would say more than was meant.
+        return next(port.name for port, peer in plan.edge_ports() if peer.node == receiver)
+    return plan.between(sender, receiver)[0].name
+
+
+class Impairer:
+    """Sets impairments in the kernel, reads them back, changes them, and reports their counters.
+
+    Args:
+        plan: The network.
+        spaces: A descriptor of each namespace, by node; the switches' under `build.MIDDLE`.
+    """
+
+    def __init__(self, plan: Plan, spaces: Mapping[str, int]) -> None:
+        self._plan = plan
+        self._spaces = spaces
+        self._sockets: dict[str, Netlink] = {}
+        self._targets: dict[Direction, tuple[str, int, str]] = {}
+        self._now: dict[Direction, Impairment] = {}
+        self._next = 0
+        self._ports = {port.name: port for ends in plan.links for port in ends}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for sock in self._sockets.values():
+            sock.close()
+
+    def now(self, direction: Direction) -> Impairment:
+        """What is asked of a direction now."""
+        return self._now.get(direction, Impairment())
+
+    def lines(self) -> list[str]:
+        """What is asked now, in the words of ``--link``: ``s1>h2:delay=50ms``."""
+        found = []
+        for name, impairment in self._now.items():
+            if impairment:
+                port = self._ports[name]
+                found.append(f"{port.node}>{self._ports[port.peer].node}:{impairment}")
+        return found
+
+    def set(self, wanted: Mapping[Direction, Impairment]) -> None:
+        """Put impairments in force, and make sure that they are.
+
+        Raises:
+            EnvironmentUnsupported: The kernel cannot do it.
+            ImpairmentNotApplied: The kernel does something else.
+        """
+        groups: dict[str, list[tuple[int, str, Impairment, bool]]] = {}
+        for direction, impairment in wanted.items():
+            known = direction in self._targets
+            if not known:
+                self._targets[direction] = self._target(direction)
+            space, index, where = self._targets[direction]
+            # A table of a distribution cannot be taken out of a queue again: make it anew.
+            anew = known and impairment.distribution != self.now(direction).distribution
+            groups.setdefault(space, []).append((index, where, impairment, anew))
+        for space, group in groups.items():
+            netem.apply(self._socket(space), group)
+        self._now.update(wanted)
+
+    def reports(self, now: int) -> list[QdiscReport]:
+        """The counters of every impaired direction, read from the kernel."""
+        answers = {space: netem.read(self._socket(space)) for space, _, _ in self._targets.values()}
+        found = []
+        for direction, (space, index, where) in self._targets.items():
+            qdisc = answers[space].get(index)
+            # Read back once more: what was in force at the end is what the record claims.
+            netem.verify(where, self.now(direction), qdisc)
+            if qdisc is not None:
+                asked = str(self.now(direction))
+                found.append(QdiscReport(now, where, qdisc.kind, asked, qdisc.sent, qdisc.dropped, qdisc.overlimits))
+        return found
+
+    def _target(self, direction: Direction) -> tuple[str, int, str]:
+        """The interface whose queue impairs a direction: its namespace, index and name."""
+        port = self._ports[direction]
+        if self._plan.nodes[port.node].kind != "host":
+            return self._space(port), port.index, port.name
+        peer = self._ports[port.peer]
+        return self._space(peer), *self._turn_in(peer)
+
+    def _turn_in(self, port: Port) -> tuple[int, str]:
+        """Lead what arrives at a port of the middle through a device whose queue can be impaired."""
+        netlink = self._socket(self._space(port))
+        name = f"in{port.index}-{port.node}"[:15]
+        try:
+            netlink.ask([rtnetlink.device("ifb", name)])
+            index = rtnetlink.indexes(netlink)[name]
+            netlink.ask(netem.turn_in(port.index, index, port.name))
+        except NetlinkError as error:
+            raise EnvironmentUnsupported(
+                f"This kernel cannot impair what comes from {self._ports[port.peer].node} ({error})",
+                "It needs ifb, sch_ingress, cls_matchall and act_mirred; impair the other ports of the middle "
+                "instead, or use --kernel lab, which has them.",
+            ) from error
+        return index, name
+
+    def _space(self, port: Port) -> str:
+        return build.MIDDLE if self._plan.nodes[port.node].kind == "switch" else port.node
+
+    def _socket(self, space: str) -> Netlink:
+        if space not in self._sockets:
+            with netns.inside(self._spaces[space]):
+                self._sockets[space] = Netlink()
+        return self._sockets[space]
