@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import os
 import socket
 from typing import TYPE_CHECKING, Any
@@ -137,9 +138,14 @@ def enter(argument: Any, results: Path) -> int:
     plan = msgspec.convert(argument, Plan)
     module, _, function = plan.script.partition(":")
     script = getattr(importlib.import_module(module), function)
-    with recorded(plan, results) as world:
-        try:
-            script(world, plan.argument)
-        except (OSError, HandshakeError) as error:
-            world.recorder.hand_in(Failure(t=world.clock.now(), node="", what=f"{type(error).__name__}: {error}"))
+    try:
+        with recorded(plan, results) as world:
+            try:
+                script(world, plan.argument)
+            except OSError as error:
+                # A script's own call failed: the record shows where, and is worth having.
+                world.recorder.hand_in(Failure(t=world.clock.now(), node="", what=f"{type(error).__name__}: {error}"))
+    except HandshakeError as error:
+        told = {"class": type(error).__name__, "message": str(error)}
+        (results / "error.json").write_text(json.dumps(told))
     return 0

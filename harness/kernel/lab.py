@@ -22,6 +22,7 @@ import msgspec
 
 from harness.errors import EnvironmentUnsupported, KernelFailed
 from harness.kernel.job import Job, Outcome
+from harness.timeline.observations import KernelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,13 +80,16 @@ class LabKernel:
         memory: The guest's memory, in MiB.
     """
 
-    kind = "lab"
-
     def __init__(self, image: LabKernelImage, *, seed: int = 1, wall_limit: float = 120.0, memory: int = 512) -> None:
         self._image = image
         self._seed = seed
         self._wall_limit = wall_limit
         self._memory = memory
+
+    @property
+    def info(self) -> KernelInfo:
+        """What a record says of it."""
+        return KernelInfo(kind="lab", release=self._image.release, hz=self._image.hz, seed=self._seed)
 
     @contextmanager
     def run(self, job: Job) -> Iterator[Outcome]:

@@ -1,0 +1,102 @@
+"""Options that several verbs share, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.kernel.base import Kernel
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+#: Seconds of wall time after which a lab kernel is taken to spin.
+WALL_LIMIT = 120.0
+
+
+class Seed(click.ParamType):
+    """A seed: a whole number from 0 to 2**64-1."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ARG002
+        """The number, or a usage error that says what is wrong."""
+        if isinstance(value, int):
+            return value
+        if not (isinstance(value, str) and value.isascii() and value.isdigit()):
+            raise UsageError("--seed", value, "is not a whole number", "--seed 7")
+        if int(value) >= 1 << 64:
+            raise UsageError("--seed", value, "does not fit into 64 bits", "--seed 7")
+        return int(value)
+
+
+def seed(function: _Function) -> _Function:
+    """``--seed``: everything random in a run on the lab kernel is a function of it."""
+    return click.option(
+        "--seed", type=Seed(), default=1, show_default=True, help="Makes a run on the lab kernel repeatable to the byte."
+    )(function)
+
+
+def kernel(function: _Function) -> _Function:
+    """``--kernel``: where the run happens."""
+    return click.option(
+        "--kernel",
+        "kernel_name",
+        default="lab",
+        show_default=True,
+        metavar="KIND",
+        help="Where it runs: lab, lab:VERSION (as in lab:6.1), host.",
+    )(function)
+
+
+def network(function: _Function) -> _Function:
+    """``--link`` and ``--fault``: what the network does to segments."""
+    function = click.option(
+        "--fault",
+        "faults",
+        multiple=True,
+        metavar="TEXT",
+        help='Something done to chosen segments: "drop SYN nth=1 from h1". Repeatable.',
+    )(function)
+    return click.option(
+        "--link",
+        "links",
+        multiple=True,
+        metavar="TEXT",
+        help='Impairment of all links or one: "delay=50ms,loss=1%", "h1>h2:loss=5%". Repeatable.',
+    )(function)
+
+
+def out(function: _Function) -> _Function:
+    """``--out``: where the run's files are kept."""
+    return click.option(
+        "--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep the record (events.jsonl) here."
+    )(function)
+
+
+def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kernel:
+    """The kernel that ``--kernel`` names, ready to run; a lab kernel is built where there is none.
+
+    Raises:
+        UsageError: There is no such kind.
+        EnvironmentUnsupported: This machine cannot do it.
+    """
+    kind, _, version = name.partition(":")
+    if kind == "lab":
+        from harness.kernel.lab import LabKernel
+        from harness.kernel.progress import progress
+        from harness.kernel.store import KernelStore
+
+        store = KernelStore()
+        image = store.find(version or None)
+        if image is None:
+            with progress() as shown:
+                image = store.ensure(version or None, shown)
+        return LabKernel(image, seed=seed, wall_limit=wall_limit)
+    raise UsageError("--kernel", name, "is no kind of kernel", "--kernel lab")

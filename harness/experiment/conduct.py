@@ -1,0 +1,79 @@
+"""From outside: have a kernel carry out a plan, and bring its record home."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from harness import errors
+from harness.errors import HandshakeError, KernelFailed, UsageError
+from harness.kernel.job import Job
+from harness.timeline.reconcile import reconcile
+from harness.timeline.store import EVENTS, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.experiment.plan import Plan
+    from harness.kernel.base import Kernel
+    from harness.timeline.history import Record
+
+#: Where a run's error is left by `harness.experiment.world.enter`.
+ERROR = "error.json"
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A run that was carried out: its reconciled record, and the directory with its files."""
+
+    record: Record
+    directory: Path
+
+
+def prepare_directory(path: Path) -> Path:
+    """Make a directory for a run's files; those of an earlier run in it are removed.
+
+    Raises:
+        UsageError: It cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        for name in (EVENTS, ERROR):
+            (path / name).unlink(missing_ok=True)
+        probe = path / EVENTS
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError("--out", str(path), f"cannot be written to ({error.strerror})", "--out my-run") from None
+    return path.resolve()
+
+
+@contextmanager
+def conducted(plan: Plan, kernel: Kernel, out: Path | None = None) -> Iterator[Run]:
+    """Carry out a plan on a kernel; its files vanish at the end of the block unless ``out`` keeps them.
+
+    Raises:
+        HandshakeError: As it was raised where the kernel is; `KernelFailed` where the
+            kernel did not come to its end.
+    """
+    results = prepare_directory(out) if out else None
+    job = Job(call="harness.experiment.world:enter", argument=msgspec.to_builtins(plan), results=results)
+    with kernel.run(job) as outcome:
+        _raise_error(outcome.results / ERROR)
+        if outcome.status != 0:
+            raise KernelFailed("the run failed inside the kernel, which is a defect of this program", outcome.console)
+        yield Run(reconcile(read(outcome.results).observations), outcome.results)
+
+
+def _raise_error(file: Path) -> None:
+    if not file.exists():
+        return
+    told = json.loads(file.read_text())
+    file.unlink()
+    kind = getattr(errors, told["class"], HandshakeError)
+    error: HandshakeError = kind.__new__(kind)
+    error.args = (told["message"],)
+    raise error
