@@ -14,8 +14,7 @@ import msgspec
 from harness.errors import HandshakeError
 from harness.experiment.plan import Plan
 from harness.experiment.sockets import RecordedSocket
-from harness.network.build import Network
-from harness.network.topology import load_topology
+from harness.network.network import Network
 from harness.recorder.clock import Clock
 from harness.recorder.recorder import Recorder
 from harness.tcp.states import State
@@ -26,11 +25,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from harness.network.build import Host
+    from harness.network.host import Host
     from harness.timeline.observations import Step
 
 #: Seconds after which a call on a recorded socket gives up: longer than any handshake's own limit.
 PATIENCE = 1200.0
+
+
+class Watched:
+    """A host as the recorder wants it."""
+
+    def __init__(self, host: Host) -> None:
+        self.name = host.name
+        self.addresses = host.addresses
+        self.interfaces = [port.name for port in host.ports]
+        self.enter = host.enter
 
 
 class WorldHost:
@@ -107,11 +116,11 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
         ImpairmentNotApplied: A link is not what was asked for.
         FaultNeverFired: At the end, a fault that was set had matched nothing.
     """
-    topology = load_topology(plan.topology)
-    with Network(topology, links=plan.links, faults=plan.faults, sysctls=plan.sysctls) as network:
+    topo = importlib.import_module(f"topologies.{plan.topology}").topos[plan.topology]()
+    with Network(topo, link=plan.links) as network:
         clock = Clock()
         with Writer(results / EVENTS) as writer:
-            recorder = Recorder(network.hosts, clock, writer)
+            recorder = Recorder([Watched(host) for host in network.hosts], clock, writer)
             recorder.open()
             writer.write(
                 RunHeader(
@@ -120,7 +129,7 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
                     kernel=msgspec.structs.replace(plan.kernel, release=os.uname().release),
                     topology=plan.topology,
                     nodes={node.name: list(node.addresses) for node in network.hosts},
-                    links=network.links_text(),
+                    links=network.links,
                     faults=list(plan.faults),
                     observers=recorder.observers,
                     started=clock.started,
