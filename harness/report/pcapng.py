@@ -66,9 +66,9 @@ def _comments(record: Record, seen: Sequence[SegmentSeen]) -> dict[int, list[str
     """Which comments each captured segment gets, by its place in the capture."""
     places: dict[_Key, list[int]] = defaultdict(list)
     by_host: dict[tuple[str, frozenset[Address]], list[int]] = defaultdict(list)
-    for place, each in enumerate(seen):
-        places[each.src, each.dst, each.flags, each.seq, each.ack, each.length].append(place)
-        by_host[each.node, frozenset((each.src, each.dst))].append(place)
+    for number, each in enumerate(seen):
+        places[each.src, each.dst, each.flags, each.seq, each.ack, each.length].append(number)
+        by_host[each.node, frozenset((each.src, each.dst))].append(number)
     comments: dict[int, list[str]] = defaultdict(list)
     for passage in record.passages:
         place = _sighting(passage, passage.sender, passage.sent, places, seen)

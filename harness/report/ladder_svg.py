@@ -1,0 +1,369 @@
+"""A ladder as SVG: for pages, where its axis can be switched, and as a picture of its own."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from harness.report import axes, flags, labels
+from harness.report.connections import LEFT, RIGHT, Side
+from harness.report.layout import Bulk, Row, Wait
+from harness.report.order import Change, Departure
+from harness.report.palette import EXPORT_CSS, SVG_CSS
+from harness.report.safe import visible
+from harness.report.svg import Element, Style, with_alternative
+from harness.report.times import clock, digits_for, span
+
+if TYPE_CHECKING:
+    from harness.report.connections import Lane
+    from harness.report.layout import Ladder
+    from harness.report.words import Words
+    from harness.tcp.states import State
+    from harness.timeline.history import Passage
+
+WIDTH = 780
+#: The inner edges of the lanes' bars: arrows run between them.
+EDGE = {LEFT: 206, RIGHT: 574 + 60}
+BAR = 10
+GUTTER = 15
+MIDDLE = (EDGE[LEFT] + EDGE[RIGHT]) / 2
+#: Cells of 12 px monospace text that fit on an arrow, and on half of one.
+ROOM = int((EDGE[RIGHT] - EDGE[LEFT] - 40) / 7.3)
+HALF = int((MIDDLE - EDGE[LEFT] - 20) / 7.3)
+
+
+#: Labels whose arrows differ less than this in slope, in degrees, run side by side.
+SAME_SLOPE = 2
+_OTHER: dict[Side, Side] = {LEFT: RIGHT, RIGHT: LEFT}
+
+
+class Course(msgspec.Struct, frozen=True):
+    """Where an arrow runs, in pixels, and the side it comes from."""
+
+    side: Side
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    @property
+    def sign(self) -> int:
+        """1 from left to right, else -1."""
+        return 1 if self.side == LEFT else -1
+
+    @property
+    def angle(self) -> float:
+        """The slope in degrees, as text along it is turned."""
+        return math.degrees(math.atan2((self.y2 - self.y1) * self.sign, abs(self.x2 - self.x1)))
+
+
+def picture(ladder: Ladder, words: Words, axis: str = "sequence") -> str:
+    """Draw a ladder as an SVG file of its own, for slides.
+
+    Args:
+        ladder: The ladder.
+        words: The language.
+        axis: ``sequence`` or ``time``.
+    """
+    drawing = Drawing(ladder, words)
+    root = drawing.on(drawing.sequence if axis == "sequence" else drawing.time)
+    height = root.attributes["viewBox"].split()[3]
+    root.attributes |= {"xmlns": "http://www.w3.org/2000/svg", "width": str(WIDTH), "height": height}
+    background = Element("rect", class_="paper", width=WIDTH, height=height)
+    root.children[:0] = [Style(SVG_CSS + EXPORT_CSS), background]
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{root}\n'
+
+
+def switchable(ladder: Ladder, words: Words) -> str:
+    """Draw a ladder for a page: on the sequence axis, with the time axis in ``data-time``."""
+    drawing = Drawing(ladder, words)
+    return str(with_alternative(drawing.on(drawing.sequence), drawing.on(drawing.time)))
+
+
+class Drawing:
+    """Draws one ladder on an axis. Both axes give the same structure, with other numbers."""
+
+    def __init__(self, ladder: Ladder, words: Words) -> None:
+        self._ladder = ladder
+        self._words = words
+        self._digits = digits_for([row.time for row in ladder.rows])
+        self._passages = {row.piece.passage.number: row.piece.passage for row in ladder.rows if row.piece}
+        self._places = self._lines_of_segments()
+        self._text = self._labels()
+        wide = [self._is_wide(line) for line in ladder.lines]
+        self.sequence = axes.sequence(ladder)
+        self.time = axes.time(ladder, wide)
+
+    def _labels(self) -> dict[int, str]:
+        """What stands on each arrow: shorter where another comes the other way."""
+        texts = {}
+        for passage in self._passages.values():
+            crossed = any(_cross(passage, other, self._ladder) for other in self._passages.values())
+            texts[passage.number] = labels.fitting(labels.forms(passage, "↻"), HALF if crossed else ROOM)
+        return texts
+
+    def _is_wide(self, line: Row | Wait | Bulk) -> bool:
+        return isinstance(line, Row) and line.piece is not None and len(self._text[line.piece.passage.number]) > HALF
+
+    def on(self, axis: axes.Axis) -> Element:
+        """Draw on an axis."""
+        connection = self._ladder.connection
+        title = f"{visible(connection.left.node)} - {visible(connection.right.node)}"
+        root = Element(
+            "svg",
+            class_="ladder",
+            viewBox=f"0 0 {WIDTH} {axis.bottom + 8:.0f}",
+            role="group",
+            aria_label=self._words("page.ladder_of", hosts=title),
+        )
+        for side, lane in connection.lanes:
+            root.add(self._head(side, lane))
+        middle = Element("text", visible(self._ladder.middle, 20), x=MIDDLE, y=30, class_="dim mid")
+        root.add(middle, Element("line", class_="middle", x1=MIDDLE, x2=MIDDLE, y1=axes.TOP - 30, y2=axis.bottom))
+        for side in (LEFT, RIGHT):
+            root.add(*self._states(side, axis))
+        root.add(*self._times(axis))
+        for number, line in enumerate(self._ladder.lines):
+            cut = axis.breaks[number]
+            root.add(self._break(cut))
+            if isinstance(line, Wait):
+                root.add(self._wait(line, axis.ys[number]))
+            elif isinstance(line, Bulk):
+                root.add(self._bulk(line, axis.ys[number]))
+        for passage in self._places:
+            root.add(self._segment(passage, axis))
+        return root
+
+    def _lines_of_segments(self) -> dict[int, tuple[int | None, int | None]]:
+        """On which lines each segment leaves and arrives."""
+        places: dict[int, tuple[int | None, int | None]] = {}
+        for number, line in enumerate(self._ladder.lines):
+            if isinstance(line, Row) and line.piece:
+                departs, arrives = places.get(line.piece.passage.number, (None, None))
+                if isinstance(line.piece, Departure):
+                    departs = number
+                else:
+                    arrives = number
+                places[line.piece.passage.number] = (departs, arrives)
+        return places
+
+    def _head(self, side: Side, lane: Lane) -> Element:
+        x = EDGE[side] + (BAR if side == RIGHT else -BAR)
+        role = self._words(f"role.{lane.role}" if lane.role else "role.none")
+        return Element(
+            "g",
+            Element("text", visible(lane.node, 24) or "?", x=x, y=18, class_=f"host {_anchor(side)}"),
+            Element("text", role, x=x, y=34, class_=f"dim {_anchor(side)}"),
+            Element("text", visible(str(lane.address), 48), x=x, y=50, class_=f"dim mono {_anchor(side)}"),
+        )
+
+    def _states(self, side: Side, axis: axes.Axis) -> list[Element]:
+        """A lane: one bar a state, with its name where it begins."""
+        x = EDGE[side] if side == RIGHT else EDGE[side] - BAR
+        begin, state = float(axes.TOP - 28), self._ladder.start.get(side)
+        if state is None:
+            return [Element("rect", class_="nobody", x=x + 3, y=begin, width=4, height=axis.bottom - begin)]
+        lane = self._ladder.connection.left if side == LEFT else self._ladder.connection.right
+        changes = [
+            (axis.ys[number], change)
+            for number, line in enumerate(self._ladder.lines)
+            if isinstance(line, Row) and (change := line.change(side))
+        ]
+        ends = [y for y, _ in changes] + [axis.bottom]
+        group = Element("g", class_="state")
+        group.add(self._bar(state, x, begin, ends[0]), self._name(side, state, axes.TOP - 21, ""))
+        out = [group]
+        for (y, change), end in zip(changes, ends[1:], strict=True):
+            out.append(self._change(side, change, lane.index or 0, (x, y, end)))
+        return out
+
+    def _bar(self, state: State, x: float, y: float, end: float) -> Element:
+        return Element("rect", class_=f"bar s-{state}", x=x, y=y, width=BAR, height=max(0.0, end - y))
+
+    def _name(self, side: Side, state: State, y: float, mark: str) -> Element:
+        x = EDGE[side] + (BAR + GUTTER if side == RIGHT else -BAR - GUTTER)
+        return Element("text", f"{state}{mark}", x=x, y=y + 4, class_=f"name {_anchor(side)}")
+
+    def _change(self, side: Side, change: Change, index: int, where: tuple[float, float, float]) -> Element:
+        x, y, end = where
+        step = change.transition
+        mark = " !" if step.objection else " ?" if step.inferred else ""
+        doubt = " objected" if step.objection else " inferred" if step.inferred else ""
+        label = f"{step.old} → {step.new}: {visible(self._words.cause(step.cause))}"
+        return Element(
+            "g",
+            self._bar(step.new, x, y, end),
+            Element("line", class_="tick", x1=x - 2, x2=x + BAR + 2, y1=y, y2=y),
+            self._name(side, step.new, y, mark),
+            class_=f"state change{doubt}",
+            role="button",
+            tabindex="-1",
+            data_ref=f"t{index}-{change.place}",
+            aria_label=label,
+        )
+
+    def _times(self, axis: axes.Axis) -> list[Element]:
+        """The clock at the left, where there is room for it."""
+        out, shown, lowest = [], "", -math.inf
+        for number, line in enumerate(self._ladder.lines):
+            if isinstance(line, Wait):
+                continue
+            text = clock(line.time, self._digits)
+            y = axis.ys[number]
+            visible_here = text != shown and y - lowest >= axes.TEXT - 3
+            out.append(
+                Element(
+                    "text", text if text != shown else "", x=64, y=y + 4, class_="time" if visible_here else "time off"
+                )
+            )
+            if visible_here:
+                lowest = y
+            shown = text
+        return out
+
+    def _break(self, cut: tuple[int, float] | None) -> Element:
+        """A cut in the time axis; the sequence axis has none, but the same structure."""
+        if cut is None:
+            return Element("g", Element("path", d="M0 0"), Element("text", "", x=0, y=0), class_="cut off")
+        length, y = cut
+        return Element(
+            "g", _zigzag(y), Element("text", span(length), x=MIDDLE, y=y + 4, class_="wait mid"), class_="cut"
+        )
+
+    def _wait(self, wait: Wait, y: float) -> Element:
+        length = span(wait.length)
+        if wait.open:
+            text = self._words("ladder.wait_open", length=length)
+        elif wait.until:
+            text = self._words(
+                "ladder.wait_timer", length=length, timer=visible(self._words.cause(wait.until.cause), 40)
+            )
+        elif wait.again:
+            text = self._words("ladder.wait_again", length=length, number=wait.again.retransmits)
+        else:
+            text = self._words("ladder.wait", length=length)
+        return Element("g", _zigzag(y), Element("text", f"⋯ {text} ⋯", x=MIDDLE, y=y + 4, class_="wait mid"))
+
+    def _bulk(self, bulk: Bulk, y: float) -> Element:
+        parts = [
+            f"{arrow} {self._words('ladder.bulk', segments=bulk.segments[side], octets=f'{bulk.octets[side]:,}')}"
+            for side, arrow in ((LEFT, "→"), (RIGHT, "←"))
+            if bulk.segments[side]
+        ]
+        if bulk.lost:
+            parts.append(self._words("ladder.bulk_lost", lost=bulk.lost))
+        return Element("g", Element("text", "   ".join(parts), x=MIDDLE, y=y + 4, class_="wait mid"))
+
+    def _course(self, number: int, axis: axes.Axis) -> Course:
+        """Where a segment's arrow runs."""
+        departs, arrives = self._places[number]
+        side = self._ladder.connection.side_of(self._passages[number])
+        begin, end = EDGE[side], EDGE[_OTHER[side]]
+        if departs is None:
+            y = axis.ys[arrives or 0]
+            return Course(side, MIDDLE, y - 8, end, y)
+        y = axis.ys[departs]
+        if arrives is None:
+            return Course(side, begin, y, MIDDLE, y + 10)
+        return Course(side, begin, y, end, axis.ys[arrives])
+
+    def _segment(self, number: int, axis: axes.Axis) -> Element:
+        passage = self._passages[number]
+        course = self._course(number, axis)
+        sign = course.sign
+        told = f"{labels.forms(passage, '↻')[0]}, {visible(passage.sender)} → {visible(passage.receiver)}"
+        group = Element(
+            "g",
+            Element("line", class_="hit", x1=course.x1, y1=course.y1, x2=course.x2, y2=course.y2),
+            Element("line", class_="arrow", x1=course.x1, y1=course.y1, x2=course.x2 - sign * 2, y2=course.y2),
+            class_=f"segment k-{flags.kind(passage.flags)}{' lost' if passage.lost else ''}",
+            role="button",
+            tabindex="-1",
+            data_ref=f"p{number}",
+            aria_label=f"{told}, {self._words('page.lost')}" if passage.lost else told,
+        )
+        if passage.lost:
+            cross = f"M{course.x2 - 5} {course.y2 - 5:.1f}l10 10m0-10l-10 10"
+            group.add(Element("path", class_="mark cross", d=cross))
+        else:
+            group.add(_arrowhead(course))
+        room = ROOM
+        if passage.sent is None:
+            room = HALF - 4
+            group.add(Element("path", class_="mark", d=f"M{course.x1} {course.y1 - 6:.1f}l6 6l-6 6l-6-6z"))
+        text = labels.fitting([self._text[number], *labels.forms(passage, "↻")], room)
+        away = self._clearance(course, axis)
+        angle = 0.0 if self._is_crowded(course, text, axis) else course.angle
+        x = course.x1 + sign * away
+        y = course.y1 + (away / abs(course.x2 - course.x1) * (course.y2 - course.y1) if angle else 0)
+        place = f"translate({x:.1f} {y:.1f}) rotate({angle:.1f})"
+        group.add(Element("text", text, y=-5, transform=place, class_=f"label {_anchor(_OTHER[course.side])}"))
+        if passage.retransmits is not None:
+            group.add(self._again(passage, course.side, axis))
+        return group
+
+    def _is_crowded(self, course: Course, text: str, axis: axes.Axis) -> bool:
+        """Whether a label that follows its arrow down would run into what is written below it."""
+        reach = course.y1 + math.tan(math.radians(abs(course.angle))) * (12 + 7.3 * len(text)) + axes.TEXT
+        for place, line in enumerate(self._ladder.lines):
+            if isinstance(line, Wait | Bulk) and course.y1 < axis.ys[place] < reach:
+                return True
+        for other in self._places:
+            its = self._course(other, axis)
+            if its.side == course.side and course.y1 < its.y1 < reach and abs(its.angle - course.angle) > SAME_SLOPE:
+                return True
+        return False
+
+    def _clearance(self, course: Course, axis: axes.Axis) -> int:
+        """How far from its lane a label begins: farther where an arriving arrow comes in just above it."""
+        for number, (_, arrives) in self._places.items():
+            if arrives is not None and self._course(number, axis).side != course.side:
+                above = course.y1 - axis.ys[arrives]
+                if -1 <= above < axes.TEXT:
+                    return 60
+        return 12
+
+    def _again(self, passage: Passage, side: Side, axis: axes.Axis) -> Element:
+        """A dotted bow beside the lane, from the original to its repetition."""
+        departs = self._places[passage.number][0]
+        first = self._places.get(passage.retransmits or 0, (None, None))[0]
+        if first is None or departs is None:
+            return Element("path", class_="again off", d="M0 0")
+        out = -1 if side == LEFT else 1
+        x = EDGE[side] + out * BAR
+        y1, y2 = axis.ys[first], axis.ys[departs]
+        return Element(
+            "path",
+            class_="again",
+            d=f"M{x} {y1:.1f}C{x + out * 15} {y1 + 8:.1f} {x + out * 15} {y2 - 8:.1f} {x} {y2:.1f}",
+        )
+
+
+def _anchor(side: Side) -> str:
+    return "end" if side == LEFT else "start"
+
+
+def _arrowhead(course: Course) -> Element:
+    angle = math.atan2(course.y2 - course.y1, course.x2 - course.x1)
+    corners = [
+        (course.x2 - 9 * math.cos(angle + turn), course.y2 - 9 * math.sin(angle + turn)) for turn in (0.42, -0.42)
+    ]
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in [(course.x2, course.y2), *corners])
+    return Element("polygon", class_="head", points=points)
+
+
+def _zigzag(y: float) -> Element:
+    """A break across both lanes."""
+    paths = [f"M{EDGE[side] - (15 if side == LEFT else 5)} {y + 3:.1f}l5-6l5 6l5-6l5 6" for side in (LEFT, RIGHT)]
+    return Element("path", class_="zigzag", d="".join(paths))
+
+
+def _cross(one: Passage, other: Passage, ladder: Ladder) -> bool:
+    """Whether two segments are in flight at once, in opposite directions."""
+    side_of = ladder.connection.side_of
+    if one.sent is None or other.sent is None or side_of(one) == side_of(other):
+        return False
+    ends = (one.received or one.sent, other.received or other.sent)
+    return one.sent < ends[1] and other.sent < ends[0]

@@ -1,0 +1,95 @@
+"""The colours of pages and pictures, in one place.
+
+Light and dark each have their own; every pair of text and ground keeps a contrast of 4.5 to 1.
+"""
+
+from __future__ import annotations
+
+_STATES = {
+    "CLOSED": ("#8a939e", "#7d8794"),
+    "LISTEN": ("#22a2b8", "#3bb6cb"),
+    "SYN-SENT": ("#e0b400", "#e8c33d"),
+    "SYN-RECEIVED": ("#ee8b1d", "#f29a3a"),
+    "ESTABLISHED": ("#2f9e44", "#45b85a"),
+    "FIN-WAIT-1": ("#3b82f6", "#5b9bff"),
+    "FIN-WAIT-2": ("#6d5ef0", "#8d80ff"),
+    "CLOSING": ("#d6409f", "#e561b3"),
+    "TIME-WAIT": ("#a04bd3", "#b872e2"),
+    "CLOSE-WAIT": ("#d9730d", "#e58a33"),
+    "LAST-ACK": ("#dc3d3d", "#ee6363"),
+}
+
+_LIGHT = {
+    "paper": "#ffffff",
+    "panel": "#f5f7f9",
+    "ink": "#16202b",
+    "dim": "#586472",
+    "rule": "#d5dbe2",
+    "syn": "#8a6a00",
+    "fin": "#1d5fd0",
+    "rst": "#c22222",
+    "data": "#2b3947",
+    "good": "#1d7a33",
+    "bad": "#c22222",
+    "left": "#1d5fd0",
+    "right": "#c25b00",
+}
+_DARK = {
+    "paper": "#12181f",
+    "panel": "#1b232c",
+    "ink": "#e8edf2",
+    "dim": "#9aa7b5",
+    "rule": "#33404d",
+    "syn": "#f0cc55",
+    "fin": "#7db1ff",
+    "rst": "#ff7b7b",
+    "data": "#c6d1dc",
+    "good": "#5fce7a",
+    "bad": "#ff7b7b",
+    "left": "#7db1ff",
+    "right": "#ffa14d",
+}
+
+
+def _variables(dark: bool) -> str:
+    colours = dict(_DARK if dark else _LIGHT) | {f"s-{name}": pair[dark] for name, pair in _STATES.items()}
+    return "".join(f"--{name}:{colour};" for name, colour in colours.items())
+
+
+#: The colours of a page, by what its reader's system prefers; paper is light.
+PAGE_CSS = (
+    f":root{{color-scheme:light dark;{_variables(dark=False)}}}"
+    f"@media(prefers-color-scheme:dark){{:root{{{_variables(dark=True)}}}}}"
+    f"@media print{{:root{{color-scheme:light;{_variables(dark=False)}}}}}"
+)
+
+#: The colours of a picture of its own: slides are light.
+EXPORT_CSS = f"svg{{{_variables(dark=False)}}}"
+
+_MONO = 'font-family:"DejaVu Sans Mono",Menlo,Consolas,"Liberation Mono",monospace'
+
+#: How ladders and diagrams look.
+SVG_CSS = (
+    'svg{font:13px "DejaVu Sans","Segoe UI",system-ui,"Noto Sans KR","Noto Sans CJK KR",sans-serif}'
+    "text{fill:var(--ink)}.paper{fill:var(--paper)}"
+    ".start{text-anchor:start}.mid{text-anchor:middle}.end{text-anchor:end}"
+    ".off{display:none}.host{font-weight:700;font-size:15px}.dim{fill:var(--dim);font-size:12px}"
+    f".mono,.time,.label{{{_MONO};font-size:12px}}"
+    f".name{{{_MONO};font-weight:700;font-size:12px}}"
+    ".time{fill:var(--dim);text-anchor:end}"
+    ".middle{stroke:var(--rule);stroke-dasharray:2 5}.nobody{fill:var(--rule)}"
+    ".tick{stroke:var(--ink);stroke-width:1.5}.inferred .bar{opacity:.45}.inferred .name{font-style:italic}"
+    ".objected .name{fill:var(--bad)}"
+    ".label,.wait{paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}"
+    ".wait{fill:var(--dim);font-size:12px;font-style:italic}"
+    ".zigzag{fill:none;stroke:var(--paper);stroke-width:4}"
+    ".arrow{stroke-width:1.6}.hit{stroke:transparent;stroke-width:14}"
+    ".again{fill:none;stroke:var(--dim);stroke-width:1.3;stroke-dasharray:2 3}"
+    ".mark{fill:var(--bad);stroke:none}.cross{fill:none;stroke:var(--bad);stroke-width:2.6}"
+    + "".join(
+        f".k-{kind} .arrow{{stroke:var(--{kind})}}.k-{kind} :is(.head,.label){{fill:var(--{kind})}}"
+        for kind in ("syn", "fin", "rst", "data")
+    )
+    + ".lost .arrow{stroke-dasharray:5 3}"
+    + "".join(f".s-{name}{{fill:var(--s-{name})}}" for name in _STATES)
+)
