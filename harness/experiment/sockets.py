@@ -38,17 +38,13 @@ class RecordedSocket(socket.socket):
         self._report = report
         self._now = now
         super().__init__(family, socket.SOCK_STREAM, 0, fileno)
-
-    @property
-    def cookie(self) -> int:
-        """The kernel's name for this socket, the same in sock_diag (net/core/sock_diag.c)."""
-        return int.from_bytes(self.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8), "little")
+        #: The kernel's name for this socket, the same in sock_diag (net/core/sock_diag.c).
+        self.cookie = int.from_bytes(self.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8), "little")
 
     @contextlib.contextmanager
     def _step(self, call: str) -> Iterator[list[str]]:
-        cookie = self.cookie if self.fileno() >= 0 else 0
         result: list[str] = []
-        self._report(Step(t=self._now(), node=self._node, call=call, phase="begins", cookie=cookie))
+        self._report(Step(t=self._now(), node=self._node, call=call, phase="begins", cookie=self.cookie))
         try:
             yield result
         except OSError as error:
@@ -56,7 +52,7 @@ class RecordedSocket(socket.socket):
             raise
         finally:
             text = result[0] if result else ""
-            self._report(Step(t=self._now(), node=self._node, call=call, phase="ends", cookie=cookie, result=text))
+            self._report(Step(t=self._now(), node=self._node, call=call, phase="ends", cookie=self.cookie, result=text))
 
     def connect(self, address: Any) -> None:
         """Connect, on record."""

@@ -19,14 +19,16 @@ from harness.recorder.clock import Clock
 from harness.recorder.recorder import Recorder
 from harness.tcp.states import State
 from harness.timeline.observations import SCHEMA, End, Failure, RunHeader
+from harness.timeline.reconcile import reconcile
 from harness.timeline.store import EVENTS, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from harness.network.host import Host
-    from harness.timeline.observations import Step
+    from harness.timeline.history import Endpoint, Record
+    from harness.timeline.observations import Observation, Step
 
 #: Seconds after which a call on a recorded socket gives up: longer than any handshake's own limit.
 PATIENCE = 1200.0
@@ -77,17 +79,54 @@ class WorldHost:
         return made
 
 
+class Log:
+    """Keeps what it is given in memory, and hands it on to a file."""
+
+    def __init__(self, file: Writer) -> None:
+        self._file = file
+        self.observations: list[Observation] = []
+
+    def write_all(self, observations: Iterable[Observation]) -> None:
+        """Take some, in order."""
+        taken = list(observations)
+        self.observations += taken
+        self._file.write_all(taken)
+
+
 class World:
     """The network of a run, while it is being recorded."""
 
-    def __init__(self, network: Network, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, network: Network, recorder: Recorder, clock: Clock, log: Log) -> None:
         self.network = network
         self.recorder = recorder
         self.clock = clock
+        self._log = log
         self._hosts = {host.name: WorldHost(self, host) for host in network.hosts}
 
     def __getitem__(self, name: str) -> WorldHost:
         return self._hosts[name]
+
+    def __getattr__(self, name: str) -> WorldHost:
+        try:
+            return self.__dict__["_hosts"][name]  # type: ignore[no-any-return]
+        except KeyError:
+            raise AttributeError(f"this network has no host {name!r}; it has {', '.join(self._hosts)}") from None
+
+    def record(self) -> Record:
+        """Everything up to now, reconciled."""
+        self.recorder.sync()
+        return reconcile(self._log.observations)
+
+    def history(self, of: RecordedSocket) -> Endpoint:
+        """The history of one socket up to now.
+
+        Raises:
+            LookupError: No observer has seen it in any state but CLOSED.
+        """
+        for endpoint in self.record().endpoints:
+            if endpoint.cookie == of.cookie:
+                return endpoint
+        raise LookupError(f"no observer has seen socket {of.cookie} in any state but CLOSED")
 
     def resolve(self, to: tuple[str, int]) -> tuple[str, int]:
         """A (host name, port) as (address, port)."""
@@ -120,26 +159,25 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
     with Network(topo, link=plan.links) as network:
         clock = Clock()
         with Writer(results / EVENTS) as writer:
-            recorder = Recorder([Watched(host) for host in network.hosts], clock, writer)
+            log = Log(writer)
+            recorder = Recorder([Watched(host) for host in network.hosts], clock, log)
             recorder.open()
-            writer.write(
-                RunHeader(
-                    t=0,
-                    schema=SCHEMA,
-                    kernel=msgspec.structs.replace(plan.kernel, release=os.uname().release),
-                    topology=plan.topology,
-                    nodes={node.name: list(node.addresses) for node in network.hosts},
-                    links=network.links,
-                    faults=list(plan.faults),
-                    observers=recorder.observers,
-                    started=clock.started,
-                )
+            header = RunHeader(
+                t=0,
+                schema=SCHEMA,
+                kernel=msgspec.structs.replace(plan.kernel, release=os.uname().release),
+                topology=plan.topology,
+                nodes={node.name: list(node.addresses) for node in network.hosts},
+                links=network.links,
+                faults=list(plan.faults),
+                observers=recorder.observers,
+                started=clock.started,
             )
+            log.write_all([header])
             with recorder:
                 recorder.sync()
-                yield World(network, recorder, clock)
-            writer.write_all(network.reports(clock.now()))
-            writer.write(End(t=clock.now()))
+                yield World(network, recorder, clock, log)
+            log.write_all([*network.reports(clock.now()), End(t=clock.now())])
 
 
 def enter(argument: Any, results: Path) -> int:

@@ -1,0 +1,60 @@
+"""The plugin's command-line options and its marker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+#: Set in the environment of a test that already is where the kernel is.
+INSIDE = "HANDSHAKE_INSIDE"
+
+#: Seconds of wall time that a test may take on a lab kernel before it is taken to spin.
+WALL_LIMIT = 60.0
+
+MARKER = (
+    "network(topology='pair', faults=(), sysctls={}, seed=None, **link): the network of a test that uses `net`; "
+    "link fields are those of `--link`, with units: delay='50ms', loss='1%', rate='10mbit'"
+)
+
+
+def add(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    group = parser.getgroup("handshake", "Handshake Lab: real TCP on a kernel of its own")
+    group.addoption(
+        "--kernel",
+        default="lab",
+        metavar="KIND",
+        help="where tests that use `net` run: lab (default), lab:VERSION, host",
+    )
+    group.addoption("--seed", type=int, default=1, metavar="N", help="seed of every lab kernel (default: 1)")
+    group.addoption(
+        "--link",
+        dest="handshake_links",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="impairment laid over that of every test: delay=200ms",
+    )
+    group.addoption(
+        "--artifacts",
+        default=None,
+        metavar="DIR",
+        help="keep every test's record here; without it, a failing test's record is kept in handshake-artifacts/",
+    )
+    group.addoption(
+        "--wall-limit",
+        type=float,
+        default=WALL_LIMIT,
+        metavar="SECONDS",
+        help=f"wall time after which a lab kernel is killed (default: {WALL_LIMIT:g})",
+    )
+    group.addoption("--edge-coverage", action="store_true", help="tell which edges of the state diagram were taken")
+    group.addoption(
+        "--edge-coverage-fail-under",
+        type=float,
+        default=None,
+        metavar="PERCENT",
+        help="fail if fewer of the edges that Linux has were taken",
+    )
