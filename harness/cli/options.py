@@ -90,13 +90,13 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kerne
     kind, _, version = name.partition(":")
     if kind == "lab":
         from harness.kernel.lab import LabKernel
-        from harness.kernel.progress import progress
+        from harness.kernel.progress import shown
         from harness.kernel.store import KernelStore
 
         store = KernelStore()
         image = store.find(version or None)
         if image is None:
-            with progress() as shown:
-                image = store.ensure(version or None, shown)
+            with shown() as progress:
+                image = store.ensure(version or None, progress)
         return LabKernel(image, seed=seed, wall_limit=wall_limit)
     raise UsageError("--kernel", name, "is no kind of kernel", "--kernel lab")

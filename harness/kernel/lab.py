@@ -143,6 +143,7 @@ class LabKernel:
             f"time-travel-start={CLOCK_START * 1_000_000_000}",
             "norandmaps",
             "seccomp=on",
+            "root=none",  # a file system without a block device; Linux 6.1 would look for one
             "rootfstype=hostfs",
             "rootflags=/",
             "ro",
