@@ -29,6 +29,10 @@ class Transition(msgspec.Struct, frozen=True):
     ``witnesses``: nobody, where it was ``inferred`` because the diagram has no other way.
     ``edge`` is the number of the edge in `harness.tcp.diagram`, ``objection`` what one
     witness says against another (or against the document).
+
+    ``flaw`` names what a program must know of the objection: "lie", where the kernel's
+    word contradicts the wire; "gap", where nobody can know how the endpoint came from
+    ``old`` to ``new``, so that it may have been in other states between.
     """
 
     old: State
@@ -40,6 +44,7 @@ class Transition(msgspec.Struct, frozen=True):
     edge: str | None = None
     inferred: bool = False
     objection: str | None = None
+    flaw: Literal["lie", "gap"] | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -73,7 +78,8 @@ class Passage(msgspec.Struct, frozen=True):
     """One segment on its way: when it was sent, when it arrived, or that it was lost.
 
     ``seq`` and ``ack`` are absolute; ``rel_seq`` and ``rel_ack`` count from the initial
-    sequence numbers. ``retransmits`` is the number of the passage it repeats.
+    sequence numbers. ``retransmits`` is the number of the passage whose sequence numbers
+    its sender sent again; ``copies`` that of the one which the middle duplicated.
     """
 
     number: int
@@ -91,6 +97,7 @@ class Passage(msgspec.Struct, frozen=True):
     sent: int | None  #: None: no sender sent it (made up in the middle, or a duplicate made there)
     received: int | None  #: None: it never arrived
     retransmits: int | None = None
+    copies: int | None = None
 
     @property
     def lost(self) -> bool:

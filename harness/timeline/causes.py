@@ -1,0 +1,137 @@
+"""Why each transition happened: the segment, the system call, or the timer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.tcp.diagram import edge_of
+from harness.tcp.edges import Why
+from harness.tcp.segment import name_of
+from harness.tcp.states import State
+from harness.timeline.endings import Endings
+from harness.timeline.history import Cause
+from harness.timeline.lives import SLACK, Life
+from harness.timeline.observations import Step, Witness
+from harness.timeline.wire import Mark, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from harness.timeline.drafts import Draft
+    from harness.timeline.passages import Leg
+
+S = State
+
+
+class Causes:
+    """Finds the causes of one life's transitions.
+
+    Args:
+        life: Whose.
+        wire: Its segments.
+        steps: The calls that its node's programs made, in order of time.
+        endings: What can end a connection.
+    """
+
+    def __init__(self, life: Life, wire: Wire, steps: Sequence[Step], endings: Endings) -> None:
+        self._life = life
+        self._wire = wire
+        self._steps = steps
+        self._endings = endings
+        self._by_segment: dict[tuple[State, State], tuple[Mark, Callable[[Leg], bool]]] = {
+            (S.LISTEN, S.SYN_RECEIVED): (Mark.SYN_RECEIVED, _is_syn),
+            (S.SYN_SENT, S.SYN_RECEIVED): (Mark.SYN_RECEIVED, _is_syn),
+            (S.SYN_SENT, S.ESTABLISHED): (Mark.SYN_ACKED, wire.acknowledges_syn),
+            (S.SYN_RECEIVED, S.ESTABLISHED): (Mark.SYN_ACKED, wire.acknowledges_syn),
+            (S.ESTABLISHED, S.CLOSE_WAIT): (Mark.FIN_RECEIVED, _is_fin),
+            (S.FIN_WAIT_1, S.FIN_WAIT_2): (Mark.FIN_ACKED, wire.acknowledges_fin),
+            (S.FIN_WAIT_1, S.CLOSING): (Mark.FIN_RECEIVED, _is_fin),
+            (S.FIN_WAIT_1, S.TIME_WAIT): (Mark.FIN_RECEIVED, _is_fin),
+            (S.FIN_WAIT_2, S.TIME_WAIT): (Mark.FIN_RECEIVED, _is_fin),
+            (S.CLOSING, S.TIME_WAIT): (Mark.FIN_ACKED, wire.acknowledges_fin),
+        }
+
+    def assign(self, drafts: Sequence[Draft]) -> None:
+        """Give every transition its cause and its edge."""
+        for place, draft in enumerate(drafts):
+            if draft.new in (State.CLOSED, State.LISTEN) and draft.old is not State.CLOSED:
+                self._endings.assign(self._life, self._wire, drafts, place)
+            elif (draft.old, draft.new) in self._by_segment:
+                self._received(draft)
+            else:
+                self._called(draft, drafts[place + 1].time if place + 1 < len(drafts) else self._life.stop)
+            if draft.flaw != "gap":
+                draft.edge = edge_of(draft.old, draft.new, draft.why)
+
+    def _received(self, draft: Draft) -> None:
+        mark, fits = self._by_segment[draft.old, draft.new]
+        draft.why = Why.SEGMENT
+        leg = draft.leg or self._find(draft, mark, fits)
+        if leg is None:
+            return
+        if (draft.old, draft.new) == (S.LISTEN, S.SYN_RECEIVED):
+            if "A" in leg.passage.flags:
+                draft.why = Why.NEW_SYN
+                draft.cause = Cause("segment", "received ACK with a valid SYN cookie", leg.passage.number)
+                return
+            if self._fast_open(draft, leg):
+                draft.why = Why.DATA
+        draft.leg = leg
+        if not leg.outgoing:
+            draft.witnesses.add(Witness.CAPTURE)
+        draft.inferred = False
+        draft.cause = Cause("segment", f"received {name_of(leg.passage.flags)}", leg.passage.number)
+
+    def _find(self, draft: Draft, mark: Mark, fits: Callable[[Leg], bool]) -> Leg | None:
+        """The segment at hand when the transition happened: the one that first set the mark, or its latest repeat."""
+        first = self._wire.first(mark)
+        if first is None:
+            return None
+        if draft.earliest - SLACK <= first.t <= draft.time + SLACK:
+            return first
+        repeats = [leg for leg in self._wire.legs if first.t <= leg.t <= draft.time + SLACK and fits(leg)]
+        return repeats[-1] if repeats and not repeats[-1].outgoing else None
+
+    def _fast_open(self, draft: Draft, leg: Leg) -> bool:
+        """Whether a full socket answered the SYN: the tracepoint then saw it at the SYN, not at the ACK."""
+        return leg.passage.length > 0 and Witness.TRACEPOINT in draft.witnesses and abs(draft.time - leg.t) <= SLACK
+
+    def _called(self, draft: Draft, until: int) -> None:
+        draft.why = Why.CALL
+        if draft.new is State.LISTEN:
+            draft.cause = Cause("call", self._call(draft, ("listen",)) or "listen()")
+            return
+        sends = Mark.SYN_SENT if draft.new is State.SYN_SENT else Mark.FIN_SENT
+        leg = draft.leg or self._wire.first(sends)
+        number = None
+        if leg is not None and leg.t <= until + SLACK:
+            draft.leg, number = leg, leg.passage.number
+            if leg.t <= draft.time + SLACK:
+                draft.witnesses.add(Witness.CAPTURE)
+                draft.inferred = False
+        names = ("connect",) if draft.new is State.SYN_SENT else ("close", "shutdown")
+        text = self._call(draft, names) or " or ".join(f"{name}()" for name in names)
+        draft.cause = Cause("call", text, number)
+
+    def _call(self, draft: Draft, names: Sequence[str]) -> str:
+        """The call that a program was in at that time, as it was recorded."""
+        best = ""
+        for step in self._steps:
+            if step.t > draft.time + SLACK:
+                break
+            name = step.call.partition("(")[0]
+            if name in names and step.phase == "begins" and step.cookie in (0, self._life.cookie):
+                best = step.call if "(" in step.call else f"{step.call}()"
+                draft_call = step
+        if best and (draft_call.cookie or draft.time - draft_call.t <= SLACK):
+            draft.witnesses.add(Witness.APPLICATION)
+            return best
+        return ""
+
+
+def _is_syn(leg: Leg) -> bool:
+    return not leg.outgoing and "S" in leg.passage.flags
+
+
+def _is_fin(leg: Leg) -> bool:
+    return not leg.outgoing and "F" in leg.passage.flags

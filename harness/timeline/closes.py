@@ -1,0 +1,84 @@
+"""What the tracepoint means by CLOSED.
+
+It says so for three things (net/ipv4/tcp_minisocks.c, tcp_time_wait(), ends in
+tcp_done()): the connection is over; a mini-socket in TIME-WAIT takes over; a mini-socket
+in FIN-WAIT-2 takes over, because the program has closed and the FIN is yet to come.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from harness.tcp.states import State
+from harness.timeline.lives import SLACK, Event, Life
+from harness.timeline.wire import Mark, Wire
+
+if TYPE_CHECKING:
+    from harness.timeline.sightings import Look
+
+
+def resolve(life: Life, wire: Wire, *, trusted: bool) -> list[Event]:
+    """The tracepoint's steps, with each CLOSED replaced by what it stands for.
+
+    A step to CLOSED that means FIN-WAIT-2 goes on is left out. FIN-WAIT-1→FIN-WAIT-2→
+    TIME-WAIT on one segment is the one step that note 2 of Figure 5 speaks of.
+    """
+    steps: list[Event] = []
+    for event in life.events:
+        if event.new is not State.CLOSED or event.old not in (State.FIN_WAIT_2, State.CLOSING):
+            steps.append(event)
+            continue
+        meant = _meant(event, life, wire, trusted=trusted)
+        if meant is not State.FIN_WAIT_2:
+            steps.append(event._replace(new=meant))
+    return _join_note_2(steps, wire)
+
+
+def _meant(event: Event, life: Life, wire: Wire, *, trusted: bool) -> State:
+    later = [look for look in life.looks if look.t >= event.t - SLACK]
+    shown = _shown(event, later)
+    if shown is not State.TIME_WAIT and shown is not None:
+        return shown
+    reset = _near(wire, Mark.RST_RECEIVED, event.t) or _near(wire, Mark.RST_SENT, event.t)
+    ending = Mark.FIN_RECEIVED if event.old is State.FIN_WAIT_2 else Mark.FIN_ACKED
+    ended = wire.first(ending)
+    if shown is State.TIME_WAIT:
+        # It is there later; if its FIN came later too, an orphan in FIN-WAIT-2 came first.
+        orphan = event.old is State.FIN_WAIT_2 and trusted and ended is not None and ended.t > event.t + SLACK
+        return State.FIN_WAIT_2 if orphan else State.TIME_WAIT
+    if reset:
+        return State.CLOSED
+    if ended is not None and ended.t <= event.t + SLACK:
+        return State.TIME_WAIT
+    return State.FIN_WAIT_2 if event.old is State.FIN_WAIT_2 and trusted else State.CLOSED
+
+
+def _shown(event: Event, later: list[Look]) -> State | None:
+    """What looks after it show; None where nobody looked."""
+    for look in later:
+        if look.gone:
+            return State.CLOSED if look.seen.state is not State.TIME_WAIT else State.TIME_WAIT
+        if look.state is State.TIME_WAIT:
+            return State.TIME_WAIT
+        if look.state is State.FIN_WAIT_2 and look.mini and event.old is State.FIN_WAIT_2:
+            return State.FIN_WAIT_2
+    return None
+
+
+def _near(wire: Wire, mark: Mark, t: int) -> bool:
+    return any(mark in marks and abs(leg.t - t) <= SLACK for leg, marks in zip(wire.legs, wire.marks, strict=True))
+
+
+def _join_note_2(steps: list[Event], wire: Wire) -> list[Event]:
+    both = wire.first(Mark.FIN_ACKED)
+    if both is None or both is not wire.first(Mark.FIN_RECEIVED):
+        return steps
+    for place, (before, after) in enumerate(pairwise(steps)):
+        if (before.old, before.new, after.new) == (
+            State.FIN_WAIT_1,
+            State.FIN_WAIT_2,
+            State.TIME_WAIT,
+        ) and after.t - before.t <= SLACK:
+            return [*steps[:place], before._replace(new=State.TIME_WAIT), *steps[place + 2 :]]
+    return steps

@@ -1,0 +1,51 @@
+"""A history in the making."""
+
+from __future__ import annotations
+
+import msgspec
+
+from harness.tcp.edges import Why
+from harness.tcp.states import State
+from harness.timeline.history import Cause, Transition
+from harness.timeline.observations import Witness
+from harness.timeline.passages import Leg
+
+
+class Draft(msgspec.Struct):
+    """A transition whose witnesses and cause are still being found.
+
+    ``leg`` is the segment that led to it, or that it led to, where one is known.
+    """
+
+    old: State
+    new: State
+    time: int
+    earliest: int
+    witnesses: set[Witness]
+    leg: Leg | None = None
+    inferred: bool = False
+    objection: str | None = None
+    flaw: str | None = None
+    why: Why | None = None
+    cause: Cause = Cause("unknown", "")
+    edge: str | None = None
+
+    def object(self, text: str) -> None:
+        """Add what a witness says against it."""
+        self.objection = f"{self.objection}; {text}" if self.objection else text
+
+    def final(self) -> Transition:
+        """The transition."""
+        flaw = self.flaw
+        return Transition(
+            old=self.old,
+            new=self.new,
+            time=self.time,
+            earliest=min(self.earliest, self.time),
+            witnesses=tuple(witness for witness in Witness if witness in self.witnesses),
+            cause=self.cause,
+            edge=self.edge,
+            inferred=self.inferred,
+            objection=self.objection,
+            flaw="lie" if flaw == "lie" else "gap" if flaw == "gap" else None,
+        )

@@ -1,0 +1,280 @@
+"""Joins what the observers said of the same socket into one `Life`.
+
+A life of the tracepoint and one of the looks belong together where their node and
+four-tuple agree as far as each knows them, and their times fit. What remains of either
+is a life too, since any observer may have missed it; what neither saw, but the capture
+shows, is one as well.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from harness.tcp.states import State
+from harness.timeline.lives import FOREVER, NOWHERE, SLACK, Life, Traced
+from harness.timeline.nodes import WILDCARDS, is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.tcp.address import Address
+    from harness.timeline.nodes import Nodes
+    from harness.timeline.passages import Leg, Traffic
+    from harness.timeline.sightings import Sighted
+
+
+class Gathering:
+    """All lives of a run.
+
+    Attributes:
+        lives: Connections' ends and listeners, in order of their birth.
+        objections: What was left out, and why.
+    """
+
+    def __init__(
+        self,
+        traced: Sequence[Traced],
+        sighted: Sequence[Sighted],
+        traffic: Traffic,
+        nodes: Nodes,
+        *,
+        looked: bool,
+        traced_at_all: bool,
+        cookies: frozenset[str],
+    ) -> None:
+        self.objections: list[str] = []
+        self._nodes = nodes
+        self._traffic = traffic
+        self._sighted = sighted
+        self._by_tuple: dict[tuple[Address, Address], list[Sighted]] = defaultdict(list)
+        for each in sighted:
+            self._by_tuple[each.local, each.remote].append(each)
+        self._listeners = [each for each in sighted if each.listens]
+        self._taken: set[int] = set()
+        self.lives: list[Life] = []
+        in_order = sorted(traced, key=lambda each: each.begins)
+        _follow(in_order)
+        for each_traced in in_order:
+            self._add_traced(each_traced)
+        for each in sighted:
+            if id(each) not in self._taken:
+                self._add_sighted(each)
+        self._bound()
+        self._add_unseen(kernel_watched=looked or traced_at_all, cookies=cookies)
+        self.lives.sort(key=lambda life: life.born)
+
+    # Which look belongs to which trace.
+
+    def _add_traced(self, traced: Traced) -> None:
+        traced.node = self._nodes.of(traced.local.ip)
+        match = self._find(traced)
+        if match is not None:
+            self._taken.add(id(match))
+            traced.node = match.node
+            local, remote = match.local, match.remote
+        else:
+            local, remote = self._complete(traced)
+        if not traced.node and not (traced.listens or self._traced_elsewhere(traced)):
+            # Tracepoints have no namespace: this is another's socket on the same kernel.
+            return
+        if not traced.whole and match is None and not self._legs(traced.node, local, remote):
+            self.objections.append(
+                f"the tracepoint told of a socket {local} → {remote} that nobody else saw: "
+                "left over from before this run, and left out"
+            )
+            return
+        passive = traced.passive or (not traced.whole and self._is_passive(traced.node, local, remote, match))
+        self.lives.append(Life(traced.node, local, remote, passive, traced.listens, traced, match))
+
+    def _find(self, traced: Traced) -> Sighted | None:
+        pool: Sequence[Sighted] = self._sighted
+        if traced.listens:
+            pool = self._listeners
+        elif traced.local.port and traced.remote.port:
+            pool = self._by_tuple.get((traced.local, traced.remote), [])
+        fitting = [each for each in pool if id(each) not in self._taken and _agree(traced, each)]
+        if traced.cookie:
+            named = [each for each in fitting if each.cookie == traced.cookie]
+            if named:
+                return named[0]
+        fitting = [each for each in fitting if _timely(traced, each)]
+        return min(fitting, key=lambda each: _distance(traced, each), default=None)
+
+    def _complete(self, traced: Traced) -> tuple[Address, Address]:
+        """The addresses of a life that only the tracepoint told of, filled up from the capture."""
+        local, remote = traced.local, traced.remote
+        if traced.listens or (local.port and remote.port):
+            return local, remote
+        for (node, mine, other), legs in self._traffic.legs.items():
+            if (
+                traced.node in ("", node)
+                and (local.port in (0, mine.port))
+                and (local.ip in WILDCARDS or local.ip == mine.ip)
+                and (remote.port in (0, other.port))
+                and (remote.ip in WILDCARDS or remote.ip == other.ip)
+                and any(abs(leg.t - traced.begins) <= SLACK for leg in legs)
+                and not any(life.local == mine and life.remote == other for life in self.lives)
+            ):
+                traced.node = node
+                return mine, other
+        return local, remote
+
+    def _traced_elsewhere(self, traced: Traced) -> bool:
+        """Whether a loopback address, which tells no host, has traffic on exactly one."""
+        if not is_loopback(traced.local.ip):
+            return False
+        where = {node for node, mine, other in self._traffic.legs if (mine, other) == (traced.local, traced.remote)}
+        if len(where) == 1:
+            traced.node = where.pop()
+        return bool(traced.node)
+
+    # Lives that the tracepoint did not tell of.
+
+    def _add_sighted(self, sighted: Sighted) -> None:
+        passive = not sighted.listens and self._is_passive(sighted.node, sighted.local, sighted.remote, sighted)
+        self.lives.append(Life(sighted.node, sighted.local, sighted.remote, passive, sighted.listens, None, sighted))
+
+    def _is_passive(self, node: str, local: Address, remote: Address, sighted: Sighted | None) -> bool:
+        if sighted and any(look.state is State.SYN_SENT for look in sighted.looks):
+            return False
+        for leg in self._legs(node, local, remote):
+            if "S" in leg.passage.flags and (not sighted or leg.t <= sighted.looks[0].t + SLACK):
+                return not leg.outgoing or "A" in leg.passage.flags
+        if sighted and sighted.looks[0].state is State.SYN_RECEIVED:
+            return True
+        return any(life.listens and serves(life, node, local) for life in self.lives) or any(
+            each.node == node and each.local.port == local.port for each in self._listeners
+        )
+
+    def _legs(self, node: str, local: Address, remote: Address) -> list[Leg]:
+        return self._traffic.legs.get((node, local, remote), [])
+
+    # Which segments belong to which life.
+
+    def _bound(self) -> None:
+        """Give each life its part of the segments between its two addresses."""
+        groups: dict[tuple[str, Address, Address], list[Life]] = defaultdict(list)
+        for life in self.lives:
+            groups[life.node, life.local, life.remote].append(life)
+        for (node, local, remote), lives in groups.items():
+            lives.sort(key=lambda life: life.born)
+            legs = self._legs(node, local, remote)
+            before = -FOREVER
+            for life in lives:
+                life.start = max(before, _opening(life, legs))
+                before = max(before, life.traced.ends if life.traced and life.traced.ends < FOREVER else life.born)
+            for life, after in pairwise(lives):
+                life.stop = after.start
+
+    def _add_unseen(self, *, kernel_watched: bool, cookies: frozenset[str]) -> None:
+        """Add the lives that only the capture shows."""
+        known: dict[tuple[str, Address, Address], list[Life]] = defaultdict(list)
+        for life in self.lives:
+            known[life.node, life.local, life.remote].append(life)
+        for key, legs in self._traffic.legs.items():
+            found = list(_openings(legs))
+            for (passive, opened), (_, following) in zip(found, [*found[1:], (False, FOREVER)], strict=True):
+                if any(life.start - SLACK <= opened < life.stop for life in known[key]):
+                    continue
+                if passive and key[0] in cookies:
+                    continue  # answered with a SYN cookie: there is no socket until it comes back
+                if kernel_watched:
+                    self.objections.append(
+                        f"{key[0]}: the capture shows a connection {key[1]} → {key[2]} that no look at the sockets "
+                        "and no tracepoint told of: its states are read off its segments"
+                    )
+                self.lives.append(Life(*key, passive, False, None, None, opened, following))
+
+
+def _follow(traced: Sequence[Traced]) -> None:
+    """Tell each trace when the next one of the same addresses begins."""
+    latest: dict[tuple[Address, Address], Traced] = {}
+    for each in traced:
+        if each.local.port and each.remote.port:
+            before = latest.get((each.local, each.remote))
+            if before:
+                before.followed = each.begins
+            latest[each.local, each.remote] = each
+
+
+def _agree(traced: Traced, sighted: Sighted) -> bool:
+    """Whether two accounts may be of one socket, by node and addresses as far as known."""
+    if traced.listens != sighted.listens or (traced.node and traced.node != sighted.node):
+        return False
+    if traced.listens:
+        return traced.local == sighted.local or (
+            traced.local.port == sighted.local.port and {traced.local.ip, sighted.local.ip} <= WILDCARDS
+        )
+    mine, theirs = traced.local, sighted.local
+    if mine.port not in (0, theirs.port) or not (mine.ip in WILDCARDS or mine.ip == theirs.ip):
+        return False
+    mine, theirs = traced.remote, sighted.remote
+    return mine == NOWHERE or (mine.port in (0, theirs.port) and (mine.ip in WILDCARDS or mine.ip == theirs.ip))
+
+
+def _timely(traced: Traced, sighted: Sighted) -> bool:
+    """Whether two accounts of the same addresses may be of one socket, by their times."""
+    first, last = sighted.looks[0], sighted.looks[-1]
+    if first.t > traced.followed + SLACK:
+        return False  # of the next connection with these addresses
+    if traced.begins > last.t + SLACK:
+        return False
+    settled = sighted.settled
+    if settled is None:  # a request only: its child must have come in its time
+        return traced.passive and first.since - SLACK <= traced.begins <= last.t + SLACK
+    if traced.whole and settled.t < traced.begins - SLACK:
+        return False
+    # Seen in a full state after the trace's end: only a mini-socket is.
+    return settled.since <= traced.ends + SLACK or settled.state in (State.TIME_WAIT, State.FIN_WAIT_2)
+
+
+def _distance(traced: Traced, sighted: Sighted) -> int:
+    settled = sighted.settled or sighted.looks[0]
+    ends = sighted.looks[-1].t
+    apart = abs(settled.t - traced.begins)
+    return apart + (abs(ends - traced.ends) if traced.listens and traced.ends < FOREVER else 0)
+
+
+def serves(listener: Life, node: str, local: Address) -> bool:
+    """Whether a listener takes connections to a node's address."""
+    return (
+        listener.node in (node, "")
+        and listener.local.port == local.port
+        and (listener.local.ip in WILDCARDS or listener.local.ip == local.ip)
+    )
+
+
+def _opening(life: Life, legs: Sequence[Leg]) -> int:
+    """When the first segment that belongs to a life passed."""
+    if not life.passive:
+        return life.born - SLACK
+    known = life.sighted.looks[0].t if life.sighted else life.born
+    syns = [leg for leg in legs if not leg.outgoing and leg.passage.flags.startswith("S") and leg.t <= known + SLACK]
+    if not syns:
+        return life.born - SLACK
+    latest = syns[-1]
+    if life.sighted and life.sighted.looks[0].state is State.SYN_RECEIVED:
+        return latest.t
+    # Seen late: its SYN was the first of those with the latest's sequence number.
+    return next(leg.t for leg in syns if leg.passage.seq == latest.passage.seq)
+
+
+def _openings(legs: Sequence[Leg]) -> Iterable[tuple[bool, int]]:
+    """Where connections begin that this end took part in: whether it was asked, and when."""
+    own: int | None = None  # the initial sequence number of the connection under way
+    asked: Leg | None = None
+    for leg in legs:
+        segment = leg.passage
+        if "S" not in segment.flags or "R" in segment.flags:
+            continue
+        if not leg.outgoing:
+            if "A" not in segment.flags and (asked is None or asked.passage.seq != segment.seq):
+                asked = leg
+        elif segment.seq != own:
+            own = segment.seq
+            if "A" not in segment.flags:
+                yield False, leg.t
+            elif asked is not None:
+                yield True, asked.t

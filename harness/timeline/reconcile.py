@@ -1,0 +1,164 @@
+"""Four observers, one truth: joins observations into one history per endpoint.
+
+The work is done in rooms of its own: `passages` joins the captures, `sightings` and
+`lives` sort what the kernel's observers said, `gather` finds who speaks of the same
+socket, `account` puts each socket's states in order, `causes` and `endings` say why.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from typing import TYPE_CHECKING, TypeVar
+
+from harness.tcp.states import State
+from harness.timeline.account import Account
+from harness.timeline.causes import Causes
+from harness.timeline.drafts import Draft
+from harness.timeline.endings import Endings
+from harness.timeline.gather import Gathering, serves
+from harness.timeline.history import Endpoint, Record
+from harness.timeline.lives import SLACK, Life, trace
+from harness.timeline.nodes import Nodes
+from harness.timeline.observations import (
+    Counters,
+    End,
+    Observation,
+    RunHeader,
+    SegmentSeen,
+    SocketGone,
+    SocketSeen,
+    StateChange,
+    Step,
+    TcpEvent,
+)
+from harness.timeline.passages import Traffic, join
+from harness.timeline.sightings import sort_looks
+from harness.timeline.suspicions import unreal_resets, unsent_fins
+from harness.timeline.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+T = TypeVar("T")
+
+
+def reconcile(observations: Iterable[Observation]) -> Record:
+    """Join a run's observations into its record.
+
+    Args:
+        observations: In the order in which they were made, the header first.
+
+    Returns:
+        What happened, each transition with its time, witnesses and cause, and with what
+        does not fit.
+
+    Raises:
+        ValueError: The first observation is not the run's header.
+    """
+    return _Reconciliation(list(observations)).record()
+
+
+class _Reconciliation:
+    def __init__(self, observations: list[Observation]) -> None:
+        if not observations or not isinstance(observations[0], RunHeader):
+            raise ValueError("the first observation must be the run's header")
+        self.header = observations[0]
+        self.complete = isinstance(observations[-1], End)
+        self.end = max(observation.t for observation in observations)
+        self._kinds: dict[type, list[tuple[int, Observation]]] = defaultdict(list)
+        ordered = sorted(enumerate(observations), key=lambda pair: pair[1].t)
+        for place, (_, observation) in enumerate(ordered):
+            self._kinds[type(observation)].append((place, observation))
+        self.objections: list[str] = []
+
+    def record(self) -> Record:
+        nodes = Nodes(self.header.nodes)
+        traffic = join(self._of(SegmentSeen), nodes)
+        gathered = Gathering(
+            trace(self._of(StateChange), [event for _, event in self._of(TcpEvent)]),
+            sort_looks(sorted([*self._of(SocketSeen), *self._of(SocketGone)], key=lambda pair: pair[0])),
+            traffic,
+            nodes,
+            looked=bool(self._kinds[SocketSeen]),
+            traced_at_all=bool(self._kinds[StateChange]),
+            cookies=self._cookie_senders(),
+        )
+        self.objections += gathered.objections
+        endpoints = self._endpoints(gathered.lives, traffic)
+        self.objections += unreal_resets([event for _, event in self._of(TcpEvent)], traffic, nodes)
+        return Record(self.header, endpoints, traffic.passages, tuple(self.objections), self.complete)
+
+    def _of(self, kind: type[T]) -> list[tuple[int, T]]:
+        return self._kinds[kind]  # type: ignore[return-value]  # filed under its own type
+
+    def _cookie_senders(self) -> frozenset[str]:
+        return frozenset(
+            counters.node
+            for _, counters in self._of(Counters)
+            if counters.grown.get("SyncookiesSent", 0) or counters.grown.get("SyncookiesRecv", 0)
+        )
+
+    def _endpoints(self, lives: list[Life], traffic: Traffic) -> tuple[Endpoint, ...]:
+        steps: dict[str, list[Step]] = defaultdict(list)
+        for _, step in self._of(Step):
+            steps[step.node].append(step)
+        grown = {counters.node: counters.grown for _, counters in self._of(Counters)}
+        endings = Endings(lives, steps, grown)
+        built: dict[int, list[Draft]] = {}
+        for life in lives:
+            legs = traffic.legs.get((life.node, life.local, life.remote), [])
+            own = legs[bisect_left(legs, life.start, key=lambda leg: leg.t) :]
+            wire = Wire([leg for leg in own if leg.t < life.stop])
+            account = Account(life, wire, captured=bool(traffic.passages), cookies=life.node in self._cookie_senders())
+            drafts = account.build()
+            unsent_fins(drafts, wire)
+            Causes(life, wire, steps[life.node], endings).assign(drafts)
+            built[id(life)] = drafts
+        reached: set[int] = set()
+        endpoints: list[tuple[int, int, Endpoint]] = []
+        for life in lives:
+            drafts = built[id(life)]
+            if life.passive:
+                listener = _listener_of(life, drafts, lives)
+                if listener is not None:
+                    reached.add(id(listener))
+                drafts = [_listening(listener, drafts, built), *drafts]
+            if drafts and not life.listens:
+                endpoints.append((drafts[0].time, len(endpoints), self._endpoint(life, drafts)))
+        for life in lives:
+            if life.listens and id(life) not in reached and built[id(life)]:
+                drafts = built[id(life)]
+                endpoints.append((drafts[0].time, len(endpoints), self._endpoint(life, drafts)))
+        return tuple(endpoint for _, _, endpoint in sorted(endpoints, key=lambda each: each[:2]))
+
+    def _endpoint(self, life: Life, drafts: list[Draft]) -> Endpoint:
+        return Endpoint(
+            node=life.node,
+            role="listener" if life.listens else "server" if life.passive else "client",
+            local=life.local,
+            remote=life.remote,
+            cookie=life.cookie,
+            transitions=tuple(draft.final() for draft in drafts),
+            ended=self.end,
+        )
+
+
+def _listener_of(life: Life, drafts: list[Draft], lives: list[Life]) -> Life | None:
+    """The listener that took a connection: the latest one there was at that time."""
+    at = drafts[0].time if drafts else life.born
+    fitting = [
+        listener
+        for listener in lives
+        if listener.listens and serves(listener, life.node, life.local) and listener.born <= at + SLACK
+    ]
+    return fitting[-1] if fitting else None
+
+
+def _listening(listener: Life | None, drafts: list[Draft], built: dict[int, list[Draft]]) -> Draft:
+    """CLOSED→LISTEN: the listener's, or inferred where nobody saw one."""
+    for draft in built.get(id(listener), []):
+        if draft.new is State.LISTEN:
+            return draft
+    at = drafts[0].earliest if drafts else 0
+    return Draft(State.CLOSED, State.LISTEN, at, 0, set(), inferred=True, edge="1")

@@ -1,0 +1,69 @@
+"""Where the kernel's word contradicts the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.tcp.states import State
+from harness.timeline.lives import SLACK
+from harness.timeline.wire import Mark, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.timeline.drafts import Draft
+    from harness.timeline.nodes import Nodes
+    from harness.timeline.observations import TcpEvent
+    from harness.timeline.passages import Traffic
+
+_MEANS_A_FIN = (State.FIN_WAIT_1, State.LAST_ACK)
+
+
+def unsent_fins(drafts: Sequence[Draft], wire: Wire) -> None:
+    """Name the lie of a FIN that was queued but never sent.
+
+    Linux changes the state when close() or shutdown() queues the FIN, however closed the
+    other's window is (net/ipv4/tcp.c, the comment "RED-PEN" in __tcp_close()). Until it
+    leaves, the connection is, to the document and to the other end, still ESTABLISHED or
+    CLOSE-WAIT.
+    """
+    if not wire.legs:
+        return
+    sent = wire.first(Mark.FIN_SENT)
+    for place, draft in enumerate(drafts):
+        if draft.new not in _MEANS_A_FIN:
+            continue
+        after = drafts[place + 1] if place + 1 < len(drafts) else None
+        if after is None and sent is None:
+            _lie(draft, f"reported {draft.new}, but no FIN was ever sent")
+        elif after is not None and (sent is None or sent.t > after.time + SLACK):
+            _lie(draft, f"reported {draft.new}, but no FIN had been sent")
+            if after.new in (State.CLOSING, State.FIN_WAIT_2):
+                _lie(after, f"reported {after.new}, but no FIN had been sent: by the document this is CLOSE-WAIT")
+
+
+def _lie(draft: Draft, text: str) -> None:
+    draft.object(text)
+    draft.flaw = "lie"
+
+
+def unreal_resets(events: Iterable[TcpEvent], traffic: Traffic, nodes: Nodes) -> list[str]:
+    """Objections to ``tcp_receive_reset`` events where no RST arrived.
+
+    Linux resets itself with tcp_reset(), which fires that tracepoint, when data arrives
+    after close() (tcp_rcv_state_process(), net/ipv4/tcp_input.c).
+    """
+    objections: list[str] = []
+    for event in events:
+        if event.name != "tcp_receive_reset":
+            continue
+        node = nodes.of(event.local.ip)
+        legs = traffic.legs.get((node, event.local, event.remote))
+        if legs is None:
+            continue
+        if not any(not leg.outgoing and "R" in leg.passage.flags and abs(leg.t - event.t) <= SLACK for leg in legs):
+            objections.append(
+                f"{node}: the kernel reported tcp_receive_reset on {event.local} → {event.remote} at "
+                f"{event.t / 1e9:.6f} s, but no RST arrived: it reset itself on data that came after close()"
+            )
+    return objections
