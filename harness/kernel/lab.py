@@ -173,7 +173,7 @@ class LabKernel:
         if word == "timeout":
             raise KernelFailed(
                 f"the lab kernel was killed after {self._wall_limit:g} s of wall time: a program in it computes "
-                "without ever waiting, and computing takes no virtual time",
+                "without ever waiting (computing takes no virtual time), or waits for what never comes",
                 console,
             )
         if word == "error":

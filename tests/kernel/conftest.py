@@ -1,0 +1,29 @@
+"""A lab kernel for the tests of booting."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.kernel.lab import LabKernel
+from harness.kernel.store import KernelStore
+
+if TYPE_CHECKING:
+    from harness.kernel.store import LabKernelImage
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def image() -> LabKernelImage:
+    """The newest lab kernel, built if there is none."""
+    return KernelStore().ensure()
+
+
+@pytest.fixture
+def lab(image: LabKernelImage) -> LabKernel:
+    """A lab kernel that is killed after 20 s of wall time."""
+    return LabKernel(image, wall_limit=20)

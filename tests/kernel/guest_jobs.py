@@ -1,0 +1,70 @@
+"""Jobs for the tests of booting: what runs inside the kernel must be importable there."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+
+def sleep_a_minute(_: Any, results: Path) -> None:
+    """Measure a minute of the guest's time."""
+    before = time.monotonic_ns()
+    time.sleep(60)
+    (results / "slept").write_text(str(time.monotonic_ns() - before))
+
+
+def chance(_: Any, results: Path) -> None:
+    """Write down everything that could differ from run to run."""
+    seen = [os.urandom(16).hex(), random.random(), hash("a string"), time.time_ns(), os.getpid()]  # noqa: S311
+    (results / "chance").write_text(repr(seen))
+
+
+def spin(_: Any, __: Path) -> None:
+    """Compute for ever without waiting once."""
+    while True:
+        pass
+
+
+def wait_for_ever(_: Any, __: Path) -> None:
+    """Say that it has begun, then wait for what never comes."""
+    print("waiting", flush=True)
+    while True:
+        os.read(0, 1) or spin(_, __)
+
+
+def fail(_: Any, __: Path) -> None:
+    """Raise."""
+    raise ValueError("this job fails on purpose")
+
+
+def give_status(argument: Any, _: Path) -> int:
+    """Return a status."""
+    return int(argument)
+
+
+def panic(_: Any, __: Path) -> None:
+    """Make the kernel panic, by exhausting its memory where that is told to be fatal."""
+    Path("/proc/sys/vm/panic_on_oom").write_text("1")
+    exhaust(_, __)
+
+
+def exhaust(_: Any, __: Path) -> None:
+    """Take all the memory there is."""
+    taken = []
+    while True:
+        taken.append(bytearray(os.urandom(1)) * (1 << 22))
+
+
+def look_around(_: Any, results: Path) -> None:
+    """Say what of the host can be written to."""
+    refused = []
+    for directory in ("/", "/usr", "/etc", str(results.parent.parent)):
+        try:
+            with open(os.path.join(directory, "handshake-probe"), "w"):
+                pass
+        except OSError as error:
+            refused.append((directory, error.strerror))
+    (results / "refused").write_text(repr(refused))

@@ -1,0 +1,167 @@
+"""Booting the lab kernel: time, chance, isolation, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import KernelFailed
+from harness.kernel.job import Job
+from harness.kernel.lab import LabKernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.kernel.store import LabKernelImage
+
+JOBS = "tests.kernel.guest_jobs"
+
+
+def test_waiting_takes_no_wall_time(lab: LabKernel) -> None:
+    """A minute's sleep inside is a minute of the guest's time, to 50 ms, and a few seconds at most outside."""
+    began = time.perf_counter()
+    with lab.run(Job(call=f"{JOBS}:sleep_a_minute")) as outcome:
+        slept = int((outcome.results / "slept").read_text())
+
+    assert 60.0 <= slept / 1e9 < 60.05
+    assert time.perf_counter() - began < 20
+
+
+def test_chance_is_a_function_of_the_seed(image: LabKernelImage) -> None:
+    """os.urandom, hash(), random and the wall clock are the same for one seed, and differ for another."""
+
+    def chance(seed: int) -> str:
+        with LabKernel(image, seed=seed).run(Job(call=f"{JOBS}:chance")) as outcome:
+            return (outcome.results / "chance").read_text()
+
+    first = chance(7)
+
+    assert first == chance(7)
+    assert first != chance(8)
+
+
+def test_a_job_that_never_waits_is_killed_and_the_error_says_why(image: LabKernelImage) -> None:
+    """Virtual time does not pass in a loop that never blocks, so wall time must end it."""
+    lab = LabKernel(image, wall_limit=2)
+
+    with pytest.raises(KernelFailed, match="killed after 2 s of wall time"), lab.run(Job(call=f"{JOBS}:spin")):
+        pass
+
+
+def test_an_exception_is_a_status_and_its_traceback_is_on_the_console(lab: LabKernel) -> None:
+    """A job that raises ends with status 70 (EX_SOFTWARE)."""
+    with lab.run(Job(call=f"{JOBS}:fail")) as outcome:
+        assert outcome.status == 70
+        assert "ValueError: this job fails on purpose" in outcome.console
+
+
+@pytest.mark.parametrize("status", [0, 1, 3, 255])
+def test_the_exit_status_is_passed_back(lab: LabKernel, status: int) -> None:
+    """What the job returns is what the outcome says."""
+    with lab.run(Job(call=f"{JOBS}:give_status", argument=status)) as outcome:
+        assert outcome.status == status
+
+
+def test_a_panic_is_reported_with_the_last_console_lines(lab: LabKernel) -> None:
+    """A kernel that panics fails its job, and says so."""
+    with pytest.raises(KernelFailed) as caught, lab.run(Job(call=f"{JOBS}:panic")):
+        pass
+
+    assert "Kernel panic" in caught.value.console
+
+
+def test_running_out_of_memory_ends_the_job_not_the_machine(lab: LabKernel) -> None:
+    """The guest's own OOM killer ends the job: its status is that of a process killed by SIGKILL."""
+    with lab.run(Job(call=f"{JOBS}:exhaust")) as outcome:
+        assert outcome.status == -signal.SIGKILL
+        assert "Out of memory" in outcome.console
+
+
+def test_the_hosts_files_cannot_be_written(lab: LabKernel) -> None:
+    """Only the results directory leads out; an ordinary root's power over files ends at a read-only root."""
+    with lab.run(Job(call=f"{JOBS}:look_around")) as outcome:
+        refused = (outcome.results / "refused").read_text()
+
+    for directory in ("'/'", "'/usr'", "'/etc'"):
+        assert f"({directory}, 'Read-only file system')" in refused
+
+
+def test_results_vanish_with_the_block(lab: LabKernel) -> None:
+    """What nobody asked to keep is gone afterwards."""
+    with lab.run(Job(call=f"{JOBS}:chance")) as outcome:
+        results = outcome.results
+        assert results.exists()
+
+    assert not results.exists()
+
+
+def test_results_are_kept_where_they_are_asked_for(lab: LabKernel, tmp_path: Path) -> None:
+    """A directory that the caller names stays."""
+    with lab.run(Job(call=f"{JOBS}:chance", results=tmp_path)):
+        pass
+
+    assert (tmp_path / "chance").exists()
+
+
+PROGRAM = f"""
+from harness.kernel.job import Job
+from harness.kernel.lab import LabKernel
+from harness.kernel.store import KernelStore
+with LabKernel(KernelStore().ensure(), wall_limit=60).run(Job(call="{JOBS}:wait_for_ever")):
+    pass
+"""
+
+
+@contextlib.contextmanager
+def running_elsewhere(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has a lab kernel run, with its temporary files in a directory of its own."""
+    environment = {**os.environ, "TMPDIR": str(directory)}
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: len(processes_below(directory)) >= 3, "the kernel did not start")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def processes_below(directory: Path) -> list[int]:
+    """Processes whose working directory is below a directory: the kernel and its own processes."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and Path(os.readlink(entry / "cwd").removesuffix(" (deleted)")).is_relative_to(directory):
+                found.append(int(entry.name))
+    return found
+
+
+def wait_for(condition: Callable[[], bool], otherwise: str, limit: float = 20.0) -> None:
+    """Wait until a condition holds."""
+    ends = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < ends, otherwise
+        os.sched_yield()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda how: how.name)
+def test_nothing_stays_when_the_caller_is_killed(how: signal.Signals) -> None:
+    """No process and no file outlives the one who started the kernel."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name).resolve()
+        with running_elsewhere(directory) as process:
+            assert list(directory.iterdir())
+
+            process.send_signal(how)
+            process.wait()
+
+            wait_for(lambda: not processes_below(directory), "the kernel outlived its caller")
+            wait_for(lambda: not list(directory.iterdir()), "the scratch directory outlived its caller")
