@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -31,6 +31,25 @@ class Judgement(msgspec.Struct, frozen=True):
     summary: str = ""
     findings: tuple[Finding, ...] = ()
     expected: dict[int, tuple[State, ...]] = {}
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A documented claim and what measuring it said; ``evidence`` tells the nuance or the contradiction."""
+
+    id: str
+    text: str
+    verdict: Literal["holds", "nuance", "fails", "open"]
+    evidence: str = ""
+
+
+class Covered(msgspec.Struct, frozen=True):
+    """How often an edge of the state diagram was taken."""
+
+    edge: str
+    old: State
+    new: State
+    times: int
+    section: str = ""
 
 
 class Mark(msgspec.Struct, frozen=True):

@@ -76,16 +76,23 @@ def picture(ladder: Ladder, words: Words, axis: str = "sequence") -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{root}\n'
 
 
-def switchable(ladder: Ladder, words: Words) -> str:
-    """Draw a ladder for a page: on the sequence axis, with the time axis in ``data-time``."""
-    drawing = Drawing(ladder, words)
+def switchable(ladder: Ladder, words: Words, parting: frozenset[str] = frozenset()) -> str:
+    """Draw a ladder for a page: on the sequence axis, with the time axis in ``data-time``.
+
+    Args:
+        ladder: The ladder.
+        words: The language.
+        parting: The ``data-ref`` of transitions at which expectation and reality part.
+    """
+    drawing = Drawing(ladder, words, parting)
     return str(with_alternative(drawing.on(drawing.sequence), drawing.on(drawing.time)))
 
 
 class Drawing:
     """Draws one ladder on an axis. Both axes give the same structure, with other numbers."""
 
-    def __init__(self, ladder: Ladder, words: Words) -> None:
+    def __init__(self, ladder: Ladder, words: Words, parting: frozenset[str] = frozenset()) -> None:
+        self._parting = parting
         self._ladder = ladder
         self._words = words
         self._digits = digits_for([row.time for row in ladder.rows])
@@ -101,7 +108,9 @@ class Drawing:
         texts = {}
         for passage in self._passages.values():
             crossed = any(_cross(passage, other, self._ladder) for other in self._passages.values())
-            texts[passage.number] = labels.fitting(labels.forms(passage, "↻"), HALF if crossed else ROOM)
+            texts[passage.number] = labels.fitting(
+                labels.forms(passage, "↻"), HALF if crossed or passage.lost else ROOM
+            )
         return texts
 
     def _is_wide(self, line: Row | Wait | Bulk) -> bool:
@@ -125,6 +134,8 @@ class Drawing:
         for side in (LEFT, RIGHT):
             root.add(*self._states(side, axis))
         root.add(*self._times(axis))
+        for passage in self._places:
+            root.add(self._segment(passage, axis))
         for number, line in enumerate(self._ladder.lines):
             cut = axis.breaks[number]
             root.add(self._break(cut))
@@ -132,8 +143,6 @@ class Drawing:
                 root.add(self._wait(line, axis.ys[number]))
             elif isinstance(line, Bulk):
                 root.add(self._bulk(line, axis.ys[number]))
-        for passage in self._places:
-            root.add(self._segment(passage, axis))
         return root
 
     def _lines_of_segments(self) -> dict[int, tuple[int | None, int | None]]:
@@ -182,26 +191,27 @@ class Drawing:
     def _bar(self, state: State, x: float, y: float, end: float) -> Element:
         return Element("rect", class_=f"bar s-{state}", x=x, y=y, width=BAR, height=max(0.0, end - y))
 
-    def _name(self, side: Side, state: State, y: float, mark: str) -> Element:
-        x = EDGE[side] + (BAR + GUTTER if side == RIGHT else -BAR - GUTTER)
+    def _name(self, side: Side, state: State, y: float, mark: str, origin: float = 0) -> Element:
+        x = EDGE[side] + (BAR + GUTTER if side == RIGHT else -BAR - GUTTER) - origin
         return Element("text", f"{state}{mark}", x=x, y=y + 4, class_=f"name {_anchor(side)}")
 
     def _change(self, side: Side, change: Change, index: int, where: tuple[float, float, float]) -> Element:
         x, y, end = where
         step = change.transition
+        ref = f"t{index}-{change.place}"
         mark = " !" if step.objection else " ?" if step.inferred else ""
         doubt = " objected" if step.objection else " inferred" if step.inferred else ""
-        label = f"{step.old} → {step.new}: {visible(self._words.cause(step.cause))}"
+        if ref in self._parting:
+            mark, doubt = " ◀", f"{doubt} parts"
+        # Drawn around (0, 0), so that only the group and the bar's length differ between the axes.
         return Element(
             "g",
-            self._bar(step.new, x, y, end),
-            Element("line", class_="tick", x1=x - 2, x2=x + BAR + 2, y1=y, y2=y),
-            self._name(side, step.new, y, mark),
+            self._bar(step.new, 0, 0, end - y),
+            Element("path", class_="tick", d=f"M-2 0h{BAR + 4}"),
+            self._name(side, step.new, 0, mark, EDGE[side] - (BAR if side == LEFT else 0)),
             class_=f"state change{doubt}",
-            role="button",
-            tabindex="-1",
-            data_ref=f"t{index}-{change.place}",
-            aria_label=label,
+            transform=f"translate({x} {y:.1f})",
+            data_ref=ref,
         )
 
     def _times(self, axis: axes.Axis) -> list[Element]:
@@ -273,16 +283,11 @@ class Drawing:
         passage = self._passages[number]
         course = self._course(number, axis)
         sign = course.sign
-        told = f"{labels.forms(passage, '↻')[0]}, {visible(passage.sender)} → {visible(passage.receiver)}"
         group = Element(
             "g",
-            Element("line", class_="hit", x1=course.x1, y1=course.y1, x2=course.x2, y2=course.y2),
             Element("line", class_="arrow", x1=course.x1, y1=course.y1, x2=course.x2 - sign * 2, y2=course.y2),
             class_=f"segment k-{flags.kind(passage.flags)}{' lost' if passage.lost else ''}",
-            role="button",
-            tabindex="-1",
             data_ref=f"p{number}",
-            aria_label=f"{told}, {self._words('page.lost')}" if passage.lost else told,
         )
         if passage.lost:
             cross = f"M{course.x2 - 5} {course.y2 - 5:.1f}l10 10m0-10l-10 10"

@@ -63,6 +63,9 @@ PAGE_CSS = (
     f"@media print{{:root{{color-scheme:light;{_variables(dark=False)}}}}}"
 )
 
+#: State colours as backgrounds, for the keys in tables.
+KEY_CSS = "".join(f".b-{name}{{background:var(--s-{name})}}" for name in _STATES)
+
 #: The colours of a picture of its own: slides are light.
 EXPORT_CSS = f"svg{{{_variables(dark=False)}}}"
 
@@ -79,11 +82,11 @@ SVG_CSS = (
     ".time{fill:var(--dim);text-anchor:end}"
     ".middle{stroke:var(--rule);stroke-dasharray:2 5}.nobody{fill:var(--rule)}"
     ".tick{stroke:var(--ink);stroke-width:1.5}.inferred .bar{opacity:.45}.inferred .name{font-style:italic}"
-    ".objected .name{fill:var(--bad)}"
+    ".objected .name,.parts .name{fill:var(--bad)}.parts .name{text-decoration:underline}"
     ".label,.wait{paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}"
     ".wait{fill:var(--dim);font-size:12px;font-style:italic}"
     ".zigzag{fill:none;stroke:var(--paper);stroke-width:4}"
-    ".arrow{stroke-width:1.6}.hit{stroke:transparent;stroke-width:14}"
+    ".arrow{stroke-width:1.6}.hit{stroke:transparent;stroke-width:16}"
     ".again{fill:none;stroke:var(--dim);stroke-width:1.3;stroke-dasharray:2 3}"
     ".mark{fill:var(--bad);stroke:none}.cross{fill:none;stroke:var(--bad);stroke-width:2.6}"
     + "".join(
@@ -92,4 +95,20 @@ SVG_CSS = (
     )
     + ".lost .arrow{stroke-dasharray:5 3}"
     + "".join(f".s-{name}{{fill:var(--s-{name})}}" for name in _STATES)
+)
+
+#: How the state diagram looks. A path taken by both sides shows both colours, one inside the other.
+DIAGRAM_CSS = (
+    ".edge path{fill:none}.edge .rest{stroke:var(--dim);stroke-width:1.1;stroke-dasharray:5 4}"
+    ".edge .left,.edge .right{display:none}"
+    ".by-left>.left,.by-right>.right{display:inline}.by-left>.rest,.by-right>.rest{display:none}"
+    ".edge .left{stroke:var(--left);stroke-width:3}.edge .right{stroke:var(--right);stroke-width:3}"
+    ".by-left.by-right>.left{stroke-width:6}.by-left.by-right>.right{stroke-width:2}"
+    ".rest{marker-end:url(#to-rest)}.left{marker-end:url(#to-left)}.right{marker-end:url(#to-right)}"
+    ".head-rest{fill:var(--dim)}.head-left{fill:var(--left)}.head-right{fill:var(--right)}"
+    ".node .box{fill:var(--panel);stroke:var(--rule)}"
+    ".node.by-left .box{stroke:var(--left);stroke-width:2}.node.by-right .box{stroke:var(--right);stroke-width:2}"
+    ".node.by-left.by-right .box{stroke:var(--ink);stroke-width:2}"
+    ".event,.action{text-anchor:middle;font-size:11px;paint-order:stroke;stroke:var(--paper);stroke-width:4px}"
+    ".action{fill:var(--dim)}"
 )

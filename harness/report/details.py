@@ -1,0 +1,87 @@
+"""What a page tells besides its ladders: the run's settings, and what links, faults and hosts counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.report.times import seconds
+from harness.timeline.observations import Counters, Failure, FaultReport, QdiscReport, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.report.words import Words
+    from harness.timeline.history import Record
+    from harness.timeline.observations import Observation
+
+#: How many system calls a page lists.
+STEPS = 300
+
+
+def facts(record: Record, w: Words) -> list[tuple[str, str]]:
+    """The settings of a run: name and value."""
+    header = record.header
+    seed = header.kernel.seed
+    told = [
+        (w("page.kernel"), f"Linux {header.kernel.release} ({header.kernel.kind}, HZ={header.kernel.hz})"),
+        (w("page.seed"), w("ladder.no_seed") if seed is None else str(seed)),
+        (w("page.topology"), header.topology),
+        (w("page.links"), "; ".join(header.links) or w("page.unimpaired")),
+        (w("page.faults"), "; ".join(header.faults)),
+        (w("page.started"), header.started),
+    ]
+    return [(name, value) for name, value in told if value]
+
+
+def failures(observations: Sequence[Observation]) -> list[dict[str, str]]:
+    """What failed in the run."""
+    return [{"node": each.node, "what": each.what} for each in observations if isinstance(each, Failure)]
+
+
+def tables(observations: Sequence[Observation], w: Words) -> list[dict[str, Any]]:
+    """Tables of what was counted; those that have anything."""
+    found = [
+        {
+            "title": w("page.qdiscs"),
+            "open": True,
+            "heads": [w(f"page.{key}") for key in ("interface", "kind", "asked", "packets", "dropped", "overlimits")],
+            "rows": [
+                (each.interface, each.kind, each.asked, each.sent, each.dropped, each.overlimits)
+                for each in observations
+                if isinstance(each, QdiscReport)
+            ],
+        },
+        {
+            "title": w("page.faults"),
+            "open": True,
+            "heads": [w("page.fault"), w("page.fired")],
+            "rows": [
+                (each.fault, each.fired if each.fired or each.optional else f"0 ({w('page.never')})")
+                for each in observations
+                if isinstance(each, FaultReport)
+            ],
+        },
+        {
+            "title": w("page.steps"),
+            "open": False,
+            "heads": [w(f"page.{key}") for key in ("time", "host", "call", "phase", "result")],
+            "rows": [
+                (seconds(each.t), each.node, each.call, w(f"page.{each.phase}"), each.result)
+                for each in observations
+                if isinstance(each, Step)
+            ][:STEPS],
+        },
+        {
+            "title": w("page.counters"),
+            "open": False,
+            "heads": [w("page.host"), w("page.counter"), w("page.grown")],
+            "rows": _counters(observations),
+        },
+    ]
+    return [table for table in found if table["rows"]]
+
+
+def _counters(observations: Sequence[Observation]) -> list[tuple[str, str, int]]:
+    # Each report counts from the beginning: the last of a host is the whole.
+    last = {each.node: each.grown for each in observations if isinstance(each, Counters)}
+    return [(node, name, grown) for node in sorted(last) for name, grown in sorted(last[node].items()) if grown]

@@ -1,0 +1,180 @@
+"use strict";
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const panel = document.getElementById("panel");
+
+// The two axes: what differs between them waits in data-time and is swapped.
+function swap() {
+  for (const element of all("[data-time]")) {
+    const before = [];
+    for (const pair of element.dataset.time.split(";")) {
+      const cut = pair.indexOf(":");
+      const name = pair.slice(0, cut);
+      before.push(name + ":" + (element.getAttribute(name) ?? ""));
+      element.setAttribute(name, pair.slice(cut + 1));
+    }
+    element.dataset.time = before.join(";");
+  }
+}
+let axis = "sequence";
+for (const radio of all("input[name=axis]")) {
+  radio.addEventListener("change", () => {
+    if (radio.checked && radio.value !== axis) {
+      axis = radio.value;
+      swap();
+    }
+  });
+}
+
+// Thin arrows are hard to point at: each gets a wide transparent one beneath it.
+for (const arrow of all(".segment .arrow")) {
+  const hit = arrow.cloneNode();
+  hit.setAttribute("class", "hit");
+  arrow.parentNode.prepend(hit);
+}
+
+// What is drawn is reached and named like the rows that tell of it.
+for (const drawn of all("svg [data-ref]")) {
+  drawn.setAttribute("role", "button");
+  drawn.setAttribute("tabindex", "-1");
+  drawn.setAttribute("aria-label", document.getElementById(drawn.dataset.ref)?.dataset.title ?? drawn.textContent);
+}
+
+// Pointing at something in a ladder shows its row of the tables in the panel, and marks it.
+let pinned = null;
+function show(reference) {
+  for (const marked of all(".on")) marked.classList.remove("on");
+  const row = reference && document.getElementById(reference);
+  if (!row) return;
+  row.classList.add("on");
+  for (const drawn of all('[data-ref="' + reference + '"]')) drawn.classList.add("on");
+  for (const other of (row.dataset.with ?? "").split(" ").filter(Boolean)) {
+    for (const drawn of all('[data-ref="' + other + '"]')) drawn.classList.add("on");
+  }
+  const heads = all("thead th", row.closest("table"));
+  const list = panel.querySelector("dl");
+  list.replaceChildren();
+  [...row.cells].forEach((cell, place) => {
+    const text = cell.textContent.trim();
+    if (!text) return;
+    const term = document.createElement("dt");
+    const value = document.createElement("dd");
+    term.textContent = heads[place].textContent;
+    value.textContent = text;
+    list.append(term, value);
+  });
+  panel.querySelector("h2").textContent = row.dataset.title;
+  panel.classList.add("open");
+}
+function target(event) {
+  const found = event.target.closest?.("[data-ref],tr[id]");
+  return found && (found.dataset.ref ?? (found.dataset.title ? found.id : null));
+}
+document.addEventListener("pointerover", (event) => {
+  const reference = target(event);
+  if (reference && event.pointerType === "mouse" && !pinned) show(reference);
+});
+document.addEventListener("focusin", (event) => {
+  const reference = event.target.dataset?.ref;
+  if (reference) {
+    pinned = null;
+    show(reference);
+  }
+});
+document.addEventListener("click", (event) => {
+  const reference = target(event);
+  if (!reference) return;
+  pinned = pinned === reference ? null : reference;
+  show(reference);
+});
+panel?.querySelector("button").addEventListener("click", () => {
+  pinned = null;
+  panel.classList.remove("open");
+});
+
+// One tab stop a ladder; the arrow keys move inside it.
+for (const ladder of all("svg.ladder")) {
+  const stops = all("[data-ref]", ladder);
+  const height = (stop) => stop.getBoundingClientRect().top;
+  const ordered = () => [...stops].sort((one, other) => height(one) - height(other));
+  if (stops.length) ordered()[0].setAttribute("tabindex", "0");
+  ladder.addEventListener("keydown", (event) => {
+    const line = ordered();
+    const here = line.indexOf(document.activeElement);
+    const to = {
+      ArrowDown: here + 1,
+      ArrowRight: here + 1,
+      ArrowUp: here - 1,
+      ArrowLeft: here - 1,
+      Home: 0,
+      End: line.length - 1,
+    }[event.key];
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      document.activeElement.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+    } else if (event.key === "Escape") {
+      pinned = null;
+      panel.classList.remove("open");
+    } else if (to !== undefined && line[to]) {
+      event.preventDefault();
+      for (const stop of stops) stop.setAttribute("tabindex", "-1");
+      line[to].setAttribute("tabindex", "0");
+      line[to].focus();
+    }
+  });
+}
+
+// Filters: a connection is shown where its number and one of its hosts are asked for.
+const filters = all("[data-filter]");
+function filter() {
+  const asked = Object.fromEntries(filters.map((each) => [each.dataset.filter, each.value]));
+  const edges = { left: new Set(), right: new Set() };
+  let shown = 0;
+  for (const each of all("[data-connection]")) {
+    const number = !asked.connection || each.dataset.connection === asked.connection;
+    const host = !asked.host || JSON.parse(each.dataset.hosts).includes(asked.host);
+    each.hidden = !(number && host);
+    if (each.hidden || each.tagName === "TR") continue;
+    shown += 1;
+    for (const side of ["left", "right"]) {
+      for (const edge of JSON.parse(each.dataset.edges)[side]) edges[side].add(edge);
+    }
+  }
+  const status = document.getElementById("shown");
+  if (status) status.textContent = status.dataset.text.replace("{count}", shown);
+  for (const edge of all(".diagram [data-edge]")) {
+    for (const side of ["left", "right"]) {
+      edge.classList.toggle("by-" + side, edges[side].has(edge.dataset.edge));
+    }
+  }
+  const states = (side) => new Set([...edges[side]].flatMap((edge) => edge.split(">")));
+  const visited = { left: states("left"), right: states("right") };
+  for (const node of all(".diagram [data-state]")) {
+    for (const side of ["left", "right"]) {
+      node.classList.toggle("by-" + side, visited[side].has(node.dataset.state));
+    }
+  }
+}
+for (const each of filters) each.addEventListener("input", filter);
+
+// The index: rows by outcome and by words.
+const search = document.getElementById("search");
+const outcome = document.getElementById("outcome");
+function find() {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  let shown = 0;
+  for (const row of all("#runs tbody tr")) {
+    const text = row.textContent.toLowerCase();
+    const right = !outcome.value || row.dataset.outcome === outcome.value;
+    row.hidden = !(right && words.every((word) => text.includes(word)));
+    shown += !row.hidden;
+  }
+  const status = document.getElementById("shown");
+  status.textContent = status.dataset.text.replace("{count}", shown);
+}
+search?.addEventListener("input", find);
+outcome?.addEventListener("input", find);
+
+// On paper everything is open.
+addEventListener("beforeprint", () => {
+  for (const each of all("details")) each.open = true;
+});
