@@ -198,8 +198,8 @@ BEYOND: tuple[Edge, ...] = (
         "inet_csk_listen_stop(), net/ipv4/inet_connection_sock.c", tracepoint=_TP, diag="gone", capture="RST-ACK out",
     ),
     _one(
-        "39.SR", SR, CL, Why.LISTENER, "the listener was closed", "drop the request at its next segment or timer", "none",
-        "Linux", "reqsk_timer_handler() and tcp_v4_rcv(), net/ipv4", diag="gone", capture="a segment in, RST out",
+        "39.SR", SR, CL, Why.LISTENER, "the listener was closed", "drop the request at its next segment or timer",
+        "none", "Linux", "reqsk_timer_handler() and tcp_v4_rcv(), net/ipv4", diag="gone", capture="a segment in, RST out",
     ),
     _one(
         "40", SR, CL, Why.OVERFLOW, "rcv ACK while the accept queue is full", "send RST", "none",
@@ -231,7 +231,8 @@ BEYOND: tuple[Edge, ...] = (
     ),
     *_from_each(
         42, (LI, SS, SR, ES, F1, F2, CW, CG, LA, TW), Why.DESTROYED, "SOCK_DESTROY (ss -K)",
-        "send RST where synchronized", "none", "Linux", "tcp_abort(), net/ipv4/tcp.c", capture="RST-ACK out, but for LISTEN, SYN-SENT and TIME-WAIT",
+        "send RST where synchronized", "none", "Linux", "tcp_abort(), net/ipv4/tcp.c",
+        capture="RST-ACK out, but for LISTEN, SYN-SENT and TIME-WAIT",
         gate="before 6.9 (and its backports) a listener showed CLOSED→CLOSED after",
     ),
     *_from_each(

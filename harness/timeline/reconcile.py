@@ -123,9 +123,13 @@ class _Reconciliation:
                 listener = _listener_of(life, drafts, lives)
                 if listener is not None:
                     reached.add(id(listener))
+                opened = drafts[0].time if drafts else life.born
                 drafts = [_listening(listener, drafts, built), *drafts]
+            else:
+                opened = life.born
             if drafts and not life.listens:
-                endpoints.append((drafts[0].time, len(endpoints), self._endpoint(life, drafts)))
+                # In order of the connections, not of the listeners they came to.
+                endpoints.append((opened, len(endpoints), self._endpoint(life, drafts)))
         for life in lives:
             if life.listens and id(life) not in reached and built[id(life)]:
                 drafts = built[id(life)]
