@@ -20,8 +20,9 @@ class RecordedSocket(socket.socket):
 
     Args:
         node: The host it was created in.
-        report: Takes each step; None switches reporting off.
+        report: Takes each step.
         now: The run's clock.
+        own: Takes every socket that this one accepts, to close it at the end.
         family: `socket.AF_INET` or `socket.AF_INET6`.
         fileno: A descriptor to wrap, as `socket.accept` makes.
     """
@@ -31,12 +32,14 @@ class RecordedSocket(socket.socket):
         node: str,
         report: Callable[[Step], None],
         now: Callable[[], int],
+        own: Callable[[RecordedSocket], None],
         family: int = socket.AF_INET,
         fileno: int | None = None,
     ) -> None:
         self._node = node
         self._report = report
         self._now = now
+        self._own = own
         super().__init__(family, socket.SOCK_STREAM, 0, fileno)
         #: The kernel's name for this socket, the same in sock_diag (net/core/sock_diag.c).
         self.cookie = int.from_bytes(self.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8), "little")
@@ -68,7 +71,8 @@ class RecordedSocket(socket.socket):
         """Accept a connection, on record; the new socket is recorded too."""
         with self._step("accept") as result:
             plain, address = super().accept()
-            accepted = RecordedSocket(self._node, self._report, self._now, self.family, plain.detach())
+            accepted = RecordedSocket(self._node, self._report, self._now, self._own, self.family, plain.detach())
+            self._own(accepted)
             accepted.settimeout(self.gettimeout())
             result.append(str(accepted.cookie))
         return accepted, address

@@ -15,6 +15,7 @@ from harness.errors import HandshakeError
 from harness.experiment.plan import Plan
 from harness.experiment.sockets import RecordedSocket
 from harness.network.network import Network
+from harness.network.topology import load_topology
 from harness.recorder.clock import Clock
 from harness.recorder.recorder import Recorder
 from harness.tcp.states import State
@@ -56,7 +57,8 @@ class WorldHost:
     def socket(self, family: int = socket.AF_INET) -> RecordedSocket:
         """A TCP socket of this host. Its calls give up after `PATIENCE` seconds."""
         with self._host.enter():
-            made = RecordedSocket(self.name, self._world.report, self._world.clock.now, family)
+            made = RecordedSocket(self.name, self._world.report, self._world.clock.now, self._world.own, family)
+        self._world.own(made)
         made.settimeout(PATIENCE)
         return made
 
@@ -101,6 +103,8 @@ class World:
         self.recorder = recorder
         self.clock = clock
         self._log = log
+        self._closing = False
+        self._owned: list[RecordedSocket] = []
         self._hosts = {host.name: WorldHost(self, host) for host in network.hosts}
 
     def __getitem__(self, name: str) -> WorldHost:
@@ -134,8 +138,19 @@ class World:
         return (self._hosts[name].ip if name in self._hosts else name, port)
 
     def report(self, step: Step) -> None:
-        """Put a program's step on record."""
-        self.recorder.hand_in(step)
+        """Put a program's step on record; once the record is closed, let it pass."""
+        if not self._closing:
+            self.recorder.hand_in(step)
+
+    def own(self, opened: RecordedSocket) -> None:
+        """See to it that a socket is closed at the end, if its script does not."""
+        self._owned.append(opened)
+
+    def close(self) -> None:
+        """Close the sockets that the script left open. Not on record: the script did not do it."""
+        self._closing = True
+        for opened in self._owned:
+            opened.close()
 
     def wait_until_closed(self, limit: float = 10_000.0) -> bool:
         """Wait until no host has a socket left but listeners. ``limit`` in seconds of the kernel's time."""
@@ -155,8 +170,7 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
         ImpairmentNotApplied: A link is not what was asked for.
         FaultNeverFired: At the end, a fault that was set had matched nothing.
     """
-    topo = importlib.import_module(f"topologies.{plan.topology}").topos[plan.topology]()
-    with Network(topo, link=plan.links) as network:
+    with Network(load_topology(plan.topology), link=plan.links) as network:
         clock = Clock()
         with Writer(results / EVENTS) as writer:
             log = Log(writer)
@@ -174,9 +188,13 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
                 started=clock.started,
             )
             log.write_all([header])
-            with recorder:
-                recorder.sync()
-                yield World(network, recorder, clock, log)
+            world = World(network, recorder, clock, log)
+            try:
+                with recorder:
+                    recorder.sync()
+                    yield world
+            finally:
+                world.close()
             log.write_all([*network.reports(clock.now()), End(t=clock.now())])
 
 

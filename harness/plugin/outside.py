@@ -118,6 +118,8 @@ class Outside:
         config = self._config
         path = str(item.path) + item.nodeid[len(item.nodeid.partition("::")[0]) :]
         words = [path, f"--rootdir={config.rootpath}", "-o", "addopts=", f"--import-mode={config.option.importmode}"]
+        # What started the guest belongs to the package whose entry point this plugin is.
+        words += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
         if config.inipath:
             words += ["-c", str(config.inipath)]
         for name in _OUTER_PLUGINS:
