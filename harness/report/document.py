@@ -27,7 +27,7 @@ def document(record: Record, *, link: Any = None, verdict: Any = None) -> dict[s
     Args:
         record: The run.
         link: The links in the caller's words; those of the record's header by default.
-        verdict: What the caller found, in plain values.
+        verdict: What the caller found: plain values, or a `harness.timeline.verdict.Verdict`.
     """
     header = record.header
     return {
@@ -41,7 +41,7 @@ def document(record: Record, *, link: Any = None, verdict: Any = None) -> dict[s
         "endpoints": [_endpoint(endpoint) for endpoint in record.endpoints],
         "segments": [_segment(passage) for passage in record.passages],
         "objections": list(record.objections),
-        "verdict": verdict,
+        "verdict": msgspec.to_builtins(verdict, str_keys=True),
     }
 
 
@@ -67,6 +67,8 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
             state["edge"] = step.edge
         if step.inferred:
             state["inferred"] = True
+        if step.flaw is not None:
+            state["flaw"] = step.flaw
         if step.objection is not None:
             state["objection"] = step.objection
         states.append(state)
@@ -94,6 +96,7 @@ def _segment(passage: Passage) -> dict[str, Any]:
         "length": passage.length,
         "lost": passage.lost,
         "retransmits": passage.retransmits,
+        "copies": passage.copies,
     }
 
 

@@ -15,7 +15,7 @@ from harness.report.words import words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.report.judgement import Claim, Covered
+    from harness.report.held import Claim, Covered
     from harness.timeline.history import Record
 
 Outcome = Literal["passed", "failed", "skipped", "recorded"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from harness.report import tables
 from harness.report.canvas import ASCII, BOX, Glyphs, Span, plain
 from harness.report.connections import Connection, connections, middle
-from harness.report.judgement import Judgement
+from harness.report.held import marks
 from harness.report.layout import ladder as laid_out
 from harness.report.rungs import Rungs
 from harness.report.words import words
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console, Group
 
     from harness.timeline.history import Record
+    from harness.timeline.verdict import Verdict
 
 #: With more connections than this, the rest is only in the summary table.
 DRAWN = 6
@@ -41,7 +42,7 @@ def ladder(
     record: Record,
     *,
     width: int = 80,
-    judgement: Judgement | None = None,
+    judgement: Verdict | None = None,
     only: int | None = None,
     lang: str = "en",
 ) -> Group:
@@ -60,7 +61,7 @@ def ladder(
     from rich.console import Group  # noqa: PLC0415 - not needed for plain text
     from rich.text import Text  # noqa: PLC0415
 
-    lines = _lines(record, width, BOX, judgement or Judgement(), only, lang)
+    lines = _lines(record, width, BOX, judgement, only, lang)
     drawn = []
     for line in lines:
         text = Text(no_wrap=True, overflow="crop")
@@ -75,7 +76,7 @@ def text(
     record: Record,
     *,
     width: int = 80,
-    judgement: Judgement | None = None,
+    judgement: Verdict | None = None,
     only: int | None = None,
     lang: str = "en",
 ) -> str:
@@ -83,7 +84,7 @@ def text(
 
     The arguments are those of `ladder`; the text ends in a newline.
     """
-    lines = _lines(record, width, ASCII, judgement or Judgement(), only, lang)
+    lines = _lines(record, width, ASCII, judgement, only, lang)
     return "\n".join(map(plain, lines)) + "\n"
 
 
@@ -93,7 +94,7 @@ def show(
     console: Console | None = None,
     width: int | None = None,
     plain: bool = False,
-    judgement: Judgement | None = None,
+    judgement: Verdict | None = None,
     only: int | None = None,
     lang: str = "en",
 ) -> None:
@@ -123,7 +124,7 @@ def show(
 
 
 def _lines(
-    record: Record, width: int, glyphs: Glyphs, judgement: Judgement, only: int | None, lang: str
+    record: Record, width: int, glyphs: Glyphs, judgement: Verdict | None, only: int | None, lang: str
 ) -> list[list[Span]]:
     width = min(max(width, WIDTHS[0]), WIDTHS[1])
     tongue = words(lang)
@@ -157,7 +158,7 @@ def _connection(
     connection: Connection,
     width: int,
     glyphs: Glyphs,
-    judgement: Judgement,
+    judgement: Verdict | None,
     lang: str,
     seen: set[str],
 ) -> list[list[Span]]:
@@ -170,6 +171,6 @@ def _connection(
         seen |= rungs.seen
     for _, lane in connection.lanes:
         if lane.endpoint and lane.index is not None:
-            expected = judgement.expected.get(lane.index)
-            lines += [*tables.endpoint_states(lane.endpoint, expected, glyphs, tongue, width), []]
+            held = marks(lane.endpoint, lane.index, judgement)
+            lines += [*tables.endpoint_states(lane.endpoint, held, glyphs, tongue, width), []]
     return lines

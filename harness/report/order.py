@@ -118,9 +118,9 @@ def _constraints(events: list[Happening]) -> list[tuple[int, int]]:
         pairs += pairwise(place for place, _ in sorted(changes, key=lambda each: each[1].place))
         for place, change in changes:
             # ... a change after the segment that caused it, and before the one that tells of it.
-            cause = change.transition.cause.segment
-            if cause in arrivals:
-                pairs.append((arrivals[cause], place))
+            cause = change.transition.cause
+            if cause.kind in ("segment", "reset") and cause.segment in arrivals:
+                pairs.append((arrivals[cause.segment], place))
             flag = _SENDS.get(change.transition.new)
             tells = [each for each in segments if flag and _departs_with(events[each], flag)]
             if tells:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from harness.report import details, diagram_svg
 from harness.report.connections import connections
-from harness.report.judgement import Judgement, marks
+from harness.report.held import marks
 from harness.report.rendering import render
 from harness.report.rows import connection_view
 from harness.report.words import words
@@ -16,10 +16,11 @@ from harness.report.words import words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.report.judgement import Claim, Covered, Finding
+    from harness.report.held import Claim, Covered
     from harness.report.words import Words
     from harness.timeline.history import Record
     from harness.timeline.observations import Observation
+    from harness.timeline.verdict import Finding, Verdict
 
 #: How many connections a page draws; the others are in its table.
 DRAWN = 20
@@ -30,7 +31,7 @@ def page(
     observations: Iterable[Observation] = (),
     *,
     title: str,
-    judgement: Judgement | None = None,
+    judgement: Verdict | None = None,
     replay: str = "",
     claims: Sequence[Claim] = (),
     coverage: Sequence[Covered] = (),
@@ -51,17 +52,18 @@ def page(
         lang: ``en`` or ``ko``.
     """
     w = words(lang)
-    judged = judgement or Judgement()
     found = connections(record)
-    partings, parting = _partings(record, judged, w)
-    views = [connection_view(record, each, judged, w, parting, drawn=place < DRAWN) for place, each in enumerate(found)]
+    partings, parting = _partings(record, judgement, w)
+    views = [
+        connection_view(record, each, judgement, w, parting, drawn=place < DRAWN) for place, each in enumerate(found)
+    ]
     seen = list(observations)
     return render(
         "run.html.j2",
         w,
         title=title,
         back=back,
-        badge=badge(judged, w),
+        badge=badge(judgement, w),
         facts=details.facts(record, w),
         replay=replay,
         complete=record.complete,
@@ -71,7 +73,7 @@ def page(
             if reason
         ],
         partings=partings,
-        findings=[_finding(each) for each in judged.findings],
+        findings=[_finding(each) for each in (judgement.findings if judgement else ())],
         failures=details.failures(seen),
         objections=record.objections,
         hosts=sorted({host for each in found for host in (each.left.node, each.right.node) if host}),
@@ -84,14 +86,12 @@ def page(
     )
 
 
-def badge(judgement: Judgement, w: Words) -> dict[str, str] | None:
+def badge(verdict: Verdict | None, w: Words) -> dict[str, str] | None:
     """The verdict in one word, with a colour and a mark besides the colour."""
-    if judgement.ok is None and not judgement.summary:
+    if verdict is None:
         return None
-    text = judgement.summary or w("verdict.ok" if judgement.ok else "verdict.not_ok")
-    if judgement.ok is None:
-        return {"style": "quiet", "mark": "·", "text": text}
-    return {"style": "good" if judgement.ok else "bad", "mark": "✓" if judgement.ok else "✗", "text": text}
+    text = verdict.summary if w.lang == "en" else w("verdict.ok" if verdict.ok else "verdict.not_ok")
+    return {"style": "good" if verdict.ok else "bad", "mark": "✓" if verdict.ok else "✗", "text": text}
 
 
 def _finding(finding: Finding) -> dict[str, str]:
@@ -100,24 +100,23 @@ def _finding(finding: Finding) -> dict[str, str]:
     return {"style": "good" if finding.ok else "bad", "mark": "✓" if finding.ok else "✗", "text": finding.text}
 
 
-def _partings(record: Record, judgement: Judgement, w: Words) -> tuple[list[dict[str, Any]], frozenset[str]]:
+def _partings(record: Record, verdict: Verdict | None, w: Words) -> tuple[list[dict[str, Any]], frozenset[str]]:
     """Where expectation and reality part: both lists of states, side by side, and the transitions to mark."""
     views = []
     references: set[str] = set()
-    for index, expected in judgement.expected.items():
-        endpoint = record.endpoints[index]
-        held = marks(endpoint.states, expected)
-        if all(mark.ok for mark in held):
+    for index, endpoint in enumerate(record.endpoints):
+        held = marks(endpoint, index, verdict)
+        first = next((place for place, mark in enumerate(held) if mark.parts), None)
+        if first is None:
             continue
-        first = next(mark for mark in held if mark.parts)
-        after = [mark.place for mark in held[held.index(first) :] if mark.place]
+        after = [mark.place for mark in held[first:] if mark.place]
         references.update(f"t{index}-{place - 1}" for place in after[:1])
+        wanted = verdict is not None and index in verdict.expected
+        expected = [{"state": mark.state, "no": not mark.ok} for mark in held if mark.ok or mark.place is None]
         views.append(
             {
                 "name": w("states.heading", node=endpoint.node, role=w(f"role.{endpoint.role}"), local=endpoint.local),
-                "expected": [
-                    {"state": mark.state, "no": not mark.ok} for mark in held if mark.ok or mark.place is None
-                ],
+                "expected": expected if wanted else [],
                 "observed": [{"state": mark.state, "no": not mark.ok} for mark in held if mark.place is not None],
             }
         )

@@ -10,24 +10,26 @@ from markupsafe import Markup
 
 from harness.report import diagram_svg, flags
 from harness.report.connections import middle
-from harness.report.judgement import marks
+from harness.report.held import marks
 from harness.report.ladder_svg import switchable
 from harness.report.layout import ladder
 from harness.report.times import seconds, span
+from harness.tcp.diagram import BY_ID
 from harness.tcp.states import State
 
 if TYPE_CHECKING:
     from harness.report.connections import Connection, Lane
-    from harness.report.judgement import Judgement, Mark
+    from harness.report.held import Mark
     from harness.report.words import Words
     from harness.timeline.history import Endpoint, Passage, Record, Transition
+    from harness.timeline.verdict import Verdict
 
 #: How many segments a page lists for one connection.
 LISTED = 400
 
 
 def connection_view(
-    record: Record, connection: Connection, judgement: Judgement, w: Words, parting: frozenset[str], *, drawn: bool
+    record: Record, connection: Connection, judgement: Verdict | None, w: Words, parting: frozenset[str], *, drawn: bool
 ) -> dict[str, Any]:
     """Everything a page shows of a connection, in plain values."""
     view: dict[str, Any] = {
@@ -54,15 +56,15 @@ def connection_view(
         if lane.endpoint and lane.index is not None:
             view["endpoints"].append(_endpoint(lane.endpoint, lane.index, judgement, w))
             for place, step in enumerate(lane.endpoint.transitions):
-                if step.cause.segment is not None:
+                if step.cause.segment is not None and step.cause.kind in ("segment", "reset"):
                     caused[step.cause.segment].append((lane, place))
     view["segments"] = [_segment(passage, caused[passage.number], w) for passage in connection.passages[:LISTED]]
     return view
 
 
-def _endpoint(endpoint: Endpoint, index: int, judgement: Judgement, w: Words) -> dict[str, Any]:
+def _endpoint(endpoint: Endpoint, index: int, judgement: Verdict | None, w: Words) -> dict[str, Any]:
     name = w("states.heading", node=endpoint.node, role=w(f"role.{endpoint.role}"), local=endpoint.local)
-    held = marks(endpoint.states, judgement.expected.get(index))
+    held = marks(endpoint, index, judgement)
     return {"name": name, "rows": [_state(endpoint, index, mark, w) for mark in held]}
 
 
@@ -96,6 +98,8 @@ def _state(endpoint: Endpoint, index: int, mark: Mark, w: Words) -> dict[str, An
         row["section"] = section(step)
         if step.inferred and step.witnesses:
             doubts.append(w("states.nobody"))
+        if step.flaw:
+            doubts.append(w(f"flaw.{step.flaw}"))
         if step.objection:
             doubts.append(step.objection)
     row["doubt"] = "; ".join(doubts)
@@ -105,13 +109,16 @@ def _state(endpoint: Endpoint, index: int, mark: Mark, w: Words) -> dict[str, An
 def _cause(step: Transition, w: Words) -> tuple[str, str]:
     if step.cause.segment is None:
         return w.cause(step.cause), ""
-    return f"{w.cause(step.cause)} #{step.cause.segment}", f"p{step.cause.segment}"
+    link = " →" if step.cause.kind in ("call", "timer") else ""
+    return f"{w.cause(step.cause)}{link} #{step.cause.segment}", f"p{step.cause.segment}"
 
 
 def section(step: Transition) -> str:
-    """The section of the document that describes a transition."""
-    del step
-    return ""
+    """The section of the document that describes a transition: RFC 9293's unless another is named."""
+    edge = BY_ID.get(step.edge or "")
+    if edge is None:
+        return ""
+    return edge.section if " " in edge.section or not edge.section[:1].isdigit() else f"RFC 9293 {edge.section}"
 
 
 def _segment(passage: Passage, caused: list[tuple[Lane, int]], w: Words) -> dict[str, Any]:
@@ -119,7 +126,7 @@ def _segment(passage: Passage, caused: list[tuple[Lane, int]], w: Words) -> dict
     if passage.lost:
         fate.append(w("page.lost"))
     if passage.sent is None:
-        fate.append(w("page.made"))
+        fate.append(w("page.made") if passage.copies is None else w("page.copy", number=passage.copies))
     if passage.retransmits is not None:
         fate.append(w("page.again", number=passage.retransmits))
     told = []

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from harness.report import cells
 from harness.report.canvas import DIM, STATE_STYLE, Glyphs, Span
-from harness.report.judgement import Judgement, Mark, marks
 from harness.report.safe import visible
 from harness.report.times import seconds, span
 from harness.tcp.states import State
 
 if TYPE_CHECKING:
     from harness.report.connections import Connection
+    from harness.report.held import Mark
     from harness.report.words import Words
     from harness.timeline.history import Endpoint, Record, Transition
+    from harness.timeline.verdict import Verdict
 
 Lines = list[list[Span]]
 
@@ -76,9 +77,7 @@ def _name(node: str, address: str) -> str:
     return f"{visible(node)} {visible(address)}"
 
 
-def endpoint_states(
-    endpoint: Endpoint, expected: tuple[State, ...] | None, glyphs: Glyphs, words: Words, width: int
-) -> Lines:
+def endpoint_states(endpoint: Endpoint, held: list[Mark], glyphs: Glyphs, words: Words, width: int) -> Lines:
     """Each state of an endpoint: tick, time spent, cause, witnesses."""
     head = words(
         "states.heading",
@@ -87,7 +86,7 @@ def endpoint_states(
         local=visible(str(endpoint.local)),
     )
     lines: Lines = [[(head, "bold")]]
-    for mark in marks(endpoint.states, expected):
+    for mark in held:
         lines += _state(endpoint, mark, glyphs, words, width)
     return lines
 
@@ -113,7 +112,9 @@ def _state(endpoint: Endpoint, mark: Mark, glyphs: Glyphs, words: Words, width: 
         witnesses = ", ".join(words(f"witness.{each}") for each in step.witnesses) or words("states.nobody")
         cause = visible(words.cause(step.cause))
         if step.cause.segment is not None:
-            cause = f"{cause} #{step.cause.segment}"
+            # What a call sends follows it; what arrives comes before.
+            link = f" {glyphs.arrow}" if step.cause.kind in ("call", "timer") else ""
+            cause = f"{cause}{link} #{step.cause.segment}"
         room = width - indent - 15
         reasons = [f"{cause}  [{witnesses}]"] if cells.width(cause) + cells.width(witnesses) + 4 <= room else []
         reasons = reasons or [*cells.wrap(cause, room), *cells.wrap(f"[{witnesses}]", room)]
@@ -135,7 +136,8 @@ def _doubts(step: Transition, words: Words, width: int, indent: int) -> Lines:
     if step.inferred and step.witnesses:
         lines += _under(indent, words("states.nobody"), "yellow", width)
     if step.objection:
-        lines += _under(indent, f"! {visible(step.objection)}", "bold red", width)
+        flaw = f"{words(f'flaw.{step.flaw}')}: " if step.flaw else ""
+        lines += _under(indent, f"! {flaw}{visible(step.objection)}", "bold red", width)
     return lines
 
 
@@ -143,7 +145,7 @@ def _under(indent: int, text: str, style: str, width: int) -> Lines:
     return [[(" " * indent + line, style)] for line in cells.wrap(text, max(20, width - indent))]
 
 
-def verdict(judgement: Judgement, record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
+def verdict(judgement: Verdict | None, record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
     """The verdict's lines, what does not fit, and its one-line summary last."""
     lines: Lines = []
     if record.objections:
@@ -153,16 +155,18 @@ def verdict(judgement: Judgement, record: Record, glyphs: Glyphs, words: Words, 
                 [("  ! " if number == 0 else "    ", "bold red"), (line, "")]
                 for number, line in enumerate(cells.wrap(visible(text), width - 4))
             ]
+    if judgement is None:
+        return lines
     for finding in judgement.findings:
         tick = glyphs.dot if finding.ok is None else glyphs.yes if finding.ok else glyphs.no
         style = "" if finding.ok is None else "green" if finding.ok else "bold red"
         wrapped = cells.wrap(visible(finding.text), width - 2)
         lines += [[(f"{tick} " if number == 0 else "  ", style), (line, "")] for number, line in enumerate(wrapped)]
-    if judgement.ok is not None or judgement.summary:
-        text = visible(judgement.summary) or words("verdict.ok" if judgement.ok else "verdict.not_ok")
-        tick = glyphs.dot if judgement.ok is None else glyphs.yes if judgement.ok else glyphs.no
-        style = "bold" if judgement.ok is None else "bold green" if judgement.ok else "bold red"
-        lines += [[(line, style)] for line in cells.wrap(f"{tick} {text}", width)]
+    text = (
+        visible(judgement.summary) if words.lang == "en" else words("verdict.ok" if judgement.ok else "verdict.not_ok")
+    )
+    tick, style = (glyphs.yes, "bold green") if judgement.ok else (glyphs.no, "bold red")
+    lines += [[(line, style)] for line in cells.wrap(f"{tick} {text}", width)]
     return lines
 
 

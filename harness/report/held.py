@@ -1,4 +1,4 @@
-"""What a caller has found about a run, as plain values for a report to show."""
+"""What was held against the documents, as plain values for a report to show."""
 
 from __future__ import annotations
 
@@ -12,25 +12,11 @@ from harness.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.timeline.history import Endpoint
+    from harness.timeline.verdict import Verdict
 
-class Finding(msgspec.Struct, frozen=True):
-    """One line of a verdict. ``ok`` is None where it only tells something."""
-
-    ok: bool | None
-    text: str
-
-
-class Judgement(msgspec.Struct, frozen=True):
-    """A verdict on a run.
-
-    ``ok`` is None where nothing was expected. ``expected`` maps an endpoint's place in
-    `Record.endpoints` to the states it should have gone through, the starting one first.
-    """
-
-    ok: bool | None = None
-    summary: str = ""
-    findings: tuple[Finding, ...] = ()
-    expected: dict[int, tuple[State, ...]] = {}
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -66,10 +52,35 @@ class Mark(msgspec.Struct, frozen=True):
     parts: bool = False
 
 
-def marks(observed: Sequence[State], expected: Sequence[State] | None) -> list[Mark]:
-    """Hold the states an endpoint went through against those it should have gone through."""
-    if expected is None:
-        return [Mark(state, place, None) for place, state in enumerate(observed)]
+def marks(endpoint: Endpoint, index: int, verdict: Verdict | None) -> list[Mark]:
+    """Hold the states that an endpoint went through against a verdict.
+
+    Where the verdict expects a certain way, against that way; else every state that was entered
+    by a transition which it does not find wrong is ticked.
+
+    Args:
+        endpoint: The endpoint.
+        index: Its place in `Record.endpoints`, by which the verdict knows it.
+        verdict: The verdict; without one nothing is ticked.
+    """
+    states = endpoint.states
+    if verdict is None:
+        return [Mark(state, place, None) for place, state in enumerate(states)]
+    if index in verdict.expected:
+        out = _compared(states, verdict.expected[index])
+    else:
+        wrong = {
+            finding.transition for finding in verdict.findings if finding.ok is False and finding.endpoint == index
+        }
+        out = [Mark(state, place, place - 1 not in wrong) for place, state in enumerate(states)]
+    for place, mark in enumerate(out):
+        if mark.ok is False:
+            out[place] = msgspec.structs.replace(mark, parts=True)
+            break
+    return out
+
+
+def _compared(observed: Sequence[State], expected: Sequence[State]) -> list[Mark]:
     out: list[Mark] = []
     matcher = SequenceMatcher(None, list(observed), list(expected), autojunk=False)
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():
@@ -78,8 +89,4 @@ def marks(observed: Sequence[State], expected: Sequence[State] | None) -> list[M
             continue
         out += [Mark(state, None, ok=False) for state in expected[j1:j2]]
         out += [Mark(observed[place], place, ok=False) for place in range(i1, i2)]
-    for index, mark in enumerate(out):
-        if mark.ok is False:
-            out[index] = msgspec.structs.replace(mark, parts=True)
-            break
     return out
