@@ -16,9 +16,10 @@ from harness.network import netns, rtnetlink
 from harness.network.ethtool import offloads_off
 from harness.network.netlink import Netlink
 from harness.network.plan import MESH
+from harness.network.sysctls import set_sysctl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from harness.network.netlink import Request
     from harness.network.plan import Node, Plan
@@ -103,8 +104,13 @@ class Spaces:
         self.descriptors, self._mounts, self._hosts_file = {}, [], None
 
 
-def build(plan: Plan, spaces: Spaces) -> None:
+def build(plan: Plan, spaces: Spaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:
     """Make all that was planned, in namespaces that exist.
+
+    Args:
+        plan: What to make.
+        spaces: The namespaces.
+        sysctls: For each host or router, by its path: what to set.
 
     Raises:
         NetlinkError: The kernel refused something.
@@ -121,7 +127,7 @@ def build(plan: Plan, spaces: Spaces) -> None:
     for name, node in plan.nodes.items():
         if node.kind != "switch":
             with netns.inside(spaces.descriptors[name]):
-                _equip(node, neighbours)
+                _equip(node, neighbours, sysctls.get(name, {}))
 
 
 def _bridges(plan: Plan) -> Iterator[Request]:
@@ -169,7 +175,7 @@ def _neighbours(plan: Plan) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def _equip(node: Node, neighbours: dict[str, list[tuple[str, str]]]) -> None:
+def _equip(node: Node, neighbours: dict[str, list[tuple[str, str]]], sysctls: Mapping[str, str]) -> None:
     """Addresses, routes, neighbours and offloads of one host or router; the thread is in it."""
     if node.kind == "router":
         netns.sysctl("net/ipv4/ip_forward", 1)
@@ -186,5 +192,7 @@ def _equip(node: Node, neighbours: dict[str, list[tuple[str, str]]]) -> None:
         requests += [rtnetlink.neighbour(port.index, ip, mac) for ip, mac in neighbours.get(port.name, ())]
     with Netlink() as netlink:
         netlink.ask(requests)
+        for path, value in sysctls.items():
+            set_sysctl(node.name, path, value)
         for port in node.ports:
             offloads_off(netlink.socket, port.name)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from harness.errors import EnvironmentUnsupported
-from harness.network import build, netem, netns, rtnetlink
+from harness.errors import EnvironmentUnsupported, UsageError
+from harness.network import build, netem, netns, nft, rtnetlink, ruleset
 from harness.network.link import Impairment, LinkRequest
 from harness.network.netlink import Netlink, NetlinkError
 from harness.timeline.observations import QdiscReport
@@ -35,12 +35,17 @@ def place(plan: Plan, requests: Iterable[LinkRequest]) -> dict[Direction, Impair
     """
     wanted = {port.name: port.impairment for ends in plan.links for port in ends if port.impairment}
     for request in requests:
-        for name in _directions(plan, request):
+        for name in directions(plan, request):
             wanted[name] = wanted.get(name, Impairment()).overlaid(request.impairment)
     return wanted
 
 
-def _directions(plan: Plan, request: LinkRequest) -> list[Direction]:
+def directions(plan: Plan, request: LinkRequest) -> list[Direction]:
+    """The directions that a request is about.
+
+    Raises:
+        UsageError: It names nodes that no link joins.
+    """
     if not request.first:
         if plan.bottleneck:
             return [port.name for one, other in plan.bottleneck for port in plan.between(one, other)]
@@ -134,6 +139,33 @@ class Impairer:
                 found.append(QdiscReport(now, where, qdisc.kind, asked, qdisc.sent, qdisc.dropped, qdisc.overlimits))
         return found
 
+    def cut(self, direction: Direction) -> None:
+        """Lose all that enters a direction's link, either way."""
+        port = self._middle_port(direction)
+        space = self._space(port)
+        if space == build.MIDDLE:
+            # A port of a bridge that is disabled neither takes nor gives frames, and its
+            # neighbour's link stays up: nobody is told.
+            self._socket(space).ask([rtnetlink.port_state(port.index, rtnetlink.DISABLED, port.name)])
+            return
+        led = [where for known, (_, _, where) in self._targets.items() if known == port.peer]
+        nft.run(self._spaces[space], ruleset.cut(port.name, led))
+
+    def mend(self, direction: Direction) -> None:
+        """Undo `cut`."""
+        port = self._middle_port(direction)
+        space = self._space(port)
+        if space == build.MIDDLE:
+            self._socket(space).ask([rtnetlink.port_state(port.index, rtnetlink.FORWARDING, port.name)])
+        else:
+            nft.run(self._spaces[space], f"delete table netdev {ruleset.cut_table(port.name)}\n")
+
+    def _middle_port(self, direction: Direction) -> Port:
+        """The end of a direction's link that is in the middle; a switch's, where there is one."""
+        ends = (self._ports[direction], self._ports[self._ports[direction].peer])
+        ranks = {"switch": 0, "router": 1, "host": 2}
+        return min(ends, key=lambda port: ranks[self._plan.nodes[port.node].kind])
+
     def _target(self, direction: Direction) -> tuple[str, int, str]:
         """The interface whose queue impairs a direction: its namespace, index and name."""
         port = self._ports[direction]
@@ -166,3 +198,64 @@ class Impairer:
             with netns.inside(self._spaces[space]):
                 self._sockets[space] = Netlink()
         return self._sockets[space]
+
+
+class LinkHandle:
+    """A link of a running network, to be changed.
+
+    Args:
+        impairer: What changes it.
+        there: The direction from the first node to the second.
+        back: The other one.
+        ends: The names of the two nodes.
+    """
+
+    def __init__(self, impairer: Impairer, there: Direction, back: Direction, ends: tuple[str, str]) -> None:
+        self._impairer = impairer
+        self._ways = {ends[1]: there, ends[0]: back}
+        self._ends = ends
+
+    def __repr__(self) -> str:
+        return f"<link {self._ends[0]}-{self._ends[1]}>"
+
+    def set(self, *, to: str | None = None, **wanted: str) -> None:
+        """Change some properties, and keep the others: ``set(loss="100%")``, ``set(loss="0%")``.
+
+        What is in flight stays in flight.
+
+        Args:
+            to: Only the direction towards this node; both, if not given.
+            wanted: The properties, with units.
+
+        Raises:
+            UsageError: A value that cannot be meant, or a node that is not of this link.
+            EnvironmentUnsupported: This kernel cannot do it.
+            ImpairmentNotApplied: The kernel does something else.
+        """
+        self._impairer.set({way: self._impairer.now(way).changed(wanted) for way in self._some(to)})
+
+    def clear(self, *, to: str | None = None) -> None:
+        """Take every impairment away."""
+        self._impairer.set({way: Impairment() for way in self._some(to)})
+
+    def impairment(self, *, to: str) -> Impairment:
+        """What happens now to what goes to one of the two nodes."""
+        return self._impairer.now(self._some(to)[0])
+
+    def cut(self) -> None:
+        """Lose everything that enters the link, either way; neither end is told.
+
+        Works on every kernel. What is in flight behind the cut arrives.
+        """
+        self._impairer.cut(self._ways[self._ends[1]])
+
+    def mend(self) -> None:
+        """Undo `cut`."""
+        self._impairer.mend(self._ways[self._ends[1]])
+
+    def _some(self, to: str | None) -> list[Direction]:
+        if to is None:
+            return list(self._ways.values())
+        if to not in self._ways:
+            raise UsageError("to", to, f"is not an end of the link {self._ends[0]}-{self._ends[1]}", self._ends[1])
+        return [self._ways[to]]

@@ -7,20 +7,25 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from harness.errors import UsageError
 from harness.network import build, netns, plan
+from harness.network.fault import Fault
+from harness.network.faults import Faults
 from harness.network.host import Host, Node
-from harness.network.impairing import Impairer, place
+from harness.network.impairing import Impairer, LinkHandle, directions, place
 from harness.network.link import Impairment, LinkRequest
+from harness.network.requests import check_fault
+from harness.network.sysctls import sysctl_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
+    from harness.network.faults import FaultHandle
     from harness.network.plan import MininetTopo, Port
-    from harness.timeline.observations import QdiscReport
+    from harness.timeline.observations import FaultReport, QdiscReport
 
 
 class Interface:
@@ -51,6 +56,9 @@ class Network:
         link: Impairments, as values or in the words of ``--link``; without a place they
             act on every path: at the topology's bottleneck, or else at each of the middle's
             ports that faces a host.
+        faults: What happens to chosen segments, as values or in the words of ``--fault``.
+        sysctls: Settings of hosts and routers: ``{"net.ipv4.tcp_syncookies": 2}`` for all of
+            them, ``{"h2:net.ipv4.tcp_fin_timeout": 5}`` for one.
         named: Give the hosts names for ``ip netns exec`` and in /etc/hosts. By default
             wherever the mounts are this process's own.
 
@@ -64,13 +72,20 @@ class Network:
         self,
         topo: MininetTopo,
         link: str | Impairment | LinkRequest | Iterable[str | Impairment | LinkRequest] = (),
+        faults: str | Fault | Iterable[str | Fault] = (),
         *,
+        sysctls: Mapping[str, str | int] | None = None,
         named: bool | None = None,
     ) -> None:
         self.plan = plan.from_topo(topo)
         self.topology = type(topo).__name__.lower()
         requests = [link] if isinstance(link, str | Impairment | LinkRequest) else list(link)
         self._asked = place(self.plan, [_request(item) for item in requests])
+        wanted = [faults] if isinstance(faults, str | Fault) else list(faults)
+        self._wanted = [Fault.parse(item) if isinstance(item, str) else item for item in wanted]
+        for fault in self._wanted:
+            check_fault(self.plan, fault)
+        self._sysctls = sysctl_settings(self.plan, sysctls or {})
         self._named = netns.mounts_are_private() if named is None else named
         self._spaces = build.Spaces()
         self._stack = contextlib.ExitStack()
@@ -83,20 +98,28 @@ class Network:
             stack.callback(self._spaces.close)
             solitary = [name for name, node in self.plan.nodes.items() if node.kind != "switch"]
             self._spaces.make(solitary, named=self._named)
-            build.build(self.plan, self._spaces)
+            build.build(self.plan, self._spaces, self._sysctls)
             if self._named:
                 lines = [f"{ip} {node.name}" for node in self.plan.nodes.values() for ip in node.addresses]
                 self._spaces.name_hosts(lines)
             self._know()
             self._impairer = stack.enter_context(Impairer(self.plan, self._spaces.descriptors))
             self._impairer.set(self._asked)
+            self._faults = Faults(self.plan, self._spaces.descriptors)
+            stack.callback(self._faults.close)
+            self._faults.watch()
+            for fault in self._wanted:
+                self._faults.add(fault)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        with self._stack:
+            # Not on top of another failure, which may well be why it never fired.
+            if kind is None:
+                self._faults.check()
 
     def _know(self) -> None:
         """Make the nodes and interfaces that can be asked for."""
@@ -143,13 +166,85 @@ class Network:
         """What is asked of the links now, one line for each direction that is impaired."""
         return self._impairer.lines()
 
-    def reports(self, now: int) -> list[QdiscReport]:
-        """What the queueing disciplines counted.
+    def link(self, first: str, second: str) -> LinkHandle:
+        """The link between two nodes (or, between the only two hosts, the path), to change it.
+
+        Raises:
+            UsageError: There is none.
+        """
+        request = LinkRequest(Impairment(), first, second)
+        there, back = directions(self.plan, request)
+        return LinkHandle(self._impairer, there, back, (first, second))
+
+    def drop(self, kind: str, **how: Any) -> FaultHandle:
+        """Lose segments: ``net.drop("SYN", nth=1, from_="h1")``.
+
+        Args:
+            kind: Which segments, as in `harness.network.fault.KINDS`.
+            how: Which of them, as for `Fault.make`: ``nth``, ``first``, ``every``,
+                ``from_``, ``to``, ``port``, ``optional``.
+        """
+        return self.fault(Fault.make("drop", kind, **how))
+
+    def delay(self, kind: str, by: str, **how: Any) -> FaultHandle:
+        """Let segments come later, beyond the link's own delay: ``net.delay("FIN", "300ms")``."""
+        return self.fault(Fault.make("delay", kind, by=by, **how))
+
+    def duplicate(self, kind: str, **how: Any) -> FaultHandle:
+        """Let segments come twice (or more often, with ``copies``)."""
+        return self.fault(Fault.make("duplicate", kind, **how))
+
+    def reorder(self, kind: str, **how: Any) -> FaultHandle:
+        """Let a segment go behind the next one of its flow (or more, with ``behind``)."""
+        return self.fault(Fault.make("reorder", kind, **how))
+
+    def corrupt(self, kind: str, **how: Any) -> FaultHandle:
+        """Damage segments by one bit, so that TCP's checksum is wrong."""
+        return self.fault(Fault.make("corrupt", kind, **how))
+
+    def hold(self, kind: str, **how: Any) -> FaultHandle:
+        """Keep segments back until `FaultHandle.release`."""
+        return self.fault(Fault.make("hold", kind, **how))
+
+    def inject(self, kind: str, *, to: str, seq: int = 0, ack: int | None = None, **how: Any) -> FaultHandle:
+        """Make a segment up for the connection last heard of, at once or behind a segment (``on``).
+
+        Args:
+            kind: As in `harness.network.fault.MADE`.
+            to: The host that receives it.
+            seq: Distance from the sequence number that this host expects next; 0 is exact.
+            ack: Distance from what acknowledges all that it has sent; None for no
+                acknowledgment, except in kinds that have one (exact, then).
+            how: ``from_``, ``port``: which connection; ``on``, ``nth`` and the like: behind
+                which segments.
+        """
+        fault = Fault.make("inject", kind, to=to, seq=seq, ack=ack, **how)
+        if fault.on:
+            return self.fault(fault)
+        check_fault(self.plan, fault)
+        return self._faults.inject(fault)
+
+    def fault(self, fault: str | Fault) -> FaultHandle:
+        """Put a fault in force, from a value or in the words of ``--fault``.
+
+        Raises:
+            UsageError: It cannot be meant.
+            EnvironmentUnsupported: This kernel cannot do it.
+        """
+        made = Fault.parse(fault) if isinstance(fault, str) else fault
+        check_fault(self.plan, made)
+        return self._faults.add(made)
+
+    def reports(self, now: int) -> list[QdiscReport | FaultReport]:
+        """What the queueing disciplines counted, and how often each fault fired.
 
         Args:
             now: The run's clock, in nanoseconds: the time of the reports.
+
+        Raises:
+            ImpairmentNotApplied: A link is no longer what was asked for.
         """
-        return self._impairer.reports(now)
+        return [*self._impairer.reports(now), *self._faults.reports(now)]
 
 
 def _request(item: str | Impairment | LinkRequest) -> LinkRequest:

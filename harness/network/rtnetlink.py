@@ -19,7 +19,7 @@ from harness.network.netlink import CREATE, EXCL, REPLACE, Request, attribute, a
 if TYPE_CHECKING:
     from harness.network.netlink import Netlink
 
-NEWLINK, DELLINK, GETLINK = 16, 17, 18
+NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
 NEWADDR = 20
 NEWROUTE = 24
 NEWNEIGH = 28
@@ -32,7 +32,7 @@ _UP = 1
 
 # Bridges: IFLA_BR_* and IFLA_BRPORT_*.
 _BR_FORWARD_DELAY, _BR_AGEING, _BR_STP, _BR_MCAST_SNOOPING = 1, 4, 5, 23
-_PORT_LEARNING, _PORT_UNICAST_FLOOD = 8, 9
+_PROTINFO, _PORT_STATE = 12, 1
 
 _FAMILY_BRIDGE = 7
 _NUD_PERMANENT = 0x80
@@ -120,6 +120,17 @@ def switch_on(name: str, *, on: bool = True) -> Request:
     """Bring an interface up, or down."""
     body = _link(0, _UP if on else 0, _UP) + text(_IFNAME, name)
     return Request(NEWLINK, 0, body, f"bringing {name} {'up' if on else 'down'}")
+
+
+DISABLED, FORWARDING = 0, 3
+
+
+def port_state(index: int, state: int, where: str) -> Request:
+    """Set whether a bridge's port takes and gives frames: `DISABLED` or `FORWARDING`."""
+    body = struct.pack("=BxHiII", _FAMILY_BRIDGE, 0, index, 0, 0) + nested(
+        _PROTINFO, attribute(_PORT_STATE, bytes([state]))
+    )
+    return Request(SETLINK, 0, body, f"{'cutting' if state == DISABLED else 'mending'} the link at {where}")
 
 
 def address(index: int, ip: str, prefix: int, where: str) -> Request:
