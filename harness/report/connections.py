@@ -160,7 +160,9 @@ def _host_of(record: Record, endpoint: Endpoint, passages: tuple[Passage, ...]) 
 
 
 def middle(record: Record, connection: Connection) -> str:
-    """The name of what stands between the two hosts: the nodes that are no end of any connection."""
+    """The name of what stands between the two hosts: the one node that is no end of any connection."""
     ends = {endpoint.node for endpoint in record.endpoints} | {connection.left.node, connection.right.node}
-    between = [node for node in record.header.nodes if node not in ends]
+    # A link is written "s1>h1:delay=50ms": switches have no address, and may be named there only.
+    linked = [name for link in record.header.links if ">" in link for name in link.partition(":")[0].split(">")]
+    between = [node for node in dict.fromkeys([*record.header.nodes, *linked]) if node not in ends]
     return between[0] if len(between) == 1 else ""

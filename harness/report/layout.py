@@ -9,17 +9,13 @@ import msgspec
 
 from harness.report import flags
 from harness.report.connections import Connection, Side
-from harness.report.order import Arrival, Change, Departure, Happening, happenings
-from harness.report.times import MICROSECOND, MILLISECOND
+from harness.report.order import TOGETHER, Arrival, Change, Departure, Happening, happenings
+from harness.report.times import MILLISECOND
 from harness.tcp.states import State
 from harness.timeline.history import Passage, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-#: What happens within this of its cause is drawn on its cause's line. On a kernel with a
-#: real clock, a SYN leaves some tens of microseconds after SYN-SENT.
-TOGETHER = 300 * MICROSECOND
 
 #: A run of ordinary data longer than this is folded, all but its first and last two segments.
 DATA_SHOWN = 8

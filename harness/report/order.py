@@ -13,8 +13,13 @@ from itertools import groupby, pairwise
 import msgspec
 
 from harness.report.connections import Connection, Side
+from harness.report.times import MICROSECOND
 from harness.tcp.states import State
 from harness.timeline.history import Passage, Transition
+
+#: What happens within this of its cause is drawn on its cause's line, and is one moment to a
+#: reader. On a kernel with a real clock, a SYN leaves some tens of microseconds after SYN-SENT.
+TOGETHER = 300 * MICROSECOND
 
 
 class Departure(msgspec.Struct, frozen=True):
@@ -57,15 +62,26 @@ def happenings(connection: Connection) -> list[Happening]:
             events.append(Departure(passage.sent, side, passage))
         if passage.received is not None:
             events.append(Arrival(passage.received, _OTHER[side], passage))
+    arrived = {(event.passage.number, event.side): event.time for event in events if isinstance(event, Arrival)}
     for side, lane in connection.lanes:
         if lane.endpoint:
             steps = enumerate(lane.endpoint.transitions)
-            events.extend(Change(step.time, side, step, place) for place, step in steps)
+            events.extend(Change(_told(step, side, arrived), side, step, place) for place, step in steps)
     events.sort(key=lambda event: event.time)
     ordered: list[Happening] = []
     for _, group in groupby(events, key=lambda event: event.time):
         ordered.extend(_causal(list(group)))
     return ordered
+
+
+def _told(step: Transition, side: Side, arrived: dict[tuple[int, Side], int]) -> int:
+    """When to tell of a change: with the segment that caused it, which a capture may have stamped a little later."""
+    cause = step.cause
+    if cause.kind in ("segment", "reset") and cause.segment is not None:
+        when = arrived.get((cause.segment, side))
+        if when is not None and step.time < when <= step.time + TOGETHER:
+            return when
+    return step.time
 
 
 def _causal(events: list[Happening]) -> list[Happening]:

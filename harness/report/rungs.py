@@ -12,7 +12,7 @@ from harness.report.connections import LEFT, RIGHT, Lane, Side
 from harness.report.layout import Bulk, Ladder, Row, Wait
 from harness.report.order import Arrival, Change, Departure
 from harness.report.safe import visible
-from harness.report.times import clock, digits_for, span
+from harness.report.times import MILLISECOND, clock, digits_for, span
 
 if TYPE_CHECKING:
     from harness.report.words import Words
@@ -26,8 +26,10 @@ DELTA = 10
 NARROWEST = 30
 #: More than this only pulls the lanes apart.
 WIDEST = 66
-#: From this width on there is room for the time between rows, and for causes.
+#: From this width on there is room for the time between rows.
 WIDE = 100
+#: And from this on for causes.
+NOTED = 116
 #: Segments in flight one way that get a channel of their own.
 CHANNELS = 4
 
@@ -60,7 +62,7 @@ def columns(width: int, time: int) -> Columns:
     after = 1 + LABEL
     rest = width - left - 2 - after
     # Notes get a third of what is left, so that the ladder stays the main thing.
-    note = rest // 3 if width >= WIDE else 0
+    note = rest // 3 if width >= NOTED else 0
     area = max(NARROWEST, min(rest - note, WIDEST))
     right = left + 1 + area
     return Columns(time, delta, left, right, right + 1 + after + 1 if note else 0, max(width, right + 1 + after))
@@ -171,7 +173,7 @@ class Rungs:
         text = clock(time, self._digits)
         if self._before is None or clock(self._before, self._digits) != text:
             strip.put(self._at.time - len(text), text, DIM)
-            if self._at.delta and self._before is not None and time > self._before:
+            if self._at.delta and self._before is not None and time - self._before >= MILLISECOND // 10:
                 delta = f"+{span(time - self._before, self._glyphs.micro)}"
                 strip.put(self._at.time + self._at.delta - cells.width(delta), delta, DIM)
         self._before = time

@@ -28,10 +28,13 @@ def clock(ns: int, digits: int = 6) -> str:
 
 
 def digits_for(times: list[int]) -> int:
-    """How many decimals tell these times apart: 3 where milliseconds do, else 6."""
+    """How many decimals tell these times apart: 3 where milliseconds do, else 6.
+
+    What is less than 300 µs apart is one moment to a reader, and need not be told apart.
+    """
     ordered = sorted(set(times))
     gaps = [after - before for before, after in pairwise(ordered)]
-    return 3 if all(gap >= MILLISECOND for gap in gaps) else 6
+    return 3 if all(gap >= MILLISECOND or gap <= 300 * MICROSECOND for gap in gaps) else 6
 
 
 def span(ns: int, micro: str = "µs") -> str:
