@@ -199,7 +199,8 @@ BEYOND: tuple[Edge, ...] = (
     ),
     _one(
         "39.SR", SR, CL, Why.LISTENER, "the listener was closed", "drop the request at its next segment or timer",
-        "none", "Linux", "reqsk_timer_handler() and tcp_v4_rcv(), net/ipv4", diag="gone", capture="a segment in, RST out",
+        "none", "Linux", "reqsk_timer_handler() and tcp_v4_rcv(), net/ipv4", diag="gone",
+        capture="a segment in, RST out",
     ),
     _one(
         "40", SR, CL, Why.OVERFLOW, "rcv ACK while the accept queue is full", "send RST", "none",

@@ -8,7 +8,8 @@ from harness.tcp.diagram import edge_of
 from harness.tcp.edges import Why
 from harness.tcp.segment import name_of
 from harness.tcp.states import State
-from harness.timeline.endings import Endings
+from harness.timeline.case import Case, Surroundings, spell
+from harness.timeline.endings import end
 from harness.timeline.history import Cause
 from harness.timeline.lives import SLACK, Life
 from harness.timeline.observations import Step, Witness
@@ -29,15 +30,15 @@ class Causes:
     Args:
         life: Whose.
         wire: Its segments.
-        steps: The calls that its node's programs made, in order of time.
-        endings: What can end a connection.
+        run: What else the run holds.
+        after: The first segment between the same addresses that belongs to the next connection.
     """
 
-    def __init__(self, life: Life, wire: Wire, steps: Sequence[Step], endings: Endings) -> None:
+    def __init__(self, life: Life, wire: Wire, run: Surroundings, after: Leg | None) -> None:
         self._life = life
         self._wire = wire
-        self._steps = steps
-        self._endings = endings
+        self._run = run
+        self._after = after
         self._by_segment: dict[tuple[State, State], tuple[Mark, Callable[[Leg], bool]]] = {
             (S.LISTEN, S.SYN_RECEIVED): (Mark.SYN_RECEIVED, _is_syn),
             (S.SYN_SENT, S.SYN_RECEIVED): (Mark.SYN_RECEIVED, _is_syn),
@@ -55,7 +56,7 @@ class Causes:
         """Give every transition its cause and its edge."""
         for place, draft in enumerate(drafts):
             if draft.new in (State.CLOSED, State.LISTEN) and draft.old is not State.CLOSED:
-                self._endings.assign(self._life, self._wire, drafts, place)
+                end(Case(self._life, self._wire, drafts, place, self._run, self._after))
             elif (draft.old, draft.new) in self._by_segment:
                 self._received(draft)
             else:
@@ -114,19 +115,17 @@ class Causes:
         draft.cause = Cause("call", text, number)
 
     def _call(self, draft: Draft, names: Sequence[str]) -> str:
-        """The call that a program was in at that time, as it was recorded."""
-        best = ""
-        for step in self._steps:
+        """The latest such call that a program had begun on this socket, as it was recorded; "" where none was."""
+        latest: Step | None = None
+        for step in self._run.steps_of(self._life):
             if step.t > draft.time + SLACK:
                 break
-            name = step.call.partition("(")[0]
-            if name in names and step.phase == "begins" and step.cookie in (0, self._life.cookie):
-                best = step.call if "(" in step.call else f"{step.call}()"
-                draft_call = step
-        if best and (draft_call.cookie or draft.time - draft_call.t <= SLACK):
-            draft.witnesses.add(Witness.APPLICATION)
-            return best
-        return ""
+            if step.phase == "begins" and step.call.startswith(tuple(names)):
+                latest = step
+        if latest is None or not (latest.cookie or draft.time - latest.t <= SLACK):
+            return ""
+        draft.witnesses.add(Witness.APPLICATION)
+        return spell(latest)
 
 
 def _is_syn(leg: Leg) -> bool:

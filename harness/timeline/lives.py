@@ -118,6 +118,13 @@ class Life(msgspec.Struct):
         return self.sighted.looks if self.sighted else []
 
     @property
+    def died(self) -> int | None:
+        """When a kernel observer first knew that it was over; None where none did."""
+        if self.traced and self.traced.ends < FOREVER:
+            return self.traced.ends
+        return self.looks[-1].t if self.looks and self.looks[-1].gone else None
+
+    @property
     def born(self) -> int:
         """The first that any kernel observer knew of it."""
         times = [self.traced.begins] if self.traced else []

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from harness.tcp.states import State
 from harness.timeline.account import Account
+from harness.timeline.case import Surroundings
 from harness.timeline.causes import Causes
 from harness.timeline.drafts import Draft
-from harness.timeline.endings import Endings
 from harness.timeline.gather import Gathering, serves
 from harness.timeline.history import Endpoint, Record
 from harness.timeline.lives import SLACK, Life, trace
@@ -104,23 +104,24 @@ class _Reconciliation:
         for _, step in self._of(Step):
             steps[step.node].append(step)
         grown = {counters.node: counters.grown for _, counters in self._of(Counters)}
-        endings = Endings(lives, steps, grown)
+        run = Surroundings(lives, steps, grown)
         built: dict[int, list[Draft]] = {}
         for life in lives:
             legs = traffic.legs.get((life.node, life.local, life.remote), [])
-            own = legs[bisect_left(legs, life.start, key=lambda leg: leg.t) :]
-            wire = Wire([leg for leg in own if leg.t < life.stop])
+            first, last = (bisect_left(legs, at, key=lambda leg: leg.t) for at in (life.start, life.stop))
+            wire = Wire(legs[first:last])
             account = Account(life, wire, captured=bool(traffic.passages), cookies=life.node in self._cookie_senders())
             drafts = account.build()
             unsent_fins(drafts, wire)
-            Causes(life, wire, steps[life.node], endings).assign(drafts)
+            Causes(life, wire, run, legs[last] if last < len(legs) else None).assign(drafts)
             built[id(life)] = drafts
+        listeners = [life for life in lives if life.listens]
         reached: set[int] = set()
         endpoints: list[tuple[int, int, Endpoint]] = []
         for life in lives:
             drafts = built[id(life)]
             if life.passive:
-                listener = _listener_of(life, drafts, lives)
+                listener = _listener_of(life, drafts, listeners)
                 if listener is not None:
                     reached.add(id(listener))
                 opened = drafts[0].time if drafts else life.born
@@ -130,9 +131,9 @@ class _Reconciliation:
             if drafts and not life.listens:
                 # In order of the connections, not of the listeners they came to.
                 endpoints.append((opened, len(endpoints), self._endpoint(life, drafts)))
-        for life in lives:
-            if life.listens and id(life) not in reached and built[id(life)]:
-                drafts = built[id(life)]
+        for life in listeners:
+            drafts = built[id(life)]
+            if drafts and id(life) not in reached:
                 endpoints.append((drafts[0].time, len(endpoints), self._endpoint(life, drafts)))
         return tuple(endpoint for _, _, endpoint in sorted(endpoints, key=lambda each: each[:2]))
 
@@ -148,13 +149,11 @@ class _Reconciliation:
         )
 
 
-def _listener_of(life: Life, drafts: list[Draft], lives: list[Life]) -> Life | None:
+def _listener_of(life: Life, drafts: list[Draft], listeners: list[Life]) -> Life | None:
     """The listener that took a connection: the latest one there was at that time."""
     at = drafts[0].time if drafts else life.born
     fitting = [
-        listener
-        for listener in lives
-        if listener.listens and serves(listener, life.node, life.local) and listener.born <= at + SLACK
+        listener for listener in listeners if serves(listener, life.node, life.local) and listener.born <= at + SLACK
     ]
     return fitting[-1] if fitting else None
 

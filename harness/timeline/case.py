@@ -1,0 +1,142 @@
+"""One transition under examination, with everything that can tell its cause."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.timeline.lives import SLACK, Life
+from harness.timeline.observations import Step, Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.tcp.edges import Why
+    from harness.timeline.drafts import Draft
+    from harness.timeline.history import Cause
+    from harness.timeline.passages import Leg
+    from harness.timeline.wire import Mark, Wire
+
+SECOND = 1_000_000_000
+#: A kernel timer fires within [t, t * 1.125 + 1 jiffy] (kernel/time/timer.c); HZ is 100 or more.
+_LATE = 0.125
+_JIFFY = 10_000_000
+
+
+class Found(NamedTuple):
+    """A cause, and the segment that shows it where there is one."""
+
+    why: Why | None
+    cause: Cause
+    leg: Leg | None = None
+
+
+class Surroundings:
+    """What a run holds besides one endpoint's own segments.
+
+    Args:
+        lives: All its lives.
+        steps: The programs' calls by node, in order of time.
+        grown: By how much each node's counters have grown at the end.
+    """
+
+    def __init__(
+        self, lives: Sequence[Life], steps: Mapping[str, Sequence[Step]], grown: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        self.grown = grown
+        self._steps: dict[tuple[str, int], list[Step]] = defaultdict(list)
+        for node, calls in steps.items():
+            for step in calls:
+                self._steps[node, step.cookie].append(step)
+        self.stopped = [(life, life.died) for life in lives if life.listens and life.died is not None]
+
+    def steps_of(self, life: Life) -> list[Step]:
+        """The calls on a life's socket, and those of its node which name no socket, in order of time."""
+        named = self._steps.get((life.node, life.cookie), []) if life.cookie else []
+        unnamed = self._steps.get((life.node, 0), [])
+        return sorted([*named, *unnamed], key=lambda step: step.t) if named and unnamed else named or unnamed
+
+
+class Case:
+    """A transition and its surroundings.
+
+    Args:
+        life: Whose transition it is.
+        wire: Its segments.
+        drafts: All its transitions.
+        place: Which of them this is.
+        run: What else the run holds.
+        after: The first segment between the same addresses that belongs to the next connection.
+    """
+
+    def __init__(
+        self, life: Life, wire: Wire, drafts: Sequence[Draft], place: int, run: Surroundings, after: Leg | None
+    ) -> None:
+        self.life = life
+        self.wire = wire
+        self.drafts = drafts
+        self.place = place
+        self.draft = drafts[place]
+        self.run = run
+        self.after = after
+        self._steps = run.steps_of(life)
+
+    def near(self, t: int) -> bool:
+        """Whether a time is the transition's, clocks being what they are."""
+        return self.draft.earliest - SLACK <= t <= self.draft.time + SLACK
+
+    def marked(self, mark: Mark) -> Leg | None:
+        """The segment that set a mark at that time."""
+        for leg, marks in zip(self.wire.legs, self.wire.marks, strict=True):
+            if mark in marks and self.near(leg.t):
+                return leg
+        return None
+
+    def received(self) -> list[Leg]:
+        """What arrived at that time."""
+        return [leg for leg in self.wire.legs if not leg.outgoing and self.near(leg.t)]
+
+    def called(self, *names: str) -> str:
+        """The call that a program made on this socket then, as it was recorded; "" where none was."""
+        for step in self._steps:
+            if step.phase == "begins" and step.call.startswith(names) and self.near(step.t):
+                self.draft.witnesses.add(Witness.APPLICATION)
+                return spell(step)
+        return ""
+
+    def failed_with(self, *errors: str) -> bool:
+        """Whether a call on this socket ended with one of these errors, then or soon after."""
+        return any(
+            step.phase == "ends" and step.result in errors and self.draft.earliest - SLACK <= step.t
+            for step in self._steps
+        )
+
+    @property
+    def programs_recorded(self) -> bool:
+        """Whether this very socket's calls were recorded."""
+        return self.life.cookie != 0 and any(step.cookie == self.life.cookie for step in self._steps)
+
+    def listener_stopped(self, *, exactly: bool = False) -> bool:
+        """Whether the listener that took this connection had been closed, or was closed right then."""
+        return any(
+            listener.node in (self.life.node, "")
+            and listener.local.port == self.life.local.port
+            and self.life.born <= at + SLACK
+            and (self.near(at) if exactly else at <= self.draft.time + SLACK)
+            for listener, at in self.run.stopped
+        )
+
+    def due(self, at: int, after: int) -> bool:
+        """Whether the transition fits a timer that was set to ``after`` nanoseconds and due at ``at``."""
+        latest = at + int(after * _LATE) + 2 * _JIFFY + SLACK
+        return self.draft.time >= at - _JIFFY and self.draft.earliest <= latest
+
+    def waited(self) -> bool:
+        """Whether a second, the least a handshake's timer takes, had passed without a segment."""
+        last = max((leg.t for leg in self.wire.legs if leg.t <= self.draft.time), default=self.life.born)
+        return self.draft.time - last >= SECOND - SLACK
+
+
+def spell(step: Step) -> str:
+    """A call as a person writes it."""
+    return step.call if "(" in step.call else f"{step.call}()"
