@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _Source = Literal["a note to figure 5", "the text", "Linux"]
-_TP = "OLD→CLOSED, at that instant"
+_TP = "this change, as it happens"
 
 ES, F1, F2, CW = State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSE_WAIT
 CG, LA, TW, CL = State.CLOSING, State.LAST_ACK, State.TIME_WAIT, State.CLOSED
@@ -132,7 +132,7 @@ BEYOND: tuple[Edge, ...] = (
     *_from_each(
         27, (SR, ES, F1, F2, CW, CG, LA), Why.ABORT, "ABORT", "send RST", "3.10.5; RFC 2525, 2.17", "the text",
         "close() with SO_LINGER 0, with data unread, or with a negative TCP_LINGER2: __tcp_close(), net/ipv4/tcp.c",
-        capture="RST-ACK out", tracepoint="OLD→CLOSED, before the RST leaves",
+        capture="RST-ACK out", tracepoint="this change, before the RST leaves",
     ),
     _one(
         "28", SR, CW, Why.SEGMENT, "rcv FIN", "send ACK", "3.10.7.4", "the text",

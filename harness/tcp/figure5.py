@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.tcp.edges import Edge, Why
 from harness.tcp.states import State
 
-_TP = "OLD→NEW, at that instant"
+_TP = "this change, as it happens"
 _TW_TIMER = "tcp_time_wait() and tw_timer_handler(), net/ipv4/tcp_minisocks.c and inet_timewait_sock.c"
 
 

@@ -1,0 +1,258 @@
+"""TCP's timers in Linux: what is documented, what sets them, and how late they may fire.
+
+All times are integer nanoseconds, as everywhere in a record; `seconds` converts.
+Schedules are those of Documentation/networking/ip-sysctl.rst and net/ipv4/tcp_timer.c.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate, pairwise
+
+import msgspec
+
+SECOND = 1_000_000_000
+
+#: TIME-WAIT: TCP_TIMEWAIT_LEN, include/net/tcp.h. No sysctl changes it.
+TIME_WAIT = 60 * SECOND
+#: An orphan's FIN-WAIT-2 (net.ipv4.tcp_fin_timeout, or the socket option TCP_LINGER2).
+FIN_TIMEOUT = 60 * SECOND
+#: The first retransmission timeout, before a round trip was measured (TCP_TIMEOUT_INIT; RFC 6298, 2.1).
+INITIAL_RTO = 1 * SECOND
+#: The least and the greatest retransmission timeout (TCP_RTO_MIN, TCP_RTO_MAX).
+RTO_MIN = SECOND // 5
+RTO_MAX = 120 * SECOND
+
+#: The release from which on the first SYNs are sent again every second (tcp_syn_linear_timeouts).
+LINEAR_SYNS_SINCE = (6, 5)
+SYN_RETRIES = 6
+SYN_LINEAR_TIMEOUTS = 4
+SYNACK_RETRIES = 5
+RETRIES_2 = 15
+#: What tcp_orphan_retries = 0, its default, stands for (tcp_orphan_retries(), net/ipv4/tcp_timer.c).
+ORPHAN_RETRIES = 8
+
+
+def seconds(value: float) -> int:
+    """Seconds as nanoseconds."""
+    return round(value * SECOND)
+
+
+class Timer(msgspec.Struct, frozen=True):
+    """One of the kernel's timers.
+
+    ``sysctl`` and ``option`` (a socket option) set it; "" where there is none.
+    """
+
+    name: str
+    states: str
+    documented: str
+    section: str
+    sysctl: str = ""
+    option: str = ""
+    source: str = ""
+
+
+TIMERS: tuple[Timer, ...] = (
+    Timer(
+        "SYN retransmission",
+        "SYN-SENT",
+        "≤ 6.4: after 1, 3, 7, 15, 31, 63 s, gives up at 127 s; ≥ 6.5: 1, 2, 3, 4, 5, 7, 11, 19, 35, 67 s, 131 s",
+        "RFC 6298, 2.1 and 5.7",
+        "net.ipv4.tcp_syn_retries, net.ipv4.tcp_syn_linear_timeouts (≥ 6.5)",
+        "TCP_SYNCNT",
+        "tcp_retransmit_timer() and tcp_write_timeout(), net/ipv4/tcp_timer.c",
+    ),
+    Timer(
+        "SYN-ACK retransmission",
+        "SYN-RECEIVED",
+        "after 1, 3, 7, 15, 31 s, gives up at 63 s",
+        "RFC 6298, 2.1",
+        "net.ipv4.tcp_synack_retries",
+        "TCP_DEFER_ACCEPT",
+        "reqsk_timer_handler(), net/ipv4/inet_connection_sock.c",
+    ),
+    Timer(
+        "retransmission",
+        "ESTABLISHED, FIN-WAIT-1, CLOSE-WAIT, CLOSING, LAST-ACK",
+        "the RTO (at least 200 ms), doubled each time up to 120 s; gives up after 924.6 s or more",
+        "RFC 6298, 5",
+        "net.ipv4.tcp_retries2",
+        "TCP_USER_TIMEOUT",
+        "tcp_retransmit_timer(), net/ipv4/tcp_timer.c",
+    ),
+    Timer(
+        "orphan's retransmission",
+        "FIN-WAIT-1, CLOSING, LAST-ACK after close()",
+        "as above, gives up after 102.2 s or more",
+        "RFC 9293, 3.8.3",
+        "net.ipv4.tcp_orphan_retries",
+        source="tcp_orphan_retries(), net/ipv4/tcp_timer.c",
+    ),
+    Timer(
+        "FIN-WAIT-2",
+        "FIN-WAIT-2 after close()",
+        "60 s",
+        "none",
+        "net.ipv4.tcp_fin_timeout",
+        "TCP_LINGER2",
+        "tcp_time_wait(), net/ipv4/tcp_minisocks.c",
+    ),
+    Timer(
+        "TIME-WAIT",
+        "TIME-WAIT",
+        "60 s, anew with every FIN that comes again",
+        "RFC 9293, 3.4.2 and 3.10.8",
+        source="TCP_TIMEWAIT_LEN, include/net/tcp.h",
+    ),
+    Timer(
+        "keepalive",
+        "ESTABLISHED, CLOSE-WAIT",
+        "the first probe after 7,200 s, then 9 every 75 s",
+        "RFC 9293, 3.8.4",
+        "net.ipv4.tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes",
+        "SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT",
+        "tcp_keepalive_timer(), net/ipv4/tcp_timer.c",
+    ),
+    Timer(
+        "user timeout",
+        "synchronized states",
+        "none unless set",
+        "RFC 5482",
+        option="TCP_USER_TIMEOUT",
+        source="tcp_write_timeout(), net/ipv4/tcp_timer.c",
+    ),
+    Timer(
+        "window probe",
+        "any with data queued before a closed window",
+        "as the retransmission timer",
+        "RFC 9293, 3.8.6.1",
+        "net.ipv4.tcp_retries2",
+        source="tcp_probe_timer(), net/ipv4/tcp_timer.c",
+    ),
+)
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """When a segment without an answer is sent again, and when Linux gives up.
+
+    ``again`` and ``fails`` count nanoseconds from its first sending.
+    """
+
+    again: tuple[int, ...]
+    fails: int
+
+    @property
+    def sendings(self) -> int:
+        """How often it is sent in all."""
+        return 1 + len(self.again)
+
+    def window(self, place: int, *, hz: int, since_previous: bool = False) -> Window:
+        """When the retransmission at ``place`` may be seen; -1 is the giving up.
+
+        Args:
+            place: 0 for the first retransmission, -1 for when Linux gives up.
+            hz: The kernel's ticks a second.
+            since_previous: Count from the sending before rather than from the first. Each
+                timer of a series may be late, so a window from the first one is wider.
+        """
+        times = [0, *self.again, self.fails]
+        end = len(times) - 1 if place == -1 else place + 1
+        waits = [later - earlier for earlier, later in pairwise(times[: end + 1])]
+        if since_previous:
+            return Window.of(waits[-1], hz=hz)
+        low = sum(waits)
+        return Window(low, sum(Window.of(wait, hz=hz).latest for wait in waits))
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The times at which a kernel timer may fire: [earliest, latest] nanoseconds after it was set.
+
+    A timer is put into a wheel whose slots grow coarser the farther they are away, and is
+    always rounded up: one of t fires within [t, t·1.125 + 1 jiffy] (kernel/time/timer.c,
+    the comment on the wheel's levels and calc_index()).
+    """
+
+    earliest: int
+    latest: int
+
+    @classmethod
+    def of(cls, nanoseconds: int, *, hz: int, plus: int = 0) -> Window:
+        """The window of one timer.
+
+        Args:
+            nanoseconds: What it was set to.
+            hz: The kernel's ticks a second.
+            plus: What passes besides until it can be seen, such as a round trip.
+        """
+        return cls(nanoseconds + plus, nanoseconds * 9 // 8 + SECOND // hz + plus)
+
+    def contains(self, measured: int) -> bool:
+        """Whether a measured time, in nanoseconds, is one at which the timer may fire."""
+        return self.earliest <= measured <= self.latest
+
+    def overlaps(self, earliest: int, latest: int) -> bool:
+        """Whether an interval in which something happened may hold the timer's firing."""
+        return earliest <= self.latest and self.earliest <= latest
+
+    def explain(self, measured: int) -> str:
+        """What a measured time is, held against the window, for a person."""
+        if measured < self.earliest:
+            return f"{_s(measured)} is {_s(self.earliest - measured)} too early for {self}"
+        if measured > self.latest:
+            return f"{_s(measured)} is {_s(measured - self.latest)} too late for {self}"
+        return f"{_s(measured)} is within {self}"
+
+    def __str__(self) -> str:
+        return f"{_s(self.earliest)} to {_s(self.latest)}"
+
+
+def _s(nanoseconds: int) -> str:
+    return f"{nanoseconds / SECOND:.3f}".rstrip("0").rstrip(".") + " s"
+
+
+def syn_schedule(
+    release: tuple[int, int], *, retries: int = SYN_RETRIES, linear: int = SYN_LINEAR_TIMEOUTS
+) -> Schedule:
+    """When an unanswered SYN is sent again (tcp_write_timeout() and tcp_retransmit_timer()).
+
+    Args:
+        release: The kernel's, such as (6, 1).
+        retries: tcp_syn_retries, or TCP_SYNCNT.
+        linear: tcp_syn_linear_timeouts, which are added to the retries; ignored before 6.5.
+    """
+    steady = linear if release >= LINEAR_SYNS_SINCE else 0
+    waits = [INITIAL_RTO] * steady + [min(INITIAL_RTO << n, RTO_MAX) for n in range(retries + 1)]
+    *again, fails = accumulate(waits)
+    return Schedule(tuple(again), fails)
+
+
+def synack_schedule(*, retries: int = SYNACK_RETRIES) -> Schedule:
+    """When an unacknowledged SYN-ACK is sent again, and its request dropped (reqsk_timer_handler())."""
+    *again, fails = accumulate(min(INITIAL_RTO << n, RTO_MAX) for n in range(retries + 1))
+    return Schedule(tuple(again), fails)
+
+
+def keepalive_schedule(*, idle: int, interval: int, count: int) -> Schedule:
+    """When a silent peer is probed, from the last segment on, and given up.
+
+    Args:
+        idle: TCP_KEEPIDLE, in nanoseconds.
+        interval: TCP_KEEPINTVL, in nanoseconds.
+        count: TCP_KEEPCNT.
+    """
+    return Schedule(tuple(idle + n * interval for n in range(count)), idle + count * interval)
+
+
+def least_patience(retries: int) -> int:
+    """The least time, in nanoseconds, that Linux retransmits for before it gives up.
+
+    As if the RTO were the least possible one, `RTO_MIN` (tcp_model_timeout(),
+    net/ipv4/tcp_timer.c). A longer RTO makes it longer.
+
+    Args:
+        retries: tcp_retries2, or `ORPHAN_RETRIES`.
+    """
+    doublings = (RTO_MAX // RTO_MIN).bit_length() - 1
+    if retries <= doublings:
+        return ((2 << retries) - 1) * RTO_MIN
+    return ((2 << doublings) - 1) * RTO_MIN + (retries - doublings) * RTO_MAX
