@@ -7,6 +7,8 @@ import importlib
 import json
 import os
 import socket
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +19,7 @@ from harness.experiment.sockets import RecordedSocket
 from harness.network.network import Network
 from harness.network.topology import load_topology
 from harness.recorder.clock import Clock
+from harness.recorder.counters import read_counters
 from harness.recorder.recorder import Recorder
 from harness.tcp.states import State
 from harness.timeline.observations import SCHEMA, End, Failure, RunHeader
@@ -24,12 +27,13 @@ from harness.timeline.reconcile import reconcile
 from harness.timeline.store import EVENTS, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
+    from subprocess import CompletedProcess
 
     from harness.network.host import Host
+    from harness.recorder.diag import Look
     from harness.timeline.history import Endpoint, Record
-    from harness.timeline.observations import Observation, Step
+    from harness.timeline.observations import KernelInfo, Observation, Step
 
 #: Seconds after which a call on a recorded socket gives up: longer than any handshake's own limit.
 PATIENCE = 1200.0
@@ -54,11 +58,14 @@ class WorldHost:
         self.name = host.name
         self.ip: str = host.ip
 
-    def socket(self, family: int = socket.AF_INET) -> RecordedSocket:
+    def socket(self, family: int | None = None) -> RecordedSocket:
         """A TCP socket of this host. Its calls give up after `PATIENCE` seconds."""
-        with self._host.enter():
-            made = RecordedSocket(self.name, self._world.report, self._world.clock.now, self._world.own, family)
-        self._world.own(made)
+        world, host = self._world, self._host
+        with host.enter():
+            made = RecordedSocket(
+                self.name, world.report, world.clock.now, world.own, host.family if family is None else family
+            )
+        world.own(made)
         made.settimeout(PATIENCE)
         return made
 
@@ -74,11 +81,54 @@ class WorldHost:
         """A socket connected to a listening socket, or to a (host, port)."""
         made = self.socket()
         try:
-            made.connect(to.getsockname() if isinstance(to, RecordedSocket) else self._world.resolve(to))
+            made.connect(self._world.resolve(to))
         except BaseException:
             made.close()
             raise
         return made
+
+    def begin_connect(self, to: RecordedSocket | tuple[str, int], *, port: int = 0) -> RecordedSocket:
+        """A socket that is connecting: the call returns before the handshake is done.
+
+        Args:
+            to: A listening socket, or a (host, port).
+            port: The port to connect from; 0 lets the kernel choose.
+        """
+        made = self.socket()
+        if port:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((self.ip, port))
+        made.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            made.connect(self._world.resolve(to))
+        made.settimeout(PATIENCE)
+        return made
+
+    def run(self, argv: Sequence[str], *, check: bool = True) -> CompletedProcess[Any]:
+        """Run a program in this host to its end; its output comes back as text."""
+        return self._host.run(argv, check=check)
+
+    def sysctl(self, name: str, value: str | int | None = None) -> str:
+        """A setting of this host's network namespace, ``net.ipv4.tcp_fin_timeout``; with a value, set it first.
+
+        Raises:
+            OSError: This kernel has no such setting, or refuses the value.
+        """
+        file = Path("/proc/sys", *name.split("."))
+        with self._host.enter():
+            if value is not None:
+                file.write_text(str(value))
+            return file.read_text().strip()
+
+    def counters(self) -> dict[str, int]:
+        """The Tcp and TcpExt counters of this host (net/ipv4/proc.c): ``ListenOverflows``, ``TCPTimeouts``…"""
+        with self._host.enter():
+            return read_counters()
+
+    def sockets(self) -> list[Look]:
+        """What sock_diag shows of this host now: state, addresses, timer, inode of every TCP socket but closed ones."""
+        self._world.recorder.sync()
+        return self._world.recorder.sockets(self.name)
 
 
 class Log:
@@ -96,12 +146,25 @@ class Log:
 
 
 class World:
-    """The network of a run, while it is being recorded."""
+    """The network of a run, while it is being recorded.
 
-    def __init__(self, network: Network, recorder: Recorder, clock: Clock, log: Log) -> None:
+    Hosts are attributes (``net.h1``) and items (``net["h1"]``). What is done to segments and links
+    is the network's: `Network.drop`, `delay`, `duplicate`, `reorder`, `corrupt`, `hold`, `inject`, `link`.
+    """
+
+    def __init__(self, network: Network, recorder: Recorder, clock: Clock, log: Log, kernel: KernelInfo) -> None:
         self.network = network
         self.recorder = recorder
         self.clock = clock
+        self.kernel = kernel
+        self.drop = network.drop
+        self.delay = network.delay
+        self.duplicate = network.duplicate
+        self.reorder = network.reorder
+        self.corrupt = network.corrupt
+        self.hold = network.hold
+        self.inject = network.inject
+        self.link = network.link
         self._log = log
         self._closing = False
         self._owned: list[RecordedSocket] = []
@@ -114,7 +177,22 @@ class World:
         try:
             return self.__dict__["_hosts"][name]  # type: ignore[no-any-return]
         except KeyError:
-            raise AttributeError(f"this network has no host {name!r}; it has {', '.join(self._hosts)}") from None
+            raise AttributeError(f"this network has no host {name!r}") from None
+
+    @property
+    def one_way(self) -> float:
+        """The delay of the path from the first host to the last, in seconds: what its links were asked for."""
+        return self.network.delay_between(*self._ends())
+
+    @property
+    def rtt(self) -> float:
+        """The round-trip time between the first host and the last, in seconds: the delays of both ways."""
+        first, last = self._ends()
+        return self.network.delay_between(first, last) + self.network.delay_between(last, first)
+
+    def _ends(self) -> tuple[str, str]:
+        names = list(self._hosts)
+        return names[0], names[-1]
 
     def record(self) -> Record:
         """Everything up to now, reconciled."""
@@ -132,8 +210,11 @@ class World:
                 return endpoint
         raise LookupError(f"no observer has seen socket {of.cookie} in any state but CLOSED")
 
-    def resolve(self, to: tuple[str, int]) -> tuple[str, int]:
-        """A (host name, port) as (address, port)."""
+    def resolve(self, to: RecordedSocket | tuple[str, int]) -> tuple[str, int]:
+        """A listening socket's address, or that of a (host name, port)."""
+        if isinstance(to, RecordedSocket):
+            bound: tuple[str, int] = to.getsockname()[:2]
+            return bound
         name, port = to
         return (self._hosts[name].ip if name in self._hosts else name, port)
 
@@ -152,12 +233,25 @@ class World:
         for opened in self._owned:
             opened.close()
 
+    def sleep(self, seconds: float) -> None:
+        """Let the kernel's time pass: what a program does while it has nothing to do."""
+        time.sleep(seconds)
+
+    def wait_for_state(self, of: RecordedSocket, state: str, limit: float = PATIENCE) -> bool:
+        """Wait until sock_diag shows a socket in a state; ``limit`` in seconds. Returns whether it did."""
+        return self.recorder.wait_until(
+            lambda: any(
+                look.cookie == of.cookie and look.state == state
+                for name in self._hosts
+                for look in self.recorder.sockets(name)
+            ),
+            limit,
+        )
+
     def wait_until_closed(self, limit: float = 10_000.0) -> bool:
         """Wait until no host has a socket left but listeners. ``limit`` in seconds of the kernel's time."""
         return self.recorder.wait_until(
-            lambda: all(
-                look.state is State.LISTEN for name in self._hosts for look in self.recorder.sockets(name)
-            ),
+            lambda: all(look.state is State.LISTEN for name in self._hosts for look in self.recorder.sockets(name)),
             limit,
         )
 
@@ -170,7 +264,7 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
         ImpairmentNotApplied: A link is not what was asked for.
         FaultNeverFired: At the end, a fault that was set had matched nothing.
     """
-    with Network(load_topology(plan.topology), link=plan.links) as network:
+    with Network(load_topology(plan.topology), plan.links, plan.faults, sysctls=plan.sysctls) as network:
         clock = Clock()
         with Writer(results / EVENTS) as writer:
             log = Log(writer)
@@ -188,7 +282,7 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
                 started=clock.started,
             )
             log.write_all([header])
-            world = World(network, recorder, clock, log)
+            world = World(network, recorder, clock, log, header.kernel)
             try:
                 with recorder:
                     recorder.sync()

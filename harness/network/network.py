@@ -166,6 +166,14 @@ class Network:
         """What is asked of the links now, one line for each direction that is impaired."""
         return self._impairer.lines()
 
+    def delay_between(self, sender: str, receiver: str) -> float:
+        """The one-way delay that was asked for on the path from one host to another, in seconds.
+
+        Raises:
+            UsageError: There is no such node.
+        """
+        return sum(self._impairer.now(port.name).delay for port in self.plan.path(sender, receiver)) / 1e9
+
     def link(self, first: str, second: str) -> LinkHandle:
         """The link between two nodes (or, between the only two hosts, the path), to change it.
 

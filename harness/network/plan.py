@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -57,6 +58,8 @@ class Node(msgspec.Struct):
     ports: list[Port]
     routes: list[tuple[str, int, str]]  #: (network, prefix, gateway)
     index: int = 0  #: of a switch: its bridge's interface index
+    rules: str = ""  #: of a router: its packet filter's, for nft
+    masquerade: str = ""  #: of a router: the interface whose address it puts for those behind it
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property
@@ -98,6 +101,26 @@ class Plan(msgspec.Struct):
                 return other, one
         names = [f"{one.node}-{other.node}" for one, other in self.links]
         raise UsageError(field, f"{first}-{second}", f"is not a link here (they are {_some(names)})", names[0])
+
+    def path(self, sender: str, receiver: str) -> list[Port]:
+        """The sending ports on the shortest way from one node to another.
+
+        Raises:
+            UsageError: No such node, or no way between them.
+        """
+        self.node(sender, "path")
+        self.node(receiver, "path")
+        ways: dict[str, list[Port]] = {sender: []}
+        waiting = deque([sender])
+        while waiting:
+            here = waiting.popleft()
+            for one, other in (pair for ends in self.links for pair in (ends, ends[::-1])):
+                if one.node == here and other.node not in ways:
+                    ways[other.node] = [*ways[here], one]
+                    waiting.append(other.node)
+        if receiver not in ways:
+            raise UsageError("path", f"{sender}-{receiver}", "has no way through this network", "h1-h2")
+        return ways[receiver]
 
     def port(self, name: str) -> Port:
         """A port by its interface's name."""
@@ -193,6 +216,8 @@ def from_topo(topo: MininetTopo) -> Plan:
         hosts += 1
         kind = "router" if _forwards(info, degree.get(name, 0)) else "host"
         nodes[name] = Node(name, kind, [], _routes(name, info), extra=dict(info))
+        nodes[name].rules = str(info.get("nft") or "")
+        nodes[name].masquerade = str(info.get("masquerade") or "")
         # Mininet counts an address for every host, also for those that bring their own.
         info.setdefault("ip", _nth_address(hosts) if kind == "host" or "ip" in info else None)
         nodes[name].extra["ip"] = info["ip"]

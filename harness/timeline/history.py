@@ -65,11 +65,11 @@ class Endpoint(msgspec.Struct, frozen=True):
             return []
         return [self.transitions[0].old, *(step.new for step in self.transitions)]
 
-    def time_in(self, state: State) -> int:
+    def time_in(self, state: State | str) -> int:
         """Nanoseconds spent in a state, over all visits; 0 where it was never entered."""
         total = 0
         for step, after in zip(self.transitions, [*self.transitions[1:], None], strict=True):
-            if step.new is state:
+            if step.new == state:
                 total += (after.time if after else self.ended) - step.time
         return total
 
