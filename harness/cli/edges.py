@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
+
+from harness.tcp.diagram import EDGES
+from harness.tcp.timers import TIMERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +37,6 @@ def command(*, as_json: bool) -> int:
     reads), and a capture of the segments.
     """
     if as_json:
-        import msgspec
-
-        from harness.tcp.timers import TIMERS
-
         document = {"edges": list(_as_data()), "timers": TIMERS}
         click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
     else:
@@ -45,19 +45,12 @@ def command(*, as_json: bool) -> int:
 
 
 def _as_data() -> Iterator[dict[str, Any]]:
-    import msgspec
-
-    from harness.tcp.diagram import EDGES
-
     for edge in EDGES:
         fields: dict[str, Any] = msgspec.to_builtins(edge)
         yield fields | {"number": edge.number, "in_linux": edge.in_linux, "observers": edge.observers}
 
 
 def _as_text() -> Iterator[str]:
-    from harness.tcp.diagram import EDGES
-    from harness.tcp.timers import TIMERS
-
     for source, heading in _HEADINGS.items():
         yield heading
         yield "=" * len(heading)
