@@ -1,0 +1,75 @@
+"""handshake report: pages of many runs, with an index over them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from harness.errors import UsageError
+
+#: A bar appears where the work takes longer than this many seconds.
+_PATIENCE = 1.0
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the pages go.  [default: FOLDER/report]"
+)
+@click.option("--title", metavar="TEXT", help="What the index is called.  [default: the folder's name]")
+@click.option("--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Language of the text.")
+def command(folder: Path, out: Path | None, title: str | None, lang: str) -> int:
+    """Write an HTML page for every run under FOLDER, and an index over them.
+
+    A test session keeps its runs with --artifacts; every page works from a file, without a network.
+
+    \b
+    Examples:
+      handshake test --artifacts my-session && handshake report my-session
+      handshake report my-session --out public --lang ko
+    """
+    from harness.report.session import find, write
+
+    directories = find(folder)
+    if not directories:
+        raise UsageError("FOLDER", str(folder), "holds no recorded run", "handshake report handshake-artifacts")
+    where = out or folder / "report"
+    progress = _Progress(len(directories))
+
+    def name(directory: Path) -> str:
+        return directory.name if directory == folder else str(directory.relative_to(folder))
+
+    try:
+        index = write(
+            directories, where, title=title or folder.resolve().name, lang=lang, name=name, done=progress.step
+        )
+    except OSError as error:
+        raise UsageError("--out", str(where), f"cannot be written ({error.strerror})", "--out pages") from None
+    finally:
+        progress.end()
+    click.echo(str(index))
+    return 0
+
+
+class _Progress:
+    """A bar on stderr, for those who wait."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._began = time.monotonic()
+        self._shown = False
+
+    def step(self) -> None:
+        self._done += 1
+        if time.monotonic() - self._began > _PATIENCE and sys.stderr.isatty():
+            self._shown = True
+            width = 30 * self._done // self._total
+            click.echo(f"\r[{'#' * width}{' ' * (30 - width)}] {self._done}/{self._total} pages", err=True, nl=False)
+
+    def end(self) -> None:
+        if self._shown:
+            click.echo(err=True)
