@@ -8,13 +8,13 @@ import re
 import subprocess
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness.errors import KernelFailed
 from harness.kernel import config
-from harness.kernel.cache import MIB, demand_space, disk_errors, no_space
+from harness.kernel.cache import MIB, disk_errors, no_space
 from harness.kernel.processes import group, is_full, plain_environment
 from harness.kernel.releases import release_of, version_order
 from harness.kernel.source import unpack
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.kernel.releases import Release
     from harness.kernel.source import Source
 
-# Measured: 0.49 GB of unpacked source, 0.25 GB of objects, and some room to breathe.
+# Measured: 0.49 GB of unpacked source, 0.25 GB of objects; and some room to breathe.
 SPACE_NEEDED = 900 * MIB
 
 # How many files a build compiles, as counted in real builds with this
@@ -96,8 +96,7 @@ class Builder:
             KernelFailed: a program of the build failed; the log is kept and its last lines are shown.
         """
         began = time.monotonic()
-        demand_space(self._workshop, SPACE_NEEDED, "Building the lab kernel")
-        with disk_errors(self._workshop, "building the lab kernel"):
+        with disk_errors("building the lab kernel"):
             unpacked = self._workshop / "source"
             unpacked.mkdir()
             (self._workshop / "tmp").mkdir()
@@ -105,6 +104,10 @@ class Builder:
             release = release_of(tree)
             options = self._configure(tree, release)
             files = self._compile(tree, release)
+            # With what a localversion file in the tree adds to it.
+            release = replace(
+                release, name=(tree / "include/config/kernel.release").read_text(encoding="ascii").strip()
+            )
             made = self._keep(tree, release)
             about = {
                 "version": release.version,
@@ -193,7 +196,7 @@ class Builder:
         if status == 0:
             return
         if self._full:
-            raise no_space(self._workshop.parent.parent, f"{doing} (Linux {release.name})")
+            raise no_space(f"{doing} (Linux {release.name})")
         raise KernelFailed(
             f"Building Linux {release.name} failed while {doing}: {command[0]} ended with status {status}. "
             f"The whole log: {self._keep_log(release)}",

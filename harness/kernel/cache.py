@@ -43,58 +43,60 @@ def cache_root() -> Path:
     return base / "handshake-lab"
 
 
-def no_space(where: Path, doing: str) -> EnvironmentUnsupported:
+def no_space(doing: str) -> EnvironmentUnsupported:
     """The error for a disk that became full."""
     return EnvironmentUnsupported(
-        f"The disk that holds {where} became full while {doing}; nothing half-made was left there",
+        f"The disk that holds {cache_root()} became full while {doing}; nothing half-made was left there",
         "Free some space, or set XDG_CACHE_HOME to a directory on a larger disk.",
     )
 
 
 @contextmanager
-def disk_errors(where: Path, doing: str) -> Iterator[None]:
+def disk_errors(doing: str) -> Iterator[None]:
     """Turn a full, read-only or forbidden disk into one clear message."""
     try:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise no_space(where, doing) from error
+            raise no_space(doing) from error
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}:
             raise EnvironmentUnsupported(
-                f"{error.filename or where} cannot be written while {doing} ({error.strerror})",
+                f"{error.filename or cache_root()} cannot be written while {doing} ({error.strerror})",
                 "Set XDG_CACHE_HOME to a directory of yours.",
             ) from error
         raise
 
 
-def demand_space(where: Path, needed: int, purpose: str) -> None:
-    """Refuse to begin what the disk cannot hold.
+def demand_space(needed: int, purpose: str) -> None:
+    """Refuse to begin what the cache's disk cannot hold.
 
     Args:
-        where: A directory that exists, on the disk in question.
         needed: Bytes.
         purpose: What they are for, for the message.
 
     Raises:
         EnvironmentUnsupported: if fewer bytes are free.
     """
-    free = shutil.disk_usage(where).free
+    root = cache_root()
+    free = shutil.disk_usage(root).free
     if free < needed:
         raise EnvironmentUnsupported(
-            f"{purpose} needs {needed / GIB:.1f} GiB, but the disk that holds {where} has {free / GIB:.1f} GiB free",
+            f"{purpose} needs {needed / GIB:.1f} GiB, but the disk that holds {root} has {free / GIB:.1f} GiB free",
             "Free some space, or set XDG_CACHE_HOME to a directory on a larger disk.",
         )
 
 
 @contextmanager
-def exclusive(root: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+def exclusive(on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold the cache's one lock; it falls with the process, however that ends.
 
+    The cache directory is made if it is missing.
+
     Args:
-        root: The cache directory; made if missing.
         on_wait: Called once, if somebody else holds the lock.
     """
-    with disk_errors(root, "taking its lock"):
+    root = cache_root()
+    with disk_errors("taking the cache's lock"):
         root.mkdir(parents=True, exist_ok=True)
         handle = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -109,14 +111,14 @@ def exclusive(root: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def workshop(root: Path) -> Iterator[Path]:
+def workshop() -> Iterator[Path]:
     """A directory to build in, on the cache's own disk, gone afterwards.
 
     To be entered with the lock held: only one builder works at a time, so
     whatever else lies in ``work`` belongs to builders that were killed.
     """
-    work = root / "work"
-    with disk_errors(root, "making room for a build"):
+    work = cache_root() / "work"
+    with disk_errors("making room for a build"):
         discard(work)
         work.mkdir()
         place = Path(tempfile.mkdtemp(dir=work, prefix="build-"))

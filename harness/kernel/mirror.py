@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import KernelSourceMissing, UsageError
 from harness.kernel import aptsources
-from harness.kernel.cache import MIB, demand_space, disk_errors, no_space
+from harness.kernel.cache import MIB, disk_errors, no_space
 from harness.kernel.processes import group, is_full, plain_environment
 from harness.kernel.releases import version_order
 from harness.kernel.source import Kind, Source
@@ -34,7 +34,8 @@ _DOUBT = re.compile(r"NO_PUBKEY|Missing key|not signed|verification failed|is ex
 
 _OTHER_WAY = "Give a kernel's source yourself: handshake kernel build --source linux-7.3.tar.xz"
 
-_LISTS_SPACE = 200 * MIB
+# Bytes on disk while a package is fetched: some 170 MB of it, 80 of package lists, and apt's own index of them.
+SPACE_NEEDED = 350 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +110,14 @@ class Mirror:
         if not self._archives:
             return "this machine has no Debian or Ubuntu package sources"
         self._progress.stage("Asking the package mirror for kernels", 100, "%")
-        demand_space(self._state, _LISTS_SPACE, "The mirror's package lists")
-        with disk_errors(self._state, "reading the mirror's package lists"):
+        with disk_errors("reading the mirror's package lists"):
             self._write_configuration()
         said: list[str] = []
         # A suite that a mirror lacks makes apt end with an error, though all others are there.
         self._apt(["update"], said)
         complaints = [line for line in said if line.startswith(("W:", "E:", "Err:"))]
         if any(is_full(line) for line in complaints):
-            raise no_space(self._state, "reading the mirror's package lists")
+            raise no_space("reading the mirror's package lists")
         for line in complaints:
             if _DOUBT.search(line):
                 self._progress.note(f"One suite of the mirror is left out, because apt does not trust it. {line}")
@@ -190,7 +190,6 @@ class Mirror:
 
     def _download(self, offer: Offer, place: Path) -> None:
         self._progress.stage(f"Downloading {offer.file}", offer.size, "bytes")
-        demand_space(self._state, offer.size + 50 * MIB, f"Downloading {offer.file}")
         said: list[str] = []
         status = self._apt(
             ["download", offer.package], said, lambda percent: self._progress.at(int(offer.size * percent / 100))
@@ -199,11 +198,11 @@ class Mirror:
         if status != 0 or not fetched:
             complaint = "\n".join(line for line in said if line.startswith(("W:", "E:", "Err:")))
             if is_full(complaint):
-                raise no_space(self._packages, f"downloading {offer.file}")
+                raise no_space(f"downloading {offer.file}")
             raise KernelSourceMissing(
                 f"{offer.file} could not be downloaded: {complaint or 'apt-get did not say why'}", _OTHER_WAY
             )
-        with disk_errors(self._packages, f"storing {offer.file}"):
+        with disk_errors(f"storing {offer.file}"):
             self._packages.mkdir(exist_ok=True)
             if fetched[0].is_symlink():  # a mirror on this machine's own disk
                 place.with_suffix(".part").write_bytes(fetched[0].read_bytes())

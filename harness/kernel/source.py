@@ -41,7 +41,7 @@ LEFT_OUT = (
     "*/Documentation/*/*",
     "*/tools/perf/*",
     "*/tools/testing/*",
-    "*/.git/*",
+    "*/.git",
     # Left by a build in the tree.
     "*.o",
     "*.a",
@@ -130,7 +130,7 @@ def unpack(source: Source, into: Path, progress: Progress) -> Path:
     failure = Pipeline(feeders, [unpacker, writer]).run(progress.at)
     if failure is not None:
         if is_full(failure):
-            raise no_space(into, "unpacking the kernel's source")
+            raise no_space("unpacking the kernel's source")
         raise _damaged(source, failure)
     return _top_of(into, source)
 

@@ -80,14 +80,10 @@ class LabKernelImage:
 
 
 class KernelStore:
-    """The kernels in a cache directory.
+    """The kernels in the user's cache directory."""
 
-    Args:
-        root: The cache directory; by default the user's.
-    """
-
-    def __init__(self, root: Path | None = None) -> None:
-        self.root = cache.cache_root() if root is None else root
+    def __init__(self) -> None:
+        self.root = cache.cache_root()
 
     @property
     def _helpers(self) -> Path:
@@ -176,7 +172,9 @@ class KernelStore:
     ) -> LabKernelImage:
         # Everything that only a build needs is imported here: looking a kernel up is done at every start.
         from harness.kernel import tools  # noqa: PLC0415
+        from harness.kernel.build import SPACE_NEEDED as BUILD_SPACE  # noqa: PLC0415
         from harness.kernel.build import Builder  # noqa: PLC0415
+        from harness.kernel.mirror import SPACE_NEEDED as FETCH_SPACE  # noqa: PLC0415
         from harness.kernel.mirror import Mirror, check_version  # noqa: PLC0415
         from harness.kernel.processes import tidy_on_signals  # noqa: PLC0415
         from harness.kernel.progress import Silent  # noqa: PLC0415
@@ -188,12 +186,15 @@ class KernelStore:
         def waiting() -> None:
             told.note("Another handshake is building a lab kernel here; waiting for it.")
 
-        with tidy_on_signals(), cache.exclusive(self.root, waiting), cache.workshop(self.root) as workshop:
+        with tidy_on_signals(), cache.exclusive(waiting), cache.workshop() as workshop:
             self._compile_helpers(workshop)
             if unless is _Unless.ANY and (image := self._find_kernel(version)):
                 told.note(f"Linux {image.release} is here now.")
                 return image
             tools.demand()
+            cache.demand_space(
+                BUILD_SPACE + (FETCH_SPACE if source is None else 0), "Fetching and building the lab kernel"
+            )
             if source is None:
                 (workshop / "apt").mkdir()
                 source = Mirror(workshop / "apt", self.root / "packages", told).fetch(version)
@@ -203,7 +204,7 @@ class KernelStore:
             learned = {image.version: image.compiled_files for image in reversed(self.images())}
             built = Builder(workshop, self.root / "logs", told, learned).build(source)
             place = self.root / "kernels" / f"{built.release.name}-{config.key()}"
-            with cache.disk_errors(self.root, "putting the kernel in its place"):
+            with cache.disk_errors("putting the kernel in its place"):
                 cache.install(built.directory, place)
         image = self.find(built.release.name)
         if image is None:
@@ -217,7 +218,7 @@ class KernelStore:
         if self._helpers.is_dir():
             return
         made = workshop / "helpers"
-        with cache.disk_errors(self.root, "compiling the programs beside the kernel"):
+        with cache.disk_errors("compiling the programs beside the kernel"):
             made.mkdir()
             helpers.compile_into(made)
             cache.install(made, self._helpers)
@@ -240,7 +241,7 @@ class KernelStore:
         """Remove everything: kernels, downloaded packages, logs; builds in progress are waited for."""
         if not self.root.is_dir():
             return
-        with cache.exclusive(self.root, lambda: None):
+        with cache.exclusive(lambda: None):
             for entry in self.root.iterdir():
                 if entry.is_dir():
                     cache.discard(entry)
