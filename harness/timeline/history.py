@@ -80,6 +80,7 @@ class Passage(msgspec.Struct, frozen=True):
     ``seq`` and ``ack`` are absolute; ``rel_seq`` and ``rel_ack`` count from the initial
     sequence numbers. ``retransmits`` is the number of the passage whose sequence numbers
     its sender sent again; ``copies`` that of the one which the middle duplicated.
+    ``damaged``: it arrived, but changed on the way, so that the receiver's TCP dropped it.
     """
 
     number: int
@@ -98,6 +99,7 @@ class Passage(msgspec.Struct, frozen=True):
     received: int | None  #: None: it never arrived
     retransmits: int | None = None
     copies: int | None = None
+    damaged: bool = False
 
     @property
     def lost(self) -> bool:

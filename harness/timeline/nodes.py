@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING
 
 from harness.tcp.address import Address
@@ -37,7 +37,7 @@ class Nodes:
 
     def __init__(self, nodes: Mapping[str, Sequence[str]]) -> None:
         self._owner = {
-            str(ip_address(text.partition("/")[0])): node
+            _spelt_as_the_kernel_does(text.partition("/")[0]): node
             for node, addresses in nodes.items()
             for text in addresses
             if not is_loopback(text.partition("/")[0])
@@ -46,3 +46,8 @@ class Nodes:
     def of(self, ip: str) -> str:
         """The node that has this address; "" where none or any could."""
         return self._owner.get(ip, "")
+
+
+def _spelt_as_the_kernel_does(ip: str) -> str:
+    family = AF_INET6 if ":" in ip else AF_INET
+    return inet_ntop(family, inet_pton(family, ip))

@@ -56,8 +56,8 @@ def _name(passage: Passage) -> str:
 
 def _reason(before: Passage, after: Passage, back: Sequence[Passage]) -> str:
     """Why ``after`` was sent, given that ``before`` had been."""
-    if before.received is None:
-        return "it was lost"
+    if before.received is None or before.damaged:
+        return "it was damaged on the way" if before.damaged else "it was lost"
     if before.received >= (after.sent or 0):
         return "its acknowledgment could not have come back yet"
     end = add(before.seq, occupied(before.flags, before.length))
