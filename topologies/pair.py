@@ -18,15 +18,16 @@ class Pair(Topo):  # type: ignore[misc] # Mininet has no types
     delay: in the middle, where a sender's TCP cannot see it. The round trip takes twice as long.
 
     Args:
+        ipv6: Whether the hosts have IPv6 addresses too, which their names then stand for.
         impairment: What happens to every segment, each way: ``delay="50ms"``, ``loss="1%"``,
             ``rate="10mbit"``, ... Mininet's own words (``loss=1``, ``bw=10``) mean the same and
             are the ones that stock Mininet understands.
     """
 
-    def build(self, **impairment: object) -> None:
+    def build(self, *, ipv6: bool = False, **impairment: object) -> None:
         """Make the two hosts and the switch."""
-        self.addHost("h1")
-        self.addHost("h2")
+        for number in (1, 2):
+            self.addHost(f"h{number}", **({"ip6": f"fd00::{number}/64"} if ipv6 else {}))
         self.addSwitch("s1")
         self.addLink("h1", "s1", params2=impairment)
         self.addLink("s1", "h2", params1=impairment)

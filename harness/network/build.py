@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from harness.errors import EnvironmentUnsupported
-from harness.network import netns, rtnetlink
+from harness.errors import EnvironmentUnsupported, HandshakeError
+from harness.network import netns, nft, rtnetlink
 from harness.network.ethtool import offloads_off
 from harness.network.netlink import Netlink
 from harness.network.plan import MESH
@@ -30,6 +30,10 @@ MIDDLE = "middle"
 #: Buckets of a namespace's own table of connections. Small: a look at a host's sockets
 #: walks the whole table, and the machine's own has hundreds of thousands of buckets.
 _EHASH = 64
+
+_LINKS = 1  # RTMGRP_LINK
+#: Seconds in which a link comes up: the kernel takes at most one.
+_PATIENCE = 10.0
 
 
 class Spaces:
@@ -115,6 +119,52 @@ def build(plan: Plan, spaces: Spaces, sysctls: Mapping[str, Mapping[str, str]]) 
     Raises:
         NetlinkError: The kernel refused something.
     """
+    with contextlib.ExitStack() as stack:
+        news = {name: stack.enter_context(_News(spaces.descriptors[name])) for name in _spaces_between(plan)}
+        _make(plan, spaces, sysctls)
+        for name, wanted in _spaces_between(plan).items():
+            news[name].wait_until_ready(name, wanted)
+
+
+def _spaces_between(plan: Plan) -> dict[str, set[int]]:
+    """The interfaces that are to be waited for, by namespace: all but the hosts' own.
+
+    A host's interface comes up after the other end of its wire, and can be used at once.
+    """
+    found: dict[str, set[int]] = {}
+    for name, node in plan.nodes.items():
+        if node.kind != "host" and node.ports:
+            found.setdefault(MIDDLE if node.kind == "switch" else name, set()).update(p.index for p in node.ports)
+    return found
+
+
+class _News:
+    """What happens to the interfaces of a namespace, from now on."""
+
+    def __init__(self, space: int) -> None:
+        with netns.inside(space):
+            self._listening = Netlink(groups=_LINKS)
+            self._asking = Netlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+        self._asking.close()
+
+    def wait_until_ready(self, name: str, wanted: set[int]) -> None:
+        """Wait until interfaces carry frames.
+
+        Raises:
+            HandshakeError: One of them does not.
+        """
+        while waiting := rtnetlink.not_ready(self._asking, wanted):
+            if not self._listening.told(_PATIENCE):
+                raise HandshakeError(f"{name}: {len(waiting)} interfaces have not come up in {_PATIENCE:.0f} s")
+
+
+def _make(plan: Plan, spaces: Spaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:
     with netns.inside(spaces.descriptors[MIDDLE]), Netlink() as middle:
         middle.ask(_bridges(plan))
         middle.ask(_wires(plan, spaces))
@@ -196,3 +246,5 @@ def _equip(node: Node, neighbours: dict[str, list[tuple[str, str]]], sysctls: Ma
             set_sysctl(node.name, path, value)
         for port in node.ports:
             offloads_off(netlink.socket, port.name)
+    if node.rules:
+        nft.run_here(node.rules)

@@ -24,13 +24,11 @@ class End(msgspec.Struct):
         address: Where it is.
         sent: The sequence number behind all that it has sent; None before its first segment.
         given: The sequence number that it expects next: behind all that reached it in order.
-        ethernet: The header of a frame to it.
     """
 
     address: Address
     sent: int | None = None
     given: int | None = None
-    ethernet: bytes = b""
     waiting: list[tuple[int, int]] = []
 
 
@@ -40,19 +38,16 @@ class Connections:
     def __init__(self) -> None:
         self._ends: dict[tuple[Address, Address], tuple[End, End]] = {}
 
-    def sent(self, segment: Segment, frame: bytes) -> None:
+    def sent(self, segment: Segment) -> None:
         """A host sent this segment."""
         mine, _ = self._pair(segment)
         end = add(segment.seq, occupied(segment.flags, segment.length))
         if mine.sent is None or segment.flags == "S" or after(end, mine.sent):
             mine.sent = end
-        # The way back is the way there with its two addresses swapped.
-        mine.ethernet = frame[6:12] + frame[0:6] + frame[12:14]
 
-    def given(self, segment: Segment, frame: bytes) -> None:
+    def given(self, segment: Segment) -> None:
         """A segment was passed on to its receiver."""
         _, other = self._pair(segment)
-        other.ethernet = frame[:14]
         if "R" in segment.flags:
             return
         start, end = segment.seq, add(segment.seq, occupied(segment.flags, segment.length))
@@ -82,8 +77,9 @@ class Connections:
         """
         for (one, other), (end, far) in reversed(self._ends.items()):
             for source, target, ends in ((one, other, (end, far)), (other, one, (far, end))):
+                heard = ends[1].given is not None or ends[1].sent is not None
                 known = target.ip in receiver and (not sender or source.ip in sender)
-                if known and (not port or port in (source.port, target.port)):
+                if heard and known and (not port or port in (source.port, target.port)):
                     return ends
         return None
 

@@ -107,11 +107,19 @@ class Faults:
     def __init__(self, plan: Plan, spaces: Mapping[str, int]) -> None:
         self._spaces = spaces
         self._addresses = {name: set(node.addresses) for name, node in plan.nodes.items() if node.kind == "host"}
+        self._aliases = _aliases(plan)
         self._edges: dict[bytes, Edge] = {}
         self._ports: dict[str, list[int]] = {}
         for port, peer in plan.edge_ports():
             space = build.MIDDLE if plan.nodes[port.node].kind == "switch" else port.node
-            self._edges[rtnetlink.mac_bytes(peer.mac)] = Edge(peer.node, space, port.name, peer.mac)
+            self._edges[rtnetlink.mac_bytes(peer.mac)] = Edge(
+                peer.node,
+                space,
+                port.name,
+                peer.mac,
+                tuple(address.partition("/")[0] for address in peer.addresses),
+                port.mac if plan.nodes[port.node].kind == "router" else "",
+            )
             self._ports.setdefault(space, []).append(port.index)
         self._handles: list[FaultHandle] = []
         self._tables: set[str] = set()
@@ -142,7 +150,7 @@ class Faults:
         """
         edges = [e for e in self._edges.values() if fault.receiver in ("", e.host) and fault.sender != e.host]
         spaces = {edge.space for edge in edges}
-        senders = self._addresses.get(fault.sender, set())
+        senders = self._addresses.get(fault.sender, set()) | self._aliases.get(fault.sender, set())
         # One counter counts in one namespace only: what spans several is the middlebox's work.
         if fault.action == "drop" and len(spaces) == 1 and len(self._ports[min(spaces)]) <= ruleset.MOST_DEVICES:
             space = spaces.pop()
@@ -170,7 +178,7 @@ class Faults:
         """
         self._look()
         receivers = self._addresses[fault.receiver]
-        senders = self._addresses.get(fault.sender, set())
+        senders = self._addresses.get(fault.sender, set()) | self._aliases.get(fault.sender, set())
         found = self._connections.latest(receivers, senders, fault.port)
         if found is None:
             raise HandshakeError(
@@ -248,6 +256,19 @@ class Faults:
                 if segment is None:
                     continue
                 if outgoing:
-                    self._connections.given(segment, frame)
+                    self._connections.given(segment)
                 else:
-                    self._connections.sent(segment, frame)
+                    self._connections.sent(segment)
+
+
+def _aliases(plan: Plan) -> dict[str, set[str]]:
+    """The addresses under which hosts behind a router that translates are seen beyond it."""
+    found: dict[str, set[str]] = {}
+    for router in plan.nodes.values():
+        outside = [port for port in router.ports if port.name == router.masquerade]
+        shown = {address.partition("/")[0] for port in outside for address in port.addresses}
+        beyond = {plan.port(port.peer).node for port in outside}
+        for name, node in plan.nodes.items():
+            if shown and node.kind == "host" and name not in beyond:
+                found[name] = shown
+    return found

@@ -24,6 +24,7 @@ from harness.errors import EnvironmentUnsupported, UsageError
 from harness.network import forge, packet
 from harness.network.connections import Connections
 from harness.network.fault import Fault
+from harness.network.rtnetlink import mac_bytes
 from harness.network.ruleset import PASSED, SHOWN_LOST
 from harness.network.timer import Timer
 from harness.tcp.segment import decode
@@ -46,6 +47,8 @@ class Edge(msgspec.Struct, frozen=True):
     space: str
     interface: str
     mac: str  #: the host's
+    addresses: tuple[str, ...]  #: the host's, at this edge
+    via: str  #: the router's hardware address there; empty where it is a switch
 
 
 class Rule(msgspec.Struct):
@@ -215,7 +218,7 @@ class Middlebox:
         edge = self._edges.get(frame[:6])
         if segment is None or edge is None:
             return
-        self._connections.sent(segment, frame)
+        self._connections.sent(segment)
         hit: list[Fault] = []
         held: Rule | None = None
         turn: Rule | None = None
@@ -235,7 +238,7 @@ class Middlebox:
             elif rule.fault.action == "inject":
                 forged.append(rule)
         if not lost and not any(fault.action == "drop" for fault in hit):
-            self._connections.given(segment, frame)
+            self._connections.given(segment)
             self._forward(edge, frame, hit, held, turn, (segment.src, segment.dst))
         for rule in forged:
             self._inject(rule.fault, segment)
@@ -295,9 +298,14 @@ def made_up(fault: Fault, sender: End, receiver: End, edges: Mapping[bytes, Edge
     An end that has not heard of the other yet (SYN-SENT) expects no particular number: the
     distance is then counted from 0.
     """
+    edge = next(edge for edge in edges.values() if receiver.address.ip in edge.addresses)
+    # Behind a switch, a frame comes from the sender itself; behind a router, from the router.
+    near = next((known.mac for known in edges.values() if sender.address.ip in known.addresses), edge.mac)
+    kind = b"\x86\xdd" if ":" in receiver.address.ip else b"\x08\x00"
+    ethernet = mac_bytes(edge.mac) + mac_bytes(edge.via or near) + kind
     seq = add(receiver.given or 0, fault.seq)
     ack = None
     if fault.ack is not None or "ACK" in fault.kind:
         ack = add(receiver.sent or 0, fault.ack or 0)
-    frame = forge.segment(receiver.ethernet, sender.address, receiver.address, fault.kind, seq, ack)
-    return edges[frame[:6]], frame
+    frame = forge.segment(ethernet, sender.address, receiver.address, fault.kind, seq, ack)
+    return edge, frame

@@ -13,6 +13,7 @@ Source: include/uapi/linux/netlink.h.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -112,15 +113,16 @@ class Netlink:
 
     Args:
         family: ``NETLINK_ROUTE`` (0) or ``NETLINK_NETFILTER`` (12).
+        groups: What to be told of, unasked (``RTMGRP_LINK``: 1); such a socket is for `told` only.
     """
 
-    def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
+    def __init__(self, family: int = socket.NETLINK_ROUTE, groups: int = 0) -> None:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         # Answers without a copy of the request.
         self.socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
-        self.socket.bind((0, 0))
+        self.socket.bind((0, groups))
         self._sequence = 0
 
     def __enter__(self) -> Self:
@@ -191,6 +193,19 @@ class Netlink:
                         raise NetlinkError(what, number)
                     return found
                 found.append(answer)
+
+    def told(self, limit: float) -> bool:
+        """Wait until there is news, and forget them; False if none came in ``limit`` seconds."""
+        self.socket.settimeout(limit)
+        try:
+            self.socket.recv(1 << 17)
+        except TimeoutError:
+            return False
+        except OSError as error:
+            # Too much news to keep is news as well.
+            if error.errno != errno.ENOBUFS:
+                raise
+        return True
 
     def _frame(self, request: Request, flags: int) -> bytes:
         self._sequence += 1

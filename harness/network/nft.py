@@ -9,7 +9,7 @@ from harness.errors import EnvironmentUnsupported, HandshakeError
 from harness.network import netns
 
 _NO_NFT = "The program nft is not installed"
-_NO_NFT_REMEDY = "Faults need it: apt-get install nftables"
+_NO_NFT_REMEDY = "Faults and firewalls need it: apt-get install nftables"
 
 
 def run(space: int, rules: str) -> None:
@@ -22,17 +22,23 @@ def run(space: int, rules: str) -> None:
     Raises:
         EnvironmentUnsupported: There is no nft, or the kernel cannot hold such rules.
     """
-    done = _nft(space, ["-f", "-"], rules)
+    with netns.inside(space):
+        run_here(rules)
+
+
+def run_here(rules: str) -> None:
+    """`run`, in the calling thread's own namespace."""
+    done = _nft(["-f", "-"], rules)
     if done.returncode == 0:
         return
     said = done.stderr.strip().splitlines()[0] if done.stderr.strip() else f"exit status {done.returncode}"
     if "not supported" in done.stderr or "No such file" in done.stderr or "syntax error" in done.stderr:
         raise EnvironmentUnsupported(
-            f"This kernel or its nft cannot do what a fault needs ({said})",
-            "Faults need Linux 5.16 or newer with nf_tables (netdev family, egress hook, numgen, fwd) and nft 1.0.1; "
-            "--kernel lab has all of it.",
+            f"This kernel or its nft cannot do what is needed ({said})",
+            "Faults and firewalls need Linux 5.16 or newer with nf_tables (netdev family, egress hook, numgen, fwd) "
+            "and nft 1.0.1; --kernel lab has all of it.",
         )
-    raise HandshakeError(f"nft refused the rules of the faults: {said}\n{rules}")
+    raise HandshakeError(f"nft refused the rules of the network: {said}\n{rules}")
 
 
 def counters(space: int, table: str) -> dict[str, int]:
@@ -41,16 +47,16 @@ def counters(space: int, table: str) -> dict[str, int]:
     Raises:
         HandshakeError: nft failed.
     """
-    done = _nft(space, ["-j", "list", "counters", "table", "netdev", table], "")
+    with netns.inside(space):
+        done = _nft(["-j", "list", "counters", "table", "netdev", table], "")
     if done.returncode != 0:
         raise HandshakeError(f"nft cannot list the counters of the faults: {done.stderr.strip()}")
     items = json.loads(done.stdout)["nftables"]
     return {item["counter"]["name"]: int(item["counter"]["packets"]) for item in items if "counter" in item}
 
 
-def _nft(space: int, arguments: list[str], text: str) -> subprocess.CompletedProcess[str]:
-    with netns.inside(space):
-        try:
-            return subprocess.run(["nft", *arguments], input=text, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            raise EnvironmentUnsupported(_NO_NFT, _NO_NFT_REMEDY) from None
+def _nft(arguments: list[str], text: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(["nft", *arguments], input=text, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise EnvironmentUnsupported(_NO_NFT, _NO_NFT_REMEDY) from None

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: The network from which hosts get addresses, as in stock Mininet.
 BASE = "10.0.0.0/8"
 _ANYWHERE = "0.0.0.0"  # noqa: S104 -- a destination, not something to bind to
+#: Interface indexes below are left to what the kernel puts into a new namespace (lo, tunnels).
+_FIRST_INDEX = 100
 _LONGEST_NAME = 15  # IFNAMSIZ - 1
 _NODE_NAME = re.compile(r"[A-Za-z0-9_.]{1,15}")
 #: Every host learns every neighbour's hardware address up to this many in one broadcast
@@ -340,22 +342,18 @@ def _address(field: str, text: str) -> None:
 def _number(plan: Plan) -> None:
     """Choose interface indexes and hardware addresses.
 
-    Indexes are per namespace (1 is lo); all switches share one, where the first hundred
-    are left to what the kernel may have put there.
+    No two interfaces have one index, though they are in different namespaces: the kernel
+    takes a wire whose two ends have the same one for a real device, and lets up to a second
+    pass before it uses a link that has come up (net/core/link_watch.c, linkwatch_urgent_event).
     """
-    shared = 100
+    index = _FIRST_INDEX
     for number, node in enumerate(plan.nodes.values(), 1):
-        own = 1
         if node.kind == "switch":
-            shared += 1
-            node.index = shared
+            index += 1
+            node.index = index
         for position, port in enumerate(node.ports):
-            if node.kind == "switch":
-                shared += 1
-                port.index = shared
-            else:
-                own += 1
-                port.index = own
+            index += 1
+            port.index = index
             if not port.mac:
                 # 02: a locally administered address; then the node's number and the port's.
                 raw = (2 << 40) | (number << 16) | position

@@ -29,6 +29,7 @@ _LINKINFO, _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 18, 1, 2
 _NET_NS_FD, _NUM_RX, _NUM_TX = 28, 32, 31
 _VETH_PEER = 1
 _UP = 1
+_QDISC, _OPERSTATE, _OPER_UP = 6, 16, 6
 
 # Bridges: IFLA_BR_* and IFLA_BRPORT_*.
 _BR_FORWARD_DELAY, _BR_AGEING, _BR_STP, _BR_MCAST_SNOOPING = 1, 4, 5, 23
@@ -169,6 +170,25 @@ def forward(port: int, mac: str) -> Request:
     body = struct.pack("=BxHiHBB", _FAMILY_BRIDGE, 0, port, _NUD_NOARP, _NTF_MASTER, 0)
     body += attribute(2, mac_bytes(mac))
     return Request(NEWNEIGH, CREATE | REPLACE, body, f"the forwarding entry for {mac}")
+
+
+def not_ready(netlink: Netlink, wanted: set[int]) -> set[int]:
+    """Of some interfaces, those that would not carry a frame yet.
+
+    A link that has come up is used only once the kernel's link watch has run: until then
+    a wire's queue loses everything, and a bridge's port is disabled.
+    """
+    waiting = set(wanted)
+    for answer in netlink.dump(GETLINK, _link(), "looking at the interfaces"):
+        index = int(struct.unpack_from("=i", answer, 4)[0])
+        if index not in waiting:
+            continue
+        found = attributes(answer[16:])
+        slave = attributes(attributes(found.get(_LINKINFO, b"")).get(_INFO_SLAVE_DATA, b""))
+        up = found.get(_OPERSTATE) == bytes([_OPER_UP]) and found.get(_QDISC) != b"noop\0"
+        if up and slave.get(_PORT_STATE, bytes([FORWARDING])) == bytes([FORWARDING]):
+            waiting.discard(index)
+    return waiting
 
 
 def indexes(netlink: Netlink) -> dict[str, int]:

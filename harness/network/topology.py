@@ -15,8 +15,16 @@ if TYPE_CHECKING:
 
     from harness.network.plan import MininetTopo
 
-#: Those of topologies/, in the order in which they are best read.
-NAMES = ("pair", "star", "chain", "dumbbell", "routed", "firewall", "nat")
+#: Those of topologies/, in the order in which they are best read, each with its module there.
+MODULES = {
+    "pair": "pair",
+    "star": "star",
+    "chain": "chain",
+    "dumbbell": "dumbbell",
+    "routed": "routed",
+    "firewall": "routed",
+    "nat": "routed",
+}
 _EXAMPLE = "pair, or star,n=5, or path/to/course.py:mytopo"
 
 
@@ -44,9 +52,9 @@ def load_topology(text: str) -> MininetTopo:
 
 
 def _by_name(text: str, name: str) -> Callable[..., Any]:
-    if name not in NAMES:
-        raise UsageError("topology", text, f"is none of {', '.join(NAMES)}, and no path of a .py file", _EXAMPLE)
-    found: Callable[..., Any] = importlib.import_module(f"topologies.{name}").topos[name]
+    if name not in MODULES:
+        raise UsageError("topology", text, f"is none of {', '.join(MODULES)}, and no path of a .py file", _EXAMPLE)
+    found: Callable[..., Any] = importlib.import_module(f"topologies.{MODULES[name]}").topos[name]
     return found
 
 
