@@ -248,6 +248,13 @@ class World:
             limit,
         )
 
+    def settle(self) -> None:
+        """Let the segments arrive that are on their way: what the record's end cuts off would look lost.
+
+        Waits two round-trip times at most: a transfer that goes on does not become quiet.
+        """
+        self.recorder.wait_until(lambda: self.network.in_flight() == 0, 2 * self.rtt)
+
     def wait_until_closed(self, limit: float = 10_000.0) -> bool:
         """Wait until no host has a socket left but listeners. ``limit`` in seconds of the kernel's time."""
         return self.recorder.wait_until(
@@ -287,6 +294,7 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
                 with recorder:
                     recorder.sync()
                     yield world
+                    world.settle()
             finally:
                 world.close()
             log.write_all([*network.reports(clock.now()), End(t=clock.now())])

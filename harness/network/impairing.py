@@ -126,6 +126,14 @@ class Impairer:
             netem.apply(self._socket(space), group)
         self._now.update(wanted)
 
+    def queued(self) -> int:
+        """How many packets all impaired directions hold back now."""
+        held = 0
+        for space in {space for space, _, _ in self._targets.values()}:
+            answers = netem.read(self._socket(space))
+            held += sum(answers[index].queued for at, index, _ in self._targets.values() if at == space)
+        return held
+
     def reports(self, now: int) -> list[QdiscReport]:
         """The counters of every impaired direction, read from the kernel."""
         answers = {space: netem.read(self._socket(space)) for space, _, _ in self._targets.values()}

@@ -171,6 +171,7 @@ class Qdisc(NamedTuple):
     sent: int  #: packets
     dropped: int
     overlimits: int
+    queued: int
 
 
 def _message(index: int, handle: int, parent: int) -> bytes:
@@ -220,13 +221,13 @@ def read(netlink: Netlink) -> dict[int, Qdisc]:
         parts = attributes(answer[20:])
         kind = parts[_KIND].rstrip(b"\0").decode()
         settings = Settings.decode(parts[_OPTIONS]) if kind == "netem" else None
-        sent = dropped = overlimits = 0
+        sent = dropped = overlimits = queued = 0
         for group, value in each_attribute(parts.get(_STATS2, b"")):
             if group == _STATS_BASIC:
                 sent = struct.unpack_from("=I", value, 8)[0]
             elif group == _STATS_QUEUE:
-                dropped, _requeues, overlimits = struct.unpack_from("=3I", value, 8)
-        found[index] = Qdisc(kind, settings, sent, dropped, overlimits)
+                queued, _bytes, dropped, _requeues, overlimits = struct.unpack_from("=5I", value)
+        found[index] = Qdisc(kind, settings, sent, dropped, overlimits, queued)
     return found
 
 

@@ -174,6 +174,10 @@ class Network:
         """
         return sum(self._impairer.now(port.name).delay for port in self.plan.path(sender, receiver)) / 1e9
 
+    def in_flight(self) -> int:
+        """How many packets are on their way in delayed links now."""
+        return self._impairer.queued()
+
     def link(self, first: str, second: str) -> LinkHandle:
         """The link between two nodes (or, between the only two hosts, the path), to change it.
 
