@@ -336,3 +336,41 @@ def _frame(passage: Passage) -> bytes:
     ends = bytes(map(int, passage.src.ip.split("."))) + bytes(map(int, passage.dst.ip.split(".")))
     ip = struct.pack("!BBHHHBBH", 0x45, 0, 40 + passage.length, 0, 0, 64, 6, 0) + ends
     return bytes(12) + b"\x08\x00" + ip + tcp
+
+
+#: What a recorded program or host may have said to do harm.
+CLEVER = [
+    "<script>document.title='owned'</script>",
+    "\x1b[2J\x1b[31mred\x1b]0;title\x07\x9b5m",
+    "[bold]not bold[/bold] [link=http://x]",
+    "\u202eesrever\x00\r\n</text></svg><img src=x onerror=document.title='owned'>",
+    "&lt;&amp;\"'--></style></script>{{ 7*7 }}{% raw %}",
+    "x" * 10_000_000,
+    "가" * 5000,
+]
+
+
+def clever(text: str) -> Record:
+    """A run in which everything that a program or host can name is this text."""
+    from msgspec.structs import replace
+
+    record = normal()
+    first, second = record.endpoints
+    steps = tuple(replace(step, objection=text, cause=replace(step.cause, text=text)) for step in first.transitions)
+    changed = header(
+        (text,),
+        topology=text,
+        faults=[text],
+        nodes={text: ["10.0.0.1"], "h2": ["10.0.0.2"], text + "middle": []},
+        observers={"tracepoint": text},
+    )
+    return replace(
+        record,
+        header=replace(changed, kernel=replace(changed.kernel, release=text)),
+        endpoints=(replace(first, node=text, transitions=steps), second),
+        passages=tuple(
+            replace(p, sender=text if p.sender == "h1" else "h2", receiver=text if p.receiver == "h1" else "h2")
+            for p in record.passages
+        ),
+        objections=(text,),
+    )

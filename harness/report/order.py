@@ -139,6 +139,8 @@ def _constraints(events: list[Happening]) -> list[tuple[int, int]]:
                 pairs.append((arrivals[cause.segment], place))
             flag = _SENDS.get(change.transition.new)
             tells = [each for each in segments if flag and _departs_with(events[each], flag)]
+            if change.transition.new is State.LISTEN:
+                tells = segments  # who did not listen yet would have answered with a reset
             if tells:
                 pairs.append((place, min(tells, key=lambda each: _rank(events[each]))))
     return pairs

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Lines = list[list[Span]]
 
+#: A host's name is cut here.
+NAME = 60
+
 
 def title(record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
     """What was run, on what, and who could not watch."""
@@ -74,18 +77,18 @@ def summary(found: list[Connection], glyphs: Glyphs, words: Words, width: int) -
 
 
 def _name(node: str, address: str) -> str:
-    return f"{visible(node)} {visible(address)}"
+    return f"{visible(node, NAME)} {visible(address)}"
 
 
 def endpoint_states(endpoint: Endpoint, held: list[Mark], glyphs: Glyphs, words: Words, width: int) -> Lines:
     """Each state of an endpoint: tick, time spent, cause, witnesses."""
     head = words(
         "states.heading",
-        node=visible(endpoint.node),
+        node=visible(endpoint.node, NAME),
         role=words(f"role.{endpoint.role}"),
         local=visible(str(endpoint.local)),
     )
-    lines: Lines = [[(head, "bold")]]
+    lines: Lines = [[(line, "bold")] for line in cells.wrap(head, width)]
     for mark in held:
         lines += _state(endpoint, mark, glyphs, words, width)
     return lines

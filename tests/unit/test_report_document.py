@@ -1,0 +1,122 @@
+"""The JSON document and the pcapng file: for programs, exact and the same every time."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+from report_records import ALL, CLEVER, clever, lost_syn_ack, normal, orphan, seen
+
+from harness.report.document import document, to_json
+from harness.report.pcapng import pcapng
+from harness.timeline.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.timeline.history import Record
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_document_is_json_and_the_same_every_time(name: str) -> None:
+    """Two runs of one seed can be compared byte by byte."""
+    first, second = (to_json(document(ALL[name](), verdict=Verdict(ok=True, summary="fine"))) for _ in range(2))
+
+    assert first == second
+    assert json.loads(first)["verdict"]["ok"] is True
+
+
+def test_times_are_exact_decimals() -> None:
+    """All nine digits, no exponent, no binary rounding."""
+    written = to_json(document(normal()))
+    read = json.loads(written, parse_float=Decimal)
+
+    assert re.search(r'"time": 0\.010000000\b', written)
+    assert Decimal("62.260000000") == read["endpoints"][0]["states"][-1]["time"]
+    assert not re.search(r"\dE-", written)
+
+
+def test_first_state_is_there_with_no_cause() -> None:
+    """The client's history begins at CLOSED, which nobody caused."""
+    states = document(normal())["endpoints"][0]["states"]
+
+    assert [state["state"] for state in states[:2]] == ["CLOSED", "SYN-SENT"]
+    assert states[0]["cause"] is None
+    assert states[0]["time"] == 0
+
+
+def test_segments_tell_their_fate() -> None:
+    """Lost and sent again, with the number of the original."""
+    segments = document(lost_syn_ack())["segments"]
+
+    assert [segment["lost"] for segment in segments] == [False, True, False, False, False]
+    assert [segment["retransmits"] for segment in segments] == [None, None, 1, 2, None]
+    assert segments[0]["ack"] is None
+
+
+def test_doubts_are_told() -> None:
+    """Inference and objection are fields, where there are any."""
+    states = document(orphan())["endpoints"][0]["states"]
+
+    assert states[-1]["inferred"] is True
+    assert "objection" in states[-2]
+    assert "objection" not in states[1]
+
+
+@pytest.mark.parametrize("nasty", CLEVER)
+def test_document_carries_any_text_as_data(nasty: str) -> None:
+    """What a program said comes back as it was, and no raw control character is in the file."""
+    written = to_json(document(clever(nasty)))
+
+    assert json.loads(written)["topology"] == nasty
+    assert not set(written) & set("\x1b\x00\x07")
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@pytest.mark.parametrize("name", ["normal", "lost_syn_ack", "orphan"])
+def test_tshark_reads_the_capture(name: str, tmp_path: Path) -> None:
+    """Interfaces, nanoseconds and comments arrive where Wireshark shows them."""
+    record = ALL[name]()
+    rows = _tshark(record, tmp_path)
+
+    assert len(rows) == len(seen(record))
+    assert {"h1-eth0", "h2-eth0"} == {row[0] for row in rows}
+    assert rows[0][1] == "1893456000.010000000"
+    assert "h1: CLOSED -> SYN-SENT (connect()" in rows[0][2]
+    transitions = sum(len(endpoint.transitions) for endpoint in record.endpoints)
+    assert transitions == sum(row[2].count(" -> ") for row in rows)
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_comment_stands_on_the_packet_that_caused_the_change(tmp_path: Path) -> None:
+    """ESTABLISHED is told where the SYN-ACK comes in at the client; a loss where the segment left."""
+    rows = _tshark(lost_syn_ack(), tmp_path)
+    established = next(row for row in rows if "SYN-SENT -> ESTABLISHED" in row[2])
+    lost = next(row for row in rows if "lost on the way" in row[2])
+
+    assert (established[0], established[3]) == ("h1-eth0", "0x0012")
+    assert (lost[0], lost[3]) == ("h2-eth0", "0x0012")
+
+
+def _tshark(record: Record, tmp_path: Path) -> list[list[str]]:
+    file = tmp_path / "run.pcapng"
+    file.write_bytes(pcapng(record, seen(record)))
+    fields = ["frame.interface_name", "frame.time_epoch", "frame.comment", "tcp.flags"]
+    words = ["tshark", "-r", str(file), "-T", "fields", *(word for field in fields for word in ("-e", field))]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("nasty", CLEVER)
+def test_capture_holds_no_control_characters_in_its_comments(nasty: str) -> None:
+    """Comments are bounded and spelt out: whoever opens the file sees text."""
+    record = clever(nasty)
+    written = pcapng(record, seen(record))
+
+    assert b"\x1b[" not in written
+    assert len(written) < 100_000

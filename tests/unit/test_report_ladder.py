@@ -1,0 +1,205 @@
+"""The terminal ladder: what it draws, how wide, and that nothing recorded can act."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from report_records import ALL, CLEVER, Story, clever, normal, orphan
+from rich.console import Console
+
+from harness.report import cells
+from harness.report.ladder import ladder, show, text
+from harness.tcp.states import State
+from harness.timeline.history import Cause, Record, Transition
+from harness.timeline.observations import Witness
+from harness.timeline.verdict import Finding, Verdict
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("name", ALL)
+def test_plain_ladder_is_the_golden_one(name: str, lang: str) -> None:
+    """A plain ladder has the same bytes every time; `python tests/golden/write.py` writes the files anew."""
+    drawn = text(ALL[name](), width=80, lang=lang)
+
+    assert (GOLDEN / f"{name}.{lang}.txt").read_text("utf-8") == drawn
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("width", [80, 100, 120, 132])
+@pytest.mark.parametrize("name", ALL)
+def test_no_line_is_wider_than_asked(name: str, width: int, lang: str) -> None:
+    """At every usual width, in both languages, each line fits."""
+    lines = text(ALL[name](), width=width, lang=lang).splitlines()
+
+    assert max(map(cells.width, lines)) <= width
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_plain_english_is_ascii(name: str) -> None:
+    """Without colours and box characters means: readable anywhere, also in a log of 7 bits."""
+    assert text(ALL[name]()).isascii()
+
+
+def test_show_prints_the_same_when_piped_as_on_a_terminal_of_that_width() -> None:
+    """Where the output is no terminal, colours go and the lines stay whole."""
+    piped, terminal = io.StringIO(), io.StringIO()
+    show(normal(), console=Console(file=piped, width=120))
+    show(normal(), console=Console(file=terminal, width=120, force_terminal=True, color_system="truecolor"))
+
+    assert "\x1b[" not in piped.getvalue()
+    assert "\x1b[" in terminal.getvalue()
+    assert "SYN-RECEIVED" in piped.getvalue()
+
+
+def test_lost_segment_ends_in_the_middle() -> None:
+    """The cross of a lost segment stands in the middle lane, and its repetition names it."""
+    lines = text(ALL["lost_syn_ack"]()).splitlines()
+    lost = next(line for line in lines if "#2" in line)
+    middle = next(line for line in lines if "LISTEN" in line).index(":")
+
+    assert lost[middle] == "X"
+    assert any("#4" in line and "rtx #2" in line for line in lines)
+
+
+def test_simultaneous_segments_cross() -> None:
+    """Two segments in flight at once each keep a channel of their own until they arrive."""
+    lines = text(ALL["simultaneous_close"]()).splitlines()
+    departures = [next(place for place, line in enumerate(lines) if f"#{number} " in line) for number in (4, 5)]
+    arrivals = [place for place, line in enumerate(lines) if "CLOSING" in line]
+
+    assert max(departures) < min(arrivals)
+
+
+def test_long_waits_are_folded_with_their_length() -> None:
+    """TIME-WAIT's minute is one line, which tells how long it was and what ended it."""
+    assert "61.7 s, the TIME-WAIT timer" in text(normal())
+
+
+def test_doubt_is_marked_and_explained() -> None:
+    """An inferred state and an objection have marks in the ladder and words below it."""
+    drawn = text(orphan())
+
+    assert "CLOSED?|" in drawn
+    assert "FIN-WAIT-2!|" in drawn
+    assert "the tracepoint says CLOSED" in drawn
+    assert "seen by nobody" in drawn
+
+
+def test_states_are_ticked_by_the_verdict() -> None:
+    """Where the verdict expects a way, the first state off it is pointed at."""
+    record = orphan()
+    expected = (*record.endpoints[0].states[:-1], State.TIME_WAIT, State.CLOSED)
+    drawn = text(record, judgement=Verdict(ok=False, summary="not as documented", expected={0: expected}))
+    lines = drawn.splitlines()
+    missing = next(place for place, line in enumerate(lines) if "expected here, never came" in line)
+
+    assert lines[missing].strip().startswith("! TIME-WAIT")
+    assert "here expectation and reality part" in lines[missing + 1]
+
+
+def test_without_expectation_transitions_the_verdict_finds_wrong_are_crossed() -> None:
+    """A finding that names a transition marks the state it led to."""
+    wrong = Verdict(ok=False, summary="no", findings=(Finding(False, "bad", endpoint=0, transition=1),))
+    lines = text(normal(), judgement=wrong).splitlines()
+
+    assert any(line.startswith("  ! ESTABLISHED") for line in lines)
+    assert any(line.startswith("  + SYN-SENT") for line in lines)
+
+
+def test_without_verdict_nothing_is_ticked() -> None:
+    """A ladder alone claims nothing."""
+    assert "as documented" not in text(normal())
+
+
+def test_several_connections_begin_with_a_table() -> None:
+    """The table lists all of them; only the first are drawn, and it says how many are not."""
+    drawn = text(ALL["many"]())
+
+    assert drawn.index("40 ") < drawn.index("Connection 1")
+    assert "34 more connections are not drawn" in drawn
+    assert "Connection 7 " not in drawn
+
+
+def test_one_connection_can_be_drawn_alone() -> None:
+    """`only` draws that connection and no table."""
+    drawn = text(ALL["many"](), only=7)
+
+    assert "10.0.0.1:40006" in drawn
+    assert "10.0.0.1:40005" not in drawn
+
+
+def test_importing_the_ladder_costs_no_templates_and_no_rich() -> None:
+    """The demo must start at once: jinja2 and rich wait until something is drawn with them."""
+    code = "import sys, harness.report.ladder; print([m for m in ('jinja2', 'rich') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("nasty", CLEVER)
+def test_recorded_text_is_shown_and_never_obeyed(nasty: str) -> None:
+    """Names, causes and objections out of a run can neither steer the terminal nor flood it."""
+    record = clever(nasty)
+    shown = io.StringIO()
+    show(record, console=Console(file=shown, width=100))
+
+    for drawn in (text(record), shown.getvalue()):
+        assert not set(drawn) & set("\x1b\x07\x00\r\u202e\x9b")
+        assert len(drawn) < 60_000
+        assert max(map(cells.width, drawn.splitlines())) <= 132
+    assert "[bold]" not in nasty or "[bold]" in shown.getvalue()
+
+
+_TIMES = st.integers(0, 200).map(lambda n: n * 10_000_000)
+
+
+@st.composite
+def _records(draw: st.DrawFn) -> Record:
+    """Any passages and any transitions, whether they make sense or not."""
+    story = Story(delay=draw(st.sampled_from([0, 1, 50_000_000])))
+    for _ in range(draw(st.integers(0, 25))):
+        node = draw(st.sampled_from(["h1", "h2"]))
+        story.send(
+            node, draw(st.sampled_from(["S", "SA", "A", "PA", "FA", "R", ""])), draw(_TIMES), lost=draw(st.booleans())
+        )
+    passages = [
+        replace(p, sent=None) if p.received is not None and draw(st.integers(0, 9)) == 0 else p for p in story.passages
+    ]
+    for node in ("h1", "h2"):
+        for time in sorted(draw(st.lists(_TIMES, max_size=8))):
+            number = draw(st.none() | st.integers(1, 25))
+            kind = draw(st.sampled_from(["segment", "call", "timer", "reset", "unknown"]))
+            old, new = draw(st.sampled_from(State)), draw(st.sampled_from(State))
+            cause = Cause(kind, draw(st.text(max_size=20)), number)
+            witnesses = tuple(draw(st.sets(st.sampled_from(Witness))))
+            story.steps[node].append(Transition(old, new, time, max(0, time - 5), witnesses, cause))
+    return replace(story.record(3_000_000_000), passages=tuple(passages))
+
+
+@settings(max_examples=150, deadline=None)
+@given(_records(), st.sampled_from([80, 120]))
+def test_anything_can_be_drawn(record: Record, width: int) -> None:
+    """Whatever a record holds, it is drawn within its width, and every segment that is not folded once."""
+    drawn = text(record, width=width)
+
+    assert max(map(cells.width, drawn.splitlines()), default=0) <= width
+    if len(record.passages) <= 8:
+        heads = [line for line in drawn.splitlines() if "|" in line or ":" in line]
+        assert all(any(f"#{p.number}" in line for line in heads) for p in record.passages)
+
+
+def test_ladder_is_a_rich_renderable_without_markup() -> None:
+    """The renderable prints as wide as asked on any console."""
+    console = Console(file=io.StringIO(), width=120, record=True)
+    console.print(ladder(normal(), width=120))
+
+    assert "◀" in console.export_text()

@@ -1,0 +1,192 @@
+"""Sorting a record into connections, and a connection into lines: the order of cause and effect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from report_records import ALL, DELAY, MS, Story, _opening, bulk, normal, orphan
+
+from harness.report.connections import connections
+from harness.report.layout import Bulk, Row, Wait, ladder
+from harness.report.order import Arrival, Change, Departure, happenings
+from harness.tcp.states import State
+
+if TYPE_CHECKING:
+    from harness.timeline.history import Record
+
+
+def _story(record: Record) -> list[str]:
+    """What happened, in words."""
+    words = []
+    for event in happenings(connections(record)[0]):
+        if isinstance(event, Change):
+            words.append(f"{event.side} {event.transition.new}")
+        else:
+            words.append(f"{'sends' if isinstance(event, Departure) else 'gets'} {event.passage.number}")
+    return words
+
+
+def test_with_no_delay_causes_still_come_first() -> None:
+    """On a link without delay the whole handshake is one instant; its order is that of cause and effect."""
+    story = Story(delay=0)
+    _opening(story, 5 * MS)
+
+    assert _story(story.record(MS * 20)) == [
+        "right LISTEN",
+        "left SYN-SENT",
+        "sends 1",
+        "gets 1",
+        "right SYN-RECEIVED",
+        "sends 2",
+        "gets 2",
+        "left ESTABLISHED",
+        "sends 3",
+        "gets 3",
+        "right ESTABLISHED",
+    ]
+
+
+def test_change_stamped_before_its_segment_is_told_after_it() -> None:
+    """The kernel changes the state and the capture stamps the segment some nanoseconds apart, in either order."""
+    record = normal()
+    client = record.endpoints[0]
+    early = replace(client.transitions[1], time=client.transitions[1].time - 700)
+    steps = (client.transitions[0], early, *client.transitions[2:])
+    changed = replace(record, endpoints=(replace(client, transitions=steps), record.endpoints[1]))
+
+    assert _story(record) == _story(changed)
+
+
+def test_call_that_sends_a_segment_comes_before_it() -> None:
+    """A close() whose cause names the FIN it sent is not taken for one that the FIN caused."""
+    record = normal()
+    client = record.endpoints[0]
+    step = client.transitions[2]
+    assert step.new is State.FIN_WAIT_1
+    told = replace(step, cause=replace(step.cause, segment=6))
+    steps = (*client.transitions[:2], told, *client.transitions[3:])
+    words = _story(replace(record, endpoints=(replace(client, transitions=steps), record.endpoints[1])))
+
+    assert words.index("left FIN-WAIT-1") + 1 == words.index("sends 6")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_segment_leaves_before_it_arrives(name: str) -> None:
+    """Each segment has one departure and at most one arrival, in that order."""
+    for connection in connections(ALL[name]()):
+        events = happenings(connection)
+        for passage in connection.passages:
+            mine = [type(e) for e in events if not isinstance(e, Change) and e.passage.number == passage.number]
+            expected = [Departure] * (passage.sent is not None) + [Arrival] * (passage.received is not None)
+
+            assert expected == mine
+
+
+def test_change_and_its_segment_share_a_line() -> None:
+    """SYN-SENT stands on the line on which the SYN leaves, SYN-RECEIVED where it arrives."""
+    rows = ladder(connections(normal())[0]).rows
+    leaves = next(row for row in rows if row.left and row.left.transition.new is State.SYN_SENT)
+    arrives = next(row for row in rows if row.right and row.right.transition.new is State.SYN_RECEIVED)
+
+    assert isinstance(leaves.piece, Departure)
+    assert leaves.piece.passage.number == 1
+    assert isinstance(arrives.piece, Arrival)
+    assert arrives.piece.passage.number == 1
+
+
+def test_waits_tell_what_ended_them() -> None:
+    """A timer, a retransmission, or the end of watching."""
+    waits = [line for line in ladder(connections(orphan())[0]).lines if isinstance(line, Wait)]
+
+    assert waits[0].until is not None
+    assert waits[0].until.cause.text == "the FIN-WAIT-2 timer"
+    assert waits[-1].open
+
+
+def test_long_data_is_folded_and_counted() -> None:
+    """Of a hundred data segments a few are drawn; the folded lines account for all the others."""
+    connection = connections(bulk(70))[0]
+    lines = ladder(connection).lines
+    folded = sum(sum(line.segments.values()) for line in lines if isinstance(line, Bulk))
+    drawn = {line.piece.passage.number for line in lines if isinstance(line, Row) and line.piece}
+
+    assert len(lines) < 60
+    assert len(connection.passages) == folded + len(drawn)
+
+
+def test_lost_segment_among_data_is_never_folded() -> None:
+    """What was lost, and what repeats it, stays to be seen."""
+    connection = connections(bulk(70))[0]
+    drawn = {row.piece.passage.number for row in ladder(connection).rows if row.piece}
+
+    assert {p.number for p in connection.passages if p.lost or p.retransmits} <= drawn
+
+
+def test_client_is_on_the_left_whoever_comes_first_in_the_record() -> None:
+    """The order of a record's endpoints does not decide who stands where."""
+    record = normal()
+    turned = replace(record, endpoints=record.endpoints[::-1])
+
+    assert connections(turned)[0].left.node == connections(record)[0].left.node == "h1"
+
+
+def test_four_tuple_used_twice_makes_two_connections() -> None:
+    """Segments belong to the life in which they were sent."""
+    record = normal()
+    later = 100_000 * MS
+    endpoints = tuple(
+        replace(
+            endpoint,
+            cookie=endpoint.cookie + 10,
+            transitions=tuple(
+                replace(step, time=step.time + later, earliest=step.earliest + later) for step in endpoint.transitions
+            ),
+            ended=endpoint.ended + later,
+        )
+        for endpoint in record.endpoints
+    )
+    passages = tuple(
+        replace(p, number=p.number + 9, sent=(p.sent or 0) + later, received=(p.received or 0) + later)
+        for p in record.passages
+    )
+    twice = replace(record, endpoints=record.endpoints + endpoints, passages=record.passages + passages)
+
+    assert [len(connection.passages) for connection in connections(twice)] == [9, 9]
+
+
+def test_closed_port_has_a_lane_without_a_socket() -> None:
+    """Where nobody listens the other lane is named and empty."""
+    connection = connections(ALL["refused"]())[0]
+
+    assert connection.right.node == "h2"
+    assert connection.right.endpoint is None
+
+
+def test_connection_to_itself_has_its_segments_once() -> None:
+    """One socket, one address, both lanes."""
+    story = Story()
+    story.addresses["h2"] = story.addresses["h1"]
+    story.change("h1", State.SYN_SENT, MS, "connect()")
+    story.send("h1", "S", MS)
+    connection = connections(story.record(10 * MS))[0]
+
+    assert len(connection.passages) == 1
+    assert ladder(connection).rows
+
+
+@given(st.permutations(range(9)))
+def test_order_does_not_depend_on_the_order_of_the_record(order: list[int]) -> None:
+    """Shuffled passages give the same story."""
+    record = normal()
+    shuffled = replace(record, passages=tuple(record.passages[place] for place in order))
+
+    assert _story(record) == _story(shuffled)
+
+
+def test_delay_is_the_stories_own() -> None:
+    """The stories' flights take as long as their link says."""
+    assert {DELAY} == {(p.received or 0) - (p.sent or 0) for p in normal().passages}
