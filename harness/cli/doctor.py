@@ -20,11 +20,11 @@ def command(as_json: bool) -> None:
     behind. Each lack comes with the command that mends it. The exit status is 0 if the
     lab kernel can be used, else 3.
     """
-    from harness.doctor import host, lab, vm  # noqa: PLC0415  other verbs need none of this
+    from harness.doctor import host, lab, vm
 
     findings = [lab.examine(), host.examine(), vm.examine()]
     if as_json:
-        import json  # noqa: PLC0415
+        import json
 
         click.echo(json.dumps({"kernels": {each.kind: each.described() for each in findings}}, indent=2))
     else:
@@ -33,9 +33,9 @@ def command(as_json: bool) -> None:
 
 
 def _show(findings: list[Findings]) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False)
     for number, each in enumerate(findings):

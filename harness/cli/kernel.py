@@ -40,10 +40,10 @@ def build(version: str | None, source: str | None, force: bool) -> None:
       handshake kernel build --source linux-7.3.tar.xz
     """
     # A build's imports are not for every start.
-    from harness.kernel import progress  # noqa: PLC0415
-    from harness.kernel import source as sources  # noqa: PLC0415
-    from harness.kernel.mirror import check_version  # noqa: PLC0415
-    from harness.kernel.store import KernelStore  # noqa: PLC0415
+    from harness.kernel import progress
+    from harness.kernel import source as sources
+    from harness.kernel.mirror import check_version
+    from harness.kernel.store import KernelStore
 
     if version is not None and source is not None:
         raise UsageError("--version", version, "cannot be given together with --source", "--version 6.1 alone")
@@ -64,12 +64,12 @@ def list_(as_json: bool) -> None:
     "current" are those with the configuration of this version of handshake; only
     they are used.
     """
-    from harness.kernel.store import KernelStore  # noqa: PLC0415
+    from harness.kernel.store import KernelStore
 
     store = KernelStore()
     images = store.images()
     if as_json:
-        import json  # noqa: PLC0415
+        import json
 
         click.echo(
             json.dumps({"directory": str(store.root), "kernels": [_described(image) for image in images]}, indent=2)
@@ -78,8 +78,8 @@ def list_(as_json: bool) -> None:
     if not images:
         click.echo("No lab kernel yet. Build one: handshake kernel build")
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     table = Table("release", "HZ", "built", "from", "current", box=None)
     for image in images:
@@ -113,7 +113,7 @@ def remove(version: str | None, everything: bool) -> None:
       handshake kernel remove 6.1.192
       handshake kernel remove --all
     """
-    from harness.kernel.store import KernelStore  # noqa: PLC0415
+    from harness.kernel.store import KernelStore
 
     if (version is None) != everything:
         reason = "is missing" if version is None else "cannot be given together with --all"

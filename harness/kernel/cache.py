@@ -18,7 +18,6 @@ import errno
 import fcntl
 import os
 import shutil
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,7 +120,8 @@ def workshop() -> Iterator[Path]:
     with disk_errors("making room for a build"):
         discard(work)
         work.mkdir()
-        place = Path(tempfile.mkdtemp(dir=work, prefix="build-"))
+        place = work / f"build-{os.getpid()}"
+        place.mkdir()
     try:
         yield place
     finally:

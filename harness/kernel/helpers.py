@@ -7,7 +7,6 @@ comment in one of them costs a tenth of a second, not a kernel build.
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from pathlib import Path
 
 from harness.errors import EnvironmentUnsupported
@@ -45,6 +44,8 @@ def compile_into(directory: Path) -> None:
     Raises:
         EnvironmentUnsupported: if the compiler is missing or refuses.
     """
+    import subprocess  # noqa: PLC0415  looking a kernel up, at every start, imports this module too
+
     for source in sources():
         shared = ("-shared", "-fPIC") if source.stem in _SHARED else ()
         command = ["gcc", *_FLAGS, *shared, "-o", str(directory / product(source.stem)), str(source)]

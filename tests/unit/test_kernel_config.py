@@ -1,0 +1,113 @@
+"""What the lab kernel is made of: its options, its key, and the changes to its source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import EnvironmentUnsupported
+from harness.kernel import config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UM_KCONFIG = "config HZ\n\tint\n\tdefault 100\n\nconfig UML\n\tbool\n"
+
+
+def tree_with(tmp_path: Path, kconfig: str, dot_config: str = "") -> Path:
+    """A kernel tree of two files."""
+    (tmp_path / "arch/um").mkdir(parents=True)
+    (tmp_path / "arch/um/Kconfig").write_text(kconfig)
+    (tmp_path / ".config").write_text(dot_config)
+    return tmp_path
+
+
+def test_parse_reads_values_and_absences() -> None:
+    """A .config line sets an option, or says that it is not set; everything else is a comment."""
+    text = '# words\nCONFIG_A=y\nCONFIG_B="x y"\n# CONFIG_C is not set\n\nCONFIG_D=250\n'
+
+    assert config.parse(text) == {"CONFIG_A": "y", "CONFIG_B": '"x y"', "CONFIG_C": "n", "CONFIG_D": "250"}
+
+
+def test_every_line_of_the_configuration_is_understood() -> None:
+    """lab.config has only comments and options: a typing error there must not pass as a comment."""
+    lines = [line for line in config.CONFIG_FILE.read_text().splitlines() if line.strip()]
+    options = [line for line in lines if not line.startswith("#") or line.endswith("is not set")]
+
+    assert len(options) == len(config.wanted())
+    assert all(line.startswith(("CONFIG_", "# CONFIG_")) for line in options)
+
+
+def test_the_key_changes_with_options_and_not_with_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reworded comment must not cost everybody a kernel build."""
+    before = config.key()
+    original = config.CONFIG_FILE.read_text()
+    copy = tmp_path / "lab.config"
+    monkeypatch.setattr(config, "CONFIG_FILE", copy)
+
+    copy.write_text("# other words\n" + original)
+    assert config.key() == before
+
+    copy.write_text(copy.read_text() + "CONFIG_ANOTHER=y\n")
+    assert config.key() != before
+
+
+def test_the_source_is_adjusted(tmp_path: Path) -> None:
+    """HZ becomes 250, as in Debian's own kernels."""
+    tree = tree_with(tmp_path, UM_KCONFIG)
+
+    assert config.adjust(tree) == []
+    assert "default 250" in (tree / "arch/um/Kconfig").read_text()
+
+
+def test_an_adjustment_without_a_place_is_told(tmp_path: Path) -> None:
+    """A release that sets HZ otherwise is left as it is, and that is said."""
+    tree = tree_with(tmp_path, 'source "kernel/Kconfig.hz"\n')
+
+    (note,) = config.adjust(tree)
+
+    assert "arch/um/Kconfig" in note
+
+
+def test_options_of_other_architectures_are_unknown(tmp_path: Path) -> None:
+    """Only what User-Mode Linux can have counts as known."""
+    tree = tree_with(tmp_path, UM_KCONFIG)
+    (tree / "arch/arm").mkdir()
+    (tree / "arch/arm/Kconfig").write_text("config ARM\n\tbool\n")
+    (tree / "net").mkdir()
+    (tree / "net/Kconfig").write_text("menuconfig NET\n\tbool\n  config INDENTED\n")
+
+    assert config.known_options(tree) == {"CONFIG_HZ", "CONFIG_UML", "CONFIG_NET", "CONFIG_INDENTED"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "got", "lost"),
+    [
+        ("y", {"CONFIG_NET": "y"}, []),
+        ("y", {}, ["CONFIG_NET=y (got n)"]),
+        ("y", {"CONFIG_NET": "n"}, ["CONFIG_NET=y (got n)"]),
+        ("n", {}, []),
+        ("n", {"CONFIG_NET": "y"}, ["CONFIG_NET=n (got y)"]),
+        ("0", {"CONFIG_NET": "1"}, ["CONFIG_NET=0 (got 1)"]),
+    ],
+)
+def test_an_option_that_vanished_is_lost(asked: str, got: dict[str, str], lost: list[str]) -> None:
+    """Kconfig drops an option whose dependencies are off without a word; here it is noticed."""
+    assert config.lost_options({"CONFIG_NET": asked}, got, frozenset({"CONFIG_NET"})) == lost
+
+
+def test_an_option_that_the_release_does_not_know_is_not_lost() -> None:
+    """lab.config is for old and new releases alike."""
+    assert config.lost_options({"CONFIG_NEW": "y"}, {}, frozenset()) == []
+
+
+def test_a_lost_option_stops_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the release and the line."""
+    wanted = tmp_path / "lab.config"
+    wanted.write_text("CONFIG_UML=y\n")
+    monkeypatch.setattr(config, "CONFIG_FILE", wanted)
+    tree = tree_with(tmp_path / "tree", UM_KCONFIG, "# CONFIG_UML is not set\n")
+
+    with pytest.raises(EnvironmentUnsupported, match=r"Linux 7\.3\.4 .*CONFIG_UML=y \(got n\)"):
+        config.check(tree, "7.3.4")

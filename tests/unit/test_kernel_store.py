@@ -1,0 +1,417 @@
+"""Building and keeping kernels: the whole way, with small programs in the place of make and gcc."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.errors import EnvironmentUnsupported, KernelFailed, UsageError
+from harness.kernel import cache, config, helpers
+from harness.kernel.source import Kind, Source
+from harness.kernel.store import KernelStore, LabKernelImage
+
+ROOT = Path(__file__).parents[2]
+
+# "make": configures as told, "compiles" five files, and does what $STUB/mode says.
+MAKE = r"""#!/bin/sh
+stub=$(dirname "$0")
+echo "$*" >>"$stub/calls"
+case "$*" in
+allnoconfig) cat "$KCONFIG_ALLCONFIG" >.config; echo CONFIG_HZ=250 >>.config; exit ;;
+mrproper) rm -f .config; exit ;;
+esac
+mode=$(cat "$stub/mode" 2>/dev/null)
+for file in one two three four five; do echo "  CC      net/$file.o"; done
+case $mode in
+fail) echo "net/tcp.c:1:1: error: no such thing" >&2; exit 2 ;;
+full) echo "fatal error: error writing to net/tcp.o: No space left on device" >&2; exit 2 ;;
+wait)
+    sleep 1000 &
+    echo $! >"$stub/pid"
+    trap 'kill $!; exit 2' TERM # as make does with its compilers
+    echo go >"$stub/fifo"
+    wait
+    ;;
+esac
+echo "  LD      vmlinux"
+mkdir -p include/config
+release=$(sed -n 's/^VERSION = //p;s/^PATCHLEVEL = /./p;s/^SUBLEVEL = /./p' Makefile | tr -d '\n')
+echo "$release" >include/config/kernel.release
+printf '#!/bin/sh\necho %s\n' "$release" >linux
+chmod +x linux
+"""
+# "gcc" and "strip": put something where -o says.
+GCC = (
+    '#!/bin/sh\nwhile [ $# -gt 1 ]; do [ "$1" = -o ] && [ "$2" != /dev/null ] && echo made >"$2"; shift; done\nexit 0\n'
+)
+STRIP = '#!/bin/sh\ncp "$3" "$2"\n'
+
+
+@pytest.fixture
+def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory of small programs, first on PATH; and an empty cache."""
+    directory = tmp_path / "stub"
+    directory.mkdir()
+    for name, text in {"make": MAKE, "gcc": GCC, "strip": STRIP}.items():
+        (directory / name).write_text(text)
+    for name in ("ld", "flex", "bison", "bc"):
+        (directory / name).write_text("#!/bin/sh\n")
+    for program in directory.iterdir():
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("harness.kernel.build.SPACE_NEEDED", 1)
+    monkeypatch.setattr("harness.kernel.mirror.SPACE_NEEDED", 1)
+    return directory
+
+
+class Told:
+    """Remembers what a build said."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.notes: list[str] = []
+        self.last = 0
+
+    def stage(self, name: str, total: int | None = None, unit: str = "", *, about: bool = False) -> None:
+        """Remember the stage."""
+        del total, unit, about
+        self.stages.append(name.split()[0])
+
+    def at(self, done: int) -> None:
+        """Remember how far it was."""
+        self.last = done
+
+    def note(self, text: str) -> None:
+        """Remember the sentence."""
+        self.notes.append(text)
+
+
+def tree(tmp_path: Path, version: str = "9.8", point: str = "7") -> Source:
+    """A kernel source in miniature."""
+    place = tmp_path / f"linux-{version}.{point}"
+    if not place.exists():
+        (place / "arch/um").mkdir(parents=True)
+        (place / "arch/um/Kconfig").write_text("config HZ\n\tint\n\tdefault 100\n")
+        major, _, minor = version.partition(".")
+        (place / "Makefile").write_text(
+            f"VERSION = {major}\nPATCHLEVEL = {minor}\nSUBLEVEL = {point}\nEXTRAVERSION =\n"
+        )
+    return Source(Kind.TREE, place, str(place))
+
+
+def leftovers(tmp_path: Path) -> list[str]:
+    """What lies in the cache beside finished things."""
+    root = tmp_path / "cache/handshake-lab"
+    return sorted(path.name for path in root.iterdir() if path.name not in {"kernels", "helpers", "lock"})
+
+
+def build(tmp_path: Path, version: str = "9.8", point: str = "7") -> LabKernelImage:
+    """Build a miniature kernel."""
+    return KernelStore().build(source=tree(tmp_path, version, point))
+
+
+@pytest.mark.usefixtures("stub")
+def test_a_kernel_is_built_and_found(tmp_path: Path) -> None:
+    """What a build returns is what is found afterwards, with all that a run needs."""
+    told = Told()
+
+    image = KernelStore().build(source=tree(tmp_path), progress=told)
+
+    assert KernelStore().find() == KernelStore().find("9.8") == KernelStore().find("9.8.7") == image
+    assert (image.version, image.release, image.hz, image.compiled_files) == ("9.8", "9.8.7", 250, 5)
+    assert image.current
+    assert os.access(image.linux, os.X_OK)
+    assert image.shim.name == "seed.so"
+    assert image.shim.is_file()
+    assert image.warden.is_file()
+    assert told.stages == ["Copying", "Configuring", "Compiling", "Linking"]
+    assert told.last == 5
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.usefixtures("stub")
+def test_nothing_is_found_where_nothing_is() -> None:
+    """An empty cache is no error, and looking does not fill it."""
+    store = KernelStore()
+
+    assert store.find() is None
+    assert store.images() == []
+    assert not store.root.exists()
+
+
+@pytest.mark.usefixtures("stub")
+def test_the_newest_is_taken(tmp_path: Path) -> None:
+    """By number: 6.12 is newer than 6.2, whenever they were built."""
+    build(tmp_path, "6.12")
+    build(tmp_path, "6.2", "99")
+
+    found = KernelStore().find()
+
+    assert found is not None
+    assert found.release == "6.12.7"
+    assert [image.release for image in KernelStore().images()] == ["6.12.7", "6.2.99"]
+
+
+@pytest.mark.usefixtures("stub")
+def test_kernels_of_another_configuration_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a change of lab.config the old kernel is listed, but not run."""
+    build(tmp_path)
+    changed = tmp_path / "lab.config"
+    changed.write_text(config.CONFIG_FILE.read_text() + "CONFIG_ANOTHER=y\n")
+    monkeypatch.setattr(config, "CONFIG_FILE", changed)
+
+    assert KernelStore().find() is None
+    assert [image.current for image in KernelStore().images()] == [False]
+
+
+def test_a_changed_helper_costs_no_kernel_build(tmp_path: Path, stub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs beside the kernel have a key of their own."""
+    build(tmp_path)
+    calls = (stub / "calls").read_text()
+    shutil.copytree(helpers.SOURCES, tmp_path / "kernel", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "kernel/seed.c").write_text("/* other words */\n")
+    monkeypatch.setattr(helpers, "SOURCES", tmp_path / "kernel")
+    assert KernelStore().find() is None
+
+    image = KernelStore().ensure()
+
+    assert image.shim.is_file()
+    assert (stub / "calls").read_text() == calls
+
+
+def test_a_failed_build_keeps_its_log(tmp_path: Path, stub: Path) -> None:
+    """The error shows the compiler's words and where the rest is; nothing half-made stays."""
+    (stub / "mode").write_text("fail")
+
+    with pytest.raises(KernelFailed, match="error: no such thing") as caught:
+        build(tmp_path)
+
+    log = tmp_path / "cache/handshake-lab/logs/9.8.7.log"
+    assert str(log) in str(caught.value)
+    assert "no such thing" in log.read_text()
+    assert leftovers(tmp_path) == ["logs"]
+    assert KernelStore().images() == []
+
+
+def test_a_full_disk_while_compiling_is_told_as_such(tmp_path: Path, stub: Path) -> None:
+    """Not as a compiler's error; and the next build, with space, goes through."""
+    (stub / "mode").write_text("full")
+
+    with pytest.raises(EnvironmentUnsupported, match="became full while compiling") as caught:
+        build(tmp_path)
+
+    assert caught.value.exit_code == 3
+    assert leftovers(tmp_path) == []
+    (stub / "mode").unlink()
+    assert build(tmp_path).release == "9.8.7"
+
+
+@pytest.mark.usefixtures("stub")
+def test_too_little_space_is_noticed_before_anything_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message tells how much is needed and how much is there."""
+    monkeypatch.setattr("harness.kernel.build.SPACE_NEEDED", 1 << 60)
+
+    with pytest.raises(EnvironmentUnsupported, match=r"needs 1073741824\.0 GiB, but .* has .* GiB free"):
+        build(tmp_path)
+
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(errno.ENOSPC, "became full while testing"), (errno.EDQUOT, "became full"), (errno.EROFS, "cannot be written")],
+)
+def test_errors_of_the_disk_become_one_clear_message(number: int, message: str) -> None:
+    """Whatever writes to the cache may meet them."""
+    with pytest.raises(EnvironmentUnsupported, match=message), cache.disk_errors("testing"):
+        raise OSError(number, os.strerror(number), "/somewhere")
+
+
+def test_other_errors_are_not_renamed() -> None:
+    """Only what a user can mend by giving space or another directory is told so."""
+    with pytest.raises(BlockingIOError), cache.disk_errors("testing"):
+        raise BlockingIOError(errno.EAGAIN, "try again")
+
+
+@pytest.mark.parametrize("tool", ["flex", "gcc"])
+def test_a_missing_tool_is_named_with_its_package(tmp_path: Path, stub: Path, tool: str) -> None:
+    """Before anything is unpacked."""
+    farm = tmp_path / "farm"
+    farm.mkdir()
+    for program in ("tar", "xz", "sh", "cat", "dirname"):
+        (farm / program).symlink_to(shutil.which(program) or "")
+    (stub / tool).unlink()
+    os.environ["PATH"] = f"{stub}:{farm}"  # restored by the fixture's monkeypatch
+    if tool == "gcc":
+        # Compiling the shim comes first.
+        pattern = "C compiler .* missing .*gcc libc6-dev"
+    else:
+        pattern = r"flex \(makes .* scanner\).*apt-get install --no-install-recommends flex"
+
+    with pytest.raises(EnvironmentUnsupported, match=pattern):
+        build(tmp_path)
+
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.usefixtures("stub")
+def test_what_a_killed_builder_left_is_cleared_away(tmp_path: Path) -> None:
+    """Whoever holds the lock knows that other builds in progress are not."""
+    remains = tmp_path / "cache/handshake-lab/work/build-dead/source"
+    remains.mkdir(parents=True)
+    (remains / "half").write_text("x")
+
+    build(tmp_path)
+
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.usefixtures("stub")
+def test_a_kernel_of_the_same_name_is_replaced(tmp_path: Path) -> None:
+    """A source of the user's own is built each time: what is in it may have changed."""
+    first = build(tmp_path)
+    (first.directory / "mark").write_text("old")
+
+    second = build(tmp_path)
+
+    assert second.directory == first.directory
+    assert not (second.directory / "mark").exists()
+    assert len(KernelStore().images()) == 1
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_an_interrupted_build_leaves_no_process(
+    tmp_path: Path, stub: Path, number: signal.Signals, status: int
+) -> None:
+    """Neither make nor what it started outlives the build, whatever ended that."""
+    (stub / "mode").write_text("wait")
+    os.mkfifo(stub / "fifo")
+    child = start_build(tmp_path)
+    (stub / "fifo").read_text()  # make has started its compiler
+    compiler = os.pidfd_open(int((stub / "pid").read_text()))
+
+    child.send_signal(number)
+
+    assert child.wait(timeout=30) == status
+    # A pidfd is readable when its process has ended.
+    assert select.select([compiler], [], [], 30)[0]
+    os.close(compiler)
+    if number != signal.SIGKILL:
+        assert leftovers(tmp_path) == []
+    assert KernelStore().images() == []
+
+
+def test_a_second_builder_waits_and_uses_the_first_ones_kernel(tmp_path: Path, stub: Path) -> None:
+    """It says so; make runs for one of them only."""
+    (stub / "mode").write_text("wait")
+    os.mkfifo(stub / "fifo")
+    first = start_build(tmp_path)
+    (stub / "fifo").read_text()
+    code = (
+        "import sys\n"
+        "from harness.kernel.progress import PlainProgress\n"
+        "from harness.kernel.store import KernelStore\n"
+        "print(KernelStore().ensure('9.8', PlainProgress(sys.stdout)).release)\n"
+    )
+    second = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert second.stdout is not None
+    said = second.stdout.readline()
+
+    os.kill(int((stub / "pid").read_text()), signal.SIGTERM)  # the first one's compiler comes to its end
+
+    rest, _ = second.communicate(timeout=60)
+    assert said == "Another handshake is building a lab kernel here; waiting for it.\n"
+    assert rest.splitlines() == ["Linux 9.8.7 is here now.", "9.8.7"]
+    assert (first.wait(timeout=30), second.returncode) == (0, 0)
+    assert (stub / "calls").read_text().count("linux") == 1
+
+
+def start_build(tmp_path: Path) -> subprocess.Popen[bytes]:
+    """``handshake kernel build`` of the miniature, in a process of its own."""
+    source = tree(tmp_path)
+    code = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job of a shell ignores it
+        "import harness.kernel.build as build; build.SPACE_NEEDED = 1\n"
+        "from harness.cli import main\n"
+        f"sys.argv = ['handshake', 'kernel', 'build', '--source', {str(source.path)!r}]\n"
+        "main()\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, cwd=ROOT)
+
+
+@pytest.mark.usefixtures("stub")
+def test_removing(tmp_path: Path) -> None:
+    """By version or by release; what is not there is told together with what is."""
+    build(tmp_path, "6.1", "192")
+    build(tmp_path, "7.3", "4")
+    store = KernelStore()
+
+    assert [image.release for image in store.remove("6.1")] == ["6.1.192"]
+    with pytest.raises(UsageError, match=r"'6\.1' is not among the lab kernels here \(7\.3\.4\)"):
+        store.remove("6.1")
+    assert [image.release for image in store.remove("7.3.4")] == ["7.3.4"]
+    assert store.images() == []
+
+
+@pytest.mark.usefixtures("stub")
+def test_clearing_removes_everything(tmp_path: Path) -> None:
+    """Kernels, downloaded packages and logs."""
+    build(tmp_path)
+    store = KernelStore()
+    (store.root / "packages").mkdir()
+    (store.root / "packages/linux-source-9.8_1_all.deb").write_text("x")
+
+    store.clear()
+
+    assert [path.name for path in store.root.iterdir()] == ["lock"]
+
+
+@pytest.mark.usefixtures("stub")
+def test_the_list_as_json(tmp_path: Path) -> None:
+    """For programs: one document with what is needed to choose."""
+    image = build(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", "from harness.cli import main; main()", "kernel", "list", "--json"],
+        capture_output=True,
+        check=True,
+        cwd=ROOT,
+    )
+
+    (kernel,) = json.loads(done.stdout)["kernels"]
+
+    assert kernel["release"] == "9.8.7"
+    assert kernel["directory"] == str(image.directory)
+    assert kernel["current"] is True
+
+
+@pytest.mark.parametrize("version", ["abc", "6", "6.1.192", "", "6.1x", "--"])
+@pytest.mark.usefixtures("stub")
+def test_what_is_no_version_is_refused(version: str) -> None:
+    """Before the mirror is asked."""
+    with pytest.raises(UsageError) as caught:
+        KernelStore().ensure(version)
+
+    assert caught.value.example == "--version 6.1"
+
+
+def test_looking_a_kernel_up_imports_little() -> None:
+    """Every start does it: rich, click and what a build takes stay out."""
+    code = (
+        "import sys; from harness.kernel.store import KernelStore; KernelStore().find(); "
+        "print(*sorted(m for m in sys.modules if m in {'rich', 'click', 'subprocess', 'tempfile', 'msgspec'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert done.stdout.split() == []
