@@ -239,7 +239,11 @@ class Faults:
     def _insert(self, space: str) -> None:
         self._table(space)
         with netns.inside(self._spaces[space]), Netlink() as netlink:
-            netlink.ask(rtnetlink.device("dummy", name) for name in (ruleset.SHOWN, ruleset.SHOWN_LOST))
+            # What is sent into one end of a wire is shown there; the other end, which nobody
+            # listens at, is brought up first, so that the wire can be used at once.
+            for name in (ruleset.SHOWN, ruleset.SHOWN_LOST):
+                end = f"{name}-end"
+                netlink.ask([rtnetlink.wire(name, end), rtnetlink.switch_on(end), rtnetlink.switch_on(name)])
             indexes = rtnetlink.indexes(netlink)
         assert self._middlebox is not None  # noqa: S101 -- its caller has just made it
         self._middlebox.attend(space, self._spaces[space], [indexes[ruleset.SHOWN], indexes[ruleset.SHOWN_LOST]])

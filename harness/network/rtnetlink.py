@@ -106,6 +106,13 @@ def _end(end: End, *, attached: bool) -> bytes:
     return body + (u32(_MASTER, end.bridge) if attached and end.bridge else b"")
 
 
+def wire(name: str, other: str) -> Request:
+    """A wire with both ends in the socket's own namespace, and down."""
+    data = nested(_INFO_DATA, attribute(_VETH_PEER, _link() + text(_IFNAME, other)))
+    info = nested(_LINKINFO, text(_INFO_KIND, "veth"), data)
+    return Request(NEWLINK, CREATE | EXCL, _link() + text(_IFNAME, name) + info, f"making the wire {name} - {other}")
+
+
 def device(kind: str, name: str) -> Request:
     """A device that needs no more than its kind: ``ifb``, ``dummy``; it comes up at once."""
     body = _link(0, _UP, _UP) + text(_IFNAME, name) + nested(_LINKINFO, text(_INFO_KIND, kind))
