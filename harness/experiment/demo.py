@@ -31,12 +31,15 @@ def script(world: World, _: Any) -> None:
         _read(server, 17)
         server.sendall(b"Handshake time.")
         _read(client, 15)
+        world.recorder.checkpoint()
         client.shutdown(socket.SHUT_WR)
         _read(server, 1)  # the end of what the client has to say
         time.sleep(SERVER_FINISHES)
+        world.recorder.checkpoint()
         server.close()
         _read(client, 1)
         client.close()
+        world.recorder.checkpoint()
         world.wait_until_closed()
 
 

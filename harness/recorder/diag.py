@@ -44,6 +44,9 @@ _TIMERS: tuple[Timer, ...] = (
 )
 
 
+_SETTLED = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_2, State.TIME_WAIT})
+
+
 class Look(msgspec.Struct, frozen=True):
     """One socket as one dump showed it. ``expires`` in nanoseconds."""
 
@@ -99,12 +102,15 @@ class Diag:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
         self._socket.bind((0, 0))
         self._last: dict[int, Look] = {}
+        #: Connections whose state neither data nor an acknowledgment can change, by (local, remote).
+        self.settled: set[tuple[Address, Address]] = set()
         self._at = clock.now()
 
     def look(self) -> Iterator[SocketSeen | SocketGone]:
         """Dump the sockets; yield what is new, changed or gone since the last look."""
         since, self._at = self._at, self._clock.now()
         before, self._last = self._last, {look.cookie: look for look in self.dump()}
+        self.settled = {(look.local, look.remote) for look in self._last.values() if look.state in _SETTLED}
         for look in self._last.values():
             known = before.pop(look.cookie, None)
             if known is None or look.differs(known):

@@ -1,8 +1,8 @@
 """The loop that drives the observers, and looks at sockets when something may have changed.
 
 A look (a sock_diag dump of one node) follows every segment and every tracepoint event
-that concerns the node, every timer that the last look announced, every step of a
-program, and a slow heartbeat. On the lab kernel, where computing takes no time, a look
+that may have changed a state of the node, every timer that the last look announced, every
+step of a program, and a slow heartbeat. On the lab kernel, where computing takes no time, a look
 thus happens at the very instant of what caused it.
 """
 
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import EnvironmentUnsupported
+from harness.recorder import ss
 from harness.recorder.capture import Capture
 from harness.recorder.counters import grown, read_counters
 from harness.recorder.diag import Diag, Look
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 HEARTBEAT = 5.0
 #: Seconds between two looks at a timer that is due and has not been seen to fire: about a jiffy.
 _DUE_AGAIN = 0.004
+
+
+#: Flags of segments that only carry or acknowledge data.
+_PLAIN = frozenset("AP")
 
 
 class WatchedNode(Protocol):
@@ -99,6 +105,7 @@ class Recorder:
                     self._watch(Capture(node.name, interface, self._clock), node.name)
         self.observers[Witness.DIAG] = self.observers[Witness.CAPTURE] = ""
         self.observers[Witness.APPLICATION] = ""
+        self.observers[Witness.SS] = "" if shutil.which("ss") else "there is no ss on this machine (package iproute2)"
         try:
             self._tracepoints = Tracepoints(self._clock)
             self._watch(self._tracepoints, "")
@@ -169,6 +176,16 @@ class Recorder:
             raise self._error
         return held
 
+    def checkpoint(self) -> None:
+        """Have ``ss`` look at every node, too, and put what it shows on record. Without ss, does nothing."""
+        if self.observers[Witness.SS]:
+            return
+        for node in self._nodes:
+            with node.enter():
+                for seen in ss.look(self._clock.now(), node.name):
+                    self.hand_in(seen)
+        self.sync()
+
     def sockets(self, node: str) -> list[Look]:
         """The sockets that the last look at a node showed."""
         return self._diags[node].open_sockets()
@@ -232,9 +249,17 @@ class Recorder:
         for observation in observer.read(descriptor):
             seen.append(observation)
             if isinstance(observation, SegmentSeen):
-                touched.add(observation.node)
+                if self._may_change_a_state(observation):
+                    touched.add(observation.node)
             elif isinstance(observation, StateChange | TcpEvent):
                 touched.update(self._nodes_of(observation.local))
+
+    def _may_change_a_state(self, segment: SegmentSeen) -> bool:
+        """Data and acknowledgments within an open connection change nothing: a look would cost more than it shows."""
+        if not _PLAIN.issuperset(segment.flags):
+            return True
+        local, remote = (segment.src, segment.dst) if segment.direction == "sent" else (segment.dst, segment.src)
+        return (local, remote) not in self._diags[segment.node].settled
 
     def _nodes_of(self, address: Address) -> Iterable[str]:
         node = self._node_of.get(address.ip)
