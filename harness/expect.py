@@ -1,0 +1,249 @@
+"""Expectations that read like the document: what a test holds a record against.
+
+All times here are seconds, as the documents give them; a record's own are nanoseconds.
+
+    >>> seconds(1_016_000_000) == approx_timer(1.0)
+    True
+    >>> 2.0 == approx_timer(1.0, plus=0.1)
+    False
+    >>> approx_timer(1.0, plus=0.1)
+    a timer of 1 s + 0.1 s: 1.1 to 1.24 s
+
+What selects from a record (`sent`, `flags`, `sent_at`, `sent_between`) takes the same words
+everywhere: ``flags`` as letters in the order ``SFRPAUEW``, ``sender`` a host's name.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from harness.tcp.timers import SECOND, Schedule, Window
+from harness.tcp.timers import seconds as nanoseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from harness.recorder.diag import Look
+    from harness.tcp.states import State
+    from harness.timeline.history import Endpoint, Passage, Record, Transition
+    from harness.timeline.observations import KernelInfo, Witness
+
+__all__ = [
+    "Schedule",
+    "approx_timer",
+    "approx_times",
+    "approx_trip",
+    "endpoint",
+    "endpoints",
+    "entered",
+    "flags",
+    "seconds",
+    "sent",
+    "sent_at",
+    "sent_between",
+    "since",
+    "sockets_in",
+    "transition",
+    "version",
+    "witnesses",
+]
+
+#: Ticks a second of the slowest clock that Linux is built with: a tolerance that is right for every kernel.
+SLOWEST_HZ = 100
+#: Seconds by which a segment may come later than the link's own delay says: the time computing takes on a real
+#: kernel. In the lab kernel it takes none.
+COMPUTING = 0.005
+#: Clocks of two observers agree to this many seconds.
+_CLOCKS = 0.0001
+
+
+def seconds(nanoseconds: int) -> float:
+    """A record's time, as the documents give it."""
+    return nanoseconds / SECOND
+
+
+class Expected:
+    """A time that a measured one is equal to if it lies within bounds.
+
+    Args:
+        what: What it is the time of, for a person.
+        earliest: Seconds.
+        latest: Seconds.
+    """
+
+    __hash__ = None  # type: ignore[assignment]  # equal to many numbers
+
+    def __init__(self, what: str, earliest: float, latest: float) -> None:
+        self._what = what
+        self.earliest = earliest
+        self.latest = latest
+
+    def __eq__(self, measured: object) -> bool:
+        if not isinstance(measured, int | float):
+            return NotImplemented
+        return self.earliest - 1e-9 <= measured <= self.latest + 1e-9
+
+    def __repr__(self) -> str:
+        return f"{self._what}: {_s(self.earliest)} to {_s(self.latest)} s"
+
+
+def approx_timer(timer: float, *, plus: float = 0.0, hz: int = SLOWEST_HZ) -> Expected:
+    """A kernel timer's time: one of t fires within [t, t·1.125 + 1 jiffy] (kernel/time/timer.c).
+
+    Args:
+        timer: What it was set to, in seconds.
+        plus: Seconds that pass besides until it can be seen, such as a round trip.
+        hz: The kernel's ticks a second.
+    """
+    window = Window.of(nanoseconds(timer), hz=hz, plus=nanoseconds(plus))
+    what = f"a timer of {_s(timer)} s" + (f" + {_s(plus)} s" if plus else "")
+    # What passes besides takes a real kernel a little longer than it should.
+    return Expected(what, seconds(window.earliest), seconds(window.latest) + (COMPUTING if plus else 0.0))
+
+
+def approx_trip(time: float) -> Expected:
+    """The time of segments on their way: what the links were asked for, and on a real kernel a little more."""
+    return Expected(f"a way of {_s(time)} s", time - _CLOCKS, time + COMPUTING)
+
+
+class ExpectedTimes:
+    """Times that a list of measured ones is equal to if there are as many and each wait is that of its timer."""
+
+    __hash__ = None  # type: ignore[assignment]  # equal to many lists
+
+    def __init__(self, waits: Iterable[Expected]) -> None:
+        self._waits = list(waits)
+
+    def __eq__(self, measured: object) -> bool:
+        if not isinstance(measured, list | tuple):
+            return NotImplemented
+        waits = [later - earlier for earlier, later in pairwise(measured)]
+        return len(measured) == len(self._waits) + 1 and all(
+            wait == expected for wait, expected in zip(waits, self._waits, strict=True)
+        )
+
+    def __repr__(self) -> str:
+        waits = ", ".join(f"{_s(wait.earliest)}-{_s(wait.latest)}" for wait in self._waits)
+        return f"{len(self._waits) + 1} times with waits of {waits or 'none'} s between them"
+
+
+def approx_times(schedule: Schedule, *, hz: int = SLOWEST_HZ) -> ExpectedTimes:
+    """The times at which a segment is sent when nothing answers it: so many, each as far from the one before.
+
+    Args:
+        schedule: As `harness.tcp.timers` makes them.
+        hz: The kernel's ticks a second.
+    """
+    times = [0, *schedule.again]
+    return ExpectedTimes(approx_timer(seconds(later - earlier), hz=hz) for earlier, later in pairwise(times))
+
+
+# The kernel.
+
+
+def version(kernel: KernelInfo) -> tuple[int, int]:
+    """A kernel's release as it is compared: (6, 1) for "6.1.192".
+
+    Raises:
+        ValueError: It is not a release of Linux.
+    """
+    found = re.match(r"(\d+)\.(\d+)", kernel.release)
+    if not found:
+        raise ValueError(f"{kernel.release!r} is not a release of Linux, such as '6.1.192'")
+    return int(found[1]), int(found[2])
+
+
+def since(kernel: KernelInfo, *release: int) -> bool:
+    """Whether a kernel is this release or a later one: ``since(net.kernel, 6, 5)``."""
+    return version(kernel) >= release
+
+
+# Segments.
+
+
+def sent(record: Record, flags: str = "", *, sender: str = "") -> list[Passage]:
+    """The segments that hosts sent, in the order of sending: what the middle makes up or doubles is not among them."""
+    return [
+        passage
+        for passage in record.passages
+        if passage.sent is not None and flags in ("", passage.flags) and sender in ("", passage.sender)
+    ]
+
+
+def flags(record: Record, *, sender: str = "") -> list[str]:
+    """The segments by their flags: ``["S", "SA", "A"]``."""
+    return [passage.flags for passage in sent(record, sender=sender)]
+
+
+def sent_at(record: Record, flags: str = "", *, sender: str = "") -> list[float]:
+    """When such segments were sent, in seconds of the run's clock."""
+    return [seconds(passage.sent) for passage in sent(record, flags, sender=sender) if passage.sent is not None]
+
+
+def sent_between(record: Record, start: float, end: float) -> list[str]:
+    """What was sent after ``start`` and before ``end``, both in seconds, in words: empty where nothing was."""
+    return [
+        f"{passage.sender} {passage.flags} at {seconds(passage.sent):.3f} s"
+        for passage in sent(record)
+        if passage.sent is not None and start < seconds(passage.sent) < end
+    ]
+
+
+# States.
+
+
+def endpoints(record: Record, node: str, role: str = "") -> list[Endpoint]:
+    """A host's ends of connections, the oldest first."""
+    return [each for each in record.endpoints if each.node == node and role in ("", each.role)]
+
+
+def endpoint(record: Record, node: str, role: str = "") -> Endpoint:
+    """A host's only end of a connection: one that no program holds can be asked for like this only.
+
+    Raises:
+        LookupError: There is none, or there are several.
+    """
+    found = endpoints(record, node, role)
+    if len(found) != 1:
+        shown = [f"{each.role} {each.local} {each.states}" for each in found]
+        raise LookupError(f"{node} has {len(found)} ends of connections where one was expected: {shown}")
+    return found[0]
+
+
+def transition(history: Endpoint, state: State | str, visit: int = 1) -> Transition:
+    """The transition by which an endpoint entered a state, for the ``visit``-th time.
+
+    Raises:
+        LookupError: It never did.
+    """
+    found = [step for step in history.transitions if step.new == state]
+    if len(found) < visit:
+        way = " → ".join(history.states)
+        raise LookupError(f"{history.node} {history.local} was not in {state} {visit} times: {way}")
+    return found[visit - 1]
+
+
+def entered(history: Endpoint, state: State | str, visit: int = 1) -> float:
+    """When an endpoint entered a state, in seconds of the run's clock."""
+    return seconds(transition(history, state, visit).time)
+
+
+def witnesses(history: Endpoint, state: State | str, visit: int = 1) -> set[Witness]:
+    """Who saw an endpoint enter a state."""
+    return set(transition(history, state, visit).witnesses)
+
+
+def sockets_in(looks: Iterable[Look], state: State | str) -> list[str]:
+    """The sockets that are in a state, in words: empty where none is left there.
+
+    Args:
+        looks: What sock_diag shows of a host now: ``net.h2.sockets()``.
+        state: The state.
+    """
+    return [f"{look.local} to {look.remote}, {look.state}" for look in looks if look.state == state]
+
+
+def _s(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")
