@@ -24,8 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker; outside of a kernel, take charge of the tests that need one."""
-    config.addinivalue_line("markers", options.MARKER)
+    """Declare the markers; outside of a kernel, take charge of the tests that need one."""
+    for marker in options.MARKERS:
+        config.addinivalue_line("markers", marker)
     if options.INSIDE in os.environ:
         return
     from harness.plugin.edges import EdgeCoverage

@@ -13,9 +13,14 @@ INSIDE = "HANDSHAKE_INSIDE"
 #: Seconds of wall time that a test may take on a lab kernel before it is taken to spin.
 WALL_LIMIT = 60.0
 
-MARKER = (
-    "network(topology='pair', faults=(), sysctls={}, seed=None, **link): the network of a test that uses `net`; "
-    "link fields are those of `--link`, with units: delay='50ms', loss='1%', rate='10mbit'"
+#: The markers, as ``pytest --markers`` prints them.
+MARKERS = (
+    "network(topology='pair', faults=(), sysctls={}, seed=None, links=(), **link): the network of a test that uses "
+    "`net`; link fields are those of `--link`, with units: delay='50ms', loss='1%', rate='10mbit'",
+    "scenario(number): this test is that row of the scenario catalogue; its name there is the function's, "
+    "without test_",
+    "lossy(loss='10%'): what this test asserts holds whatever is lost; with `--seeds` it runs once for each seed "
+    "with so much random loss in each direction, and every transition must be an edge of the diagram",
 )
 
 
