@@ -194,6 +194,12 @@ class World:
         names = list(self._hosts)
         return names[0], names[-1]
 
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        """What the observers have seen up to now, as they saw it: nothing joined, nothing interpreted."""
+        self.recorder.sync()
+        return tuple(self._log.observations)
+
     def record(self) -> Record:
         """Everything up to now, reconciled."""
         self.recorder.sync()
