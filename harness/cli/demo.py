@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
+from harness.kernel.job import INTERRUPTED
 
 
 @click.command()
@@ -67,4 +68,7 @@ def command(
             from harness.report.ladder import show
 
             show(run.record, judgement=verdict, plain=plain, lang=lang)
+        if run.interrupted:
+            click.echo("handshake: interrupted; this is what was recorded up to then", err=True)
+            return INTERRUPTED
     return verdict.exit_code

@@ -39,7 +39,11 @@ class Seed(click.ParamType):
 def seed(function: _Function) -> _Function:
     """``--seed``: everything random in a run on the lab kernel is a function of it."""
     return click.option(
-        "--seed", type=Seed(), default=1, show_default=True, help="Makes a run on the lab kernel repeatable to the byte."
+        "--seed",
+        type=Seed(),
+        default=1,
+        show_default=True,
+        help="Makes a run on the lab kernel repeatable to the byte.",
     )(function)
 
 

@@ -35,7 +35,9 @@ def command(pytest_arguments: tuple[str, ...], kernel_name: str, *, checks: bool
       handshake test --no-checks tests/unit
     """
     if not (_ROOT / "tests").is_dir():
-        raise UsageError("test", str(_ROOT), "is not a checkout of Handshake Lab", "cd handshake-lab && ./handshake test")
+        raise UsageError(
+            "test", str(_ROOT), "is not a checkout of Handshake Lab", "cd handshake-lab && ./handshake test"
+        )
     options.choose_kernel(kernel_name, seed=1)  # built now, with its progress shown, not inside the first test
     failed = [name for name, words in _CHECKS if checks and not _check(name, words)]
     words = [sys.executable, "-m", "pytest", *(pytest_arguments or ("-n", "auto"))]

@@ -11,7 +11,7 @@ import msgspec
 
 from harness import errors
 from harness.errors import HandshakeError, KernelFailed, UsageError
-from harness.kernel.job import Job
+from harness.kernel.job import INTERRUPTED, Job
 from harness.timeline.reconcile import reconcile
 from harness.timeline.store import EVENTS, read
 
@@ -21,16 +21,22 @@ if TYPE_CHECKING:
     from harness.experiment.plan import Plan
     from harness.kernel.base import Kernel
     from harness.timeline.history import Record
+    from harness.timeline.observations import Observation
 
 #: Where a run's error is left by `harness.experiment.world.enter`.
 ERROR = "error.json"
 
 
 class Run(msgspec.Struct, frozen=True):
-    """A run that was carried out: its reconciled record, and the directory with its files."""
+    """A run that was carried out: what was observed, the record that follows from it, the directory with its files.
 
+    ``interrupted`` says that Ctrl-C ended it: the record goes up to then.
+    """
+
+    observations: tuple[Observation, ...]
     record: Record
     directory: Path
+    interrupted: bool = False
 
 
 def prepare_directory(path: Path) -> Path:
@@ -63,9 +69,13 @@ def conducted(plan: Plan, kernel: Kernel, out: Path | None = None) -> Iterator[R
     job = Job(call="harness.experiment.world:enter", argument=msgspec.to_builtins(plan), results=results)
     with kernel.run(job) as outcome:
         _raise_error(outcome.results / ERROR)
-        if outcome.status != 0:
+        interrupted = outcome.status == INTERRUPTED
+        if interrupted and not (outcome.results / EVENTS).exists():
+            raise KeyboardInterrupt
+        if outcome.status != 0 and not interrupted:
             raise KernelFailed("the run failed inside the kernel, which is a defect of this program", outcome.console)
-        yield Run(reconcile(read(outcome.results).observations), outcome.results)
+        observations = read(outcome.results).observations
+        yield Run(observations, reconcile(observations), outcome.results, interrupted)
 
 
 def _raise_error(file: Path) -> None:

@@ -152,11 +152,14 @@ class World:
     is the network's: `Network.drop`, `delay`, `duplicate`, `reorder`, `corrupt`, `hold`, `inject`, `link`.
     """
 
-    def __init__(self, network: Network, recorder: Recorder, clock: Clock, log: Log, kernel: KernelInfo) -> None:
+    def __init__(
+        self, network: Network, recorder: Recorder, clock: Clock, log: Log, kernel: KernelInfo, results: Path
+    ) -> None:
         self.network = network
         self.recorder = recorder
         self.clock = clock
         self.kernel = kernel
+        self.results = results
         self.drop = network.drop
         self.delay = network.delay
         self.duplicate = network.duplicate
@@ -295,7 +298,7 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
                 started=clock.started,
             )
             log.write_all([header])
-            world = World(network, recorder, clock, log, header.kernel)
+            world = World(network, recorder, clock, log, header.kernel, results)
             try:
                 with recorder:
                     recorder.sync()

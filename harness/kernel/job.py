@@ -8,6 +8,10 @@ from typing import Any
 import msgspec
 
 
+#: The exit status of a job that Ctrl-C ended: that of a shell for SIGINT.
+INTERRUPTED = 130
+
+
 class Job(msgspec.Struct, frozen=True):
     """A function to call where the kernel is, as root of its own world.
 

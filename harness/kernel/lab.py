@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from harness.errors import EnvironmentUnsupported, KernelFailed
-from harness.kernel.job import Job, Outcome
+from harness.kernel.job import INTERRUPTED, Job, Outcome
 from harness.timeline.observations import KernelInfo
 
 if TYPE_CHECKING:
@@ -117,7 +117,12 @@ class LabKernel:
                 scratch.joinpath("job.json").write_bytes(msgspec.json.encode(complete, enc_hook=str))
                 _write_init(scratch)
                 os.write(lifeline, b"!")
-                console, ending = _follow(warden, said.fileno())
+                try:
+                    console, ending = _follow(warden, said.fileno())
+                except KeyboardInterrupt:
+                    # What the job has written by now is worth having.
+                    os.write(lifeline, b"!")
+                    console, ending = _follow(warden, said.fileno())
             yield self._judge(ending, console, scratch, complete)
         finally:
             os.close(lifeline)
@@ -170,6 +175,8 @@ class LabKernel:
         left = scratch / "status"
         if word == "exit" and left.exists():
             return Outcome(status=int(left.read_text()), results=job.results or scratch, console=console)
+        if word == "killed":
+            return Outcome(status=INTERRUPTED, results=job.results or scratch, console=console)
         if word == "timeout":
             raise KernelFailed(
                 f"the lab kernel was killed after {self._wall_limit:g} s of wall time: a program in it computes "

@@ -3,10 +3,11 @@
  *   warden STATUS SCRATCH WALL_SECONDS [NAME=VALUE ...] -- PROGRAM [ARGUMENT ...]
  *
  * fd 0  the lifeline: a pipe whose other end only the caller holds. One byte
- *       starts the program; its end (the caller died or is done) ends everything.
+ *       starts the program, a second one kills it; the pipe's end (the caller died
+ *       or is done) ends everything.
  * fd 1  the program's console.
  * STATUS is the number of a descriptor that gets the status, in lines: "ready", then
- * "exit N", "signal N" or "timeout", or "error TEXT" where the program could not
+ * "exit N", "signal N", "timeout" or "killed", or "error TEXT" where the program could not
  * be started.
  *
  * SCRATCH, the program's working directory, is made here, so that there is no moment in which it exists and nobody
@@ -199,6 +200,11 @@ int main(int argc, char **argv)
 			break;
 		}
 		poll(sources, 2, (int)left);
+		if (sources[0].revents && read(LIFELINE, &byte, 1) == 1) {
+			end_group(child);
+			say("killed", -1);
+			break;
+		}
 		if (sources[0].revents) {
 			end_group(child);
 			remove_tree(scratch);

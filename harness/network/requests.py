@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -> None:
+def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -> plan.Plan:
     """Refuse what the network would refuse, at once and where the user sees it.
 
     Args:
         topology: As for `load_topology`.
         links: As on the command line, one each.
         faults: As on the command line, one each.
+
+    Returns:
+        The network that would be made.
 
     Raises:
         UsageError: The first of them that cannot be meant.
@@ -31,6 +34,7 @@ def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -
     place(planned, requests)
     for text in faults:
         check_fault(planned, Fault.parse(text, field="--fault"), field="--fault")
+    return planned
 
 
 def check_fault(planned: plan.Plan, fault: Fault, *, field: str = "fault") -> None:

@@ -113,5 +113,3 @@ class Capture:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
-
-

@@ -142,9 +142,11 @@ class Tracepoints:
         except BaseException:
             self._instance.rmdir()
             raise
-        self._page = int((self._instance / "buffer_subbuf_size_kb").read_text()) * 1024 if (
-            self._instance / "buffer_subbuf_size_kb"
-        ).exists() else os.sysconf("SC_PAGE_SIZE")
+        self._page = (
+            int((self._instance / "buffer_subbuf_size_kb").read_text()) * 1024
+            if (self._instance / "buffer_subbuf_size_kb").exists()
+            else os.sysconf("SC_PAGE_SIZE")
+        )
 
     def _enable(self) -> Iterator[tuple[int, _Layout]]:
         (self._instance / "trace_clock").write_text("mono")

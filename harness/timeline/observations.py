@@ -198,6 +198,16 @@ class Step(_Observation, frozen=True, tag="step"):
     result: str = ""
 
 
+class Program(_Observation, frozen=True, tag="program"):
+    """A program of a host started or ended; ``status`` is its exit status or the signal that ended it."""
+
+    node: str
+    name: str
+    command: str
+    phase: Literal["starts", "ends"]
+    status: str = ""
+
+
 class Counters(_Observation, frozen=True, tag="counters"):
     """By how much a host's TcpExt and Tcp counters have grown since t=0 (/proc/net/netstat, /proc/net/snmp)."""
 
@@ -243,6 +253,7 @@ Observation = (
     | SocketGone
     | SegmentSeen
     | Step
+    | Program
     | Counters
     | QdiscReport
     | FaultReport

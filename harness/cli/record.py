@@ -1,0 +1,151 @@
+"""handshake record: run any programs over an emulated network, and record their connections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli import options
+from harness.errors import UsageError
+from harness.kernel.job import INTERRUPTED
+from harness.report.safe import visible
+from harness.timeline.observations import Program
+
+if TYPE_CHECKING:
+    from harness.experiment.conduct import Run
+
+#: How many lines of a program's output are shown where it is not kept.
+SHOWN_LINES = 20
+
+
+@click.command()
+@click.option(
+    "--topology", default="pair", show_default=True, metavar="NAME", help="As `handshake topology list` shows."
+)
+@click.option(
+    "--server",
+    "servers",
+    multiple=True,
+    metavar="[HOST=]COMMAND",
+    help="A program that listens; on h2 unless a host is named. Repeatable.",
+)
+@click.option(
+    "--client",
+    "clients",
+    multiple=True,
+    metavar="[HOST=]COMMAND",
+    help="A program that connects, started when every server listens; on h1 unless a host is named. Repeatable.",
+)
+@options.network
+@click.option(
+    "--time-limit",
+    default="600s",
+    show_default=True,
+    metavar="TIME",
+    help="What the clients may take, in the kernel's time.",
+)
+@click.option(
+    "--after",
+    default="130s",
+    show_default=True,
+    metavar="TIME",
+    help="What their connections may take to end after them: TIME-WAIT takes a minute.",
+)
+@options.seed
+@options.kernel
+@options.out
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the ladder.")
+@click.option("--plain", is_flag=True, help="No colour and no box characters.")
+@click.option("--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Language of the text.")
+def command(
+    topology: str,
+    servers: tuple[str, ...],
+    clients: tuple[str, ...],
+    links: tuple[str, ...],
+    faults: tuple[str, ...],
+    time_limit: str,
+    after: str,
+    seed: int,
+    kernel_name: str,
+    out: Path | None,
+    *,
+    as_json: bool,
+    plain: bool,
+    lang: str,
+) -> int:
+    r"""Run programs in the hosts of a network and record every connection they make.
+
+    Hosts know each other by name. With --out, what each program printed is kept beside the
+    record as HOST-server-1.out, HOST-client-1.err and so on; without it, it is shown at the end.
+
+    \b
+    Examples:
+      handshake record --link delay=50ms,loss=2% --server "python3 -m http.server 80" \
+          --client "curl -s http://h2/" --out my-run
+      handshake record --topology star,4 --server h1="iperf3 -s -1" --client h2="iperf3 -c h1 -n 200K"
+    """
+    from harness.experiment.conduct import conducted
+    from harness.experiment.plan import Plan
+    from harness.experiment.programs import ProgramRequest, ProgramsRequest
+    from harness.network.requests import check_requests
+    from harness.network.units import duration
+    from harness.timeline.verdict import judge
+
+    programs = (
+        *(ProgramRequest.parse(text, "server", "h2", n) for n, text in enumerate(servers, 1)),
+        *(ProgramRequest.parse(text, "client", "h1", n) for n, text in enumerate(clients, 1)),
+    )
+    if not programs:
+        raise UsageError(
+            "--server, --client", "", "are both missing: there is nothing to run", '--client "curl -s http://h2/"'
+        )
+    planned = check_requests(topology, links, faults)
+    for program in programs:
+        planned.node(program.node, f"--{program.role}")
+    request = ProgramsRequest(
+        programs, limit=duration("--time-limit", time_limit) / 1e9, after=duration("--after", after) / 1e9
+    )
+    kernel = options.choose_kernel(kernel_name, seed)
+    plan = Plan(
+        script="harness.experiment.programs:script",
+        argument=request,
+        topology=topology,
+        links=links,
+        faults=faults,
+        kernel=kernel.info,
+    )
+    with conducted(plan, kernel, out) as run:
+        verdict = judge(run.record)
+        if as_json:
+            from harness.report.document import document, to_json
+
+            click.echo(to_json(document(run.record, verdict=verdict)), nl=False)
+        else:
+            from harness.report.ladder import show
+
+            show(run.record, judgement=verdict, plain=plain, lang=lang)
+            _tell_of_programs(run, kept=out is not None)
+        if run.interrupted:
+            click.echo("handshake: interrupted; this is what was recorded up to then", err=True)
+            return INTERRUPTED
+    return verdict.exit_code
+
+
+def _tell_of_programs(run: Run, *, kept: bool) -> None:
+    """How each program ended, and what it printed where that is not kept."""
+    ends = {each.name: each.status for each in run.observations if isinstance(each, Program) and each.phase == "ends"}
+    click.echo()
+    for each in run.observations:
+        if not (isinstance(each, Program) and each.phase == "starts"):
+            continue
+        status = ends.get(each.name, "still running")
+        told = f"exit status {status}" if status.isdigit() else status
+        click.echo(f"{each.name}: {told}: {visible(each.command)}")
+        for ending in ("out", "err"):
+            output = run.directory / f"{each.name}.{ending}"
+            if kept or not output.exists():
+                continue
+            for line in output.read_text(errors="replace").splitlines()[:SHOWN_LINES]:
+                click.echo(f"    {visible(line)}")

@@ -1,0 +1,170 @@
+"""Recording any programs: servers first, then clients, on any hosts, each with its output kept."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from harness.errors import UsageError
+from harness.tcp.states import State
+from harness.timeline.observations import Program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.experiment.world import World
+
+#: Seconds of the kernel's time that a server may take until it listens.
+SERVER_STARTS = 60.0
+#: Seconds of the kernel's time that a program may take to end after SIGTERM.
+PROGRAM_ENDS = 10.0
+
+
+class ProgramRequest(msgspec.Struct, frozen=True):
+    """A program to run in a host.
+
+    ``name`` is unique in a run and names its output files; ``command`` is split as a shell
+    splits words, but given to no shell.
+    """
+
+    name: str
+    node: str
+    role: Literal["server", "client"]
+    command: str
+
+    @classmethod
+    def parse(cls, text: str, role: Literal["server", "client"], node: str, number: int) -> ProgramRequest:
+        """A program as on the command line: ``"curl -s http://h2/"`` or ``"h3=curl -s http://h2/"``.
+
+        Args:
+            text: The command, with a host before ``=`` where it is not the usual one.
+            role: What it is.
+            node: The usual host of that role.
+            number: The how-manieth of its role it is, from 1.
+
+        Raises:
+            UsageError: It is empty or its quotes do not match.
+        """
+        field, example = f"--{role}", f'--{role} "{node}=curl -s http://h2/"'
+        before, equals, after = text.partition("=")
+        if equals and before.isidentifier():
+            node, text = before, after
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise UsageError(field, text, f"cannot be split into words ({error})", example) from None
+        if not words:
+            raise UsageError(field, text, "names no program", example)
+        return cls(name=f"{node}-{role}-{number}", node=node, role=role, command=text)
+
+
+class ProgramsRequest(msgspec.Struct, frozen=True):
+    """Programs to run, and how long.
+
+    ``limit`` is the most seconds of the kernel's time that clients may take; ``after`` the
+    most to wait for connections to end once the clients have.
+    """
+
+    programs: tuple[ProgramRequest, ...]
+    limit: float
+    after: float
+
+
+class _Running:
+    """A program that was started: who waits for it, and what it printed where."""
+
+    def __init__(self, world: World, request: ProgramRequest, directory: Path) -> None:
+        self.request = request
+        self._world = world
+        self.ended = threading.Event()
+        output = directory / f"{request.name}.out"
+        errors = directory / f"{request.name}.err"
+        self._say("starts", "")
+        try:
+            with output.open("wb") as stdout, errors.open("wb") as stderr:
+                self._process = world.network[request.node].popen(
+                    shlex.split(request.command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise UsageError(
+                f"--{request.role}",
+                request.command,
+                f"cannot be started ({error.strerror})",
+                '--client "curl -s http://h2/"',
+            ) from None
+        self._thread = threading.Thread(target=self._wait, name=request.name, daemon=True)
+        self._thread.start()
+
+    def _wait(self) -> None:
+        status = self._process.wait()
+        self._say("ends", str(status) if status >= 0 else signal.Signals(-status).name)
+        self.ended.set()
+
+    def _say(self, phase: Literal["starts", "ends"], status: str) -> None:
+        self._world.recorder.hand_in(
+            Program(
+                t=self._world.clock.now(),
+                node=self.request.node,
+                name=self.request.name,
+                command=self.request.command,
+                phase=phase,
+                status=status,
+            )
+        )
+
+    def end(self) -> None:
+        """SIGTERM, and SIGKILL where that does not help; the whole session of the program."""
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            if not self.ended.is_set():
+                os.killpg(self._process.pid, how)
+                self.ended.wait(PROGRAM_ENDS)
+        self._thread.join()
+
+
+def script(world: World, argument: Any) -> None:
+    """Start the servers, wait until each listens, run the clients, wait for what they leave."""
+    request = msgspec.convert(argument, ProgramsRequest)
+    directory = world.results
+    running: list[_Running] = []
+    try:
+        for program in request.programs:
+            if program.role == "server":
+                before = {look.cookie for look in world.recorder.sockets(program.node)}
+                started = _Running(world, program, directory)
+                running.append(started)
+                _wait_until_listening(world, started, before)
+        clients = [_Running(world, each, directory) for each in request.programs if each.role == "client"]
+        running += clients
+        ends = world.clock.now() + int(request.limit * 1e9)
+        for client in clients:
+            client.ended.wait(max(0.0, (ends - world.clock.now()) / 1e9))
+        if not clients:
+            # Servers alone: until they end, or time is up.
+            for server in running:
+                server.ended.wait(max(0.0, (ends - world.clock.now()) / 1e9))
+        world.wait_until_closed(request.after)
+        world.recorder.checkpoint()
+    finally:
+        for each in running:
+            each.end()
+
+
+def _wait_until_listening(world: World, server: _Running, before: set[int]) -> None:
+    node = server.request.node
+    world.recorder.wait_until(
+        lambda: (
+            server.ended.is_set()
+            or any(look.state is State.LISTEN and look.cookie not in before for look in world.recorder.sockets(node))
+        ),
+        SERVER_STARTS,
+    )
