@@ -85,7 +85,7 @@ class Told:
     def stage(self, name: str, total: int | None = None, unit: str = "", *, about: bool = False) -> None:
         """Remember the stage."""
         del total, unit, about
-        self.stages.append(name.split()[0])
+        self.stages.append(name.partition(" ")[0])
 
     def at(self, done: int) -> None:
         """Remember how far it was."""
