@@ -7,7 +7,21 @@ from typing import Self
 
 from harness.tcp.states import State
 from harness.timeline.history import Cause, Endpoint, Passage, Record, Transition
-from harness.timeline.observations import SCHEMA, Address, KernelInfo, RunHeader, SegmentSeen, Witness
+from harness.timeline.observations import (
+    SCHEMA,
+    Address,
+    Counters,
+    End,
+    FaultReport,
+    KernelInfo,
+    Observation,
+    QdiscReport,
+    RunHeader,
+    SegmentSeen,
+    StateChange,
+    Step,
+    Witness,
+)
 
 S = State
 MS = 1_000_000
@@ -374,3 +388,27 @@ def clever(text: str) -> Record:
         ),
         objections=(text,),
     )
+
+
+def observed(record: Record) -> list[Observation]:
+    """Observations from which a record like this can be made again, with counters of every kind."""
+    out: list[Observation] = list(seen(record))
+    nowhere = Address("0.0.0.0", 0)  # noqa: S104 - what a listener's remote end is called
+    for endpoint in record.endpoints:
+        for step in endpoint.transitions:
+            if step.new is S.LISTEN:
+                out.append(StateChange(step.time, 99, step.old, step.new, endpoint.local, nowhere))
+            elif TP in step.witnesses:
+                ends = (endpoint.local, endpoint.remote)
+                if step.old is S.SYN_RECEIVED:  # the child is told of only now
+                    out.append(StateChange(step.time, endpoint.cookie, S.LISTEN, S.SYN_RECEIVED, *ends))
+                out.append(StateChange(step.time, endpoint.cookie, step.old, step.new, *ends))
+    out += [
+        Step(9 * MS, "h1", "connect", "begins"),
+        Counters(SECOND, "h1", {"TCPTimeouts": 1, "TCPLost": 0}),
+        QdiscReport(SECOND, "s1-eth1", "netem", "delay 50ms", 12, 0),
+        FaultReport(SECOND, "drop SYN-ACK #1", 1),
+    ]
+    out.sort(key=lambda each: each.t)
+    last = max(each.t for each in out)
+    return [record.header, *out, End(last)]

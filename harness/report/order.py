@@ -152,5 +152,5 @@ def _departs_with(event: Happening, flag: str) -> bool:
 
 def _rank(event: Happening) -> tuple[int, int]:
     if isinstance(event, Change):
-        return (event.transition.cause.segment or 0, 1)
+        return (-1 if event.transition.new is State.LISTEN else event.transition.cause.segment or 0, 1)
     return (event.passage.number, 0)

@@ -17,7 +17,7 @@ LANGUAGES = ("en", "ko")
 
 
 class Words:
-    """The words of one language: ``words("ladder.lost")``.
+    """The words of one language: ``words("page.lost")``.
 
     Args:
         lang: One of `LANGUAGES`.
@@ -39,6 +39,7 @@ class Words:
         text = self._table[key]
         return text.format(**values) if values else text
 
+    @property
     def keys(self) -> frozenset[str]:
         """Every key there is."""
         return frozenset(self._table)

@@ -1,0 +1,175 @@
+"""Pages: one file each, nothing loaded, nothing recorded that acts, small."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+from report_records import ALL, CLEVER, clever, lost_syn_ack, normal, observed, orphan, seen, simultaneous_close
+
+from harness.report.held import Claim, Covered
+from harness.report.index import index, run
+from harness.report.page import page
+from harness.tcp.states import State
+from harness.timeline.observations import Failure, FaultReport, QdiscReport
+from harness.timeline.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _Parsed(HTMLParser):
+    """The tags and the text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("name", ALL)
+def test_page_loads_nothing(name: str, lang: str) -> None:
+    """No address in a page leads anywhere but into itself and to its index."""
+    html = page(ALL[name](), title=name, lang=lang, back="index.html")
+    parsed = _Parsed(html)
+    addresses = [value for _, attributes in parsed.tags for key, value in attributes.items() if key in ("src", "href")]
+
+    assert [address for address in addresses if address and not re.match(r"#|data:,$|index\.html$", address)] == []
+    assert not re.search(r"@import|url\((?!#)", html)
+    assert parsed.tags[0] == ("html", {"lang": lang})
+
+
+def test_only_the_pages_own_script_may_run() -> None:
+    """The policy names the hash of the one script there is."""
+    html = page(normal(), title="x")
+    script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert script is not None
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+
+    assert f"script-src 'sha256-{digest}'" in html
+    assert html.count("<script") == 1
+    assert not re.search(r"\son\w+=", html)
+
+
+@pytest.mark.parametrize("nasty", CLEVER)
+def test_nothing_recorded_becomes_markup(nasty: str) -> None:
+    """A run's own text cannot add an element, an attribute or a script, nor make the page large."""
+    record = clever(nasty)
+    told = [Failure(0, nasty, nasty), FaultReport(0, nasty, 1), QdiscReport(0, nasty, nasty, nasty, 0, 0)]
+    html = page(record, [*seen(normal()), *told], title=nasty, replay=nasty, judgement=judge(record))
+    parsed = _Parsed(html)
+
+    assert [tag for tag, _ in parsed.tags].count("script") == 1
+    assert not [tag for tag, _ in parsed.tags if tag in ("img", "iframe", "object", "link") and tag != "link"]
+    assert not [key for _, attributes in parsed.tags for key in attributes if key.startswith("on")]
+    assert not set(html) & set("\x1b\x00\u202e")
+    assert len(html) < 400_000
+
+
+def test_page_tells_what_a_reader_needs() -> None:
+    """Settings, counters, faults, the command that runs it again, claims and coverage."""
+    html = page(
+        lost_syn_ack(),
+        observed(lost_syn_ack()),
+        title="lost SYN-ACK",
+        replay="handshake test -k synack --seed 1",
+        claims=[Claim("C1", "three segments", "nuance", "data may ride on the third")],
+        coverage=[Covered("7", State.SYN_SENT, State.ESTABLISHED, 3, "3.10.7.3")],
+    )
+    text = _Parsed(html).text
+
+    for needed in (
+        "lost SYN-ACK",
+        "handshake test -k synack --seed 1",
+        "delay 50ms",
+        "s1-eth1",
+        "drop SYN-ACK #1",
+        "TCPTimeouts",
+        "retransmission of #2",
+        "data may ride on the third",
+        "3.10.7.3",
+    ):
+        assert needed in text
+
+
+def test_rows_have_the_names_of_what_is_drawn() -> None:
+    """Every thing in the ladder that can be pointed at has its row in a table."""
+    html = page(simultaneous_close(), title="x")
+    drawn = set(re.findall(r'data-ref="(\w+-?\d*)"', html))
+    rows = set(re.findall(r'<tr id="(\w+-?\d*)"', html))
+
+    assert drawn
+    assert drawn <= rows
+
+
+def test_parting_of_expectation_and_reality_stands_at_the_top() -> None:
+    """Both ways side by side, the first difference marked there, in the ladder and in the table."""
+    record = orphan()
+    expected = (*record.endpoints[0].states[:-1], State.TIME_WAIT, State.CLOSED)
+    html = page(record, title="x", judgement=Verdict(ok=False, summary="no", expected={0: expected}))
+
+    assert html.index("here expectation and reality part") < html.index("<svg")
+    assert '<span class="chip no">TIME-WAIT</span>' in html
+    assert re.search(r'class="state change inferred parts"', html)
+    assert '<tr class="parts">' in html
+
+
+def test_hundred_runs_stay_under_five_megabytes() -> None:
+    """An index and a hundred pages of a whole connection each."""
+    record = normal()
+    one = len(page(record, observed(record), title="test_normal_close_client_first", judgement=judge(record)).encode())
+    runs = [run(f"test_{number}", "passed", record, href=f"{number:03d}-test.html") for number in range(100)]
+    coverage = [Covered(str(number), State.CLOSED, State.LISTEN, number, "3.10.1") for number in range(80)]
+
+    assert 100 * one + len(index(runs, title="session", coverage=coverage).encode()) < 5_000_000
+
+
+def test_page_of_many_connections_is_bounded() -> None:
+    """A thousand connections are all in the table; the first are drawn."""
+    html = page(ALL["many"](), title="x")
+
+    assert html.count('<svg class="ladder"') == 20
+    assert "20 more connections are not drawn" in html
+
+
+def test_index_has_failures_first_and_escapes() -> None:
+    """What matters stands at the top; names are data here, too."""
+    runs = [run("b", "passed", normal(), href="b.html"), run("<i>a", "failed", orphan(), summary=CLEVER[0])]
+    html = index(runs, title="session")
+
+    assert html.index("&lt;i&gt;a") < html.index(">b</a>")
+    assert _Parsed(html).text.count("failed") >= 2
+    assert html.count("<script") == 1
+
+
+def test_session_writes_an_index_and_a_page_each(tmp_path: Path) -> None:
+    """A folder of records becomes a folder of pages; failures of a run are its outcome."""
+    from harness.report.session import find, write
+    from harness.timeline.store import EVENTS, Writer
+
+    for name, more in (("good", []), ("bad", [Failure(0, "h1", "AssertionError")])):
+        (tmp_path / name).mkdir()
+        with Writer(tmp_path / name / EVENTS) as writer:
+            writer.write_all([*observed(normal()), *more])
+    done: list[int] = []
+    made = write(find(tmp_path), tmp_path / "out", title="t", done=lambda: done.append(1))
+
+    assert sorted(path.name for path in made.parent.iterdir()) == ["001-bad.html", "002-good.html", "index.html"]
+    assert 'data-outcome="failed"' in made.read_text("utf-8")
+    assert len(done) == 2

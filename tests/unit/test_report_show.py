@@ -1,0 +1,128 @@
+"""handshake show and handshake report, as a person calls them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner
+from report_records import many, normal, observed
+
+from harness.cli import report, show
+from harness.errors import RecordUnreadable, UsageError
+from harness.timeline.store import EVENTS, Writer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A directory with a run."""
+    directory = tmp_path / "my-run"
+    directory.mkdir()
+    with Writer(directory / EVENTS) as writer:
+        writer.write_all(observed(normal()))
+    return directory
+
+
+def _show(*words: object) -> Result:
+    return CliRunner().invoke(show.command, [str(word) for word in words], standalone_mode=False)
+
+
+def test_show_draws_the_ladder(stored: Path) -> None:
+    """Without options, the ladder as the demo shows it."""
+    result = _show(stored, "--width", "100")
+
+    assert "┃── #1 SYN seq=0" in result.output
+
+
+def test_show_prints_one_document(stored: Path) -> None:
+    """--json is what the demo prints with --json."""
+    shown = json.loads(_show(stored, "--json").output)
+
+    assert shown["kernel"] == {"kind": "lab", "release": "6.1.0", "seed": 1}
+    assert shown["verdict"] is not None
+
+
+@pytest.mark.parametrize("words", [("ladder",), ("diagram",), ("ladder", "--axis", "time")])
+def test_show_prints_a_picture(stored: Path, words: tuple[str, ...]) -> None:
+    """--svg writes a whole SVG file to stdout."""
+    assert ET.fromstring(_show(stored, "--svg", *words).output).tag.endswith("svg")  # noqa: S314 - our own
+
+
+def test_show_writes_a_page_and_a_capture(stored: Path, tmp_path: Path) -> None:
+    """Both at once, and then nothing is printed."""
+    result = _show(stored, "--html", tmp_path / "run.html", "--pcapng", tmp_path / "run.pcapng", "--lang", "ko")
+
+    assert result.output == ""
+    assert (tmp_path / "run.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+    assert (tmp_path / "run.pcapng").read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
+
+
+def test_damaged_record_is_a_clear_error(stored: Path) -> None:
+    """The message names the line."""
+    file = stored / EVENTS
+    lines = file.read_text("utf-8").splitlines(keepends=True)
+    file.write_text("".join([*lines[:3], "{broken}\n", *lines[3:]]), "utf-8")
+
+    with pytest.raises(RecordUnreadable, match="line 4"):
+        raise _show(stored).exception or AssertionError
+
+
+def test_newer_record_is_a_clear_error(stored: Path) -> None:
+    """It says which format it is and which this release reads."""
+    file = stored / EVENTS
+    file.write_text(file.read_text("utf-8").replace('"schema":1', '"schema":99', 1), "utf-8")
+
+    with pytest.raises(RecordUnreadable, match="99"):
+        raise _show(stored).exception or AssertionError
+
+
+def test_cut_record_is_shown_and_said_to_be_cut(stored: Path) -> None:
+    """What was recorded up to the cut is still worth seeing."""
+    file = stored / EVENTS
+    file.write_bytes(file.read_bytes()[:-30])
+    result = _show(stored)
+
+    assert "SYN-SENT" in result.output
+    assert "cut" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--json", "--svg", "ladder"), "cannot both be printed"),
+        (("--connection", "2"), "is not one of the 1 recorded"),
+        (("--svg", "ladder", "--connection", "9"), "is not one of the 1 recorded"),
+        (("--html", "/nonexistent/page.html"), "cannot be written"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(stored: Path, words: tuple[str, ...], told: str) -> None:
+    """With the value, the reason and a right example."""
+    with pytest.raises(UsageError, match=told):
+        raise _show(stored, *words).exception or AssertionError
+
+
+def test_report_writes_pages_beside_the_runs(stored: Path) -> None:
+    """The index is where it says."""
+    result = CliRunner().invoke(report.command, [str(stored.parent)], standalone_mode=False)
+
+    assert result.output.strip().endswith("report/index.html")
+    assert (stored.parent / "report" / "001-my-run.html").exists()
+
+
+def test_report_of_nothing_is_refused(tmp_path: Path) -> None:
+    """A folder without a run is a mistake, not an empty report."""
+    result = CliRunner().invoke(report.command, [str(tmp_path)], standalone_mode=False)
+
+    assert isinstance(result.exception, UsageError)
+
+
+def test_stories_survive_being_stored() -> None:
+    """The helper that these tests store runs with gives all observations of a run."""
+    assert len(observed(many(3))) > 3 * 14

@@ -1,0 +1,89 @@
+"""Every sentence of a report exists in every language."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+import harness
+from harness.errors import UsageError
+from harness.report.words import LANGUAGES, words
+from harness.timeline.history import Cause
+
+_CODE = [
+    path.read_text("utf-8")
+    for path in Path(harness.__file__).parent.rglob("*")
+    if path.suffix in (".py", ".j2") and ("report" in path.parts or path.name in ("show.py", "report.py"))
+]
+
+
+def _places(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_keys_are_the_same_in_every_language(lang: str) -> None:
+    """Nothing is missing, nothing is left over."""
+    assert words("en").keys == words(lang).keys
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_values_stand_in_the_same_places(lang: str) -> None:
+    """A translation takes the values that the English sentence takes."""
+    different = [
+        key for key in words("en").keys if _places(words("en").template(key)) != _places(words(lang).template(key))
+    ]
+
+    assert different == []
+
+
+def test_korean_is_korean() -> None:
+    """Apart from names that Korean courses leave in English, every sentence has Hangul."""
+    ko = words("ko")
+    latin = {key for key in ko.keys if not re.search("[가-힣]", re.sub(r"\{.*?\}", "", ko.template(key)))}
+    names = {"witness.tracepoint", "witness.diag", "witness.ss"}
+    values = {"ladder.title", "ladder.wait", "ladder.wait_timer", "states.heading"}
+
+    assert latin <= names | values
+
+
+def test_every_key_that_is_asked_for_exists() -> None:
+    """Keys written out in code and templates are all there."""
+    calls = re.compile(r"""(?:\bw|words|tongue)\(\s*["']([a-z_]+\.[a-z_]+)["']""")
+    asked = {key for code in _CODE for key in calls.findall(code)}
+
+    assert len(asked) > 60
+    assert asked <= words("en").keys
+
+
+def test_every_key_is_asked_for() -> None:
+    """No sentence is translated in vain: each key, or the end of it, is written somewhere."""
+    code = "\n".join(_CODE)
+    unused = {
+        key
+        for key in words("en").keys
+        if key not in code and not re.search(rf"""["']{key.partition(".")[2]}["']""", code)
+    }
+    # Keys made from the values of a type, such as a witness or a claim's verdict.
+    made = {"witness", "role", "claim", "flaw"}
+
+    assert {key for key in unused if key.partition(".")[0] not in made} <= {"page.begins", "page.ends"}
+
+
+def test_causes_are_translated_where_they_are_known() -> None:
+    """A record tells causes in English; the usual ones are said in the reader's language."""
+    ko = words("ko")
+
+    assert ko.cause(Cause("segment", "received SYN-ACK", 2)) == "SYN-ACK 수신"
+    assert ko.cause(Cause("timer", "the TIME-WAIT timer")) == "TIME-WAIT 타이머"
+    assert ko.cause(Cause("call", "close()")) == "close()"
+    assert ko.cause(Cause("unknown", "")) == "원인 불명"
+
+
+def test_language_that_there_is_not_is_refused() -> None:
+    """With what was given, why not, and what would be right."""
+    with pytest.raises(UsageError, match=r"'fr' is not one of en, ko"):
+        words("fr")
