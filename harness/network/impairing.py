@@ -97,6 +97,10 @@ class Impairer:
         """What is asked of a direction now."""
         return self._now.get(direction, Impairment())
 
+    def all(self) -> dict[Direction, Impairment]:
+        """What is asked of every direction now."""
+        return dict(self._now)
+
     def lines(self) -> list[str]:
         """What is asked now, in the words of ``--link``: ``s1>h2:delay=50ms``."""
         found = []

@@ -247,6 +247,11 @@ class Network:
         check_fault(self.plan, made)
         return self._faults.add(made)
 
+    @property
+    def impairments(self) -> dict[str, Impairment]:
+        """What is asked now of each direction of each link, by the interface that sends into it."""
+        return self._impairer.all()
+
     def reports(self, now: int) -> list[QdiscReport | FaultReport]:
         """What the queueing disciplines counted, and how often each fault fired.
 
