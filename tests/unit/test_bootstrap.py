@@ -1,0 +1,337 @@
+"""``./handshake``: what it sets up, what it leaves alone, and how it goes on after an interruption.
+
+The script runs in a directory of its own, with a PATH of its own: a few harmless
+programs, and small ones in the place of python, apt-get, sudo and id.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "handshake"
+
+HARMLESS = (
+    *("sh", "env", "readlink", "dirname", "basename", "cat", "cmp", "head", "ls", "mkdir", "rm", "mv", "cp", "ln"),
+    *("flock", "cksum", "tr", "chmod", "touch", "sleep"),
+)
+
+# Everything that a run or a build needs, so that a test can take single ones away.
+NEEDED = ("ip", "mnexec", "nft", "gcc", "make", "flex", "bison", "bc", "xz")
+
+# An interpreter: says that it is new enough, makes environments, and "installs".
+PYTHON = r"""#!/bin/sh
+log=$STUBS/log
+case "$1 $2" in
+"-c import ensurepip"*) [ ! -e "$STUBS/no-ensurepip" ]; exit ;;
+"-c "*) exit 0 ;;
+"-m venv")
+    echo venv >>"$log"
+    mkdir -p "$3/bin"
+    cp "$0" "$3/bin/python"
+    ;;
+"-m pip")
+    echo "pip $*" >>"$log"
+    [ -e "$STUBS/pip-fails" ] && exit 1
+    [ -e "$STUBS/pip-waits" ] && cat "$STUBS/fifo"
+    printf '#!/bin/sh\necho "cwd=$PWD"\nfor word; do echo "word=$word"; done\nexit 7\n' >"$(dirname "$0")/handshake"
+    chmod +x "$(dirname "$0")/handshake"
+    ;;
+esac
+"""
+APT_GET = """#!/bin/sh
+echo "apt-get $* ($DEBIAN_FRONTEND)" >>"$STUBS/log"
+[ -e "$STUBS/apt-fails" ] && exit 100
+for word; do [ -e "$STUBS/lent/$word" ] && cp "$STUBS/lent/$word" "$STUBS/bin/$word"; done
+exit 0
+"""
+
+
+class Checkout:
+    """A checkout with the script in it, and the world that the script sees."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place / "a checkout"
+        self.stubs = place / "stubs"
+        self.bin = self.stubs / "bin"
+        self.bin.mkdir(parents=True)
+        (self.place / "harness").mkdir(parents=True)
+        (self.place / "topologies").mkdir()
+        (self.place / "pyproject.toml").write_text("[project]\n")
+        (self.place / "README.md").write_text("# x\n")
+        shutil.copy(SCRIPT, self.place)
+        for program in HARMLESS:
+            (self.bin / program).symlink_to(shutil.which(program) or "/nonexistent")
+        for program in NEEDED:
+            self.stub(program, "#!/bin/sh\n")
+        self.stub("python3", PYTHON)
+        self.stub("id", "#!/bin/sh\necho 0\n")
+        self.environment = {
+            "PATH": str(self.bin),
+            "HOME": str(place / "home"),
+            "STUBS": str(self.stubs),
+            "HANDSHAKE_PYTHON": str(self.bin / "python3"),
+        }
+
+    @property
+    def log(self) -> list[str]:
+        """What python and apt-get were asked."""
+        file = self.stubs / "log"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def stub(self, name: str, text: str) -> None:
+        """Put a small program on PATH."""
+        (self.bin / name).write_text(text)
+        (self.bin / name).chmod(0o755)
+
+    def lack(self, *programs: str) -> None:
+        """Take programs away. The script looks in /usr/sbin and /sbin too, so not those that live there."""
+        for program in programs:
+            (self.bin / program).unlink()
+
+    def start(self, *words: str, script: Path | None = None, cwd: Path | None = None) -> subprocess.Popen[str]:
+        """Start the script."""
+        return subprocess.Popen(
+            [str(script or self.place / "handshake"), *words],
+            env=self.environment,
+            cwd=cwd or self.place,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str, script: Path | None = None, cwd: Path | None = None) -> tuple[int, str, str]:
+        """Run the script; returns its status, output and errors."""
+        child = self.start(*words, script=script, cwd=cwd)
+        out, err = child.communicate(timeout=60)
+        return child.returncode, out, err
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A fresh one."""
+    return Checkout(tmp_path)
+
+
+def test_the_first_start_sets_up_and_becomes_the_command(checkout: Checkout, tmp_path: Path) -> None:
+    """With the same words, in the same directory, with the command's own status and nothing else on its output."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    status, out, _ = checkout.run("record", "--out", "two words", "", cwd=elsewhere)
+
+    assert status == 7
+    assert out.splitlines() == [f"cwd={elsewhere}", "word=record", "word=--out", "word=two words", "word="]
+    assert [line.split()[0] for line in checkout.log] == ["venv", "pip"]
+    assert f"--editable {checkout.place}[test]" in checkout.log[1]
+
+
+def test_the_second_start_does_nothing_else(checkout: Checkout) -> None:
+    """Not even the interpreter is asked anything."""
+    checkout.run("demo")
+    before = checkout.log
+    (checkout.bin / "python3").unlink()
+
+    status, out, err = checkout.run("demo")
+
+    assert (status, err) == (7, "")
+    assert "word=demo" in out
+    assert checkout.log == before
+
+
+def test_through_a_symbolic_link(checkout: Checkout, tmp_path: Path) -> None:
+    """The checkout is where the script is, not where the link is."""
+    link = tmp_path / "bin/handshake-lab"
+    link.parent.mkdir()
+    link.symlink_to(checkout.place / "handshake")
+
+    assert checkout.run("demo", script=link, cwd=tmp_path)[0] == 7
+    assert (checkout.place / ".venv").is_dir()
+
+
+def test_an_interrupted_set_up_is_begun_anew(checkout: Checkout) -> None:
+    """A half-made environment is never taken for whole."""
+    (checkout.stubs / "pip-fails").touch()
+    status, out, err = checkout.run("demo")
+    assert (status, out) == (3, "")
+    assert "Start again to go on" in err
+    (checkout.place / ".venv/half").touch()
+    (checkout.stubs / "pip-fails").unlink()
+
+    assert checkout.run("demo")[0] == 7
+    assert not (checkout.place / ".venv/half").exists()
+
+
+def test_changed_requirements_are_installed(checkout: Checkout) -> None:
+    """Into the same environment; an interruption of that shows, too."""
+    checkout.run("demo")
+    (checkout.place / "pyproject.toml").write_text("[project]\nname = 'other'\n")
+    (checkout.place / ".venv/kept").touch()
+
+    assert checkout.run("demo")[0] == 7
+    assert [line.split()[0] for line in checkout.log] == ["venv", "pip", "pip"]
+    assert (checkout.place / ".venv/kept").exists()
+
+
+def test_a_moved_checkout_gets_a_new_environment(checkout: Checkout) -> None:
+    """Environments have their own path in their programs."""
+    checkout.run("demo")
+    checkout.place = checkout.place.rename(checkout.place.with_name("moved"))
+
+    assert checkout.run("demo")[0] == 7
+    assert [line.split()[0] for line in checkout.log] == ["venv", "pip", "venv", "pip"]
+
+
+def test_two_starts_at_once(checkout: Checkout) -> None:
+    """One sets up; the other waits for it, says so, and uses what the first has made."""
+    (checkout.stubs / "pip-waits").touch()
+    os.mkfifo(checkout.stubs / "fifo")
+    first = checkout.start("demo")
+    # Opening blocks until pip reads: from then on the first start holds the lock.
+    with (checkout.stubs / "fifo").open("w"):
+        second = checkout.start("demo")
+        assert second.stderr is not None
+        said = second.stderr.readline()
+    watchdog = threading.Timer(60, second.kill)
+    watchdog.start()
+    results = [child.wait() for child in (first, second)]
+    watchdog.cancel()
+    for child in (first, second):
+        child.communicate()
+
+    assert said == "handshake: another ./handshake is setting things up; waiting for it\n"
+    assert results == [7, 7]
+    assert [line.split()[0] for line in checkout.log] == ["venv", "pip"]
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--help",), ("--version",), ("doctor",), ("kernel", "list"), ("demo", "--help"), ("test", "-h")]
+)
+def test_looking_around_needs_no_packages(checkout: Checkout, words: tuple[str, ...]) -> None:
+    """Help and the doctor are for machines that lack things."""
+    checkout.stub("apt-get", APT_GET)
+    checkout.lack("mnexec", "gcc")
+
+    assert checkout.run(*words)[0] == 7
+    assert not [line for line in checkout.log if line.startswith("apt-get")]
+
+
+def test_missing_packages_are_installed(checkout: Checkout) -> None:
+    """After saying which and why; without questions, without recommended packages."""
+    checkout.stub("apt-get", APT_GET)
+    checkout.stub("apt-cache", "#!/bin/sh\n")
+    checkout.lack("mnexec", "flex")
+
+    status, out, err = checkout.run("demo")
+
+    assert status == 7
+    assert "word=demo" in out
+    assert "mininet       mnexec: starts programs" in err
+    assert "flex          makes the scanner" in err
+    (apt,) = [line for line in checkout.log if line.startswith("apt-get")]
+    assert apt.endswith("install --no-install-recommends mininet flex (noninteractive)")
+
+
+def test_package_lists_are_read_only_if_needed(checkout: Checkout) -> None:
+    """A fresh container has none."""
+    checkout.stub("apt-get", APT_GET)
+    checkout.stub("apt-cache", "#!/bin/sh\nexit 100\n")
+    checkout.lack("mnexec")
+
+    checkout.run("demo")
+
+    verbs = [next(word for word in line.split() if word in {"update", "install"}) for line in checkout.log[:2]]
+    assert verbs == ["update", "install"]
+
+
+def test_build_tools_only_where_a_kernel_is_to_be_built(checkout: Checkout, tmp_path: Path) -> None:
+    """Not if there is one, and not for the machine's own kernel."""
+    checkout.lack("flex")
+    assert checkout.run("demo", "--kernel", "host")[0] == 7
+    assert checkout.run("demo", "--kernel=host")[0] == 7
+    assert checkout.run("demo")[0] == 3
+
+    kernel = tmp_path / "home/.cache/handshake-lab/kernels/7.3.4-x"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text("{}")
+    assert checkout.run("demo")[0] == 7
+
+
+def test_without_apt_the_list_is_told(checkout: Checkout) -> None:
+    """Other distributions have other names for packages; the programs are named."""
+    checkout.lack("mnexec")
+
+    status, out, err = checkout.run("demo")
+
+    assert (status, out) == (3, "")
+    assert "no apt-get" in err
+    assert "mnexec" in err
+    assert not (checkout.place / ".venv").exists()
+
+
+@pytest.mark.parametrize("sudo", ["none", "refuses"])
+def test_without_the_right_to_install_the_command_is_told(checkout: Checkout, sudo: str) -> None:
+    """For whoever has it."""
+    checkout.stub("id", "#!/bin/sh\necho 1000\n")
+    checkout.stub("apt-get", APT_GET)
+    checkout.stub("apt-cache", "#!/bin/sh\n")
+    if sudo == "refuses":
+        checkout.stub("sudo", "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n")
+    checkout.lack("mnexec")
+
+    status, out, err = checkout.run("demo")
+
+    assert (status, out) == (3, "")
+    assert "apt-get update && apt-get install --no-install-recommends mininet\n" in err
+    assert not [line for line in checkout.log if line.startswith("apt-get")]
+
+
+def test_sudo_is_used_by_ordinary_users(checkout: Checkout) -> None:
+    """And never asks for a password where nobody can answer."""
+    checkout.stub("id", "#!/bin/sh\necho 1000\n")
+    checkout.stub("apt-get", APT_GET)
+    checkout.stub("apt-cache", "#!/bin/sh\n")
+    checkout.stub("sudo", '#!/bin/sh\necho "sudo $1" >>"$STUBS/log"\nshift\nexec "$@"\n')
+    checkout.lack("mnexec")
+
+    assert checkout.run("demo")[0] == 7
+    assert checkout.log[0] == "sudo -n"
+    assert checkout.log[1].startswith("apt-get")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write anywhere")
+def test_a_checkout_that_cannot_be_written(checkout: Checkout, tmp_path: Path) -> None:
+    """Its environment lies in the cache, and is found there again."""
+    checkout.place.chmod(0o555)
+
+    assert checkout.run("demo")[0] == 7
+    assert checkout.run("demo")[2] == ""
+    assert not (checkout.place / ".venv").exists()
+    assert list((tmp_path / "home/.cache/handshake-lab/checkouts").glob("*/venv/handshake.stamp"))
+    checkout.place.chmod(0o755)
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+def test_any_shell_can_read_it(shell: str) -> None:
+    """It is for /bin/sh, whatever that is."""
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"no {shell} here")
+    command = [program, "sh", "-n"] if shell == "busybox" else [program, "-n"]
+
+    assert subprocess.run([*command, SCRIPT], capture_output=True, check=False).stderr == b""
+
+
+def test_shellcheck_finds_nothing() -> None:
+    """The linter for shell scripts."""
+    program = shutil.which("shellcheck")
+    if program is None:
+        pytest.skip("no shellcheck here")
+
+    assert subprocess.run([program, SCRIPT], capture_output=True, text=True, check=False).stdout == ""
