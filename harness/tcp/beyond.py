@@ -146,12 +146,12 @@ BEYOND: tuple[Edge, ...] = (
         capture="a RST out for a silent peer (keepalive), else no answer to the last retransmission",
     ),
     _one(
-        "30", SR, CL, Why.TIMER, "the SYN-ACK was never acknowledged", "drop the request", "3.8.3", "the text",
+        "30", SR, CL, Why.EXPIRED, "the SYN-ACK was never acknowledged", "drop the request", "3.8.3", "the text",
         "reqsk_timer_handler(), net/ipv4/inet_connection_sock.c",
         diag="gone", capture="the last SYN-ACK, unanswered",
     ),
     _one(
-        "31", F2, CL, Why.TIMER, "an orphan waited tcp_fin_timeout for the FIN", "delete TCB", "3.6 allows it", "Linux",
+        "31", F2, CL, Why.EXPIRED, "an orphan waited tcp_fin_timeout for the FIN", "delete TCB", "3.6", "Linux",
         "a mini-socket in FIN-WAIT-2: tcp_time_wait(), net/ipv4/tcp_minisocks.c; above 60 s the keepalive timer first",
         tracepoint="FIN-WAIT-2→CLOSED when the mini-socket begins, not when it ends", diag="gone; before that "
         "FIN-WAIT-2 with timer timewait",

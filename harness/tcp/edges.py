@@ -16,6 +16,7 @@ class Why(StrEnum):
     CALL = "a call"  #: listen(), connect(), close(), shutdown(): the only one an edge has
     SEGMENT = "a segment"  #: SYN, ACK or FIN: the only one an edge has
     TIMER = "a timer"  #: a retransmission limit, keepalive, the user timeout, 2 MSL
+    EXPIRED = "the timer of a request or mini-socket"
     RESET = "a RST"
     ABORT = "an abort"  #: the program's: SO_LINGER 0, or data left unread
     DATA = "data after close"

@@ -86,7 +86,9 @@ class Account:
         look = next((look for look in self._life.looks if look.state is State.SYN_RECEIVED), None)
         draft = Draft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})
         if look is None and self._cookies and answered and event.t - answered.t > SLACK:
-            draft.leg = next((leg for leg in reversed(self._wire.legs) if not leg.outgoing and leg.t <= event.t), None)
+            draft.leg = next(
+                (leg for leg in reversed(self._wire.legs) if not leg.outgoing and leg.t <= event.t + SLACK), None
+            )
             self._append(draft)
             return
         draft.leg = asked

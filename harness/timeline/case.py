@@ -105,11 +105,14 @@ class Case:
         return ""
 
     def failed_with(self, *errors: str) -> bool:
-        """Whether a call on this socket ended with one of these errors, then or soon after."""
-        return any(
-            step.phase == "ends" and step.result in errors and self.draft.earliest - SLACK <= step.t
-            for step in self._steps
-        )
+        """Whether a call on this socket ended with one of these errors then."""
+        return any(step.phase == "ends" and step.result in errors and self.near(step.t) for step in self._steps)
+
+    def by_another_task(self) -> bool:
+        """Whether the transition ran in a call of another task than the one that opened the connection."""
+        opener = self.life.opener
+        pid = next((event.pid for event in self.life.events if event.new is self.draft.new), 0)
+        return opener not in (0, pid) and pid != 0
 
     @property
     def programs_recorded(self) -> bool:

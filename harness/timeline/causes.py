@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 
 S = State
 
+#: The segment that each transition takes.
+_TAKES = {
+    (S.LISTEN, S.SYN_RECEIVED): "SYN",
+    (S.SYN_SENT, S.SYN_RECEIVED): "SYN",
+    (S.SYN_SENT, S.ESTABLISHED): "SYN-ACK",
+    (S.SYN_RECEIVED, S.ESTABLISHED): "ACK",
+    (S.ESTABLISHED, S.CLOSE_WAIT): "FIN",
+    (S.FIN_WAIT_1, S.FIN_WAIT_2): "ACK",
+    (S.FIN_WAIT_1, S.CLOSING): "FIN",
+    (S.FIN_WAIT_1, S.TIME_WAIT): "FIN-ACK",
+    (S.FIN_WAIT_2, S.TIME_WAIT): "FIN",
+    (S.CLOSING, S.TIME_WAIT): "ACK",
+}
+
 
 class Causes:
     """Finds the causes of one life's transitions.
@@ -67,8 +81,11 @@ class Causes:
     def _received(self, draft: Draft) -> None:
         mark, fits = self._by_segment[draft.old, draft.new]
         draft.why = Why.SEGMENT
-        leg = draft.leg or self._find(draft, mark, fits)
+        # The wire tells of a request by the SYN-ACK that left; its cause is the SYN that came.
+        leg = draft.leg if draft.leg and not draft.leg.outgoing else self._find(draft, mark, fits)
         if leg is None:
+            # The kernel's word that it happened is enough to know which segment it takes.
+            draft.cause = Cause("segment", f"received {_TAKES[draft.old, draft.new]}, which was not captured")
             return
         if (draft.old, draft.new) == (S.LISTEN, S.SYN_RECEIVED):
             if "A" in leg.passage.flags:
@@ -78,10 +95,12 @@ class Causes:
             if self._fast_open(draft, leg):
                 draft.why = Why.DATA
         draft.leg = leg
-        if not leg.outgoing:
-            draft.witnesses.add(Witness.CAPTURE)
+        draft.witnesses.add(Witness.CAPTURE)
         draft.inferred = False
-        draft.cause = Cause("segment", f"received {name_of(leg.passage.flags)}", leg.passage.number)
+        what = name_of(leg.passage.flags)
+        if mark is Mark.FIN_RECEIVED and "F" not in leg.passage.flags:
+            what = "the data before a FIN that had come earlier"
+        draft.cause = Cause("segment", f"received {what}", leg.passage.number)
 
     def _find(self, draft: Draft, mark: Mark, fits: Callable[[Leg], bool]) -> Leg | None:
         """The segment at hand when the transition happened: the one that first set the mark, or its latest repeat."""

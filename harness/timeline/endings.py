@@ -33,6 +33,8 @@ def end(case: Case) -> None:
             if found.leg is not None:
                 case.draft.leg = found.leg
                 case.draft.witnesses.add(Witness.CAPTURE)
+                if not found.leg.outgoing and found.leg.t <= case.draft.time:
+                    case.draft.earliest = max(case.draft.earliest, found.leg.t)
             return
     case.draft.cause = Cause("unknown", "nobody saw why")
 
@@ -46,12 +48,12 @@ def _finders(case: Case) -> tuple[Callable[[Case], Found | None], ...]:
     if old is State.SYN_RECEIVED and case.life.passive and not case.life.events:
         return (_request_reset, _request_refused, _request_orphaned, _destroyed, _request_expired)
     if old is State.SYN_SENT:
-        return (_reset, _destroyed, _closed, _timer, _unreachable, _waited)
+        return (_reset, _destroyed, _unreachable, _timed_out, _closed, _timer, _waited)
     if old is State.LAST_ACK:
         return (_last_acknowledged, _reset, _destroyed, _timer, _orphans, _aborted)
     return (
-        _reset, _destroyed, _after_close, _called_off, _timer, _listener_closed, _orphans, _aborted, _overflow,
-        _lingered,
+        _reset, _destroyed, _after_close, _called_off, _timer, _listener_closed, _lingered, _orphans, _aborted,
+        _overflow,
     )  # fmt: skip
 
 
@@ -81,7 +83,8 @@ def _timer(case: Case) -> Found | None:
     if not looks or looks[-1].due is None or not case.due(looks[-1].due, looks[-1].due - looks[-1].t):
         return None
     name = getattr(looks[-1].seen, "timer", "on")
-    return Found(Why.TIMER, Cause("timer", _TIMERS.get(name, _RETRANSMISSION)), case.marked(Mark.RST_SENT))
+    why = Why.EXPIRED if name == "timewait" else Why.TIMER
+    return Found(why, Cause("timer", _TIMERS.get(name, _RETRANSMISSION)), case.marked(Mark.RST_SENT))
 
 
 def _called_off(case: Case) -> Found | None:
@@ -98,6 +101,8 @@ def _aborted(case: Case) -> Found | None:
         call = case.called("close")
         return Found(Why.ABORT, Cause("call", call)) if call else None
     if case.programs_recorded:
+        if case.by_another_task():
+            return Found(Why.DESTROYED, Cause("call", "SOCK_DESTROY by another program", leg.passage.number), leg)
         text = "a RST was sent without a recorded call: the program ended, or SOCK_DESTROY"
         return Found(None, Cause("unknown", text, leg.passage.number), leg)
     return Found(Why.ABORT, Cause("call", "close() that aborts", leg.passage.number), leg)
@@ -136,10 +141,14 @@ def _closed(case: Case) -> Found | None:
 def _unreachable(case: Case) -> Found | None:
     """An ICMP error, known by what connect() returned: no segment tells of it."""
     if case.failed_with(*_UNREACHABLE):
-        return Found(Why.ICMP, Cause("segment", "received an ICMP error"))
+        return Found(Why.ICMP, Cause("segment", "an ICMP error"))
     if case.wire.legs == [] and case.place and case.draft.time - case.drafts[case.place - 1].time <= SLACK:
         return Found(None, Cause("call", "connect() that failed"))
     return None
+
+
+def _timed_out(case: Case) -> Found | None:
+    return Found(Why.TIMER, Cause("timer", _RETRANSMISSION)) if case.failed_with("ETIMEDOUT") else None
 
 
 def _waited(case: Case) -> Found | None:
@@ -162,7 +171,7 @@ def _request_refused(case: Case) -> Found | None:
     received = case.received()
     if not case.marked(Mark.RST_SENT) or not received:
         return None
-    for leg in received:
+    for leg in reversed(received):
         if "S" in leg.passage.flags and "A" not in leg.passage.flags:
             case.draft.new = State.LISTEN
             return Found(Why.NEW_SYN, _received(leg), leg)
@@ -177,7 +186,7 @@ def _request_orphaned(case: Case) -> Found | None:
 
 
 def _request_expired(case: Case) -> Found | None:
-    return Found(Why.TIMER, Cause("timer", "the SYN-ACK timer")) if case.waited() else None
+    return Found(Why.EXPIRED, Cause("timer", "the SYN-ACK timer")) if case.waited() else None
 
 
 # After the FIN.
@@ -196,21 +205,21 @@ def _after_close(case: Case) -> Found | None:
 
 
 def _overflow(case: Case) -> Found | None:
-    """TIME-WAIT should have begun, and no look showed it."""
-    if case.draft.old is State.FIN_WAIT_2:
-        legs = [leg for leg in case.received() if "F" in leg.passage.flags]
-    elif case.draft.old is State.CLOSING:
-        legs = [leg for leg in case.received() if case.wire.acknowledges_fin(leg)]
-    else:
+    """A mini-socket should have taken over, and no look showed one."""
+    if case.draft.old not in (State.FIN_WAIT_2, State.CLOSING):
         return None
-    return Found(Why.OVERFLOW, _received(legs[-1]), legs[-1]) if legs else None
+    legs = [leg for leg in case.received() if "F" in leg.passage.flags or case.wire.acknowledges_fin(leg)]
+    if not legs:
+        return None
+    return Found(Why.OVERFLOW, Cause("segment", "the table of TIME-WAIT was full", legs[-1].passage.number), legs[-1])
 
 
 def _lingered(case: Case) -> Found | None:
     """An orphan with a negative TCP_LINGER2 does not wait in FIN-WAIT-2 at all."""
     before = case.drafts[case.place - 1] if case.place else None
-    if case.draft.old is State.FIN_WAIT_2 and before and case.draft.time - before.time <= SLACK:
-        return Found(Why.ABORT, Cause("call", "close() with a negative TCP_LINGER2"))
+    leg = case.marked(Mark.RST_SENT)
+    if leg and case.draft.old is State.FIN_WAIT_2 and before and case.draft.time - before.time <= SLACK:
+        return Found(Why.ABORT, Cause("call", "close() with a negative TCP_LINGER2", leg.passage.number), leg)
     return None
 
 

@@ -175,7 +175,8 @@ class Gathering:
             known[life.node, life.local, life.remote].append(life)
         for key, legs in self._traffic.legs.items():
             found = list(_openings(legs))
-            for (passive, opened), (_, following) in zip(found, [*found[1:], (False, FOREVER)], strict=True):
+            for place, (passive, opened) in enumerate(found):
+                following = found[place + 1][1] if place + 1 < len(found) else FOREVER
                 if any(life.start - SLACK <= opened < life.stop for life in known[key]):
                     continue
                 if passive and key[0] in cookies:

@@ -37,6 +37,7 @@ class Event(NamedTuple):
     order: int
     old: State
     new: State
+    pid: int = 0  #: the task it ran in: the caller's, where it ran in a call at all
 
 
 class Traced:
@@ -75,7 +76,7 @@ class Traced:
         A connecting socket has no port yet; a child of older kernels is still shown
         with its listener's address and no remote port.
         """
-        self.events.append(Event(change.t, order, change.old, change.new))
+        self.events.append(Event(change.t, order, change.old, change.new, change.pid))
         local, remote = plain(change.local), plain(change.remote)
         if self.local.port == 0 or (local.port and local.ip not in WILDCARDS):
             self.local = local
@@ -118,6 +119,11 @@ class Life(msgspec.Struct):
         return self.sighted.looks if self.sighted else []
 
     @property
+    def opener(self) -> int:
+        """The task that called connect() or listen(); 0 where that is not known."""
+        return self.events[0].pid if self.events and not self.passive else 0
+
+    @property
     def died(self) -> int | None:
         """When a kernel observer first knew that it was over; None where none did."""
         if self.traced and self.traced.ends < FOREVER:
@@ -147,7 +153,9 @@ def trace(changes: Iterable[tuple[int, StateChange]], named: Iterable[TcpEvent])
         open_life = current.get(change.sk)
         opening = change.old is State.CLOSED or (change.old is State.LISTEN and change.new is State.SYN_RECEIVED)
         if open_life is None or opening:
-            open_life = current[change.sk] = Traced(change.sk, Event(change.t, order, change.old, change.new))
+            open_life = current[change.sk] = Traced(
+                change.sk, Event(change.t, order, change.old, change.new, change.pid)
+            )
             traced.append(open_life)
         open_life.add(order, change)
         if change.new is State.CLOSED:
