@@ -135,16 +135,19 @@ def _allow_namespaces() -> str:
 def _probe(options: tuple[str, ...]) -> dict[str, str]:
     """Run the probe in namespaces; returns what went wrong with each feature."""
     package_root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        ["unshare", *options, sys.executable, "-P", "-m", "harness.doctor.probe"],
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(package_root), "LC_ALL": "C"},
-    )
-    if done.returncode != 0:
+    try:
+        done = subprocess.run(
+            ["unshare", *options, sys.executable, "-P", "-m", "harness.doctor.probe"],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(package_root), "LC_ALL": "C"},
+        )
         reason = f"the probe ended with status {done.returncode}: {done.stderr.strip()[-200:]}"
+    except subprocess.TimeoutExpired:
+        return {feature.name: f"the probe gave no answer within {_TIMEOUT:g} s" for feature in _FEATURES}
+    if done.returncode != 0:
         return {feature.name: reason for feature in _FEATURES}
     found: dict[str, str] = json.loads(done.stdout)
     return found

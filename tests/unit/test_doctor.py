@@ -1,0 +1,183 @@
+"""``handshake doctor``: what it concludes, how it says it, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli import doctor as verb
+from harness.doctor import host, lab, probe, vm
+from harness.doctor.checks import Check, Findings
+from harness.errors import KernelFailed
+
+GOOD = Check("good", ok=True, detail="fine")
+LACK = Check("lack", ok=False, detail="not here\nsecond line", remedy="apt-get install it")
+WISH = Check("wish", ok=False, detail="not here", remedy="modprobe it", needed=False)
+
+
+def findings(kind: str, *checks: Check) -> Findings:
+    """Findings about one kernel kind."""
+    return Findings(kind, "a purpose", checks)
+
+
+@pytest.fixture
+def examined(monkeypatch: pytest.MonkeyPatch) -> dict[str, Findings]:
+    """What the examinations will find; a test may change it."""
+    found = {kind: findings(kind, GOOD) for kind in ("lab", "host", "vm")}
+    for module in (lab, host, vm):
+        kind = module.__name__.rpartition(".")[2]
+        monkeypatch.setattr(module, "examine", lambda kind=kind: found[kind])
+    return found
+
+
+def test_a_kernel_kind_is_usable_if_nothing_needed_is_lacking() -> None:
+    """What is only wished for does not count."""
+    assert findings("lab", GOOD, WISH).usable
+    assert not findings("lab", GOOD, LACK).usable
+
+
+@pytest.mark.parametrize(("kind", "status"), [("lab", 3), ("host", 0), ("vm", 0)])
+def test_the_exit_status_is_the_lab_kernels(examined: dict[str, Findings], kind: str, status: int) -> None:
+    """The other kinds are extras."""
+    examined[kind] = findings(kind, LACK)
+
+    assert CliRunner().invoke(verb.command, []).exit_code == status
+    assert CliRunner().invoke(verb.command, ["--json"]).exit_code == status
+
+
+def test_the_document(examined: dict[str, Findings]) -> None:
+    """One JSON document with every check of every kind."""
+    examined["host"] = findings("host", GOOD, WISH)
+
+    document = json.loads(CliRunner().invoke(verb.command, ["--json"]).stdout)
+
+    assert list(document["kernels"]) == ["lab", "host", "vm"]
+    assert document["kernels"]["host"] == {
+        "usable": True,
+        "checks": [
+            {"name": "good", "ok": True, "detail": "fine", "remedy": "", "needed": True},
+            {"name": "wish", "ok": False, "detail": "not here", "remedy": "modprobe it", "needed": False},
+        ],
+    }
+
+
+def test_the_table_has_each_lack_with_its_remedy(examined: dict[str, Findings]) -> None:
+    """A command stands on a line of its own, unbroken, to be copied."""
+    long = "apt-get install --no-install-recommends " + " ".join(f"package{number}" for number in range(20))
+    examined["lab"] = findings("lab", GOOD, LACK, Check("long", ok=False, detail="x", remedy=long))
+
+    lines = CliRunner().invoke(verb.command, []).stdout.splitlines()
+
+    assert "    lack: apt-get install it" in lines
+    assert f"    long: {long}" in lines
+    assert not any("second line" in line for line in lines)
+
+
+def test_the_machines_own_kernel_is_tried_out() -> None:
+    """For real, whatever this machine is: every lack has a reason and a remedy, and nothing is left behind."""
+    before = set(Path("/sys/class/net").iterdir())
+
+    found = host.examine()
+
+    assert set(Path("/sys/class/net").iterdir()) == before
+    assert len({check.name for check in found.checks}) == len(found.checks)
+    for check in found.checks:
+        assert check.detail
+        assert check.ok or check.remedy
+
+
+def test_programs_that_are_missing_are_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty PATH: the doctor itself must not fall over."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    own = {check.name: check for check in host.examine().checks}
+    virtual = {check.name: check for check in vm.examine().checks}
+
+    assert not own["nft"].ok
+    assert own["nft"].remedy.endswith("apt-get install --no-install-recommends nftables")
+    assert not own["private namespaces"].ok
+    assert not virtual["qemu"].ok
+
+
+def test_features_that_could_not_be_tried_are_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the probe itself breaks, nothing is said to work."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+
+    found = host._probe(())
+
+    assert set(found) == {feature.name for feature in host._FEATURES}
+    assert all("status 1" in reason for reason in found.values())
+
+
+def test_the_probe_tries_what_the_checks_are_about() -> None:
+    """No feature without an attempt, and no attempt without a feature."""
+    assert {feature.name for feature in host._FEATURES} == set(probe._ATTEMPTS)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "reason"),
+    [
+        ("Error: Specified qdisc kind is unknown.\n", "Specified qdisc kind is unknown."),
+        ("/dev/stdin:1:1-2: Error: syntax error\nrule\n^^^^\n", "syntax error"),
+        ("RTNETLINK answers: Operation not supported\n", "RTNETLINK answers: Operation not supported"),
+    ],
+)
+def test_a_programs_complaint_is_told_in_one_line(stderr: str, reason: str) -> None:
+    """The line that tells, not the one that underlines."""
+    assert probe._reason(subprocess.CalledProcessError(2, ["tc"], stderr=stderr)) == reason
+
+
+def test_a_missing_program_is_told_as_such() -> None:
+    """And is the ground for offering its package rather than a kernel module."""
+    check = host._feature(host._FEATURES[3], {"nftables": "there is no nft"})
+
+    assert check.remedy.endswith("nftables")
+
+
+def test_without_a_built_kernel_the_lab_is_not_usable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The remedy builds one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    found = lab.examine()
+
+    checks = {check.name: check for check in found.checks}
+    assert not found.usable
+    assert checks["lab kernel"].remedy == "./handshake kernel build"
+    assert "boot" not in checks
+
+
+def test_a_kernel_that_does_not_boot_is_told_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The boot is the proof; everything else may look fine."""
+
+    class Dead:
+        """A kernel that never comes up."""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            """Taking a kernel is no trouble; running it is."""
+
+        def run(self, _job: object) -> None:
+            """Fail."""
+            raise KernelFailed("it died", "Kernel panic")
+
+    monkeypatch.setattr(lab, "LabKernel", Dead)
+
+    check = lab._boot(object())  # type: ignore[arg-type]
+
+    assert not check.ok
+    assert "Kernel panic" in check.detail
+    assert check.remedy == "./handshake kernel build --force"
+
+
+def test_too_little_room_for_the_kernels_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's /dev/shm of 64 MiB is not enough: the kernel would die in the middle."""
+    monkeypatch.setattr(lab, "_MEMORY_NEEDED", 1 << 60)
+
+    check = lab._memory()
+
+    assert not check.ok
+    assert "--shm-size" in check.remedy
