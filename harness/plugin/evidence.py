@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pytest
 
     from harness.timeline.history import Record
+    from harness.timeline.observations import Witness
 
 #: Names of the properties that travel on a test's reports.
 EDGES = "handshake_edges"
@@ -58,12 +59,13 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, a
 
 
 def _edges(record: Record) -> list[tuple[str, list[str]]]:
-    seen: dict[str, set[str]] = {}
+    seen: dict[str, set[Witness]] = {}
     for endpoint in record.endpoints:
         for step in endpoint.transitions:
             if step.edge is not None:
                 seen.setdefault(step.edge, set()).update(step.witnesses)
-    return [(edge, sorted(witnesses)) for edge, witnesses in sorted(seen.items())]
+    # Plain words: pytest-xdist sends nothing else between processes.
+    return [(edge, sorted(witness.value for witness in witnesses)) for edge, witnesses in sorted(seen.items())]
 
 
 def keep(item: pytest.Item, results: Path, artifacts: Path) -> Path:
