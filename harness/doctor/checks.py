@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
+
+# An ordinary user's PATH lacks these on Debian; runs look there too.
+SYSTEM_PATH = "/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,19 @@ class Findings:
     def described(self) -> dict[str, object]:
         """As it stands in ``--json``."""
         return {"usable": self.usable, "checks": [check.described() for check in self.checks]}
+
+
+def search_path() -> str:
+    """Where runs look for programs."""
+    return f"{os.environ.get('PATH', os.defpath)}:{SYSTEM_PATH}"
+
+
+def program(name: str, package: str) -> Check:
+    """Whether a program is here, and which package has it."""
+    where = shutil.which(name, path=search_path())
+    if where is None:
+        return Check(name, ok=False, detail="there is no such program", remedy=apt_install(package))
+    return Check(name, ok=True, detail=where)
 
 
 def apt_install(*packages: str) -> str:

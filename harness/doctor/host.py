@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.doctor.checks import Check, Findings, apt_install, as_root
+from harness.doctor.checks import Check, Findings, apt_install, as_root, program, search_path
 
 _TIMEOUT = 90.0  # seconds: each of the probe's attempts may take up to ten
 
@@ -63,8 +62,8 @@ def examine() -> Findings:
     """Try out this machine's own kernel; takes about half a second."""
     checks = [_kernel()]
     checks += [
-        _program(program, package)
-        for program, package in (("ip", "iproute2"), ("tc", "iproute2"), ("nft", "nftables"), ("unshare", "util-linux"))
+        program(name, package)
+        for name, package in (("ip", "iproute2"), ("tc", "iproute2"), ("nft", "nftables"), ("unshare", "util-linux"))
     ]
     private, options = _namespaces()
     checks.append(private)
@@ -79,13 +78,6 @@ def _kernel() -> Check:
     # The coarse clock moves once in a tick (clock_getres(2)), so its resolution is 1/HZ.
     hz = round(1 / time.clock_getres(_CLOCK_MONOTONIC_COARSE))
     return Check("kernel", ok=True, detail=f"Linux {platform.release()}, HZ={hz}")
-
-
-def _program(program: str, package: str) -> Check:
-    where = shutil.which(program)
-    if where is None:
-        return Check(program, ok=False, detail="not on PATH", remedy=apt_install(package))
-    return Check(program, ok=True, detail=where)
 
 
 def _namespaces() -> tuple[Check, tuple[str, ...]]:
@@ -111,7 +103,14 @@ def _try(options: tuple[str, ...]) -> str:
 def _outcome(command: list[str]) -> str:
     """Run a command; returns what went wrong, if anything."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT,
+            check=False,
+            env={**os.environ, "PATH": search_path(), "LC_ALL": "C"},
+        )
     except FileNotFoundError:
         return f"there is no {command[0]} command"
     except subprocess.TimeoutExpired:
@@ -142,7 +141,7 @@ def _probe(options: tuple[str, ...]) -> dict[str, str]:
             text=True,
             timeout=_TIMEOUT,
             check=False,
-            env={**os.environ, "PYTHONPATH": str(package_root), "LC_ALL": "C"},
+            env={**os.environ, "PATH": search_path(), "PYTHONPATH": str(package_root), "LC_ALL": "C"},
         )
         reason = f"the probe ended with status {done.returncode}: {done.stderr.strip()[-200:]}"
     except subprocess.TimeoutExpired:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.doctor.checks import Check, Findings, apt_install
+from harness.doctor.checks import Check, Findings, apt_install, program
 from harness.errors import EnvironmentUnsupported, HandshakeError
 from harness.kernel import tools
 from harness.kernel.cache import MIB
@@ -35,7 +35,7 @@ def examine() -> Findings:
     image = KernelStore().find()
     checks = [_user(), _processor(), _tracing(), _seccomp(), _memory(), _scratch(), _image(image)]
     checks += _build_tools(needed=image is None)
-    checks += [_program(*wanted) for wanted in (("mnexec", "mininet"), ("ip", "iproute2"), ("nft", "nftables"))]
+    checks += [program(*wanted) for wanted in (("mnexec", "mininet"), ("ip", "iproute2"), ("nft", "nftables"))]
     if image is not None:
         checks.append(_boot(image))
     return Findings("lab", "a kernel of its own, in virtual time, without root", tuple(checks))
@@ -129,13 +129,6 @@ def _build_tools(*, needed: bool) -> list[Check]:
     names = ", ".join(f"{tool.program} ({tool.why})" for tool in missing)
     remedy = apt_install(*dict.fromkeys(tool.package for tool in missing))
     return [Check("build tools", ok=False, detail=f"missing: {names}", remedy=remedy, needed=needed)]
-
-
-def _program(program: str, package: str) -> Check:
-    where = shutil.which(program)
-    if where is None:
-        return Check(program, ok=False, detail="not on PATH", remedy=apt_install(package))
-    return Check(program, ok=True, detail=where)
 
 
 def _boot(image: LabKernelImage) -> Check:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import doctor as verb
-from harness.doctor import host, lab, probe, vm
+from harness.doctor import checks, host, lab, probe, vm
 from harness.doctor.checks import Check, Findings
 from harness.errors import KernelFailed
 
@@ -20,9 +20,9 @@ LACK = Check("lack", ok=False, detail="not here\nsecond line", remedy="apt-get i
 WISH = Check("wish", ok=False, detail="not here", remedy="modprobe it", needed=False)
 
 
-def findings(kind: str, *checks: Check) -> Findings:
+def findings(kind: str, *made: Check) -> Findings:
     """Findings about one kernel kind."""
-    return Findings(kind, "a purpose", checks)
+    return Findings(kind, "a purpose", made)
 
 
 @pytest.fixture
@@ -94,6 +94,7 @@ def test_the_machines_own_kernel_is_tried_out() -> None:
 def test_programs_that_are_missing_are_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty PATH: the doctor itself must not fall over."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(checks, "SYSTEM_PATH", str(tmp_path))
 
     own = {check.name: check for check in host.examine().checks}
     virtual = {check.name: check for check in vm.examine().checks}
@@ -145,10 +146,10 @@ def test_without_a_built_kernel_the_lab_is_not_usable(monkeypatch: pytest.Monkey
 
     found = lab.examine()
 
-    checks = {check.name: check for check in found.checks}
+    named = {check.name: check for check in found.checks}
     assert not found.usable
-    assert checks["lab kernel"].remedy == "./handshake kernel build"
-    assert "boot" not in checks
+    assert named["lab kernel"].remedy == "./handshake kernel build"
+    assert "boot" not in named
 
 
 def test_a_kernel_that_does_not_boot_is_told_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
