@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from harness.tcp.timers import SECOND, Schedule, Window
 from harness.tcp.timers import seconds as nanoseconds
+from harness.timeline.observations import StateChange, TcpEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from harness.recorder.diag import Look
     from harness.tcp.states import State
     from harness.timeline.history import Endpoint, Passage, Record, Transition
-    from harness.timeline.observations import KernelInfo, Witness
+    from harness.timeline.observations import KernelInfo, Observation, Witness
 
 __all__ = [
     "Schedule",
@@ -38,6 +39,8 @@ __all__ = [
     "endpoint",
     "endpoints",
     "entered",
+    "events",
+    "exchange",
     "flags",
     "seconds",
     "sent",
@@ -45,6 +48,7 @@ __all__ = [
     "sent_between",
     "since",
     "sockets_in",
+    "traced",
     "transition",
     "version",
     "witnesses",
@@ -182,6 +186,15 @@ def sent_at(record: Record, flags: str = "", *, sender: str = "") -> list[float]
     return [seconds(passage.sent) for passage in sent(record, flags, sender=sender) if passage.sent is not None]
 
 
+def exchange(record: Record, *, after: float = 0.0) -> list[str]:
+    """What hosts sent after a time (in seconds), each with its sender: ``["h1 FA", "h2 A"]``."""
+    return [
+        f"{passage.sender} {passage.flags}"
+        for passage in sent(record)
+        if passage.sent is not None and seconds(passage.sent) >= after
+    ]
+
+
 def sent_between(record: Record, start: float, end: float) -> list[str]:
     """What was sent after ``start`` and before ``end``, both in seconds, in words: empty where nothing was."""
     return [
@@ -243,6 +256,26 @@ def sockets_in(looks: Iterable[Look], state: State | str) -> list[str]:
         state: The state.
     """
     return [f"{look.local} to {look.remote}, {look.state}" for look in looks if look.state == state]
+
+
+# What the kernel's observers said, before anything is made of it.
+
+
+def traced(observations: Iterable[Observation], history: Endpoint) -> list[str]:
+    """Every word of the tracepoint about an endpoint's connection, self-loops included: ``["CLOSED→SYN-SENT", …]``.
+
+    Before 6.15 it names no remote end when a server's begins: that one is left out.
+    """
+    return [
+        f"{seen.old}→{seen.new}"
+        for seen in observations
+        if isinstance(seen, StateChange) and seen.remote == history.remote and seen.local.ip == history.local.ip
+    ]
+
+
+def events(observations: Iterable[Observation], name: str, *, ip: str) -> list[TcpEvent]:
+    """The events of another tracepoint, such as ``tcp_receive_reset``, at the host with this address."""
+    return [seen for seen in observations if isinstance(seen, TcpEvent) and seen.name == name and seen.local.ip == ip]
 
 
 def _s(value: float) -> str:
