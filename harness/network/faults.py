@@ -194,7 +194,7 @@ class Faults:
 
     def counted(self, space: str, name: str) -> int:
         """The counter of a fault that the kernel carries out."""
-        return nft.counters(self._spaces[space], ruleset.TABLE)[name]
+        return nft.counters(self._spaces[space], ruleset.TABLE, ruleset.HITS)[name]
 
     def disarm(self, space: str, name: str) -> None:
         """End a fault that the kernel carries out."""
@@ -202,7 +202,9 @@ class Faults:
 
     def reports(self, now: int) -> list[FaultReport]:
         """How often each fault fired; ``now`` is the run's clock, in nanoseconds."""
-        kernel = {space: nft.counters(self._spaces[space], ruleset.TABLE) for space in sorted(self._tables)}
+        kernel = {
+            space: nft.counters(self._spaces[space], ruleset.TABLE, ruleset.HITS) for space in sorted(self._tables)
+        }
         found = []
         for handle in self._handles:
             fired = kernel[handle._space][handle._name] if handle._name else handle.fired  # noqa: SLF001

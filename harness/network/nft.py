@@ -41,18 +41,28 @@ def run_here(rules: str) -> None:
     raise HandshakeError(f"nft refused the rules of the network: {said}\n{rules}")
 
 
-def counters(space: int, table: str) -> dict[str, int]:
-    """The named counters of a table, in packets.
+def counters(space: int, table: str, suffix: str) -> dict[str, int]:
+    """What the rules of a table's chains have counted, in packets, by the chain's name without its suffix.
+
+    Args:
+        space: A descriptor of the namespace.
+        table: The table.
+        suffix: Only chains whose names end so.
 
     Raises:
         HandshakeError: nft failed.
     """
     with netns.inside(space):
-        done = _nft(["-j", "list", "counters", "table", "netdev", table], "")
+        done = _nft(["-j", "list", "table", "netdev", table], "")
     if done.returncode != 0:
         raise HandshakeError(f"nft cannot list the counters of the faults: {done.stderr.strip()}")
-    items = json.loads(done.stdout)["nftables"]
-    return {item["counter"]["name"]: int(item["counter"]["packets"]) for item in items if "counter" in item}
+    found = {}
+    for item in json.loads(done.stdout)["nftables"]:
+        rule = item.get("rule")
+        for expression in rule["expr"] if rule and rule["chain"].endswith(suffix) else ():
+            if "counter" in expression:
+                found[rule["chain"].removesuffix(suffix)] = int(expression["counter"]["packets"])
+    return found
 
 
 def _nft(arguments: list[str], text: str) -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from harness.network.fault import Fault
 
 TABLE = "handshake"
+#: What the name of the chain that counts a fault's hits ends in.
+HITS = "-hits"
 #: Marks on packets, in the middle only: to be lost; made or let go by the middlebox.
 LOST, PASSED = 0x1, 0x2
 #: Dummy interfaces through which the middlebox is shown segments: live ones, and lost ones.
@@ -75,15 +77,18 @@ def drop(name: str, fault: Fault, devices: Iterable[str], senders: Iterable[str]
     """The rules of one fault that drops.
 
     Args:
-        name: The fault's own name, for its chains and its counter.
+        name: The fault's own name, for its chains.
         fault: What it does.
         devices: The interfaces on which it acts.
         senders: The addresses it is limited to; none for all.
     """
     lines = [
-        f"add counter netdev {TABLE} {name}",
+        # What it hits is counted in a chain of its own, which stays when the fault ends. No named counter: a
+        # kernel before 6.2 refers to one by nft_objref, which it may lack.
+        f"add chain netdev {TABLE} {name}{HITS}",
+        f"add rule netdev {TABLE} {name}{HITS} counter meta mark set meta mark | {LOST}",
         f"add chain netdev {TABLE} {name}",
-        f"add rule netdev {TABLE} {name} {_count(fault)} counter name {name} meta mark set meta mark | {LOST}",
+        f"add rule netdev {TABLE} {name} {_count(fault)} goto {name}{HITS}",
     ]
     target = name
     if fault.watched in ("ACK", "DATA"):
