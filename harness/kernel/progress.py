@@ -27,7 +27,7 @@ class Progress(Protocol):
         Args:
             name: What is being done: "Compiling Linux 7.3.4".
             total: How much there is to do, if that is known.
-            unit: Of what: "files", or "bytes".
+            unit: Of what: "files", "bytes" or "%".
             about: ``total`` is an estimate.
         """
 
@@ -57,6 +57,8 @@ def amount(done: int, total: int | None, unit: str, *, about: bool) -> str:
         return ""
     if unit == "bytes":
         return f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
+    if unit == "%":
+        return f"{done} %"
     if about and done > total:
         return f"{done} {unit}, more than expected"
     return f"{done} of {'about ' if about else ''}{total} {unit}"
@@ -78,7 +80,7 @@ class PlainProgress:
         self._name, self._total, self._unit, self._about = name, total, unit, about
         self._tenth = 0
         self._began = time.monotonic()
-        size = f" ({amount(0, total, unit, about=about).removeprefix('0 of ')})" if total else ""
+        size = f" ({amount(0, total, unit, about=about).removeprefix('0 of ')})" if total and unit != "%" else ""
         self._say(f"{name}{size}")
 
     def at(self, done: int) -> None:
@@ -88,7 +90,8 @@ class PlainProgress:
         tenth = min(10 * done // self._total, 9)
         if tenth > self._tenth:
             self._tenth = tenth
-            self._say(f"  {10 * tenth:2d} %  {amount(done, self._total, self._unit, about=self._about)}")
+            counted = amount(done, self._total, self._unit, about=self._about)
+            self._say(f"  {counted}" if self._unit == "%" else f"  {10 * tenth:2d} %  {counted}")
 
     def note(self, text: str) -> None:
         """Write a line."""
@@ -112,10 +115,12 @@ class TerminalProgress:
         self._task: TaskID | None = None
         self._total: int | None = None
         self._unit, self._about = "", False
+        self._done = 0
 
     def stage(self, name: str, total: int | None = None, unit: str = "", *, about: bool = False) -> None:
         """Fill the bar of the stage before, and begin another."""
         self.finish()
+        self._done = 0
         self._total, self._unit, self._about = total, unit, about
         self._task = self._bars.add_task(name, total=total, amount=amount(0, total, unit, about=about))
 
@@ -123,6 +128,7 @@ class TerminalProgress:
         """Move the bar; an estimate that was too small leaves it just short of its end."""
         if self._task is None or self._total is None:
             return
+        self._done = done
         shown = min(done, self._total - 1) if self._about else done
         self._bars.update(self._task, completed=shown, amount=amount(done, self._total, self._unit, about=self._about))
 
@@ -133,7 +139,12 @@ class TerminalProgress:
     def finish(self) -> None:
         """Fill the present bar."""
         if self._task is not None:
-            self._bars.update(self._task, total=self._total or 1, completed=self._total or 1)
+            total = self._total or 1
+            # What was counted replaces what was expected.
+            counted = (
+                f"{self._done} {self._unit}" if self._about else amount(total, self._total, self._unit, about=False)
+            )
+            self._bars.update(self._task, total=total, completed=total, amount=counted)
             self._bars.stop_task(self._task)
             self._task = None
 
