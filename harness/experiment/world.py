@@ -206,7 +206,7 @@ class World:
     def record(self) -> Record:
         """Everything up to now, reconciled."""
         self.recorder.sync()
-        return reconcile(self._log.observations)
+        return reconcile(self._log.observations, until=self.clock.now())
 
     def history(self, of: RecordedSocket) -> Endpoint:
         """The history of one socket up to now.
@@ -254,6 +254,13 @@ class World:
                 for name in self._hosts
                 for look in self.recorder.sockets(name)
             ),
+            limit,
+        )
+
+    def wait_until_gone(self, of: RecordedSocket, limit: float = PATIENCE) -> bool:
+        """Wait until sock_diag shows no trace of a socket, nor of what followed it; ``limit`` in seconds."""
+        return self.recorder.wait_until(
+            lambda: all(look.cookie != of.cookie for name in self._hosts for look in self.recorder.sockets(name)),
             limit,
         )
 

@@ -43,11 +43,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def reconcile(observations: Iterable[Observation]) -> Record:
+def reconcile(observations: Iterable[Observation], *, until: int = 0) -> Record:
     """Join a run's observations into its record.
 
     Args:
         observations: In the order in which they were made, the header first.
+        until: The time up to which was watched, where nothing was left to see at the end.
 
     Returns:
         What happened, each transition with its time, witnesses and cause, and with what
@@ -56,16 +57,16 @@ def reconcile(observations: Iterable[Observation]) -> Record:
     Raises:
         ValueError: The first observation is not the run's header.
     """
-    return _Reconciliation(list(observations)).record()
+    return _Reconciliation(list(observations), until).record()
 
 
 class _Reconciliation:
-    def __init__(self, observations: list[Observation]) -> None:
+    def __init__(self, observations: list[Observation], until: int) -> None:
         if not observations or not isinstance(observations[0], RunHeader):
             raise ValueError("the first observation must be the run's header")
         self.header = observations[0]
         self.complete = isinstance(observations[-1], End)
-        self.end = max(observation.t for observation in observations)
+        self.end = max(until, *(observation.t for observation in observations))
         self._kinds: dict[type, list[tuple[int, Observation]]] = defaultdict(list)
         ordered = sorted(enumerate(observations), key=lambda pair: pair[1].t)
         for place, (_, observation) in enumerate(ordered):
