@@ -100,7 +100,14 @@ def _nftables() -> None:
 
 
 def _nfqueue_rule() -> None:
-    _run("nft", "-f", "-", given="table inet probe { chain out { type filter hook output priority 0; queue num 7; } }")
+    rules = """
+        table inet probe {
+            chain out {
+                type filter hook output priority 0
+                queue num 7
+            }
+        }"""
+    _run("nft", "-f", "-", given=rules)
     _run("nft", "delete", "table", "inet", "probe")
 
 
