@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli import options
 from harness.kernel.job import INTERRUPTED
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()

@@ -20,7 +20,7 @@ _Function = TypeVar("_Function", bound="Callable[..., Any]")
 WALL_LIMIT = 120.0
 
 
-class Seed(click.ParamType):
+class Seed(click.ParamType[int]):
     """A seed: a whole number from 0 to 2**64-1."""
 
     name = "number"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +13,8 @@ from harness.report.safe import visible
 from harness.timeline.observations import Program
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.experiment.conduct import Run
 
 #: How many lines of a program's output are shown where it is not kept.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +17,7 @@ from harness.timeline.store import EVENTS, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from harness.experiment.plan import Plan
     from harness.kernel.base import Kernel
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 ERROR = "error.json"
 
 
-class Run(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Run:
     """A run that was carried out: what was observed, the record that follows from it, the directory with its files.
 
     ``interrupted`` says that Ctrl-C ended it: the record goes up to then.

@@ -28,6 +28,7 @@ from harness.timeline.store import EVENTS, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from socket import socket as Socket
     from subprocess import CompletedProcess
 
     from harness.network.host import Host
@@ -66,6 +67,13 @@ class WorldHost:
                 self.name, world.report, world.clock.now, world.own, host.family if family is None else family
             )
         world.own(made)
+        made.settimeout(PATIENCE)
+        return made
+
+    def udp_socket(self) -> Socket:
+        """A UDP socket of this host. It is not on record: UDP has no states that could be recorded."""
+        made = self._host.socket(kind=socket.SOCK_DGRAM)
+        self._world.own(made)
         made.settimeout(PATIENCE)
         return made
 
@@ -121,7 +129,7 @@ class WorldHost:
             return file.read_text().strip()
 
     def counters(self) -> dict[str, int]:
-        """The Tcp and TcpExt counters of this host (net/ipv4/proc.c): ``ListenOverflows``, ``TCPTimeouts``…"""
+        """The Tcp and TcpExt counters of this host (net/ipv4/proc.c): ``ListenOverflows``, ``TCPTimeouts`` and so on."""
         with self._host.enter():
             return read_counters()
 
@@ -170,7 +178,7 @@ class World:
         self.link = network.link
         self._log = log
         self._closing = False
-        self._owned: list[RecordedSocket] = []
+        self._owned: list[socket.socket] = []
         self._hosts = {host.name: WorldHost(self, host) for host in network.hosts}
 
     def __getitem__(self, name: str) -> WorldHost:
@@ -232,7 +240,7 @@ class World:
         if not self._closing:
             self.recorder.hand_in(step)
 
-    def own(self, opened: RecordedSocket) -> None:
+    def own(self, opened: socket.socket) -> None:
         """See to it that a socket is closed at the end, if its script does not."""
         self._owned.append(opened)
 

@@ -35,14 +35,14 @@ def make_world(scratch: str) -> None:
     _mount("proc", "/proc", "proc")
     _mount("sysfs", "/sys", "sysfs")
     _mount("devtmpfs", "/dev", "devtmpfs")
-    os.makedirs("/dev/pts", exist_ok=True)
-    os.makedirs("/dev/shm", exist_ok=True)  # noqa: S108
+    for directory in ("/dev/pts", "/dev/shm"):  # noqa: S108
+        Path(directory).mkdir(exist_ok=True)
     _mount("devpts", "/dev/pts", "devpts", "ptmxmode=0666")
     for name, target in (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1")):
         if not os.path.lexists(f"/dev/{name}"):
-            os.symlink(target, f"/dev/{name}")
+            Path("/dev", name).symlink_to(target)
     for directory in PRIVATE:
-        if os.path.isdir(directory) and not os.path.islink(directory):
+        if Path(directory).is_dir() and not Path(directory).is_symlink():
             _mount("tmpfs", directory, "tmpfs", "mode=1777")
     # Mininet wants a control-group tree that it may write to; it puts nothing in it here.
     _mount("tmpfs", "/sys/fs/cgroup", "tmpfs")
@@ -52,7 +52,7 @@ def make_world(scratch: str) -> None:
 
 def mount_host(directory: str, *, writable: bool) -> None:
     """Show a directory of the host at its own path."""
-    os.makedirs(directory, exist_ok=True)
+    Path(directory).mkdir(parents=True, exist_ok=True)
     _mount("none", directory, "hostfs", directory, 0 if writable else _MS_RDONLY)
 
 

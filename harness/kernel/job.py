@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Where the packages `harness` and `topologies` are.
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
 #: The exit status of a job that Ctrl-C ended: that of a shell for SIGINT.
@@ -33,3 +40,27 @@ class Outcome(msgspec.Struct, frozen=True):
     status: int
     results: Path
     console: str
+
+
+def hand_over(job: Job, scratch: Path, environment: Mapping[str, str]) -> Path:
+    """Lay a job down in a scratch directory, for `harness.kernel.guest` to find.
+
+    Args:
+        job: The job.
+        scratch: The directory, which exists.
+        environment: What every program finds where the kernel is; the job's own comes on top.
+
+    Returns:
+        The directory for its results, which exists.
+    """
+    results = (job.results or scratch / "results").resolve()
+    results.mkdir(exist_ok=True)
+    own = [PACKAGE_ROOT, Path(sys.prefix), Path(sys.base_prefix)]
+    complete = msgspec.structs.replace(
+        job,
+        results=results,
+        environment={**environment, "PYTHONPATH": str(PACKAGE_ROOT), **job.environment},
+        readable=(*job.readable, *own),
+    )
+    (scratch / "job.json").write_bytes(msgspec.json.encode(complete, enc_hook=str))
+    return results

@@ -1,6 +1,6 @@
-/* The warden: starts a lab kernel, and sees to it that nothing of it stays.
+/* The warden: starts a program, and sees to it that nothing of it stays.
  *
- *   warden STATUS SCRATCH WALL_SECONDS [NAME=VALUE ...] -- PROGRAM [ARGUMENT ...]
+ *   warden STATUS SCRATCH WALL_SECONDS pinned|free [NAME=VALUE ...] -- PROGRAM [ARGUMENT ...]
  *
  * fd 0  the lifeline: a pipe whose other end only the caller holds. One byte
  *       starts the program, a second one kills it; the pipe's end (the caller died
@@ -12,9 +12,9 @@
  *
  * SCRATCH, the program's working directory, is made here, so that there is no moment in which it exists and nobody
  * answers for it; it is removed when the lifeline ends. The program gets a process
- * group of its own (a kernel's processes share it) and only the environment given.
+ * group of its own (a lab kernel's processes share it) and only the environment given.
  *
- * The program is pinned to one processor: a lab kernel and its processes take
+ * "pinned" keeps the program on one processor: a lab kernel and its processes take
  * turns and never run at the same time, and a hand-over between two processors
  * costs two and a half times as much. Processors are shared out through abstract
  * socket names, which cannot outlive their holder.
@@ -144,7 +144,7 @@ int main(int argc, char **argv)
 {
 	char *environment[MAX_ENVIRONMENT + 1] = { 0 };
 	const char *scratch;
-	int word = 4, variables = 0, signals, status = 0, pid_ended = 0;
+	int word = 5, variables = 0, signals, status = 0, pid_ended = 0;
 	long deadline;
 	sigset_t watched;
 	pid_t child;
@@ -152,7 +152,7 @@ int main(int argc, char **argv)
 
 	while (word < argc && strcmp(argv[word], "--") && variables < MAX_ENVIRONMENT)
 		environment[variables++] = argv[word++];
-	if (argc < 6 || word + 1 >= argc || strcmp(argv[word], "--")) {
+	if (argc < 7 || word + 1 >= argc || strcmp(argv[word], "--")) {
 		fprintf(stderr, "usage: warden SCRATCH WALL_SECONDS [NAME=VALUE ...] -- PROGRAM [ARGUMENT ...]\n");
 		return 2;
 	}
@@ -181,7 +181,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 
-	pin_to_a_free_processor(); /* inherited; the name is held here */
+	if (!strcmp(argv[4], "pinned"))
+		pin_to_a_free_processor(); /* inherited; the name is held here */
 	child = start(scratch, environment, argv + word + 1, getpid());
 	if (child < 0) {
 		dprintf(status_fd, "error fork: %s\n", strerror(errno));

@@ -13,7 +13,7 @@ import select
 import shutil
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from harness.errors import EnvironmentUnsupported
 from harness.recorder import ss
@@ -119,7 +119,7 @@ class Recorder:
         for descriptor in observer.descriptors():
             self._by_descriptor[descriptor] = observer, node
 
-    def __enter__(self) -> Recorder:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -215,25 +215,9 @@ class Recorder:
         """Read what is ready, look where something may have changed. Returns seconds until the next turn."""
         with self._changed:
             asked = self._asked
-            touched: set[str] = set()
-            seen: list[Observation] = []
+            touched: set[str] = set(self._diags) if beat or asked > self._answered else set()
             self._clock.tick()
-            if self._wake in ready:
-                os.eventfd_read(self._wake)
-            if beat or asked > self._answered:
-                touched.update(self._diags)
-            while ready:
-                for descriptor in ready:
-                    if descriptor != self._wake:
-                        self._read(descriptor, seen, touched)
-                # Events may be committed without a wake-up having arrived yet.
-                ready = []
-                if self._tracepoints:
-                    for descriptor in self._tracepoints.descriptors():
-                        self._read(descriptor, seen, touched)
-            while self._handed_in:
-                seen.append(self._handed_in.popleft())
-                touched.update(self._diags)
+            seen = self._read_all(ready, touched)
             now = self._clock.now()
             for name, diag in self._diags.items():
                 due = diag.next_timer()
@@ -243,6 +227,20 @@ class Recorder:
             self._answered = asked
             self._changed.notify_all()
             return self._pause()
+
+    def _read_all(self, ready: list[int], touched: set[str]) -> list[Observation]:
+        """Everything that observers have, and what was handed in; the nodes to look at are added to ``touched``."""
+        seen: list[Observation] = []
+        if self._wake in ready:
+            os.eventfd_read(self._wake)
+        # A tracepoint's event is committed before its wake-up arrives: read its buffers in any case.
+        events = self._tracepoints.descriptors() if self._tracepoints else ()
+        for descriptor in {*ready, *events} - {self._wake}:
+            self._read(descriptor, seen, touched)
+        while self._handed_in:
+            seen.append(self._handed_in.popleft())
+            touched.update(self._diags)
+        return seen
 
     def _read(self, descriptor: int, seen: list[Observation], touched: set[str]) -> None:
         observer, _ = self._by_descriptor[descriptor]

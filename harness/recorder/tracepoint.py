@@ -87,7 +87,7 @@ def records(page: bytes) -> Iterator[tuple[int, bytes]]:
         (head,) = struct.unpack_from("<I", page, at)
         kind, delta = head & 31, head >> 5
         at += 4
-        if kind == 31:  # an absolute time: 59 bits, the rest is the page's  # noqa: PLR2004
+        if kind == 31:  # an absolute time: 59 bits, the rest is the page's
             (high,) = struct.unpack_from("<I", page, at)
             stamp = (stamp & ~((1 << 59) - 1)) | ((high << 27) + delta)
             at += 4
