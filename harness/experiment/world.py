@@ -28,7 +28,6 @@ from harness.timeline.store import EVENTS, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from socket import socket as Socket
     from subprocess import CompletedProcess
 
     from harness.network.host import Host
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Seconds after which a call on a recorded socket gives up: longer than any handshake's own limit.
 PATIENCE = 1200.0
+
+_PlainSocket = socket.socket  # a host's method is called socket, too
 
 
 class Watched:
@@ -70,7 +71,7 @@ class WorldHost:
         made.settimeout(PATIENCE)
         return made
 
-    def udp_socket(self) -> Socket:
+    def udp_socket(self) -> _PlainSocket:
         """A UDP socket of this host. It is not on record: UDP has no states that could be recorded."""
         made = self._host.socket(kind=socket.SOCK_DGRAM)
         self._world.own(made)

@@ -19,6 +19,7 @@ MARKERS = (
     "`net`; link fields are those of `--link`, with units: delay='50ms', loss='1%', rate='10mbit'",
     "scenario(number): this test is that row of the scenario catalogue; its name there is the function's, "
     "without test_",
+    "claim(id): this test checks that claim of the course notes (`handshake claims` prints them)",
     "lossy(loss='10%'): what this test asserts holds whatever is lost; with `--seeds` it runs once for each seed "
     "with so much random loss in each direction, and every transition must be an edge of the diagram",
 )
