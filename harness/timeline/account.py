@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.tcp.states import State
+from harness.timeline.bridges import by_diagram, by_wire
 from harness.timeline.closes import resolve
 from harness.timeline.drafts import Draft
 from harness.timeline.lives import FOREVER, SLACK, Event, Life
 from harness.timeline.observations import Witness
-from harness.timeline.ways import ways
 from harness.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:
@@ -23,13 +23,9 @@ if TYPE_CHECKING:
 
     from harness.timeline.sightings import Look
 
-#: What the wire needs no segment for: a call whose FIN has not left, a timer, an abort.
-_SILENT = {
-    State.ESTABLISHED: State.FIN_WAIT_1,
-    State.CLOSE_WAIT: State.LAST_ACK,
-}
-#: Sixty seconds (TCP_TIMEWAIT_LEN, include/net/tcp.h), less what clocks may differ by.
-_TIME_WAIT = 60_000_000_000 - SLACK
+#: TIME-WAIT's sixty seconds (TCP_TIMEWAIT_LEN, include/net/tcp.h), at the earliest and at the latest.
+_TIME_WAIT = 60_000_000_000
+_TIME_WAIT_LATEST = 67_520_000_000
 
 
 class Account:
@@ -40,13 +36,15 @@ class Account:
         wire: Its segments; empty where nothing was captured.
         captured: Whether the capture watched.
         cookies: Whether this host answered SYNs with cookies.
+        end: When watching ended.
     """
 
-    def __init__(self, life: Life, wire: Wire, *, captured: bool, cookies: bool) -> None:
+    def __init__(self, life: Life, wire: Wire, *, captured: bool, cookies: bool, end: int) -> None:
         self._life = life
         self._wire = wire
         self._trusted = captured and bool(wire.legs) and not wire.leaky
         self._cookies = cookies
+        self._end = end
         self._state = State.LISTEN if life.passive else State.CLOSED
         self._at = life.start
         self.drafts: list[Draft] = []
@@ -55,14 +53,13 @@ class Account:
         """The transitions in order; a passive end's from LISTEN on."""
         life = self._life
         events = resolve(life, self._wire, trusted=self._trusted)
-        self._told = [(event.old, event.new, event.t) for event in events]
         for event in events:
             self._take(event)
         self._follow_looks()
-        if not (life.events or life.looks):
-            self._follow_wire()
-        else:
+        if life.looks or (life.traced and (self._state is State.CLOSED or not self._handed_over)):
             self._hold_against_wire()
+        else:
+            self._go_on_blindly()
         self._witness()
         self._straighten()
         return self.drafts
@@ -78,7 +75,16 @@ class Account:
                 if look.state is not self._state and look.state is not event.old:
                     self._go(look.state, look.since, look.t, {look.witness})
             self._go(event.old, self._at, event.t, set())
-        self._append(Draft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT}))
+        draft = Draft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})
+        if event.doubt:
+            draft.object(event.doubt)
+            draft.flaw = "gap" if event.new is State.CLOSED else None
+        self._append(draft)
+
+    @property
+    def _handed_over(self) -> bool:
+        """Whether the tracepoint's socket is closed, so that it tells no more, though the connection goes on."""
+        return self._life.traced is not None and self._life.traced.ends < FOREVER
 
     def _take_request(self, event: Event) -> None:
         """The child's first step, at the ACK: the request it came from is older."""
@@ -142,46 +148,12 @@ class Account:
     def _go(self, target: State, low: int, high: int, witnesses: set[Witness]) -> None:
         """Append the way to a state which the endpoint was in at some time in (low, high]."""
         low = max(low, self._at)
-        drafts = self._by_wire(target, low, high) if self._trusted else None
+        drafts = by_wire(self._wire, self._state, target, low, high) if self._trusted else None
         if drafts is None:
-            drafts = self._by_diagram(target, low, high)
+            drafts = by_diagram(self._state, target, low, high, passive=self._life.passive)
         drafts[-1].witnesses |= witnesses
         for draft in drafts:
             self._append(draft)
-
-    def _by_wire(self, target: State, low: int, high: int) -> list[Draft] | None:
-        """The way that the segments in the interval tell; None where they do not lead there."""
-        drafts: list[Draft] = []
-        state = self._state
-        for told in self._wire.tell(state, low - SLACK, high + SLACK):
-            at = min(max(told.leg.t, low), high)
-            drafts.append(Draft(told.old, told.new, at, at, {Witness.CAPTURE}, told.leg))
-            state = told.new
-            if state is target:
-                return drafts
-        if state is State.TIME_WAIT and target is State.CLOSED and drafts and high - drafts[-1].time < _TIME_WAIT:
-            drafts[-1].new = State.CLOSED  # it was gone sooner than TIME-WAIT ends: it never was
-            return drafts
-        if target is State.CLOSED or _SILENT.get(state) is target:
-            start = max(low, drafts[-1].time if drafts else low)
-            return [*drafts, Draft(state, target, high, start, set())]
-        return None
-
-    def _by_diagram(self, target: State, low: int, high: int) -> list[Draft]:
-        """The only way the diagram has; else a gap."""
-        found = ways(self._state, target, passive=self._life.passive)
-        if len(found) != 1:
-            draft = Draft(self._state, target, high, low, set(), flaw="gap")
-            shown = " or ".join("→".join((self._state, *way)) for way in found[:3])
-            more = f" or {len(found) - 3} other ways" if len(found) > 3 else ""
-            draft.object(f"nobody saw how it came here: {shown}{more}" if found else "no way leads here")
-            return [draft]
-        drafts = []
-        state = self._state
-        for reached in found[0]:
-            drafts.append(Draft(state, reached, high, low, set(), inferred=reached is not target))
-            state = reached
-        return drafts
 
     def _append(self, draft: Draft) -> None:
         self.drafts.append(draft)
@@ -190,14 +162,38 @@ class Account:
 
     # The wire.
 
-    def _follow_wire(self) -> None:
-        """No observer of the kernel watched: take the wire's account for it."""
-        for told in self._wire.tell(self._state, self._life.start - SLACK, self._life.stop):
+    def _go_on_blindly(self) -> None:
+        """No observer of the kernel can tell of the states from here on: take the wire's account."""
+        start = self._at if self._life.traced else self._life.start
+        for told in self._wire.tell(self._state, start - SLACK, self._life.stop):
             draft = Draft(told.old, told.new, told.leg.t, told.leg.t, {Witness.CAPTURE}, told.leg)
+            if self._life.traced:
+                draft.object("read off its segments: no look at the sockets showed it")
             self._append(draft)
-        if self._wire.leaky and self.drafts:
-            self.drafts[-1].object("the capture missed segments of this connection: its states may be others")
-            self.drafts[-1].flaw = "gap"
+        if not self.drafts:
+            return
+        last = self.drafts[-1]
+        if self._wire.leaky:
+            last.object("the capture missed segments of this connection: its states may be others")
+            last.flaw = "gap"
+        elif not self._life.traced:
+            last.object("read off the segments alone: what the kernel did without one was not seen")
+        elif self._state is not State.TIME_WAIT:
+            last.object("no look at the sockets showed what became of it, nor how long it lasted")
+        if self._state is State.TIME_WAIT:
+            self._expire()
+
+    def _expire(self) -> None:
+        """TIME-WAIT ends by its timer, which nobody watched; its segments would show any other end."""
+        began = max([self._at, *(leg.t for leg in self._wire.legs if not leg.outgoing)])
+        if self._end > began + _TIME_WAIT_LATEST:
+            self._append(
+                Draft(
+                    State.TIME_WAIT, State.CLOSED, began + _TIME_WAIT_LATEST, began + _TIME_WAIT, set(), inferred=True
+                )
+            )
+        elif self._end >= began + _TIME_WAIT:
+            self.drafts[-1].object("no look at the sockets showed whether it has ended")
 
     def _hold_against_wire(self) -> None:
         """Object where the wire goes on and the kernel's observers stopped."""

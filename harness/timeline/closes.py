@@ -29,29 +29,35 @@ def resolve(life: Life, wire: Wire, *, trusted: bool) -> list[Event]:
         if event.new is not State.CLOSED or event.old not in (State.FIN_WAIT_2, State.CLOSING):
             steps.append(event)
             continue
-        meant = _meant(event, life, wire, trusted=trusted)
+        meant, doubt = _meant(event, life, wire, trusted=trusted)
         if meant is not State.FIN_WAIT_2:
-            steps.append(event._replace(new=meant))
-    return _join_note_2(steps, wire)
+            steps.append(event._replace(new=meant, doubt=doubt))
+    return _join_note_2(steps, wire, trusted=trusted)
 
 
-def _meant(event: Event, life: Life, wire: Wire, *, trusted: bool) -> State:
+def _meant(event: Event, life: Life, wire: Wire, *, trusted: bool) -> tuple[State, str]:
+    """What a CLOSED stands for, and what doubt is left."""
     later = [look for look in life.looks if look.t >= event.t - SLACK]
     shown = _shown(event, later)
     if shown is not State.TIME_WAIT and shown is not None:
-        return shown
+        return shown, ""
     reset = _near(wire, Mark.RST_RECEIVED, event.t) or _near(wire, Mark.RST_SENT, event.t)
     ending = Mark.FIN_RECEIVED if event.old is State.FIN_WAIT_2 else Mark.FIN_ACKED
     ended = wire.first(ending)
     if shown is State.TIME_WAIT:
         # It is there later; if its FIN came later too, an orphan in FIN-WAIT-2 came first.
         orphan = event.old is State.FIN_WAIT_2 and trusted and ended is not None and ended.t > event.t + SLACK
-        return State.FIN_WAIT_2 if orphan else State.TIME_WAIT
+        return State.FIN_WAIT_2 if orphan else State.TIME_WAIT, ""
+    if not trusted:
+        return (
+            State.CLOSED,
+            "the tracepoint says CLOSED for TIME-WAIT and for an orphan's FIN-WAIT-2 too: nobody looked",
+        )
     if reset:
-        return State.CLOSED
+        return State.CLOSED, ""
     if ended is not None and ended.t <= event.t + SLACK:
-        return State.TIME_WAIT
-    return State.FIN_WAIT_2 if event.old is State.FIN_WAIT_2 and trusted else State.CLOSED
+        return State.TIME_WAIT, "it follows from the segments: no look at the sockets showed TIME-WAIT itself"
+    return (State.FIN_WAIT_2 if event.old is State.FIN_WAIT_2 else State.CLOSED), ""
 
 
 def _shown(event: Event, later: list[Look]) -> State | None:
@@ -70,9 +76,9 @@ def _near(wire: Wire, mark: Mark, t: int) -> bool:
     return any(mark in marks and abs(leg.t - t) <= SLACK for leg, marks in zip(wire.legs, wire.marks, strict=True))
 
 
-def _join_note_2(steps: list[Event], wire: Wire) -> list[Event]:
+def _join_note_2(steps: list[Event], wire: Wire, *, trusted: bool) -> list[Event]:
     both = wire.first(Mark.FIN_ACKED)
-    if both is None or both is not wire.first(Mark.FIN_RECEIVED):
+    if trusted and (both is None or both is not wire.first(Mark.FIN_RECEIVED)):
         return steps
     for place, (before, after) in enumerate(pairwise(steps)):
         if (before.old, before.new, after.new) == (
@@ -80,5 +86,8 @@ def _join_note_2(steps: list[Event], wire: Wire) -> list[Event]:
             State.FIN_WAIT_2,
             State.TIME_WAIT,
         ) and after.t - before.t <= SLACK:
-            return [*steps[:place], before._replace(new=State.TIME_WAIT), *steps[place + 2 :]]
+            if not trusted:
+                doubt = "left at once: if one segment did both, this is FIN-WAIT-1→TIME-WAIT; no capture tells"
+                return [*steps[:place], before._replace(doubt=doubt), *steps[place + 1 :]]
+            return [*steps[:place], after._replace(old=before.old, t=before.t), *steps[place + 2 :]]
     return steps

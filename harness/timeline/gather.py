@@ -78,6 +78,10 @@ class Gathering:
             local, remote = self._complete(traced)
         if not traced.node and not (traced.listens or self._traced_elsewhere(traced)):
             # Tracepoints have no namespace: this is another's socket on the same kernel.
+            if is_loopback(traced.local.ip):
+                self.objections.append(
+                    f"the tracepoint told of a socket {local} → {remote}, which may be any host's: left out"
+                )
             return
         if not traced.whole and match is None and not self._legs(traced.node, local, remote):
             self.objections.append(
@@ -179,7 +183,7 @@ class Gathering:
                 following = found[place + 1][1] if place + 1 < len(found) else FOREVER
                 if any(life.start - SLACK <= opened < life.stop for life in known[key]):
                     continue
-                if passive and key[0] in cookies:
+                if kernel_watched and passive and key[0] in cookies:
                     continue  # answered with a SYN cookie: there is no socket until it comes back
                 if kernel_watched:
                     self.objections.append(

@@ -37,6 +37,7 @@ class Event(NamedTuple):
     order: int
     old: State
     new: State
+    doubt: str = ""  #: why it may mean something else
     pid: int = 0  #: the task it ran in: the caller's, where it ran in a call at all
 
 
@@ -76,7 +77,7 @@ class Traced:
         A connecting socket has no port yet; a child of older kernels is still shown
         with its listener's address and no remote port.
         """
-        self.events.append(Event(change.t, order, change.old, change.new, change.pid))
+        self.events.append(Event(change.t, order, change.old, change.new, pid=change.pid))
         local, remote = plain(change.local), plain(change.remote)
         if self.local.port == 0 or (local.port and local.ip not in WILDCARDS):
             self.local = local
@@ -154,7 +155,7 @@ def trace(changes: Iterable[tuple[int, StateChange]], named: Iterable[TcpEvent])
         opening = change.old is State.CLOSED or (change.old is State.LISTEN and change.new is State.SYN_RECEIVED)
         if open_life is None or opening:
             open_life = current[change.sk] = Traced(
-                change.sk, Event(change.t, order, change.old, change.new, change.pid)
+                change.sk, Event(change.t, order, change.old, change.new, pid=change.pid)
             )
             traced.append(open_life)
         open_life.add(order, change)

@@ -85,6 +85,10 @@ class _Reconciliation:
             traced_at_all=bool(self._kinds[StateChange]),
             cookies=self._cookie_senders(),
         )
+        if not self._kinds[SocketSeen] and (self._kinds[StateChange] or traffic.passages):
+            self.objections.append(
+                "nobody looked at the sockets: requests, TIME-WAIT and an orphan's FIN-WAIT-2 show in segments at most"
+            )
         self.objections += gathered.objections
         endpoints = self._endpoints(gathered.lives, traffic)
         self.objections += unreal_resets([event for _, event in self._of(TcpEvent)], traffic, nodes)
@@ -111,7 +115,13 @@ class _Reconciliation:
             legs = traffic.legs.get((life.node, life.local, life.remote), [])
             first, last = (bisect_left(legs, at, key=lambda leg: leg.t) for at in (life.start, life.stop))
             wire = Wire(legs[first:last])
-            account = Account(life, wire, captured=bool(traffic.passages), cookies=life.node in self._cookie_senders())
+            account = Account(
+                life,
+                wire,
+                captured=bool(traffic.passages),
+                cookies=life.node in self._cookie_senders(),
+                end=self.end,
+            )
             drafts = account.build()
             unsent_fins(drafts, wire)
             Causes(life, wire, run, legs[last] if last < len(legs) else None).assign(drafts)

@@ -32,6 +32,7 @@ class Mark(Enum):
     FIN_RECEIVED = auto()  #: in order: with all that comes before it
     RST_SENT = auto()
     RST_RECEIVED = auto()  #: one that this end must believe
+    DENIED = auto()  #: this end answered a SYN-ACK with a RST: it had given up connecting
 
 
 class Told(NamedTuple):
@@ -50,6 +51,7 @@ _RULES: dict[State, tuple[tuple[frozenset[Mark], State], ...]] = {
     State.LISTEN: ((frozenset({Mark.SYN_ACK_SENT}), State.SYN_RECEIVED),),
     State.SYN_SENT: (
         (frozenset({Mark.RST_RECEIVED}), State.CLOSED),
+        (frozenset({Mark.DENIED}), State.CLOSED),
         (frozenset({Mark.SYN_RECEIVED, Mark.SYN_ACKED}), State.ESTABLISHED),
         (frozenset({Mark.SYN_RECEIVED}), State.SYN_RECEIVED),
     ),
@@ -117,6 +119,7 @@ class Wire:
         self._early: list[tuple[int, int]] = []  # received beyond a hole
         self._peer_fin: int | None = None  # behind the other's FIN
         self._found: set[Mark] = set()
+        self._denied = frozenset(_denied(legs))
         self.marks: list[frozenset[Mark]] = [self._read(leg) for leg in legs]
         self._first = {mark: leg for leg, marks in reversed(list(zip(legs, self.marks, strict=True))) for mark in marks}
 
@@ -164,12 +167,15 @@ class Wire:
             and distance(self._sent_end, segment.ack) > 0
         )
 
-    @staticmethod
-    def _acknowledges(leg: Leg, seq: int | None) -> bool:
-        flags = leg.passage.flags
-        return not leg.outgoing and "A" in flags and seq is not None and distance(seq, leg.passage.ack) >= 1
+    def _acknowledges(self, leg: Leg, seq: int | None) -> bool:
+        """Whether a segment acknowledges ``seq``, and nothing that was never sent."""
+        if leg.outgoing or "A" not in leg.passage.flags or seq is None or self._sent_end is None:
+            return False
+        return distance(seq, leg.passage.ack) >= 1 and distance(leg.passage.ack, self._sent_end) >= 0
 
     def _read(self, leg: Leg) -> frozenset[Mark]:
+        if leg.passage.number in self._denied and not leg.outgoing:
+            return frozenset({Mark.DENIED})
         found = set(self._read_sent(leg) if leg.outgoing else self._read_received(leg))
         if not found:
             return _NOTHING
@@ -252,3 +258,20 @@ class Wire:
         if Mark.FIN_RECEIVED in self._found:
             believed.add(add(self._expected, -1))  # tcp_reset_check()
         return segment.seq in believed
+
+
+def _denied(legs: Sequence[Leg]) -> Iterator[int]:
+    """The numbers of the SYN-ACKs that this end answered with a RST, though they acknowledge its SYN."""
+    initial: int | None = None
+    offered: Leg | None = None
+    for leg in legs:
+        flags = leg.passage.flags
+        if leg.outgoing:
+            if flags.startswith("S") and "A" not in flags:
+                initial = leg.passage.seq
+            elif offered is not None:
+                if flags == "R" and leg.passage.seq == offered.passage.ack:
+                    yield offered.passage.number
+                return
+        elif "S" in flags and "A" in flags and initial is not None and leg.passage.ack == add(initial, 1):
+            offered = offered or leg

@@ -1,0 +1,63 @@
+"""From one state that was seen to another: what the wire tells of the way, or the diagram."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.tcp.states import State
+from harness.timeline.drafts import Draft
+from harness.timeline.lives import SLACK
+from harness.timeline.observations import Witness
+from harness.timeline.ways import ways
+
+if TYPE_CHECKING:
+    from harness.timeline.wire import Wire
+
+#: What the wire shows nothing of: a call whose FIN has not left.
+_SILENT = {State.ESTABLISHED: State.FIN_WAIT_1, State.CLOSE_WAIT: State.LAST_ACK}
+#: TCP_TIMEWAIT_LEN (include/net/tcp.h), less what clocks may differ by.
+_TIME_WAIT = 60_000_000_000 - SLACK
+
+
+def by_wire(wire: Wire, state: State, target: State, low: int, high: int) -> list[Draft] | None:
+    """The way that the segments in an interval tell; None where they do not lead there.
+
+    What happens without a segment, such as a timer's end, may come at the end of the way.
+
+    Args:
+        wire: A trustworthy account of the endpoint's segments.
+        state: Where the way begins.
+        target: Where it must lead.
+        low: The interval's beginning, in nanoseconds.
+        high: Its end, when the endpoint was seen in ``target``.
+    """
+    drafts: list[Draft] = []
+    for told in wire.tell(state, low - SLACK, high + SLACK):
+        at = min(max(told.leg.t, low), high)
+        drafts.append(Draft(told.old, told.new, at, at, {Witness.CAPTURE}, told.leg))
+        if told.new is target:
+            return drafts
+    if drafts:
+        state = drafts[-1].new
+        if state is State.TIME_WAIT and target is State.CLOSED and high - drafts[-1].time < _TIME_WAIT:
+            drafts[-1].new = State.CLOSED  # it was gone sooner than TIME-WAIT ends: it never was
+            return drafts
+    if target is State.CLOSED or _SILENT.get(state) is target:
+        return [*drafts, Draft(state, target, high, max(low, drafts[-1].time) if drafts else low, set())]
+    return None
+
+
+def by_diagram(state: State, target: State, low: int, high: int, *, passive: bool) -> list[Draft]:
+    """The only way the diagram has; where it has several or none, a gap that says so."""
+    found = ways(state, target, passive=passive)
+    if len(found) != 1:
+        draft = Draft(state, target, high, low, set(), flaw="gap")
+        shown = " or ".join("→".join((state, *way)) for way in found[:3])
+        more = f" or {len(found) - 3} other ways" if len(found) > 3 else ""
+        draft.object(f"nobody saw how it came here: {shown}{more}" if found else "no way leads here")
+        return [draft]
+    drafts = []
+    for reached in found[0]:
+        drafts.append(Draft(state, reached, high, low, set(), inferred=reached is not target))
+        state = reached
+    return drafts
