@@ -145,10 +145,11 @@ def main() -> NoReturn:
     """Make the world in a child of this process, and end as it ends."""
     tell, setup = int(sys.argv[1]), json.loads(sys.argv[2])
     os.set_inheritable(tell, False)
+    parent = os.getppid()
     try:
         _unshare()
         # Only now: gaining privilege over a user namespace takes the tie away.
-        _die_with(setup["parent"])
+        _die_with(parent)
         here = os.getpid()
         first = os.fork()
         if first == 0:

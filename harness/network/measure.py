@@ -116,17 +116,8 @@ def expected(plan: Plan, wanted: dict[str, Impairment], sender: str, receiver: s
         sender: A host.
         receiver: Another.
     """
-    by_name = {port.name: port for ends in plan.links for port in ends}
-    came: dict[str, list[Impairment]] = {sender: []}
-    todo = [sender]
-    while todo and receiver not in came:
-        node = todo.pop(0)
-        for port in plan.nodes[node].ports:
-            following = by_name[port.peer].node
-            if following not in came:
-                came[following] = [*came[node], wanted.get(port.name, Impairment())]
-                todo.append(following)
-    return Expected(tuple(hop for hop in came[receiver] if hop))
+    ways = (wanted.get(port.name) for port in plan.path(sender, receiver))
+    return Expected(tuple(way for way in ways if way))
 
 
 class _Probe:

@@ -91,7 +91,6 @@ class Network:
         self._stack = contextlib.ExitStack()
         self.nodes: dict[str, Node] = {}
         self.interfaces: list[Interface] = []
-        self.middle: Node
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
