@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from harness.errors import UsageError
+from harness.errors import EnvironmentUnsupported, UsageError
 from harness.kernel import cache, config, helpers
 from harness.kernel.releases import version_order
 
@@ -95,19 +95,26 @@ class KernelStore:
 
     def _read(self) -> Iterator[LabKernelImage]:
         for description in (self.root / "kernels").glob("*/kernel.json"):
-            about = json.loads(description.read_bytes())
             directory = description.parent
-            yield LabKernelImage(
-                version=about["version"],
-                release=about["release"],
-                directory=directory,
-                helpers=self._helpers,
-                key=about["key"],
-                hz=about["hz"],
-                built=datetime.fromisoformat(about["built"]),
-                origin=about["origin"],
-                compiled_files=about["compiled_files"],
-            )
+            try:
+                about = json.loads(description.read_bytes())
+                image = LabKernelImage(
+                    version=about["version"],
+                    release=about["release"],
+                    directory=directory,
+                    helpers=self._helpers,
+                    key=about["key"],
+                    hz=about["hz"],
+                    built=datetime.fromisoformat(about["built"]),
+                    origin=about["origin"],
+                    compiled_files=about["compiled_files"],
+                )
+                whole = image.linux.stat().st_size == about["size"]
+            except (OSError, ValueError, KeyError) as error:
+                raise _damaged(directory) from error
+            if not whole:
+                raise _damaged(directory)
+            yield image
 
     def find(self, version: str | None = None) -> LabKernelImage | None:
         """The newest kernel of the present configuration that is ready to run.
@@ -141,6 +148,19 @@ class KernelStore:
             KernelFailed: if building it failed.
         """
         return self.find(version) or self._make(version, None, progress, _Unless.ANY)
+
+    def warden(self) -> Path:
+        """The warden alone, for a run that needs no lab kernel; compiled if it is not there.
+
+        Raises:
+            EnvironmentUnsupported: if there is no compiler.
+        """
+        if not self._helpers.is_dir():
+            from harness.kernel.processes import tidy_on_signals  # noqa: PLC0415
+
+            with tidy_on_signals(), cache.exclusive(lambda: None), cache.workshop() as workshop:
+                self._compile_helpers(workshop)
+        return self._helpers / helpers.product("warden")
 
     def build(
         self,
@@ -249,3 +269,8 @@ class KernelStore:
 
 def _order(image: LabKernelImage) -> tuple[tuple[int, ...], datetime]:
     return version_order(image.release), image.built
+
+
+def _damaged(directory: Path) -> EnvironmentUnsupported:
+    # Builds put whole directories here, so somebody else has been at it.
+    return EnvironmentUnsupported(f"The lab kernel in {directory} is damaged", f"Remove it: rm -r '{directory}'")

@@ -351,6 +351,29 @@ def start_build(tmp_path: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, cwd=ROOT)
 
 
+@pytest.mark.parametrize("damage", ["cut", "gone", "unreadable", "older"])
+@pytest.mark.usefixtures("stub")
+def test_a_damaged_kernel_is_never_run(tmp_path: Path, damage: str) -> None:
+    """Nor passed over in silence: the message tells what to remove."""
+    image = build(tmp_path)
+    description = image.directory / "kernel.json"
+    match damage:
+        case "cut":
+            image.linux.write_bytes(image.linux.read_bytes()[:5])
+        case "gone":
+            image.linux.unlink()
+        case "unreadable":
+            description.write_text("{")
+        case "older":
+            description.write_text("{}")
+
+    with pytest.raises(EnvironmentUnsupported, match=f"{image.directory} is damaged.*rm -r"):
+        KernelStore().find()
+
+    KernelStore().clear()
+    assert KernelStore().find() is None
+
+
 @pytest.mark.usefixtures("stub")
 def test_removing(tmp_path: Path) -> None:
     """By version or by release; what is not there is told together with what is."""
