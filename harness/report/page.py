@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -11,6 +12,7 @@ from harness.report.connections import connections
 from harness.report.held import marks
 from harness.report.rendering import render
 from harness.report.rows import connection_view
+from harness.report.safe import visible
 from harness.report.words import words
 
 if TYPE_CHECKING:
@@ -57,6 +59,10 @@ def page(
     views = [
         connection_view(record, each, judgement, w, parting, drawn=place < DRAWN) for place, each in enumerate(found)
     ]
+    hosts = sorted({host for each in found for host in (each.left.node, each.right.node) if host})
+    for view, each in zip(views, found, strict=True):
+        # By number: a name may be anything, and as long as it likes.
+        view["hosts"] = json.dumps([str(hosts.index(node) + 1) for node in (each.left.node, each.right.node) if node])
     seen = list(observations)
     return render(
         "run.html.j2",
@@ -76,7 +82,7 @@ def page(
         findings=[_finding(each) for each in (judgement.findings if judgement else ())],
         failures=details.failures(seen),
         objections=record.objections,
-        hosts=sorted({host for each in found for host in (each.left.node, each.right.node) if host}),
+        hosts=[visible(host, 40) for host in hosts],
         connections=views,
         undrawn=max(0, len(found) - DRAWN),
         diagram=Markup(str(diagram_svg.drawing(found[:DRAWN], w))),  # noqa: S704 - our own drawing, escaped by svg.py

@@ -35,7 +35,6 @@ def connection_view(
     view: dict[str, Any] = {
         "number": connection.number,
         "drawn": drawn,
-        "hosts": json.dumps([connection.left.node, connection.right.node]),
         "left": f"{connection.left.node} {connection.left.address}",
         "right": f"{connection.right.node} {connection.right.address}",
         "count": len(connection.passages),

@@ -36,7 +36,8 @@ for (const arrow of all(".segment .arrow")) {
 for (const drawn of all("svg [data-ref]")) {
   drawn.setAttribute("role", "button");
   drawn.setAttribute("tabindex", "-1");
-  drawn.setAttribute("aria-label", document.getElementById(drawn.dataset.ref)?.dataset.title ?? drawn.textContent);
+  const title = document.getElementById(drawn.dataset.ref)?.dataset.title ?? "";
+  drawn.setAttribute("aria-label", [...drawn.querySelectorAll("text")].map((text) => text.textContent).join(" ") + ", " + title);
 }
 
 // Pointing at something in a ladder shows its row of the tables in the panel, and marks it.

@@ -1,0 +1,230 @@
+"""Pages answer to mouse, keyboard, filters, paper and phone, and keep to themselves."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from report_records import ALL, CLEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+AXE = Path(__file__).parent / ".axe" / "package" / "axe.min.js"
+
+_SHAPE = """
+[...document.querySelectorAll('svg.ladder *')]
+  .map(e => ['x', 'y', 'y1', 'y2', 'd', 'transform', 'points'].map(n => e.getAttribute(n))).join()
+"""
+
+_KINDS = ["failing-en", "index", *(f"{name}-{lang}" for name in ALL for lang in ("en", "ko"))]
+
+
+@pytest.mark.parametrize("name", _KINDS)
+def test_page_opens_quietly(visit: Callable[..., Page], name: str) -> None:
+    """No message on the console, no error, no request; the fixture sees to that."""
+    tab = visit(name)
+
+    assert tab.title()
+    assert tab.is_visible("h1")
+
+
+@pytest.mark.parametrize("number", range(len(CLEVER)))
+def test_recorded_text_does_nothing(visit: Callable[..., Page], number: int) -> None:
+    """Markup, scripts and endless lines out of a run are text."""
+    tab = visit(f"clever{number}-en")
+
+    assert tab.title() != "owned"
+    assert tab.locator("img, iframe").count() == 0
+    assert tab.evaluate("document.scripts.length") == 1
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_pointing_at_a_segment_tells_its_fields_and_what_it_caused(visit: Callable[..., Page]) -> None:
+    """The panel has the row of the table, and the transition lights up with it."""
+    tab = visit("normal-en")
+    tab.hover("svg.ladder [data-ref=p2] .label")
+    panel = tab.inner_text("#panel")
+
+    assert "#2 SYN,ACK" in panel
+    assert "0.110000000" in panel
+    assert "h1: SYN-SENT → ESTABLISHED" in panel
+    assert "on" in (tab.get_attribute("svg.ladder .change[data-ref=t0-1]", "class") or "").split()
+
+
+def test_pointing_at_a_state_tells_witnesses_cause_and_section(visit: Callable[..., Page]) -> None:
+    """And its segment lights up."""
+    tab = visit("normal-en")
+    tab.hover("svg.ladder [data-ref=t0-1] .name")
+    panel = tab.inner_text("#panel")
+
+    assert "SYN-SENT → ESTABLISHED" in panel
+    assert "received SYN-ACK #2" in panel
+    assert "tracepoint, diag" in panel
+    assert "on" in (tab.get_attribute("svg.ladder .segment[data-ref=p2]", "class") or "").split()
+
+
+def test_disagreement_can_be_seen_and_read(visit: Callable[..., Page]) -> None:
+    """A mark in the ladder, the words in the table."""
+    tab = visit("orphan-en")
+
+    assert "!" in (tab.text_content("svg.ladder .objected .name") or "")
+    assert "the tracepoint says CLOSED" in tab.inner_text("main")
+
+
+def test_keyboard_reaches_everything_in_a_ladder(visit: Callable[..., Page]) -> None:
+    """One tab stop; arrows, Home and End move; Enter pins; Escape lets go."""
+    tab = visit("normal-en")
+    stops = tab.locator("svg.ladder [data-ref]")
+    assert tab.locator("svg.ladder [tabindex='0']").count() == 1
+    tab.focus("svg.ladder [tabindex='0']")
+    reached = [tab.evaluate("document.activeElement.dataset.ref")]
+    for _ in range(stops.count() - 1):
+        tab.keyboard.press("ArrowDown")
+        reached.append(tab.evaluate("document.activeElement.dataset.ref"))
+
+    assert len(set(reached)) == stops.count()
+    tab.keyboard.press("Home")
+    assert tab.evaluate("document.activeElement.dataset.ref") == reached[0]
+    assert "CLOSED → LISTEN" in tab.inner_text("#panel h2")
+    tab.keyboard.press("Enter")
+    tab.hover("svg.ladder [data-ref=p9] .label")
+    assert "CLOSED → LISTEN" in tab.inner_text("#panel h2")
+    tab.keyboard.press("Escape")
+    tab.hover("svg.ladder [data-ref=p8] .label")
+    assert "#8" in tab.inner_text("#panel h2")
+
+
+def test_axis_switches_and_switches_back(visit: Callable[..., Page]) -> None:
+    """The drawing changes, and comes back as it was."""
+    tab = visit("simultaneous_close-en")
+    before = tab.evaluate(_SHAPE)
+    tab.check("input[value=time]")
+    by_time = tab.evaluate(_SHAPE)
+    tab.check("input[value=sequence]")
+
+    assert by_time != before
+    assert tab.evaluate(_SHAPE) == before
+
+
+def test_filter_by_connection_and_host(visit: Callable[..., Page]) -> None:
+    """Only what is asked for is shown, it is counted, and the diagram follows."""
+    tab = visit("many-en")
+    shown = tab.locator("section.connection:visible")
+    assert shown.count() == 20
+    tab.select_option("[data-filter=connection]", "3")
+    assert shown.count() == 1
+    assert shown.get_attribute("id") == "c3"
+    assert tab.inner_text("#shown") == "1 connections shown"
+    tab.select_option("[data-filter=connection]", "")
+    tab.select_option("[data-filter=host]", label="h2")
+    assert shown.count() == 20
+
+
+def test_diagram_follows_the_filter(visit: Callable[..., Page]) -> None:
+    """Edges that only hidden connections took are no longer marked."""
+    tab = visit("many-en")
+    taken = tab.locator(".diagram .edge[data-edge].by-left, .diagram .edge[data-edge].by-right")
+    before = taken.count()
+    tab.evaluate("document.querySelector('#c3').dataset.edges = JSON.stringify({left: ['CLOSED>SYN-SENT'], right: []})")
+    tab.select_option("[data-filter=connection]", "3")
+
+    assert before > 10
+    assert taken.count() == 1
+
+
+def test_failing_page_shows_at_a_glance_where_things_part(visit: Callable[..., Page]) -> None:
+    """Without scrolling: the verdict, both ways, and the state that never came."""
+    tab = visit("failing-en")
+    box = tab.locator("section.note", has_text="here expectation and reality part").bounding_box()
+
+    assert box is not None
+    assert box["y"] + box["height"] < 900
+    assert tab.locator(".compare .chip.no", has_text="TIME-WAIT").is_visible()
+    assert tab.locator("svg.ladder .parts").count() == 1
+
+
+@pytest.mark.parametrize("name", ["normal-en", "failing-en", "bulk-ko", "index"])
+def test_phone_shows_all_without_sideways_scrolling(visit: Callable[..., Page], name: str) -> None:
+    """The page is as wide as the phone; wide drawings scroll inside their frames; text stays large enough."""
+    tab = visit(name, width=375, height=700, has_touch=True, is_mobile=True, device_scale_factor=2)
+
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 375
+    assert tab.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 16
+    small = (
+        tab.eval_on_selector_all(
+            "svg.ladder text",
+            "all => Math.min(...all.map(t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a))",
+        )
+        if name != "index"
+        else 12
+    )
+    assert small >= 9
+
+
+def test_phone_opens_details_as_a_sheet(visit: Callable[..., Page]) -> None:
+    """Tapping an arrow brings the panel up from below, and it can be closed."""
+    tab = visit("normal-en", width=375, height=700, has_touch=True, is_mobile=True)
+    assert not tab.is_visible("#panel")
+    tab.tap("svg.ladder [data-ref=p1] .label")
+    assert tab.is_visible("#panel")
+    tab.click("#panel button")
+    assert not tab.is_visible("#panel")
+
+
+def test_paper_has_everything_and_no_controls(visit: Callable[..., Page], tmp_path: Path) -> None:
+    """Printing opens what is folded and leaves out what can only be clicked."""
+    tab = visit("normal-en")
+    tab.pdf(path=tmp_path / "page.pdf")
+    tab.emulate_media(media="print")
+
+    assert (tmp_path / "page.pdf").stat().st_size > 20_000
+    assert not tab.is_visible(".controls")
+    assert not tab.is_visible("#panel")
+    assert tab.evaluate("[...document.querySelectorAll('details')].every(d => d.open)")
+
+
+def test_index_filters_and_leads_to_pages(visit: Callable[..., Page]) -> None:
+    """Words and outcome narrow the list; a name opens its page, from which there is a way back."""
+    tab = visit("index")
+    rows = tab.locator("#runs tbody tr:visible")
+    assert rows.count() == 99
+    tab.select_option("#outcome", "failed")
+    assert rows.count() == 1
+    tab.select_option("#outcome", "")
+    tab.fill("#search", "simultaneous")
+    assert rows.count() == 1
+    tab.click("#runs tbody tr:visible a")
+    assert "test_simultaneous_close" in tab.title()
+    tab.click("text=All runs")
+    assert tab.title() == "session"
+
+
+def test_index_opens_at_once(visit: Callable[..., Page]) -> None:
+    """A session of a hundred tests is there in well under a second."""
+    began = time.monotonic()
+    visit("index")
+
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("name", ["normal-en", "failing-en", "orphan-ko", "many-en", "index"])
+def test_axe_finds_no_serious_barrier(visit: Callable[..., Page], name: str, dark: bool) -> None:
+    """axe-core's serious and critical findings: none."""
+    if not AXE.exists():
+        pytest.fail("axe-core is not there. Set up with tests/browser/setup", pytrace=False)
+    tab = visit(name, dark=dark, bypass_csp=True)
+    tab.evaluate(AXE.read_text("utf-8"))
+    found = tab.evaluate("axe.run()")
+    serious = [
+        (finding["id"], finding["nodes"][0]["html"][:200], finding["nodes"][0]["failureSummary"])
+        for finding in found["violations"]
+        if finding["impact"] in ("serious", "critical")
+    ]
+
+    assert serious == []
