@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Schedule",
+    "approx_giving_up",
     "approx_timer",
     "approx_times",
     "approx_trip",
+    "approx_waits",
     "endpoint",
     "endpoints",
     "entered",
@@ -133,6 +135,16 @@ class ExpectedTimes:
         return f"{len(self._waits) + 1} times with waits of {waits or 'none'} s between them"
 
 
+def approx_waits(*waits: float, hz: int = SLOWEST_HZ) -> ExpectedTimes:
+    """Times that lie as far from each other as the kernel's timers say: ``approx_waits(1, 2, 4)`` are four.
+
+    Args:
+        waits: What each timer was set to, in seconds.
+        hz: The kernel's ticks a second.
+    """
+    return ExpectedTimes(approx_timer(wait, hz=hz) for wait in waits)
+
+
 def approx_times(schedule: Schedule, *, hz: int = SLOWEST_HZ) -> ExpectedTimes:
     """The times at which a segment is sent when nothing answers it: so many, each as far from the one before.
 
@@ -141,7 +153,19 @@ def approx_times(schedule: Schedule, *, hz: int = SLOWEST_HZ) -> ExpectedTimes:
         hz: The kernel's ticks a second.
     """
     times = [0, *schedule.again]
-    return ExpectedTimes(approx_timer(seconds(later - earlier), hz=hz) for earlier, later in pairwise(times))
+    return approx_waits(*(seconds(later - earlier) for earlier, later in pairwise(times)), hz=hz)
+
+
+def approx_giving_up(schedule: Schedule, *, hz: int = SLOWEST_HZ) -> Expected:
+    """How long after its first sending a segment without an answer is given up.
+
+    Args:
+        schedule: As `harness.tcp.timers` makes them.
+        hz: The kernel's ticks a second.
+    """
+    window = schedule.window(-1, hz=hz)
+    what = f"{schedule.sendings} timers of {_s(seconds(schedule.fails))} s in all"
+    return Expected(what, seconds(window.earliest), seconds(window.latest))
 
 
 # The kernel.

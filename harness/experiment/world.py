@@ -130,7 +130,7 @@ class WorldHost:
             return file.read_text().strip()
 
     def counters(self) -> dict[str, int]:
-        """The Tcp and TcpExt counters of this host (net/ipv4/proc.c): ``ListenOverflows``, ``TCPTimeouts`` and so on."""
+        """The Tcp and TcpExt counters of this host (net/ipv4/proc.c): ``ListenOverflows`` and the like."""
         with self._host.enter():
             return read_counters()
 
@@ -138,6 +138,22 @@ class WorldHost:
         """What sock_diag shows of this host now: state, addresses, timer, inode of every TCP socket but closed ones."""
         self._world.recorder.sync()
         return self._world.recorder.sockets(self.name)
+
+    def wait_for(self, state: str, *, count: int = 1, limit: float = PATIENCE) -> bool:
+        """Wait until so many sockets of this host are in a state, those that no program holds included.
+
+        Args:
+            state: For example ``SYN-RECEIVED``: a request socket has no other handle.
+            count: How many; 0 for none.
+            limit: Seconds of the kernel's time to wait at most.
+
+        Returns:
+            Whether it came to be.
+        """
+        recorder = self._world.recorder
+        return recorder.wait_until(
+            lambda: sum(look.state == state for look in recorder.sockets(self.name)) == count, limit
+        )
 
 
 class Log:

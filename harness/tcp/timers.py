@@ -221,9 +221,12 @@ def syn_schedule(
         linear: tcp_syn_linear_timeouts, which are added to the retries; ignored before 6.5.
     """
     steady = linear if release >= LINEAR_SYNS_SINCE else 0
-    waits = [INITIAL_RTO] * steady + [min(INITIAL_RTO << n, RTO_MAX) for n in range(retries + 1)]
-    *again, fails = accumulate(waits)
-    return Schedule(tuple(again), fails)
+    doubling = [min(INITIAL_RTO << n, RTO_MAX) for n in range(retries + 1)]
+    times = list(accumulate([INITIAL_RTO] * steady + doubling))
+    # A timer that fires when the doubling waits alone would be over is the last, however many SYNs are left
+    # (retransmits_timed_out()): TCP_SYNCNT = 2 ends after 1, 2, 3, 4, 5 and 7 s, not after 11.
+    again = tuple(time for time in times[:-1] if time < sum(doubling))
+    return Schedule(again, times[len(again)])
 
 
 def synack_schedule(*, retries: int = SYNACK_RETRIES) -> Schedule:
