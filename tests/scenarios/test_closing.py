@@ -1,0 +1,289 @@
+"""Closing a connection: four segments, three, or both sides at once; and one side that closes while the other does not."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.expect import (
+    approx_timer,
+    approx_trip,
+    entered,
+    exchange,
+    seconds,
+    sockets_in,
+    traced,
+    transition,
+    witnesses,
+)
+from tcp_steps import looks, open_connection, read_to_end
+
+if TYPE_CHECKING:
+    from harness.experiment.world import World
+
+pytestmark = pytest.mark.network(delay="50ms")
+
+TIME_WAIT = 60.0
+FIN_TIMEOUT = 60.0
+
+
+@pytest.mark.scenario(30)
+def test_normal_close_client_first(net: World) -> None:
+    """RFC 9293, figure 12: FIN, ACK, FIN, ACK; the side that closed first waits 2 MSL, which in Linux are 60 s.
+
+    The ACK of a FIN that is the first thing to come waits for the next tick of the clock, in case there is something
+    to send along with it (tcp_send_delayed_ack(), net/ipv4/tcp_output.c, with an ato of 0).
+    """
+    client, server, _ = open_connection(net)
+    began = seconds(net.clock.now())
+    client.shutdown(socket.SHUT_WR)
+    read_to_end(server)
+    net.sleep(net.rtt)
+    server.close()
+    read_to_end(client)
+    client.close()
+    net.wait_until_closed()
+
+    ours, theirs = net.history(client), net.history(server)
+    assert exchange(net.record(), after=began) == ["h1 FA", "h2 A", "h2 FA", "h1 A"]
+    assert ours.states == [
+        *("CLOSED", "SYN-SENT", "ESTABLISHED"),
+        *("FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED"),
+    ]
+    assert theirs.states == [
+        *("CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"),
+        *("CLOSE-WAIT", "LAST-ACK", "CLOSED"),
+    ]
+    assert seconds(ours.time_in("FIN-WAIT-1")) == approx_timer(0, plus=net.rtt)
+    assert seconds(theirs.time_in("LAST-ACK")) == approx_trip(net.rtt)
+    assert seconds(ours.time_in("TIME-WAIT")) == approx_timer(TIME_WAIT)
+    assert (net.h1.counters()["TW"], net.h2.counters()["TW"]) == (1, 0)
+
+
+@pytest.mark.scenario(31)
+def test_normal_close_server_first(net: World) -> None:
+    """RFC 9293, figure 12, mirrored: who waits in TIME-WAIT is who closed first, whoever opened."""
+    client, server, _ = open_connection(net)
+    net.wait_for_state(server, "ESTABLISHED")
+    began = seconds(net.clock.now())
+    server.shutdown(socket.SHUT_WR)
+    read_to_end(client)
+    net.sleep(net.rtt)
+    client.close()
+    read_to_end(server)
+    server.close()
+    net.wait_until_closed()
+
+    ours, theirs = net.history(client), net.history(server)
+    assert exchange(net.record(), after=began) == ["h2 FA", "h1 A", "h1 FA", "h2 A"]
+    assert ours.states == ["CLOSED", "SYN-SENT", "ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "CLOSED"]
+    assert theirs.states == [
+        *("CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"),
+        *("FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED"),
+    ]
+    assert seconds(theirs.time_in("TIME-WAIT")) == approx_timer(TIME_WAIT)
+    assert (net.h1.counters()["TW"], net.h2.counters()["TW"]) == (0, 1)
+
+
+@pytest.mark.scenario(32)
+def test_fin_plus_ack_to_time_wait(net: World) -> None:
+    """RFC 9293, figure 5, note 2: where the FIN's own ACK is lost, the peer's FIN brings it, and FIN-WAIT-2 is skipped.
+
+    Linux takes two steps within one segment (tcp_rcv_state_process() and tcp_fin(), net/ipv4/tcp_input.c): the
+    tracepoint says FIN-WAIT-1→FIN-WAIT-2→CLOSED at one moment, and only sock_diag can show TIME-WAIT.
+    """
+    client, server, _ = open_connection(net)
+    net.wait_for_state(server, "ESTABLISHED")
+    began = seconds(net.clock.now())
+    lost = net.drop("ACK", nth=1, from_="h2")
+    client.shutdown(socket.SHUT_WR)
+    assert lost.wait()
+    server.close()
+    read_to_end(client)
+    net.wait_until_closed()
+
+    ours, theirs = net.history(client), net.history(server)
+    assert exchange(net.record(), after=began) == ["h1 FA", "h2 A", "h2 FA", "h1 A"]
+    assert ours.states == ["CLOSED", "SYN-SENT", "ESTABLISHED", "FIN-WAIT-1", "TIME-WAIT", "CLOSED"]
+    assert theirs.states[-3:] == ["CLOSE-WAIT", "LAST-ACK", "CLOSED"]
+    assert transition(ours, "TIME-WAIT").edge == "21"
+    assert traced(net.observations, ours)[-2:] == ["FIN-WAIT-1→FIN-WAIT-2", "FIN-WAIT-2→CLOSED"]
+    assert "diag" in witnesses(ours, "TIME-WAIT")
+    assert entered(ours, "TIME-WAIT") - entered(theirs, "LAST-ACK") == approx_trip(net.one_way)
+    assert seconds(ours.time_in("TIME-WAIT")) == approx_timer(TIME_WAIT)
+
+
+@pytest.mark.scenario(33)
+def test_simultaneous_close(net: World) -> None:
+    """RFC 9293, figure 13: FINs that cross make both sides CLOSING, and both wait in TIME-WAIT."""
+    client, server, _ = open_connection(net)
+    net.wait_for_state(server, "ESTABLISHED")
+    began = seconds(net.clock.now())
+    client.close()
+    server.close()
+    net.wait_until_closed()
+
+    ours, theirs = net.history(client), net.history(server)
+    assert sorted(exchange(net.record(), after=began)[:2]) == ["h1 FA", "h2 FA"]
+    assert sorted(exchange(net.record(), after=began)[2:]) == ["h1 A", "h2 A"]
+    assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSING", "TIME-WAIT", "CLOSED"]
+    assert theirs.states[3:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSING", "TIME-WAIT", "CLOSED"]
+    for end in (ours, theirs):
+        assert traced(net.observations, end)[-1] == "CLOSING→CLOSED"
+        assert seconds(end.time_in("FIN-WAIT-1")) == approx_trip(net.one_way)
+        assert seconds(end.time_in("CLOSING")) == approx_trip(net.one_way)
+        assert seconds(end.time_in("TIME-WAIT")) == approx_timer(TIME_WAIT)
+
+
+@pytest.mark.scenario(34)
+def test_half_close(net: World) -> None:
+    """RFC 9293, 3.6: after its FIN a side still receives; FIN-WAIT-2 and CLOSE-WAIT last as long as the peer talks."""
+    client, server, _ = open_connection(net)
+    client.shutdown(socket.SHUT_WR)
+    assert read_to_end(server) == 0
+    net.sleep(net.rtt)
+    server.sendall(bytes(100_000))
+    server.close()
+    received = read_to_end(client)
+    net.wait_until_closed()
+
+    ours, theirs = net.history(client), net.history(server)
+    assert received == 100_000
+    assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED"]
+    assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "CLOSED"]
+    data = [passage for passage in net.record().passages if passage.sender == "h2" and passage.length]
+    assert sum(passage.length for passage in data) == 100_000
+    arrived = [seconds(passage.received) for passage in data if passage.received]
+    assert entered(ours, "FIN-WAIT-2") < min(arrived)
+    assert entered(ours, "TIME-WAIT") - max(arrived) == approx_trip(0)
+    assert all(look.inode for look in looks(net, ours) if look.state == "FIN-WAIT-2")
+
+
+@pytest.mark.scenario(35)
+@pytest.mark.parametrize("state", ["FIN-WAIT-1", "FIN-WAIT-2"])
+def test_shutdown_then_close(net: World, state: str) -> None:
+    """RFC 9293, 3.10.4: close() after shutdown() sends no second FIN.
+
+    The tracepoint tells of a step that is none: the state is set to what it is (tcp_close_state(), net/ipv4/tcp.c).
+    """
+    client, server, _ = open_connection(net)
+    net.wait_for_state(server, "ESTABLISHED")
+    began = seconds(net.clock.now())
+    client.shutdown(socket.SHUT_WR)
+    assert net.wait_for_state(client, state)
+    client.close()
+    read_to_end(server)
+    net.sleep(net.rtt)
+    server.close()
+    net.wait_until_closed()
+
+    ours = net.history(client)
+    assert exchange(net.record(), after=began) == ["h1 FA", "h2 A", "h2 FA", "h1 A"]
+    assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED"]
+    assert net.history(server).states[3:] == ["ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "CLOSED"]
+    loops = [said for said in traced(net.observations, ours) if len(set(said.split("→"))) == 1]
+    assert loops == [f"{state}→{state}"]
+
+
+@pytest.mark.scenario(36)
+def test_orphan_fin_wait_2(net: World) -> None:
+    """tcp_fin_timeout: FIN-WAIT-2 that no process holds ends after 60 s, though RFC 9293, 3.6 knows no such limit.
+
+    The tracepoint says FIN-WAIT-2→CLOSED at once, when a mini-socket takes over (tcp_time_wait(),
+    net/ipv4/tcp_minisocks.c), and nothing when that ends.
+    """
+    client, server, _ = open_connection(net)
+    net.wait_for_state(server, "ESTABLISHED")
+    began = seconds(net.clock.now())
+    client.close()
+    read_to_end(server)
+    net.wait_for_state(client, "FIN-WAIT-2")
+    net.wait_until_gone(client)
+    net.sleep(600)
+
+    ours, theirs = net.history(client), net.history(server)
+    assert exchange(net.record(), after=began) == ["h1 FA", "h2 A"]
+    assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSED"]
+    assert seconds(ours.time_in("FIN-WAIT-2")) == approx_timer(FIN_TIMEOUT)
+    assert transition(ours, "CLOSED").edge == "31"
+    assert traced(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
+    assert witnesses(ours, "CLOSED") == {"diag"}
+    mini = [look for look in looks(net, ours) if look.state == "FIN-WAIT-2"]
+    assert [(look.timer, look.inode) for look in mini] == [("timewait", 0)]
+    assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT"]
+    assert len(sockets_in(net.h2.sockets(), "CLOSE-WAIT")) == 1
+
+
+@pytest.mark.scenario(37)
+def test_held_fin_wait_2(net: World) -> None:
+    """RFC 9293, 3.6: FIN-WAIT-2 that a process holds has no timer: it waits for the peer as long as it takes."""
+    client, server, _ = open_connection(net)
+    net.wait_for_state(server, "ESTABLISHED")
+    began = seconds(net.clock.now())
+    client.shutdown(socket.SHUT_WR)
+    read_to_end(server)
+    net.sleep(3600)
+
+    ours, theirs = net.history(client), net.history(server)
+    assert exchange(net.record(), after=began) == ["h1 FA", "h2 A"]
+    assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2"]
+    assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT"]
+    waiting = [look for look in net.h1.sockets() if look.cookie == client.cookie]
+    assert [(look.state, look.timer, look.inode != 0) for look in waiting] == [("FIN-WAIT-2", "", True)]
+    assert seconds(ours.time_in("FIN-WAIT-2")) >= 3600 - net.rtt
+
+
+@pytest.mark.scenario(38)
+def test_linger2(net: World) -> None:
+    """TCP_LINGER2 (tcp(7)): an orphan waits so long in FIN-WAIT-2; what comes later finds nobody, and is answered by a RST."""
+    client, server, _ = open_connection(net)
+    net.wait_for_state(server, "ESTABLISHED")
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 5)
+    began = seconds(net.clock.now())
+    client.close()
+    read_to_end(server)
+    net.wait_until_gone(client)
+    server.sendall(b"Are you still there?")
+    net.wait_until_gone(server)
+
+    ours, theirs = net.history(client), net.history(server)
+    assert exchange(net.record(), after=began) == ["h1 FA", "h2 A", "h2 PA", "h1 R"]
+    assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSED"]
+    assert seconds(ours.time_in("FIN-WAIT-2")) == approx_timer(5.0)
+    assert witnesses(ours, "CLOSED") == {"diag"}
+    assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT", "CLOSED"]
+    assert transition(theirs, "CLOSED").edge == "26.CW"
+
+
+@pytest.mark.scenario(39)
+@pytest.mark.parametrize("state", ["ESTABLISHED", "FIN-WAIT-2"])
+def test_linger2_negative(net: World, state: str) -> None:
+    """TCP_LINGER2 below 0: an orphan does not wait in FIN-WAIT-2 at all, and the peer gets a RST.
+
+    Closed in FIN-WAIT-2, it is reset by close() (__tcp_close(), net/ipv4/tcp.c); closed before, by the ACK of its
+    FIN (tcp_rcv_state_process(), net/ipv4/tcp_input.c).
+    """
+    client, server, _ = open_connection(net)
+    net.wait_for_state(server, "ESTABLISHED")
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, -1)
+    began = seconds(net.clock.now())
+    if state == "FIN-WAIT-2":
+        client.shutdown(socket.SHUT_WR)
+        assert net.wait_for_state(client, state)
+    client.close()
+    read_to_end(server)
+    net.wait_until_gone(server)
+    with pytest.raises(OSError) as refused:  # noqa: PT011 -- the errno is looked at
+        server.send(b"Are you still there?")
+
+    ours, theirs = net.history(client), net.history(server)
+    reset, counter = ("R", "TCPAbortOnData") if state == "ESTABLISHED" else ("RA", "TCPAbortOnLinger")
+    assert exchange(net.record(), after=began) == ["h1 FA", "h2 A", f"h1 {reset}"]
+    assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSED"]
+    assert seconds(ours.time_in("FIN-WAIT-2")) == approx_trip(0)
+    assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT", "CLOSED"]
+    assert refused.value.errno == errno.EPIPE
+    assert net.h1.counters()[counter] == 1

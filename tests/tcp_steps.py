@@ -1,0 +1,47 @@
+"""What the scripts of many scenarios do: open a connection, read to its end, wait for a segment's work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.timeline.observations import SocketSeen
+
+if TYPE_CHECKING:
+    from harness.experiment.sockets import RecordedSocket
+    from harness.experiment.world import World
+    from harness.timeline.history import Endpoint
+
+PORT = 80
+
+
+class Connection(NamedTuple):
+    """Both ends of a connection, and the listener it came to."""
+
+    client: RecordedSocket
+    server: RecordedSocket
+    listener: RecordedSocket
+
+
+def open_connection(net: World) -> Connection:
+    """A connection from h1 to h2 with both ends ESTABLISHED."""
+    listener = net.h2.listen(PORT)
+    client = net.h1.connect(listener)
+    server, _ = listener.accept()
+    return Connection(client, server, listener)
+
+
+def read_to_end(end: RecordedSocket) -> int:
+    """Read until the peer has nothing more to say. Returns how many bytes there were."""
+    count = 0
+    while chunk := end.recv(65_536):
+        count += len(chunk)
+    return count
+
+
+def looks(net: World, history: Endpoint) -> list[SocketSeen]:
+    """What sock_diag showed of an endpoint, each time that something had changed."""
+    return [
+        seen
+        for seen in net.observations
+        if isinstance(seen, SocketSeen) and seen.observer == "diag" and seen.cookie == history.cookie
+    ]
