@@ -57,7 +57,7 @@ def command(
     from harness.timeline.verdict import judge
 
     impairment = Impairment.of({"delay": delay, "loss": loss}, spell="--{}")
-    wanted = (str(impairment), *links)
+    wanted = tuple(filter(None, (str(impairment), *links)))
     check_requests("pair", wanted, faults)
     kernel = options.choose_kernel(kernel_name, seed)
     plan = Plan(script="harness.experiment.demo:script", links=wanted, faults=faults, kernel=kernel.info)

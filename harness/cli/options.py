@@ -103,4 +103,9 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kerne
             with shown() as progress:
                 image = store.ensure(version or None, progress)
         return LabKernel(image, seed=seed, wall_limit=wall_limit)
+    if kind == "host":
+        from harness.kernel.host import HostKernel
+        from harness.kernel.store import KernelStore
+
+        return HostKernel(KernelStore().warden(), wall_limit=wall_limit)
     raise UsageError("--kernel", name, "is no kind of kernel", "--kernel lab")

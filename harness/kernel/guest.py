@@ -8,13 +8,11 @@ Started by `harness.kernel.lab` as ``init=python … -m harness.kernel.guest SCR
 from __future__ import annotations
 
 import ctypes
-import importlib
-import json
 import os
 import sys
-import traceback
 from pathlib import Path
-from typing import Any
+
+from harness.kernel import work
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _POWER_OFF = 0x4321FEDC  # LINUX_REBOOT_CMD_POWER_OFF, include/uapi/linux/reboot.h
@@ -56,28 +54,6 @@ def mount_host(directory: str, *, writable: bool) -> None:
     _mount("none", directory, "hostfs", directory, 0 if writable else _MS_RDONLY)
 
 
-def call(name: str, argument: Any, results: Path) -> int:
-    """Call ``package.module:function`` with its arguments; its return value is the exit status."""
-    module, _, function = name.partition(":")
-    status = getattr(importlib.import_module(module), function)(argument, results)
-    return 0 if status is None else int(status)
-
-
-def _do(job: dict[str, Any]) -> int:
-    os.environ.clear()
-    os.environ.update(job["environment"])
-    try:
-        return call(job["call"], job["argument"], Path(job["results"]))
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        raise
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-
-
 def _reap_until(child: int) -> int:
     """As the first process, take in every orphan; return the child's status when it ends."""
     while True:
@@ -89,7 +65,7 @@ def _reap_until(child: int) -> int:
 def main() -> None:
     """Make the world, do the job in a child, leave its exit status, power off."""
     scratch = sys.argv[1]
-    job = json.loads(Path(scratch, "job.json").read_bytes())
+    job = work.read_job(scratch)
     make_world(scratch)
     for directory in job["readable"]:
         if any(directory == private or directory.startswith(private + "/") for private in PRIVATE):
@@ -98,12 +74,8 @@ def main() -> None:
     child = os.fork()
     if child == 0:
         os.setsid()
-        status = 70  # EX_SOFTWARE: an exception of the job, its traceback is on the console
-        try:
-            status = _do(job)
-        finally:
-            os._exit(status & 0xFF)
-    Path(scratch, "status").write_text(str(_reap_until(child)))
+        os._exit(work.do(job) & 0xFF)
+    work.leave_status(scratch, _reap_until(child))
     _LIBC.reboot(_POWER_OFF)
 
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: Virtual wall clock at boot: 2026-01-01 00:00:00 UTC, in seconds since the epoch.
 CLOCK_START = 1_767_225_600
 
+#: Free bytes that the file system of the kernel's memory must have: a run touches about a third.
+MEMORY_ROOM = 256 << 20
+
 #: What programs in the guest find in their environment.
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -40,22 +43,24 @@ ENVIRONMENT = {
 
 
 def memory_directory() -> str:
-    """The directory for the kernel's memory file: it must allow execution.
+    """The directory for the kernel's memory file: it must allow execution, and have room.
 
-    UML maps its processes' code from that file (arch/um/os-Linux/mem.c); /dev/shm is
-    best, and where it is mounted ``noexec`` (many containers), TMPDIR, /tmp or /var/tmp do.
+    UML maps its processes' code from that file (arch/um/os-Linux/mem.c); /dev/shm is best.
+    Where it is mounted ``noexec`` or small (many containers), TMPDIR, /tmp or /var/tmp do.
 
     Raises:
-        EnvironmentUnsupported: None of them allows it.
+        EnvironmentUnsupported: None of them serves.
     """
     candidates = ["/dev/shm", os.environ.get("TMPDIR", ""), "/tmp", "/var/tmp"]  # noqa: S108
-    for directory in candidates:
-        if not directory or not os.access(directory, os.W_OK):
+    for directory in filter(None, candidates):
+        if not os.access(directory, os.W_OK):
             continue
-        if not os.statvfs(directory).f_flag & os.ST_NOEXEC:
+        found = os.statvfs(directory)
+        if not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize >= MEMORY_ROOM:
             return directory
     raise EnvironmentUnsupported(
-        f"no directory for the lab kernel's memory allows execution (tried {', '.join(filter(None, candidates))})",
+        f"no directory for the lab kernel's memory allows execution and has {MEMORY_ROOM >> 20} MiB free "
+        f"(tried {', '.join(filter(None, candidates))})",
         "Set TMPDIR to a directory on a file system mounted without noexec.",
     )
 

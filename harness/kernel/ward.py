@@ -50,7 +50,7 @@ class Ward:
         warden: The compiled ``warden.c``.
         scratch: From `new_scratch`.
         program: The program and its arguments.
-        environment: Its whole environment.
+        environment: Its whole environment; None is this process's own.
         wall_limit: Seconds of real time after which it is killed.
         pinned: Keep it on one processor.
 
@@ -63,7 +63,7 @@ class Ward:
         warden: Path,
         scratch: Path,
         program: Sequence[str],
-        environment: Mapping[str, str],
+        environment: Mapping[str, str] | None,
         *,
         wall_limit: float,
         pinned: bool,
@@ -72,7 +72,7 @@ class Ward:
         lifeline, self._lifeline = os.pipe()
         self._status, status = os.pipe()
         words = [str(warden), str(status), str(scratch), str(int(wall_limit)), "pinned" if pinned else "free"]
-        words += [f"{name}={value}" for name, value in environment.items()]
+        words += [f"{name}={value}" for name, value in (environment or {}).items()]
         try:
             self._warden = subprocess.Popen(
                 [*words, "--", *program], stdin=lifeline, stdout=subprocess.PIPE, pass_fds=(status,)

@@ -12,7 +12,8 @@
  *
  * SCRATCH, the program's working directory, is made here, so that there is no moment in which it exists and nobody
  * answers for it; it is removed when the lifeline ends. The program gets a process
- * group of its own (a lab kernel's processes share it) and only the environment given.
+ * group of its own (a lab kernel's processes share it), and for its environment what
+ * is given, or the warden's own if nothing is.
  *
  * "pinned" keeps the program on one processor: a lab kernel and its processes take
  * turns and never run at the same time, and a hand-over between two processors
@@ -183,7 +184,7 @@ int main(int argc, char **argv)
 
 	if (!strcmp(argv[4], "pinned"))
 		pin_to_a_free_processor(); /* inherited; the name is held here */
-	child = start(scratch, environment, argv + word + 1, getpid());
+	child = start(scratch, variables ? environment : environ, argv + word + 1, getpid());
 	if (child < 0) {
 		dprintf(status_fd, "error fork: %s\n", strerror(errno));
 		remove_tree(scratch);

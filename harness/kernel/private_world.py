@@ -1,4 +1,9 @@
-"""What `harness.network.isolate` starts: makes the private world and runs a program in it.
+"""What `harness.kernel.host` starts: makes a private world and runs a program in it.
+
+Private user, network, mount, process, IPC and host-name namespaces: whatever is made there
+(interfaces, rules, mounts, files in /tmp and /run, processes) is gone when the program ends,
+however it ends, and nothing of the machine's own is changed. The world is held by its first
+process, which dies with its parent.
 
 A script of its own with nothing but the standard library, started without site-packages:
 it is the world's first process, and should be there at once.
@@ -26,7 +31,11 @@ _SIOCGIFFLAGS, _SIOCSIFFLAGS, _UP = 0x8913, 0x8914, 1
 #: What programs write without being asked where; private, so that it goes away.
 _SCRATCH = ("/tmp", "/run", "/var/tmp", "/dev/shm")  # noqa: S108
 #: What lies below /sys and is mounted there on its own.
-_BELOW_SYS = ("/sys/kernel/tracing", "/sys/kernel/debug", "/sys/fs/cgroup")
+_TRACEFS = "/sys/kernel/tracing"
+_BELOW_SYS = (_TRACEFS, "/sys/kernel/debug", "/sys/fs/cgroup")
+
+#: The exit status where this machine does not allow such a world.
+REFUSED = 125
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,6 +57,15 @@ def _die_with(parent: int) -> None:
     # 0: the parent is outside this process's own process namespace, hence alive when it forked.
     if os.getppid() not in (parent, 0):
         os._exit(1)
+
+
+def _show_tracepoints() -> None:
+    """Where root has not mounted tracefs yet, do so in private: it belongs to root, and to root only."""
+    if os.getuid() != 0 or os.path.ismount(_TRACEFS) or not os.path.isdir(_TRACEFS):  # noqa: PTH112
+        return
+    _check(_libc.unshare(_NEWNS), "making a mount namespace")
+    _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+    _mount("tracefs", _TRACEFS, "tracefs", 0)
 
 
 def _unshare() -> None:
@@ -116,7 +134,7 @@ def _loopback_up() -> None:
         fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _UP))
 
 
-def _first(setup: dict[str, Any], tell: int) -> NoReturn:
+def _first(setup: dict[str, Any]) -> NoReturn:
     """Be the first process of the world: furnish it, run the program, take in orphans, end with it."""
     _furnish(setup)
     _loopback_up()
@@ -128,7 +146,6 @@ def _first(setup: dict[str, Any], tell: int) -> NoReturn:
             print(f"{setup['argv'][0]}: {error.strerror}", file=sys.stderr)  # noqa: T201
         finally:
             os._exit(127)
-    os.close(tell)
     while True:
         pid, status = os.wait()
         if pid == child:
@@ -143,10 +160,10 @@ def _exit_status(status: int) -> int:
 
 def main() -> NoReturn:
     """Make the world in a child of this process, and end as it ends."""
-    tell, setup = int(sys.argv[1]), json.loads(sys.argv[2])
-    os.set_inheritable(tell, False)
+    setup = json.loads(sys.argv[1])
     parent = os.getppid()
     try:
+        _show_tracepoints()
         _unshare()
         # Only now: gaining privilege over a user namespace takes the tie away.
         _die_with(parent)
@@ -154,11 +171,10 @@ def main() -> NoReturn:
         first = os.fork()
         if first == 0:
             _die_with(here)
-            _first(setup, tell)
+            _first(setup)
     except OSError as error:
-        os.write(tell, str(error.strerror or error).encode())
-        os._exit(1)
-    os.close(tell)
+        print(error.strerror or error, file=sys.stderr)  # noqa: T201
+        os._exit(REFUSED)
     _, status = os.waitpid(first, 0)
     os._exit(_exit_status(status))
 
