@@ -73,6 +73,7 @@ def _state(endpoint: Endpoint, index: int, mark: Mark, w: Words) -> dict[str, An
     )
     row["state"] = mark.state
     row["parts"] = mark.parts
+    row["bad"] = mark.ok is False
     row["mark"] = "" if mark.ok is None else "✓" if mark.ok else "✗"
     row["style"] = "good" if mark.ok else "bad"
     doubts = [w("states.parts")] if mark.parts else []
@@ -87,8 +88,9 @@ def _state(endpoint: Endpoint, index: int, mark: Mark, w: Words) -> dict[str, An
         row["ref"] = f"t{index}-{place}"
         row["title"] = f"{endpoint.node}: {step.old} → {step.new}"
         row["since"] = seconds(step.time)
+        row["bad"] = row["bad"] or bool(step.objection)
         if step.earliest < step.time:
-            row["since"] = f"{seconds(step.earliest)} … {seconds(step.time)}"
+            doubts.append(w("states.between", earliest=seconds(step.earliest), time=seconds(step.time)))
         forever = "" if step.new is State.CLOSED else w("states.forever")
         row["spent"] = span(after - step.time) if after is not None else forever
         row["cause"], row["caused_by"] = _cause(step, w)
