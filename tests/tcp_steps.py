@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.expect import seconds
+from harness.tcp.states import State
+from harness.tcp.timers import RTO_MIN
 from harness.timeline.observations import SocketSeen
 
 if TYPE_CHECKING:
@@ -45,3 +48,14 @@ def looks(net: World, history: Endpoint) -> list[SocketSeen]:
         for seen in net.observations
         if isinstance(seen, SocketSeen) and seen.observer == "diag" and seen.cookie == history.cookie
     ]
+
+
+def retransmission_timers(net: World, name: str) -> tuple[float, float]:
+    """When a host's only connection sends a lone segment again, in seconds: as a loss probe at first, then its RTO.
+
+    The probe is due after twice the smoothed round-trip time and the least RTO, for the peer may delay its ACK; or
+    at the RTO where that is sooner (tcp_schedule_loss_probe(), net/ipv4/tcp_output.c).
+    """
+    (info,) = [look.info for look in net[name].sockets() if look.info and look.state != State.LISTEN]
+    rtt, rto = info.rtt / 1e6, info.rto / 1e6
+    return min(2 * rtt + seconds(RTO_MIN), rto), rto
