@@ -35,14 +35,16 @@ class Account:
         life: Whose.
         wire: Its segments; empty where nothing was captured.
         captured: Whether the capture watched.
+        traced: Whether the tracepoint watched.
         cookies: Whether this host answered SYNs with cookies.
         end: When watching ended.
     """
 
-    def __init__(self, life: Life, wire: Wire, *, captured: bool, cookies: bool, end: int) -> None:
+    def __init__(self, life: Life, wire: Wire, *, captured: bool, traced: bool, cookies: bool, end: int) -> None:
         self._life = life
         self._wire = wire
         self._trusted = captured and bool(wire.legs) and not wire.leaky
+        self._traced = traced
         self._cookies = cookies
         self._end = end
         self._state = State.LISTEN if life.passive else State.CLOSED
@@ -148,12 +150,21 @@ class Account:
     def _go(self, target: State, low: int, high: int, witnesses: set[Witness]) -> None:
         """Append the way to a state which the endpoint was in at some time in (low, high]."""
         low = max(low, self._at)
+        if target is State.CLOSED and self._never_more_than_a_request():
+            self._append(Draft(self._state, target, high, low, set(witnesses)))
+            return
         drafts = by_wire(self._wire, self._state, target, low, high) if self._trusted else None
         if drafts is None:
             drafts = by_diagram(self._state, target, low, high, passive=self._life.passive)
         drafts[-1].witnesses |= witnesses
         for draft in drafts:
             self._append(draft)
+
+    def _never_more_than_a_request(self) -> bool:
+        """Whether the tracepoint, which tells of every full socket, told of none here, and no look showed one."""
+        life = self._life
+        unsettled = life.sighted is not None and life.sighted.settled is None
+        return self._traced and life.passive and not life.traced and unsettled and self._state is State.SYN_RECEIVED
 
     def _append(self, draft: Draft) -> None:
         self.drafts.append(draft)

@@ -44,11 +44,18 @@ class Surroundings:
         self, lives: Sequence[Life], steps: Mapping[str, Sequence[Step]], grown: Mapping[str, Mapping[str, int]]
     ) -> None:
         self.grown = grown
+        self.listeners = [life for life in lives if life.listens]
         self._steps: dict[tuple[str, int], list[Step]] = defaultdict(list)
+        self._accepted: set[tuple[str, str]] = set()
         for node, calls in steps.items():
+            self._accepted.update((node, step.result) for step in calls if step.call.startswith("accept"))
             for step in calls:
                 self._steps[node, step.cookie].append(step)
-        self.stopped = [(life, life.died) for life in lives if life.listens and life.died is not None]
+        self.stopped = [(life, life.died) for life in self.listeners if life.died is not None]
+
+    def records(self, node: str, cookie: int) -> bool:
+        """Whether the calls on a socket were recorded: its own, or the accept() that made it."""
+        return bool(self._steps.get((node, cookie))) or (node, str(cookie)) in self._accepted
 
     def steps_of(self, life: Life) -> list[Step]:
         """The calls on a life's socket, and those of its node which name no socket, in order of time."""
@@ -96,6 +103,10 @@ class Case:
         """What arrived at that time."""
         return [leg for leg in self.wire.legs if not leg.outgoing and self.near(leg.t)]
 
+    def answered_by(self, answer: Leg) -> list[Leg]:
+        """What had arrived when a segment left that answers at once, such as a RST."""
+        return [leg for leg in self.wire.legs if not leg.outgoing and answer.t - SLACK <= leg.t <= answer.t + SLACK]
+
     def called(self, *names: str) -> str:
         """The call that a program made on this socket then, as it was recorded; "" where none was."""
         for step in self._steps:
@@ -109,15 +120,22 @@ class Case:
         return any(step.phase == "ends" and step.result in errors and self.near(step.t) for step in self._steps)
 
     def by_another_task(self) -> bool:
-        """Whether the transition ran in a call of another task than the one that opened the connection."""
+        """Whether the transition ran in a call of another task than the one that opened the socket.
+
+        A child's opener is its listener's, which holds where the very socket's calls were recorded.
+        """
         opener = self.life.opener
+        if self.life.passive and self.programs_recorded:
+            at = self.life.local.port
+            opener = next((each.opener for each in self.run.listeners if each.local.port == at and each.opener), 0)
         pid = next((event.pid for event in self.life.events if event.new is self.draft.new), 0)
         return opener not in (0, pid) and pid != 0
 
     @property
     def programs_recorded(self) -> bool:
         """Whether this very socket's calls were recorded."""
-        return self.life.cookie != 0 and any(step.cookie == self.life.cookie for step in self._steps)
+        cookie = self.life.cookie
+        return cookie != 0 and (self.run.records(self.life.node, cookie))
 
     def listener_stopped(self, *, exactly: bool = False) -> bool:
         """Whether the listener that took this connection had been closed, or was closed right then."""
@@ -136,8 +154,8 @@ class Case:
 
     def waited(self) -> bool:
         """Whether a second, the least a handshake's timer takes, had passed without a segment."""
-        last = max((leg.t for leg in self.wire.legs if leg.t <= self.draft.time), default=self.life.born)
-        return self.draft.time - last >= SECOND - SLACK
+        last = max((leg.t for leg in self.wire.legs if leg.t <= self.draft.earliest), default=self.life.born)
+        return self.draft.earliest - last >= SECOND - SLACK
 
 
 def spell(step: Step) -> str:

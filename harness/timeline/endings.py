@@ -42,18 +42,18 @@ def end(case: Case) -> None:
 def _finders(case: Case) -> tuple[Callable[[Case], Found | None], ...]:
     old = case.draft.old
     if old is State.LISTEN:
-        return (_destroyed, _listener)
+        return (_destroyed, _listener, _by_another)
     if old is State.TIME_WAIT:
         return (_assassinated, _taken_over, _time_wait_over, _destroyed, _removed)
     if old is State.SYN_RECEIVED and case.life.passive and not case.life.events:
         return (_request_reset, _request_refused, _request_orphaned, _destroyed, _request_expired)
     if old is State.SYN_SENT:
-        return (_reset, _destroyed, _unreachable, _timed_out, _closed, _timer, _waited)
+        return (_reset, _destroyed, _unreachable, _timed_out, _closed, _timer, _waited, _by_another)
     if old is State.LAST_ACK:
-        return (_last_acknowledged, _reset, _destroyed, _timer, _orphans, _aborted)
+        return (_last_acknowledged, _reset, _destroyed, _timer, _orphans, _by_another, _aborted)
     return (
-        _reset, _destroyed, _after_close, _called_off, _timer, _listener_closed, _lingered, _orphans, _aborted,
-        _overflow,
+        _reset, _destroyed, _after_close, _called_off, _timer, _listener_closed, _lingered, _orphans, _by_another,
+        _aborted, _overflow,
     )  # fmt: skip
 
 
@@ -61,6 +61,10 @@ def _received(leg: Leg, kind: str = "segment") -> Cause:
     return Cause(
         "reset" if kind == "reset" else "segment", f"received {name_of(leg.passage.flags)}", leg.passage.number
     )
+
+
+def _number(leg: Leg | None) -> int | None:
+    return leg.passage.number if leg else None
 
 
 # Any connection.
@@ -75,6 +79,14 @@ def _destroyed(case: Case) -> Found | None:
     if case.called("ss -K", "destroy") or case.failed_with("ECONNABORTED"):
         return Found(Why.DESTROYED, Cause("call", "SOCK_DESTROY"), case.marked(Mark.RST_SENT))
     return None
+
+
+def _by_another(case: Case) -> Found | None:
+    """What no segment, timer or call of its own explains, and ran in another program's call."""
+    if not case.by_another_task():
+        return None
+    leg = case.marked(Mark.RST_SENT)
+    return Found(Why.DESTROYED, Cause("call", "SOCK_DESTROY by another program", _number(leg)), leg)
 
 
 def _timer(case: Case) -> Found | None:
@@ -101,8 +113,6 @@ def _aborted(case: Case) -> Found | None:
         call = case.called("close")
         return Found(Why.ABORT, Cause("call", call)) if call else None
     if case.programs_recorded:
-        if case.by_another_task():
-            return Found(Why.DESTROYED, Cause("call", "SOCK_DESTROY by another program", leg.passage.number), leg)
         text = "a RST was sent without a recorded call: the program ended, or SOCK_DESTROY"
         return Found(None, Cause("unknown", text, leg.passage.number), leg)
     return Found(Why.ABORT, Cause("call", "close() that aborts", leg.passage.number), leg)
@@ -127,7 +137,10 @@ def _orphans(case: Case) -> Found | None:
 
 
 def _listener(case: Case) -> Found | None:
-    return Found(Why.CALL, Cause("call", case.called("close", "shutdown", "connect") or "close()"))
+    call = case.called("close", "shutdown", "connect")
+    if call or not case.by_another_task():
+        return Found(Why.CALL, Cause("call", call or "close()"))
+    return None
 
 
 # SYN-SENT.
@@ -168,8 +181,9 @@ def _request_reset(case: Case) -> Found | None:
 
 def _request_refused(case: Case) -> Found | None:
     """The kernel answered a segment with a RST, and dropped the request."""
-    received = case.received()
-    if not case.marked(Mark.RST_SENT) or not received:
+    answer = case.marked(Mark.RST_SENT)
+    received = case.answered_by(answer) if answer else []
+    if not received:
         return None
     for leg in reversed(received):
         if "S" in leg.passage.flags and "A" not in leg.passage.flags:
@@ -198,8 +212,9 @@ def _last_acknowledged(case: Case) -> Found | None:
 
 
 def _after_close(case: Case) -> Found | None:
-    data = [leg for leg in case.received() if leg.passage.length]
-    if case.draft.old not in (State.FIN_WAIT_1, State.FIN_WAIT_2) or not data or not case.marked(Mark.RST_SENT):
+    answer = case.marked(Mark.RST_SENT)
+    data = [leg for leg in case.answered_by(answer) if leg.passage.length] if answer else []
+    if case.draft.old not in (State.FIN_WAIT_1, State.FIN_WAIT_2) or not data:
         return None
     return Found(Why.DATA, Cause("segment", "received data after close()", data[-1].passage.number), data[-1])
 

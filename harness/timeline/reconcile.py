@@ -119,6 +119,7 @@ class _Reconciliation:
                 life,
                 wire,
                 captured=bool(traffic.passages),
+                traced=bool(self._kinds[StateChange]),
                 cookies=life.node in self._cookie_senders(),
                 end=self.end,
             )

@@ -48,8 +48,10 @@ class Look(NamedTuple):
 
     @property
     def due(self) -> int | None:
-        """When the timer that was running is due; None where none was."""
-        return self.t + self.seen.expires if isinstance(self.seen, SocketSeen) and self.seen.timer else None
+        """When the timer that can end it is due; None where none was running."""
+        if isinstance(self.seen, SocketGone) or self.seen.timer in ("", "delack"):
+            return None
+        return self.t + self.seen.expires
 
 
 class Sighted:
