@@ -105,8 +105,33 @@ def connections(record: Record) -> list[Connection]:
                 if begins <= _when(passage) and (ends is None or _when(passage) < ends)
             )
             found.append(_connection(record, pair, mine))
+    found = _with_listeners(found)
     found.sort(key=lambda connection: (connection.began, str(connection.left.address), str(connection.right.address)))
     return [msgspec.structs.replace(connection, number=place) for place, connection in enumerate(found, start=1)]
+
+
+def _with_listeners(found: list[Connection]) -> list[Connection]:
+    """Put a listener that nobody reached on the empty side of the first connection that was tried with it."""
+    alone = {
+        lane.address: lane
+        for connection in found
+        for lane in (connection.left, connection.right)
+        if lane.role == "listener" and not connection.passages
+    }
+    out = []
+    placed = set()
+    for connection in sorted(found, key=lambda each: each.began):
+        listener = alone.get(connection.right.address)
+        if listener and connection.right.endpoint is None and connection.right.address not in placed:
+            placed.add(connection.right.address)
+            out.append(msgspec.structs.replace(connection, right=listener))
+        else:
+            out.append(connection)
+    return [each for each in out if each.passages or not _is_of(each, placed)]
+
+
+def _is_of(connection: Connection, addresses: set[Address]) -> bool:
+    return any(lane.role == "listener" and lane.address in addresses for _, lane in connection.lanes)
 
 
 def _first(endpoint: Endpoint) -> int:

@@ -317,7 +317,9 @@ class Drawing:
                 return True
         for other in self._places:
             its = self._course(other, axis)
-            if its.side == course.side and course.y1 < its.y1 < reach and abs(its.angle - course.angle) > SAME_SLOPE:
+            # What is made in the middle is told in the half that it crosses, where the other side tells.
+            beside = its.side == course.side or self._passages[other].sent is None
+            if beside and course.y1 < its.y1 < reach and abs(its.angle - course.angle) > SAME_SLOPE:
                 return True
         return False
 

@@ -296,14 +296,20 @@ class Rungs:
     def _bulk(self, bulk: Bulk) -> list[Span]:
         strip = self._blank()
         self._time(strip, bulk.time)
+        forms = [self._counted(bulk, "ladder.bulk"), self._counted(bulk, "ladder.bulk_short")]
+        room = self._at.area - 2 - 2 * cells.width(self._glyphs.fold) - 2
+        text = labels.fitting(forms, room) or forms[-1]
+        return self._across(strip, text)
+
+    def _counted(self, bulk: Bulk, key: str) -> str:
         parts = []
         for side, arrow in ((LEFT, self._glyphs.to_right), (RIGHT, self._glyphs.to_left)):
             if bulk.segments[side]:
-                told = self._words("ladder.bulk", segments=bulk.segments[side], octets=f"{bulk.octets[side]:,}")
+                told = self._words(key, segments=bulk.segments[side], octets=f"{bulk.octets[side]:,}")
                 parts.append(f"{arrow} {told}")
         if bulk.lost:
             parts.append(self._words("ladder.bulk_lost", lost=bulk.lost))
-        return self._across(strip, "  ".join(parts))
+        return "  ".join(parts)
 
     def _across(self, strip: Strip, text: str) -> list[Span]:
         """Words between the lanes, in place of anything drawn there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 from report_records import ALL
 
+from harness.report.session import find, write
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 _BOXES = (Path(__file__).parent / "boxes.js").read_text("utf-8").partition("\n")[2]
 
@@ -59,6 +62,24 @@ def test_no_text_of_a_ladder_is_covered_or_cut(visit: Callable[..., Page], name:
     tab.check(f"input[value={axis}]")
 
     assert _problems(tab, "svg.ladder") == []
+
+
+@pytest.mark.skipif("HANDSHAKE_RUNS" not in os.environ, reason="HANDSHAKE_RUNS names no folder of recorded runs")
+def test_no_text_of_recorded_runs_is_covered_or_cut(browser: Browser, tmp_path: Path) -> None:
+    """The same for every real run under HANDSHAKE_RUNS, such as the artifacts of the scenarios."""
+    index = write(find(Path(os.environ["HANDSHAKE_RUNS"])), tmp_path, title="runs")
+    tab = browser.new_page()
+    problems = {}
+    for file in sorted(index.parent.glob("[0-9]*.html")):
+        tab.goto(file.as_uri())
+        found = [*_problems(tab, "svg.ladder"), *_problems(tab, "svg.diagram")]
+        tab.check("input[value=time]")
+        found += _problems(tab, "svg.ladder")
+        if found:
+            problems[file.name] = found
+    tab.close()
+
+    assert problems == {}
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
