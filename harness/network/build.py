@@ -29,7 +29,10 @@ MIDDLE = "middle"
 
 #: Buckets of a namespace's own table of connections. Small: a look at a host's sockets
 #: walks the whole table, and the machine's own has hundreds of thousands of buckets.
-_EHASH = 64
+_EHASH = 512
+#: How many sockets may be in TIME-WAIT: what a machine of 16 GB allows. By default it is half of
+#: the table's buckets (net/ipv4/tcp_ipv4.c, tcp_set_hashinfo), and what is over goes to CLOSED.
+_TIME_WAITS = 131072
 
 _LINKS = 1  # RTMGRP_LINK
 #: Seconds in which a link comes up: the kernel takes at most one.
@@ -62,6 +65,7 @@ class Spaces:
             for name in names:
                 netns.setns(self.descriptors[MIDDLE])
                 self._make(name, named=named)
+                netns.sysctl("net/ipv4/tcp_max_tw_buckets", _TIME_WAITS)
         except PermissionError as error:
             raise EnvironmentUnsupported(
                 "Making network namespaces is not allowed here",
@@ -212,16 +216,19 @@ def _forwarding(plan: Plan) -> Iterator[Request]:
 
 
 def _neighbours(plan: Plan) -> dict[str, list[tuple[str, str]]]:
-    """For each port of a host or router: the addresses it can reach directly, and their hardware addresses."""
+    """For each port of a host or router: the addresses it can reach directly, and their hardware addresses.
+
+    A port that would have to know too many is left out; it asks by ARP.
+    """
     ports = {port.name: port for ends in plan.links for port in ends}
     found: dict[str, list[tuple[str, str]]] = {}
     for domain in plan.domains():
         everyone = [
             (name, address.partition("/")[0], ports[name].mac) for name in domain for address in ports[name].addresses
         ]
-        for name in domain:
-            known = everyone if len(domain) <= MESH else []
-            found[name] = [(ip, mac) for other, ip, mac in known if other != name]
+        if len(domain) <= MESH:
+            for name in domain:
+                found[name] = [(ip, mac) for other, ip, mac in everyone if other != name]
     return found
 
 
@@ -232,7 +239,8 @@ def _equip(node: Node, neighbours: dict[str, list[tuple[str, str]]], sysctls: Ma
         netns.sysctl("net/ipv6/conf/all/forwarding", 1, optional=True)
     requests = [rtnetlink.switch_on("lo")]
     for port in node.ports:
-        requests.append(rtnetlink.switch_on(port.name))
+        # With every neighbour known there is nothing to ask.
+        requests.append(rtnetlink.switch_on(port.name, quiet=port.name in neighbours))
         for address in port.addresses:
             ip, _, prefix = address.partition("/")
             requests.append(rtnetlink.address(port.index, ip, int(prefix), port.name))
