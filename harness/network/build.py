@@ -234,9 +234,6 @@ def _neighbours(plan: Plan) -> dict[str, list[tuple[str, str]]]:
 
 def _equip(node: Node, neighbours: dict[str, list[tuple[str, str]]], sysctls: Mapping[str, str]) -> None:
     """Addresses, routes, neighbours and offloads of one host or router; the thread is in it."""
-    if node.kind == "router":
-        netns.sysctl("net/ipv4/ip_forward", 1)
-        netns.sysctl("net/ipv6/conf/all/forwarding", 1, optional=True)
     requests = [rtnetlink.switch_on("lo")]
     for port in node.ports:
         # With every neighbour known there is nothing to ask.
@@ -250,6 +247,10 @@ def _equip(node: Node, neighbours: dict[str, list[tuple[str, str]]], sysctls: Ma
         requests += [rtnetlink.neighbour(port.index, ip, mac) for ip, mac in neighbours.get(port.name, ())]
     with Netlink() as netlink:
         netlink.ask(requests)
+        if node.kind == "router":
+            # After its interfaces have become quiet: a router joins groups where it can.
+            netns.sysctl("net/ipv4/ip_forward", 1)
+            netns.sysctl("net/ipv6/conf/all/forwarding", 1, optional=True)
         for path, value in sysctls.items():
             set_sysctl(node.name, path, value)
         for port in node.ports:

@@ -272,9 +272,9 @@ class LinkRequest(msgspec.Struct, frozen=True):
         return cls(impairment, first, second, match["arrow"] in ("-", "<>"))
 
     def __str__(self) -> str:
-        if not self.first:
-            return str(self.impairment)
-        return f"{self.first}{'-' if self.both else '>'}{self.second}:{self.impairment}"
+        # A request always says something, if only that nothing is to happen.
+        text = str(self.impairment) or "delay=0ms"
+        return f"{self.first}{'-' if self.both else '>'}{self.second}:{text}" if self.first else text
 
 
 def _read(key: str, field: str, text: object) -> Any:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.errors import UsageError
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from harness.network.faults import FaultHandle
     from harness.network.plan import MininetTopo, Port
     from harness.timeline.observations import FaultReport, QdiscReport
+
+
+#: Seconds; a tick is a thousandth of a second or more.
+_FINE = 1e-4
+#: So many waits reach over several ticks, of whatever length; a kernel may also have none.
+_TICKS = 20
 
 
 class Interface:
@@ -97,6 +104,7 @@ class Network:
             stack.callback(self._spaces.close)
             solitary = [name for name, node in self.plan.nodes.items() if node.kind != "switch"]
             self._spaces.make(solitary, named=self._named)
+            _wait_for_fine_timers()
             build.build(self.plan, self._spaces, self._sysctls)
             if self._named:
                 lines = [f"{ip} {node.name}" for node in self.plan.nodes.values() for ip in node.addresses]
@@ -261,6 +269,17 @@ class Network:
             ImpairmentNotApplied: A link is no longer what was asked for.
         """
         return [*self._impairer.reports(now), *self._faults.reports(now)]
+
+
+def _wait_for_fine_timers() -> None:
+    """Let a kernel that has just been booted come to its first tick, where it begins to use them.
+
+    Until then a delay ends at a tick; hrtimer_resolution tells (kernel/time/hrtimer.c).
+    """
+    for _ in range(_TICKS):
+        if time.clock_getres(time.CLOCK_MONOTONIC) < _FINE:
+            return
+        time.sleep(_FINE)
 
 
 def _request(item: str | Impairment | LinkRequest) -> LinkRequest:

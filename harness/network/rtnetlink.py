@@ -28,7 +28,7 @@ _IFNAME, _MTU, _MASTER, _ADDRESS = 3, 4, 10, 1
 _LINKINFO, _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 18, 1, 2, 4, 5
 _NET_NS_FD, _NUM_RX, _NUM_TX = 28, 32, 31
 _VETH_PEER = 1
-_UP = 1
+_UP, _NOARP, _MULTICAST = 1, 0x80, 0x1000
 _QDISC, _OPERSTATE, _OPER_UP = 6, 16, 6
 
 # Bridges: IFLA_BR_* and IFLA_BRPORT_*.
@@ -124,10 +124,16 @@ def remove(name: str) -> Request:
     return Request(DELLINK, 0, _link() + text(_IFNAME, name), f"removing {name}")
 
 
-def switch_on(name: str, *, on: bool = True) -> Request:
-    """Bring an interface up, or down."""
-    body = _link(0, _UP if on else 0, _UP) + text(_IFNAME, name)
-    return Request(NEWLINK, 0, body, f"bringing {name} {'up' if on else 'down'}")
+def switch_on(name: str, *, quiet: bool = False) -> Request:
+    """Bring an interface up.
+
+    Args:
+        name: The interface.
+        quiet: It never asks who has an address, and joins no multicast groups for its own
+            addresses or as a router: nothing is sent but what programs send.
+    """
+    flags, change = (_UP | _NOARP, _UP | _NOARP | _MULTICAST) if quiet else (_UP, _UP)
+    return Request(NEWLINK, 0, _link(0, flags, change) + text(_IFNAME, name), f"bringing {name} up")
 
 
 DISABLED, FORWARDING = 0, 3

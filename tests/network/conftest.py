@@ -1,0 +1,40 @@
+"""Lab kernels for the tests of networks, and the results of jobs that several tests look at."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.kernel.job import Job
+from harness.kernel.lab import LabKernel
+from harness.kernel.store import KernelStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.kernel.store import LabKernelImage
+
+JOBS = "tests.network.guest_jobs"
+
+Do = "Callable[..., Any]"
+
+
+@pytest.fixture(scope="session")
+def image() -> LabKernelImage:
+    """The newest lab kernel, built if there is none."""
+    return KernelStore().ensure()
+
+
+@pytest.fixture(scope="session")
+def do(image: LabKernelImage) -> Callable[..., Any]:
+    """Do a job of `guest_jobs` in a lab kernel of its own, and return what it found."""
+
+    def run(name: str, argument: Any = None, *, seed: int = 1, memory: int = 512) -> Any:
+        lab = LabKernel(image, seed=seed, wall_limit=120, memory=memory)
+        with lab.run(Job(call=f"{JOBS}:{name}", argument=argument)) as outcome:
+            assert outcome.status == 0, outcome.console
+            return json.loads((outcome.results / "found.json").read_text())
+
+    return run
