@@ -95,18 +95,23 @@ class Expected:
         return f"{self._what}: {_s(self.earliest)} to {_s(self.latest)} s"
 
 
-def approx_timer(timer: float, *, plus: float = 0.0, hz: int = SLOWEST_HZ) -> Expected:
+def approx_timer(*timers: float, plus: float = 0.0, hz: int = SLOWEST_HZ) -> Expected:
     """A kernel timer's time: one of t fires within [t, t·1.125 + 1 jiffy] (kernel/time/timer.c).
 
     Args:
-        timer: What it was set to, in seconds.
+        timers: What it was set to, in seconds; several, where one is set after the other.
         plus: Seconds that pass besides until it can be seen, such as a round trip.
         hz: The kernel's ticks a second.
     """
-    window = Window.of(nanoseconds(timer), hz=hz, plus=nanoseconds(plus))
-    what = f"a timer of {_s(timer)} s" + (f" + {_s(plus)} s" if plus else "")
+    windows = [Window.of(nanoseconds(timer), hz=hz) for timer in timers]
+    what = " + ".join(f"a timer of {_s(timer)} s" for timer in timers) + (f" + {_s(plus)} s" if plus else "")
     # What passes besides takes a real kernel a little longer than it should.
-    return Expected(what, seconds(window.earliest), seconds(window.latest) + (COMPUTING if plus else 0.0))
+    late = plus + COMPUTING if plus else 0.0
+    return Expected(
+        what,
+        seconds(sum(window.earliest for window in windows)) + plus,
+        seconds(sum(window.latest for window in windows)) + late,
+    )
 
 
 def approx_trip(time: float) -> Expected:
@@ -191,23 +196,33 @@ def since(kernel: KernelInfo, *release: int) -> bool:
 # Segments.
 
 
-def sent(record: Record, flags: str = "", *, sender: str = "") -> list[Passage]:
-    """The segments that hosts sent, in the order of sending: what the middle makes up or doubles is not among them."""
+def sent(record: Record, flags: str = "", *, sender: str = "", of: Endpoint | None = None) -> list[Passage]:
+    """The segments that hosts sent, in the order of sending: what the middle makes up or doubles is not among them.
+
+    Args:
+        record: A run.
+        flags: Only those with just these flags.
+        sender: Only those of this host.
+        of: Only those of this endpoint's connection.
+    """
     return [
         passage
         for passage in record.passages
-        if passage.sent is not None and flags in ("", passage.flags) and sender in ("", passage.sender)
+        if passage.sent is not None
+        and flags in ("", passage.flags)
+        and sender in ("", passage.sender)
+        and (of is None or {of.local, of.remote} == {passage.src, passage.dst})
     ]
 
 
-def flags(record: Record, *, sender: str = "") -> list[str]:
-    """The segments by their flags: ``["S", "SA", "A"]``."""
-    return [passage.flags for passage in sent(record, sender=sender)]
+def flags(record: Record, *, sender: str = "", of: Endpoint | None = None) -> list[str]:
+    """The segments that hosts sent, by their flags: ``["S", "SA", "A"]``."""
+    return [passage.flags for passage in sent(record, sender=sender, of=of)]
 
 
-def sent_at(record: Record, flags: str = "", *, sender: str = "") -> list[float]:
+def sent_at(record: Record, flags: str = "", *, sender: str = "", of: Endpoint | None = None) -> list[float]:
     """When such segments were sent, in seconds of the run's clock."""
-    return [seconds(passage.sent) for passage in sent(record, flags, sender=sender) if passage.sent is not None]
+    return [seconds(each.sent) for each in sent(record, flags, sender=sender, of=of) if each.sent is not None]
 
 
 def exchange(record: Record, *, after: float = 0.0) -> list[str]:

@@ -231,7 +231,8 @@ class World:
     def record(self) -> Record:
         """Everything up to now, reconciled."""
         self.recorder.sync()
-        return reconcile(self._log.observations, until=self.clock.now())
+        # The counters tell causes, such as SYN cookies; they go on record only once, at the end.
+        return reconcile([*self._log.observations, *self.recorder.counters()], until=self.clock.now())
 
     def history(self, of: RecordedSocket) -> Endpoint:
         """The history of one socket up to now.

@@ -129,7 +129,7 @@ class Recorder:
         os.eventfd_write(self._wake, 1)
         self._thread.join()
         if self._error is None:
-            self._sink.write_all([self._counted(node) for node in self._nodes])
+            self._sink.write_all(self.counters())
         for capture in self._captures:
             capture.close()
         for diag in self._diags.values():
@@ -140,10 +140,14 @@ class Recorder:
         if self._error is not None:
             raise self._error
 
-    def _counted(self, node: WatchedNode) -> Counters:
-        with node.enter():
-            delta = grown(self._counters[node.name], read_counters())
-        return Counters(t=self._clock.now(), node=node.name, grown=delta)
+    def counters(self) -> list[Counters]:
+        """By how much every node's counters have grown by now."""
+        found = []
+        for node in self._nodes:
+            with node.enter():
+                delta = grown(self._counters[node.name], read_counters())
+            found.append(Counters(t=self._clock.now(), node=node.name, grown=delta))
+        return found
 
     def hand_in(self, observation: Observation) -> None:
         """Take an observation of somebody else's, such as a program's step. From any thread."""
