@@ -7,6 +7,7 @@
     ├── KernelFailed             the lab kernel crashed, hung or spun    exit 3
     ├── ImpairmentNotApplied     a link is not what was asked for        exit 3
     ├── FaultNeverFired          a fault matched no segment              exit 1
+    ├── NotAsDocumented          a transition is no edge of the diagram  exit 1
     └── RecordUnreadable         a stored run is damaged or newer        exit 2
 """
 
@@ -92,6 +93,12 @@ class ImpairmentNotApplied(HandshakeError):
 
 class FaultNeverFired(HandshakeError):
     """A fault was set, and no segment ever matched it."""
+
+    exit_code = 1
+
+
+class NotAsDocumented(HandshakeError):
+    """A transition was recorded that RFC 9293's diagram does not have."""
 
     exit_code = 1
 

@@ -65,5 +65,9 @@ class EdgeCoverage:
         for edge in DIAGRAM:
             tests = self._taken.get(edge.id, {})
             witnesses = sorted(set().union(*tests.values())) if tests else []
-            told = f"{len(tests)} tests, seen by {', '.join(witnesses) or 'nobody (inferred)'}" if tests else "not taken"
-            out.write_line(f"  {edge.id:>4}  {edge.text:<34} {told if edge.in_linux else 'not in Linux: ' + edge.linux}")
+            told = (
+                f"{len(tests)} tests, seen by {', '.join(witnesses) or 'nobody (inferred)'}" if tests else "not taken"
+            )
+            out.write_line(
+                f"  {edge.id:>4}  {edge.text:<34} {told if edge.in_linux else 'not in Linux: ' + edge.linux}"
+            )

@@ -15,57 +15,76 @@ if TYPE_CHECKING:
 
     from harness.timeline.history import Record
     from harness.timeline.observations import Witness
+    from harness.timeline.observations import Observation
 
 #: Names of the properties that travel on a test's reports.
 EDGES = "handshake_edges"
 TCP_SECONDS = "handshake_tcp_seconds"
+SCENARIO = "handshake_scenario"
 
 DEFAULT_ARTIFACTS = "handshake-artifacts"
 
+#: The files of a test in the artifacts, besides its events.
+PAGE = "index.html"
+CAPTURE = "segments.pcapng"
 
-def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, artifacts: str | None) -> None:
+
+def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *, replay: str) -> float:
     """Add to a test's reports what its record says, and keep the record where it is wanted.
 
     Args:
         item: The test.
         reports: Its reports; the one on its call gets the properties, a failed one the ladder.
         results: The directory with its record.
-        artifacts: Where every record is kept; None keeps those of failed tests in `DEFAULT_ARTIFACTS`.
-    """
-    if not (results / EVENTS).exists():
-        return
-    from harness.timeline.reconcile import reconcile
+        replay: The command that gives this run again.
 
+    Returns:
+        How many seconds of the kernel's time the record covers.
+    """
+    main = next((report for report in reports if report.when == "call"), reports[0])
+    marker = item.get_closest_marker("scenario")
+    if marker is not None and marker.args:
+        main.user_properties.append((SCENARIO, marker.args[0]))
+    failed = next((report for report in reports if report.failed), None)
+    if failed is not None:
+        failed.sections.append(("again", replay))
+    if not (results / EVENTS).exists():
+        return 0.0
     try:
         log = read(results)
     except RecordUnreadable as error:
-        reports[-1].sections.append(("record", str(error)))
-        return
+        if failed is not None:
+            failed.sections.append(("record", str(error)))
+        return 0.0
+    from harness.timeline.reconcile import reconcile
+
     record = reconcile(log.observations)
-    last = max(observation.t for observation in log.observations)
-    for report in reports:
-        if report.when == "call":
-            report.user_properties.append((EDGES, _edges(record)))
-            report.user_properties.append((TCP_SECONDS, last / 1e9))
-    failed = next((report for report in reports if report.failed), None)
-    if failed is None and artifacts is None:
-        return
-    kept = keep(item, results, Path(artifacts or DEFAULT_ARTIFACTS))
+    seconds = max(observation.t for observation in log.observations) / 1e9
+    main.user_properties.append((EDGES, edges(record, log.observations)))
+    main.user_properties.append((TCP_SECONDS, seconds))
+    artifacts: str | None = item.config.option.artifacts
     if failed is not None:
         from harness.report.ladder import text
 
         failed.sections.append(("ladder", text(record)))
-        failed.sections.append(("record", f"kept in {kept}; look again with: handshake show {kept}"))
+    if failed is not None or artifacts is not None:
+        kept = keep(item, results, Path(artifacts or DEFAULT_ARTIFACTS))
+        _draw(item, kept, record, log.observations, replay)
+        if failed is not None:
+            failed.sections.append(("record", f"{kept}: handshake show {kept}"))
+    return seconds
 
 
-def _edges(record: Record) -> list[tuple[str, list[str]]]:
+def edges(record: Record, observations: tuple[Observation, ...]) -> list[tuple[str, list[str]]]:
+    """The edges that a run took, and who saw it."""
+    del observations
     seen: dict[str, set[Witness]] = {}
     for endpoint in record.endpoints:
         for step in endpoint.transitions:
             if step.edge is not None:
                 seen.setdefault(step.edge, set()).update(step.witnesses)
     # Plain words: pytest-xdist sends nothing else between processes.
-    return [(edge, sorted(witness.value for witness in witnesses)) for edge, witnesses in sorted(seen.items())]
+    return [(edge, sorted(str(witness.value) for witness in witnesses)) for edge, witnesses in sorted(seen.items())]
 
 
 def keep(item: pytest.Item, results: Path, artifacts: Path) -> Path:
@@ -75,3 +94,16 @@ def keep(item: pytest.Item, results: Path, artifacts: Path) -> Path:
     directory.mkdir(parents=True)
     shutil.copy2(results / EVENTS, directory / EVENTS)
     return directory
+
+
+def _draw(
+    item: pytest.Item, directory: Path, record: Record, observations: tuple[Observation, ...], replay: str
+) -> None:
+    """The record as a page for a browser and as a capture for Wireshark."""
+    from harness.report.page import page
+    from harness.report.pcapng import pcapng
+    from harness.timeline.verdict import judge
+
+    html = page(record, observations, title=item.nodeid, judgement=judge(record), replay=replay)
+    (directory / PAGE).write_text(html, "utf-8")
+    (directory / CAPTURE).write_bytes(pcapng(record, observations))

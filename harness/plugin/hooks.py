@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.plugin import options
-from harness.plugin.fixtures import net
+from harness.plugin.fixtures import handshake_variant, net, net_plan
 
 if TYPE_CHECKING:
     from harness.plugin.outside import Outside
 
-__all__ = ["net"]
+__all__ = ["handshake_variant", "net", "net_plan"]
 
-_OUTSIDE = pytest.StashKey["Outside"]()
+_OUTSIDE: pytest.StashKey[Outside] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,17 +29,41 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if options.INSIDE in os.environ:
         return
+    from harness.plugin import variants
     from harness.plugin.edges import EdgeCoverage
     from harness.plugin.outside import Outside
 
+    variants.check(config)
     config.stash[_OUTSIDE] = Outside(config)
     config.pluginmanager.register(EdgeCoverage(config), "handshake-edges")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let a test run in other ways too: with many seeds, or broken on purpose."""
+    if metafunc.config.option.seeds or metafunc.config.option.mutate:
+        from harness.plugin import variants
+
+        variants.generate(metafunc)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse what cannot work before the first test runs."""
+    """Where tests are broken on purpose, leave out those that cannot be."""
     outside = config.stash.get(_OUTSIDE, None)
-    if outside and any(outside.needs_kernel(item) for item in items):
+    if outside is None or not config.option.mutate:
+        return
+    others = [item for item in items if not outside.needs_kernel(item)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if outside.needs_kernel(item)]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse what cannot work, and build the kernel, before the first test runs."""
+    outside = session.config.stash.get(_OUTSIDE, None)
+    if outside is None or session.config.option.collectonly:
+        return
+    if any(outside.needs_kernel(item) for item in session.items):
         outside.prepare()
 
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from harness.errors import HandshakeError
 from harness.timeline.observations import KernelInfo
+
+if TYPE_CHECKING:
+    import warnings
+    from collections.abc import Generator
 
 #: One serialized report a line.
 REPORTS = "reports.jsonl"
+#: One warning a line.
+WARNINGS = "warnings.jsonl"
+#: On a report: the class of the exception that failed it, and whether it is one of ours.
+RAISED = "handshake_raised"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -23,42 +34,102 @@ class Place(msgspec.Struct, frozen=True):
     results: Path
 
 
+class Told(msgspec.Struct, frozen=True):
+    """A warning on its way home."""
+
+    message: str
+    module: str  #: of its category
+    category: str
+    filename: str
+    lineno: int
+    location: tuple[str, int, str] | None
+
+
 PLACE = pytest.StashKey[Place]()
 
 
 class Reporter:
     """Writes each report down as pytest-xdist would send it, and takes over the outer session's options."""
 
-    def __init__(self, options: dict[str, Any], place: Place) -> None:
-        self._options = options
+    def __init__(self, argument: dict[str, Any], place: Place) -> None:
+        self._options: dict[str, Any] = argument["options"]
+        self._markers: list[str] = argument["markers"]
         self._place = place
         self._config: pytest.Config
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Let the outer command line's options hold here."""
+        """Let the outer command line's options and markers hold here."""
         self._config = config
         config.stash[PLACE] = self._place
         vars(config.option).update(self._options)
+        known = set(config.getini("markers"))
+        for marker in self._markers:
+            if marker not in known:
+                config.addinivalue_line("markers", marker)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Say which exception failed a test; one of ours is a message, without the way it came."""
+        report = yield
+        if report.failed and call.excinfo is not None:
+            error = call.excinfo.value
+            kinds = [kind.__name__ for kind in type(error).__mro__]
+            setattr(report, RAISED, kinds)
+            if isinstance(error, HandshakeError):
+                report.longrepr = str(error)
+        return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write a report of setup, call or teardown."""
-        self._write(report)
+        self._report(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Write down why the test could not be collected here."""
         if report.failed:
-            self._write(report)
+            self._report(report)
 
-    def _write(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+    def pytest_warning_recorded(
+        self, warning_message: warnings.WarningMessage, when: str, location: tuple[str, int, str] | None
+    ) -> None:
+        """Write down a warning of the test; those of its collection the outer session has had."""
+        if when != "runtest":
+            return
+        told = Told(
+            message=str(warning_message.message),
+            module=warning_message.category.__module__,
+            category=warning_message.category.__qualname__,
+            filename=warning_message.filename,
+            lineno=warning_message.lineno,
+            location=location,
+        )
+        self._write(WARNINGS, told)
+
+    def _report(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        with (self._place.results / REPORTS).open("ab") as file:
+        self._write(REPORTS, data)
+
+    def _write(self, name: str, data: object) -> None:
+        with (self._place.results / name).open("ab") as file:
             file.write(msgspec.json.encode(data, enc_hook=str) + b"\n")
 
 
 def run(argument: Any, results: Path) -> int:
     """The job: run the test that ``argument["args"]`` selects; the exit status is pytest's."""
     os.chdir(argument["directory"])
+    sys.path[:] = dict.fromkeys([*argument["path"], *sys.path])
     kernel = msgspec.convert(argument["kernel"], KernelInfo)
     place = Place(kernel=kernel, links=tuple(argument["links"]), results=results)
-    return int(pytest.main(argument["args"], plugins=[Reporter(argument["options"], place)]))
+    plugins = ["harness.plugin.hooks", *argument["plugins"]]
+    return int(pytest.main(argument["args"], plugins=[*map(_load, plugins), Reporter(argument, place)]))
+
+
+def _load(name: str) -> object:
+    """What an entry point names."""
+    module, _, attributes = name.partition(":")
+    found: object = importlib.import_module(module)
+    for attribute in filter(None, attributes.split(".")):
+        found = getattr(found, attribute)
+    return found

@@ -1,4 +1,4 @@
-"""The plugin's command-line options and its marker."""
+"""The plugin's command-line options and its markers."""
 
 from __future__ import annotations
 
@@ -13,15 +13,23 @@ INSIDE = "HANDSHAKE_INSIDE"
 #: Seconds of wall time that a test may take on a lab kernel before it is taken to spin.
 WALL_LIMIT = 60.0
 
+#: Random loss in each direction under which tests marked ``lossy`` run, if they do not say.
+LOSS = "10%"
+
 #: The markers, as ``pytest --markers`` prints them.
 MARKERS = (
-    "network(topology='pair', faults=(), sysctls={}, seed=None, links=(), **link): the network of a test that uses "
-    "`net`; link fields are those of `--link`, with units: delay='50ms', loss='1%', rate='10mbit'",
-    "scenario(number): this test is that row of the scenario catalogue; its name there is the function's, "
-    "without test_",
-    "claim(id): this test checks that claim of the course notes (`handshake claims` prints them)",
-    "lossy(loss='10%'): what this test asserts holds whatever is lost; with `--seeds` it runs once for each seed "
-    "with so much random loss in each direction, and every transition must be an edge of the diagram",
+    (
+        "network(topology='pair', faults=(), sysctls={}, seed=None, links=(), **link): the network of a test that uses "
+        "`net`; link fields are those of `--link`, with units: delay='50ms', loss='1%', rate='10mbit'"
+    ),
+    (
+        "scenario(number): this test is that row of the scenario catalogue; its name there is the function's, "
+        "without test_"
+    ),
+    (
+        f"lossy(loss='{LOSS}'): what this test asserts holds whatever is lost; with `--seeds` it runs once for each "
+        "seed with so much random loss in each direction, and every transition must be an edge of the diagram"
+    ),
 )
 
 
@@ -56,6 +64,27 @@ def add(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help=f"wall time after which a lab kernel is killed (default: {WALL_LIMIT:g})",
     )
+    _add_variants(group)
+    _add_coverage(group)
+
+
+def _add_variants(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--seeds",
+        default=None,
+        metavar="FIRST-LAST",
+        help="run tests marked `lossy` once for each seed (1-50, or 7), with random loss",
+    )
+    group.addoption(
+        "--mutate",
+        default=None,
+        metavar="KINDS",
+        help="break every test that uses `net` on purpose, and pass if it fails: all, or some of cause, states, times, "
+        "segments",
+    )
+
+
+def _add_coverage(group: pytest.OptionGroup) -> None:
     group.addoption("--edge-coverage", action="store_true", help="tell which edges of the state diagram were taken")
     group.addoption(
         "--edge-coverage-fail-under",
@@ -63,4 +92,13 @@ def add(parser: pytest.Parser) -> None:
         default=None,
         metavar="PERCENT",
         help="fail if fewer of the edges that Linux has were taken",
+    )
+    group.addoption(
+        "--edge-coverage-svg", default=None, metavar="FILE", help="draw the diagram: edges taken solid, others dashed"
+    )
+    group.addoption(
+        "--handshake-json",
+        default=None,
+        metavar="FILE",
+        help="write down what every test that uses `net` came to: outcome, times, edges",
     )

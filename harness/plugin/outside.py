@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import shutil
+import contextlib
+import shlex
+import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,41 +13,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from harness.errors import EnvironmentUnsupported, HandshakeError, KernelFailed
-from harness.kernel.job import Job
-from harness.plugin import evidence
-from harness.plugin.options import INSIDE
-from harness.plugin.inside import REPORTS
+from harness.errors import HandshakeError, KernelFailed, UsageError
+from harness.kernel.job import INTERRUPTED, Job
+from harness.plugin import evidence, homecoming, luggage, variants
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.kernel.base import Kernel
+    from harness.kernel.job import Outcome
 
-#: Plugins that belong to the outer session: they would start workers, collect, or reorder again.
-_OUTER_PLUGINS = ("xdist", "xdist.looponfail", "pytest_cov", "html", "randomly", "cacheprovider", "terminal")
-
-#: Options that are the outer session's alone.
-_OUTER_OPTIONS = (
-    "file_or_dir",
-    "keyword",
-    "markexpr",
-    "maxfail",
-    "lf",
-    "failedfirst",
-    "newfirst",
-    "stepwise",
-    "usepdb",
-    "xmlpath",
-    "deselect",
-    "ignore",
-    "ignore_glob",
-    "inifilename",
-    "rootdir",
-    "override_ini",
-    "plugins",
-    "pyargs",
-    "confcutdir",
-    "basetemp",
-)
+_FIXTURES = "harness.plugin.fixtures"
 
 
 class Outside:
@@ -53,109 +31,143 @@ class Outside:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._kernel: Kernel | None = None
+        self._kernels: dict[int, Kernel] = {}
 
     @staticmethod
     def needs_kernel(item: pytest.Item) -> bool:
-        """Whether a test asks for the fixture ``net``, directly or through another fixture."""
-        return "net" in getattr(item, "fixturenames", ())
+        """Whether a test asks for our fixture ``net``, directly or through other fixtures.
+
+        A project may well have a fixture of that name which is none of ours.
+        """
+        info = getattr(item, "_fixtureinfo", None)
+        found = list(info.name2fixturedefs.get("net", ())) if info else []
+        while found:
+            last = found.pop()
+            if last.func.__module__ == _FIXTURES:
+                return True
+            if "net" not in last.argnames:
+                return False
+        return False
 
     def prepare(self) -> None:
-        """Find the kernel, and refuse what cannot work.
+        """Find the kernel, build one where there is none, and refuse what cannot work.
 
         Raises:
             pytest.UsageError: With what to do about it.
         """
-        from harness.cli.options import choose_kernel
-
         option = self._config.option
-        if option.usepdb:
+        if option.usepdb or getattr(option, "trace", False):
             raise pytest.UsageError(
-                "--pdb cannot reach into a test that uses `net`: it runs in a kernel of its own, which has no terminal. "
-                "Its ladder and record tell what happened; to step through a test, run it with --kernel host."
+                "--pdb cannot reach into a test that uses `net`: it runs in a kernel of its own, which has no "
+                "terminal. Its ladder and its record tell what happened (handshake show); print() and -l show values."
             )
         try:
-            self._kernel = choose_kernel(option.kernel, option.seed, option.wall_limit)
+            with self._uncaptured():
+                self._kernel(option.seed)
         except HandshakeError as error:
             raise pytest.UsageError(str(error)) from None
 
-    def run(self, item: pytest.Item) -> list[pytest.TestReport]:
-        """Run one test where the kernel is; its reports come back as if it had run here."""
-        if self._kernel is None:
-            self.prepare()
-        began = time.perf_counter()
-        try:
-            return self._run(item)
-        except (KernelFailed, EnvironmentUnsupported) as error:
-            return [_failure(item, str(error), time.perf_counter() - began)]
+    def _kernel(self, seed: int) -> Kernel:
+        from harness.cli.options import choose_kernel
 
-    def _run(self, item: pytest.Item) -> list[pytest.TestReport]:
-        if self._kernel is None:
-            raise AssertionError("prepare() chose a kernel")
+        if seed not in self._kernels:
+            option = self._config.option
+            self._kernels[seed] = choose_kernel(option.kernel, seed, option.wall_limit)
+        return self._kernels[seed]
+
+    @contextlib.contextmanager
+    def _uncaptured(self) -> Iterator[None]:
+        """Building a kernel takes minutes: let its progress be seen."""
+        manager = self._config.pluginmanager.getplugin("capturemanager")
+        with manager.global_and_fixture_disabled() if manager else contextlib.nullcontext():
+            yield
+
+    def run(self, item: pytest.Item) -> list[pytest.TestReport]:
+        """Run one test where the kernel is; its reports come back as if it had run here.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted; nothing is left running.
+        """
+        began = time.time()
+        # Kept apart from the kernel's own scratch: what was recorded until a kernel failed is worth having.
+        with tempfile.TemporaryDirectory(prefix="handshake-results-", ignore_cleanup_errors=True) as place:
+            results = Path(place).resolve()
+            try:
+                reports = self._run(item, results)
+            except (HandshakeError, pytest.fail.Exception) as error:
+                reports = [homecoming.failure(item, str(error))]
+            seconds = evidence.attach(item, reports, results, replay=self.replay(item))
+        homecoming.finish(item, reports, began, seconds)
+        variants.settle(item, reports)
+        return reports
+
+    def _run(self, item: pytest.Item, results: Path) -> list[pytest.TestReport]:
+        chosen = variants.of(item)
+        kernel = self._kernel(seed_of(item))
         job = Job(
             call="harness.plugin.inside:run",
             argument={
-                "args": self._arguments(item),
-                "options": self._options(),
+                "args": luggage.arguments(item),
+                "options": luggage.options(self._config),
+                "markers": self._config.getini("markers"),
+                "plugins": luggage.plugins(self._config),
+                "path": sys.path,
                 "directory": str(Path.cwd()),
-                "kernel": msgspec.to_builtins(self._kernel.info),
-                "links": self._config.option.handshake_links,
+                "kernel": msgspec.to_builtins(kernel.info),
+                "links": [*self._config.option.handshake_links, *chosen.links],
             },
-            readable=(self._config.rootpath, Path.cwd(), item.path.parent),
-            environment={INSIDE: "1"},
+            results=results,
+            readable=luggage.readable(item),
+            environment=luggage.environment(),
         )
-        with self._kernel.run(job) as outcome:
-            reports = self._reports(outcome.results / REPORTS)
-            if not any(report.when == "teardown" for report in reports):
-                raise KernelFailed(
-                    f"the test did not come to its end inside the kernel (pytest's status {outcome.status})",
-                    outcome.console,
-                )
-            evidence.attach(item, reports, outcome.results, self._config.option.artifacts)
-        return reports
+        with kernel.run(job) as outcome:
+            if outcome.status == INTERRUPTED:
+                raise KeyboardInterrupt
+            return self._home(item, outcome)
 
-    def _arguments(self, item: pytest.Item) -> list[str]:
-        config = self._config
-        path = str(item.path) + item.nodeid[len(item.nodeid.partition("::")[0]) :]
-        words = [path, f"--rootdir={config.rootpath}", "-o", "addopts=", f"--import-mode={config.option.importmode}"]
-        # What started the guest belongs to the package whose entry point this plugin is.
-        words += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
-        if config.inipath:
-            words += ["-c", str(config.inipath)]
-        for name in _OUTER_PLUGINS:
-            words += ["-p", f"no:{name}"]
-        for name in config.option.plugins or ():
-            words += ["-p", name]
-        return words
-
-    def _options(self) -> dict[str, Any]:
-        chosen = {}
-        for name, value in vars(self._config.option).items():
-            plain = isinstance(value, str | int | float | bool | list | type(None))
-            if plain and name not in _OUTER_OPTIONS and not name.startswith(("cov", "dist", "numprocesses", "tx")):
-                chosen[name] = value
-        return chosen
-
-    def _reports(self, file: Path) -> list[pytest.TestReport]:
-        if not file.exists():
-            return []
-        reports = []
-        for line in file.read_bytes().splitlines():
-            data = msgspec.json.decode(line)
-            report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
+    def _home(self, item: pytest.Item, outcome: Outcome) -> list[pytest.TestReport]:
+        reports = homecoming.reports(self._config, outcome.results)
+        if any(isinstance(report, pytest.TestReport) and report.when == "teardown" for report in reports):
+            homecoming.warnings(item, outcome.results)
+            return [report for report in reports if isinstance(report, pytest.TestReport)]
+        for report in reports:
             if isinstance(report, pytest.CollectReport):
-                raise KernelFailed(f"the test could not be collected inside the kernel:\n{report.longreprtext}")
-            reports.append(report)
-        return reports
+                text = f"the test could not be collected where the kernel is:\n{report.longreprtext}"
+                return [homecoming.failure(item, text)]
+        raise KernelFailed(_unfinished(outcome.status), outcome.console)
+
+    def replay(self, item: pytest.Item) -> str:
+        """The command that gives this very run again."""
+        option = self._config.option
+        words = ["pytest", item.nodeid]
+        chosen = variants.of(item)
+        words += chosen.words or (["--seed", str(seed_of(item))] if seed_of(item) != 1 else [])
+        words += ["--kernel", option.kernel] if option.kernel != "lab" else []
+        for link in option.handshake_links:
+            words += ["--link", link]
+        return shlex.join(words)
 
 
-def _failure(item: pytest.Item, message: str, duration: float) -> pytest.TestReport:
-    return pytest.TestReport(
-        nodeid=item.nodeid,
-        location=item.location,
-        keywords=dict.fromkeys(item.keywords, 1),
-        outcome="failed",
-        longrepr=message,
-        when="call",
-        duration=duration,
+def seed_of(item: pytest.Item) -> int:
+    """The seed of a test's kernel: its variant's, its marker's, or the command line's."""
+    chosen = variants.of(item).seed
+    if chosen is not None:
+        return chosen
+    marked: Any = next(
+        (marker.kwargs["seed"] for marker in item.iter_markers("network") if marker.kwargs.get("seed") is not None),
+        item.config.option.seed,
     )
+    if isinstance(marked, bool) or not isinstance(marked, int) or not 0 <= marked < 1 << 64:
+        raise UsageError("network seed", marked, "is not a whole number below 2**64", "@pytest.mark.network(seed=7)")
+    return marked
+
+
+def _unfinished(status: int) -> str:
+    if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return (
+            f"the test was not found where the kernel is (pytest's status {int(status)}): "
+            "it is collected anew there, and must have the same id every time"
+        )
+    if status < 0:
+        return f"signal {-status} ended the test inside the kernel: see its console for why (such as too little memory)"
+    return f"the test did not come to its end inside the kernel (exit status {status})"

@@ -1,0 +1,113 @@
+"""What comes back from a kernel: reports and warnings, made what the outer session expects of its own."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings as standard
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from harness.plugin.inside import RAISED, REPORTS, WARNINGS, Told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: What fails a test by ending it, rather than its cleaning up: told on its call.
+_OF_THE_TEST = ("FaultNeverFired", "NotAsDocumented")
+
+
+def reports(config: pytest.Config, results: Path) -> list[pytest.TestReport | pytest.CollectReport]:
+    """The reports that were written down, complete ones only."""
+    file = results / REPORTS
+    if not file.exists():
+        return []
+    lines = file.read_bytes().splitlines(keepends=True)
+    found: list[pytest.TestReport | pytest.CollectReport] = [
+        config.hook.pytest_report_from_serializable(config=config, data=msgspec.json.decode(line))
+        for line in lines
+        if line.endswith(b"\n")
+    ]
+    _blame_the_test([report for report in found if isinstance(report, pytest.TestReport)])
+    return found
+
+
+def _blame_the_test(found: list[pytest.TestReport]) -> None:
+    """Move to the call what its teardown found wrong with the test itself."""
+    by_phase = {report.when: report for report in found}
+    call, teardown = by_phase.get("call"), by_phase.get("teardown")
+    if teardown is None or not teardown.failed or not set(_OF_THE_TEST) & set(getattr(teardown, RAISED, ())):
+        return
+    if call is not None and call.passed:
+        call.outcome, call.longrepr = "failed", teardown.longrepr
+        setattr(call, RAISED, getattr(teardown, RAISED))
+    teardown.outcome, teardown.longrepr = "passed", None
+
+
+def failure(item: pytest.Item, message: str) -> pytest.TestReport:
+    """The report of a test that could not tell its own end."""
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords=dict.fromkeys(item.keywords, 1),
+        outcome="failed",
+        longrepr=message,
+        when="call",
+    )
+
+
+def finish(item: pytest.Item, found: list[pytest.TestReport], began: float, seconds: float) -> None:
+    """Give the reports this machine's time, and show what was printed if nothing is to be captured.
+
+    Args:
+        item: The test.
+        found: Its reports. Inside, their durations were virtual.
+        began: When it was sent into the kernel.
+        seconds: How much of the kernel's time was recorded.
+    """
+    del seconds
+    ended = time.time()
+    main = next((report for report in found if report.when == "call"), found[0])
+    for report in found:
+        report.start = began if report is main else ended
+        report.stop = ended
+        report.duration = report.stop - report.start
+    if item.config.option.capture == "no":
+        for report in found:
+            for name, text in report.sections:
+                if name.startswith(("Captured stdout", "Captured stderr")):
+                    (sys.stdout if "stdout" in name else sys.stderr).write(text)
+            report.sections = [pair for pair in report.sections if not pair[0].startswith("Captured std")]
+
+
+def warnings(item: pytest.Item, results: Path) -> None:
+    """Hand the test's warnings to the outer session."""
+    file = results / WARNINGS
+    if not file.exists():
+        return
+    for line in file.read_bytes().splitlines():
+        told = msgspec.json.decode(line, type=Told)
+        category = _category(told)
+        message = standard.WarningMessage(
+            message=category(told.message), category=category, filename=told.filename, lineno=told.lineno
+        )
+        item.ihook.pytest_warning_recorded.call_historic(
+            kwargs={
+                "warning_message": message,
+                "when": "runtest",
+                "nodeid": item.nodeid,
+                "location": told.location,
+            }
+        )
+
+
+def _category(told: Told) -> type[Warning]:
+    try:
+        found = getattr(import_module(told.module), told.category)
+        found("")
+    except (ImportError, AttributeError, TypeError):
+        return Warning  # a class that is known inside only, or wants more than a message
+    return found if isinstance(found, type) and issubclass(found, Warning) else Warning
