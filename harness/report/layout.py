@@ -177,8 +177,11 @@ def _joins(row: Row, change: Change) -> bool:
         return False
     if isinstance(row.piece, Arrival) and row.piece.side == change.side:
         return change.transition.cause.segment in (None, row.piece.passage.number)
-    # Two hosts that change at the same instant share a line, but not with a segment of another moment.
-    return row.piece is None and change.time == row.time
+    # Two hosts that change at the same instant, or the same way at one moment, share a line, but not
+    # with a segment of another moment.
+    other = row.right if change.side == "left" else row.left
+    alike = other is not None and other.transition.new is change.transition.new
+    return row.piece is None and (alike or change.time == row.time)
 
 
 def _tells(row: Row, departure: Departure) -> bool:

@@ -172,7 +172,7 @@ class Rungs:
     def _time(self, strip: Strip, time: int) -> None:
         text = clock(time, self._digits)
         if self._before is None or clock(self._before, self._digits) != text:
-            strip.put(self._at.time - len(text), text, DIM)
+            strip.put(self._at.time - len(text), text)
             if self._at.delta and self._before is not None and time - self._before >= MILLISECOND // 10:
                 delta = f"+{span(time - self._before, self._glyphs.micro)}"
                 strip.put(self._at.time + self._at.delta - cells.width(delta), delta, DIM)

@@ -121,8 +121,8 @@ def _state(endpoint: Endpoint, mark: Mark, glyphs: Glyphs, words: Words, width: 
         room = width - indent - 15
         reasons = [f"{cause}  [{witnesses}]"] if cells.width(cause) + cells.width(witnesses) + 4 <= room else []
         reasons = reasons or [*cells.wrap(cause, room), *cells.wrap(f"[{witnesses}]", room)]
-        lines = [[*begin, (cells.right(spent, 13) + "  ", ""), (reasons[0], DIM)]]
-        lines += [[(" " * (indent + 15) + more, DIM)] for more in reasons[1:]]
+        lines = [[*begin, (cells.right(spent, 13) + "  ", ""), (reasons[0], "")]]
+        lines += [[(" " * (indent + 15) + more, "")] for more in reasons[1:]]
         if mark.ok is False:
             lines += _under(indent, words("states.unexpected"), "bold red", width)
         lines += _doubts(step, words, width, indent)

@@ -1,0 +1,53 @@
+# ruff: noqa: INP001 - a script, not part of a package
+"""Make the pictures of the documentation from real runs: ``python docs/pictures/make.py``.
+
+It needs this project installed. It runs the scenarios below on the lab kernel, whose runs are the same
+every time, and writes their ladders, and the state diagram with the paths they took, beside this file.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from harness.report import diagram_svg, ladder_svg
+from harness.report.connections import connections, middle
+from harness.report.layout import ladder
+from harness.report.session import find
+from harness.report.words import LANGUAGES, words
+from harness.timeline.reconcile import reconcile
+from harness.timeline.store import read
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+#: Picture -> the scenario it shows.
+PICTURES = {
+    "handshake-and-close": "tests/scenarios/test_closing.py::test_normal_close_client_first",
+    "lost-syn-ack": "tests/scenarios/test_opening.py::test_synack_lost_1",
+    "simultaneous-close": "tests/scenarios/test_closing.py::test_simultaneous_close",
+}
+
+
+def main() -> int:
+    """Run the scenarios and write the pictures; 0 where all were written."""
+    with tempfile.TemporaryDirectory() as kept:
+        tests = [sys.executable, "-m", "pytest", "-q", "--artifacts", kept, *PICTURES.values()]
+        if subprocess.run(tests, cwd=ROOT, check=False).returncode:
+            return 1
+        for directory in find(Path(kept)):
+            picture = next(name for name, test in PICTURES.items() if directory.name.endswith(test.partition("::")[2]))
+            record = reconcile(read(directory).observations)
+            found = connections(record)
+            drawn = ladder(found[0], middle(record, found[0]))
+            for lang in LANGUAGES:
+                end = "" if lang == "en" else f".{lang}"
+                (HERE / f"{picture}{end}.svg").write_text(ladder_svg.picture(drawn, words(lang)), "utf-8")
+                (HERE / f"{picture}-states{end}.svg").write_text(diagram_svg.picture(found, words(lang)), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
