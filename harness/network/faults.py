@@ -7,6 +7,7 @@ kernel and at no cost to the rest; everything else by the middlebox.
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 from typing import TYPE_CHECKING
 
@@ -131,7 +132,9 @@ class Faults:
     def middlebox(self) -> Middlebox:
         """The middlebox, put into the path if it is not there yet."""
         if self._middlebox is None:
-            self._middlebox = Middlebox(self._edges, self._addresses)
+            # It has to know the numbers of connections that are older than itself.
+            self._look()
+            self._middlebox = Middlebox(self._edges, self._addresses, copy.deepcopy(self._connections))
             for space in self._ports:
                 self._insert(space)
         return self._middlebox

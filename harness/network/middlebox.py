@@ -22,7 +22,6 @@ import msgspec
 
 from harness.errors import EnvironmentUnsupported, UsageError
 from harness.network import forge, packet
-from harness.network.connections import Connections
 from harness.network.fault import Fault
 from harness.network.rtnetlink import mac_bytes
 from harness.network.ruleset import PASSED, SHOWN_LOST
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping, Sequence
 
-    from harness.network.connections import End
+    from harness.network.connections import Connections, End
     from harness.tcp.segment import Segment
 
 _FRAME = 65_550
@@ -93,9 +92,12 @@ class Middlebox:
     Args:
         edges: Every way out, by the host's hardware address.
         addresses: The IP addresses of each host.
+        connections: Those seen before it was put into the path.
     """
 
-    def __init__(self, edges: Mapping[bytes, Edge], addresses: Mapping[str, set[str]]) -> None:
+    def __init__(
+        self, edges: Mapping[bytes, Edge], addresses: Mapping[str, set[str]], connections: Connections
+    ) -> None:
         self._edges = edges
         self._addresses = addresses
         self._rules: list[Rule] = []
@@ -104,7 +106,7 @@ class Middlebox:
         self._late: list[tuple[int, int, Edge, bytes]] = []
         self._behind: list[tuple[int, Rule, tuple[object, object], Edge, bytes]] = []
         self._order = 0
-        self._connections = Connections()
+        self._connections = connections
         self._error: BaseException | None = None
         self._stopping = False
         self._changed = threading.Condition()
