@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import json
 import os
+import shlex
 import socket
 import time
 from pathlib import Path
@@ -22,7 +23,7 @@ from harness.recorder.clock import Clock
 from harness.recorder.counters import read_counters
 from harness.recorder.recorder import Recorder
 from harness.tcp.states import State
-from harness.timeline.observations import SCHEMA, End, Failure, RunHeader
+from harness.timeline.observations import SCHEMA, End, Failure, RunHeader, Step
 from harness.timeline.reconcile import reconcile
 from harness.timeline.store import EVENTS, Writer
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from harness.network.host import Host
     from harness.recorder.diag import Look
     from harness.timeline.history import Endpoint, Record
-    from harness.timeline.observations import KernelInfo, Observation, Step
+    from harness.timeline.observations import KernelInfo, Observation
 
 #: Seconds after which a call on a recorded socket gives up: longer than any handshake's own limit.
 PATIENCE = 1200.0
@@ -114,8 +115,9 @@ class WorldHost:
         return made
 
     def run(self, argv: Sequence[str], *, check: bool = True) -> CompletedProcess[Any]:
-        """Run a program in this host to its end; its output comes back as text."""
-        return self._host.run(argv, check=check)
+        """Run a program in this host to its end, on record; its output comes back as text."""
+        with self._world.step(self.name, shlex.join(argv)):
+            return self._host.run(argv, check=check)
 
     def sysctl(self, name: str, value: str | int | None = None) -> str:
         """A setting of this host's network namespace, ``net.ipv4.tcp_fin_timeout``; with a value, set it first.
@@ -258,6 +260,15 @@ class World:
         if not self._closing:
             self.recorder.hand_in(step)
 
+    @contextlib.contextmanager
+    def step(self, node: str, call: str) -> Iterator[None]:
+        """Put the beginning and the end of something on record that a host does, and no socket of its own."""
+        self.report(Step(t=self.clock.now(), node=node, call=call, phase="begins"))
+        try:
+            yield
+        finally:
+            self.report(Step(t=self.clock.now(), node=node, call=call, phase="ends"))
+
     def own(self, opened: socket.socket) -> None:
         """See to it that a socket is closed at the end, if its script does not."""
         self._owned.append(opened)
@@ -305,6 +316,15 @@ class World:
         )
 
 
+def _let_time_begin() -> None:
+    """Wait until the kernel has run for a second: TCP takes times of 0 s for "never".
+
+    A connection whose last timestamp came in the first second would have none to be told apart by (ts_recent_stamp
+    of include/net/tcp.h; tcp_twsk_unique(), net/ipv4/tcp_ipv4.c).
+    """
+    time.sleep(max(0.0, 1.0 - time.monotonic()))
+
+
 @contextlib.contextmanager
 def recorded(plan: Plan, results: Path) -> Iterator[World]:
     """Build the plan's network, watch it, and write ``events.jsonl`` into ``results`` as things happen.
@@ -313,6 +333,7 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
         ImpairmentNotApplied: A link is not what was asked for.
         FaultNeverFired: At the end, a fault that was set had matched nothing.
     """
+    _let_time_begin()
     with Network(load_topology(plan.topology), plan.links, plan.faults, sysctls=plan.sysctls) as network:
         clock = Clock()
         with Writer(results / EVENTS) as writer:
