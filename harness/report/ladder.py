@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from harness.report import tables
@@ -31,8 +32,8 @@ DRAWN = 6
 #: How many connections the summary table lists before it says how many there are more.
 LISTED = 60
 
-#: How wide where the output is no terminal.
-PIPED = 100
+#: How wide plain text is, on whatever terminal: it must compare.
+PLAIN = 80
 
 #: The narrowest and the widest a report gets, in cells.
 WIDTHS = (72, 132)
@@ -103,24 +104,22 @@ def show(
     Args:
         record: The run.
         console: Where to; stdout by default.
-        width: Cells; the terminal's, or `PIPED` where the output is no terminal.
+        width: Cells; by default the terminal's (80 where there is none), and `PLAIN` for plain text.
         plain: Print `text` rather than `ladder`.
         judgement: What was expected and found.
         only: Draw this connection alone.
         lang: ``en`` or ``ko``.
     """
+    if plain:
+        drawn = text(record, width=width or PLAIN, judgement=judgement, only=only, lang=lang)
+        (console.file if console else sys.stdout).write(drawn)
+        return
     from rich.console import Console  # noqa: PLC0415 - not needed to import this module
 
-    if console is None:
-        console = Console(highlight=False)
-        if width or not console.is_terminal:
-            console.width = width or PIPED
-    chosen = width or console.width
-    if plain:
-        drawn = text(record, width=chosen, judgement=judgement, only=only, lang=lang)
-        console.file.write(drawn)
-        return
-    console.print(ladder(record, width=chosen, judgement=judgement, only=only, lang=lang), crop=False)
+    console = console or Console(highlight=False)
+    if width:
+        console.width = width  # or rich would fold what is wider than the terminal
+    console.print(ladder(record, width=console.width, judgement=judgement, only=only, lang=lang), crop=False)
 
 
 def _lines(
@@ -134,6 +133,8 @@ def _lines(
         lines += [[(tongue("ladder.nothing"), "yellow")], []]
     if len(found) > 1 and only is None:
         lines += tables.summary(found[:LISTED], glyphs, tongue, width)
+        if len(found) > LISTED:
+            lines.append([(tongue("table.more", count=len(found) - LISTED), "yellow")])
         lines.append([])
     drawn = [each for each in found if only in (None, each.number)]
     seen: set[str] = set()
