@@ -54,6 +54,16 @@ def mount_host(directory: str, *, writable: bool) -> None:
     _mount("none", directory, "hostfs", directory, 0 if writable else _MS_RDONLY)
 
 
+def show_entries(directory: str) -> None:
+    """Show what the host has in a directory that is private here, and that must stay writable: by symbolic links."""
+    aside = "/run/host" + directory
+    Path(aside).mkdir(parents=True)
+    _mount("none", aside, "hostfs", directory, _MS_RDONLY)
+    for entry in sorted(Path(aside).iterdir()):
+        if not os.path.lexists(Path(directory, entry.name)):
+            Path(directory, entry.name).symlink_to(entry)
+
+
 def _reap_until(child: int) -> int:
     """As the first process, take in every orphan; return the child's status when it ends."""
     while True:
@@ -67,8 +77,10 @@ def main() -> None:
     scratch = sys.argv[1]
     job = work.read_job(scratch)
     make_world(scratch)
-    for directory in job["readable"]:
-        if any(directory == private or directory.startswith(private + "/") for private in PRIVATE):
+    for directory in sorted(set(job["readable"])):
+        if directory in PRIVATE:
+            show_entries(directory)
+        elif directory.startswith(tuple(private + "/" for private in PRIVATE)):
             mount_host(directory, writable=False)
     mount_host(job["results"], writable=True)
     child = os.fork()

@@ -43,6 +43,8 @@ _SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 #: Where pytest's cache is kept inside: in memory.
 _CACHE = "/run/pytest-cache"
+#: And its temporary directories: /tmp may hold links to what the machine has there.
+_TEMPORARY = "/run/pytest"
 
 
 def arguments(item: pytest.Item) -> list[str]:
@@ -52,6 +54,7 @@ def arguments(item: pytest.Item) -> list[str]:
     path, colons, rest = item.nodeid.partition("::")
     words = [f"{item.path}{colons}{rest}" if path else str(item.path), f"--rootdir={config.rootpath}"]
     words += [f"--import-mode={option.importmode}", f"--assert={option.assertmode}"]
+    words += [f"--basetemp={_TEMPORARY}"]
     if config.inipath:
         words += ["-c", str(config.inipath)]
     if option.confcutdir:
