@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: Seconds after which a call on a recorded socket gives up: longer than any handshake's own limit.
 PATIENCE = 1200.0
+#: Seconds within which a kernel answers a segment that it has got.
+_ANSWERING = 0.001
 
 _PlainSocket = socket.socket  # a host's method is called socket, too
 
@@ -306,7 +308,12 @@ class World:
 
         Waits two round-trip times at most: a transfer that goes on does not become quiet.
         """
-        self.recorder.wait_until(lambda: self.network.in_flight() == 0, 2 * self.rtt)
+        end = time.monotonic() + 2 * self.rtt
+        while self.recorder.wait_until(lambda: self.network.in_flight() == 0, max(end - time.monotonic(), 0)):
+            # What has arrived just now is answered before any time passes, and so is on its way again.
+            time.sleep(_ANSWERING)
+            if self.network.in_flight() == 0:
+                return
 
     def wait_until_closed(self, limit: float = 10_000.0) -> bool:
         """Wait until no host has a socket left but listeners. ``limit`` in seconds of the kernel's time."""

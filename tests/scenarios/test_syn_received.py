@@ -1,0 +1,140 @@
+"""What a stranger's segment does to a handshake in SYN-RECEIVED.
+
+The middle makes the segment up when the SYN-ACK passes it; it reaches the server one way later, when the third
+segment of the handshake is still on its way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.expect import approx_trip, endpoint, flags, seconds, witnesses
+
+if TYPE_CHECKING:
+    from harness.experiment.world import World
+    from harness.timeline.history import Passage
+
+pytestmark = pytest.mark.network(delay="50ms")
+
+OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
+
+
+def made_up(net: World) -> Passage:
+    """The segment that no host sent."""
+    (segment,) = [passage for passage in net.record().passages if passage.sent is None]
+    return segment
+
+
+@pytest.mark.scenario(18)
+def test_rst_in_syn_received(net: World) -> None:
+    """RFC 9293, figure 5, note 1, and 3.10.7.4: an exact RST returns a passive SYN-RECEIVED to LISTEN.
+
+    Linux drops the request (tcp_check_req()): only sock_diag shows it, the listener was never touched. The client,
+    ESTABLISHED meanwhile, is reset when its ACK meets no request.
+    """
+    net.inject("RST", to="h2", from_="h1", on="SYN-ACK", nth=1)
+    listener = net.h2.listen(80)
+    client = net.h1.connect(listener)
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+
+    opened = net.history(client)
+    request = endpoint(net.record(), "h2", "server")
+    rst = made_up(net)
+    assert (rst.flags, rst.rel_seq) == ("R", 1)
+    assert opened.states == [*OPENED, "CLOSED"]
+    assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "LISTEN"]
+    assert (request.transitions[-1].edge, request.transitions[-1].cause.segment) == ("9", rst.number)
+    assert "tracepoint" not in witnesses(request, "SYN-RECEIVED")
+    assert request.transitions[-1].witnesses == ("diag", "capture")
+    assert flags(net.record()) == ["S", "SA", "A", "R"]
+    assert seconds(request.time_in("SYN-RECEIVED")) == approx_trip(net.one_way)
+    assert seconds(opened.time_in("ESTABLISHED")) == approx_trip(net.rtt)
+    assert net.h2.counters()["EmbryonicRsts"] == 1
+
+    assert [look.state for look in net.h2.sockets()] == ["LISTEN"]
+    assert net.history(net.h1.connect(listener)).states == OPENED
+
+
+@pytest.mark.scenario(19)
+def test_rst_inexact_in_syn_received(net: World) -> None:
+    """RFC 9293, 3.10.7.4: a RST in the window that is not exact is answered by a challenge ACK; the state stays.
+
+    Linux does so in tcp_check_req() since 2026, in stable releases too; before, any RST in the window dropped the
+    request.
+    """
+    net.inject("RST", to="h2", from_="h1", seq=100, on="SYN-ACK", nth=1)
+    listener = net.h2.listen(80)
+    client = net.h1.connect(listener)
+    server, _ = listener.accept()
+    net.settle()
+
+    accepted = net.history(server)
+    rst = made_up(net)
+    assert (rst.flags, rst.rel_seq) == ("R", 101)
+    assert net.history(client).states == OPENED
+    assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
+    assert flags(net.record(), sender="h1") == ["S", "A"]
+    assert flags(net.record(), sender="h2") == ["SA", "A"]
+    challenge = next(passage for passage in net.record().passages if passage.sender == "h2" and passage.flags == "A")
+    assert challenge.sent == pytest.approx(rst.received, abs=1_000_000)
+    assert (challenge.rel_seq, challenge.rel_ack) == (1, 1)
+    assert seconds(accepted.time_in("SYN-RECEIVED")) == approx_trip(net.rtt)
+    assert net.h2.counters()["TCPChallengeACK"] == 1
+    assert net.h2.counters()["EmbryonicRsts"] == 0
+
+
+@pytest.mark.scenario(20)
+def test_syn_in_syn_received(net: World) -> None:
+    """RFC 9293, 3.10.7.4, with erratum 8710: another SYN in the window of a passive SYN-RECEIVED returns it to LISTEN.
+
+    Linux answers it by RST-ACK besides (embryonic_reset in tcp_check_req()); the client's ACK then meets no request.
+    """
+    net.inject("SYN", to="h2", from_="h1", on="SYN-ACK", nth=1)
+    listener = net.h2.listen(80)
+    client = net.h1.connect(listener)
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+    net.settle()
+
+    request = endpoint(net.record(), "h2", "server")
+    syn = made_up(net)
+    assert (syn.flags, syn.rel_seq) == ("S", 1)
+    assert net.history(client).states == [*OPENED, "CLOSED"]
+    assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "LISTEN"]
+    assert (request.transitions[-1].edge, request.transitions[-1].cause.segment) == ("23", syn.number)
+    assert request.transitions[-1].witnesses == ("diag", "capture")
+    assert flags(net.record(), sender="h1") == ["S", "A"]
+    assert flags(net.record(), sender="h2") == ["SA", "RA", "R"]
+    assert seconds(request.time_in("SYN-RECEIVED")) == approx_trip(net.one_way)
+    assert net.h2.counters()["EmbryonicRsts"] == 1
+    assert [look.state for look in net.h2.sockets()] == ["LISTEN"]
+
+
+@pytest.mark.scenario(21)
+def test_bad_ack_in_syn_received(net: World) -> None:
+    """RFC 9293, 3.5.2, group 1, and 3.10.7.4: an ACK of what was never sent is answered by RST; the state stays.
+
+    The RST has the number that the ACK asked for. Far from what the client expects, it does nothing there.
+    """
+    net.inject("ACK", to="h2", from_="h1", ack=1_000_000_000, on="SYN-ACK", nth=1)
+    listener = net.h2.listen(80)
+    client = net.h1.connect(listener)
+    server, _ = listener.accept()
+    net.settle()
+
+    accepted = net.history(server)
+    ack = made_up(net)
+    (rst,) = [passage for passage in net.record().passages if "R" in passage.flags]
+    assert ack.flags == "A"
+    assert net.history(client).states == OPENED
+    assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
+    assert (rst.sender, rst.flags, rst.seq) == ("h2", "R", ack.ack)
+    assert rst.sent == pytest.approx(ack.received, abs=1_000_000)
+    assert flags(net.record(), sender="h1") == ["S", "A"]
+    assert flags(net.record(), sender="h2") == ["SA", "R"]
+    assert seconds(accepted.time_in("SYN-RECEIVED")) == approx_trip(net.rtt)
+    assert net.h2.counters()["OutRsts"] == 1
+    assert net.h2.counters()["EmbryonicRsts"] == 0
