@@ -62,8 +62,8 @@ def test_rst_in_syn_received(net: World) -> None:
 def test_rst_inexact_in_syn_received(net: World) -> None:
     """RFC 9293, 3.10.7.4: a RST in the window that is not exact is answered by a challenge ACK; the state stays.
 
-    Linux does so in tcp_check_req() since 2026, in stable releases too; before, any RST in the window dropped the
-    request.
+    Linux does so in tcp_check_req(), 6.1.192 and 7.3 among others; earlier releases dropped the request for any RST
+    in the window.
     """
     net.inject("RST", to="h2", from_="h1", seq=100, on="SYN-ACK", nth=1)
     listener = net.h2.listen(80)
