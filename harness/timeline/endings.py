@@ -53,7 +53,7 @@ def _finders(case: Case) -> tuple[Callable[[Case], Found | None], ...]:
         return (_last_acknowledged, _reset, _destroyed, _timer, _orphans, _by_another, _aborted)
     return (
         _reset, _destroyed, _after_close, _called_off, _timer, _listener_closed, _lingered, _orphans, _by_another,
-        _aborted, _overflow,
+        _overflow, _aborted,
     )  # fmt: skip
 
 
@@ -220,8 +220,8 @@ def _after_close(case: Case) -> Found | None:
 
 
 def _overflow(case: Case) -> Found | None:
-    """A mini-socket should have taken over, and no look showed one."""
-    if case.draft.old not in (State.FIN_WAIT_2, State.CLOSING):
+    """A mini-socket should have taken over, and no look showed one; an abort would have sent a RST."""
+    if case.draft.old not in (State.FIN_WAIT_2, State.CLOSING) or case.marked(Mark.RST_SENT):
         return None
     legs = [leg for leg in case.received() if "F" in leg.passage.flags or case.wire.acknowledges_fin(leg)]
     if not legs:
