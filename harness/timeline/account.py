@@ -58,10 +58,13 @@ class Account:
         for event in events:
             self._take(event)
         self._follow_looks()
-        if life.looks or (life.traced and (self._state is State.CLOSED or not self._handed_over)):
+        if self._state is State.CLOSED and self.drafts:
+            pass
+        elif self._watched_on:
             self._hold_against_wire()
         else:
             self._go_on_blindly()
+        self._mind_the_clock()
         self._witness()
         self._straighten()
         return self.drafts
@@ -84,9 +87,15 @@ class Account:
         self._append(draft)
 
     @property
-    def _handed_over(self) -> bool:
-        """Whether the tracepoint's socket is closed, so that it tells no more, though the connection goes on."""
-        return self._life.traced is not None and self._life.traced.ends < FOREVER
+    def _watched_on(self) -> bool:
+        """Whether a kernel observer would have told of any further state.
+
+        Once the tracepoint's socket is closed it tells no more, though a mini-socket goes on.
+        """
+        traced = self._life.traced
+        if traced is None or traced.ends == FOREVER:
+            return bool(traced or self._life.looks)
+        return any(look.t >= traced.ends - SLACK and (look.mini or look.gone) for look in self._life.looks)
 
     def _take_request(self, event: Event) -> None:
         """The child's first step, at the ACK: the request it came from is older."""
@@ -124,7 +133,13 @@ class Account:
             if look.t < self._at - SLACK:
                 self._object_to(look)
                 continue
+            if look.gone and not self._was_in(look.seen.state):
+                # The look that showed this state was lost; this one remembers it.
+                self._go(look.seen.state, self._at, max(look.since, self._at), {look.witness})
             self._go(look.state, max(look.since, self._at), max(look.t, self._at), {look.witness})
+
+    def _was_in(self, state: State) -> bool:
+        return self._state is state or any(state in (draft.old, draft.new) for draft in self.drafts)
 
     def _explained(self, look: Look) -> bool:
         """Whether the history so far has a state at the time of a look, clocks being what they are."""
@@ -158,6 +173,8 @@ class Account:
             drafts = by_diagram(self._state, target, low, high, passive=self._life.passive)
         drafts[-1].witnesses |= witnesses
         for draft in drafts:
+            if (draft.old, draft.new, target) == (State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSED):
+                draft.object("no look showed it: the request may have been refused, its listener's queue being full")
             self._append(draft)
 
     def _never_more_than_a_request(self) -> bool:
@@ -198,24 +215,32 @@ class Account:
         """TIME-WAIT ends by its timer, which nobody watched; its segments would show any other end."""
         began = max([self._at, *(leg.t for leg in self._wire.legs if not leg.outgoing)])
         if self._end > began + _TIME_WAIT_LATEST:
-            self._append(
-                Draft(
-                    State.TIME_WAIT, State.CLOSED, began + _TIME_WAIT_LATEST, began + _TIME_WAIT, set(), inferred=True
-                )
-            )
+            self._append(Draft(State.TIME_WAIT, State.CLOSED, began + _TIME_WAIT_LATEST, began + _TIME_WAIT, set()))
         elif self._end >= began + _TIME_WAIT:
             self.drafts[-1].object("no look at the sockets showed whether it has ended")
 
     def _hold_against_wire(self) -> None:
         """Object where the wire goes on and the kernel's observers stopped."""
-        if not self._trusted or self._state in (State.CLOSED, State.LISTEN, State.SYN_RECEIVED) or not self.drafts:
+        if not self._trusted or self._state in (State.CLOSED, State.LISTEN) or not self.drafts:
             return
         told = next(iter(self._wire.tell(self._state, self._at + SLACK, self._life.stop)), None)
-        if told is not None:
+        # A request need not become a connection at the ACK: the accept queue may be full.
+        if told is not None and (told.old, told.new) != (State.SYN_RECEIVED, State.ESTABLISHED):
             self.drafts[-1].object(
                 f"by segment {told.leg.passage.number} at {_s(told.leg.t)} it should have become {told.new}, "
                 "which no observer of the kernel showed"
             )
+
+    def _mind_the_clock(self) -> None:
+        """Object where a mini-socket's or a request's timer was due long ago, and nobody looked again."""
+        looks = self._life.looks
+        last = looks[-1] if looks else None
+        due = last.due if last else None
+        if last is None or due is None or last.state is not self._state or not self.drafts:
+            return
+        late = due + (due - last.t) // 8 + _TIME_WAIT_LATEST - _TIME_WAIT
+        if (last.mini or last.state is State.SYN_RECEIVED) and self._end > late:
+            self.drafts[-1].object(f"its timer was due at {_s(due)}, and no look showed what became of it")
 
     def _witness(self) -> None:
         """Add the looks, and the segments, to the witnesses of the states they show."""
@@ -231,8 +256,6 @@ class Account:
         at = -FOREVER
         for draft in self.drafts:
             draft.time = at = max(at, draft.time)
-            if draft.witnesses:
-                draft.inferred = False
 
 
 def _s(nanoseconds: int) -> str:

@@ -58,6 +58,6 @@ def by_diagram(state: State, target: State, low: int, high: int, *, passive: boo
         return [draft]
     drafts = []
     for reached in found[0]:
-        drafts.append(Draft(state, reached, high, low, set(), inferred=reached is not target))
+        drafts.append(Draft(state, reached, high, low, set()))
         state = reached
     return drafts

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 #: A kernel timer fires within [t, t * 1.125 + 1 jiffy] (kernel/time/timer.c); HZ is 100 or more.
 _LATE = 0.125
-_JIFFY = 10_000_000
+JIFFY = 10_000_000
 
 
 class Found(NamedTuple):
@@ -149,13 +149,16 @@ class Case:
 
     def due(self, at: int, after: int) -> bool:
         """Whether the transition fits a timer that was set to ``after`` nanoseconds and due at ``at``."""
-        latest = at + int(after * _LATE) + 2 * _JIFFY + SLACK
-        return self.draft.time >= at - _JIFFY and self.draft.earliest <= latest
+        latest = at + int(after * _LATE) + 2 * JIFFY + SLACK
+        return self.draft.time >= at - JIFFY and self.draft.earliest <= latest
 
     def waited(self) -> bool:
-        """Whether a second, the least a handshake's timer takes, had passed without a segment."""
-        last = max((leg.t for leg in self.wire.legs if leg.t <= self.draft.earliest), default=self.life.born)
-        return self.draft.earliest - last >= SECOND - SLACK
+        """Whether a second, the least a handshake's timer takes, had demonstrably passed without a segment."""
+        if self.wire.leaky or self.life.unheard:
+            return False
+        before = [leg for leg in self.wire.legs if leg.t <= self.draft.earliest]
+        # What the timer is for must have left, and nothing have come since.
+        return bool(before) and before[-1].outgoing and self.draft.earliest - before[-1].t >= SECOND - SLACK
 
 
 def spell(step: Step) -> str:

@@ -96,7 +96,6 @@ class Causes:
                 draft.why = Why.DATA
         draft.leg = leg
         draft.witnesses.add(Witness.CAPTURE)
-        draft.inferred = False
         what = name_of(leg.passage.flags)
         if mark is Mark.FIN_RECEIVED and "F" not in leg.passage.flags:
             what = "the data before a FIN that had come earlier"
@@ -128,7 +127,6 @@ class Causes:
             draft.leg, number = leg, leg.passage.number
             if leg.t <= draft.time + SLACK:
                 draft.witnesses.add(Witness.CAPTURE)
-                draft.inferred = False
         names = ("connect",) if draft.new is State.SYN_SENT else ("close", "shutdown")
         text = self._call(draft, names) or " or ".join(f"{name}()" for name in names)
         draft.cause = Cause("call", text, number)

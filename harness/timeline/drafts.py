@@ -23,7 +23,6 @@ class Draft(msgspec.Struct):
     earliest: int
     witnesses: set[Witness]
     leg: Leg | None = None
-    inferred: bool = False
     objection: str | None = None
     flaw: str | None = None
     why: Why | None = None
@@ -45,7 +44,7 @@ class Draft(msgspec.Struct):
             witnesses=tuple(witness for witness in Witness if witness in self.witnesses),
             cause=self.cause,
             edge=self.edge,
-            inferred=self.inferred,
+            inferred=not self.witnesses and flaw != "gap",
             objection=self.objection,
             flaw="lie" if flaw == "lie" else "gap" if flaw == "gap" else None,
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.tcp.edges import Why
 from harness.tcp.segment import name_of
 from harness.tcp.states import State
-from harness.timeline.case import SECOND, Case, Found
+from harness.timeline.case import JIFFY, SECOND, Case, Found
 from harness.timeline.history import Cause
 from harness.timeline.lives import SLACK
 from harness.timeline.observations import Witness
@@ -37,6 +37,14 @@ def end(case: Case) -> None:
                     case.draft.earliest = max(case.draft.earliest, found.leg.t)
             return
     case.draft.cause = Cause("unknown", "nobody saw why")
+    if _is_request(case):
+        case.draft.flaw = "gap"
+        case.draft.object("the request is gone, and nobody saw why: its connection is CLOSED, or back in LISTEN")
+
+
+def _is_request(case: Case) -> bool:
+    """Whether it never became more than a request socket."""
+    return case.draft.old is State.SYN_RECEIVED and case.life.passive and not case.life.events
 
 
 def _finders(case: Case) -> tuple[Callable[[Case], Found | None], ...]:
@@ -45,7 +53,7 @@ def _finders(case: Case) -> tuple[Callable[[Case], Found | None], ...]:
         return (_destroyed, _listener, _by_another)
     if old is State.TIME_WAIT:
         return (_assassinated, _taken_over, _time_wait_over, _destroyed, _removed)
-    if old is State.SYN_RECEIVED and case.life.passive and not case.life.events:
+    if _is_request(case):
         return (_request_reset, _request_refused, _request_orphaned, _destroyed, _request_expired)
     if old is State.SYN_SENT:
         return (_reset, _destroyed, _unreachable, _timed_out, _closed, _timer, _waited, _by_another)
@@ -200,7 +208,15 @@ def _request_orphaned(case: Case) -> Found | None:
 
 
 def _request_expired(case: Case) -> Found | None:
-    return Found(Why.EXPIRED, Cause("timer", "the SYN-ACK timer")) if case.waited() else None
+    sent = [leg.t for leg in case.wire.legs if leg.outgoing and "S" in leg.passage.flags]
+    last = case.life.looks[-2] if len(case.life.looks) > 1 else None
+    if len(sent) > 1:
+        # Every wait of this timer is twice the one before (reqsk_timer_handler()).
+        trusted = not (case.wire.leaky or case.life.unheard)
+        expired = trusted and case.draft.earliest - sent[-1] > 1.8 * (sent[-1] - sent[-2])
+    else:
+        expired = last is not None and last.due is not None and case.draft.earliest >= last.due - JIFFY
+    return Found(Why.EXPIRED, Cause("timer", "the SYN-ACK timer")) if expired else None
 
 
 # After the FIN.

@@ -224,11 +224,14 @@ def _timely(traced: Traced, sighted: Sighted) -> bool:
     first, last = sighted.looks[0], sighted.looks[-1]
     if first.t > traced.followed + SLACK:
         return False  # of the next connection with these addresses
-    if traced.begins > last.t + SLACK:
+    over = last.t + SLACK if last.gone else FOREVER
+    if traced.begins > over:
         return False
     settled = sighted.settled
-    if settled is None:  # a request only: its child must have come in its time
-        return traced.passive and first.since - SLACK <= traced.begins <= last.t + SLACK
+    if settled is None and traced.passive:  # a request only: its child must have come in its time
+        return first.since - SLACK <= traced.begins <= over
+    if settled is None:
+        settled = first  # SYN-RECEIVED by simultaneous open: a full socket
     if traced.whole and settled.t < traced.begins - SLACK:
         return False
     # Seen in a full state after the trace's end: only a mini-socket is.

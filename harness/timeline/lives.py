@@ -89,7 +89,8 @@ class Life(msgspec.Struct):
     """One socket in one connection, or one listener, with all that was seen of it.
 
     ``start`` and ``stop`` bound the segments that are its own: another connection of the
-    same addresses comes after.
+    same addresses comes after. ``unheard``: segments arrived in its name that it was not
+    seen to send, because they were made up on the way or because the capture missed them.
     """
 
     node: str
@@ -101,6 +102,7 @@ class Life(msgspec.Struct):
     sighted: Sighted | None
     start: int = 0
     stop: int = FOREVER
+    unheard: bool = False
 
     @property
     def cookie(self) -> int:

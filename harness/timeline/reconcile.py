@@ -111,7 +111,9 @@ class _Reconciliation:
         grown = {counters.node: counters.grown for _, counters in self._of(Counters)}
         run = Surroundings(lives, steps, grown)
         built: dict[int, list[Draft]] = {}
+        unsent = {(each.src, each.dst) for each in traffic.passages if each.sent is None and each.copies is None}
         for life in lives:
+            life.unheard = (life.local, life.remote) in unsent
             legs = traffic.legs.get((life.node, life.local, life.remote), [])
             first, last = (bisect_left(legs, at, key=lambda leg: leg.t) for at in (life.start, life.stop))
             wire = Wire(legs[first:last])
@@ -176,4 +178,4 @@ def _listening(listener: Life | None, drafts: list[Draft], built: dict[int, list
         if draft.new is State.LISTEN:
             return draft
     at = drafts[0].earliest if drafts else 0
-    return Draft(State.CLOSED, State.LISTEN, at, 0, set(), inferred=True, edge="1")
+    return Draft(State.CLOSED, State.LISTEN, at, 0, set(), edge="1")

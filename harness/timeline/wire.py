@@ -32,7 +32,7 @@ class Mark(Enum):
     FIN_RECEIVED = auto()  #: in order: with all that comes before it
     RST_SENT = auto()
     RST_RECEIVED = auto()  #: one that this end must believe
-    DENIED = auto()  #: this end answered a SYN-ACK with a RST: it had given up connecting
+    DENIED = auto()  #: this end answered a SYN or SYN-ACK with a RST: it had given up connecting
 
 
 class Told(NamedTuple):
@@ -261,7 +261,7 @@ class Wire:
 
 
 def _denied(legs: Sequence[Leg]) -> Iterator[int]:
-    """The numbers of the SYN-ACKs that this end answered with a RST, though they acknowledge its SYN."""
+    """The numbers of the SYNs and good SYN-ACKs that this end, having sent a SYN, answered with a RST."""
     initial: int | None = None
     offered: Leg | None = None
     for leg in legs:
@@ -270,8 +270,8 @@ def _denied(legs: Sequence[Leg]) -> Iterator[int]:
             if flags.startswith("S") and "A" not in flags:
                 initial = leg.passage.seq
             elif offered is not None:
-                if flags == "R" and leg.passage.seq == offered.passage.ack:
+                if "R" in flags:
                     yield offered.passage.number
                 return
-        elif "S" in flags and "A" in flags and initial is not None and leg.passage.ack == add(initial, 1):
+        elif "S" in flags and initial is not None and ("A" not in flags or leg.passage.ack == add(initial, 1)):
             offered = offered or leg

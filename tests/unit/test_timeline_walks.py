@@ -1,0 +1,121 @@
+"""Whatever two ends do, and however badly they are watched: the walk comes back, or a gap is declared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import Plan, Side, Sight, Talk, observers, offsets, plans, seeds, watched
+
+from harness.tcp.diagram import edges_between
+from harness.tcp.states import State
+from harness.timeline.reconcile import reconcile
+
+if TYPE_CHECKING:
+    from harness.timeline.history import Endpoint, Record
+
+thorough = settings(max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def ends(record: Record, side: Side) -> list[Endpoint]:
+    """The endpoints that the record has for one side."""
+    return [end for end in record.endpoints if end.node == side.name and end.role != "listener"]
+
+
+def truth(side: Side) -> list[State]:
+    """The states that a side went through."""
+    return [state for _, state in side.history]
+
+
+def declared(record: Record, end: Endpoint) -> bool:
+    """Whether the record says of an endpoint, or of the run, that something is not known."""
+    return bool(record.objections) or any(step.objection or step.flaw for step in end.transitions)
+
+
+def check_form(record: Record) -> None:
+    """What holds of any record, however little was seen."""
+    for end in record.endpoints:
+        at = end.transitions[0].old
+        time = 0
+        for step in end.transitions:
+            assert step.old is at
+            assert step.earliest <= step.time
+            assert time <= step.time
+            assert step.flaw == "gap" or edges_between(step.old, step.new)
+            assert step.inferred == (not step.witnesses) or step.flaw == "gap"
+            at, time = step.new, step.time
+
+
+@thorough
+@given(plan=plans, clock=offsets, seed=seeds)
+def test_seen_by_all_the_walk_comes_back(plan: Plan, clock: tuple[int, int, int], seed: int) -> None:
+    """With clocks that disagree a little, and observers in any order, every state is there and no other."""
+    talk = Talk(plan)
+
+    record = reconcile(watched(talk, Sight(offsets=clock, seed=seed)))
+
+    check_form(record)
+    for side in (talk.a, talk.b):
+        if len(truth(side)) > (2 if side.passive else 1):
+            assert [truth(side)] == [end.states for end in ends(record, side)]
+            steps = [step for end in ends(record, side) for step in end.transitions]
+            # Why a connection was given up is not in what these observers saw; all else is.
+            assert not [step for step in steps if step.cause.kind == "unknown" and step.new is not State.CLOSED]
+            assert not [step for step in steps if step.flaw == "gap" or step.inferred]
+
+
+@thorough
+@given(plan=plans, clock=offsets, blind=st.frozensets(observers, min_size=1, max_size=2), seed=seeds)
+def test_what_blind_observers_hide_is_declared(
+    plan: Plan, clock: tuple[int, int, int], blind: frozenset[str], seed: int
+) -> None:
+    """Without one or two observers the walk still comes back, or the record says what is not known."""
+    talk = Talk(plan)
+
+    record = reconcile(watched(talk, Sight(blind=blind, offsets=clock, seed=seed)))
+
+    check_form(record)
+    for side in (talk.a, talk.b):
+        for end in ends(record, side):
+            assert end.states == truth(side) or declared(record, end)
+
+
+@thorough
+@given(
+    plan=plans,
+    clock=offsets,
+    misses=observers,
+    rate=st.floats(min_value=0.05, max_value=0.9),
+    seed=seeds,
+)
+def test_what_an_observer_misses_the_others_make_good(
+    plan: Plan, clock: tuple[int, int, int], misses: str, rate: float, seed: int
+) -> None:
+    """One observer loses some of its reports: the walk comes back, or the record says what is not known."""
+    talk = Talk(plan)
+
+    record = reconcile(watched(talk, Sight(misses=misses, rate=rate, offsets=clock, seed=seed)))
+
+    check_form(record)
+    for side in (talk.a, talk.b):
+        for end in ends(record, side):
+            assert end.states == truth(side) or declared(record, end)
+
+
+@thorough
+@given(plan=plans, clock=offsets, blind=observers, misses=observers, rate=st.floats(0.05, 0.9), seed=seeds)
+def test_the_worst_watched_run_is_never_given_states_it_did_not_have(
+    plan: Plan, clock: tuple[int, int, int], blind: str, misses: str, rate: float, seed: int
+) -> None:
+    """One observer blind, another lossy: where nothing is declared, no state is made up."""
+    talk = Talk(plan)
+
+    record = reconcile(watched(talk, Sight(frozenset({blind}), misses, rate, clock, seed)))
+
+    check_form(record)
+    for side in (talk.a, talk.b):
+        for end in ends(record, side):
+            if not declared(record, end):
+                walked = iter(truth(side))
+                assert all(state in walked for state in end.states)
