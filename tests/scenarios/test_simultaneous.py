@@ -135,8 +135,8 @@ def test_close_in_syn_received(net: World) -> None:
 def test_shutdown_in_syn_received(net: World) -> None:
     """RFC 9293, 3.10.4, lets a program that is done end SYN-RECEIVED by a FIN; for shutdown() Linux waits.
 
-    Since 6.9 and the stable releases of its time tcp_shutdown() leaves SYN-RECEIVED alone; the FIN follows as soon as the
-    connection is ESTABLISHED (tcp_rcv_state_process(), net/ipv4/tcp_input.c). Before, it went out at once.
+    Since 6.9 and the stable releases of its time tcp_shutdown() leaves SYN-RECEIVED alone; the FIN follows as soon
+    as the connection is ESTABLISHED (tcp_rcv_state_process(), net/ipv4/tcp_input.c). Before, it went out at once.
     """
     one, other = stay_in_syn_received(net)
     one.shutdown(socket.SHUT_WR)
