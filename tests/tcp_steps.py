@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.expect import seconds
+from harness.expect import seconds, sockets_in
 from harness.tcp.states import State
 from harness.tcp.timers import RTO_MIN
 from harness.timeline.observations import SocketSeen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.experiment.sockets import RecordedSocket
     from harness.experiment.world import World
     from harness.timeline.history import Endpoint
@@ -59,3 +61,38 @@ def retransmission_timers(net: World, name: str) -> tuple[float, float]:
     (info,) = [look.info for look in net[name].sockets() if look.info and look.state != State.LISTEN]
     rtt, rto = info.rtt / 1e6, info.rto / 1e6
     return min(2 * rtt + seconds(RTO_MIN), rto), rto
+
+
+def errno_of(call: Callable[[], object]) -> int | None:
+    """The errno with which a call failed; None where it did not."""
+    try:
+        call()
+    except OSError as error:
+        return error.errno
+    return None
+
+
+def arrived(net: World, flags: str, receiver: str) -> float:
+    """When the last segment with these flags, sent or made up, came to a host: in seconds of the run's clock.
+
+    Raises:
+        LookupError: None did.
+    """
+    times = [
+        passage.received
+        for passage in net.record().passages
+        if (passage.flags, passage.receiver) == (flags, receiver) and passage.received is not None
+    ]
+    if not times:
+        raise LookupError(f"no {flags} came to {receiver}")
+    return seconds(times[-1])
+
+
+def wait_for_socket(net: World, name: str, state: str) -> None:
+    """Wait until a host has a socket in a state that no program may hold yet.
+
+    Raises:
+        AssertionError: It never had.
+    """
+    shown = net.recorder.wait_until(lambda: bool(sockets_in(net.recorder.sockets(name), state)), 600.0)
+    assert shown, f"{name} never had a socket in {state}"

@@ -1,0 +1,151 @@
+"""Sockets that are taken away from outside: by an administrator, or by a reboot."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.expect import (
+    approx_trip,
+    endpoint,
+    entered,
+    exchange,
+    seconds,
+    sockets_in,
+    traced,
+    transition,
+    witnesses,
+)
+from harness.timeline.observations import StateChange
+from tcp_steps import PORT, errno_of, open_connection, read_to_end
+
+if TYPE_CHECKING:
+    from harness.experiment.world import World
+
+pytestmark = pytest.mark.network(delay="50ms")
+
+#: Of include/uapi/linux/tcp.h; Python has no name for it.
+TCP_REPAIR = 19
+
+
+@pytest.mark.scenario(64)
+def test_sock_destroy_established(net: World) -> None:
+    """SOCK_DESTROY (ss -K) is no RFC's: a synchronized connection is reset, and its program told ECONNABORTED.
+
+    tcp_abort(), net/ipv4/tcp.c.
+    """
+    client, server, _ = open_connection(net)
+    net.wait_for_state(server, "ESTABLISHED")
+    began = seconds(net.clock.now())
+    net.h1.run(["ss", "-K", "state", "established", "dport", "=", f":{PORT}"])
+    ours_failed, theirs_failed = errno_of(lambda: client.recv(1)), errno_of(lambda: server.recv(1))
+
+    ours, theirs = net.history(client), net.history(server)
+    assert exchange(net.record(), after=began) == ["h1 RA"]
+    assert ours.states[2:] == ["ESTABLISHED", "CLOSED"]
+    assert theirs.states[3:] == ["ESTABLISHED", "CLOSED"]
+    assert transition(ours, "CLOSED").edge == "42.ES"
+    assert entered(ours, "CLOSED") - began == approx_trip(0)
+    assert entered(theirs, "CLOSED") - entered(ours, "CLOSED") == approx_trip(net.one_way)
+    assert (ours_failed, theirs_failed) == (errno.ECONNABORTED, errno.ECONNRESET)
+
+
+@pytest.mark.scenario(64)
+def test_sock_destroy_syn_received(net: World) -> None:
+    """SOCK_DESTROY on a request drops it without a word, on the wire or to the tracepoint; the listener stays."""
+    listener = net.h2.listen(PORT)
+    lost = net.drop("ACK", nth=1, from_="h1")
+    client = net.h1.connect(listener)
+    assert lost.wait()
+    began = seconds(net.clock.now())
+    net.h2.run(["ss", "-K", "state", "syn-recv", "sport", "=", f":{PORT}"])
+    left = net.h2.sockets()
+
+    theirs = endpoint(net.record(), "h2", "server")
+    assert [look.state for look in left] == ["LISTEN"]
+    assert exchange(net.record(), after=began) == []
+    assert net.history(client).states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
+    assert theirs.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "CLOSED"]
+    assert transition(theirs, "CLOSED").edge == "42.SR"
+    assert witnesses(theirs, "CLOSED") == {"diag", "application"}
+    assert entered(theirs, "CLOSED") - began == approx_trip(0)
+
+
+@pytest.mark.scenario(64)
+def test_sock_destroy_time_wait(net: World) -> None:
+    """SOCK_DESTROY on TIME-WAIT removes it without a word, on the wire or to the tracepoint."""
+    client, server, _ = open_connection(net)
+    client.close()
+    read_to_end(server)
+    server.close()
+    net.wait_until_gone(server)
+    began = seconds(net.clock.now())
+    waiting = sockets_in(net.h1.sockets(), "TIME-WAIT")
+    net.h1.run(["ss", "-K", "state", "time-wait", "dport", "=", f":{PORT}"])
+    left = net.h1.sockets()
+
+    ours = net.history(client)
+    assert (len(waiting), left) == (1, [])
+    assert exchange(net.record(), after=began) == []
+    assert ours.states[-2:] == ["TIME-WAIT", "CLOSED"]
+    assert net.history(server).states[3:] == ["ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "CLOSED"]
+    assert transition(ours, "CLOSED").edge == "42.TW"
+    assert witnesses(ours, "CLOSED") == {"diag", "application"}
+    assert traced(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
+    assert entered(ours, "CLOSED") - began == approx_trip(0)
+
+
+@pytest.mark.scenario(64)
+def test_sock_destroy_listen(net: World) -> None:
+    """SOCK_DESTROY on a listener closes it, and sets CLOSED once more, as the tracepoint tells.
+
+    So in tcp_abort(), net/ipv4/tcp.c, by way of inet_csk_listen_stop() and then tcp_done().
+    """
+    listener = net.h2.listen(PORT)
+    net.wait_for_state(listener, "LISTEN")
+    began = seconds(net.clock.now())
+    net.h2.run(["ss", "-K", "state", "listening", "sport", "=", f":{PORT}"])
+    left = net.h2.sockets()
+    refused = errno_of(lambda: net.h1.connect(("h2", PORT)))
+
+    ours = net.history(listener)
+    assert left == []
+    assert ours.states == ["CLOSED", "LISTEN", "CLOSED"]
+    assert transition(ours, "CLOSED").edge == "42.LI"
+    assert entered(ours, "CLOSED") - began == approx_trip(0)
+    said = [f"{seen.old}→{seen.new}" for seen in net.observations if isinstance(seen, StateChange)]
+    assert said[:-2] == ["CLOSED→LISTEN", "LISTEN→CLOSED", "CLOSED→CLOSED"]
+    assert exchange(net.record(), after=began) == ["h1 S", "h2 RA"]
+    assert refused == errno.ECONNREFUSED
+
+
+@pytest.mark.scenario(65)
+def test_half_open_reboot(net: World) -> None:
+    """RFC 9293, 3.5.1, figures 9 and 10: what one side sends to a connection that the other forgot gets a RST.
+
+    The server forgets as if it had crashed: closing a socket in repair mode sends nothing (tcp_disconnect(),
+    net/ipv4/tcp.c).
+    """
+    client, server, listener = open_connection(net)
+    net.wait_for_state(server, "ESTABLISHED")
+    began = seconds(net.clock.now())
+    server.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    server.close()
+    listener.close()
+    net.sleep(net.rtt)
+    untold, sent_at = exchange(net.record(), after=began), seconds(net.clock.now())
+    client.sendall(b"Where were we?")
+    failure = errno_of(lambda: client.recv(1))
+
+    ours, theirs = net.history(client), net.history(server)
+    assert untold == []
+    assert exchange(net.record(), after=began) == ["h1 PA", "h2 R"]
+    assert theirs.states[3:] == ["ESTABLISHED", "CLOSED"]
+    assert ours.states[2:] == ["ESTABLISHED", "CLOSED"]
+    assert transition(ours, "CLOSED").edge == "26.ES"
+    assert entered(ours, "CLOSED") - sent_at == approx_trip(net.rtt)
+    assert failure == errno.ECONNRESET
+    assert net.h2.sockets() == []

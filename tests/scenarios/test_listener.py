@@ -1,0 +1,79 @@
+"""Listeners that close while connections are on their way to accept()."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.expect import (
+    approx_trip,
+    endpoint,
+    entered,
+    exchange,
+    seconds,
+    sockets_in,
+    transition,
+    witnesses,
+)
+from tcp_steps import PORT, arrived, errno_of, wait_for_socket
+
+if TYPE_CHECKING:
+    from harness.experiment.world import World
+
+pytestmark = pytest.mark.network(delay="50ms")
+
+
+@pytest.mark.scenario(53)
+def test_listener_close_queued(net: World) -> None:
+    """listen(2): a connection that waits for accept() when its listener closes is reset.
+
+    No RFC knows an accept queue: it is Linux's inet_csk_listen_stop(), net/ipv4/inet_connection_sock.c.
+    """
+    listener = net.h2.listen(PORT)
+    client = net.h1.connect(listener)
+    wait_for_socket(net, "h2", "ESTABLISHED")
+    began = seconds(net.clock.now())
+    listener.close()
+    failure = errno_of(lambda: client.recv(1))
+
+    ours, theirs = net.history(client), endpoint(net.record(), "h2", "server")
+    assert exchange(net.record(), after=began) == ["h2 RA"]
+    assert ours.states == ["CLOSED", "SYN-SENT", "ESTABLISHED", "CLOSED"]
+    assert theirs.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED", "CLOSED"]
+    assert transition(theirs, "CLOSED").edge == "39.ES"
+    assert entered(theirs, "CLOSED") - began == approx_trip(0)
+    assert entered(ours, "CLOSED") - entered(theirs, "CLOSED") == approx_trip(net.one_way)
+    assert failure == errno.ECONNRESET
+    assert net.h2.sockets() == []
+
+
+@pytest.mark.scenario(54)
+def test_listener_close_pending_req(net: World) -> None:
+    """RFC 9293, 3.10.4: CLOSE in LISTEN deletes the TCB; in Linux a request outlives its listener, and is not a TCB.
+
+    It lingers until its next segment, which is answered by a RST (tcp_v4_rcv(), net/ipv4/tcp_ipv4.c), or until its
+    timer (reqsk_timer_handler(), net/ipv4/inet_connection_sock.c), whichever comes first.
+    """
+    listener = net.h2.listen(PORT)
+    lost = net.drop("ACK", nth=1, from_="h1")
+    client = net.h1.connect(listener)
+    assert lost.wait()
+    began = seconds(net.clock.now())
+    listener.close()
+    left = net.h2.sockets()
+    client.sendall(b"Anybody there?")
+    failure = errno_of(lambda: client.recv(1))
+
+    ours, theirs = net.history(client), endpoint(net.record(), "h2", "server")
+    assert [(look.state, look.inode) for look in left] == [("SYN-RECEIVED", 0)]
+    assert exchange(net.record(), after=began) == ["h1 PA", "h2 R"]
+    assert ours.states == ["CLOSED", "SYN-SENT", "ESTABLISHED", "CLOSED"]
+    assert theirs.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "CLOSED"]
+    assert transition(theirs, "CLOSED").edge == "39.SR"
+    assert witnesses(theirs, "CLOSED") == {"diag", "capture"}
+    assert entered(theirs, "CLOSED") - arrived(net, "PA", "h2") == approx_trip(0)
+    assert entered(ours, "CLOSED") - began == approx_trip(net.rtt)
+    assert failure == errno.ECONNRESET
+    assert sockets_in(net.h2.sockets(), "SYN-RECEIVED") == []

@@ -1,0 +1,108 @@
+"""Peers that have gone silent: how long a connection is kept that nobody answers on."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.expect import approx_timer, entered, exchange, seconds, sent_at, transition
+from harness.tcp.timers import least_patience
+from tcp_steps import PORT, errno_of, open_connection, retransmission_timers
+
+if TYPE_CHECKING:
+    from harness.experiment.world import World
+
+pytestmark = pytest.mark.network(delay="50ms")
+
+
+@pytest.mark.scenario(61)
+def test_keepalive_dead_peer(net: World) -> None:
+    """RFC 9293, 3.8.4: a silent peer is probed after TCP_KEEPIDLE, every TCP_KEEPINTVL, and given up after TCP_KEEPCNT.
+
+    Linux says goodbye with a RST (tcp_keepalive_timer(), net/ipv4/tcp_timer.c).
+    """
+    listener = net.h2.listen(PORT)
+    client = net.h1.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    client.connect((net.h2.ip, PORT))
+    server, _ = listener.accept()
+    began = seconds(net.clock.now())
+    net.drop("any", from_="h1")
+    failure = errno_of(lambda: client.recv(1))
+
+    ours, theirs = net.history(client), net.history(server)
+    assert exchange(net.record(), after=began) == ["h1 A", "h1 A", "h1 A", "h1 RA"]
+    assert ours.states[2:] == ["ESTABLISHED", "CLOSED"]
+    assert transition(ours, "CLOSED").edge == "29.ES"
+    times = [entered(ours, "ESTABLISHED"), *sent_at(net.record(), "A", sender="h1")[1:], entered(ours, "CLOSED")]
+    assert [later - earlier for earlier, later in pairwise(times)] == [approx_timer(1.0)] * 4
+    assert failure == errno.ETIMEDOUT
+    assert net.h1.counters()["TCPKeepAlive"] == 3
+    assert theirs.states[3:] == ["ESTABLISHED"]
+
+
+@pytest.mark.scenario(62)
+def test_user_timeout(net: World) -> None:
+    """RFC 5482: TCP_USER_TIMEOUT bounds how long data may stay unacknowledged.
+
+    Linux counts it from the first retransmission by the timer, not from the sending (retransmits_timed_out(),
+    net/ipv4/tcp_timer.c), so that it ends an RTO and a loss probe late.
+    """
+    client, server, _ = open_connection(net)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 3000)
+    probe, timeout = retransmission_timers(net, "h1")
+    began = seconds(net.clock.now())
+    net.drop("DATA", from_="h1")
+    client.sendall(b"Hello?")
+    failure = errno_of(lambda: client.recv(1))
+
+    ours, theirs = net.history(client), net.history(server)
+    segments = sent_at(net.record(), "PA", sender="h1")
+    assert exchange(net.record(), after=began) == ["h1 PA"] * len(segments)
+    assert ours.states[2:] == ["ESTABLISHED", "CLOSED"]
+    assert transition(ours, "CLOSED").edge == "29.ES"
+    assert segments[1] - segments[0] == approx_timer(probe)
+    assert segments[2] - segments[1] == approx_timer(timeout)
+    assert entered(ours, "CLOSED") - segments[2] == approx_timer(3.0)
+    assert failure == errno.ETIMEDOUT
+    assert net.h1.counters()["TCPAbortOnTimeout"] == 1
+    assert theirs.states[3:] == ["ESTABLISHED"]
+
+
+@pytest.mark.scenario(63)
+@pytest.mark.network(sysctls={"h1:net.ipv4.tcp_retries2": 3})
+def test_retries2(net: World) -> None:
+    """tcp_retries2: data that nobody acknowledges is given up after the time that so many doublings of 200 ms take.
+
+    It is a time, not a count (tcp_model_timeout(), net/ipv4/tcp_timer.c): 3.0 s for 3, from the first retransmission by
+    the timer. RFC 9293, 3.8.3 asks for 100 s at least (R2), as the default of 15 gives.
+    """
+    client, server, _ = open_connection(net)
+    probe, timeout = retransmission_timers(net, "h1")
+    began = seconds(net.clock.now())
+    net.drop("DATA", from_="h1")
+    client.sendall(b"Hello?")
+    failure = errno_of(lambda: client.recv(1))
+    net.sleep(600)
+
+    ours, theirs = net.history(client), net.history(server)
+    segments = sent_at(net.record(), "PA", sender="h1")
+    ended = entered(ours, "CLOSED")
+    assert exchange(net.record(), after=began) == ["h1 PA"] * len(segments)
+    waits = [later - earlier for earlier, later in pairwise([*segments, ended])]
+    assert waits == [approx_timer(wait) for wait in (probe, *(timeout * 2**n for n in range(len(waits) - 1)))]
+    patience = seconds(least_patience(3))
+    assert segments[-1] - segments[2] < patience <= ended - segments[2]
+    assert ours.states[2:] == ["ESTABLISHED", "CLOSED"]
+    assert transition(ours, "CLOSED").edge == "29.ES"
+    assert failure == errno.ETIMEDOUT
+    assert net.h1.counters()["TCPAbortOnTimeout"] == 1
+    assert theirs.states[3:] == ["ESTABLISHED"]
+    assert seconds(theirs.time_in("ESTABLISHED")) >= 600

@@ -1,0 +1,59 @@
+"""Where Linux claims a FIN that it has not sent."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.expect import exchange, flags, seconds, sent, traced, transition
+from tcp_steps import PORT, read_to_end
+
+if TYPE_CHECKING:
+    from harness.experiment.world import World
+
+pytestmark = pytest.mark.network(delay="50ms")
+
+#: Bytes: the least receive buffer that Linux gives, so that a window closes soon.
+SMALL = 2_304
+#: More than both buffers hold.
+MUCH = 1_000_000
+
+
+@pytest.mark.scenario(60)
+def test_unsent_fin(net: World) -> None:
+    """RFC 9293, 3.10.4: FIN-WAIT-1 begins when the FIN is sent; Linux says so when shutdown() is called.
+
+    With the peer's window closed the FIN waits behind the data, and a FIN that comes then takes Linux to CLOSING where
+    the RFC says CLOSE-WAIT: the comment in __tcp_close(), net/ipv4/tcp.c, admits it. Only the capture tells.
+    """
+    listener = net.h2.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+    listener.bind((net.h2.ip, PORT))
+    listener.listen()
+    client = net.h1.connect(listener)
+    server, _ = listener.accept()
+    client.setblocking(False)
+    queued = client.send(bytes(MUCH))
+    client.settimeout(60)
+    net.recorder.wait_until(lambda: any(look.timer == "persist" for look in net.recorder.sockets("h1")), 60)
+    began = seconds(net.clock.now())
+    client.shutdown(socket.SHUT_WR)
+    server.shutdown(socket.SHUT_WR)
+    read_to_end(client)
+    net.wait_for_state(server, "FIN-WAIT-2")
+
+    record = net.record()
+    ours, theirs = net.history(client), net.history(server)
+    taken = sum(passage.length for passage in sent(record, sender="h1"))
+    assert taken < queued
+    assert [passage.window for passage in sent(record, sender="h2")][-1] == 0
+    assert [look.timer for look in net.h1.sockets()] == ["persist"]
+    assert "FA" in flags(record, sender="h2")
+    assert [passage for passage in sent(record, sender="h1") if "F" in passage.flags] == []
+    assert exchange(record, after=began)[0] == "h2 FA"
+    assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSING"]
+    assert theirs.states[3:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2"]
+    assert traced(net.observations, ours)[-2:] == ["ESTABLISHED→FIN-WAIT-1", "FIN-WAIT-1→CLOSING"]
+    assert transition(ours, "FIN-WAIT-1").flaw == "lie"
