@@ -55,7 +55,7 @@ def kernel(function: _Function) -> _Function:
         default="lab",
         show_default=True,
         metavar="KIND",
-        help="Where it runs: lab, lab:VERSION (as in lab:6.1), host.",
+        help="Where it runs: lab, lab:VERSION (as in lab:6.1), host, vm, vm:RELEASE (as in vm:6.12).",
     )(function)
 
 
@@ -108,4 +108,8 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kerne
         from harness.kernel.store import KernelStore
 
         return HostKernel(KernelStore().warden(), wall_limit=wall_limit)
+    if kind == "vm":
+        from harness.kernel.vm.kernel import prepared
+
+        return prepared(version, wall_limit=wall_limit)
     raise UsageError("--kernel", name, "is no kind of kernel", "--kernel lab")

@@ -11,6 +11,7 @@ import ctypes
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from harness.kernel import work
 
@@ -22,43 +23,48 @@ _MS_RDONLY = 1
 PRIVATE = ("/tmp", "/run", "/dev/shm", "/var/tmp")  # noqa: S108
 
 
-def _mount(source: str, target: str, kind: str, data: str = "", flags: int = 0) -> None:
+def mount(source: str, target: str, kind: str, data: str = "", flags: int = 0) -> None:
+    """Mount something; an error says what could not be mounted where."""
     if _LIBC.mount(source.encode(), target.encode(), kind.encode(), flags, data.encode()) != 0:
         error = ctypes.get_errno()
         raise OSError(error, f"mount -t {kind} {source} {target}: {os.strerror(error)}")
 
 
-def make_world(scratch: str) -> None:
-    """Mount what programs expect to find. The scratch directory stays where it is on the host."""
-    _mount("proc", "/proc", "proc")
-    _mount("sysfs", "/sys", "sysfs")
-    _mount("devtmpfs", "/dev", "devtmpfs")
+def furnish() -> None:
+    """Mount what programs expect to find."""
+    mount("proc", "/proc", "proc")
+    mount("sysfs", "/sys", "sysfs")
+    mount("devtmpfs", "/dev", "devtmpfs")
     for directory in ("/dev/pts", "/dev/shm"):  # noqa: S108
         Path(directory).mkdir(exist_ok=True)
-    _mount("devpts", "/dev/pts", "devpts", "ptmxmode=0666")
+    mount("devpts", "/dev/pts", "devpts", "ptmxmode=0666")
     for name, target in (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1")):
         if not os.path.lexists(f"/dev/{name}"):
             Path("/dev", name).symlink_to(target)
     for directory in PRIVATE:
         if Path(directory).is_dir() and not Path(directory).is_symlink():
-            _mount("tmpfs", directory, "tmpfs", "mode=1777")
+            mount("tmpfs", directory, "tmpfs", "mode=1777")
     # Mininet wants a control-group tree that it may write to; it puts nothing in it here.
-    _mount("tmpfs", "/sys/fs/cgroup", "tmpfs")
-    _mount("tracefs", "/sys/kernel/tracing", "tracefs")
-    mount_host(scratch, writable=True)
+    mount("tmpfs", "/sys/fs/cgroup", "tmpfs")
+    mount("tracefs", "/sys/kernel/tracing", "tracefs")
+
+
+def is_private(directory: str) -> bool:
+    """Whether a directory of the host lies where the run has a memory of its own."""
+    return any(directory == private or directory.startswith(private + "/") for private in PRIVATE)
 
 
 def mount_host(directory: str, *, writable: bool) -> None:
     """Show a directory of the host at its own path."""
     Path(directory).mkdir(parents=True, exist_ok=True)
-    _mount("none", directory, "hostfs", directory, 0 if writable else _MS_RDONLY)
+    mount("none", directory, "hostfs", directory, 0 if writable else _MS_RDONLY)
 
 
 def show_entries(directory: str) -> None:
     """Show what the host has in a directory that is private here, and that must stay writable: by symbolic links."""
     aside = "/run/host" + directory
     Path(aside).mkdir(parents=True)
-    _mount("none", aside, "hostfs", directory, _MS_RDONLY)
+    mount("none", aside, "hostfs", directory, _MS_RDONLY)
     for entry in sorted(Path(aside).iterdir()):
         if not os.path.lexists(Path(directory, entry.name)):
             Path(directory, entry.name).symlink_to(entry)
@@ -72,23 +78,27 @@ def _reap_until(child: int) -> int:
             return os.waitstatus_to_exitcode(status)
 
 
-def main() -> None:
-    """Make the world, do the job in a child, leave its exit status, power off."""
-    scratch = sys.argv[1]
-    job = work.read_job(scratch)
-    make_world(scratch)
-    for directory in sorted(set(job["readable"])):
-        if directory in PRIVATE:
-            show_entries(directory)
-        elif directory.startswith(tuple(private + "/" for private in PRIVATE)):
-            mount_host(directory, writable=False)
-    mount_host(job["results"], writable=True)
+def do_and_power_off(job: dict[str, Any], scratch: str) -> None:
+    """Do the job in a child, leave its exit status, power off."""
     child = os.fork()
     if child == 0:
         os.setsid()
         os._exit(work.do(job) & 0xFF)
     work.leave_status(scratch, _reap_until(child))
     _LIBC.reboot(_POWER_OFF)
+
+
+def main() -> None:
+    """Make the world, in which the scratch directory stays where it is on the host, and do the job."""
+    scratch = sys.argv[1]
+    job = work.read_job(scratch)
+    furnish()
+    mount_host(scratch, writable=True)
+    for directory in job["readable"]:
+        if is_private(directory):
+            mount_host(directory, writable=False)
+    mount_host(job["results"], writable=True)
+    do_and_power_off(job, scratch)
 
 
 if __name__ == "__main__":

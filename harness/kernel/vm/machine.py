@@ -1,0 +1,133 @@
+"""QEMU's command line, and whether KVM works here."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from harness.errors import EnvironmentUnsupported
+from harness.kernel import cache
+from harness.kernel.ward import Ward, new_scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.kernel.vm.images import StockKernel
+
+Accelerator = Literal["kvm", "tcg"]
+
+#: Seconds within which a kernel must show a sign of life under KVM; it takes about one.
+_PATIENCE = 10.0
+
+#: What the kernel is told: its console, no waiting after a panic, no mitigations (nobody else is in there).
+_WORDS = ("console=ttyS0", "quiet", "panic=-1", "mitigations=off", "no_timer_check")
+
+#: Under emulation the processor's own clock is the host's, and how fast it runs the guest finds out by
+#: counting: on a busy machine it counted wrong by a factor of two. The HPET says its frequency.
+_EMULATED = ("clocksource=hpet", "tsc=unstable")
+
+
+def command(
+    kernel: StockKernel,
+    initramfs: Path,
+    accelerator: Accelerator,
+    *,
+    memory: int,
+    processors: int,
+    shared: Mapping[str, tuple[Path, bool]],
+    words: tuple[str, ...] = (),
+) -> list[str]:
+    """The QEMU command that boots a kernel.
+
+    Args:
+        kernel: What to boot.
+        initramfs: From `harness.kernel.vm.initramfs.build`.
+        accelerator: From `accelerator`.
+        memory: In MiB.
+        processors: How many.
+        shared: Directories of the host by their tags for 9p, and whether they may be written to.
+        words: For the kernel's command line.
+
+    Raises:
+        EnvironmentUnsupported: There is no QEMU here.
+    """
+    line = [
+        *(qemu(), "-machine", "q35", "-accel", accelerator, "-cpu", "max" if accelerator == "tcg" else "host"),
+        *("-smp", str(processors), "-m", str(memory), "-nodefaults", "-no-user-config", "-display", "none"),
+        *("-serial", "file:/dev/stdout", "-no-reboot", "-kernel", str(kernel.vmlinuz), "-initrd", str(initramfs)),
+        *("-append", " ".join((*_WORDS, *(_EMULATED if accelerator == "tcg" else ()), *words))),
+    ]
+    for tag, (directory, writable) in shared.items():
+        path = str(directory).replace(",", ",,")
+        access = "" if writable else ",readonly=on"
+        line += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none,multidevs=remap{access}"]
+    return line
+
+
+def qemu() -> str:
+    """The program.
+
+    Raises:
+        EnvironmentUnsupported: It is not here, or not for this machine's processor.
+    """
+    machine = platform.machine()
+    if machine != "x86_64":
+        raise EnvironmentUnsupported(f"--kernel vm is made for x86-64 only; this is {machine}", "Use --kernel host.")
+    found = shutil.which(f"qemu-system-{machine}")
+    if found is None:
+        raise EnvironmentUnsupported(
+            f"There is no qemu-system-{machine} here",
+            "Install it: sudo apt-get install --no-install-recommends qemu-system-x86",
+        )
+    return found
+
+
+def demand_programs() -> None:
+    """See that the programs are here that a machine takes.
+
+    Raises:
+        EnvironmentUnsupported: One is missing.
+    """
+    qemu()
+    if shutil.which("modprobe", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") is None:
+        raise EnvironmentUnsupported(
+            "There is no modprobe here, which loads a kernel's modules",
+            "Install it: sudo apt-get install --no-install-recommends kmod",
+        )
+
+
+def accelerator(kernel: StockKernel, initramfs: bytes, warden: Path) -> Accelerator:
+    """KVM where a kernel really starts under it, emulation elsewhere.
+
+    That /dev/kvm can be opened does not say that guests run: it is tried, once after each
+    start of this machine.
+    """
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    notes = cache.cache_root() / "stock/kvm.json"
+    # A cache may be shared by several machines, and /dev/kvm by several programs.
+    present = [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), qemu()]
+    try:
+        noted = json.loads(notes.read_bytes())
+        if noted["of"] == present:
+            return "kvm" if noted["works"] else "tcg"
+    except (OSError, ValueError, KeyError):
+        pass
+    works = _starts(kernel, initramfs, warden)
+    part = notes.with_name(f"kvm.{os.getpid()}")
+    with cache.disk_errors("noting whether KVM works"):
+        part.write_text(json.dumps({"of": present, "works": works}))
+        part.replace(notes)
+    return "kvm" if works else "tcg"
+
+
+def _starts(kernel: StockKernel, initramfs: bytes, warden: Path) -> bool:
+    scratch = new_scratch()
+    line = command(kernel, scratch / "initramfs", "kvm", memory=512, processors=1, shared={})
+    with Ward(warden, scratch, line, None, wall_limit=_PATIENCE, pinned=False) as ward:
+        (scratch / "initramfs").write_bytes(initramfs)
+        return "init: alive" in ward.run().console
