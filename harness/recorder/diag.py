@@ -1,13 +1,16 @@
-"""sock_diag: a look at all TCP sockets of a network namespace, request sockets and TIME-WAIT included.
+"""sock_diag: the TCP sockets of a network namespace, request sockets and TIME-WAIT included.
 
-The request is the one that pyroute2's DiagSocket sends; the answer is decoded for the
-fields needed only, because a full decode costs ten times the kernel's own work. The old
-request form, TCPDIAG_GETSOCK, answers IPv4 and IPv6 in one dump (net/ipv4/inet_diag.c,
-inet_diag_dump_compat: sdiag_family = AF_UNSPEC).
+Two ways to look. A *dump* shows every socket; its cost grows with their number. An *exact*
+look at one connection costs the same however many there are. The requests are those that
+pyroute2's DiagSocket sends; the answers are decoded for the fields needed only, because a
+full decode costs ten times the kernel's own work. For dumps, the old request form
+TCPDIAG_GETSOCK answers IPv4 and IPv6 at once (net/ipv4/inet_diag.c, inet_diag_dump_compat).
 """
 
 from __future__ import annotations
 
+import errno
+import heapq
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 _NETLINK_SOCK_DIAG = 4
 _TCPDIAG_GETSOCK = 18
+_SOCK_DIAG_BY_FAMILY = 20
+_NLM_F_REQUEST = 0x1
 _NLM_F_REQUEST_DUMP = 0x301
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _INET_DIAG_INFO = 2
@@ -43,6 +48,11 @@ _TIMERS: tuple[Timer, ...] = (
     "delack",
 )
 
+
+#: Nanoseconds after which a timer that is due and has not been seen to fire is looked at again: about a jiffy.
+DUE_AGAIN = 4_000_000
+#: sock_diag tells timers in whole milliseconds.
+_JITTER = 2_000_000
 
 _SETTLED = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_2, State.TIME_WAIT})
 
@@ -74,11 +84,41 @@ class Look(msgspec.Struct, frozen=True):
         )
 
 
-def _request() -> bytes:
-    """An inet_diag_req for everything: any family, any state, with tcp_info."""
+#: A connection as a node sees it: its own address first.
+Flow = tuple[Address, Address]
+
+
+def _dump_request(states: int) -> bytes:
+    """An inet_diag_req for all sockets in some states, of any family, with tcp_info."""
     extensions = 1 << (_INET_DIAG_INFO - 1)
-    body = struct.pack("<BBBB48xII", socket.AF_UNSPEC, 0, 0, extensions, 0xFFFFFFFF, 0)
+    body = struct.pack("<BBBB48xII", socket.AF_UNSPEC, 0, 0, extensions, states, 0)
     return _HEADER.pack(_HEADER.size + len(body), _TCPDIAG_GETSOCK, _NLM_F_REQUEST_DUMP, 1, 0) + body
+
+
+_EVERYTHING = _dump_request(0xFFFFFFFF)
+#: The kernel then does not even walk the table of connections (net/ipv4/tcp_diag.c, tcp_diag_dump).
+_LISTENERS = _dump_request(1 << 10)
+
+
+def _exact_request(flow: Flow) -> bytes:
+    """An inet_diag_req_v2 for one connection, whatever its cookie."""
+    local, remote = flow
+    family = socket.AF_INET6 if ":" in local.ip else socket.AF_INET
+    body = struct.pack(
+        "<BBBBI2s2s16s16sIq",
+        family,
+        socket.IPPROTO_TCP,
+        1 << (_INET_DIAG_INFO - 1),
+        0,
+        0xFFFFFFFF,
+        local.port.to_bytes(2, "big"),
+        remote.port.to_bytes(2, "big"),
+        socket.inet_pton(family, local.ip),
+        socket.inet_pton(family, remote.ip),
+        0,
+        -1,  # INET_DIAG_NOCOOKIE
+    )
+    return _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0) + body
 
 
 class DiagError(HandshakeError):
@@ -98,57 +138,122 @@ class Diag:
     def __init__(self, node: str, clock: Clock) -> None:
         self.node = node
         self._clock = clock
-        self._request = _request()
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
         self._socket.bind((0, 0))
-        self._last: dict[int, Look] = {}
-        #: Connections whose state neither data nor an acknowledgment can change, by (local, remote).
-        self.settled: set[tuple[Address, Address]] = set()
-        self._at = clock.now()
+        self._known: dict[int, Look] = {}
+        self._flows: dict[Flow, int] = {}
+        self._looked_all = clock.now()
+        self._looked_at: dict[Flow, int] = {}
+        self._due: list[tuple[int, int]] = []  # a heap of (when, cookie); some are outdated
+        self._announced: dict[int, int] = {}  # cookie -> when its timer is due
 
     def look(self) -> Iterator[SocketSeen | SocketGone]:
-        """Dump the sockets; yield what is new, changed or gone since the last look."""
-        since, self._at = self._at, self._clock.now()
-        before, self._last = self._last, {look.cookie: look for look in self.dump()}
-        self.settled = {(look.local, look.remote) for look in self._last.values() if look.state in _SETTLED}
-        for look in self._last.values():
-            known = before.pop(look.cookie, None)
-            if known is None or look.differs(known):
-                yield SocketSeen(
-                    t=self._at,
-                    since=since,
-                    node=self.node,
-                    cookie=look.cookie,
-                    state=look.state,
-                    local=look.local,
-                    remote=look.remote,
-                    timer=look.timer,
-                    expires=look.expires,
-                    retrans=look.retrans,
-                    inode=look.inode,
-                    rqueue=look.rqueue,
-                    wqueue=look.wqueue,
-                    info=look.info,
-                )
-        for gone in before.values():
-            yield SocketGone(
-                t=self._at,
-                since=since,
+        """Look at all sockets; yield what is new, changed or gone since each was last looked at."""
+        t = self._clock.now()
+        found = {look.cookie: look for look in self._ask(_EVERYTHING)}
+        for cookie in self._known.keys() - found.keys():
+            yield self._gone(t, cookie)
+        for look in found.values():
+            yield from self._seen(t, look)
+        self._looked_all = t
+        self._looked_at.clear()
+
+    def look_at(self, flow: Flow) -> Iterator[SocketSeen | SocketGone]:
+        """Look at one connection."""
+        t = self._clock.now()
+        look = next(
+            (look for look in self._ask(_exact_request(flow), dump=False) if look.state is not State.LISTEN), None
+        )
+        cookie = self._flows.get(flow)
+        if cookie is not None and (look is None or look.cookie != cookie):
+            yield self._gone(t, cookie)
+        if look is not None:
+            yield from self._seen(t, look)
+        self._looked_at[flow] = t
+
+    def look_at_listeners(self) -> Iterator[SocketSeen | SocketGone]:
+        """Look at the sockets that listen, and how many connections wait in each."""
+        t = self._clock.now()
+        found = {look.cookie: look for look in self._ask(_LISTENERS)}
+        for cookie in [each.cookie for each in self._known.values() if each.state is State.LISTEN]:
+            if cookie not in found:
+                yield self._gone(t, cookie)
+        for look in found.values():
+            yield from self._seen(t, look)
+
+    def _seen(self, t: int, look: Look) -> Iterator[SocketSeen]:
+        known = self._known.get(look.cookie)
+        flow = look.local, look.remote
+        self._known[look.cookie] = look
+        self._flows[flow] = look.cookie
+        if look.timer:
+            # One that is due already fires in its jiffy: look again then, not for ever at this instant.
+            due = t + max(look.expires, DUE_AGAIN)
+            # A timer that goes on as announced is on the heap already.
+            if known is None or known.timer != look.timer or abs(self._announced.get(look.cookie, 0) - due) > _JITTER:
+                self._announced[look.cookie] = due
+                heapq.heappush(self._due, (due, look.cookie))
+        else:
+            self._announced.pop(look.cookie, None)
+        if known is None or look.differs(known):
+            yield SocketSeen(
+                t=t,
+                since=self._looked_at.get(flow, self._looked_all),
                 node=self.node,
-                cookie=gone.cookie,
-                state=gone.state,
-                local=gone.local,
-                remote=gone.remote,
+                cookie=look.cookie,
+                state=look.state,
+                local=look.local,
+                remote=look.remote,
+                timer=look.timer,
+                expires=look.expires,
+                retrans=look.retrans,
+                inode=look.inode,
+                rqueue=look.rqueue,
+                wqueue=look.wqueue,
+                info=look.info,
             )
 
+    def _gone(self, t: int, cookie: int) -> SocketGone:
+        gone = self._known.pop(cookie)
+        flow = gone.local, gone.remote
+        since = self._looked_at.get(flow, self._looked_all)
+        if self._flows.get(flow) == cookie:
+            del self._flows[flow]
+        self._announced.pop(cookie, None)
+        return SocketGone(
+            t=t, since=since, node=self.node, cookie=cookie, state=gone.state, local=gone.local, remote=gone.remote
+        )
+
     def next_timer(self) -> int | None:
-        """When the first timer that the last look announced is due, on the run's clock."""
-        due = [self._at + look.expires for look in self._last.values() if look.timer]
-        return min(due, default=None)
+        """When the first timer that a look announced is due, on the run's clock."""
+        while self._due and self._announced.get(self._due[0][1]) != self._due[0][0]:
+            heapq.heappop(self._due)
+        return self._due[0][0] if self._due else None
+
+    def due(self, now: int) -> list[Flow]:
+        """The connections one of whose timers is due."""
+        flows = []
+        while (first := self.next_timer()) is not None and first <= now:
+            _, cookie = heapq.heappop(self._due)
+            # Until a look shows otherwise: the timer fires in its jiffy, not before.
+            self._announced[cookie] = now + DUE_AGAIN
+            heapq.heappush(self._due, (now + DUE_AGAIN, cookie))
+            flows.append((self._known[cookie].local, self._known[cookie].remote))
+        return flows
+
+    def is_settled(self, flow: Flow) -> bool:
+        """Whether neither data nor an acknowledgment can change this connection's state."""
+        cookie = self._flows.get(flow)
+        return cookie is not None and self._known[cookie].state in _SETTLED
+
+    def flow_of(self, cookie: int) -> Flow | None:
+        """The connection of a socket; None where it has not been seen, or is no connection."""
+        look = self._known.get(cookie)
+        return (look.local, look.remote) if look and look.state is not State.LISTEN else None
 
     def open_sockets(self) -> list[Look]:
-        """What the last look showed."""
-        return list(self._last.values())
+        """What is known to be open."""
+        return list(self._known.values())
 
     def dump(self) -> Iterator[Look]:
         """All TCP sockets of the namespace now.
@@ -156,7 +261,10 @@ class Diag:
         Raises:
             DiagError: The kernel refused.
         """
-        self._socket.send(self._request)
+        return self._ask(_EVERYTHING)
+
+    def _ask(self, request: bytes, *, dump: bool = True) -> Iterator[Look]:
+        self._socket.send(request)
         while True:
             data = self._socket.recv(1 << 17)
             at = 0
@@ -166,11 +274,15 @@ class Diag:
                     return
                 if kind == _NLMSG_ERROR:
                     (error,) = struct.unpack_from("<i", data, at + 16)
+                    if -error == errno.ENOENT:
+                        return  # there is no such connection
                     raise DiagError(f"{self.node}: sock_diag answered with error {-error}")
                 look = _decode(data, at + 16, at + length)
                 if look is not None:
                     yield look
                 at += (length + 3) & ~3
+            if not dump:
+                return
 
     def close(self) -> None:
         """Close the netlink socket."""

@@ -1,9 +1,9 @@
 """The loop that drives the observers, and looks at sockets when something may have changed.
 
-A look (a sock_diag dump of one node) follows every segment and every tracepoint event
-that may have changed a state of the node, every timer that the last look announced, every
-step of a program, and a slow heartbeat. On the lab kernel, where computing takes no time, a look
-thus happens at the very instant of what caused it.
+A look at a connection follows every segment and every tracepoint event that may have changed
+its state, every timer that the last look announced, and every step of a program; a look at
+all of a node's sockets follows a request for one, and a slow heartbeat. On the lab kernel,
+where computing takes no time, a look thus happens at the very instant of what caused it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from harness.errors import EnvironmentUnsupported
 from harness.recorder import ss
 from harness.recorder.capture import Capture
 from harness.recorder.counters import grown, read_counters
-from harness.recorder.diag import Diag, Look
+from harness.recorder.diag import Diag, Flow, Look
 from harness.recorder.tracepoint import Tracepoints
-from harness.timeline.observations import Address, Counters, SegmentSeen, StateChange, TcpEvent, Witness
+from harness.tcp.states import State
+from harness.timeline.observations import Counters, SegmentSeen, StateChange, Step, TcpEvent, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks when nothing happens.
 HEARTBEAT = 5.0
-#: Seconds between two looks at a timer that is due and has not been seen to fire: about a jiffy.
-_DUE_AGAIN = 0.004
 
 
 #: Flags of segments that only carry or acknowledge data.
@@ -65,6 +64,14 @@ class Sink(Protocol):
         """Take some, in order. Once this returns they are safe against the death of this process."""
 
 
+class Targets:
+    """What is worth a look, by node: single connections, or the listeners."""
+
+    def __init__(self) -> None:
+        self.flows: dict[str, list[Flow]] = {}
+        self.listeners: set[str] = set()
+
+
 class Recorder:
     """Watches nodes until it is stopped. A context manager: watching begins and ends with the block.
 
@@ -81,7 +88,7 @@ class Recorder:
         self._node_of = {address: node.name for node in self._nodes for address in node.addresses}
         #: Each observer, and "" or why it cannot watch.
         self.observers: dict[str, str] = {}
-        self._by_descriptor: dict[int, tuple[Observer, str]] = {}
+        self._by_descriptor: dict[int, Observer] = {}
         self._captures: list[Capture] = []
         self._diags: dict[str, Diag] = {}
         self._tracepoints: Tracepoints | None = None
@@ -102,22 +109,22 @@ class Recorder:
                 self._diags[node.name] = Diag(node.name, self._clock)
                 self._counters[node.name] = read_counters()
                 for interface in node.interfaces:
-                    self._watch(Capture(node.name, interface, self._clock), node.name)
+                    self._watch(Capture(node.name, interface, self._clock))
         self.observers[Witness.DIAG] = self.observers[Witness.CAPTURE] = ""
         self.observers[Witness.APPLICATION] = ""
         self.observers[Witness.SS] = "" if shutil.which("ss") else "there is no ss on this machine (package iproute2)"
         try:
             self._tracepoints = Tracepoints(self._clock)
-            self._watch(self._tracepoints, "")
+            self._watch(self._tracepoints)
             self.observers[Witness.TRACEPOINT] = ""
         except EnvironmentUnsupported as error:
             self.observers[Witness.TRACEPOINT] = str(error)
 
-    def _watch(self, observer: Observer, node: str) -> None:
+    def _watch(self, observer: Observer) -> None:
         if isinstance(observer, Capture):
             self._captures.append(observer)
         for descriptor in observer.descriptors():
-            self._by_descriptor[descriptor] = observer, node
+            self._by_descriptor[descriptor] = observer
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -219,57 +226,71 @@ class Recorder:
         """Read what is ready, look where something may have changed. Returns seconds until the next turn."""
         with self._changed:
             asked = self._asked
-            touched: set[str] = set(self._diags) if beat or asked > self._answered else set()
             self._clock.tick()
-            seen = self._read_all(ready, touched)
+            targets = Targets()
+            seen = self._read_all(ready, targets)
             now = self._clock.now()
             for name, diag in self._diags.items():
-                due = diag.next_timer()
-                if name in touched or (due is not None and due <= now):
+                if beat or asked > self._answered:
                     seen.extend(diag.look())
+                    continue
+                for flow in dict.fromkeys([*targets.flows.get(name, ()), *diag.due(now)]):
+                    seen.extend(diag.look_at(flow))
+                if name in targets.listeners:
+                    seen.extend(diag.look_at_listeners())
             self._sink.write_all(sorted(seen, key=lambda observation: observation.t))
             self._answered = asked
             self._changed.notify_all()
             return self._pause()
 
-    def _read_all(self, ready: list[int], touched: set[str]) -> list[Observation]:
-        """Everything that observers have, and what was handed in; the nodes to look at are added to ``touched``."""
+    def _read_all(self, ready: list[int], targets: Targets) -> list[Observation]:
+        """Everything that observers have, and what was handed in; what to look at is added to ``targets``."""
         seen: list[Observation] = []
         if self._wake in ready:
             os.eventfd_read(self._wake)
         # A tracepoint's event is committed before its wake-up arrives: read its buffers in any case.
         events = self._tracepoints.descriptors() if self._tracepoints else ()
-        for descriptor in {*ready, *events} - {self._wake}:
-            self._read(descriptor, seen, touched)
+        for descriptor in dict.fromkeys([*ready, *events]):
+            if descriptor != self._wake:
+                seen.extend(self._by_descriptor[descriptor].read(descriptor))
         while self._handed_in:
             seen.append(self._handed_in.popleft())
-            touched.update(self._diags)
+        for observation in seen:
+            self._aim(observation, targets)
         return seen
 
-    def _read(self, descriptor: int, seen: list[Observation], touched: set[str]) -> None:
-        observer, _ = self._by_descriptor[descriptor]
-        for observation in observer.read(descriptor):
-            seen.append(observation)
-            if isinstance(observation, SegmentSeen):
-                if self._may_change_a_state(observation):
-                    touched.add(observation.node)
-            elif isinstance(observation, StateChange | TcpEvent):
-                touched.update(self._nodes_of(observation.local))
+    def _aim(self, observation: Observation, targets: Targets) -> None:
+        """Say what an observation makes worth a look."""
+        if isinstance(observation, SegmentSeen):
+            flow = observation.src, observation.dst
+            if observation.direction == "received":
+                flow = observation.dst, observation.src
+            # Data and acknowledgments within an open connection change nothing.
+            if not (_PLAIN.issuperset(observation.flags) and self._diags[observation.node].is_settled(flow)):
+                targets.flows.setdefault(observation.node, []).append(flow)
+        elif isinstance(observation, StateChange | TcpEvent):
+            self._aim_at_event(observation, targets)
+        elif isinstance(observation, Step):
+            flow_of_step = self._diags[observation.node].flow_of(observation.cookie)
+            if flow_of_step:
+                targets.flows.setdefault(observation.node, []).append(flow_of_step)
+            else:
+                targets.listeners.add(observation.node)
 
-    def _may_change_a_state(self, segment: SegmentSeen) -> bool:
-        """Data and acknowledgments within an open connection change nothing: a look would cost more than it shows."""
-        if not _PLAIN.issuperset(segment.flags):
-            return True
-        local, remote = (segment.src, segment.dst) if segment.direction == "sent" else (segment.dst, segment.src)
-        return (local, remote) not in self._diags[segment.node].settled
-
-    def _nodes_of(self, address: Address) -> Iterable[str]:
-        node = self._node_of.get(address.ip)
-        # An unbound or wildcard address belongs to any of them.
-        return (node,) if node else self._diags
+    def _aim_at_event(self, event: StateChange | TcpEvent, targets: Targets) -> None:
+        node = self._node_of.get(event.local.ip)
+        if node is None:
+            # A wildcard address belongs to any of them, and so may one not bound yet.
+            targets.listeners.update(self._diags)
+            return
+        if event.remote.port == 0 or (isinstance(event, StateChange) and State.LISTEN in (event.old, event.new)):
+            targets.listeners.add(node)
+        if event.local.port and event.remote.port:
+            targets.flows.setdefault(node, []).append((event.local, event.remote))
 
     def _pause(self) -> float:
+        """Seconds until something is due."""
         due = [timer for diag in self._diags.values() if (timer := diag.next_timer()) is not None]
         if not due:
             return HEARTBEAT
-        return min(max((min(due) - self._clock.now()) / 1e9, _DUE_AGAIN), HEARTBEAT)
+        return min(max((min(due) - self._clock.now()) / 1e9, 0.0), HEARTBEAT)
