@@ -407,3 +407,45 @@ def many_hosts(count: Any) -> Any:
         with net.h1.socket() as client:
             client.connect((last.ip, 80))
             return listener.accept()[1][0]
+
+
+@job
+def nothing(_: Any) -> Any:
+    """Only be there."""
+    return None
+
+
+@job
+def busy(_: Any) -> Any:
+    """Be in the middle of something until killed: a network with faults, and a program in a host."""
+    wanted = ["drop SYN nth=1 optional", "hold FIN optional"]
+    with Network(load_topology("pair"), faults=wanted) as net, net.h1.popen(["sleep", "1000"]) as program:
+        converse(net)
+        program.wait()
+    return None
+
+
+@job
+def host_faults(wanted: Any) -> Any:
+    """A conversation in real time."""
+    with Network(load_topology("pair"), faults=wanted) as net:
+        trouble = converse(net)
+        reports = [[r.fault, r.fired] for r in net.reports(0) if isinstance(r, FaultReport)]
+        return {"trouble": trouble, "reports": reports, "names": socket.gethostbyname("h2")}
+
+
+@job
+def host_delay(_: Any) -> Any:
+    """Ask for a delay; the error, if it is refused."""
+    try:
+        with Network(load_topology("pair"), link="delay=5ms"):
+            return ["", ""]
+    except HandshakeError as error:
+        return [type(error).__name__, str(error)]
+
+
+@job
+def host_names(_: Any) -> Any:
+    """A network, and what a program in it sees."""
+    with Network(load_topology("pair")) as net:
+        return net.h1.run(["getent", "ahostsv4", "h2"]).stdout.split()[0]
