@@ -234,7 +234,7 @@ BEYOND: tuple[Edge, ...] = (
         42, (LI, SS, SR, ES, F1, F2, CW, CG, LA, TW), Why.DESTROYED, "SOCK_DESTROY (ss -K)",
         "send RST where synchronized", "none", "Linux", "tcp_abort(), net/ipv4/tcp.c",
         capture="RST-ACK out, but for LISTEN, SYN-SENT and TIME-WAIT",
-        gate="a listener shows CLOSED→CLOSED after, on 6.1 and 7.3 alike: inet_csk_listen_stop(), then tcp_done()",
+        gate="a listener shows CLOSED→CLOSED after, on 6.1 and 7.3 alike: tcp_done() sets it once more",
     ),
     *_from_each(
         43, (F1, CG, LA), Why.ORPHANS, "too many orphans, or no memory for them", "send RST", "none", "Linux",

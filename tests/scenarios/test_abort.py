@@ -8,6 +8,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from tcp_steps import arrived, errno_of, open_connection, read_to_end
 
 from harness.expect import (
     approx_trip,
@@ -20,7 +21,6 @@ from harness.expect import (
     transition,
     witnesses,
 )
-from tcp_steps import arrived, errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
     from harness.experiment.world import World
@@ -73,7 +73,7 @@ def test_rst_inexact_established(net: World) -> None:
 
 @pytest.mark.scenario(46)
 def test_syn_in_established(net: World) -> None:
-    """RFC 5961, 4.2: a SYN in an open connection is answered with a challenge ACK, wherever its sequence number lies."""
+    """RFC 5961, 4.2: a SYN in an open connection is answered with a challenge ACK, whatever its sequence number."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     began = seconds(net.clock.now())
@@ -139,9 +139,9 @@ def test_rst_in_fin_wait_1(net: World) -> None:
 
 @pytest.mark.scenario(48)
 def test_rst_in_fin_wait_2(net: World) -> None:
-    """RFC 9293, 3.10.7.4: a RST ends FIN-WAIT-2, an orphan's as well: its mini-socket vanishes, unseen by the tracepoint.
+    """RFC 9293, 3.10.7.4: a RST ends FIN-WAIT-2, an orphan's as well: its mini-socket vanishes.
 
-    So in tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c; tcp_rfc1337 does not protect this state.
+    So in tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c, unseen by the tracepoint.
     """
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")

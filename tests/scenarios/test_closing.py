@@ -1,4 +1,4 @@
-"""Closing a connection: four segments, three, or both sides at once; and one side that closes while the other does not."""
+"""Closing a connection: one side after the other, both at once, or one side only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from tcp_steps import looks, open_connection, read_to_end
 
 from harness.expect import (
     approx_timer,
@@ -19,7 +20,6 @@ from harness.expect import (
     transition,
     witnesses,
 )
-from tcp_steps import looks, open_connection, read_to_end
 
 if TYPE_CHECKING:
     from harness.experiment.world import World
@@ -238,7 +238,7 @@ def test_held_fin_wait_2(net: World) -> None:
 
 @pytest.mark.scenario(38)
 def test_linger2(net: World) -> None:
-    """TCP_LINGER2 (tcp(7)): an orphan waits so long in FIN-WAIT-2; what comes later finds nobody, and is answered by a RST."""
+    """TCP_LINGER2 (tcp(7)): an orphan waits so long in FIN-WAIT-2; what comes later finds nobody, and gets a RST."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, 5)

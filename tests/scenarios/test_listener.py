@@ -6,6 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 import pytest
+from tcp_steps import PORT, arrived, errno_of, wait_for_socket
 
 from harness.expect import (
     approx_trip,
@@ -17,7 +18,6 @@ from harness.expect import (
     transition,
     witnesses,
 )
-from tcp_steps import PORT, arrived, errno_of, wait_for_socket
 
 if TYPE_CHECKING:
     from harness.experiment.world import World

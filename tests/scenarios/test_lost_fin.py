@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from tcp_steps import open_connection, read_to_end, retransmission_timers
 
 from harness.expect import (
     approx_timer,
@@ -20,7 +21,6 @@ from harness.expect import (
     witnesses,
 )
 from harness.tcp.timers import ORPHAN_RETRIES, least_patience
-from tcp_steps import open_connection, read_to_end, retransmission_timers
 
 if TYPE_CHECKING:
     from harness.experiment.world import World

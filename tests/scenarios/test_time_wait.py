@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from tcp_steps import PORT, Connection, arrived, errno_of, open_connection, read_to_end
 
 from harness.expect import (
     approx_timer,
@@ -20,7 +21,6 @@ from harness.expect import (
     transition,
     witnesses,
 )
-from tcp_steps import PORT, Connection, arrived, errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
     from harness.experiment.sockets import RecordedSocket

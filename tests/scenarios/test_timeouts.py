@@ -8,10 +8,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from tcp_steps import PORT, errno_of, open_connection, retransmission_timers
 
 from harness.expect import approx_timer, entered, exchange, seconds, sent_at, transition
 from harness.tcp.timers import least_patience
-from tcp_steps import PORT, errno_of, open_connection, retransmission_timers
 
 if TYPE_CHECKING:
     from harness.experiment.world import World

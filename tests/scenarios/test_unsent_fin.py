@@ -6,9 +6,9 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from tcp_steps import PORT, read_to_end
 
 from harness.expect import exchange, flags, seconds, sent, traced, transition
-from tcp_steps import PORT, read_to_end
 
 if TYPE_CHECKING:
     from harness.experiment.world import World

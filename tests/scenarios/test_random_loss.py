@@ -1,0 +1,95 @@
+"""Handshakes over a network that loses by chance."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections import Counter
+from functools import partial
+from math import comb
+from typing import TYPE_CHECKING
+
+import pytest
+from tcp_steps import PORT, errno_of
+
+from harness.expect import COMPUTING, Expected, approx_trip, endpoints, seconds, sent, version
+from harness.tcp.timers import syn_schedule
+
+if TYPE_CHECKING:
+    from harness.experiment.world import World
+    from harness.timeline.history import Endpoint, Passage
+
+HANDSHAKES = 200
+LOSS = 0.3
+#: Each connection has a port of its own, so that its SYNs can be told from the others'.
+FIRST_PORT = 20_000
+#: How rarely chance alone may be taken for a fault: less than once in a million runs.
+RARELY = 1e-6
+#: struct linger: on, for 0 seconds.
+ABORT = struct.pack("ii", 1, 0)
+
+
+@pytest.mark.scenario(66)
+@pytest.mark.network(links=("s1>h2:loss=30%",), delay="50ms", seed=66)
+def test_random_loss_handshake(net: World) -> None:
+    """RFC 6298, 2.1 and 5.5: each lost SYN costs its retransmission timeout, and chance has no memory.
+
+    Where segments are lost with probability p, k SYNs of a handshake are lost with p^k·(1-p), and the connection is
+    open after a round trip and the timeouts of k SYNs. Only what goes to the server is lost: SYNs, and ACKs, whose
+    loss does not concern the client any more. Its abort forgets each connection at once.
+    """
+    net.h2.listen(PORT, backlog=HANDSHAKES)
+    ports = range(FIRST_PORT, FIRST_PORT + HANDSHAKES)
+    failures = Counter(errno_of(partial(handshake, net, port)) for port in ports)
+
+    record = net.record()
+    clients = endpoints(record, "h1", "client")
+    syns: dict[int, list[Passage]] = {port: [] for port in ports}
+    for syn in sent(record, "S", sender="h1"):
+        syns[syn.src.port].append(syn)
+    losses = {port: sum(syn.lost for syn in tries) for port, tries in syns.items()}
+    assert len(clients) == HANDSHAKES
+    assert failures.keys() <= {None, errno.ETIMEDOUT}
+
+    opened = [client for client in clients if "ESTABLISHED" in client.states]
+    assert len(opened) == failures[None]
+    for client in opened:
+        assert client.states == ["CLOSED", "SYN-SENT", "ESTABLISHED", "CLOSED"]
+        assert len(syns[client.local.port]) == losses[client.local.port] + 1
+        assert took(client) == connect_time(net, losses[client.local.port])
+
+    counted = Counter(losses.values())
+    for k in range(4):
+        assert counted[k] in likely(HANDSHAKES, LOSS**k * (1 - LOSS)), f"{k} SYNs lost in {counted[k]} handshakes"
+    assert sum(losses.values()) in likely(sum(map(len, syns.values())), LOSS)
+
+
+def handshake(net: World, port: int) -> None:
+    """Open a connection from a port of its own, and forget it."""
+    with net.h1.socket() as client:
+        client.bind((net.h1.ip, port))
+        client.connect((net.h2.ip, PORT))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+
+
+def took(client: Endpoint) -> float:
+    """How long a client's handshake took, in seconds."""
+    return seconds(client.time_in("SYN-SENT"))
+
+
+def connect_time(net: World, losses: int) -> Expected:
+    """What a handshake takes of which so many SYNs are lost, in this kernel's schedule."""
+    if not losses:
+        return approx_trip(net.rtt)
+    window = syn_schedule(version(net.kernel)).window(losses - 1, hz=net.kernel.hz)
+    earliest, latest = seconds(window.earliest) + net.rtt, seconds(window.latest) + net.rtt + COMPUTING
+    return Expected(f"a handshake with {losses} SYNs lost", earliest, latest)
+
+
+def likely(tries: int, chance: float) -> range:
+    """How often something happens in independent tries, but for the rarest cases at either end (a binomial's)."""
+    weights = [comb(tries, hits) * chance**hits * (1 - chance) ** (tries - hits) for hits in range(tries + 1)]
+    low = next(hits for hits in range(tries + 1) if sum(weights[: hits + 1]) > RARELY / 2)
+    high = next(hits for hits in range(tries, -1, -1) if sum(weights[hits:]) > RARELY / 2)
+    return range(low, high + 1)
