@@ -263,6 +263,32 @@ def test_build_tools_only_where_a_kernel_is_to_be_built(checkout: Checkout, tmp_
     assert checkout.run("demo")[0] == 7
 
 
+@pytest.mark.parametrize("words", [("--kernel", "vm"), ("--kernel=vm:6.12",)])
+def test_a_virtual_machine_needs_other_programs(checkout: Checkout, words: tuple[str, ...]) -> None:
+    """QEMU, and a compiler for its first program; nothing that builds a lab kernel."""
+    checkout.stub("apt-get", APT_GET)
+    checkout.stub("apt-cache", "#!/bin/sh\n")
+    checkout.stub("zstd", "#!/bin/sh\n")
+    checkout.stub("modprobe", "#!/bin/sh\n")
+    checkout.lack("flex", "gcc")
+
+    assert checkout.run("demo", *words)[0] == 7
+
+    (apt,) = [line for line in checkout.log if line.startswith("apt-get")]
+    assert apt.endswith("install --no-install-recommends qemu-system-x86 gcc libc6-dev (noninteractive)")
+
+
+def test_the_machines_own_kernel_needs_a_compiler_once(checkout: Checkout, tmp_path: Path) -> None:
+    """For the small programs beside it, until they are in the cache."""
+    checkout.lack("gcc")
+    assert checkout.run("demo", "--kernel", "host")[0] == 3
+
+    helpers = tmp_path / "home/.cache/handshake-lab/helpers/x"
+    helpers.mkdir(parents=True)
+    (helpers / "warden").touch()
+    assert checkout.run("demo", "--kernel", "host")[0] == 7
+
+
 def test_without_apt_the_list_is_told(checkout: Checkout) -> None:
     """Other distributions have other names for packages; the programs are named."""
     checkout.lack("mnexec")

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Accelerator = Literal["kvm", "tcg"]
 
+_PROGRAM = "qemu-system-x86_64"
+# An ordinary user's PATH lacks these on Debian.
+_SYSTEM_PATH = "/usr/sbin:/sbin"
+
 #: Seconds within which a kernel must show a sign of life under KVM; it takes about one.
 _PATIENCE = 10.0
 
@@ -77,10 +81,10 @@ def qemu() -> str:
     machine = platform.machine()
     if machine != "x86_64":
         raise EnvironmentUnsupported(f"--kernel vm is made for x86-64 only; this is {machine}", "Use --kernel host.")
-    found = shutil.which(f"qemu-system-{machine}")
+    found = shutil.which(_PROGRAM)
     if found is None:
         raise EnvironmentUnsupported(
-            f"There is no qemu-system-{machine} here",
+            f"There is no {_PROGRAM} here",
             "Install it: sudo apt-get install --no-install-recommends qemu-system-x86",
         )
     return found
@@ -93,7 +97,7 @@ def demand_programs() -> None:
         EnvironmentUnsupported: One is missing.
     """
     qemu()
-    if shutil.which("modprobe", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") is None:
+    if shutil.which("modprobe", path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_PATH}") is None:
         raise EnvironmentUnsupported(
             "There is no modprobe here, which loads a kernel's modules",
             "Install it: sudo apt-get install --no-install-recommends kmod",
@@ -108,21 +112,33 @@ def accelerator(kernel: StockKernel, initramfs: bytes, warden: Path) -> Accelera
     """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
-    notes = cache.cache_root() / "stock/kvm.json"
-    # A cache may be shared by several machines, and /dev/kvm by several programs.
-    present = [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), qemu()]
-    try:
-        noted = json.loads(notes.read_bytes())
-        if noted["of"] == present:
-            return "kvm" if noted["works"] else "tcg"
-    except (OSError, ValueError, KeyError):
-        pass
-    works = _starts(kernel, initramfs, warden)
-    part = notes.with_name(f"kvm.{os.getpid()}")
-    with cache.disk_errors("noting whether KVM works"):
-        part.write_text(json.dumps({"of": present, "works": works}))
-        part.replace(notes)
+    works = noted_kvm()
+    if works is None:
+        works = _starts(kernel, initramfs, warden)
+        notes = _notes()
+        part = notes.with_name(f"kvm.{os.getpid()}")
+        with cache.disk_errors("noting whether KVM works"):
+            part.write_text(json.dumps({"of": _present(), "works": works}))
+            part.replace(notes)
     return "kvm" if works else "tcg"
+
+
+def noted_kvm() -> bool | None:
+    """What trying KVM came to since this machine started; None if it was not tried."""
+    try:
+        noted = json.loads(_notes().read_bytes())
+        return bool(noted["works"]) if noted["of"] == _present() else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _notes() -> Path:
+    return cache.cache_root() / "stock/kvm.json"
+
+
+def _present() -> list[str | None]:
+    """What the note holds for: this start of this machine (a cache may be shared), and this QEMU."""
+    return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), shutil.which(_PROGRAM)]
 
 
 def _starts(kernel: StockKernel, initramfs: bytes, warden: Path) -> bool:

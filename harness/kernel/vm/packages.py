@@ -6,7 +6,6 @@ One package has a whole kernel in Debian 12; later releases and Ubuntu keep kern
 from __future__ import annotations
 
 import json
-import platform
 import re
 import shutil
 import subprocess
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 _PARTS = ("linux-image-", "linux-binary-", "linux-modules-", "linux-modules-extra-")
 
 #: The flavours for ordinary machines; those for clouds lack 9p, those for real time are another subject.
-_FLAVOURS = {"x86_64": ("amd64", "generic"), "aarch64": ("arm64", "generic")}
+_FLAVOURS = ("amd64", "generic")
 
 #: What is unpacked of the modules: a tenth of them.
 _MODULES = (
@@ -117,7 +116,7 @@ class KernelPackages(Mirror):
 
     def _default(self) -> str:
         """The release that the distribution's own meta package stands for; "" if there is none."""
-        for flavour in flavours():
+        for flavour in _FLAVOURS:
             said = self._ask("apt-cache", "depends", f"linux-image-{flavour}")
             for name in re.findall(r"Depends: (linux-image-\S+)", said):
                 for release in releases_in([name]):
@@ -140,21 +139,9 @@ class KernelPackages(Mirror):
         return fetched
 
 
-def flavours() -> tuple[str, ...]:
-    """The kernel packages' names for this machine's processor.
-
-    Raises:
-        EnvironmentUnsupported: It has none here.
-    """
-    machine = platform.machine()
-    if machine not in _FLAVOURS:
-        raise EnvironmentUnsupported(f"--kernel vm is not made for {machine} processors", "Use --kernel host.")
-    return _FLAVOURS[machine]
-
-
 def releases_in(names: Iterable[str]) -> list[str]:
     """Of package names, the releases that can be booted here: no meta packages, no other flavours."""
-    flavour = "|".join(flavours())
+    flavour = "|".join(_FLAVOURS)
     pattern = re.compile(rf"linux-image-(\d+\.\d+\.\d+(?:-\d+)?(?:\+[a-z0-9.]+)?-(?:{flavour}))$")
     return [found[1] for name in names if (found := pattern.match(name))]
 

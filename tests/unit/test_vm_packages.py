@@ -1,0 +1,169 @@
+"""Fetching a stock kernel: which packages are meant, from a mirror in miniature, and what is unpacked of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.errors import EnvironmentUnsupported
+from harness.kernel.aptsources import Archive
+from harness.kernel.progress import Silent
+from harness.kernel.vm import packages
+from harness.kernel.vm.images import StockKernels
+
+OLD, NEW, SPLIT = "6.1.0-9-amd64", "6.1.0-56-amd64", "7.2.13+deb14-amd64"
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None, reason="needs apt-get and dpkg-deb"
+)
+
+
+class Shelf:
+    """A package mirror on disk with kernels in it, as Debian cuts them up."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        (place / "pool").mkdir(parents=True)
+        self._entries: list[str] = []
+
+    def put(self, name: str, files: dict[str, str] | None = None, depends: str = "") -> None:
+        """A package."""
+        content = self.place / "content"
+        (content / "DEBIAN").mkdir(parents=True)
+        control = (
+            f"Package: {name}\nVersion: 1-1\nArchitecture: amd64\nMaintainer: A <a@example.org>\n"
+            + (f"Depends: {depends}\n" if depends else "")
+            + "Description: x\n"
+        )
+        (content / "DEBIAN/control").write_text(control)
+        for path, text in (files or {}).items():
+            (content / path).parent.mkdir(parents=True, exist_ok=True)
+            (content / path).write_text(text)
+        file = self.place / "pool" / f"{name}_1-1_amd64.deb"
+        subprocess.run(["dpkg-deb", "--root-owner-group", "--build", content, file], check=True, capture_output=True)
+        shutil.rmtree(content)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        self._entries.append(f"{control}Filename: pool/{file.name}\nSize: {file.stat().st_size}\nSHA256: {digest}\n")
+
+    def archive(self) -> Archive:
+        """Its only suite."""
+        index = self.place / "dists/suite/main/binary-amd64/Packages"
+        index.parent.mkdir(parents=True)
+        index.write_text("\n".join(self._entries))
+        digest = hashlib.sha256(index.read_bytes()).hexdigest()
+        (self.place / "dists/suite/Release").write_text(
+            "Suite: suite\nCodename: suite\nArchitectures: amd64\nComponents: main\n"
+            "Date: Thu, 01 Jan 2026 00:00:00 UTC\n"
+            f"SHA256:\n {digest} {index.stat().st_size} main/binary-amd64/Packages\n"
+        )
+        return Archive(f"file:{self.place}", "suite", trusted=True)
+
+
+def modules(release: str, top: str = "lib") -> dict[str, str]:
+    """Some of a kernel's modules: those that a run needs, and one that it does not."""
+    base = f"{top}/modules/{release}"
+    needed = ("fs/9p/9p.ko", "net/9p/9pnet_virtio.ko", "drivers/virtio/virtio_pci.ko", "net/sched/sch_netem.ko")
+    return {
+        **{f"{base}/kernel/{name}": "" for name in (*needed, "drivers/gpu/drm/drm.ko")},
+        f"{base}/modules.order": "",
+        f"{base}/modules.builtin": "",
+    }
+
+
+def kernel(release: str) -> dict[str, str]:
+    """A kernel's own files."""
+    return {f"boot/vmlinuz-{release}": "MZ", f"boot/config-{release}": "CONFIG_HZ=250\n"}
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
+    """The mirror, with a depmod that lists what it finds and an empty cache."""
+    shelf = Shelf(tmp_path / "shelf")
+    for release in (OLD, NEW):
+        shelf.put(f"linux-image-{release}", {**kernel(release), **modules(release)})
+    for name in (f"{NEW}-unsigned", f"{SPLIT}-dbg", "6.1.0-99-cloud-amd64", "6.1.0-99-rt-amd64", "7.2-amd64"):
+        shelf.put(f"linux-image-{name}")
+    shelf.put(f"linux-image-{SPLIT}", depends=f"linux-binary-{SPLIT}, linux-modules-{SPLIT}")
+    shelf.put(f"linux-binary-{SPLIT}", kernel(SPLIT))
+    shelf.put(f"linux-modules-{SPLIT}", modules(SPLIT, "usr/lib"))
+    shelf.put("linux-image-amd64", depends=f"linux-image-{NEW} (= 1-1)")
+    stubs = tmp_path / "bin"
+    stubs.mkdir()
+    (stubs / "depmod").write_text(
+        '#!/bin/sh\ncd "$2/lib/modules/$3" && find . -name "*.ko" | sed "s/$/: /" >modules.dep\n'
+    )
+    (stubs / "depmod").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stubs}:/usr/sbin:/usr/bin:/sbin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = shelf.archive()
+    monkeypatch.setattr(packages, "machine_archives", lambda: [found])
+    return found
+
+
+@pytest.mark.usefixtures("archive")
+@pytest.mark.parametrize(
+    ("version", "release"), [("", NEW), ("stock", NEW), ("newest", SPLIT), ("7.2", SPLIT), (OLD, OLD), ("6.1", NEW)]
+)
+def test_a_kernel_is_fetched(tmp_path: Path, version: str, release: str) -> None:
+    """In one package or in three, without its graphics drivers, and found again."""
+    stock = StockKernels(tmp_path)
+
+    made = stock.ensure(version, Silent())
+
+    assert made.release == release
+    assert made.hz == 250
+    assert made.vmlinuz.read_text() == "MZ"
+    assert not list(made.base.rglob("drm.ko"))
+    assert not list(made.base.rglob("*.deb"))
+    assert stock.find(version) == made
+    assert json.loads((made.base / "kernel.json").read_bytes()) == {"release": release, "asked": version or "stock"}
+
+
+@pytest.mark.usefixtures("archive")
+def test_a_version_that_is_not_offered(tmp_path: Path) -> None:
+    """The message tells what is."""
+    with pytest.raises(EnvironmentUnsupported, match=r"vm:9\.9 is not among .* \(6\.1, 7\.2\)"):
+        StockKernels(tmp_path).ensure("9.9", Silent())
+
+
+def test_without_a_mirror(tmp_path: Path, archive: Archive) -> None:
+    """The complaint is apt's own, with what else can be done."""
+    shutil.rmtree(Path(archive.uri.removeprefix("file:")))
+
+    with pytest.raises(EnvironmentUnsupported, match=r"(?s)No stock kernel could be fetched.*linux-image-amd64"):
+        StockKernels(tmp_path).ensure("", Silent())
+
+
+@pytest.mark.usefixtures("archive")
+def test_a_damaged_package_leaves_nothing(tmp_path: Path) -> None:
+    """Half a kernel must not be found later."""
+    whole = tmp_path / f"shelf/pool/linux-image-{NEW}_1-1_amd64.deb"
+    made = tmp_path / "made"
+    cut = tmp_path / "cut.deb"
+    cut.write_bytes(whole.read_bytes()[:-200])
+
+    with pytest.raises(EnvironmentUnsupported, match=r"cut\.deb could not be unpacked"):
+        packages.unpack(cut, made)
+
+
+def test_only_kernels_for_ordinary_machines_count() -> None:
+    """Meta packages, debugging symbols, unsigned ones and other flavours are something else."""
+    names = [
+        *(
+            "linux-image-amd64",
+            "linux-image-6.12-amd64",
+            "linux-image-6.1.0-56-amd64",
+            "linux-image-6.1.0-56-amd64-dbg",
+        ),
+        *("linux-image-6.12.117+deb12-amd64", "linux-image-6.12.90+deb12.1-amd64", "linux-image-6.1.0-56-rt-amd64"),
+        *("linux-image-6.8.0-40-generic", "linux-image-unsigned-6.8.0-40-generic", "linux-image-6.1.0-56-cloud-amd64"),
+    ]
+
+    assert packages.releases_in(names) == [
+        *("6.1.0-56-amd64", "6.12.117+deb12-amd64", "6.12.90+deb12.1-amd64", "6.8.0-40-generic")
+    ]
