@@ -2,72 +2,82 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from harness.plugin.evidence import EDGES, TCP_SECONDS
+from harness.tcp.diagram import EDGES
 
 if TYPE_CHECKING:
-    from _pytest.terminal import TerminalReporter
+    from collections.abc import Iterable, Iterator
+
+#: How many tests are named beside an edge.
+_NAMED = 2
 
 
-class EdgeCoverage:
-    """Gathers what the reports say; under pytest-xdist, in the controlling process."""
+class Coverage:
+    """The edges taken so far, by whom, and who saw it."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    def __init__(self) -> None:
         self._taken: dict[str, dict[str, set[str]]] = {}  # edge -> test -> witnesses
-        self._tcp_seconds = 0.0
-        self._began = time.perf_counter()
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in a test's properties."""
-        for name, value in report.user_properties:
-            if name == TCP_SECONDS and isinstance(value, float):
-                self._tcp_seconds += value
-            elif name == EDGES and isinstance(value, list):
-                for edge, witnesses in value:
-                    self._taken.setdefault(edge, {}).setdefault(report.nodeid, set()).update(witnesses)
+    def add(self, test: str, edges: Iterable[tuple[str, Iterable[str]]]) -> None:
+        """Take in what a test's record says."""
+        for edge, witnesses in edges:
+            self._taken.setdefault(edge, {}).setdefault(test, set()).update(witnesses)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail the session where too few edges were taken."""
-        limit = self._config.option.edge_coverage_fail_under
-        if limit is None or hasattr(self._config, "workerinput"):
-            return
-        taken, total = self._counts()
-        if taken * 100 < limit * total and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    @property
+    def covered(self) -> list[str]:
+        """The edges that were taken, of those that Linux has, in the diagram's order."""
+        return [edge.id for edge in EDGES if edge.in_linux and edge.id in self._taken]
 
-    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
-        """Print the virtual time that passed, and the edges where they were asked for."""
-        wall = time.perf_counter() - self._began
-        if self._tcp_seconds:
-            terminalreporter.write_line(
-                f"{self._tcp_seconds:,.0f} s of TCP time passed in {wall:.1f} s: {self._tcp_seconds / wall:,.0f} times as fast"
-            )
-        if self._config.option.edge_coverage or self._config.option.edge_coverage_fail_under is not None:
-            self._table(terminalreporter)
+    @property
+    def total(self) -> int:
+        """How many edges Linux has."""
+        return sum(edge.in_linux for edge in EDGES)
 
-    def _counts(self) -> tuple[int, int]:
-        from harness.tcp.diagram import EDGES as DIAGRAM
+    @property
+    def percent(self) -> float:
+        """How many of the edges that Linux has were taken, of a hundred."""
+        return 100 * len(self.covered) / self.total
 
-        real = {edge.id for edge in DIAGRAM if edge.in_linux}
-        return len(real & self._taken.keys()), len(real)
+    def lines(self) -> Iterator[str]:
+        """A table: every edge, how many tests took it and which, and who saw it; why not, where it was not taken."""
+        for edge in EDGES:
+            way = f"{edge.old}→{edge.new}" if edge.moves else f"{edge.old} stays"
+            yield f"{'✓' if edge.id in self._taken else '·'} {edge.id:<7}{way:<27}{self._told(edge.id, edge.absent)}"
 
-    def _table(self, out: TerminalReporter) -> None:
-        from harness.tcp.diagram import EDGES as DIAGRAM
+    def _told(self, edge: str, absent: str) -> str:
+        tests = self._taken.get(edge, {})
+        if not tests:
+            return f"not in Linux: {absent}" if absent else "not taken"
+        names = sorted(test.rpartition("::")[2] for test in tests)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        seen = ", ".join(self._witnesses(edge)) or "nobody: inferred"
+        return f"{', '.join(names[:_NAMED])}{more}; seen by {seen}"
 
-        taken, total = self._counts()
-        out.section(f"edge coverage: {taken} of {total} edges that Linux has")
-        for edge in DIAGRAM:
-            tests = self._taken.get(edge.id, {})
-            witnesses = sorted(set().union(*tests.values())) if tests else []
-            told = (
-                f"{len(tests)} tests, seen by {', '.join(witnesses) or 'nobody (inferred)'}" if tests else "not taken"
-            )
-            out.write_line(
-                f"  {edge.id:>4}  {edge.text:<34} {told if edge.in_linux else 'not in Linux: ' + edge.linux}"
-            )
+    def _witnesses(self, edge: str) -> list[str]:
+        return sorted(set().union(*self._taken.get(edge, {}).values()))
+
+    def document(self) -> list[dict[str, Any]]:
+        """The same for programs."""
+        return [
+            {
+                "edge": edge.id,
+                "from": edge.old,
+                "to": edge.new,
+                "event": edge.event,
+                "in_linux": edge.in_linux,
+                "absent": edge.absent,
+                "taken": edge.id in self._taken,
+                "tests": sorted(self._taken.get(edge.id, {})),
+                "witnesses": self._witnesses(edge.id),
+            }
+            for edge in EDGES
+        ]
+
+    def picture(self) -> str:
+        """The diagram as an SVG file: edges taken are solid, the others dashed."""
+        from harness.report.diagram_svg import covered
+        from harness.report.words import words
+
+        taken = [(edge.old, edge.new) for edge in EDGES if edge.id in self._taken and edge.moves]
+        return covered(list(dict.fromkeys(taken)), words("en"))

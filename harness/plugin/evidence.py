@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     import pytest
 
     from harness.timeline.history import Record
-    from harness.timeline.observations import Witness
     from harness.timeline.observations import Observation
 
 #: Names of the properties that travel on a test's reports.
 EDGES = "handshake_edges"
 TCP_SECONDS = "handshake_tcp_seconds"
 SCENARIO = "handshake_scenario"
+AGAIN = "handshake_again"
 
 DEFAULT_ARTIFACTS = "handshake-artifacts"
 
@@ -42,6 +42,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
         How many seconds of the kernel's time the record covers.
     """
     main = next((report for report in reports if report.when == "call"), reports[0])
+    main.user_properties.append((AGAIN, replay))
     marker = item.get_closest_marker("scenario")
     if marker is not None and marker.args:
         main.user_properties.append((SCENARIO, marker.args[0]))
@@ -76,15 +77,17 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
 
 
 def edges(record: Record, observations: tuple[Observation, ...]) -> list[tuple[str, list[str]]]:
-    """The edges that a run took, and who saw it."""
-    del observations
-    seen: dict[str, set[Witness]] = {}
+    """The edges that a run took, those that lead nowhere included, and who saw it."""
+    from harness.timeline.stays import stays
+
+    seen: dict[str, set[str]] = {}
     for endpoint in record.endpoints:
         for step in endpoint.transitions:
             if step.edge is not None:
                 seen.setdefault(step.edge, set()).update(step.witnesses)
-    # Plain words: pytest-xdist sends nothing else between processes.
-    return [(edge, sorted(str(witness.value) for witness in witnesses)) for edge, witnesses in sorted(seen.items())]
+    for stay in stays(record, observations):
+        seen.setdefault(stay.edge, set()).update(stay.witnesses)
+    return [(edge, sorted(witnesses)) for edge, witnesses in sorted(seen.items())]
 
 
 def keep(item: pytest.Item, results: Path, artifacts: Path) -> Path:

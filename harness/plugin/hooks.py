@@ -30,12 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.INSIDE in os.environ:
         return
     from harness.plugin import variants
-    from harness.plugin.edges import EdgeCoverage
     from harness.plugin.outside import Outside
+    from harness.plugin.summary import Summary
 
     variants.check(config)
     config.stash[_OUTSIDE] = Outside(config)
-    config.pluginmanager.register(EdgeCoverage(config), "handshake-edges")
+    config.pluginmanager.register(Summary(config), "handshake-summary")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

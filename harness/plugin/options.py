@@ -18,6 +18,7 @@ LOSS = "10%"
 
 #: The markers, as ``pytest --markers`` prints them.
 MARKERS = (
+    "claim(id): this test checks that claim of the course notes (`handshake claims` prints them)",
     (
         "network(topology='pair', faults=(), sysctls={}, seed=None, links=(), **link): the network of a test that uses "
         "`net`; link fields are those of `--link`, with units: delay='50ms', loss='1%', rate='10mbit'"

@@ -20,7 +20,15 @@ Edge = tuple[State, State]
 
 def picture(connections: Sequence[Connection], words: Words) -> str:
     """Draw the diagram as an SVG file of its own, for slides."""
-    root = drawing(connections, words)
+    return _file(drawing(connections, words))
+
+
+def covered(taken: Sequence[Edge], words: Words) -> str:
+    """Draw the diagram as an SVG file, with the edges that any of many runs took."""
+    return _file(_draw({"left": list(taken), "right": []}, words))
+
+
+def _file(root: Element) -> str:
     root.attributes |= {"xmlns": "http://www.w3.org/2000/svg", "width": str(WIDTH), "height": str(HEIGHT + 34)}
     background = Element("rect", class_="paper", width=WIDTH, height=HEIGHT + 34)
     root.children[:0] = [Style(SVG_CSS + DIAGRAM_CSS + EXPORT_CSS), background]
@@ -32,7 +40,12 @@ def drawing(connections: Sequence[Connection], words: Words) -> Element:
 
     An edge has ``data-edge="OLD>NEW"``, by which a page's script marks other paths.
     """
-    taken = {side: edges(connections, side) for side in ("left", "right")}
+    root = _draw({side: edges(connections, side) for side in ("left", "right")}, words)
+    root.add(*_legend(words))
+    return root
+
+
+def _draw(taken: dict[str, list[Edge]], words: Words) -> Element:
     root = Element(
         "svg",
         Element("defs", *(_marker(name) for name in ("rest", "left", "right"))),
@@ -55,7 +68,6 @@ def drawing(connections: Sequence[Connection], words: Words) -> Element:
     visited = {side: {state for edge in taken[side] for state in edge} for side in taken}
     for state, (x, y) in PLACES.items():
         root.add(_box(state or State.CLOSED, x, y, visited))
-    root.add(*_legend(words))
     return root
 
 

@@ -1,0 +1,144 @@
+"""What a session came to: TCP time and wall time, the edges taken, every test's outcome."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from harness.plugin.edges import Coverage
+from harness.plugin.evidence import AGAIN, EDGES, SCENARIO, TCP_SECONDS
+from harness.plugin.variants import CAME_TO
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+_WORST = {"failed": 2, "skipped": 1, "passed": 0}
+#: How many commands for failed seeds are printed.
+_SHOWN = 10
+
+
+class Result(msgspec.Struct):
+    """What one test came to. Its times are seconds; ``edges`` are ids of the diagram."""
+
+    name: str
+    test: str
+    outcome: str = "passed"
+    number: int | None = None  #: its row in the scenario catalogue
+    mutant: str | None = None  #: what it came to where it was broken on purpose
+    tcp_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    edges: list[str] = msgspec.field(default_factory=list)
+    again: str = ""  #: the command that gives this very run again
+
+
+class Summary:
+    """Gathers what the reports say; under pytest-xdist, in the controlling process."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._results: dict[str, Result] = {}
+        self._coverage = Coverage()
+        self._began = time.perf_counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in a test's outcome and properties."""
+        properties: dict[str, Any] = dict(report.user_properties)
+        if AGAIN in properties:
+            name = report.nodeid.rpartition("::")[2].removeprefix("test_")
+            self._results[report.nodeid] = Result(name, report.nodeid)
+        result = self._results.get(report.nodeid)
+        if result is None:
+            return
+        result.outcome = max(result.outcome, _outcome(report), key=_WORST.__getitem__)
+        result.wall_seconds += report.duration
+        result.again = properties.get(AGAIN, result.again)
+        result.number = properties.get(SCENARIO, result.number)
+        result.mutant = properties.get(CAME_TO, result.mutant)
+        result.tcp_seconds += properties.get(TCP_SECONDS, 0.0)
+        edges = properties.get(EDGES, [])
+        result.edges += [edge for edge, _ in edges]
+        if result.mutant is None:
+            self._coverage.add(report.nodeid, edges)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the files, and fail the session where too few edges were taken."""
+        if hasattr(self._config, "workerinput") or self._config.option.collectonly:
+            return
+        option = self._config.option
+        if option.handshake_json:
+            Path(option.handshake_json).write_bytes(msgspec.json.format(msgspec.json.encode(self.document())))
+        if option.edge_coverage_svg:
+            Path(option.edge_coverage_svg).write_text(self._coverage.picture(), "utf-8")
+        if self._too_few() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _too_few(self) -> bool:
+        limit: float | None = self._config.option.edge_coverage_fail_under
+        return limit is not None and self._coverage.percent < limit
+
+    @property
+    def _wall(self) -> float:
+        return time.perf_counter() - self._began
+
+    def document(self) -> dict[str, Any]:
+        """Everything, for programs."""
+        outcomes = [result.outcome for result in self._results.values()]
+        return {
+            **{outcome: outcomes.count(outcome) for outcome in ("passed", "failed", "skipped")},
+            "edges_covered": len(self._coverage.covered),
+            "edges_total": self._coverage.total,
+            "tcp_seconds": sum(result.tcp_seconds for result in self._results.values()),
+            "wall_seconds": self._wall,
+            "scenarios": list(self._results.values()),
+            "edges": self._coverage.document(),
+        }
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """Print the edges where they were asked for, failed seeds, and the virtual time that passed."""
+        option = self._config.option
+        limit = option.edge_coverage_fail_under
+        if option.edge_coverage or limit is not None:
+            covered, total = len(self._coverage.covered), self._coverage.total
+            terminalreporter.section(f"edge coverage: {covered} of the {total} edges that Linux has")
+            for line in self._coverage.lines():
+                terminalreporter.write_line(line)
+        if self._too_few():
+            text = f"FAIL: edge coverage of {self._coverage.percent:.1f} % is less than {limit:g} %"
+            terminalreporter.write_line(text, red=True)
+        if option.seeds:
+            self._print_seeds(terminalreporter)
+        tcp = sum(result.tcp_seconds for result in self._results.values())
+        if tcp:
+            wall = self._wall
+            terminalreporter.write_line(
+                f"TCP time {_span(tcp)}, wall time {_span(wall)}: {tcp / wall:,.0f} times as fast as the clock"
+            )
+
+    def _print_seeds(self, out: TerminalReporter) -> None:
+        seeded = [result for result in self._results.values() if "[" in result.name and "--seeds" in result.again]
+        failed = [result for result in seeded if result.outcome == "failed"]
+        out.section(f"random loss: {len(seeded) - len(failed)} of {len(seeded)} runs hold")
+        for result in failed[:_SHOWN]:
+            out.write_line(f"again: {result.again}")
+        if len(failed) > _SHOWN:
+            out.write_line(f"and {len(failed) - _SHOWN} more")
+
+
+def _outcome(report: pytest.TestReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return "passed" if report.passed or report.skipped else "failed"
+    return report.outcome
+
+
+def _span(seconds: float) -> str:
+    """A time as a person says it: ``1 h 12 min``, ``45.2 s``."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
