@@ -44,6 +44,7 @@ __all__ = [
     "events",
     "exchange",
     "flags",
+    "made_up",
     "seconds",
     "sent",
     "sent_at",
@@ -223,6 +224,20 @@ def flags(record: Record, *, sender: str = "", of: Endpoint | None = None) -> li
 def sent_at(record: Record, flags: str = "", *, sender: str = "", of: Endpoint | None = None) -> list[float]:
     """When such segments were sent, in seconds of the run's clock."""
     return [seconds(each.sent) for each in sent(record, flags, sender=sender, of=of) if each.sent is not None]
+
+
+def made_up(record: Record) -> Passage:
+    """The only segment that no host sent: one that the middle made up, and no duplicate of its making.
+
+    Raises:
+        LookupError: There is none, or there are several.
+    """
+    found = [passage for passage in record.passages if passage.sent is None and passage.copies is None]
+    if len(found) != 1:
+        raise LookupError(
+            f"{len(found)} segments were made up where one was expected: {[each.flags for each in found]}"
+        )
+    return found[0]
 
 
 def exchange(record: Record, *, after: float = 0.0) -> list[str]:

@@ -10,21 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.expect import approx_trip, endpoint, flags, seconds, witnesses
+from harness.expect import approx_trip, endpoint, flags, made_up, seconds, witnesses
 
 if TYPE_CHECKING:
     from harness.experiment.world import World
-    from harness.timeline.history import Passage
 
 pytestmark = pytest.mark.network(delay="50ms")
 
 OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
-
-
-def made_up(net: World) -> Passage:
-    """The segment that no host sent."""
-    (segment,) = [passage for passage in net.record().passages if passage.sent is None]
-    return segment
 
 
 @pytest.mark.scenario(18)
@@ -42,7 +35,7 @@ def test_rst_in_syn_received(net: World) -> None:
 
     opened = net.history(client)
     request = endpoint(net.record(), "h2", "server")
-    rst = made_up(net)
+    rst = made_up(net.record())
     assert (rst.flags, rst.rel_seq) == ("R", 1)
     assert opened.states == [*OPENED, "CLOSED"]
     assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "LISTEN"]
@@ -72,7 +65,7 @@ def test_rst_inexact_in_syn_received(net: World) -> None:
     net.settle()
 
     accepted = net.history(server)
-    rst = made_up(net)
+    rst = made_up(net.record())
     assert (rst.flags, rst.rel_seq) == ("R", 101)
     assert net.history(client).states == OPENED
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
@@ -100,7 +93,7 @@ def test_syn_in_syn_received(net: World) -> None:
     net.settle()
 
     request = endpoint(net.record(), "h2", "server")
-    syn = made_up(net)
+    syn = made_up(net.record())
     assert (syn.flags, syn.rel_seq) == ("S", 1)
     assert net.history(client).states == [*OPENED, "CLOSED"]
     assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "LISTEN"]
@@ -126,7 +119,7 @@ def test_bad_ack_in_syn_received(net: World) -> None:
     net.settle()
 
     accepted = net.history(server)
-    ack = made_up(net)
+    ack = made_up(net.record())
     (rst,) = [passage for passage in net.record().passages if "R" in passage.flags]
     assert ack.flags == "A"
     assert net.history(client).states == OPENED

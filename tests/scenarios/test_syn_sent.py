@@ -6,21 +6,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.expect import approx_timer, approx_trip, endpoint, entered, flags, seconds, sent, sent_at, witnesses
+from harness.expect import (
+    approx_timer,
+    approx_trip,
+    endpoint,
+    entered,
+    flags,
+    made_up,
+    seconds,
+    sent,
+    sent_at,
+    witnesses,
+)
 
 if TYPE_CHECKING:
     from harness.experiment.world import World
-    from harness.timeline.history import Passage
 
 pytestmark = pytest.mark.network(delay="50ms")
 
 OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
-
-
-def made_up(net: World) -> Passage:
-    """The segment that no host sent."""
-    (segment,) = [passage for passage in net.record().passages if passage.sent is None]
-    return segment
 
 
 @pytest.mark.scenario(22)
@@ -32,7 +36,7 @@ def test_rst_noack_in_syn_sent(net: World) -> None:
     listener.accept()
 
     opened = net.history(client)
-    rst = made_up(net)
+    rst = made_up(net.record())
     assert (rst.receiver, rst.flags) == ("h1", "R")
     assert rst.received is not None
     assert opened.transitions[0].time < rst.received < opened.transitions[1].time
@@ -55,7 +59,7 @@ def test_badack_in_syn_sent(net: World) -> None:
     server, _ = listener.accept()
 
     opened = net.history(client)
-    ack = made_up(net)
+    ack = made_up(net.record())
     (rst,) = sent(net.record(), "R")
     assert ack.received is not None
     assert opened.states == OPENED
