@@ -10,7 +10,7 @@ import click
 from harness.errors import HandshakeError
 
 #: Every verb, in the order of the help text; each is `command` in the module of its name.
-VERBS = ("demo", "record", "show", "scenarios", "claims", "edges", "test", "topology", "kernel", "doctor", "shell")
+VERBS = ("demo", "record", "show", "report", "scenarios", "claims", "edges", "test", "topology", "kernel", "doctor")
 
 
 class _Verbs(click.Group):

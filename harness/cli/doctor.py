@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(as_json: bool) -> None:
-    """Try out what this machine can do, for each kernel kind.
+    r"""Try out what this machine can do, for each kernel kind.
 
     Everything is tried in throwaway namespaces; nothing is changed, nothing is left
     behind. Each lack comes with the command that mends it. The exit status is 0 if the
     lab kernel can be used, else 3.
+
+    \b
+    Examples:
+      handshake doctor
+      handshake doctor --json | jq .kernels.host.usable
     """
     from harness.doctor import host, lab, vm
 

@@ -35,6 +35,11 @@ def command(*, as_json: bool) -> int:
     of the kernel does it; and what each observer sees of it: the tracepoint
     sock:inet_sock_set_state, a look at the sockets (sock_diag, which is what ss
     reads), and a capture of the segments.
+
+    \b
+    Examples:
+      handshake edges
+      handshake edges --json | jq '.[0]'
     """
     if as_json:
         document = {"edges": list(_as_data()), "timers": TIMERS}
