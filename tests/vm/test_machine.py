@@ -1,0 +1,129 @@
+"""Booting a stock kernel: time, what is seen of the host, and that nothing of the machine stays."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.cli.options import choose_kernel
+from harness.errors import KernelFailed
+from harness.kernel.job import Job
+from tests.vm.guest_jobs import INTERVAL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.kernel.base import Kernel
+
+JOBS = "tests.vm.guest_jobs"
+
+
+@pytest.fixture(scope="module")
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    """The kernel that the command line names."""
+    return choose_kernel(request.config.getoption("--kernel"), seed=1, wall_limit=60)
+
+
+@pytest.fixture(scope="module")
+def found(kernel: Kernel) -> Iterator[dict[str, Any]]:
+    """What one machine saw, and what this one saw of it."""
+    with tempfile.TemporaryDirectory(prefix="readable-") as place:
+        Path(place, "note").write_text("read me")
+        readable = (Path(place).resolve(),)
+        job = Job(call=f"{JOBS}:look_around", argument={"readable": [str(readable[0])]}, readable=readable)
+        with kernel.run(job) as outcome:
+            assert outcome.status == 0, outcome.console
+            seen = json.loads((outcome.results / "found.json").read_text())
+            dates = [(outcome.results / name).stat().st_mtime for name in ("before", "after")]
+        yield {**seen, "between": dates[1] - dates[0], "results": outcome.results, "readable": str(readable[0])}
+
+
+def test_it_is_the_kernel_that_it_says(kernel: Kernel, found: dict[str, Any]) -> None:
+    """What a record says of it is what uname says inside; the job is root there, with tracepoints."""
+    assert (kernel.info.kind, kernel.info.release, kernel.info.seed) == ("vm", found["release"], None)
+    assert found["uid"] == 0
+    assert found["tracepoints"]
+
+
+def test_its_clock_runs_as_fast_as_the_hosts(found: dict[str, Any]) -> None:
+    """Five seconds inside are five seconds outside, to a tenth, however busy this machine is."""
+    assert found["took"] == pytest.approx(INTERVAL, abs=0.5)
+    assert found["between"] == pytest.approx(found["took"], rel=0.1)
+
+
+def test_the_hosts_files_cannot_be_written(found: dict[str, Any]) -> None:
+    """Only the results lead out; directories below /tmp are seen only if the job names them."""
+    assert found["refused"] == dict.fromkeys(["/", "/usr", "/etc", found["readable"]], "Read-only file system")
+    assert found["read"] == ["read me"]
+    assert Path(found["readable"]).name in found["private"]
+
+
+def test_results_vanish_with_the_block(found: dict[str, Any]) -> None:
+    """What nobody asked to keep is gone afterwards."""
+    assert not found["results"].exists()
+
+
+def test_a_panic_is_reported_with_the_last_console_lines(kernel: Kernel) -> None:
+    """A kernel that panics fails its job, and says so at once."""
+    with pytest.raises(KernelFailed) as caught, kernel.run(Job(call=f"{JOBS}:panic")):
+        pass
+
+    assert "Kernel panic" in caught.value.console
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from harness.cli.options import choose_kernel
+from harness.kernel.job import Job
+with choose_kernel(sys.argv[1], 1).run(Job(call="tests.vm.guest_jobs:wait_for_ever", results=Path(sys.argv[2]))):
+    pass
+"""
+
+
+def processes_below(directory: Path) -> list[int]:
+    """Processes whose working directory is below a directory, which may have been removed."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink().is_relative_to(directory):
+                found.append(int(entry.name))
+    return found
+
+
+def wait_for(condition: Callable[[], bool], otherwise: str, limit: float) -> None:
+    """Wait until a condition holds."""
+    ends = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < ends, otherwise
+        time.sleep(0.05)
+
+
+def test_nothing_stays_when_the_caller_is_killed(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """No machine and no file outlives the one who started it, even if that one is given no time to tidy up."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name).resolve()
+        words = [sys.executable, "-c", PROGRAM, request.config.getoption("--kernel"), str(tmp_path)]
+        process = subprocess.Popen(words, env={**os.environ, "TMPDIR": str(directory)})
+        try:
+            wait_for((tmp_path / "began").exists, "the job did not begin", 150)
+            assert processes_below(directory)
+
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+            wait_for(lambda: not processes_below(directory), "the machine outlived its caller", 20)
+            wait_for(lambda: not list(directory.iterdir()), "the scratch directory outlived its caller", 20)
+        finally:
+            process.kill()
+            process.wait()
