@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pytest
 
     from harness.timeline.history import Record
-    from harness.timeline.observations import Observation
+    from harness.timeline.observations import Observation, Witness
 
 #: Names of the properties that travel on a test's reports.
 EDGES = "handshake_edges"
@@ -80,14 +80,14 @@ def edges(record: Record, observations: tuple[Observation, ...]) -> list[tuple[s
     """The edges that a run took, those that lead nowhere included, and who saw it."""
     from harness.timeline.stays import stays
 
-    seen: dict[str, set[str]] = {}
+    seen: dict[str, set[Witness]] = {}
     for endpoint in record.endpoints:
         for step in endpoint.transitions:
             if step.edge is not None:
                 seen.setdefault(step.edge, set()).update(step.witnesses)
     for stay in stays(record, observations):
         seen.setdefault(stay.edge, set()).update(stay.witnesses)
-    return [(edge, sorted(witnesses)) for edge, witnesses in sorted(seen.items())]
+    return [(edge, sorted(witness.value for witness in witnesses)) for edge, witnesses in sorted(seen.items())]
 
 
 def keep(item: pytest.Item, results: Path, artifacts: Path) -> Path:
