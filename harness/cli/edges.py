@@ -39,7 +39,7 @@ def command(*, as_json: bool) -> int:
     \b
     Examples:
       handshake edges
-      handshake edges --json | jq '.[0]'
+      handshake edges --json | jq '.edges[0]'
     """
     if as_json:
         document = {"edges": list(_as_data()), "timers": TIMERS}

@@ -1,0 +1,51 @@
+"""The recorder over a thousand connections: every transition seen, with its cause, and none invented."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.experiment.conduct import conducted
+from harness.experiment.plan import Plan
+from harness.kernel.lab import LabKernel
+from harness.kernel.store import KernelStore
+from tests.recorder.thousand import WAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.experiment.conduct import Run
+
+CONNECTIONS = 1000
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    """A thousand connections on the lab kernel, a quarter closed in each way."""
+    kernel = LabKernel(KernelStore().ensure(), wall_limit=300)
+    plan = Plan(script="tests.recorder.thousand:script", argument=CONNECTIONS, links=("delay=5ms",), kernel=kernel.info)
+    with conducted(plan, kernel) as carried_out:
+        yield carried_out
+
+
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_every_connection_has_its_whole_history(run: Run, role: str) -> None:
+    """Each way of closing makes the states it must, on both sides, as often as it was done."""
+    seen = Counter(tuple(end.states) for end in run.record.endpoints if end.role == role)
+
+    assert seen == {tuple(states[role == "server"]): CONNECTIONS // len(WAYS) for states in WAYS.values()}
+
+
+def test_every_transition_has_a_cause_and_nobody_contradicts(run: Run) -> None:
+    """Nothing is inferred, nothing unexplained, and no witness objects."""
+    steps = [step for end in run.record.endpoints for step in end.transitions]
+
+    assert not [step for step in steps if step.inferred or step.cause.kind == "unknown" or step.objection]
+    assert run.record.objections == ()
+
+
+def test_every_transition_is_an_edge_of_the_diagram(run: Run) -> None:
+    """The edge's number is known for each."""
+    assert not [step for end in run.record.endpoints for step in end.transitions if step.edge is None]

@@ -1,0 +1,60 @@
+"""A script of many connections, opened and closed in all four ways, whose every state is known beforehand."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.experiment.sockets import RecordedSocket
+    from harness.experiment.world import World
+
+OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
+ACCEPTED = ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
+FIRST = ["FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED"]
+SECOND = ["CLOSE-WAIT", "LAST-ACK", "CLOSED"]
+BOTH = ["FIN-WAIT-1", "CLOSING", "TIME-WAIT", "CLOSED"]
+
+#: What each way of closing makes (the client, the server) go through.
+WAYS = {
+    "client first": (OPENED + FIRST, ACCEPTED + SECOND),
+    "server first": (OPENED + SECOND, ACCEPTED + FIRST),
+    "simultaneous": (OPENED + BOTH, ACCEPTED + BOTH),
+    "abort": ([*OPENED, "CLOSED"], [*ACCEPTED, "CLOSED"]),
+}
+
+
+def script(world: World, argument: Any) -> None:
+    """Open and close ``argument`` connections, one after the other, the ways in turn; wait for all TIME-WAITs."""
+    names = list(WAYS)
+    ports = {name: world.h2.listen(8000 + number) for number, name in enumerate(names)}
+    for number in range(int(argument)):
+        way = names[number % len(names)]
+        client = world.h1.connect(ports[way])
+        server, _ = ports[way].accept()
+        _close(world, way, client, server)
+    world.wait_until_closed()
+
+
+def _close(world: World, way: str, client: RecordedSocket, server: RecordedSocket) -> None:
+    first, second = (server, client) if way == "server first" else (client, server)
+    if way == "abort":
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        try:
+            server.recv(1)
+        except ConnectionResetError:
+            server.close()
+        return
+    if way == "simultaneous":
+        first.close()
+        second.close()
+        return
+    first.shutdown(socket.SHUT_WR)
+    second.recv(1)
+    # Longer than a delayed acknowledgment: a FIN that comes with it would skip FIN-WAIT-2.
+    world.sleep(0.1)
+    second.close()
+    first.recv(1)
+    first.close()
