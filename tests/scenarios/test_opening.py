@@ -158,7 +158,11 @@ def test_syn_blackhole_syncnt(net: World) -> None:
 
 @pytest.mark.scenario(7)
 def test_synack_lost_1(net: World) -> None:
-    """RFC 9293, 3.8.1: the SYN-ACK is lost, so each side hears nothing and sends again after a second."""
+    """RFC 9293, 3.8.1: the SYN-ACK is lost, so each side hears nothing and sends again after a second.
+
+    The two timers run out at nearly the same time. Where the client's SYN comes first, it is answered by the SYN-ACK,
+    and the server's timer begins anew (tcp_check_req(), net/ipv4/tcp_minisocks.c); else the SYN-ACK comes twice.
+    """
     net.drop("SYN-ACK", nth=1, from_="h2")
     listener = net.h2.listen(80)
     client = net.h1.connect(listener)
@@ -175,7 +179,7 @@ def test_synack_lost_1(net: World) -> None:
     assert sent_at(net.record(), "SA")[1] - sent_at(net.record(), "SA")[0] == approx_timer(1, hz=net.kernel.hz)
     assert seconds(opened.time_in("SYN-SENT")) == approx_timer(1, plus=net.rtt, hz=net.kernel.hz)
     assert net.h1.counters()["TCPSynRetrans"] == 1
-    assert net.h2.counters()["TCPTimeouts"] == 1
+    assert net.h2.counters()["TCPSynRetrans"] == len(again)
 
 
 @pytest.mark.scenario(8)
