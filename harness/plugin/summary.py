@@ -11,28 +11,14 @@ import pytest
 
 from harness.plugin.edges import Coverage
 from harness.plugin.evidence import AGAIN, EDGES, SCENARIO, TCP_SECONDS
+from harness.plugin.results import Result, Session, Word, worst
 from harness.plugin.variants import CAME_TO
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-_WORST = {"failed": 2, "skipped": 1, "passed": 0}
 #: How many commands for failed seeds are printed.
 _SHOWN = 10
-
-
-class Result(msgspec.Struct):
-    """What one test came to. Its times are seconds; ``edges`` are ids of the diagram."""
-
-    name: str
-    test: str
-    outcome: str = "passed"
-    number: int | None = None  #: its row in the scenario catalogue
-    mutant: str | None = None  #: what it came to where it was broken on purpose
-    tcp_seconds: float = 0.0
-    wall_seconds: float = 0.0
-    edges: list[str] = msgspec.field(default_factory=list)
-    again: str = ""  #: the command that gives this very run again
 
 
 class Summary:
@@ -53,7 +39,7 @@ class Summary:
         result = self._results.get(report.nodeid)
         if result is None:
             return
-        result.outcome = max(result.outcome, _outcome(report), key=_WORST.__getitem__)
+        result.outcome = worst([result.outcome, _outcome(report)])
         result.wall_seconds += report.duration
         result.again = properties.get(AGAIN, result.again)
         result.number = properties.get(SCENARIO, result.number)
@@ -71,7 +57,7 @@ class Summary:
             return
         option = self._config.option
         if option.handshake_json:
-            Path(option.handshake_json).write_bytes(msgspec.json.format(msgspec.json.encode(self.document())))
+            Path(option.handshake_json).write_bytes(msgspec.json.format(msgspec.json.encode(self.session())))
         if option.edge_coverage_svg:
             Path(option.edge_coverage_svg).write_text(self._coverage.picture(), "utf-8")
         if self._too_few() and session.exitstatus == pytest.ExitCode.OK:
@@ -85,18 +71,21 @@ class Summary:
     def _wall(self) -> float:
         return time.perf_counter() - self._began
 
-    def document(self) -> dict[str, Any]:
+    def session(self) -> Session:
         """Everything, for programs."""
-        outcomes = [result.outcome for result in self._results.values()]
-        return {
-            **{outcome: outcomes.count(outcome) for outcome in ("passed", "failed", "skipped")},
-            "edges_covered": len(self._coverage.covered),
-            "edges_total": self._coverage.total,
-            "tcp_seconds": sum(result.tcp_seconds for result in self._results.values()),
-            "wall_seconds": self._wall,
-            "scenarios": list(self._results.values()),
-            "edges": self._coverage.document(),
-        }
+        tests = list(self._results.values())
+        outcomes = [result.outcome for result in tests]
+        return Session(
+            passed=outcomes.count("passed"),
+            failed=outcomes.count("failed"),
+            skipped=outcomes.count("skipped"),
+            edges_covered=len(self._coverage.covered),
+            edges_total=self._coverage.total,
+            tcp_seconds=sum(result.tcp_seconds for result in tests),
+            wall_seconds=self._wall,
+            tests=tests,
+            edges=self._coverage.document(),
+        )
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print the edges where they were asked for, failed seeds, and the virtual time that passed."""
@@ -129,10 +118,10 @@ class Summary:
             out.write_line(f"and {len(failed) - _SHOWN} more")
 
 
-def _outcome(report: pytest.TestReport) -> str:
+def _outcome(report: pytest.TestReport) -> Word:
     if hasattr(report, "wasxfail"):
         return "passed" if report.passed or report.skipped else "failed"
-    return report.outcome
+    return "skipped" if report.skipped else "failed" if report.failed else "passed"
 
 
 def _span(seconds: float) -> str:

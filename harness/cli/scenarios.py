@@ -1,0 +1,235 @@
+"""handshake scenarios: the catalogue of what TCP does, run and judged."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import msgspec
+
+from harness.cli import options
+from harness.errors import HandshakeError, UsageError
+from harness.plugin import catalogue
+from harness.plugin.results import Outcome, Session, by_scenario, proofs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from harness.plugin.catalogue import Scenario
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+#: From so many scenarios on, several run at once if nothing else is said.
+_MANY = 4
+#: Columns that a scenario's number and name take in the list.
+_LEFT = 35
+
+
+@click.group()
+def command() -> None:
+    """List the scenarios, run them, or prove that each of them can fail.
+
+    A scenario is a network, what happens on it, and what RFC 9293 or a sysctl says must come of it.
+
+    \b
+    Examples:
+      handshake scenarios list
+      handshake scenarios run syn_lost_1
+      handshake scenarios run --all --json | jq .edges_covered
+    """
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
+def list_them(*, as_json: bool) -> int:
+    """Print every scenario: its number, its name, and what it demands.
+
+    \b
+    Examples:
+      handshake scenarios list
+      handshake scenarios list --json | jq -r '.scenarios[].name'
+    """
+    known = _known()
+    if as_json:
+        _print_json({"scenarios": known})
+        return 0
+    subject = ""
+    width = shutil.get_terminal_size((120, 24)).columns
+    for each in sorted(known, key=lambda each: (_first(known, each.subject), each.number)):
+        if each.subject != subject:
+            subject = each.subject
+            click.echo(f"\n{subject.replace('_', ' ')}")
+        what = textwrap.shorten(each.what, max(width - _LEFT, 20), placeholder="…")
+        click.echo(f"  {each.number:>3}  {each.name:<28}  {what}")
+    return 0
+
+
+def _running(function: _Function) -> _Function:
+    """The options of everything that runs scenarios."""
+    function = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")(
+        function
+    )
+    function = click.option(
+        "-n", "workers", metavar="N", help="Run so many at once; 0 for none beside this process. [default: all cores]"
+    )(function)
+    function = options.seed(options.kernel(function))
+    function = click.option("--all", "every", is_flag=True, help="All of them.")(function)
+    return click.argument("names", nargs=-1, metavar="[NAME]...")(function)
+
+
+@command.command()
+@_running
+@click.option(
+    "--link", "links", multiple=True, metavar="TEXT", help='Laid over every scenario\'s links: "delay=200ms".'
+)
+@click.option("--seeds", metavar="FIRST-LAST", help="Run those marked lossy once for each seed, under random loss.")
+@click.option("--artifacts", type=click.Path(path_type=Path), metavar="DIR", help="Keep every record here.")
+def run(
+    names: tuple[str, ...],
+    kernel_name: str,
+    seed: int,
+    workers: str | None,
+    links: tuple[str, ...],
+    seeds: str | None,
+    artifacts: Path | None,
+    *,
+    every: bool,
+    as_json: bool,
+) -> int:
+    """Run scenarios by name or number, and judge each against the document.
+
+    The exit status is 0 if all passed, and 1 if any failed.
+
+    \b
+    Examples:
+      handshake scenarios run three_way_handshake syn_lost_1
+      handshake scenarios run --all -n 2
+      handshake scenarios run --all --kernel lab:6.1 --json
+      handshake scenarios run 30 --link delay=200ms
+      handshake scenarios run --all --seeds 1-50
+    """
+    wanted = _wanted(names, every=every, verb="run")
+    words = [word for link in links for word in ("--link", link)]
+    words += ["--seeds", seeds] if seeds else []
+    words += ["--artifacts", str(artifacts.resolve())] if artifacts else []
+    session, status = _pytest(wanted, kernel_name, seed, workers, words, quiet=as_json)
+    found = by_scenario(session, wanted)
+    if as_json:
+        _print_json(_document(session, found))
+    return status or int(any(each.outcome == "failed" for each in found))
+
+
+@command.command()
+@_running
+def mutate(
+    names: tuple[str, ...], kernel_name: str, seed: int, workers: str | None, *, every: bool, as_json: bool
+) -> int:
+    """Break scenarios on purpose, and report those that pass all the same: none may.
+
+    Each is run with its faults, settings and socket options ignored, and with a record that lacks its last
+    transitions, tells wrong times, or lacks segments. A scenario that none of this fails cannot fail at all.
+
+    \b
+    Examples:
+      handshake scenarios mutate syn_lost_1
+      handshake scenarios mutate --all -n 2
+    """
+    wanted = _wanted(names, every=every, verb="mutate")
+    session, status = _pytest(wanted, kernel_name, seed, workers, ["--mutate", "all"], quiet=True, may_fail=True)
+    found = proofs(session, wanted)
+    if as_json:
+        _print_json({"can_fail": sum(each.can_fail for each in found), "scenarios": found})
+    else:
+        for each in found:
+            mark = "✓" if each.can_fail else "✗"
+            click.echo(f"{mark} {each.number:>3}  {each.name:<32}{each.told}")
+        click.echo(f"{sum(each.can_fail for each in found)} of {len(found)} can fail")
+    return status or int(not all(each.can_fail for each in found))
+
+
+def _known() -> list[Scenario]:
+    return catalogue.scenarios(catalogue.checkout("scenarios"))
+
+
+def _first(known: Sequence[Scenario], subject: str) -> int:
+    return min(each.number for each in known if each.subject == subject)
+
+
+def _wanted(names: tuple[str, ...], *, every: bool, verb: str) -> list[Scenario]:
+    known = _known()
+    if every and names:
+        raise UsageError("--all", " ".join(names), "leaves nothing to choose", f"handshake scenarios {verb} --all")
+    if not every and not names:
+        example = f"handshake scenarios {verb} {known[0].name}"
+        raise UsageError("NAME", "", f"is missing: name scenarios, or say --all ({len(known)} of them)", example)
+    return known if every else catalogue.chosen(known, names)
+
+
+def _pytest(
+    wanted: Sequence[Scenario],
+    kernel_name: str,
+    seed: int,
+    workers: str | None,
+    words: Sequence[str],
+    *,
+    quiet: bool,
+    may_fail: bool = False,
+) -> tuple[Session, int]:
+    """Run the scenarios' tests; returns what they came to, and an exit status other than 0 if they could not run."""
+    options.choose_kernel(kernel_name, seed)  # built now, with its progress shown, not inside the first test
+    root = catalogue.checkout("scenarios")
+    with tempfile.TemporaryDirectory(prefix="handshake-session-") as directory:
+        file = Path(directory, "session.json")
+        command_line = [
+            *(sys.executable, "-m", "pytest", *(each.test for each in wanted)),
+            *("--kernel", kernel_name, "--seed", str(seed), "--handshake-json", str(file)),
+            *_parallel(workers, len(wanted)),
+            *(["-q", "--no-header"] if quiet else []),
+            *words,
+        ]
+        # Standard output belongs to the document.
+        output = sys.stderr if quiet else None
+        status = subprocess.run(command_line, cwd=root, stdout=output, check=False).returncode
+        if status in (0, 1) and file.exists():
+            return msgspec.json.decode(file.read_bytes(), type=Session), 0 if may_fail else status
+    if status == 2:
+        raise KeyboardInterrupt
+    if status == 4:
+        raise UsageError(
+            "pytest", " ".join(words) or kernel_name, "was refused (see above)", "handshake scenarios run --all"
+        )
+    raise HandshakeError(f"pytest ended with status {status} (see above)")
+
+
+def _parallel(workers: str | None, count: int) -> list[str]:
+    if workers is not None:
+        if not (workers.isdecimal() or workers in ("auto", "logical")):
+            raise UsageError("-n", workers, "is not a number of processes", "-n 2")
+        return ["-n", workers] if workers != "0" else []
+    return ["-n", "auto"] if count >= _MANY and find_spec("xdist") else []
+
+
+def _document(session: Session, found: Sequence[Outcome]) -> dict[str, Any]:
+    outcomes = [each.outcome for each in found]
+    return {
+        "passed": outcomes.count("passed"),
+        "failed": outcomes.count("failed"),
+        "skipped": outcomes.count("skipped"),
+        "edges_covered": session.edges_covered,
+        "edges_total": session.edges_total,
+        "tcp_seconds": session.tcp_seconds,
+        "wall_seconds": session.wall_seconds,
+        "scenarios": found,
+        "edges": session.edges,
+    }
+
+
+def _print_json(document: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())

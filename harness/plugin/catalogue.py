@@ -1,0 +1,93 @@
+"""The scenarios of a checkout: read from their files, without running them."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """A row of the scenario catalogue and its test."""
+
+    number: int
+    name: str
+    subject: str  #: the file it is in: opening, backlog, …
+    lossy: bool  #: whether it is run under random loss too
+    what: str  #: what it demands, by which document
+    test: str  #: its node id, relative to the checkout
+
+
+def checkout(verb: str) -> Path:
+    """The checkout with the scenarios.
+
+    Raises:
+        UsageError: The package was installed without one.
+    """
+    if not (_ROOT / "tests" / "scenarios").is_dir():
+        raise UsageError(
+            verb, str(_ROOT), "is not a checkout of Handshake Lab", f"cd handshake-lab && ./handshake {verb}"
+        )
+    return _ROOT
+
+
+def scenarios(root: Path) -> list[Scenario]:
+    """All scenarios, in the catalogue's order."""
+    found = [each for file in sorted((root / "tests" / "scenarios").glob("test_*.py")) for each in _read(file, root)]
+    return sorted(found, key=lambda each: each.number)
+
+
+def _read(file: Path, root: Path) -> Iterator[Scenario]:
+    for function in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        marks = dict(_marks(function))
+        if "scenario" not in marks:
+            continue
+        number = ast.literal_eval(marks["scenario"][0])
+        yield Scenario(
+            number=number,
+            name=function.name.removeprefix("test_"),
+            subject=file.stem.removeprefix("test_"),
+            lossy="lossy" in marks,
+            what=" ".join((ast.get_docstring(function) or "").split()),
+            test=f"{file.relative_to(root)}::{function.name}",
+        )
+
+
+def _marks(function: ast.FunctionDef) -> Iterator[tuple[str, list[ast.expr]]]:
+    """The names of a test's markers, with their arguments."""
+    for decorator in function.decorator_list:
+        call = decorator if isinstance(decorator, ast.Call) else None
+        name = call.func if call else decorator
+        if isinstance(name, ast.Attribute):
+            yield name.attr, call.args if call else []
+
+
+def chosen(known: list[Scenario], names: Iterable[str]) -> list[Scenario]:
+    """The scenarios of these names or numbers.
+
+    Raises:
+        UsageError: There is none of that name; it says which is nearest.
+    """
+    by_name = {each.name: each for each in known} | {str(each.number): each for each in known}
+    wanted = []
+    for given in names:
+        name = given.removeprefix("test_")
+        if name not in by_name:
+            near = difflib.get_close_matches(name, [each.name for each in known], n=1, cutoff=0.3)
+            told = f"; the nearest is {near[0]!r}" if near else ""
+            example = f"handshake scenarios run {near[0] if near else known[0].name}"
+            raise UsageError("NAME", given, f"is no scenario{told}", example)
+        wanted.append(by_name[name])
+    return list(dict.fromkeys(wanted))
