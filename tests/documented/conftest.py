@@ -1,0 +1,63 @@
+"""What every claim's test ends with: its verdict and the figures it measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from harness.claims.findings import PROPERTY, Finding, Verdict
+from harness.claims.words import LANGUAGES, fields, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Claim:
+    """Takes a test's verdict and figures, and hands them to the report."""
+
+    def __init__(self, name: str, record: Callable[[str, object], None]) -> None:
+        self.name = name
+        self.finding: Finding | None = None
+        self._record = record
+
+    def holds(self, **figures: Any) -> None:
+        """The kernel does what the notes say."""
+        self._found(Verdict.HOLDS, figures)
+
+    def holds_with_a_nuance(self, **figures: Any) -> None:
+        """The kernel does what the notes say, and more than they say."""
+        self._found(Verdict.NUANCE, figures)
+
+    def does_not_hold(self, **figures: Any) -> None:
+        """The kernel does something else."""
+        self._found(Verdict.FAILS, figures)
+
+    def _found(self, verdict: Verdict, figures: dict[str, Any]) -> None:
+        for lang in LANGUAGES:
+            assert fields(table(lang)[self.name]["evidence"]) == set(figures), f"the figures of {self.name}, {lang}"
+            assert ("nuance" in table(lang)[self.name]) == (verdict is not Verdict.HOLDS), f"{self.name}, {lang}"
+        self.finding = Finding(self.name, verdict, figures)
+        self._record(PROPERTY, msgspec.json.encode(self.finding).decode())
+
+
+@pytest.fixture
+def claim(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[Claim]:
+    """The claim that the marker names; a test that says nothing about it fails."""
+    made = Claim(request.node.get_closest_marker("claim").args[0], record_property)
+    yield made
+    if request.node.stash.get(_PASSED, False):
+        assert made.finding is not None, f"the test came to no verdict about {made.name}"
+
+
+_PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Tell the fixture whether the test passed: one that failed has no verdict to miss."""
+    report = yield
+    if call.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report

@@ -1,0 +1,229 @@
+"""The claims' sentences, and what is made of pytest's report on them."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from harness.claims import running, telling
+from harness.claims.findings import CHAPTERS, CLAIMS, PROPERTY, QUESTIONS, Finding, Outcome, Verdict
+from harness.claims.words import LANGUAGES, evidence, fields, proof, table
+from harness.cli import options
+from harness.cli.claims import command
+from harness.errors import HandshakeError, UsageError
+from harness.timeline.observations import KernelInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+KERNEL = KernelInfo(kind="lab", release="7.3.4", hz=250, seed=1)
+
+
+def outcome(name: str, verdict: Verdict = Verdict.NUANCE) -> Outcome:
+    """An outcome with a figure for every room in its sentence."""
+    return Outcome(name, Finding(name, verdict, dict.fromkeys(fields(table("en")[name]["evidence"]), 7)))
+
+
+def report(*cases: str) -> str:
+    """A JUnit report as pytest writes it."""
+    return f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>"
+
+
+def case(name: str, *inside: str) -> str:
+    """One test in such a report."""
+    return f'<testcase classname="tests.documented" name="{name}">{"".join(inside)}</testcase>'
+
+
+def told(finding: Finding) -> str:
+    """What a test hands on."""
+    value = msgspec.json.encode(finding).decode().replace('"', "&quot;")
+    return f'<properties><property name="{PROPERTY}" value="{value}"/></properties>'
+
+
+def checks() -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Every check in tests/documented, in the order of files and lines, with the claim its marker names."""
+    for file in sorted((ROOT / "tests/documented").glob("test_*.py")):
+        for node in ast.parse(file.read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                marker = next(each for each in node.decorator_list if "mark.claim" in ast.unparse(each))
+                assert isinstance(marker, ast.Call)
+                yield ast.literal_eval(marker.args[0]), node
+
+
+def test_languages_are_complete() -> None:
+    """Both languages have the same keys, no empty sentence, and room for the same figures."""
+    english, korean = (table(lang) for lang in LANGUAGES)
+
+    assert {key: set(part) for key, part in english.items()} == {key: set(part) for key, part in korean.items()}
+    for lang in (english, korean):
+        assert [key for part in lang.values() for key, text in part.items() if not text.strip()] == []
+    for key, part in english.items():
+        for name, text in part.items():
+            assert fields(text) == fields(korean[key][name]), f"{key}.{name}"
+
+
+def test_every_claim_and_question_has_its_words() -> None:
+    """Claims have a sentence and its evidence, questions a question and an answer, verdicts and chapters a name."""
+    words = table("ko")
+
+    assert all({"claim", "evidence"} <= words[name].keys() for name in CLAIMS)
+    assert all({"question", "answer"} == words[name].keys() for name in QUESTIONS)
+    assert set(words["verdict"]) == {verdict.value for verdict in Verdict}
+    assert set(words["chapter"]) == {*CHAPTERS, "questions"}
+
+
+def test_evidence_is_one_line() -> None:
+    """A claim's evidence is a sentence without a line break."""
+    assert [name for lang in LANGUAGES for name in CLAIMS if "\n" in table(lang)[name]["evidence"]] == []
+
+
+def test_unknown_language_is_refused() -> None:
+    """A language that is not there is named, with a correct example."""
+    with pytest.raises(UsageError, match="'fr' is not one of en, ko"):
+        table("fr")
+
+
+def test_every_claim_is_checked_under_its_id() -> None:
+    """Each claim has one check, in the order of the notes, named after it and with a docstring."""
+    found = list(checks())
+
+    assert [name for name, _ in found] == list(CLAIMS)
+    for name, node in found:
+        assert node.name.startswith(f"test_c{int(name[1:]):02}_")
+        assert ast.get_docstring(node)
+
+
+def test_page_holds_every_sentence() -> None:
+    """docs/claims.md is what the command prints: every claim, nuance and question stands there as it does here."""
+    for lang, name in (("en", "claims.md"), ("ko", "claims.ko.md")):
+        page = (ROOT / "docs" / name).read_text("utf-8")
+        for key, part in table(lang).items():
+            for sentence in (part.get(kind, "") for kind in ("claim", "nuance", "question")):
+                assert key == "page" or sentence in page, f"{name} lacks {key}: run handshake claims --markdown"
+
+
+def test_report_of_a_check_that_passed() -> None:
+    """What the test found is read from its property."""
+    finding = Finding("C19", Verdict.NUANCE, {"apart": 4, "at_once": 3, "crossing": 4})
+    (read,) = running.read(report(case("test_c19_four_segments", told(finding))))
+
+    assert read == Outcome("C19", finding)
+    assert read.as_expected
+    assert evidence(finding, "en").startswith("4 segments where the peer took its time, 3 where")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "verdict"),
+    [
+        ('<failure message="AssertionError: assert 3 == 4&#10;more"/>', Verdict.FAILS),
+        ('<failure message="assert 3 == 4"/>', Verdict.FAILS),
+        ('<failure message="Failed: DID NOT RAISE OSError"/>', Verdict.FAILS),
+        ('<failure message="the lab kernel crashed"/>', Verdict.UNKNOWN),
+        ('<error message="failed on teardown: FaultNeverFired"/>', Verdict.UNKNOWN),
+        ('<skipped message="because"/>', Verdict.UNKNOWN),
+        ("", Verdict.UNKNOWN),
+    ],
+)
+def test_report_of_a_check_that_did_not_pass(trouble: str, verdict: Verdict) -> None:
+    """A failed assertion means that the claim does not hold here; anything else, that nothing was found out."""
+    (read,) = running.read(report(case("test_c19_four_segments", trouble)))
+
+    assert (read.finding, read.verdict, read.as_expected) == (None, verdict, False)
+    assert "\n" not in proof(read, "ko")
+    assert proof(read, "ko")
+
+
+def test_a_finding_does_not_count_where_the_check_failed_after_it() -> None:
+    """A test that failed at its end, as where a fault never fired, has found nothing."""
+    finding = Finding("C19", Verdict.NUANCE, {"apart": 4, "at_once": 3, "crossing": 4})
+    trouble = '<error message="failed on teardown: FaultNeverFired"/>'
+    (read,) = running.read(report(case("test_c19_four_segments", told(finding), trouble)))
+
+    assert read.finding is None
+
+
+def test_report_with_a_stranger_is_refused() -> None:
+    """A test that is no claim's check is an error, not left out."""
+    with pytest.raises(HandshakeError, match="test_other"):
+        running.read(report(case("test_other")))
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_document_and_page(lang: str) -> None:
+    """JSON has the verdicts in English in every language; the page has each claim's verdict and the answers."""
+    outcomes = [outcome(name) for name in CLAIMS]
+    made = telling.document(outcomes, KERNEL, lang)
+    page = telling.markdown(outcomes, KERNEL, lang)
+
+    assert [each["id"] for each in made["claims"]] == list(CLAIMS)
+    assert {each["verdict"] for each in made["claims"]} == {"holds with a nuance"}
+    assert [each["id"] for each in made["questions"]] == list(QUESTIONS)
+    assert f"### C19: {table(lang)['verdict']['holds with a nuance']}" in page
+    assert table(lang)["Q3"]["question"] in page
+    assert "{" not in page
+
+
+def test_questions_without_their_figures_are_left_out() -> None:
+    """An answer is given only where what it rests on was measured."""
+    made = telling.document([outcome("C27")], KERNEL, "en")
+
+    assert [each["id"] for each in made["questions"]] == ["Q3"]
+
+
+class Chosen:
+    """Stands in for a kernel that was found."""
+
+    info = KERNEL
+
+
+def run(monkeypatch: pytest.MonkeyPatch, outcomes: list[Outcome], *words: str) -> tuple[int, str]:
+    """The command's exit status and output where the checks come to these outcomes."""
+
+    def measured(kernel: str, seed: int, only: list[str]) -> list[Outcome]:
+        assert (kernel, seed) == ("lab", 1)
+        return [each for each in outcomes if not only or each.id in only]
+
+    monkeypatch.setattr(running, "measure", measured)
+    monkeypatch.setattr(options, "choose_kernel", lambda *_: Chosen())
+    result: Any = CliRunner().invoke(command, list(words), standalone_mode=False)
+    assert result.exception is None
+    return result.return_value, result.output
+
+
+def test_exit_status_0_where_all_came_out_as_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A nuance is what the project expects, and is no failure."""
+    status, output = run(monkeypatch, [outcome("C1", Verdict.HOLDS), outcome("C19")])
+
+    assert status == 0
+    assert "2 claims: 1 hold, 1 hold with a nuance, 0 do not hold here" in output
+
+
+def test_exit_status_1_where_one_did_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim whose check failed is told as not holding here, with why, and by its id at the end."""
+    broken = Outcome("C2", None, "AssertionError: assert 'SA' == 'S'")
+    status, output = run(monkeypatch, [outcome("C1"), broken], "--lang", "ko")
+
+    assert status == 1
+    assert "'SA' == 'S'" in output
+    assert output.endswith("프로젝트의 예상과 다른 것: C2\n")
+
+
+def test_json_of_chosen_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids are taken in either case, and told in the order of the notes."""
+    status, output = run(monkeypatch, [outcome("C1"), outcome("C19")], "c19", "--json")
+
+    assert status == 0
+    assert [each["id"] for each in json.loads(output)["claims"]] == ["C19"]
+
+
+def test_unknown_claim_is_refused() -> None:
+    """An id that is none is named, with those that there are."""
+    with pytest.raises(UsageError, match="'C28' is no claim; they are C1 to C27"):
+        CliRunner().invoke(command, ["C28"], standalone_mode=False, catch_exceptions=False)
