@@ -1,0 +1,19 @@
+#!/bin/sh
+# Sets up the virtual machine that ../Vagrantfile describes, as its ordinary user: everything is
+# done by the project's own bootstrap. Ends with a recorded connection, which must be as documented.
+#
+#   provision.sh DIRECTORY      DIRECTORY is the checkout: /vagrant
+set -eu
+
+sudo ln -sfn "$1/handshake" /usr/local/bin/handshake
+cd "$1"
+case $(uname -m) in
+	x86_64)
+		./handshake kernel build
+		./handshake demo --plain
+		;;
+	*)
+		# The lab kernel, User-Mode Linux, is for x86 only.
+		./handshake demo --kernel host --plain
+		;;
+esac
