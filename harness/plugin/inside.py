@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from harness.errors import HandshakeError
+from harness.plugin.measuring import measured
 from harness.timeline.observations import KernelInfo
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def run(argument: Any, results: Path) -> int:
     kernel = msgspec.convert(argument["kernel"], KernelInfo)
     place = Place(kernel=kernel, links=tuple(argument["links"]), results=results)
     plugins = ["harness.plugin.hooks", *argument["plugins"]]
-    return int(pytest.main(argument["args"], plugins=[*map(_load, plugins), Reporter(argument, place)]))
+    with measured(argument["coverage"], results):
+        return int(pytest.main(argument["args"], plugins=[*map(_load, plugins), Reporter(argument, place)]))
 
 
 def _load(name: str) -> object:

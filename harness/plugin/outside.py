@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import HandshakeError, KernelFailed, UsageError
 from harness.kernel.job import INTERRUPTED, Job
-from harness.plugin import evidence, homecoming, luggage, variants
+from harness.plugin import evidence, homecoming, luggage, measuring, variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +104,7 @@ class Outside:
     def _run(self, item: pytest.Item, results: Path) -> list[pytest.TestReport]:
         chosen = variants.of(item)
         kernel = self._kernel(seed_of(item))
+        coverage = measuring.settings(self._config)
         job = Job(
             call="harness.plugin.inside:run",
             argument={
@@ -114,6 +115,7 @@ class Outside:
                 "path": sys.path,
                 "directory": str(Path.cwd()),
                 "kernel": msgspec.to_builtins(kernel.info),
+                "coverage": coverage,
                 "links": [*self._config.option.handshake_links, *chosen.links],
             },
             results=results,
@@ -123,6 +125,7 @@ class Outside:
         with kernel.run(job) as outcome:
             if outcome.status == INTERRUPTED:
                 raise KeyboardInterrupt
+            measuring.bring_home(coverage, outcome.results)
             return self._home(item, outcome)
 
     def _home(self, item: pytest.Item, outcome: Outcome) -> list[pytest.TestReport]:

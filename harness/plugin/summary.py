@@ -104,8 +104,9 @@ class Summary:
         tcp = sum(result.tcp_seconds for result in self._results.values())
         if tcp:
             wall = self._wall
+            speed = f"{tcp / wall:,.0f}" if tcp >= 10 * wall else f"{tcp / wall:.2g}"
             terminalreporter.write_line(
-                f"TCP time {_span(tcp)}, wall time {_span(wall)}: {tcp / wall:,.0f} times as fast as the clock"
+                f"TCP time {_span(tcp)}, wall time {_span(wall)}: {speed} times as fast as the clock"
             )
 
     def _print_seeds(self, out: TerminalReporter) -> None:
