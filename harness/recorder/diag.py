@@ -146,6 +146,7 @@ class Diag:
         self._looked_at: dict[Flow, int] = {}
         self._due: list[tuple[int, int]] = []  # a heap of (when, cookie); some are outdated
         self._announced: dict[int, int] = {}  # cookie -> when its timer is due
+        self._overdue: set[int] = set()  # cookies whose timer was due and has not been seen to fire
 
     def look(self) -> Iterator[SocketSeen | SocketGone]:
         """Look at all sockets; yield what is new, changed or gone since each was last looked at."""
@@ -186,15 +187,16 @@ class Diag:
         flow = look.local, look.remote
         self._known[look.cookie] = look
         self._flows[flow] = look.cookie
-        if look.timer:
-            # One that is due already fires in its jiffy: look again then, not for ever at this instant.
-            due = t + max(look.expires, DUE_AGAIN)
-            # A timer that goes on as announced is on the heap already.
-            if known is None or known.timer != look.timer or abs(self._announced.get(look.cookie, 0) - due) > _JITTER:
-                self._announced[look.cookie] = due
-                heapq.heappush(self._due, (due, look.cookie))
-        else:
+        if not look.timer:
             self._announced.pop(look.cookie, None)
+            self._overdue.discard(look.cookie)
+        elif look.expires > DUE_AGAIN:
+            self._overdue.discard(look.cookie)
+            # A timer that goes on as announced is on the heap already.
+            if abs(self._announced.get(look.cookie, 0) - t - look.expires) > _JITTER:
+                self._schedule(look.cookie, t + look.expires)
+        elif look.cookie not in self._overdue:
+            self._schedule(look.cookie, t + DUE_AGAIN)
         if known is None or look.differs(known):
             yield SocketSeen(
                 t=t,
@@ -220,6 +222,11 @@ class Diag:
         if self._flows.get(flow) == cookie:
             del self._flows[flow]
         self._announced.pop(cookie, None)
+        if cookie in self._overdue:
+            # The wheel fires all timers of one slot together: look at the others at once.
+            self._overdue.discard(cookie)
+            for other in self._overdue:
+                self._schedule(other, t)
         return SocketGone(
             t=t, since=since, node=self.node, cookie=cookie, state=gone.state, local=gone.local, remote=gone.remote
         )
@@ -231,15 +238,22 @@ class Diag:
         return self._due[0][0] if self._due else None
 
     def due(self, now: int) -> list[Flow]:
-        """The connections one of whose timers is due."""
+        """The connections one of whose timers is due.
+
+        A kernel timer fires up to an eighth of its length late (kernel/time/timer.c, the timer
+        wheel's granularity): what is overdue is looked at in turn, one each jiffy, until one is gone.
+        """
         flows = []
         while (first := self.next_timer()) is not None and first <= now:
             _, cookie = heapq.heappop(self._due)
-            # Until a look shows otherwise: the timer fires in its jiffy, not before.
-            self._announced[cookie] = now + DUE_AGAIN
-            heapq.heappush(self._due, (now + DUE_AGAIN, cookie))
+            self._overdue.add(cookie)
+            self._schedule(cookie, now + DUE_AGAIN * len(self._overdue))
             flows.append((self._known[cookie].local, self._known[cookie].remote))
         return flows
+
+    def _schedule(self, cookie: int, when: int) -> None:
+        self._announced[cookie] = when
+        heapq.heappush(self._due, (when, cookie))
 
     def is_settled(self, flow: Flow) -> bool:
         """Whether neither data nor an acknowledgment can change this connection's state."""

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from harness.recorder.observer import Observer
     from harness.timeline.observations import Observation
 
-#: Seconds between two looks when nothing happens.
-HEARTBEAT = 5.0
+#: Nanoseconds between two looks at everything when nothing happens.
+HEARTBEAT = 5_000_000_000
 
 
 #: Flags of segments that only carry or acknowledge data.
@@ -95,6 +95,7 @@ class Recorder:
         self._counters: dict[str, dict[str, int]] = {}
         self._handed_in: deque[Observation] = deque()
         self._changed = threading.Condition()
+        self._next_beat = 0
         self._asked = 0
         self._answered = 0
         self._stopping = False
@@ -209,20 +210,21 @@ class Recorder:
             poll.register(self._wake, select.EPOLLIN)
             for descriptor in self._by_descriptor:
                 poll.register(descriptor, select.EPOLLIN)
-            heartbeat = HEARTBEAT
+            pause = 0.0
             while True:
-                ready = poll.poll(heartbeat)
-                heartbeat = self._turn([descriptor for descriptor, _ in ready], beat=not ready)
+                ready = poll.poll(pause)
+                pause = self._turn([descriptor for descriptor, _ in ready])
                 if self._stopping and self._answered == self._asked:
                     break
-            self._turn(list(self._by_descriptor), beat=True)
+            self._next_beat = 0
+            self._turn(list(self._by_descriptor))
             poll.close()
         except BaseException as error:  # noqa: BLE001  handed to whoever waits: this is a thread's last stop
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
 
-    def _turn(self, ready: list[int], *, beat: bool) -> float:
+    def _turn(self, ready: list[int]) -> float:
         """Read what is ready, look where something may have changed. Returns seconds until the next turn."""
         with self._changed:
             asked = self._asked
@@ -230,8 +232,11 @@ class Recorder:
             targets = Targets()
             seen = self._read_all(ready, targets)
             now = self._clock.now()
+            everything = asked > self._answered or now >= self._next_beat
+            if everything:
+                self._next_beat = now + HEARTBEAT
             for name, diag in self._diags.items():
-                if beat or asked > self._answered:
+                if everything:
                     seen.extend(diag.look())
                     continue
                 for flow in dict.fromkeys([*targets.flows.get(name, ()), *diag.due(now)]):
@@ -291,6 +296,4 @@ class Recorder:
     def _pause(self) -> float:
         """Seconds until something is due."""
         due = [timer for diag in self._diags.values() if (timer := diag.next_timer()) is not None]
-        if not due:
-            return HEARTBEAT
-        return min(max((min(due) - self._clock.now()) / 1e9, 0.0), HEARTBEAT)
+        return max(min([self._next_beat, *due]) - self._clock.now(), 0) / 1e9
