@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.tcp.states import State
 from harness.timeline.bridges import by_diagram, by_wire
-from harness.timeline.closes import resolve
+from harness.timeline.closes import join_note_2, resolve
 from harness.timeline.drafts import Draft
 from harness.timeline.lives import FOREVER, SLACK, Event, Life
 from harness.timeline.observations import Witness
@@ -65,6 +65,7 @@ class Account:
         else:
             self._go_on_blindly()
         self._mind_the_clock()
+        self.drafts = join_note_2(self.drafts, self._wire, trusted=self._trusted)
         self._witness()
         self._straighten()
         return self.drafts

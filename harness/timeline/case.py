@@ -36,21 +36,19 @@ class Surroundings:
 
     Args:
         lives: All its lives.
-        steps: The programs' calls by node, in order of time.
+        steps: The programs' calls, in order of time.
         grown: By how much each node's counters have grown at the end.
     """
 
-    def __init__(
-        self, lives: Sequence[Life], steps: Mapping[str, Sequence[Step]], grown: Mapping[str, Mapping[str, int]]
-    ) -> None:
+    def __init__(self, lives: Sequence[Life], steps: Sequence[Step], grown: Mapping[str, Mapping[str, int]]) -> None:
         self.grown = grown
         self.listeners = [life for life in lives if life.listens]
         self._steps: dict[tuple[str, int], list[Step]] = defaultdict(list)
         self._accepted: set[tuple[str, str]] = set()
-        for node, calls in steps.items():
-            self._accepted.update((node, step.result) for step in calls if step.call.startswith("accept"))
-            for step in calls:
-                self._steps[node, step.cookie].append(step)
+        for step in steps:
+            self._steps[step.node, step.cookie].append(step)
+            if step.call.startswith("accept"):
+                self._accepted.add((step.node, step.result))
         self.stopped = [(life, life.died) for life in self.listeners if life.died is not None]
 
     def records(self, node: str, cookie: int) -> bool:

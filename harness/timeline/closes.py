@@ -15,14 +15,14 @@ from harness.timeline.lives import SLACK, Event, Life
 from harness.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:
+    from harness.timeline.drafts import Draft
     from harness.timeline.sightings import Look
 
 
 def resolve(life: Life, wire: Wire, *, trusted: bool) -> list[Event]:
     """The tracepoint's steps, with each CLOSED replaced by what it stands for.
 
-    A step to CLOSED that means FIN-WAIT-2 goes on is left out. FIN-WAIT-1→FIN-WAIT-2→
-    TIME-WAIT on one segment is the one step that note 2 of Figure 5 speaks of.
+    A step to CLOSED that means FIN-WAIT-2 goes on is left out.
     """
     steps: list[Event] = []
     for event in life.events:
@@ -32,7 +32,7 @@ def resolve(life: Life, wire: Wire, *, trusted: bool) -> list[Event]:
         meant, doubt = _meant(event, life, wire, trusted=trusted)
         if meant is not State.FIN_WAIT_2:
             steps.append(event._replace(new=meant, doubt=doubt))
-    return _join_note_2(steps, wire, trusted=trusted)
+    return steps
 
 
 def _meant(event: Event, life: Life, wire: Wire, *, trusted: bool) -> tuple[State, str]:
@@ -76,18 +76,25 @@ def _near(wire: Wire, mark: Mark, t: int) -> bool:
     return any(mark in marks and abs(leg.t - t) <= SLACK for leg, marks in zip(wire.legs, wire.marks, strict=True))
 
 
-def _join_note_2(steps: list[Event], wire: Wire, *, trusted: bool) -> list[Event]:
-    both = wire.first(Mark.FIN_ACKED)
-    if trusted and (both is None or both is not wire.first(Mark.FIN_RECEIVED)):
-        return steps
-    for place, (before, after) in enumerate(pairwise(steps)):
-        if (before.old, before.new, after.new) == (
-            State.FIN_WAIT_1,
-            State.FIN_WAIT_2,
-            State.TIME_WAIT,
-        ) and after.t - before.t <= SLACK:
-            if not trusted:
-                doubt = "left at once: if one segment did both, this is FIN-WAIT-1→TIME-WAIT; no capture tells"
-                return [*steps[:place], before._replace(doubt=doubt), *steps[place + 1 :]]
-            return [*steps[:place], after._replace(old=before.old, t=before.t), *steps[place + 2 :]]
-    return steps
+def join_note_2(drafts: list[Draft], wire: Wire, *, trusted: bool) -> list[Draft]:
+    """Make one step of FIN-WAIT-1→FIN-WAIT-2→TIME-WAIT where one segment took both: Figure 5's note 2.
+
+    The kernel sets FIN-WAIT-2 on the way (tcp_rcv_state_process(), net/ipv4/tcp_input.c),
+    and the tracepoint tells of it.
+    """
+    acknowledged, received = wire.first(Mark.FIN_ACKED), wire.first(Mark.FIN_RECEIVED)
+    known = trusted and acknowledged is not None and received is not None
+    if known and acknowledged is not received:
+        return drafts
+    for place, (before, after) in enumerate(pairwise(drafts)):
+        if (
+            (before.old, before.new, after.new) == (State.FIN_WAIT_1, State.FIN_WAIT_2, State.TIME_WAIT)
+            and after.flaw is None
+            and (after.time - before.time <= SLACK or not before.witnesses)
+        ):
+            if not known:
+                before.object("left at once: if one segment did both, this is FIN-WAIT-1→TIME-WAIT; no capture tells")
+                return drafts
+            after.old = State.FIN_WAIT_1
+            return [*drafts[:place], *drafts[place + 1 :]]
+    return drafts

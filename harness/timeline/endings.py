@@ -208,14 +208,17 @@ def _request_orphaned(case: Case) -> Found | None:
 
 
 def _request_expired(case: Case) -> Found | None:
+    """Its timer, and no reset: only a capture that missed nothing can tell."""
     sent = [leg.t for leg in case.wire.legs if leg.outgoing and "S" in leg.passage.flags]
-    last = case.life.looks[-2] if len(case.life.looks) > 1 else None
+    near = [at for at in case.life.strayed if case.draft.earliest - SECOND <= at <= case.draft.time]
+    if not sent or case.wire.leaky or case.life.unheard or near:
+        return None
     if len(sent) > 1:
         # Every wait of this timer is twice the one before (reqsk_timer_handler()).
-        trusted = not (case.wire.leaky or case.life.unheard)
-        expired = trusted and case.draft.earliest - sent[-1] > 1.8 * (sent[-1] - sent[-2])
+        expired = case.draft.earliest - sent[-1] > 1.8 * (sent[-1] - sent[-2])
     else:
-        expired = last is not None and last.due is not None and case.draft.earliest >= last.due - JIFFY
+        due = case.life.looks[-2].due if len(case.life.looks) > 1 else None
+        expired = due is not None and case.draft.earliest >= due - JIFFY
     return Found(Why.EXPIRED, Cause("timer", "the SYN-ACK timer")) if expired else None
 
 

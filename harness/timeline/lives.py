@@ -91,6 +91,7 @@ class Life(msgspec.Struct):
     ``start`` and ``stop`` bound the segments that are its own: another connection of the
     same addresses comes after. ``unheard``: segments arrived in its name that it was not
     seen to send, because they were made up on the way or because the capture missed them.
+    ``strayed``: when resets were sent to it that were not seen to arrive.
     """
 
     node: str
@@ -103,6 +104,7 @@ class Life(msgspec.Struct):
     start: int = 0
     stop: int = FOREVER
     unheard: bool = False
+    strayed: list[int] = []
 
     @property
     def cookie(self) -> int:

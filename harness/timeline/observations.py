@@ -23,6 +23,7 @@ __all__ = [
     "Failure",
     "FaultReport",
     "KernelInfo",
+    "Missed",
     "Observation",
     "QdiscReport",
     "RunHeader",
@@ -234,6 +235,17 @@ class FaultReport(_Observation, frozen=True, tag="fault"):
     optional: bool = False
 
 
+class Missed(_Observation, frozen=True, tag="missed"):
+    """An observer knows that it lost reports: a full ring buffer (tracepoint), a full packet socket (capture).
+
+    ``node`` is "" where it watches all of them. ``count`` is the least that was lost.
+    """
+
+    observer: Literal["tracepoint", "diag", "ss", "capture"]
+    node: str
+    count: int
+
+
 class Failure(_Observation, frozen=True, tag="failure"):
     """Something in the run failed: a program's exit status, an exception of a script."""
 
@@ -257,6 +269,7 @@ Observation = (
     | Counters
     | QdiscReport
     | FaultReport
+    | Missed
     | Failure
     | End
 )

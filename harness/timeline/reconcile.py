@@ -11,18 +11,18 @@ from bisect import bisect_left
 from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.tcp.states import State
 from harness.timeline.account import Account
 from harness.timeline.case import Surroundings
 from harness.timeline.causes import Causes
-from harness.timeline.drafts import Draft
-from harness.timeline.gather import Gathering, serves
-from harness.timeline.history import Endpoint, Record
-from harness.timeline.lives import SLACK, Life, trace
+from harness.timeline.endpoints import assemble
+from harness.timeline.gather import Gathering
+from harness.timeline.history import Record
+from harness.timeline.lives import Life, trace
 from harness.timeline.nodes import Nodes
 from harness.timeline.observations import (
     Counters,
     End,
+    Missed,
     Observation,
     RunHeader,
     SegmentSeen,
@@ -34,11 +34,13 @@ from harness.timeline.observations import (
 )
 from harness.timeline.passages import Traffic, join
 from harness.timeline.sightings import sort_looks
-from harness.timeline.suspicions import unreal_resets, unsent_fins
+from harness.timeline.suspicions import Mishaps, unreal_resets, unsent_fins
 from harness.timeline.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from harness.timeline.drafts import Draft
 
 T = TypeVar("T")
 
@@ -89,93 +91,47 @@ class _Reconciliation:
             self.objections.append(
                 "nobody looked at the sockets: requests, TIME-WAIT and an orphan's FIN-WAIT-2 show in segments at most"
             )
+        self.objections += [
+            f"{each.node + ': ' if each.node else ''}the {each.observer} lost {each.count} of its reports or more"
+            for _, each in self._of(Missed)
+        ]
         self.objections += gathered.objections
-        endpoints = self._endpoints(gathered.lives, traffic)
+        endpoints = assemble(gathered.lives, self._build(gathered.lives, traffic), self.end)
         self.objections += unreal_resets([event for _, event in self._of(TcpEvent)], traffic, nodes)
         return Record(self.header, endpoints, traffic.passages, tuple(self.objections), self.complete)
 
     def _of(self, kind: type[T]) -> list[tuple[int, T]]:
         return self._kinds[kind]  # type: ignore[return-value]  # filed under its own type
 
-    def _cookie_senders(self) -> frozenset[str]:
-        return frozenset(
-            counters.node
-            for _, counters in self._of(Counters)
-            if counters.grown.get("SyncookiesSent", 0) or counters.grown.get("SyncookiesRecv", 0)
-        )
-
-    def _endpoints(self, lives: list[Life], traffic: Traffic) -> tuple[Endpoint, ...]:
-        steps: dict[str, list[Step]] = defaultdict(list)
-        for _, step in self._of(Step):
-            steps[step.node].append(step)
-        grown = {counters.node: counters.grown for _, counters in self._of(Counters)}
-        run = Surroundings(lives, steps, grown)
+    def _build(self, lives: list[Life], traffic: Traffic) -> dict[int, list[Draft]]:
+        """The transitions of every life, by its id()."""
+        run = Surroundings(lives, [step for _, step in self._of(Step)], self._grown())
+        cookies = self._cookie_senders()
+        blurred = {each.node for _, each in self._of(Missed) if each.observer == "capture"}
+        mishaps = Mishaps(traffic.passages)
         built: dict[int, list[Draft]] = {}
-        unsent = {(each.src, each.dst) for each in traffic.passages if each.sent is None and each.copies is None}
         for life in lives:
-            life.unheard = (life.local, life.remote) in unsent
+            mishaps.tell(life)
             legs = traffic.legs.get((life.node, life.local, life.remote), [])
             first, last = (bisect_left(legs, at, key=lambda leg: leg.t) for at in (life.start, life.stop))
             wire = Wire(legs[first:last])
             account = Account(
                 life,
                 wire,
-                captured=bool(traffic.passages),
+                captured=bool(traffic.passages) and not {"", life.node} & blurred,
                 traced=bool(self._kinds[StateChange]),
-                cookies=life.node in self._cookie_senders(),
+                cookies=life.node in cookies,
                 end=self.end,
             )
-            drafts = account.build()
+            drafts = built[id(life)] = account.build()
             unsent_fins(drafts, wire)
             Causes(life, wire, run, legs[last] if last < len(legs) else None).assign(drafts)
-            built[id(life)] = drafts
-        listeners = [life for life in lives if life.listens]
-        reached: set[int] = set()
-        endpoints: list[tuple[int, int, Endpoint]] = []
-        for life in lives:
-            drafts = built[id(life)]
-            if life.passive:
-                listener = _listener_of(life, drafts, listeners)
-                if listener is not None:
-                    reached.add(id(listener))
-                opened = drafts[0].time if drafts else life.born
-                drafts = [_listening(listener, drafts, built), *drafts]
-            else:
-                opened = life.born
-            if drafts and not life.listens:
-                # In order of the connections, not of the listeners they came to.
-                endpoints.append((opened, len(endpoints), self._endpoint(life, drafts)))
-        for life in listeners:
-            drafts = built[id(life)]
-            if drafts and id(life) not in reached:
-                endpoints.append((drafts[0].time, len(endpoints), self._endpoint(life, drafts)))
-        return tuple(endpoint for _, _, endpoint in sorted(endpoints, key=lambda each: each[:2]))
+        return built
 
-    def _endpoint(self, life: Life, drafts: list[Draft]) -> Endpoint:
-        return Endpoint(
-            node=life.node,
-            role="listener" if life.listens else "server" if life.passive else "client",
-            local=life.local,
-            remote=life.remote,
-            cookie=life.cookie,
-            transitions=tuple(draft.final() for draft in drafts),
-            ended=self.end,
+    def _grown(self) -> dict[str, dict[str, int]]:
+        return {counters.node: counters.grown for _, counters in self._of(Counters)}
+
+    def _cookie_senders(self) -> frozenset[str]:
+        return frozenset(
+            node for node, grown in self._grown().items() if grown.get("SyncookiesSent") or grown.get("SyncookiesRecv")
         )
-
-
-def _listener_of(life: Life, drafts: list[Draft], listeners: list[Life]) -> Life | None:
-    """The listener that took a connection: the latest one there was at that time."""
-    at = drafts[0].time if drafts else life.born
-    fitting = [
-        listener for listener in listeners if serves(listener, life.node, life.local) and listener.born <= at + SLACK
-    ]
-    return fitting[-1] if fitting else None
-
-
-def _listening(listener: Life | None, drafts: list[Draft], built: dict[int, list[Draft]]) -> Draft:
-    """CLOSED→LISTEN: the listener's, or inferred where nobody saw one."""
-    for draft in built.get(id(listener), []):
-        if draft.new is State.LISTEN:
-            return draft
-    at = drafts[0].earliest if drafts else 0
-    return Draft(State.CLOSED, State.LISTEN, at, 0, set(), edge="1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from harness.tcp.states import State
@@ -11,12 +12,38 @@ from harness.timeline.wire import Mark, Wire
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from harness.tcp.address import Address
     from harness.timeline.drafts import Draft
+    from harness.timeline.history import Passage
+    from harness.timeline.lives import Life
     from harness.timeline.nodes import Nodes
     from harness.timeline.observations import TcpEvent
     from harness.timeline.passages import Traffic
 
 _MEANS_A_FIN = (State.FIN_WAIT_1, State.LAST_ACK)
+
+
+class Mishaps:
+    """Segments whose way is known at one end only, which weakens what the capture can tell of that end.
+
+    Args:
+        passages: All of the run.
+    """
+
+    def __init__(self, passages: Iterable[Passage]) -> None:
+        self._unsent: set[tuple[Address, Address]] = set()
+        self._strayed: dict[tuple[Address, Address], list[int]] = defaultdict(list)
+        for passage in passages:
+            if passage.sent is None:
+                if passage.copies is None:
+                    self._unsent.add((passage.src, passage.dst))
+            elif passage.received is None and "R" in passage.flags:
+                self._strayed[passage.dst, passage.src].append(passage.sent)
+
+    def tell(self, life: Life) -> None:
+        """Tell a life of its own."""
+        life.unheard = (life.local, life.remote) in self._unsent
+        life.strayed = self._strayed.get((life.local, life.remote), [])
 
 
 def unsent_fins(drafts: Sequence[Draft], wire: Wire) -> None:
@@ -43,8 +70,9 @@ def unsent_fins(drafts: Sequence[Draft], wire: Wire) -> None:
 
 
 def _lie(draft: Draft, text: str) -> None:
-    draft.object(text)
-    draft.flaw = "lie"
+    if draft.flaw is None:  # what is not known cannot be called a lie
+        draft.object(text)
+        draft.flaw = "lie"
 
 
 def unreal_resets(events: Iterable[TcpEvent], traffic: Traffic, nodes: Nodes) -> list[str]:

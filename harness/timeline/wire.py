@@ -192,6 +192,8 @@ class Wire:
         end = add(segment.seq, occupied(flags, segment.length))
         if "S" in flags:
             self._initial = segment.seq
+            if "A" in flags and Mark.SYN_RECEIVED not in self._found:
+                self.leaky = True  # it answers a SYN that was not seen to arrive
             yield Mark.SYN_ACK_SENT if "A" in flags else Mark.SYN_SENT
         if self._sent_end is None or distance(self._sent_end, end) > 0:
             self._sent_end = end

@@ -15,7 +15,7 @@ from harness.timeline.reconcile import reconcile
 if TYPE_CHECKING:
     from harness.timeline.history import Endpoint, Record
 
-thorough = settings(max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def ends(record: Record, side: Side) -> list[Endpoint]:
@@ -31,6 +31,17 @@ def truth(side: Side) -> list[State]:
 def declared(record: Record, end: Endpoint) -> bool:
     """Whether the record says of an endpoint, or of the run, that something is not known."""
     return bool(record.objections) or any(step.objection or step.flaw for step in end.transitions)
+
+
+def possible(side: Side, misses: str) -> list[list[State]]:
+    """What a record may say of a side whose last witness may be missing.
+
+    A request that a reset took away, and one whose timer ran out, differ in that reset
+    alone: where the capture missed it at both ends, nobody can know.
+    """
+    states = truth(side)
+    request = side.passive and State.ESTABLISHED not in states
+    return [states, [*states[:-1], State.CLOSED]] if request and misses == "capture" else [states]
 
 
 def check_form(record: Record) -> None:
@@ -100,7 +111,7 @@ def test_what_an_observer_misses_the_others_make_good(
     check_form(record)
     for side in (talk.a, talk.b):
         for end in ends(record, side):
-            assert end.states == truth(side) or declared(record, end)
+            assert end.states in possible(side, misses) or declared(record, end)
 
 
 @thorough
