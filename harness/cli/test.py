@@ -40,7 +40,7 @@ def command(pytest_arguments: tuple[str, ...], kernel_name: str, *, checks: bool
         )
     options.choose_kernel(kernel_name, seed=1)  # built now, with its progress shown, not inside the first test
     failed = [name for name, words in _CHECKS if checks and not _check(name, words)]
-    words = [sys.executable, "-m", "pytest", *(pytest_arguments or ("-n", "auto"))]
+    words = [sys.executable, "-m", "pytest", "--kernel", kernel_name, *(pytest_arguments or ("-n", "auto"))]
     status = subprocess.run(words, cwd=_ROOT, check=False).returncode
     if failed:
         click.echo(f"handshake: these checks failed: {', '.join(failed)} (see above)", err=True)
