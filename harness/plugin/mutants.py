@@ -58,7 +58,7 @@ class Mutation:
         """The plan that is carried out in place of the test's."""
         if self._kind != "cause":
             return plan
-        links = tuple(_harmless(link) for link in plan.links)
+        links = tuple(kept for link in plan.links if (kept := _harmless(link)))
         self.touched += len(plan.faults) + len(plan.sysctls) + (links != plan.links)
         return replace(plan, faults=(), sysctls={}, links=links)
 

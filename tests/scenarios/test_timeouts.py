@@ -68,9 +68,11 @@ def test_user_timeout(net: World) -> None:
     assert exchange(net.record(), after=began) == ["h1 PA"] * len(segments)
     assert ours.states[2:] == ["ESTABLISHED", "CLOSED"]
     assert transition(ours, "CLOSED").edge == "29.ES"
-    assert segments[1] - segments[0] == approx_timer(probe)
-    assert segments[2] - segments[1] == approx_timer(timeout)
-    assert entered(ours, "CLOSED") - segments[2] == approx_timer(3.0)
+    waits = [later - earlier for earlier, later in pairwise(segments)]
+    assert waits == [approx_timer(wait) for wait in (probe, *(timeout * 2**n for n in range(len(waits) - 1)))]
+    left = 3.0 - (segments[-1] - segments[2])
+    assert entered(ours, "CLOSED") - segments[-1] == approx_timer(left)
+    assert left < timeout * 2 ** (len(waits) - 1)
     assert failure == errno.ETIMEDOUT
     assert net.h1.counters()["TCPAbortOnTimeout"] == 1
     assert theirs.states[3:] == ["ESTABLISHED"]

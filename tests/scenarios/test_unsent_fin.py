@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tcp_steps import PORT, read_to_end
 
-from harness.expect import exchange, flags, seconds, sent, traced, transition
+from harness.expect import approx_trip, entered, exchange, flags, seconds, sent, traced, transition
 
 if TYPE_CHECKING:
     from harness.experiment.world import World
@@ -53,6 +53,7 @@ def test_unsent_fin(net: World) -> None:
     assert "FA" in flags(record, sender="h2")
     assert [passage for passage in sent(record, sender="h1") if "F" in passage.flags] == []
     assert exchange(record, after=began)[0] == "h2 FA"
+    assert entered(theirs, "FIN-WAIT-2") - entered(theirs, "FIN-WAIT-1") == approx_trip(net.rtt)
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSING"]
     assert theirs.states[3:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2"]
     assert traced(net.observations, ours)[-2:] == ["ESTABLISHED→FIN-WAIT-1", "FIN-WAIT-1→CLOSING"]
