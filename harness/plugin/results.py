@@ -16,7 +16,7 @@ Word = Literal["passed", "failed", "skipped"]
 _WORST: dict[str, int] = {"passed": 0, "skipped": 1, "failed": 2}
 
 #: The part of a test's id that says how it was broken.
-_BROKEN = re.compile(r"[\[-]broken-([a-z]+)\]$")
+_BROKEN = re.compile(r"(?<=[\[-])broken-([a-z]+)")
 
 
 class Result(msgspec.Struct):
@@ -107,7 +107,8 @@ def _proof(scenario: Scenario, tests: Sequence[Result]) -> Proof:
     for each in tests:
         match = _BROKEN.search(each.test)
         if match:
-            by_test.setdefault(each.test[: match.start()], {})[match[1]] = each.mutant or "never ran"
+            whole = each.test[: match.start()] + each.test[match.end() :]
+            by_test.setdefault(whole, {})[match[1]] = each.mutant or "never ran"
     told = [_verdict(mutants) for mutants in by_test.values()]
     bad = next((text for fails, text in told if not fails), "")
     return Proof(scenario.name, scenario.number, bool(told) and not bad, bad or (told[0][1] if told else "never ran"))
