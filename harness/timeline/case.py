@@ -106,9 +106,16 @@ class Case:
         return [leg for leg in self.wire.legs if not leg.outgoing and answer.t - SLACK <= leg.t <= answer.t + SLACK]
 
     def called(self, *names: str) -> str:
-        """The call that a program made on this socket then, as it was recorded; "" where none was."""
-        for step in self._steps:
-            if step.phase == "begins" and step.call.startswith(names) and self.near(step.t):
+        """The call that a program was in on this socket then, as it was recorded; "" where none was."""
+        for place, step in enumerate(self._steps):
+            if step.phase != "begins" or not step.call.startswith(names) or step.t > self.draft.time + SLACK:
+                continue
+            ends = (
+                after.t
+                for after in self._steps[place + 1 :]
+                if (after.call, after.cookie, after.phase) == (step.call, step.cookie, "ends")
+            )
+            if next(ends, step.t) >= self.draft.earliest - SLACK:
                 self.draft.witnesses.add(Witness.APPLICATION)
                 return spell(step)
         return ""
@@ -149,6 +156,15 @@ class Case:
         """Whether the transition fits a timer that was set to ``after`` nanoseconds and due at ``at``."""
         latest = at + int(after * _LATE) + 2 * JIFFY + SLACK
         return self.draft.time >= at - JIFFY and self.draft.earliest <= latest
+
+    def silence(self) -> list[Leg]:
+        """What left since the last segment arrived, up to then."""
+        out: list[Leg] = []
+        for leg in self.wire.legs:
+            if leg.t > self.draft.time or "R" in leg.passage.flags:
+                break
+            out = [*out, leg] if leg.outgoing else []
+        return out
 
     def waited(self) -> bool:
         """Whether a second, the least a handshake's timer takes, had demonstrably passed without a segment."""

@@ -58,9 +58,10 @@ def _finders(case: Case) -> tuple[Callable[[Case], Found | None], ...]:
     if old is State.SYN_SENT:
         return (_reset, _destroyed, _unreachable, _timed_out, _closed, _timer, _waited, _by_another)
     if old is State.LAST_ACK:
-        return (_last_acknowledged, _reset, _destroyed, _timer, _orphans, _by_another, _aborted)
+        return (_last_acknowledged, _reset, _destroyed, _timer, _given_up, _orphans, _by_another, _aborted)
     return (
-        _reset, _destroyed, _after_close, _called_off, _timer, _listener_closed, _lingered, _orphans, _by_another,
+        _reset, _destroyed, _after_close, _called_off, _timer, _given_up,
+        _listener_closed, _lingered, _orphans, _by_another,
         _overflow, _aborted,
     )  # fmt: skip
 
@@ -105,6 +106,20 @@ def _timer(case: Case) -> Found | None:
     name = getattr(looks[-1].seen, "timer", "on")
     why = Why.EXPIRED if name == "timewait" else Why.TIMER
     return Found(why, Cause("timer", _TIMERS.get(name, _RETRANSMISSION)), case.marked(Mark.RST_SENT))
+
+
+def _given_up(case: Case) -> Found | None:
+    """The other was silent: what was sent, again and again, got no answer."""
+    unanswered = case.silence()
+    again = [leg for leg in unanswered if leg.passage.retransmits is not None]
+    probes = [leg for leg in unanswered if not leg.passage.length and leg.passage.flags == "A"]
+    if case.wire.leaky or not unanswered or case.draft.earliest - unanswered[-1].t < SECOND // 5:
+        return None
+    if again:
+        return Found(Why.TIMER, Cause("timer", _RETRANSMISSION), case.marked(Mark.RST_SENT))
+    if len(probes) > 1 and case.marked(Mark.RST_SENT):
+        return Found(Why.TIMER, Cause("timer", _TIMERS["keepalive"]), case.marked(Mark.RST_SENT))
+    return None
 
 
 def _called_off(case: Case) -> Found | None:

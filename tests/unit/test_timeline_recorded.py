@@ -1,0 +1,270 @@
+"""Recordings of the lab kernel, each of one way to trip a recorder up, and what must be read from them.
+
+``tests/unit/fixtures/timeline/`` holds what the recorder wrote on Linux 7.3.4, and on
+6.1.192 where the name ends so. An endpoint is told by the edges it took (`handshake edges`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from msgspec import structs
+
+from harness.tcp.diagram import BY_ID
+from harness.timeline.observations import (
+    Address,
+    Observation,
+    SegmentSeen,
+    SocketGone,
+    SocketSeen,
+    StateChange,
+    Step,
+    TcpEvent,
+    Witness,
+)
+from harness.timeline.reconcile import reconcile
+from harness.timeline.store import read
+from harness.timeline.verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from harness.timeline.history import Endpoint, Record
+
+RUNS = Path(__file__).with_name("fixtures") / "timeline"
+
+#: For each run, its endpoints: node, role, and the edges in order.
+EXPECTED: dict[str, tuple[str, ...]] = {
+    # The ways to open and to close.
+    "normal": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
+    "server_first": ("h1 client 2 7 13 16 19", "h2 server 1 4 10 12 14 17 20"),
+    "sim_close": ("h1 client 2 7 12 15 18 20", "h2 server 1 4 10 12 15 18 20"),
+    "sim_open": ("h1 client 2 6 10 12 14 17 20", "h2 client 2 6 10 13 16 19"),
+    "close_in_sr": ("h1 client 2 6 11 14 17 20", "h2 client 2 6 10 13 16 19"),
+    "note2": ("h1 client 2 7 12 21 20", "h2 server 1 4 10 13 16 19"),
+    "shutdown_then_close": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
+    "self": ("h1 client 2 6 10 12 15 18",),
+    "self_lo": ("h1 client 2 6 10 12 15 18",),
+    # Requests, which the tracepoint does not see.
+    "third_ack_never": ("h1 client 2 7", "h2 server 1 4 30"),
+    "third_ack_lost_data": ("h1 client 2 7 12 14 26.F2", "h2 server 1 4 10 13 27.CW"),
+    "close_in_ss": ("h1 client 2 8", "h2 server 1 4 30"),
+    "rst_in_sr": ("h1 client 2 7", "h2 server 1 4 9"),
+    "syn_in_sr": ("h1 client 2 7", "h2 server 1 4 23"),
+    "syncookies": ("h1 client 2 7 12 14 17 20", "h2 server 1 41 10 13 16 19"),
+    "syncookies-6.1": ("h1 client 2 7 12 14 17 20", "h2 server 1 41 10 13 16 19"),
+    "fastopen2": ("h1 client 2 7 12 14 17 20", "h2 server 1 41b 10 13 16 19") * 2,
+    "fastopen2-6.1": ("h1 client 2 7 12 14 17 20", "h2 server 1 41b 10 13 16 19") * 2,
+    "defer": ("h1 client 2 7 12 14 26.F2", "h2 server 1 4 10 13 27.CW"),
+    "queue_full3": (
+        "h1 client 2 7",
+        "h2 server 1 4 10",
+        "h1 client 2 7",
+        "h1 client 2 7",
+        "h2 server 1 4 10",
+        "h2 server 1 4 30",
+    ),
+    "abort_on_overflow3": (
+        "h1 client 2 7",
+        "h2 server 1 4 10",
+        "h1 client 2 7",
+        "h1 client 2 7 26.ES",
+        "h2 server 1 4 10",
+        "h2 server 1 4 40",
+    ),
+    "listener_close_pending": ("h1 client 2 7", "h2 server 1 4 39.SR"),
+    "listener_close_queued": ("h1 client 2 7 26.ES", "h2 server 1 4 10 39.ES"),
+    # Mini-sockets, which the tracepoint calls CLOSED.
+    "orphan_f2": ("h1 client 2 7 12 14 31", "h2 server 1 4 10 13"),
+    "orphan_f2_fin": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
+    "held_f2": ("h1 client 2 7 12 14 31", "h2 server 1 4 10 13"),
+    "linger2_neg": ("h1 client 2 7 12 14 27.F2", "h2 server 1 4 10 13 26.CW"),
+    "data_after_close_f1": ("h1 client 2 7 12 38.F1", "h2 server 1 4 10 13 26.CW"),
+    "data_after_close_f2": ("h1 client 2 7 12 14 38.F2", "h2 server 1 4 10 13 26.CW"),
+    "tw_overflow": ("h1 client 2 7 12 14 37.F2", "h2 server 1 4 10 13 16 26.LA"),
+    "tw_rst": ("h1 client 2 7 12 14 17 34", "h2 server 1 4 10 13 16 19"),
+    # Addresses, cookies and socket addresses used again.
+    "tw_reopen": (
+        "h1 client 2 7 13 16 19",
+        "h2 server 1 4 10 12 14 17 35",
+        "h1 client 2 7 12 14 17 20",
+        "h2 server 1 4 10 13 16 19",
+    ),
+    "tw_reuse-6.1": (
+        "h1 client 2 7 12 14 17 36",
+        "h2 server 1 4 10 13 16 19",
+        "h1 client 2 7 12 14 17 20",
+        "h2 server 1 4 10 13 16 19",
+    ),
+    "reuse_many": ("h1 client 2 7 27.ES", "h2 server 1 4 10 26.ES") * 5,
+    # Before 6.15 a child is first shown with its listener's address and remote port 0.
+    "normal-6.1": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
+    "wild": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
+    "dual": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
+    # Ends that no FIN brings.
+    "refused": ("h1 client 2 25",),
+    "syn_blackhole": ("h1 client 2 29.SS",),
+    "linger0": ("h1 client 2 7 27.ES", "h2 server 1 4 10 26.ES"),
+    "unread": ("h1 client 2 7 27.ES", "h2 server 1 4 10 26.ES"),
+    "keepalive": ("h1 client 2 7 29.ES", "h2 server 1 4 10"),
+    "fin_blackhole": ("h1 client 2 7 12 29.F1", "h2 server 1 4 10"),
+    "sskill": ("h1 client 2 7 42.ES", "h2 server 1 4 10 26.ES"),
+    "sskill_tw": ("h1 client 2 7 12 14 17 42.TW", "h2 server 1 4 10 13 16 19"),
+    # What the middle does to segments.
+    "syn_dup": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
+    "corrupt": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
+    "reorder": ("h1 client 2 7 12 14 26.F2", "h2 server 1 4 10 13 27.CW"),
+    # What the kernel says and the wire denies.
+    "unsent_fin_later": ("h1 client 2 7 12 15 18 20", "h2 server 1 4 10 12 14 17 20"),
+}
+
+
+def recorded(name: str) -> tuple[Observation, ...]:
+    """The observations of a run."""
+    return read(RUNS / f"{name}.jsonl").observations
+
+
+def without(name: str, *kinds: type) -> Record:
+    """A run as it would have been read without some observers."""
+    return reconcile([each for each in recorded(name) if not isinstance(each, kinds)])
+
+
+def told(end: Endpoint) -> str:
+    """An endpoint in short."""
+    return " ".join([end.node, end.role, *(str(step.edge) for step in end.transitions)])
+
+
+def place(end: Endpoint) -> tuple[str, Address, Address]:
+    """Which connection's end it is."""
+    return end.node, end.local, end.remote
+
+
+def only(ends: Iterable[Endpoint], node: str) -> Endpoint:
+    """The only endpoint of a node."""
+    (end,) = [end for end in ends if end.node == node]
+    return end
+
+
+def test_every_recording_is_expected_to_hold_something() -> None:
+    """No recording lies about unused."""
+    assert {file.stem for file in RUNS.iterdir()} == EXPECTED.keys()
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_recording(name: str) -> None:
+    """Every endpoint is found, took the edges it took, and nothing is invented."""
+    record = reconcile(recorded(name))
+
+    assert EXPECTED[name] == tuple(told(end) for end in record.endpoints if end.role != "listener")
+    assert record.complete
+    for end in record.endpoints:
+        for step in end.transitions:
+            assert step.witnesses
+            assert not step.inferred
+            assert step.flaw != "gap"
+            assert step.cause.kind != "unknown"
+            assert (step.old, step.new) == (BY_ID[str(step.edge)].old, BY_ID[str(step.edge)].new)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize(
+    "blind",
+    [(StateChange, TcpEvent), (SocketSeen, SocketGone), (SegmentSeen,), (Step,), (StateChange, TcpEvent, SegmentSeen)],
+    ids=["no tracepoint", "no looks", "no capture", "no calls", "looks only"],
+)
+def test_recording_without_an_observer(name: str, blind: tuple[type, ...]) -> None:
+    """Whoever is missing, each endpoint has its states, or the record says what is not known."""
+    truth: dict[tuple[str, Address, Address], list[list[str]]] = {}
+    for end in reconcile(recorded(name)).endpoints:
+        truth.setdefault(place(end), []).append([str(state) for state in end.states])
+
+    record = without(name, *blind)
+
+    for end in record.endpoints:
+        doubts = [step for step in end.transitions if step.flaw or step.objection]
+        assert doubts or [str(state) for state in end.states] in truth[place(end)]
+
+
+def test_time_wait_is_seen_by_looks_alone() -> None:
+    """The tracepoint says CLOSED when TIME-WAIT begins, and nothing when it ends."""
+    client = only(reconcile(recorded("tw_rst")).endpoints, "h1")
+
+    assert client.transitions[-1].witnesses == (Witness.DIAG, Witness.CAPTURE)
+    assert "RST" in client.transitions[-1].cause.text
+
+
+def test_an_unsent_fin_is_a_lie() -> None:
+    """With the window closed, Linux reports FIN-WAIT-1 and CLOSING though no FIN has left."""
+    record = reconcile(recorded("unsent_fin_later"))
+    client = only(record.endpoints, "h1")
+
+    assert [step.flaw for step in client.transitions if step.flaw] == ["lie", "lie"]
+    assert "no FIN had been sent" in str(client.transitions[2].objection)
+    assert not judge(record).ok
+
+
+def test_a_reset_that_never_came_is_objected_to() -> None:
+    """Data after close() makes the kernel reset itself and report tcp_receive_reset."""
+    record = reconcile(recorded("data_after_close_f1"))
+
+    assert len(record.objections) == 1
+    assert "no RST arrived" in record.objections[0]
+
+
+def test_a_duplicate_is_known_for_one() -> None:
+    """A SYN that the middle doubled was sent once; the second SYN-ACK is its answer's repeat."""
+    passages = reconcile(recorded("syn_dup")).passages
+
+    assert [(each.flags, each.copies) for each in passages[:4]] == [("S", None), ("SA", None), ("S", 1), ("SA", None)]
+    assert passages[2].sent is None
+    assert passages[3].retransmits == 2
+
+
+def test_damage_is_told_from_loss() -> None:
+    """A segment that arrived with a bit changed was not lost, and its receiver's TCP did not see it."""
+    passages = reconcile(recorded("corrupt")).passages
+    (damaged,) = [each for each in passages if each.damaged]
+
+    assert not damaged.lost
+    assert [damaged.number] == [each.retransmits for each in passages if each.retransmits]
+
+
+def test_reading_a_thousand_connections_takes_less_than_two_seconds() -> None:
+    """Twenty thousand observations are reconciled while a person waits."""
+    import time
+
+    once = recorded("normal")
+    many: list[Observation] = [once[0]]
+    for number in range(1000):
+        many += [_moved(each, number) for each in once[1:-1]]
+    many.append(once[-1])
+
+    began = time.process_time()
+    record = reconcile(many)
+    took = time.process_time() - began
+
+    assert len(many) > 20_000
+    assert len(record.endpoints) == 2000
+    assert took < 2
+
+
+def _moved(each: Observation, number: int) -> Observation:
+    """The same on other ports, with other identities, a little later."""
+    later: dict[str, object] = {"t": each.t + number * 1000}
+    for field in ("local", "remote", "src", "dst"):
+        end = getattr(each, field, None)
+        if end is not None and end.port > 1023:
+            later[field] = Address(end.ip, 10_000 + number)
+        elif end is not None and end.port:
+            later[field] = Address(end.ip, 40_000 + number)
+    for field in ("sk", "cookie"):
+        value = getattr(each, field, 0)
+        if value:
+            later[field] = value + number * 10_000_000_000
+    if hasattr(each, "since"):
+        later["since"] = each.since + number * 1000
+    if isinstance(each, SegmentSeen):
+        later["frame"] = b""
+    return structs.replace(each, **later)
