@@ -1,0 +1,167 @@
+"""events.jsonl survives whatever happens to its writer, and says what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from subprocess import PIPE, Popen
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from harness.errors import RecordUnreadable
+from harness.tcp.states import State
+from harness.timeline import schema
+from harness.timeline.observations import (
+    SCHEMA,
+    Address,
+    End,
+    KernelInfo,
+    Missed,
+    RunHeader,
+    SegmentSeen,
+    SocketSeen,
+    StateChange,
+    TcpInfo,
+)
+from harness.timeline.reconcile import reconcile
+from harness.timeline.store import EVENTS, Writer, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.timeline.observations import Observation
+
+HEADER = RunHeader(
+    0, SCHEMA, KernelInfo("lab", "7.3.4", 250, 1), "pair", {"h1": ["10.0.0.1"]}, [], [], {"diag": ""}, "2026-01-01"
+)
+A, B = Address("10.0.0.1", 40000), Address("fd00::2", 80)
+RUN: list[Observation] = [
+    HEADER,
+    StateChange(1, 0xFFFF_8880_1234_5678, State.CLOSED, State.SYN_SENT, A, B, 7),
+    SegmentSeen(2, "h1", "h1-eth0", "sent", A, B, "S", 2**32 - 1, 0, 0, 64240, bytes(range(256))),
+    SocketSeen(3, 0, "h1", 2**63, State.SYN_SENT, A, B, "diag", "on", 10**9, 0, 1, 2, 3, TcpInfo(rto=1000000)),
+    Missed(4, "capture", "h1", 3),
+    End(5),
+]
+
+
+def written(path: Path, observations: list[Observation]) -> Path:
+    """A file with these observations."""
+    with Writer(path / EVENTS) as writer:
+        writer.write_all(observations)
+    return path / EVENTS
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    """Every kind comes back as it was, from the file or from its directory."""
+    file = written(tmp_path, RUN)
+
+    assert list(read(file).observations) == RUN
+    assert read(tmp_path) == read(file)
+    assert read(file).cut == ""
+
+
+def test_each_line_is_there_as_soon_as_it_is_written(tmp_path: Path) -> None:
+    """Nothing waits in a buffer."""
+    writer = Writer(tmp_path / EVENTS)
+    for count, observation in enumerate(RUN, 1):
+        writer.write(observation)
+
+        assert len(read(tmp_path).observations) == count
+    writer.close()
+
+
+def test_killing_the_writer_leaves_all_up_to_then(tmp_path: Path) -> None:
+    """SIGKILL in the middle of writing: what was reported before is there, and can be reconciled."""
+    program = """
+import sys
+from harness.timeline.store import Writer
+from harness.timeline.observations import *
+from harness.tcp.states import State
+from pathlib import Path
+writer = Writer(Path(sys.argv[1]))
+a = Address("10.0.0.1", 1)
+writer.write(RunHeader(0, SCHEMA, KernelInfo("lab", "7", 250, 1), "pair", {"h1": ["10.0.0.1"]}, [], [], {}, ""))
+for t in range(10**9):
+    writer.write(StateChange(t, 1, State.CLOSED, State.SYN_SENT, a, a))
+    if t == 1000:
+        print("on the way", flush=True)
+"""
+    with Popen([sys.executable, "-c", program, str(tmp_path / EVENTS)], stdout=PIPE) as writer:
+        assert writer.stdout
+        writer.stdout.readline()
+        os.kill(writer.pid, signal.SIGKILL)
+
+    log = read(tmp_path)
+
+    assert len(log.observations) > 1000
+    assert "killed" in log.cut
+    assert not reconcile(log.observations).complete
+
+
+def test_a_cut_last_line_is_left_out_and_said(tmp_path: Path) -> None:
+    """The rest of the file is good."""
+    file = written(tmp_path, RUN)
+    file.write_bytes(file.read_bytes()[:-5])
+
+    log = read(file)
+
+    assert list(log.observations) == RUN[:-1]
+    assert "line, 6, was cut" in log.cut
+
+
+def test_a_record_without_an_end_says_so(tmp_path: Path) -> None:
+    """All lines are whole, and yet the run did not come to its end."""
+    assert "no end" in read(written(tmp_path, RUN[:-1])).cut
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "holds no observation"),
+        (b"GIF89a\n", "line 1: is not the header"),
+        (b'{"type":"end","t":1}\n', "line 1: is not the header"),
+        (msgspec.json.encode(HEADER) + b'\n{"type":"state","t":"soon"}\n', "line 2: damaged: "),
+        (msgspec.json.encode(HEADER) + b'\n{"type":"state","t"\n{"type":"end","t":1}\n', "line 2: damaged: "),
+        (msgspec.json.encode(HEADER) + b"\n\xff\xfe\n", "line 2: damaged: "),
+        ((msgspec.json.encode(HEADER) + b"\n") * 2, "line 2: is not an observation; two runs"),
+        (b'{"type":"run","schema":99,"news":1}\n', "format 99, but this release reads up to"),
+    ],
+)
+def test_damage_is_told_with_file_and_line(tmp_path: Path, content: bytes, told: str) -> None:
+    """A person learns where to look, and what to do about a newer format."""
+    file = tmp_path / EVENTS
+    file.write_bytes(content)
+
+    with pytest.raises(RecordUnreadable) as caught:
+        read(file)
+
+    assert str(file) in str(caught.value)
+    assert told in str(caught.value)
+
+
+def test_a_missing_file_is_told_by_name(tmp_path: Path) -> None:
+    """What was asked for is named, with what would be right."""
+    with pytest.raises(RecordUnreadable, match=r"nowhere: No such file.*events\.jsonl"):
+        read(tmp_path / "nowhere")
+
+
+def test_the_json_schema_is_up_to_date() -> None:
+    """After a change of the types: python -m harness.timeline.schema."""
+    assert schema.FILE.read_text(encoding="utf-8") == schema.generate()
+
+
+def test_the_json_schema_names_every_kind_of_line() -> None:
+    """Each kind of observation is described under its tag."""
+    document = json.loads(schema.generate())
+    tags = {
+        kind["properties"]["type"]["enum"][0]
+        for kind in document["$defs"].values()
+        if "type" in kind.get("properties", {})
+    }
+
+    assert {"run", "state", "tcp", "socket", "gone", "segment", "step", "counters", "missed", "end"} <= tags
