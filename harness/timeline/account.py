@@ -16,6 +16,7 @@ from harness.timeline.closes import join_note_2, resolve
 from harness.timeline.drafts import Draft
 from harness.timeline.lives import FOREVER, SLACK, Event, Life
 from harness.timeline.observations import Witness
+from harness.timeline.ways import ways
 from harness.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Account:
         for look in self._life.looks:
             if look.state is self._state or (known and self._explained(look)):
                 continue
-            if look.t < self._at - SLACK:
+            if look.t < self._at - SLACK or not ways(self._state, look.state, passive=self._life.passive):
                 self._object_to(look)
                 continue
             if look.gone and not self._was_in(look.seen.state):

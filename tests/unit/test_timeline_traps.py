@@ -1,0 +1,302 @@
+"""What trips a recorder up and was not recorded: strangers' events, lost reports, sockets that seem to vanish."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from strategies import ANY, CLIENT, SERVER, Plan, Sight, Talk, watched
+
+from harness.tcp.address import Address
+from harness.tcp.states import State
+from harness.timeline.observations import (
+    Counters,
+    End,
+    KernelInfo,
+    Missed,
+    Observation,
+    RunHeader,
+    SegmentSeen,
+    SocketGone,
+    SocketSeen,
+    StateChange,
+    Step,
+    TcpEvent,
+    Witness,
+)
+from harness.timeline.reconcile import reconcile
+from harness.timeline.verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.timeline.history import Record
+
+S = State
+MS = 1_000_000
+PLAN = Plan(
+    simultaneous=False, endings=("close", "close"), when=(200, 500), data=(0, 0), delay=(50, 50), lost=frozenset()
+)
+CLIENT_STATES = [S.CLOSED, S.SYN_SENT, S.ESTABLISHED, S.FIN_WAIT_1, S.FIN_WAIT_2, S.TIME_WAIT, S.CLOSED]
+SERVER_STATES = [
+    S.CLOSED, S.LISTEN, S.SYN_RECEIVED, S.ESTABLISHED, S.CLOSE_WAIT, S.LAST_ACK, S.CLOSED,
+]  # fmt: skip
+
+
+def plain_run() -> list[Observation]:
+    """A connection, seen by all."""
+    return watched(Talk(PLAN), Sight())
+
+
+def with_more(*more: Observation) -> Record:
+    """That run, with something else in it."""
+    run = plain_run()
+    return reconcile([run[0], *sorted([*run[1:-1], *more], key=lambda each: each.t), run[-1]])
+
+
+def states(record: Record) -> list[list[State]]:
+    """The states of every endpoint."""
+    return [end.states for end in record.endpoints]
+
+
+def header(**nodes: str) -> RunHeader:
+    """The first line of a run."""
+    addresses = {name: [address] for name, address in nodes.items()}
+    return RunHeader(0, 1, KernelInfo("host", "6.1.0", 250, None), "pair", addresses, [], [], {}, "2026-01-01")
+
+
+def test_events_of_strangers_are_left_out() -> None:
+    """Tracepoints have no namespace: sockets with addresses that no host has are somebody else's."""
+    far, away = Address("192.0.2.1", 9000), Address("192.0.2.2", 443)
+    record = with_more(
+        StateChange(5 * MS, 0xDEAD, S.CLOSED, S.SYN_SENT, Address(far.ip, 0), away),
+        StateChange(6 * MS, 0xDEAD, S.SYN_SENT, S.ESTABLISHED, far, away),
+        StateChange(7 * MS, 0xDEAD, S.ESTABLISHED, S.CLOSED, far, away),
+    )
+
+    assert states(record) == [CLIENT_STATES, SERVER_STATES]
+    assert record.objections == ()
+
+
+def test_events_of_a_dead_namespace_are_left_out_and_said() -> None:
+    """An orphan of the run before fires LAST-ACK→CLOSED with this run's addresses."""
+    record = with_more(StateChange(5 * MS, 0xDEAD, S.LAST_ACK, S.CLOSED, Address(SERVER.ip, 80), Address(CLIENT.ip, 5)))
+
+    assert states(record) == [CLIENT_STATES, SERVER_STATES]
+    assert "left over from before" in record.objections[0]
+
+
+def test_a_socket_address_used_again_begins_a_new_life() -> None:
+    """Two connections, one after the other, in the same memory."""
+    first, second = Address(CLIENT.ip, 5001), Address(CLIENT.ip, 5002)
+    run: list[Observation] = [header(h1=CLIENT.ip, h2=SERVER.ip)]
+    for at, local in ((0, first), (100 * MS, second)):
+        run += [
+            StateChange(at, 0xA, S.CLOSED, S.SYN_SENT, Address(local.ip, 0), SERVER),
+            StateChange(at + 10 * MS, 0xA, S.SYN_SENT, S.ESTABLISHED, local, SERVER),
+            StateChange(at + 20 * MS, 0xA, S.ESTABLISHED, S.CLOSED, local, SERVER),
+        ]
+
+    record = reconcile([*run, End(10**9)])
+
+    assert [(end.local, end.states) for end in record.endpoints] == [
+        (local, [S.CLOSED, S.SYN_SENT, S.ESTABLISHED, S.CLOSED]) for local in (first, second)
+    ]
+
+
+def test_a_lost_close_does_not_join_two_connections() -> None:
+    """The end of the first was not reported; the second begins all the same."""
+    run: list[Observation] = [
+        header(h1=CLIENT.ip, h2=SERVER.ip),
+        StateChange(1 * MS, 0xA, S.CLOSED, S.SYN_SENT, Address(CLIENT.ip, 0), SERVER),
+        StateChange(2 * MS, 0xA, S.SYN_SENT, S.ESTABLISHED, Address(CLIENT.ip, 1), SERVER),
+        StateChange(9 * MS, 0xA, S.CLOSED, S.SYN_SENT, Address(CLIENT.ip, 0), SERVER),
+        StateChange(10 * MS, 0xA, S.SYN_SENT, S.ESTABLISHED, Address(CLIENT.ip, 2), SERVER),
+        End(10**9),
+    ]
+
+    assert [end.local.port for end in reconcile(run).endpoints] == [1, 2]
+
+
+def test_self_loops_are_no_transitions() -> None:
+    """shutdown(), then close(): the kernel sets the state it has."""
+    record = with_more(StateChange(250 * MS, 0xA0, S.FIN_WAIT_1, S.FIN_WAIT_1, CLIENT, SERVER))
+
+    assert states(record) == [CLIENT_STATES, SERVER_STATES]
+
+
+def test_a_child_of_an_older_kernel() -> None:
+    """Before 6.15 its first event has the listener's address, 0.0.0.0, and remote port 0."""
+    run = [
+        as_before_6_15(each) if isinstance(each, StateChange) and each.new is S.SYN_RECEIVED else each
+        for each in plain_run()
+    ]
+
+    assert states(reconcile(run)) == [CLIENT_STATES, SERVER_STATES]
+
+
+def as_before_6_15(change: StateChange) -> StateChange:
+    """The same as an older kernel shows it."""
+    return StateChange(change.t, change.sk, change.old, change.new, Address(ANY.ip, change.local.port), ANY)
+
+
+def test_a_socket_that_a_dump_missed_was_not_gone() -> None:
+    """A dump can miss a socket that moves between tables."""
+    record = with_more(
+        SocketGone(150 * MS, 149 * MS, "h1", 7, S.ESTABLISHED, CLIENT, SERVER),
+        SocketSeen(151 * MS, 150 * MS, "h1", 7, S.ESTABLISHED, CLIENT, SERVER),
+    )
+
+    assert states(record) == [CLIENT_STATES, SERVER_STATES]
+
+
+def test_ss_is_a_witness_of_its_own() -> None:
+    """What a person types is held beside what the recorder dumped; without a cookie, by its addresses."""
+    record = with_more(SocketSeen(150 * MS, 0, "h1", 0, S.ESTABLISHED, CLIENT, SERVER, "ss"))
+
+    assert states(record)[0] == CLIENT_STATES
+
+
+def test_a_look_that_contradicts_is_objected_to() -> None:
+    """A state shown long after it was left is named, not believed."""
+    record = with_more(SocketSeen(400 * MS, 390 * MS, "h1", 7, S.SYN_SENT, CLIENT, SERVER))
+
+    assert states(record)[0] == CLIENT_STATES
+    assert any("showed SYN-SENT" in str(step.objection) for step in record.endpoints[0].transitions)
+
+
+def test_losses_that_an_observer_knows_of_are_said() -> None:
+    """A full ring buffer or packet socket does not pass for a quiet network."""
+    record = with_more(Missed(900 * MS, "tracepoint", "", 2), Missed(900 * MS, "capture", "h1", 9))
+
+    assert states(record) == [CLIENT_STATES, SERVER_STATES]
+    assert len(record.objections) == 2
+    assert "h1: the capture lost 9" in record.objections[1]
+
+
+def test_a_listener_that_nobody_reached_is_an_endpoint() -> None:
+    """One that was reached is the beginning of its connections' histories."""
+    idle = Address(SERVER.ip, 8080)
+    record = with_more(
+        StateChange(2 * MS, 0xEE, S.CLOSED, S.LISTEN, idle, ANY),
+        StateChange(600 * MS, 0xEE, S.LISTEN, S.CLOSED, idle, ANY),
+    )
+
+    assert [end.role for end in record.endpoints] == ["client", "listener", "server"]
+    assert record.endpoints[1].states == [S.CLOSED, S.LISTEN, S.CLOSED]
+    assert [step.edge for step in record.endpoints[1].transitions] == ["1", "3"]
+
+
+def test_a_listener_that_was_there_before_is_inferred() -> None:
+    """A server cannot be reached without one: CLOSED→LISTEN has no witness, and an interval for time."""
+    run = [
+        each
+        for each in plain_run()
+        if not (isinstance(each, (StateChange, SocketSeen)) and each.local == SERVER and each.remote == ANY)
+    ]
+
+    listening = reconcile(run).endpoints[1].transitions[0]
+
+    assert (listening.old, listening.new, listening.inferred, listening.witnesses) == (S.CLOSED, S.LISTEN, True, ())
+
+
+def test_a_cookie_joins_what_addresses_cannot() -> None:
+    """tcp_destroy_sock names the socket's address and its cookie both."""
+    looks = [each for each in plain_run() if not isinstance(each, (StateChange, SegmentSeen))]
+    record = reconcile(
+        [
+            looks[0],
+            StateChange(1 * MS, 0xA0, S.CLOSED, S.SYN_SENT, Address(CLIENT.ip, 0), SERVER),
+            *looks[1:-1],
+            TcpEvent(101 * MS, "tcp_destroy_sock", CLIENT, SERVER, 0xA0, 7),
+            looks[-1],
+        ]
+    )
+
+    assert [end.cookie for end in record.endpoints if end.role == "client"] == [7]
+
+
+def test_steps_name_the_call() -> None:
+    """The program's own close() is the cause, and a witness."""
+    record = with_more(Step(201 * MS, "h1", "close", "begins", 7), Step(201 * MS, "h1", "close", "ends", 7))
+    closing = record.endpoints[0].transitions[2]
+
+    assert (closing.cause.kind, closing.cause.text) == ("call", "close()")
+    assert Witness.APPLICATION in closing.witnesses
+
+
+def test_a_cut_record_is_incomplete() -> None:
+    """Without its last line a record says so, and its states are those up to then."""
+    run = [each for each in plain_run() if each.t < 180 * MS]
+
+    record = reconcile(run)
+
+    assert not record.complete
+    assert states(record) == [CLIENT_STATES[:3], SERVER_STATES[:4]]
+
+
+def test_counters_alone_are_no_socket() -> None:
+    """A run in which nothing happened has no endpoints."""
+    record = reconcile([header(h1=CLIENT.ip), Counters(5, "h1", {}), End(9)])
+
+    assert (record.endpoints, record.passages, record.objections) == ((), (), ())
+
+
+def test_the_header_comes_first() -> None:
+    """Without it addresses have no hosts."""
+    with pytest.raises(ValueError, match="header"):
+        reconcile([End(1)])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "ok", "told"),
+    [
+        (lambda run: run, True, "as documented: all 12 transitions"),
+        (lambda run: run[:-1], True, "the record was cut"),
+        (lambda run: [each for each in run if each.t < 300 * MS], True, "never left CLOSE-WAIT"),
+        (
+            lambda run: [each for each in run if not isinstance(each, (StateChange, SegmentSeen))],
+            True,
+            "as far as it could be seen",
+        ),
+        (
+            lambda run: [
+                *run[:-1],
+                StateChange(150 * MS, 0xA0, S.ESTABLISHED, S.LISTEN, CLIENT, SERVER),
+                StateChange(151 * MS, 0xA0, S.LISTEN, S.ESTABLISHED, CLIENT, SERVER),
+                run[-1],
+            ],
+            False,
+            "there is no such edge",
+        ),
+    ],
+    ids=["plain", "cut", "half open", "looks only", "impossible"],
+)
+def test_verdict(spoil: Callable[[list[Observation]], list[Observation]], ok: bool, told: str) -> None:
+    """Edges of the diagram are as documented, whatever was lost; what is none is not."""
+    verdict = judge(reconcile(spoil(plain_run())))
+
+    assert verdict.ok is ok
+    assert verdict.exit_code == (0 if ok else 1)
+    assert any(told in text for text in (verdict.summary, *(finding.text for finding in verdict.findings)))
+
+
+@pytest.mark.parametrize(
+    ("lost", "told"),
+    [
+        ({0}, "h1: SYN sent again after 1.00 s because it was lost"),
+        ({1}, "h1: SYN sent again after 1.00 s because its acknowledgment, segment 2, was lost"),
+        ({3}, "h1: FIN-ACK sent again after 1.00 s because it was lost"),
+    ],
+)
+def test_a_verdict_gives_the_reason_of_a_retransmission(lost: set[int], told: str) -> None:
+    """It lies in what was lost before."""
+    plan = Plan(
+        simultaneous=False, endings=("close", "close"), when=(3000, 6000), data=(0, 0), delay=(50, 50),
+        lost=frozenset(lost),
+    )  # fmt: skip
+
+    verdict = judge(reconcile(watched(Talk(plan), Sight())))
+
+    assert verdict.ok
+    assert told in [finding.text for finding in verdict.findings]
