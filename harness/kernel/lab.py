@@ -102,17 +102,19 @@ class LabKernel:
             "LD_PRELOAD": str(image.shim),
             "HANDSHAKE_SEED": str(self._seed),
             "TMPDIR": memory_directory(),
-            "HOME": "/nonexistent",
+            # Its own files go to HOME/.uml. The argument uml_dir would do, too, but 6.1 leaves it on the command
+            # line (see there).
+            "HOME": str(scratch),
         }
         with Ward(
-            image.warden, scratch, self._command(scratch), environment, wall_limit=self._wall_limit, pinned=True
+            image.warden, scratch, self._command(), environment, wall_limit=self._wall_limit, pinned=True
         ) as ward:
             results = hand_over(job, scratch, ENVIRONMENT)
             _write_init(scratch)
             ending = ward.run()
             yield self._judge(ending, scratch, results)
 
-    def _command(self, scratch: Path) -> list[str]:
+    def _command(self) -> list[str]:
         return [
             str(self._image.linux),
             f"mem={self._memory}M",
@@ -128,7 +130,6 @@ class LabKernel:
             # no path of this machine or this run may be in it, or the seed would not be all that counts.
             # hostfs looks paths up as the kernel's own process, whose working directory is the scratch.
             "init=/proc/self/cwd/init",
-            f"uml_dir={scratch}/uml",  # taken off the command line by User-Mode Linux itself
             "con=null",
             "con0=fd:0,fd:1",
             "quiet",

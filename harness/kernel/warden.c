@@ -18,7 +18,9 @@
  * "pinned" keeps the program on one processor: a lab kernel and its processes take
  * turns and never run at the same time, and a hand-over between two processors
  * costs two and a half times as much. Processors are shared out through abstract
- * socket names, which cannot outlive their holder.
+ * socket names, which cannot outlive their holder. It also switches address randomization
+ * off, so that a lab kernel's addresses are the same in every run: User-Mode Linux 7.3 does
+ * that itself, 6.1 does not.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -32,6 +34,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -95,6 +98,12 @@ static void pin_to_a_free_processor(void)
 	CPU_ZERO(&one);
 	CPU_SET(chosen, &one);
 	sched_setaffinity(0, sizeof(one), &one);
+}
+
+static void prepare_for_a_lab_kernel(void)
+{
+	pin_to_a_free_processor();
+	personality(ADDR_NO_RANDOMIZE);
 }
 
 static pid_t start(const char *directory, char **environment, char **program, pid_t warden)
@@ -183,7 +192,7 @@ int main(int argc, char **argv)
 	}
 
 	if (!strcmp(argv[4], "pinned"))
-		pin_to_a_free_processor(); /* inherited; the name is held here */
+		prepare_for_a_lab_kernel(); /* inherited; the processor's name is held here */
 	child = start(scratch, variables ? environment : environ, argv + word + 1, getpid());
 	if (child < 0) {
 		dprintf(status_fd, "error fork: %s\n", strerror(errno));
