@@ -80,7 +80,10 @@ def network(function: _Function) -> _Function:
 def out(function: _Function) -> _Function:
     """``--out``: where the run's files are kept."""
     return click.option(
-        "--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep the record (events.jsonl) here."
+        "--out",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Keep the record (events.jsonl) and its capture (capture.pcapng) here.",
     )(function)
 
 

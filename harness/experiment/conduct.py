@@ -12,6 +12,7 @@ import msgspec
 from harness import errors
 from harness.errors import HandshakeError, KernelFailed, UsageError
 from harness.kernel.job import INTERRUPTED, Job
+from harness.report.pcapng import pcapng
 from harness.timeline.reconcile import reconcile
 from harness.timeline.store import EVENTS, read
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Where a run's error is left by `harness.experiment.world.enter`.
 ERROR = "error.json"
+#: The run for Wireshark, beside its events.
+CAPTURE = "capture.pcapng"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def prepare_directory(path: Path) -> Path:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        for name in (EVENTS, ERROR):
+        for name in (EVENTS, ERROR, CAPTURE):
             (path / name).unlink(missing_ok=True)
         probe = path / EVENTS
         probe.touch()
@@ -62,6 +65,8 @@ def prepare_directory(path: Path) -> Path:
 @contextmanager
 def conducted(plan: Plan, kernel: Kernel, out: Path | None = None) -> Iterator[Run]:
     """Carry out a plan on a kernel; its files vanish at the end of the block unless ``out`` keeps them.
+
+    What is kept has a capture beside the events, also where Ctrl-C ended the run.
 
     Raises:
         HandshakeError: As it was raised where the kernel is; `KernelFailed` where the
@@ -77,7 +82,10 @@ def conducted(plan: Plan, kernel: Kernel, out: Path | None = None) -> Iterator[R
         if outcome.status != 0 and not interrupted:
             raise KernelFailed("the run failed inside the kernel, which is a defect of this program", outcome.console)
         observations = read(outcome.results).observations
-        yield Run(observations, reconcile(observations), outcome.results, interrupted)
+        record = reconcile(observations)
+        if results:
+            (results / CAPTURE).write_bytes(pcapng(record, observations))
+        yield Run(observations, record, outcome.results, interrupted)
 
 
 def _raise_error(file: Path) -> None:
