@@ -24,9 +24,11 @@ _EXAMPLE = '@pytest.mark.network(delay="50ms")'
 def net(request: pytest.FixtureRequest, net_plan: Plan) -> Iterator[World]:
     """The network that the marker ``network`` describes, on a kernel of its own."""
     # Imported where the kernel is: the outer session does not need any of it.
+    from harness.expect import expect_of
     from harness.experiment.world import recorded
     from harness.plugin import variants
 
+    expect_of(net_plan.kernel)
     results = _place(request).results
     chosen = variants.of(request.node)
     if chosen.mutation:

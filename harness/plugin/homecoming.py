@@ -6,7 +6,7 @@ import sys
 import time
 import warnings as standard
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -27,12 +27,27 @@ def reports(config: pytest.Config, results: Path) -> list[pytest.TestReport | py
         return []
     lines = file.read_bytes().splitlines(keepends=True)
     found: list[pytest.TestReport | pytest.CollectReport] = [
-        config.hook.pytest_report_from_serializable(config=config, data=msgspec.json.decode(line))
+        config.hook.pytest_report_from_serializable(config=config, data=_with_tuples(msgspec.json.decode(line)))
         for line in lines
         if line.endswith(b"\n")
     ]
+    for report in found:
+        told: Any = report.longrepr
+        if report.skipped and isinstance(told, list):
+            report.longrepr = (told[0], told[1], told[2])  # JSON has no tuples, and pytest insists on one
     _blame_the_test([report for report in found if isinstance(report, pytest.TestReport)])
     return found
+
+
+def _with_tuples(data: dict[str, Any]) -> dict[str, Any]:
+    """What pytest has as tuples, which JSON does not know."""
+    if isinstance(data.get("longrepr"), list):  # a skip: path, line, reason
+        data["longrepr"] = tuple(data["longrepr"])
+    if isinstance(data.get("location"), list):
+        data["location"] = tuple(data["location"])
+    for name in ("sections", "user_properties"):
+        data[name] = [tuple(pair) for pair in data.get(name, ())]
+    return data
 
 
 def _blame_the_test(found: list[pytest.TestReport]) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from harness.errors import HandshakeError
+from harness.errors import EnvironmentUnsupported, HandshakeError
+from harness.plugin import realtime
 from harness.plugin.measuring import measured
 from harness.timeline.observations import KernelInfo
 
@@ -71,7 +72,7 @@ class Reporter:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, call: pytest.CallInfo[None]
+        self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Say which exception failed a test; one of ours is a message, without the way it came."""
         report = yield
@@ -81,6 +82,10 @@ class Reporter:
             setattr(report, RAISED, kinds)
             if isinstance(error, HandshakeError):
                 report.longrepr = str(error)
+            if isinstance(error, EnvironmentUnsupported) and realtime.is_real(self._place.kernel):
+                # What this machine's own kernel lacks is no failure of the test; the lab kernel lacks nothing.
+                report.outcome = "skipped"
+                report.longrepr = realtime.skipped(item, str(error)).longrepr
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

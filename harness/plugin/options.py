@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.plugin.realtime import SLOW, SLOW_WALL_LIMIT, WALL_LIMIT
+
 if TYPE_CHECKING:
     import pytest
 
 #: Set in the environment of a test that already is where the kernel is.
 INSIDE = "HANDSHAKE_INSIDE"
-
-#: Seconds of wall time that a test may take on a lab kernel before it is taken to spin.
-WALL_LIMIT = 60.0
 
 #: Random loss in each direction under which tests marked ``lossy`` run, if they do not say.
 LOSS = "10%"
@@ -23,6 +22,7 @@ MARKERS = (
         "network(topology='pair', faults=(), sysctls={}, seed=None, links=(), **link): the network of a test that uses "
         "`net`; link fields are those of `--link`, with units: delay='50ms', loss='1%', rate='10mbit'"
     ),
+    (f"slow: takes more than {SLOW:g} s of the kernel's time: left out on real kernels unless --slow asks for it"),
     (
         "scenario(number): this test is that row of the scenario catalogue; its name there is the function's, "
         "without test_"
@@ -41,7 +41,7 @@ def add(parser: pytest.Parser) -> None:
         "--kernel",
         default="lab",
         metavar="KIND",
-        help="where tests that use `net` run: lab (default), lab:VERSION, host",
+        help="where tests that use `net` run: lab (default), lab:VERSION, host, vm, vm:RELEASE",
     )
     group.addoption("--seed", type=int, default=1, metavar="N", help="seed of every lab kernel (default: 1)")
     group.addoption(
@@ -61,9 +61,13 @@ def add(parser: pytest.Parser) -> None:
     group.addoption(
         "--wall-limit",
         type=float,
-        default=WALL_LIMIT,
+        default=None,
         metavar="SECONDS",
-        help=f"wall time after which a lab kernel is killed (default: {WALL_LIMIT:g})",
+        help=f"wall time after which a test's kernel is killed (default: {WALL_LIMIT:g}, with --slow "
+        f"{SLOW_WALL_LIMIT:g})",
+    )
+    group.addoption(
+        "--slow", action="store_true", help="on real kernels, run tests that are marked `slow` too: it takes an hour"
     )
     _add_variants(group)
     _add_coverage(group)

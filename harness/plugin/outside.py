@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import HandshakeError, KernelFailed, UsageError
 from harness.kernel.job import INTERRUPTED, Job
-from harness.plugin import evidence, homecoming, luggage, measuring, variants
+from harness.plugin import evidence, homecoming, luggage, measuring, realtime, variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ class Outside:
 
         if seed not in self._kernels:
             option = self._config.option
-            self._kernels[seed] = choose_kernel(option.kernel, seed, option.wall_limit)
+            self._kernels[seed] = choose_kernel(option.kernel, seed, realtime.wall_limit(self._config))
         return self._kernels[seed]
 
     @contextlib.contextmanager
@@ -104,6 +104,8 @@ class Outside:
     def _run(self, item: pytest.Item, results: Path) -> list[pytest.TestReport]:
         chosen = variants.of(item)
         kernel = self._kernel(seed_of(item))
+        if reason := realtime.too_slow(item, kernel.info):
+            return [realtime.skipped(item, reason)]
         coverage = measuring.settings(self._config)
         job = Job(
             call="harness.plugin.inside:run",

@@ -1,0 +1,98 @@
+"""On kernels whose time is real: what is left out, what is skipped, and how much later things may be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness import expect
+from harness.expect import expect_of
+from harness.timeline.observations import KernelInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LAB = KernelInfo(kind="lab", release="7.3.4", hz=100, seed=1)
+HOST = KernelInfo(kind="host", release="6.1.0-56-amd64", hz=250, seed=None)
+VM = KernelInfo(kind="vm", release="6.1.0-56-amd64", hz=250, seed=None)
+
+SUITE = """
+import pytest
+
+from harness.errors import EnvironmentUnsupported
+
+
+@pytest.mark.slow
+def test_a_minute(net):
+    raise AssertionError("it was run")
+
+
+def test_what_is_lacking(net):
+    raise EnvironmentUnsupported("there is no such thing here", "Take the other.")
+
+
+def test_what_fails(net):
+    assert False
+"""
+
+
+def run_suite(place: Path, *words: str) -> list[str]:
+    """What pytest prints for a project with those tests."""
+    (place / "test_suite.py").write_text(SUITE)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "HANDSHAKE"))}
+    command = [sys.executable, "-m", "pytest", "-q", "-rsf", "-p", "no:cacheprovider", *words, str(place)]
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout.splitlines()
+
+
+def test_on_the_lab_kernel_nothing_is_skipped(tmp_path: Path) -> None:
+    """Its time is virtual, and it lacks nothing: whatever it is said to lack is a failure."""
+    assert run_suite(tmp_path)[-1].startswith("3 failed")
+
+
+def test_on_a_real_kernel_slow_tests_and_lacks_are_skipped(tmp_path: Path) -> None:
+    """With their reasons and remedies; what fails, fails."""
+    said = run_suite(tmp_path, "--kernel", "host")
+    if any("have a world of its own" in line for line in said):
+        pytest.skip("this machine has no private worlds: --kernel host tells how to allow them")
+
+    assert said[-1].startswith("1 failed, 2 skipped")
+    assert any("run it with --slow, or with --kernel lab" in line for line in said)
+    assert any("there is no such thing here. Take the other." in line for line in said)
+
+
+@pytest.fixture
+def present() -> Iterator[None]:
+    """Leave the allowances as they were."""
+    before = (expect._Present.late_by, expect._Present.timers_late_by)
+    yield
+    expect._Present.late_by, expect._Present.timers_late_by = before
+
+
+@pytest.mark.usefixtures("present")
+@pytest.mark.parametrize(("kernel", "late"), [(LAB, 0.0), (HOST, 0.05), (VM, 0.5)])
+def test_how_late_a_timer_may_be(kernel: KernelInfo, late: float) -> None:
+    """Real kernels share their processors with others; nothing is ever too early, on any of them."""
+    expect_of(kernel)
+
+    timer = expect.approx_timer(1.0)
+
+    assert timer == 1.0
+    assert timer != 0.999
+    assert timer == 1.125 + 0.01 + late
+    assert timer != 1.125 + 0.01 + late + 0.001
+
+
+@pytest.mark.usefixtures("present")
+def test_a_way_on_a_real_kernel() -> None:
+    """The same for segments under way."""
+    expect_of(HOST)
+
+    assert expect.approx_trip(0.1) == 0.149
+    assert expect.approx_trip(0.1) != 0.151
+    assert expect.approx_trip(0.1) != 0.0998
