@@ -20,8 +20,9 @@ def sleep_a_minute(_: Any, results: Path) -> None:
 def chance(_: Any, results: Path) -> None:
     """Write down everything that could differ from run to run."""
     seen = [os.urandom(16).hex(), random.random(), hash("a string"), time.time_ns(), os.getpid()]  # noqa: S311
+    # Before, addresses are hashed or hidden; the list of sockets tells theirs.
+    Path("/proc/sys/kernel/kptr_restrict").write_text("1")
     with socket.socket(socket.AF_UNIX):
-        # It begins with the socket's address in the kernel, hashed with a key that is random, too.
         seen += [Path("/proc/net/unix").read_text(), Path("/proc/cmdline").read_text()]
     (results / "chance").write_text(repr(seen))
 
@@ -33,10 +34,9 @@ def spin(_: Any, __: Path) -> None:
 
 
 def wait_for_ever(_: Any, __: Path) -> None:
-    """Say that it has begun, then wait for what never comes."""
-    print("waiting", flush=True)
+    """Wait for what never comes: with time jumping from hour to hour, for ever."""
     while True:
-        os.read(0, 1) or spin(_, __)
+        time.sleep(3600)
 
 
 def fail(_: Any, __: Path) -> None:
@@ -67,8 +67,7 @@ def look_around(_: Any, results: Path) -> None:
     refused = []
     for directory in ("/", "/usr", "/etc", str(results.parent.parent)):
         try:
-            with open(os.path.join(directory, "handshake-probe"), "w"):
-                pass
+            Path(directory, "handshake-probe").touch()
         except OSError as error:
             refused.append((directory, error.strerror))
     (results / "refused").write_text(repr(refused))
