@@ -1,14 +1,14 @@
 """Every error this package raises on purpose, in one tree.
 
-    HandshakeError
-    ├── UsageError               a value that cannot be meant            exit 2
-    ├── EnvironmentUnsupported   this machine cannot do it               exit 3
-    │   └── KernelSourceMissing  no kernel source to build from
-    ├── KernelFailed             the lab kernel crashed, hung or spun    exit 3
-    ├── ImpairmentNotApplied     a link is not what was asked for        exit 3
-    ├── FaultNeverFired          a fault matched no segment              exit 1
-    ├── NotAsDocumented          a transition is no edge of the diagram  exit 1
-    └── RecordUnreadable         a stored run is damaged or newer        exit 2
+HandshakeError
+├── UsageError               a value that cannot be meant            exit 2
+├── EnvironmentUnsupported   this machine cannot do it               exit 3
+│   └── KernelSourceMissing  no kernel source to build from
+├── KernelFailed             the lab kernel crashed, hung or spun    exit 3
+├── ImpairmentNotApplied     a link is not what was asked for        exit 3
+├── FaultNeverFired          a fault matched no segment              exit 1
+├── NotAsDocumented          a transition is no edge of the diagram  exit 1
+└── RecordUnreadable         a stored run is damaged or newer        exit 2
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ class HostKernel:
         shown = [PACKAGE_ROOT, Path(sys.prefix), Path(sys.base_prefix), *job.readable]
         setup = {
             "argv": [sys.executable, "-P", "-m", "harness.kernel.work", str(scratch)],
+            "environment": {"PYTHONPATH": str(PACKAGE_ROOT)},
             "results": str(job.results) if job.results else None,
             "shown": [str(scratch), *(str(path.resolve()) for path in shown)],
         }

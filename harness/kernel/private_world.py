@@ -141,7 +141,7 @@ def _first(setup: dict[str, Any]) -> NoReturn:
     child = os.fork()
     if child == 0:
         try:
-            os.execvpe(setup["argv"][0], setup["argv"], os.environ)  # noqa: S606
+            os.execvpe(setup["argv"][0], setup["argv"], {**os.environ, **setup["environment"]})  # noqa: S606
         except OSError as error:
             print(f"{setup['argv'][0]}: {error.strerror}", file=sys.stderr)  # noqa: T201
         finally:
