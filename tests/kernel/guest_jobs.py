@@ -20,7 +20,7 @@ def sleep_a_minute(_: Any, results: Path) -> None:
 def chance(_: Any, results: Path) -> None:
     """Write down everything that could differ from run to run."""
     seen = [os.urandom(16).hex(), random.random(), hash("a string"), time.time_ns(), os.getpid()]  # noqa: S311
-    # Before, addresses are hashed or hidden; the list of sockets tells theirs.
+    # The list of sockets then tells their addresses in the kernel as they are.
     Path("/proc/sys/kernel/kptr_restrict").write_text("1")
     with socket.socket(socket.AF_UNIX):
         seen += [Path("/proc/net/unix").read_text(), Path("/proc/cmdline").read_text()]
