@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from harness.kernel.store import LabKernelImage
 
 JOBS = "tests.kernel.guest_jobs"
+
+#: How many runs are killed at a random moment.
+KILLS = int(os.environ.get("HANDSHAKE_KILLS", "100"))
 
 
 def test_waiting_takes_no_wall_time(lab: LabKernel) -> None:
@@ -143,9 +147,7 @@ def processes_below(directory: Path) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and Path(os.readlink(entry / "cwd").removesuffix(" (deleted)")).is_relative_to(
-                directory
-            ):
+            if entry.name.isdigit() and str((entry / "cwd").readlink()).startswith(str(directory)):
                 found.append(int(entry.name))
     return found
 
@@ -171,3 +173,20 @@ def test_nothing_stays_when_the_caller_is_killed(how: signal.Signals) -> None:
 
             wait_for(lambda: not processes_below(directory), "the kernel outlived its caller")
             wait_for(lambda: not list(directory.iterdir()), "the scratch directory outlived its caller")
+
+
+def test_nothing_stays_after_kills_at_random_moments() -> None:
+    """SIGKILL at any moment, from before the warden starts to the midst of the job: no process, no file."""
+    chance = random.Random(7)  # noqa: S311  not a secret
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name).resolve()
+        environment = {**os.environ, "TMPDIR": str(directory)}
+        for _ in range(KILLS):
+            program = [sys.executable, "-c", PROGRAM]
+            with subprocess.Popen(program, env=environment, stderr=subprocess.DEVNULL) as process:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(chance.uniform(0, 0.6))
+                process.kill()
+
+        wait_for(lambda: not processes_below(directory), "a kernel outlived its caller")
+        wait_for(lambda: not list(directory.iterdir()), "a scratch directory outlived its caller")
