@@ -23,6 +23,8 @@ from harness.expect import (
 from harness.timeline.observations import StateChange
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
@@ -31,12 +33,8 @@ pytestmark = pytest.mark.network(delay="50ms")
 TCP_REPAIR = 19
 
 
-@pytest.mark.scenario(64)
-def test_sock_destroy_established(net: World) -> None:
-    """SOCK_DESTROY (ss -K) is no RFC's: a synchronized connection is reset, and its program told ECONNABORTED.
-
-    tcp_abort(), net/ipv4/tcp.c.
-    """
+def established(net: World) -> None:
+    """A synchronized connection is reset, and its program told ECONNABORTED (tcp_abort(), net/ipv4/tcp.c)."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     began = seconds(net.clock.now())
@@ -53,9 +51,8 @@ def test_sock_destroy_established(net: World) -> None:
     assert (ours_failed, theirs_failed) == (errno.ECONNABORTED, errno.ECONNRESET)
 
 
-@pytest.mark.scenario(64)
-def test_sock_destroy_syn_received(net: World) -> None:
-    """SOCK_DESTROY on a request drops it without a word, on the wire or to the tracepoint; the listener stays."""
+def syn_received(net: World) -> None:
+    """A request is dropped without a word, on the wire or to the tracepoint; the listener stays."""
     listener = net.h2.listen(PORT)
     lost = net.drop("ACK", nth=1, from_="h1")
     client = net.h1.connect(listener)
@@ -74,9 +71,8 @@ def test_sock_destroy_syn_received(net: World) -> None:
     assert entered(theirs, "CLOSED") - began == approx_trip(0)
 
 
-@pytest.mark.scenario(64)
-def test_sock_destroy_time_wait(net: World) -> None:
-    """SOCK_DESTROY on TIME-WAIT removes it without a word, on the wire or to the tracepoint."""
+def time_wait(net: World) -> None:
+    """TIME-WAIT is removed without a word, on the wire or to the tracepoint."""
     client, server, _ = open_connection(net)
     closed = seconds(net.clock.now())
     client.close()
@@ -100,9 +96,8 @@ def test_sock_destroy_time_wait(net: World) -> None:
     assert entered(ours, "CLOSED") - began == approx_trip(0)
 
 
-@pytest.mark.scenario(64)
-def test_sock_destroy_listen(net: World) -> None:
-    """SOCK_DESTROY on a listener closes it; tcp_abort(), net/ipv4/tcp.c, sets CLOSED, and tcp_done() does once more.
+def listen(net: World) -> None:
+    """A listener is closed; tcp_abort(), net/ipv4/tcp.c, sets CLOSED, and tcp_done() does once more.
 
     So the tracepoint tells, on 6.1 and on 7.3 alike.
     """
@@ -123,6 +118,13 @@ def test_sock_destroy_listen(net: World) -> None:
     assert exchange(net.record(), after=began) == ["h1 S", "h2 RA"]
     assert seconds(endpoint(net.record(), "h1").time_in("SYN-SENT")) == approx_trip(net.rtt)
     assert refused == errno.ECONNREFUSED
+
+
+@pytest.mark.scenario(64)
+@pytest.mark.parametrize("state", [established, syn_received, time_wait, listen])
+def test_sock_destroy(net: World, state: Callable[[World], None]) -> None:
+    """SOCK_DESTROY (ss -K) is no RFC's; what it does depends on the state: see the function of that name."""
+    state(net)
 
 
 @pytest.mark.scenario(65)
