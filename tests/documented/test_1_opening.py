@@ -210,6 +210,7 @@ def test_c08_both_sequence_numbers_synchronized(net: World, claim: Claim) -> Non
     claim.holds(client=client_sends, server=server_sends)
 
 
+@pytest.mark.slow
 @pytest.mark.claim("C9")
 def test_c09_isns_are_random(net: World, claim: Claim) -> None:
     """RFC 9293, 3.4.1 and RFC 6528: a clock of 64 ns plus a secret hash of the four-tuple (secure_tcp_seq()):

@@ -153,6 +153,7 @@ def test_c15_last_ack(net: World, claim: Claim) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.claim("C16")
 def test_c16_time_wait(net: World, claim: Claim) -> None:
     """RFC 9293, 3.6: the peer's FIN is acknowledged at once, and TIME-WAIT follows, then CLOSED. In Linux a
@@ -341,6 +342,7 @@ def _reopen_from_the_same_side(net: World, port: int) -> int:
     return distance(last.seq, passages(net, again)[0].seq)
 
 
+@pytest.mark.slow
 @pytest.mark.claim("C21")
 def test_c21_time_wait_is_fixed(net: World, claim: Claim) -> None:
     """RFC 9293, 3.4.2: 2 MSL, four minutes; in Linux 60 s (TCP_TIMEWAIT_LEN), which net.ipv4.tcp_fin_timeout does

@@ -31,6 +31,7 @@ TIME_WAIT = 60.0
 FIN_TIMEOUT = 60.0
 
 
+@pytest.mark.slow
 @pytest.mark.scenario(40)
 def test_fin_lost_once(net: World) -> None:
     """RFC 8985, 7: a lost FIN is sent again as a loss probe, 2·SRTT + 200 ms after it, or at the RTO if that is sooner.
@@ -59,6 +60,7 @@ def test_fin_lost_once(net: World) -> None:
     assert (net.h1.counters()["TCPLossProbes"], net.h1.counters()["TCPTimeouts"]) == (1, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.scenario(41)
 def test_fin_blackhole_orphan(net: World) -> None:
     """tcp_orphan_retries: an orphan's FIN that nobody answers is given up, silently, after at least 102.2 s.
@@ -87,6 +89,7 @@ def test_fin_blackhole_orphan(net: World) -> None:
     assert net.h1.counters()["TCPAbortOnTimeout"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.scenario(42)
 def test_last_ack_blackhole_orphan(net: World) -> None:
     """tcp_orphan_retries: LAST-ACK ends like that, too, long after the other side has given up FIN-WAIT-2."""
@@ -117,6 +120,7 @@ def test_last_ack_blackhole_orphan(net: World) -> None:
     assert fins[-1] - fins[2] < patience <= ended - fins[2]
 
 
+@pytest.mark.slow
 @pytest.mark.scenario(43)
 def test_final_ack_lost(net: World) -> None:
     """RFC 9293, 3.10.7.4: the FIN that comes again is acknowledged again, and TIME-WAIT begins anew.

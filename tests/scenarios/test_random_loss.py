@@ -30,6 +30,7 @@ RARELY = 1e-6
 ABORT = struct.pack("ii", 1, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.scenario(66)
 @pytest.mark.network(links=("s1>h2:loss=30%",), delay="50ms", seed=66)
 def test_random_loss_handshake(net: World) -> None:

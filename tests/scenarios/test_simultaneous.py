@@ -73,6 +73,7 @@ def test_simultaneous_open(net: World) -> None:
     assert (net.h1.counters()["PassiveOpens"], net.h2.counters()["PassiveOpens"]) == (0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.scenario(27)
 def test_self_connect(net: World) -> None:
     """RFC 9293, 3.10.3 and MUST-10: a socket that connects to its own address opens, and closes, simultaneously.

@@ -67,6 +67,7 @@ def test_tw_assassination(net: World) -> None:
     assert traced(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
 
 
+@pytest.mark.slow
 @pytest.mark.scenario(56)
 @pytest.mark.network(sysctls={"h1:net.ipv4.tcp_rfc1337": 1})
 def test_tw_rfc1337(net: World) -> None:

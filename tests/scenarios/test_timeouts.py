@@ -78,6 +78,7 @@ def test_user_timeout(net: World) -> None:
     assert theirs.states[3:] == ["ESTABLISHED"]
 
 
+@pytest.mark.slow
 @pytest.mark.scenario(63)
 @pytest.mark.network(sysctls={"h1:net.ipv4.tcp_retries2": 3})
 def test_retries2(net: World) -> None:

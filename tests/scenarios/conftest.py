@@ -1,0 +1,31 @@
+"""What holds for every scenario: one that takes long says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.plugin.evidence import AGAIN, TCP_SECONDS
+from harness.plugin.realtime import SLOW
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def is_real(again: str) -> bool:
+    """Whether a run, as its command says, had real time."""
+    return any(f"--kernel {kind}" in again for kind in ("host", "vm"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Fail a test that took long and is not marked ``slow``: on a real kernel it would be waited for.
+
+    Held against the lab kernels' time, which does not depend on how busy a machine is.
+    """
+    properties: dict[str, Any] = dict(report.user_properties)
+    seconds = properties.get(TCP_SECONDS, 0.0)
+    if report.passed and seconds > SLOW and "slow" not in report.keywords and not is_real(properties[AGAIN]):
+        report.outcome = "failed"
+        report.longrepr = f"took {seconds:.0f} s of the kernel's time: mark it with @pytest.mark.slow"
