@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import heapq
+import os
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -290,7 +291,7 @@ class Diag:
                     (error,) = struct.unpack_from("<i", data, at + 16)
                     if -error == errno.ENOENT:
                         return  # there is no such connection
-                    raise DiagError(f"{self.node}: sock_diag answered with error {-error}")
+                    raise DiagError(f"{self.node}: sock_diag refused: {os.strerror(-error)}")
                 look = _decode(data, at + 16, at + length)
                 if look is not None:
                     yield look

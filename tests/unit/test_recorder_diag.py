@@ -1,0 +1,246 @@
+"""Answers of sock_diag, made by hand after include/uapi/linux/inet_diag.h, and what is made of them."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.recorder.diag import DUE_AGAIN, Diag, DiagError, Look, _decode, _exact_request
+from harness.tcp.states import State
+from harness.timeline.observations import Address, SocketGone, SocketSeen, TcpInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+H1, H2 = Address("10.0.0.1", 40000), Address("10.0.0.2", 80)
+MS = 1_000_000
+
+
+def message(
+    state: int = 1,
+    *,
+    family: int = socket.AF_INET,
+    timer: int = 0,
+    retrans: int = 0,
+    expires: int = 0,
+    cookie: int = 9,
+    inode: int = 55,
+    src: str = H1.ip,
+    dst: str = H2.ip,
+    attributes: bytes = b"",
+) -> bytes:
+    """A struct inet_diag_msg and the attributes after it."""
+    return (
+        struct.pack("<BBBB", family, state, timer, retrans)
+        + struct.pack(">HH", H1.port, H2.port)
+        + socket.inet_pton(family, src).ljust(16, b"\0")
+        + socket.inet_pton(family, dst).ljust(16, b"\0")
+        + struct.pack("<IQIIIII", 0, cookie, expires, 3, 14, 1000, inode)
+        + attributes
+    )
+
+
+def decoded(data: bytes) -> Look:
+    """The look that a message gives."""
+    look = _decode(data, 0, len(data))
+    assert look is not None
+    return look
+
+
+def test_a_socket_with_all_its_fields() -> None:
+    """Ports are big-endian, the rest is not; the timer is told in milliseconds."""
+    look = decoded(message(timer=1, retrans=2, expires=204))
+
+    assert look == Look(
+        cookie=9,
+        state=State.ESTABLISHED,
+        local=H1,
+        remote=H2,
+        timer="on",
+        expires=204 * MS,
+        retrans=2,
+        inode=55,
+        rqueue=3,
+        wqueue=14,
+        info=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "timer"), [(0, ""), (1, "on"), (2, "keepalive"), (3, "timewait"), (4, "persist"), (5, "delack")]
+)
+def test_timers_by_their_numbers(number: int, timer: str) -> None:
+    """As include/uapi/linux/inet_diag.h and inet_sk_diag_fill() number them."""
+    assert decoded(message(timer=number)).timer == timer
+
+
+@pytest.mark.parametrize(
+    ("number", "state"), [(2, State.SYN_SENT), (3, State.SYN_RECEIVED), (12, State.SYN_RECEIVED), (6, State.TIME_WAIT)]
+)
+def test_states_by_their_numbers(number: int, state: State) -> None:
+    """TCP_NEW_SYN_RECV (12) is a request, and SYN-RECEIVED to everybody else."""
+    assert decoded(message(number)).state is state
+
+
+@pytest.mark.parametrize("number", [7, 13])
+def test_what_is_no_connection_is_left_out(number: int) -> None:
+    """A closed socket, and TCP_BOUND_INACTIVE: bound, but neither listening nor connecting."""
+    data = message(number)
+
+    assert _decode(data, 0, len(data)) is None
+
+
+@pytest.mark.parametrize(("ip", "shown"), [("fd00::1", "fd00::1"), ("::ffff:10.0.0.1", "10.0.0.1")])
+def test_ipv6_and_mapped_ipv4(ip: str, shown: str) -> None:
+    """A socket of AF_INET6 that talks IPv4 is shown with the addresses on the wire."""
+    assert decoded(message(family=socket.AF_INET6, src=ip, dst="fd00::2")).local.ip == shown
+
+
+def info(length: int = 232) -> bytes:
+    """A tcp_info whose every field is told from the others, behind an attribute that is not it."""
+    raw = bytes(range(8)) + struct.pack("<24I", *range(100, 124)) + struct.pack("<QQ", 1, 2)
+    raw += struct.pack("<QQII", 3, 4, 5, 6)
+    raw = raw.ljust(length, b"\0")[:length]
+    return struct.pack("<HH", 5, 8) + bytes([10]) * 4 + struct.pack("<HH", 4 + len(raw), 2) + raw
+
+
+def test_tcp_info_is_found_behind_another_attribute() -> None:
+    """Its fields are those of struct tcp_info, at their offsets in include/uapi/linux/tcp.h."""
+    assert decoded(message(attributes=info())).info == TcpInfo(
+        ca_state=1,
+        retransmits=2,
+        probes=3,
+        backoff=4,
+        rto=100,
+        unacked=104,
+        lost=106,
+        retrans=107,
+        rtt=115,
+        snd_cwnd=118,
+        total_retrans=123,
+        bytes_acked=3,
+        bytes_received=4,
+        segs_out=5,
+        segs_in=6,
+    )
+
+
+def test_a_tcp_info_too_short_is_none() -> None:
+    """A kernel before 4.2 has fewer fields; half a tcp_info must not be read as a whole one."""
+    assert decoded(message(attributes=info(104))).info is None
+
+
+class _Still:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.t = 0
+
+    def now(self) -> int:
+        return self.t
+
+
+class _Scripted(Diag):
+    """A Diag whose kernel answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.time = _Still()
+        super().__init__("h1", self.time)  # type: ignore[arg-type]  only its now() is used
+        self.answer: list[Look] = []
+
+    def _ask(self, request: bytes, *, dump: bool = True):  # type: ignore[no-untyped-def]  # noqa: ANN202, ARG002
+        return iter(self.answer)
+
+    def at(self, milliseconds: int, *answer: bytes) -> list[SocketSeen | SocketGone]:
+        """Look at everything at a time."""
+        self.time.t = milliseconds * MS
+        self.answer = [decoded(each) for each in answer]
+        return list(self.look())
+
+
+@pytest.fixture
+def diag() -> Iterator[_Scripted]:
+    """Nothing looked at yet."""
+    scripted = _Scripted()
+    yield scripted
+    scripted.close()
+
+
+def test_what_has_not_changed_is_told_once(diag: _Scripted) -> None:
+    """A second look that shows the same yields nothing; a change names the interval in which it happened."""
+    first, again, changed = diag.at(1, message(2)), diag.at(5, message(2)), diag.at(9, message(1))
+
+    assert [(each.t, each.since, each.state) for each in first + again + changed] == [
+        (1 * MS, 0, State.SYN_SENT),
+        (9 * MS, 5 * MS, State.ESTABLISHED),
+    ]
+
+
+def test_what_is_no_longer_shown_is_gone(diag: _Scripted) -> None:
+    """With the state that it was last seen in, and the time it was last seen at."""
+    diag.at(1, message(6))
+    diag.at(2, message(6))
+
+    assert diag.at(3) == [
+        SocketGone(t=3 * MS, since=2 * MS, node="h1", cookie=9, state=State.TIME_WAIT, local=H1, remote=H2)
+    ]
+
+
+def test_another_socket_of_the_same_connection_ends_the_one_before(diag: _Scripted) -> None:
+    """An exact look that shows another cookie says that the former socket is gone."""
+    diag.at(1, message(6, cookie=9))
+    diag.answer = [decoded(message(2, cookie=10))]
+    gone, seen = diag.look_at((H1, H2))
+
+    assert (type(gone), gone.cookie, type(seen), seen.cookie) == (SocketGone, 9, SocketSeen, 10)
+
+
+def test_a_timer_is_due_when_it_was_announced(diag: _Scripted) -> None:
+    """And, while it is not seen to have fired, again a jiffy later."""
+    diag.at(0, message(2, timer=1, expires=1000))
+
+    assert diag.next_timer() == 1000 * MS
+    assert diag.due(999 * MS) == []
+    assert diag.due(1000 * MS) == [(H1, H2)]
+    assert diag.next_timer() == 1000 * MS + DUE_AGAIN
+
+
+def test_a_timer_that_was_stopped_is_not_due(diag: _Scripted) -> None:
+    """The acknowledgment came: nothing is expected any more."""
+    diag.at(0, message(2, timer=1, expires=1000))
+    diag.at(50, message(1))
+
+    assert diag.next_timer() is None
+
+
+def test_data_and_acknowledgments_cannot_change_a_settled_state(diag: _Scripted) -> None:
+    """An open connection is not looked at for each of its segments; one that opens is."""
+    diag.at(0, message(2))
+    opening = diag.is_settled((H1, H2))
+    diag.at(1, message(1))
+
+    assert (opening, diag.is_settled((H1, H2)), diag.is_settled((H2, H1))) == (False, True, False)
+
+
+def test_an_exact_request_names_family_and_both_ends() -> None:
+    """A struct inet_diag_req_v2 without a cookie."""
+    request = _exact_request((Address("fd00::1", 1), Address("fd00::2", 2)))
+
+    assert len(request) == 16 + 56
+    assert request[16] == socket.AF_INET6
+    assert request[24:28] == b"\0\1\0\2"
+    assert request[28:60] == socket.inet_pton(socket.AF_INET6, "fd00::1") + socket.inet_pton(socket.AF_INET6, "fd00::2")
+    assert request[64:] == b"\xff" * 8
+
+
+def test_the_kernel_s_refusal_is_an_error() -> None:
+    """The kernel answers a request of an unknown kind with EINVAL, not with no sockets."""
+    diag = Diag("h1", _Still())  # type: ignore[arg-type]
+    try:
+        with pytest.raises(DiagError, match="h1: sock_diag refused: Invalid argument"):
+            list(diag._ask(struct.pack("<IHHII", 20, 20, 1, 1, 0) + b"\x02\x06\0\0"))
+    finally:
+        diag.close()
