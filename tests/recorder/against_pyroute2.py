@@ -1,0 +1,100 @@
+"""A script that holds this project's lean decoding of sock_diag against pyroute2's full one."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING, Any
+
+from pyroute2.netlink.diag import DiagSocket
+
+from harness.recorder.diag import Diag
+
+if TYPE_CHECKING:
+    from harness.experiment.world import World
+
+#: INET_DIAG_INFO and what pyroute2 calls it.
+_INFO = 2
+
+
+def script(world: World, _: Any) -> None:
+    """Sockets in many states at once; both decoders look at them in the same instant of virtual time."""
+    world.drop("ACK", from_="h1", port=8001)
+    listener, pending = world.h2.listen(8000), world.h2.listen(8001)
+    established = world.h1.connect(listener), listener.accept()
+    half = world.h1.connect(listener), listener.accept()
+    half[0].shutdown(socket.SHUT_WR)
+    waiting = world.h1.connect(listener), listener.accept()
+    waiting[0].shutdown(socket.SHUT_WR)
+    waiting[1][0].recv(1)
+    waiting[1][0].close()
+    established[0].sendall(b"never read")
+    world.h1.connect(pending)
+    world.h1.begin_connect(("h2", 9))
+    world.sleep(2 * world.rtt)
+    world.h1.begin_connect(("10.0.0.99", 9))
+    found = {name: {"ours": _ours(world, name), "theirs": _theirs(world, name)} for name in ("h1", "h2")}
+    (world.results / "found.json").write_text(json.dumps(found))
+
+
+def _ours(world: World, name: str) -> list[list[Any]]:
+    with world.network[name].enter():
+        diag = Diag(name, world.clock)
+    looks = list(diag.dump())
+    diag.close()
+    return sorted(
+        [
+            look.cookie,
+            str(look.state),
+            *look.local.__str__().rsplit(":", 1),
+            *look.remote.__str__().rsplit(":", 1),
+            look.timer,
+            look.retrans,
+            look.inode,
+            look.rqueue,
+            look.wqueue,
+            look.info.rtt if look.info else None,
+            look.info.segs_in if look.info else None,
+        ]
+        for look in looks
+    )
+
+
+_STATES = {
+    1: "ESTABLISHED",
+    2: "SYN-SENT",
+    3: "SYN-RECEIVED",
+    4: "FIN-WAIT-1",
+    5: "FIN-WAIT-2",
+    6: "TIME-WAIT",
+    8: "CLOSE-WAIT",
+    9: "LAST-ACK",
+    10: "LISTEN",
+    11: "CLOSING",
+}
+_TIMERS = ["", "on", "keepalive", "timewait", "persist", "delack"]
+
+
+def _theirs(world: World, name: str) -> list[list[Any]]:
+    found = []
+    with world.network[name].enter(), DiagSocket() as diag:
+        for message in diag.get_sock_stats(family=socket.AF_INET, states=0xFFF, extensions=1 << (_INFO - 1)):
+            info = message.get_attr("INET_DIAG_INFO")
+            found.append(
+                [
+                    message["idiag_cookie"],
+                    _STATES[message["idiag_state"]],
+                    message["idiag_src"],
+                    str(message["idiag_sport"]),
+                    message["idiag_dst"],
+                    str(message["idiag_dport"]),
+                    _TIMERS[message["idiag_timer"]],
+                    message["idiag_retrans"],
+                    message["idiag_inode"],
+                    message["idiag_rqueue"],
+                    message["idiag_wqueue"],
+                    info["tcpi_rtt"] if info else None,
+                    info["tcpi_segs_in"] if info else None,
+                ]
+            )
+    return sorted(found)
