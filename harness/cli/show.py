@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     "--pcapng", type=click.Path(path_type=Path), metavar="FILE", help="Write a capture for Wireshark instead."
 )
 @click.option("--connection", type=click.IntRange(min=1), metavar="N", help="Draw only this connection.")
+@click.option("--all", "every", is_flag=True, help="Draw every segment: long runs of data are folded otherwise.")
 @click.option(
     "--width", type=click.IntRange(min=40), metavar="N", help="Columns to draw on; the terminal's by default."
 )
@@ -51,6 +52,7 @@ def command(
     *,
     plain: bool,
     as_json: bool,
+    every: bool,
 ) -> int:
     """Show a recorded run again: DIR holds its events.jsonl.
 
@@ -93,15 +95,23 @@ def command(
 
         click.echo(to_json(document(record, verdict=verdict)), nl=False)
     elif svg:
-        sys.stdout.write(_picture(record, svg, axis, connection, lang))
+        sys.stdout.write(_picture(record, svg, axis, connection, lang, fold=not every))
     elif not html and not pcapng:
         from harness.report.ladder import show
 
-        show(record, judgement=verdict, plain=plain, width=width, only=_number(record, connection), lang=lang)
+        show(
+            record,
+            judgement=verdict,
+            plain=plain,
+            width=width,
+            only=_number(record, connection),
+            lang=lang,
+            fold=not every,
+        )
     return verdict.exit_code
 
 
-def _picture(record: Record, svg: str, axis: str, number: int | None, lang: str) -> str:
+def _picture(record: Record, svg: str, axis: str, number: int | None, lang: str, *, fold: bool) -> str:
     from harness.report import diagram_svg, ladder_svg
     from harness.report.connections import connections, middle
     from harness.report.layout import ladder
@@ -114,7 +124,7 @@ def _picture(record: Record, svg: str, axis: str, number: int | None, lang: str)
     if not found:
         raise UsageError("--svg", svg, "cannot be drawn: no TCP connection was recorded", "--svg diagram")
     one: Connection = found[(number or 1) - 1]
-    return ladder_svg.picture(ladder(one, middle(record, one)), words(lang), axis)
+    return ladder_svg.picture(ladder(one, middle(record, one), fold=fold), words(lang), axis)
 
 
 def _number(record: Record, number: int | None) -> int | None:

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from harness.report import cells
+from harness.report.safe import LIMIT, visible
 from harness.tcp.states import State
 
 #: A piece of a line: text and its style in rich's words.
 Span = tuple[str, str]
+
+#: Signs of this project's own sentences, and what stands for them in ASCII.
+_LIKENESS = str.maketrans(
+    {
+        "→": "->",
+        "←": "<-",
+        "…": "...",
+        "·": ",",
+        "✓": "+",
+        "✗": "X",
+        "µ": "u",
+        "\u2013": "-",
+        "\u2014": "-",
+        "≤": "<=",
+        "≥": ">=",
+    }
+)
 
 
 class Glyphs(msgspec.Struct, frozen=True):
@@ -35,7 +55,18 @@ class Glyphs(msgspec.Struct, frozen=True):
     more: str
     micro: str
     dot: str
+    note: str
     rule: str
+    #: What is spelt out: "" nothing, "symbols" those that ASCII has a likeness of, "all" whatever is not ASCII.
+    spelt: Literal["", "symbols", "all"] = ""
+
+    def told(self, text: str, limit: int = LIMIT) -> str:
+        """Text that came out of a record, harmless, in characters that these are drawn beside."""
+        shown = visible(text, limit)
+        if not self.spelt or shown.isascii():
+            return shown
+        shown = shown.translate(_LIKENESS)
+        return shown if self.spelt == "symbols" else shown.encode("ascii", "backslashreplace").decode()
 
 
 #: For a terminal.
@@ -61,6 +92,7 @@ BOX = Glyphs(
     more="…",
     micro="µs",
     dot="·",
+    note="·",
     rule="─",
 )
 
@@ -87,8 +119,13 @@ ASCII = Glyphs(
     more="...",
     micro="us",
     dot=",",
+    note="-",
     rule="-",
+    spelt="all",
 )
+
+#: The same for languages whose letters are not ASCII's.
+LETTERS = msgspec.structs.replace(ASCII, spelt="symbols")
 
 #: One colour a state: what opens is yellow, what is open green, the side that closes first blue to
 #: violet, the other orange. Readable on dark and on light.

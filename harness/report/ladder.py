@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from harness.report import tables
-from harness.report.canvas import ASCII, BOX, Glyphs, Span, plain
+from harness.report.canvas import ASCII, BOX, LETTERS, Glyphs, Span, plain
 from harness.report.connections import Connection, connections, middle
 from harness.report.held import marks
 from harness.report.layout import ladder as laid_out
@@ -46,6 +46,7 @@ def ladder(
     judgement: Verdict | None = None,
     only: int | None = None,
     lang: str = "en",
+    fold: bool = True,
 ) -> Group:
     """Draw a run for a terminal.
 
@@ -55,6 +56,7 @@ def ladder(
         judgement: What was expected and found. Without one, nothing is ticked.
         only: Draw this connection alone (they count from 1 in order of time).
         lang: ``en`` or ``ko``.
+        fold: Put long runs of ordinary data on one line each.
 
     Returns:
         Something rich prints. All text is literal: no markup in it is obeyed.
@@ -62,7 +64,7 @@ def ladder(
     from rich.console import Group  # noqa: PLC0415 - not needed for plain text
     from rich.text import Text  # noqa: PLC0415
 
-    lines = _lines(record, width, BOX, judgement, only, lang)
+    lines = _lines(record, width, BOX, judgement, only, lang, fold)
     drawn = []
     for line in lines:
         text = Text(no_wrap=True, overflow="crop")
@@ -80,12 +82,13 @@ def text(
     judgement: Verdict | None = None,
     only: int | None = None,
     lang: str = "en",
+    fold: bool = True,
 ) -> str:
     """Draw a run as plain text: no colours, no box characters, the same bytes every time.
 
     The arguments are those of `ladder`; the text ends in a newline.
     """
-    lines = _lines(record, width, ASCII, judgement, only, lang)
+    lines = _lines(record, width, ASCII if lang == "en" else LETTERS, judgement, only, lang, fold)
     return "\n".join(map(plain, lines)) + "\n"
 
 
@@ -98,6 +101,7 @@ def show(
     judgement: Verdict | None = None,
     only: int | None = None,
     lang: str = "en",
+    fold: bool = True,
 ) -> None:
     """Print a run to stdout, or to a console.
 
@@ -109,9 +113,10 @@ def show(
         judgement: What was expected and found.
         only: Draw this connection alone.
         lang: ``en`` or ``ko``.
+        fold: Put long runs of ordinary data on one line each.
     """
     if plain:
-        drawn = text(record, width=width or PLAIN, judgement=judgement, only=only, lang=lang)
+        drawn = text(record, width=width or PLAIN, judgement=judgement, only=only, lang=lang, fold=fold)
         (console.file if console else sys.stdout).write(drawn)
         return
     from rich.console import Console  # noqa: PLC0415 - not needed to import this module
@@ -119,11 +124,11 @@ def show(
     console = console or Console(highlight=False)
     if width:
         console.width = width  # or rich would fold what is wider than the terminal
-    console.print(ladder(record, width=console.width, judgement=judgement, only=only, lang=lang), crop=False)
+    console.print(ladder(record, width=console.width, judgement=judgement, only=only, lang=lang, fold=fold), crop=False)
 
 
 def _lines(
-    record: Record, width: int, glyphs: Glyphs, judgement: Verdict | None, only: int | None, lang: str
+    record: Record, width: int, glyphs: Glyphs, judgement: Verdict | None, only: int | None, lang: str, fold: bool
 ) -> list[list[Span]]:
     width = min(max(width, WIDTHS[0]), WIDTHS[1])
     tongue = words(lang)
@@ -142,7 +147,7 @@ def _lines(
         if len(found) > 1:
             heading = f" {tongue('ladder.connection', number=connection.number)} "
             lines += [[(f"{glyphs.rule * 2}{heading}".ljust(width - 2, glyphs.rule), "bold")], []]
-        lines += _connection(record, connection, width, glyphs, judgement, lang, seen)
+        lines += _connection(record, connection, width, glyphs, judgement, lang, seen, fold)
     if len(drawn) > DRAWN:
         lines += [[(tongue("ladder.more", count=len(drawn) - DRAWN), "yellow")], []]
     marks = tables.legend(seen, glyphs, tongue, width)
@@ -162,12 +167,13 @@ def _connection(
     judgement: Verdict | None,
     lang: str,
     seen: set[str],
+    fold: bool,
 ) -> list[list[Span]]:
     tongue = words(lang)
     lines: list[list[Span]] = []
     endpoint = connection.left.endpoint or connection.right.endpoint
     if connection.passages or (endpoint and endpoint.role != "listener"):
-        rungs = Rungs(laid_out(connection, middle(record, connection)), width, glyphs, tongue)
+        rungs = Rungs(laid_out(connection, middle(record, connection), fold=fold), width, glyphs, tongue)
         lines += [*rungs.lines(), []]
         seen |= rungs.seen
     for _, lane in connection.lanes:

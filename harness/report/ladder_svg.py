@@ -258,12 +258,13 @@ class Drawing:
 
     def _bulk(self, bulk: Bulk, y: float) -> Element:
         parts = [
-            f"{arrow} {self._words('ladder.bulk', segments=bulk.segments[side], octets=f'{bulk.octets[side]:,}')}"
+            f"{arrow} {self._words('ladder.bulk', segments=f'{count:,}', octets=f'{bulk.octets[side]:,}')}"
             for side, arrow in ((LEFT, "→"), (RIGHT, "←"))
-            if bulk.segments[side]
+            if (count := bulk.segments[side])
         ]
-        if bulk.lost:
-            parts.append(self._words("ladder.bulk_lost", lost=bulk.lost))
+        fates = (("ladder.bulk_lost", bulk.lost), ("ladder.bulk_again", bulk.again))
+        if fate := ", ".join(self._words(key, count=f"{count:,}") for key, count in fates if count):
+            parts.append(fate)
         return Element("g", Element("text", "   ".join(parts), x=MIDDLE, y=y + 4, class_="wait mid"))
 
     def _course(self, number: int, axis: axes.Axis) -> Course:

@@ -82,13 +82,20 @@ class Ladder(msgspec.Struct, frozen=True):
         return [line for line in self.lines if isinstance(line, Row)]
 
 
-def ladder(connection: Connection, middle: str = "") -> Ladder:
-    """Lay a connection out."""
+def ladder(connection: Connection, middle: str = "", *, fold: bool = True) -> Ladder:
+    """Lay a connection out.
+
+    Args:
+        connection: What is drawn.
+        middle: The name of what is between its sides.
+        fold: Put long runs of ordinary data on one line each.
+    """
     start: dict[Side, State] = {}
     for side, lane in connection.lanes:
         if lane.endpoint and lane.endpoint.transitions:
             start[side] = lane.endpoint.transitions[0].old
-    lines = _with_waits(_rows(_folded(connection, happenings(connection))), connection)
+    events = happenings(connection)
+    lines = _with_waits(_rows(_folded(connection, events) if fold else events), connection)
     return Ladder(connection, tuple(lines), start, middle)
 
 
@@ -150,7 +157,7 @@ def _bulk(connection: Connection, passages: Sequence[Passage]) -> Bulk:
     )
 
 
-def _rows(events: list[Happening | Bulk]) -> list[Row | Bulk]:
+def _rows(events: Sequence[Happening | Bulk]) -> list[Row | Bulk]:
     lines: list[Row | Bulk] = []
     for event in events:
         row = lines[-1] if lines and isinstance(lines[-1], Row) else None

@@ -79,7 +79,7 @@ def page(
             if reason
         ],
         partings=partings,
-        findings=[_finding(each) for each in (judgement.findings if judgement else ())],
+        findings=[_finding(each, w) for each in (judgement.findings if judgement else ())],
         failures=details.failures(seen),
         objections=record.objections,
         hosts=[visible(host, 40) for host in hosts],
@@ -96,14 +96,14 @@ def badge(verdict: Verdict | None, w: Words) -> dict[str, str] | None:
     """The verdict in one word, with a colour and a mark besides the colour."""
     if verdict is None:
         return None
-    text = verdict.summary if w.lang == "en" else w("verdict.ok" if verdict.ok else "verdict.not_ok")
-    return {"style": "good" if verdict.ok else "bad", "mark": "✓" if verdict.ok else "✗", "text": text}
+    return {"style": "good" if verdict.ok else "bad", "mark": "✓" if verdict.ok else "✗", "text": w.summary(verdict)}
 
 
-def _finding(finding: Finding) -> dict[str, str]:
+def _finding(finding: Finding, w: Words) -> dict[str, str]:
+    text = w.said(finding.said, finding.text)
     if finding.ok is None:
-        return {"style": "", "mark": "", "text": finding.text}
-    return {"style": "good" if finding.ok else "bad", "mark": "✓" if finding.ok else "✗", "text": finding.text}
+        return {"style": "", "mark": "", "text": text}
+    return {"style": "good" if finding.ok else "bad", "mark": "✓" if finding.ok else "✗", "text": text}
 
 
 def _partings(record: Record, verdict: Verdict | None, w: Words) -> tuple[list[dict[str, Any]], frozenset[str]]:

@@ -11,7 +11,6 @@ from harness.report.canvas import DIM, KIND_STYLE, STATE_STYLE, Glyphs, Span, St
 from harness.report.connections import LEFT, RIGHT, Lane, Side
 from harness.report.layout import Bulk, Ladder, Row, Wait
 from harness.report.order import Arrival, Change, Departure
-from harness.report.safe import visible
 from harness.report.times import MILLISECOND, clock, digits_for, span
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class Rungs:
             elif isinstance(line, Wait):
                 out.append(self._wait(line))
             else:
-                out.append(self._bulk(line))
+                out += self._bulk(line)
         return out
 
     def _heads(self) -> list[list[Span]]:
@@ -105,15 +104,19 @@ class Rungs:
             strip.put(self._at.left - 1 - cells.width(text), text, style)
             strip.put(min(self._at.right + 2, self._at.width - cells.width(other)), other, style)
             if place == 0:
-                name = cells.fit(visible(self._ladder.middle), 12, self._glyphs.more)
+                name = cells.fit(self._glyphs.told(self._ladder.middle), 12, self._glyphs.more)
                 strip.put(self._at.left + 1 + self._at.middle - cells.width(name) // 2, name, DIM)
             strips.append(strip.spans())
         return strips
 
     def _head(self, lane: Lane) -> tuple[str, str, str]:
         role = self._words(f"role.{lane.role}") if lane.role else self._words("role.none")
-        address = visible(str(lane.address)) if lane.address.ip else ""
-        return (cells.fit(visible(lane.node) or "?", 20, self._glyphs.more), role, cells.fit(address, 40))
+        address = self._glyphs.told(str(lane.address)) if lane.address.ip else ""
+        return (
+            cells.fit(self._glyphs.told(lane.node) or "?", 20, self._glyphs.more),
+            role,
+            cells.fit(address, 40, self._glyphs.more),
+        )
 
     def _blank(self) -> Strip:
         """A line with its lanes and whatever is in flight."""
@@ -186,7 +189,7 @@ class Rungs:
             # A segment that caused it is on the line already.
             if change and (change.transition.cause.kind != "segment" or change.transition.objection):
                 text = change.transition.objection or self._words.cause(change.transition.cause)
-                causes.append(visible(text))
+                causes.append(self._glyphs.told(text))
         note = cells.fit(", ".join(dict.fromkeys(causes)), self._at.width - self._at.note, self._glyphs.more)
         strip.put(self._at.note, note, DIM)
 
@@ -286,30 +289,41 @@ class Rungs:
         if wait.open:
             text = self._words("ladder.wait_open", length=length)
         elif wait.until:
-            text = self._words("ladder.wait_timer", length=length, timer=visible(self._words.cause(wait.until.cause)))
+            timer = self._glyphs.told(self._words.cause(wait.until.cause))
+            text = self._words("ladder.wait_timer", length=length, timer=timer)
         elif wait.again:
             text = self._words("ladder.wait_again", length=length, number=wait.again.retransmits)
         else:
             text = self._words("ladder.wait", length=length)
         return self._across(strip, text)
 
-    def _bulk(self, bulk: Bulk) -> list[Span]:
-        strip = self._blank()
-        self._time(strip, bulk.time)
-        forms = [self._counted(bulk, "ladder.bulk"), self._counted(bulk, "ladder.bulk_short")]
+    def _bulk(self, bulk: Bulk) -> list[list[Span]]:
+        """Folded data: on one line if it fits, else each way and its fate on a line of its own."""
         room = self._at.area - 2 - 2 * cells.width(self._glyphs.fold) - 2
-        text = labels.fitting(forms, room) or forms[-1]
-        return self._across(strip, text)
+        forms = [self._counted(bulk, key) for key in ("ladder.bulk", "ladder.bulk_short")]
+        parts = next((["  ".join(form)] for form in forms if cells.width("  ".join(form)) <= room), None)
+        if parts is None:
+            parts = next((form for form in forms if max(map(cells.width, form)) <= room), forms[-1])
+        lines = []
+        for place, part in enumerate(parts):
+            strip = self._blank()
+            if place == 0:
+                self._time(strip, bulk.time)
+            lines.append(self._across(strip, part))
+        return lines
 
-    def _counted(self, bulk: Bulk, key: str) -> str:
+    def _counted(self, bulk: Bulk, key: str) -> list[str]:
         parts = []
         for side, arrow in ((LEFT, self._glyphs.to_right), (RIGHT, self._glyphs.to_left)):
             if bulk.segments[side]:
-                told = self._words(key, segments=bulk.segments[side], octets=f"{bulk.octets[side]:,}")
+                told = self._words(key, segments=f"{bulk.segments[side]:,}", octets=f"{bulk.octets[side]:,}")
                 parts.append(f"{arrow} {told}")
-        if bulk.lost:
-            parts.append(self._words("ladder.bulk_lost", lost=bulk.lost))
-        return "  ".join(parts)
+        fates = [
+            self._words(f"ladder.{fate}", count=f"{count:,}")
+            for fate, count in (("bulk_lost", bulk.lost), ("bulk_again", bulk.again))
+            if count
+        ]
+        return [*parts, ", ".join(fates)] if fates else parts
 
     def _across(self, strip: Strip, text: str) -> list[Span]:
         """Words between the lanes, in place of anything drawn there."""

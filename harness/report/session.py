@@ -69,7 +69,7 @@ def write(
         file = f"{number:03d}-{re.sub(r'[^A-Za-z0-9._-]+', '-', called)[-80:].strip('-.')}.html"
         html = page(record, observations, title=called, judgement=verdict, back=INDEX, lang=lang)
         (out / file).write_text(html, "utf-8")
-        summary = verdict.summary if lang == "en" else words(lang)("verdict.ok" if verdict.ok else "verdict.not_ok")
+        summary = words(lang).summary(verdict)
         runs.append(run(called, _outcome(observations, ok=verdict.ok), record, href=file, summary=summary))
         taken += edges_taken(record)
         done()

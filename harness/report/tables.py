@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from harness.report import cells
 from harness.report.canvas import DIM, STATE_STYLE, Glyphs, Span
-from harness.report.safe import visible
 from harness.report.times import seconds, span
 from harness.tcp.states import State
 
@@ -28,18 +27,18 @@ def title(record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
     header = record.header
     seed = header.kernel.seed
     facts = [
-        words("ladder.title", release=visible(header.kernel.release), kind=header.kernel.kind),
+        words("ladder.title", release=glyphs.told(header.kernel.release), kind=header.kernel.kind),
         words("ladder.no_seed") if seed is None else words("ladder.seed", seed=seed),
-        visible(header.topology),
-        *map(visible, header.links),
-        *map(visible, header.faults),
+        glyphs.told(header.topology),
+        *map(glyphs.told, header.links),
+        *map(glyphs.told, header.faults),
     ]
     lines: Lines = []
     for number, text in enumerate(_packed(facts, f" {glyphs.dot} ", width)):
         lines.append([(text, "bold" if number == 0 else "")])
     for observer, reason in header.observers.items():
         if reason:
-            told = words("verdict.blind", observer=visible(observer), reason=visible(reason))
+            told = words("verdict.blind", observer=glyphs.told(observer), reason=glyphs.told(reason))
             lines += [[(line, "yellow")] for line in cells.wrap(told, width)]
     if not record.complete:
         lines += [[(line, "bold red")] for line in cells.wrap(words("verdict.cut"), width)]
@@ -52,8 +51,8 @@ def summary(found: list[Connection], glyphs: Glyphs, words: Words, width: int) -
     rows = [
         [
             str(each.number),
-            _name(each.left.node, str(each.left.address)),
-            _name(each.right.node, str(each.right.address)),
+            _name(each.left.node, str(each.left.address), glyphs),
+            _name(each.right.node, str(each.right.address), glyphs),
             str(len(each.passages)),
             str(each.lost or ""),
             str(each.again or ""),
@@ -76,17 +75,17 @@ def summary(found: list[Connection], glyphs: Glyphs, words: Words, width: int) -
     return lines
 
 
-def _name(node: str, address: str) -> str:
-    return f"{visible(node, NAME)} {visible(address)}"
+def _name(node: str, address: str, glyphs: Glyphs) -> str:
+    return f"{glyphs.told(node, NAME)} {glyphs.told(address)}"
 
 
 def endpoint_states(endpoint: Endpoint, held: list[Mark], glyphs: Glyphs, words: Words, width: int) -> Lines:
     """Each state of an endpoint: tick, time spent, cause, witnesses."""
     head = words(
         "states.heading",
-        node=visible(endpoint.node, NAME),
+        node=glyphs.told(endpoint.node, NAME),
         role=words(f"role.{endpoint.role}"),
-        local=visible(str(endpoint.local)),
+        local=glyphs.told(str(endpoint.local)),
     )
     lines: Lines = [[(line, "bold")] for line in cells.wrap(head, width)]
     for mark in held:
@@ -113,7 +112,7 @@ def _state(endpoint: Endpoint, mark: Mark, glyphs: Glyphs, words: Words, width: 
         spent = "" if step.new is State.CLOSED else words("states.forever")
         spent = span(after - step.time, glyphs.micro) if after is not None else spent
         witnesses = ", ".join(words(f"witness.{each}") for each in step.witnesses) or words("states.nobody")
-        cause = visible(words.cause(step.cause))
+        cause = glyphs.told(words.cause(step.cause))
         if step.cause.segment is not None:
             # What a call sends follows it; what arrives comes before.
             link = f" {glyphs.arrow}" if step.cause.kind in ("call", "timer") else ""
@@ -125,13 +124,13 @@ def _state(endpoint: Endpoint, mark: Mark, glyphs: Glyphs, words: Words, width: 
         lines += [[(" " * (indent + 15) + more, "")] for more in reasons[1:]]
         if mark.ok is False:
             lines += _under(indent, words("states.unexpected"), "bold red", width)
-        lines += _doubts(step, words, width, indent)
+        lines += _doubts(step, glyphs, words, width, indent)
     if mark.parts:
         lines += _under(2, f"{glyphs.to_right} {words('states.parts')}", "bold red", width)
     return lines
 
 
-def _doubts(step: Transition, words: Words, width: int, indent: int) -> Lines:
+def _doubts(step: Transition, glyphs: Glyphs, words: Words, width: int, indent: int) -> Lines:
     lines: Lines = []
     if step.earliest < step.time:
         between = words("states.between", earliest=seconds(step.earliest), time=seconds(step.time))
@@ -140,7 +139,7 @@ def _doubts(step: Transition, words: Words, width: int, indent: int) -> Lines:
         lines += _under(indent, words("states.nobody"), "yellow", width)
     if step.objection:
         flaw = f"{words(f'flaw.{step.flaw}')}: " if step.flaw else ""
-        lines += _under(indent, f"! {flaw}{visible(step.objection)}", "bold red", width)
+        lines += _under(indent, f"! {flaw}{glyphs.told(step.objection)}", "bold red", width)
     return lines
 
 
@@ -156,18 +155,16 @@ def verdict(judgement: Verdict | None, record: Record, glyphs: Glyphs, words: Wo
         for text in record.objections:
             lines += [
                 [("  ! " if number == 0 else "    ", "bold red"), (line, "")]
-                for number, line in enumerate(cells.wrap(visible(text), width - 4))
+                for number, line in enumerate(cells.wrap(glyphs.told(text), width - 4))
             ]
     if judgement is None:
         return lines
     for finding in judgement.findings:
-        tick = glyphs.dot if finding.ok is None else glyphs.yes if finding.ok else glyphs.no
+        tick = glyphs.note if finding.ok is None else glyphs.yes if finding.ok else glyphs.no
         style = "" if finding.ok is None else "green" if finding.ok else "bold red"
-        wrapped = cells.wrap(visible(finding.text), width - 2)
+        wrapped = cells.wrap(glyphs.told(words.said(finding.said, finding.text)), width - 2)
         lines += [[(f"{tick} " if number == 0 else "  ", style), (line, "")] for number, line in enumerate(wrapped)]
-    text = (
-        visible(judgement.summary) if words.lang == "en" else words("verdict.ok" if judgement.ok else "verdict.not_ok")
-    )
+    text = glyphs.told(words.summary(judgement))
     tick, style = (glyphs.yes, "bold green") if judgement.ok else (glyphs.no, "bold red")
     lines += [[(line, style)] for line in cells.wrap(f"{tick} {text}", width)]
     return lines

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.tcp.segment import name_of
 from harness.tcp.sequence import add, distance, occupied
+from harness.timeline.sentences import Said, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,15 +18,19 @@ if TYPE_CHECKING:
     from harness.timeline.history import Passage, Record
 
 
+#: So many segments of data that were sent again are told one by one, each way of a connection; the others are counted.
+TOLD = 3
+
+
 class Resending(NamedTuple):
     """That a segment was sent again, in words; ``segment`` is the number of its first sending."""
 
     segment: int
-    text: str
+    said: Said
 
 
 def resendings(record: Record) -> Iterator[Resending]:
-    """Every segment that was sent more than once, with the reason."""
+    """Every segment that was sent more than once, with the reason; of much data, the first few and how many more."""
     again: dict[int, list[Passage]] = defaultdict(list)
     back: dict[tuple[Address, Address], list[Passage]] = defaultdict(list)
     for passage in record.passages:
@@ -32,34 +38,56 @@ def resendings(record: Record) -> Iterator[Resending]:
             again[passage.retransmits].append(passage)
         if "A" in passage.flags:
             back[passage.dst, passage.src].append(passage)
+    data: Counter[tuple[Address, Address]] = Counter()
+    more: dict[tuple[Address, Address], list[Passage]] = defaultdict(list)
     for number, repeats in again.items():
         first = record.passages[number - 1]
-        sendings = [first, *repeats]
-        reasons = list(
-            dict.fromkeys(_reason(before, after, back[first.src, first.dst]) for before, after in pairwise(sendings))
-        )
-        waits = [f"{((each.sent or 0) - (first.sent or 0)) / 1e9:.2f}" for each in repeats]
-        shown = ", ".join(waits if len(waits) <= 6 else [*waits[:5], "…", waits[-1]])
-        times = f" {len(repeats)} times" if len(repeats) > 1 else ""
-        yield Resending(
-            number,
-            f"{first.sender}: {_name(first)} sent again{times} after {shown} s because {' and then '.join(reasons)}",
-        )
+        way = (first.src, first.dst)
+        if _is_data(first):
+            data[way] += 1
+            if data[way] > TOLD:
+                more[way].append(first)
+                continue
+        yield Resending(number, _told(first, repeats, back[way]))
+    for rest in more.values():
+        lost = sum(each.received is None for each in rest)
+        if len(rest) == 1:  # "and 1 more" says less than the sentence itself
+            yield Resending(rest[0].number, _told(rest[0], again[rest[0].number], back[rest[0].src, rest[0].dst]))
+        else:
+            yield Resending(rest[0].number, say("again_more", who=rest[0].sender, count=len(rest), lost=lost))
 
 
-def _name(passage: Passage) -> str:
+def _told(first: Passage, repeats: Sequence[Passage], back: Sequence[Passage]) -> Said:
+    reasons: list[Said] = []
+    for before, after in pairwise([first, *repeats]):
+        reason = _reason(before, after, back)
+        if reason not in reasons:
+            reasons.append(reason)
+    why = reduce(lambda one, other: say("and_then", first=one, second=other), reasons)
+    waits = [f"{((each.sent or 0) - (first.sent or 0)) / 1e9:.2f}" for each in repeats]
+    shown = ", ".join(waits if len(waits) <= 6 else [*waits[:5], "…", waits[-1]])
+    if len(repeats) == 1:
+        return say("again", who=first.sender, what=_name(first), waits=shown, why=why)
+    return say("again_times", who=first.sender, what=_name(first), count=len(repeats), waits=shown, why=why)
+
+
+def _is_data(passage: Passage) -> bool:
+    return bool(passage.length) and not set(passage.flags) & set("SF")
+
+
+def _name(passage: Passage) -> Said:
     if passage.length and "F" not in passage.flags:
-        return f"{passage.length} B of data"
+        return say("data", length=passage.length)
     name = name_of(passage.flags)
-    return f"{name} with {passage.length} B" if passage.length else name
+    return say("segment_data", name=name, length=passage.length) if passage.length else say("segment", name=name)
 
 
-def _reason(before: Passage, after: Passage, back: Sequence[Passage]) -> str:
+def _reason(before: Passage, after: Passage, back: Sequence[Passage]) -> Said:
     """Why ``after`` was sent, given that ``before`` had been."""
     if before.received is None or before.damaged:
-        return "it was damaged on the way" if before.damaged else "it was lost"
+        return say("damaged" if before.damaged else "lost")
     if before.received >= (after.sent or 0):
-        return "its acknowledgment could not have come back yet"
+        return say("early")
     end = add(before.seq, occupied(before.flags, before.length))
     answers = [
         answer
@@ -69,9 +97,9 @@ def _reason(before: Passage, after: Passage, back: Sequence[Passage]) -> str:
         and distance(end, answer.ack) >= 0
     ]
     if not answers:
-        return f"{before.receiver} did not acknowledge it"
+        return say("unanswered", receiver=before.receiver)
     if all(answer.received is None for answer in answers):
-        return f"its acknowledgment, segment {answers[0].number}, was lost"
+        return say("ack_lost", number=answers[0].number)
     if all((answer.received or 0) >= (after.sent or 0) for answer in answers if answer.received is not None):
-        return "its acknowledgment had not come back yet"
-    return f"{before.sender} did not take its acknowledgment for one"
+        return say("ack_late")
+    return say("ack_refused", sender=before.sender)

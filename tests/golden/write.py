@@ -11,8 +11,9 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 from report_records import ALL  # noqa: E402 - the path is set above
 
 from harness.report.ladder import text  # noqa: E402
+from harness.timeline.verdict import judge  # noqa: E402
 
 if __name__ == "__main__":
     for name, story in ALL.items():
         for lang in ("en", "ko"):
-            (HERE / f"{name}.{lang}.txt").write_text(text(story(), width=80, lang=lang), "utf-8")
+            (HERE / f"{name}.{lang}.txt").write_text(text(story(), width=80, lang=lang, judgement=judge(story())), "utf-8")

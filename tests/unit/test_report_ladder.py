@@ -19,7 +19,7 @@ from harness.report.ladder import ladder, show, text
 from harness.tcp.states import State
 from harness.timeline.history import Cause, Record, Transition
 from harness.timeline.observations import Witness
-from harness.timeline.verdict import Finding, Verdict
+from harness.timeline.verdict import Finding, Verdict, judge
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 @pytest.mark.parametrize("name", ALL)
 def test_plain_ladder_is_the_golden_one(name: str, lang: str) -> None:
     """A plain ladder has the same bytes every time; `python tests/golden/write.py` writes the files anew."""
-    drawn = text(ALL[name](), width=80, lang=lang)
+    drawn = text(ALL[name](), width=80, lang=lang, judgement=judge(ALL[name]()))
 
     assert (GOLDEN / f"{name}.{lang}.txt").read_text("utf-8") == drawn
 
@@ -38,7 +38,7 @@ def test_plain_ladder_is_the_golden_one(name: str, lang: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_no_line_is_wider_than_asked(name: str, width: int, lang: str) -> None:
     """At every usual width, in both languages, each line fits."""
-    lines = text(ALL[name](), width=width, lang=lang).splitlines()
+    lines = text(ALL[name](), width=width, lang=lang, judgement=judge(ALL[name]())).splitlines()
 
     assert max(map(cells.width, lines)) <= width
 
@@ -46,7 +46,45 @@ def test_no_line_is_wider_than_asked(name: str, width: int, lang: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_plain_english_is_ascii(name: str) -> None:
     """Without colours and box characters means: readable anywhere, also in a log of 7 bits."""
-    assert text(ALL[name]()).isascii()
+    assert text(ALL[name](), judgement=judge(ALL[name]())).isascii()
+
+
+def test_plain_english_spells_out_what_a_record_says_in_other_letters() -> None:
+    """Where the letters around it are ASCII's, so are those of a name; among Hangul it stands as it is."""
+    record = replace(normal(), objections=("서버 → 클라이언트",))
+
+    assert r"\uc11c\ubc84 -> " in text(record)
+    assert "서버 -> 클라이언트" in text(record, lang="ko")
+
+
+def test_much_data_sent_again_is_counted_after_the_first_few() -> None:
+    """One line for each of three segments, and one for all the others of that direction."""
+    story = Story()
+    for number in range(40):
+        story.send("h1", "PA", number * 10_000_000, length=100, lost=True)
+    for number in range(40):
+        story.send("h1", "PA", 2_000_000_000 + number * 10_000_000, length=100, again=number + 1)
+    told = [str(finding.said) for finding in judge(story.record(5_000_000_000)).findings]
+
+    assert told == [
+        *["h1: 100 B of data sent again after 2.00 s because it was lost"] * 3,
+        "h1: and 37 more segments of data were sent again, 37 of them because they were lost",
+    ]
+
+
+def test_long_transfers_are_folded_unless_all_is_asked_for() -> None:
+    """What is folded is counted, its losses and repetitions too, each count whole at 80 columns."""
+    story = Story()
+    for number in range(1500):
+        story.send("h1", "PA", number * 1_000_000, length=1448, lost=number % 100 == 50)
+    for number in range(50, 1500, 100):
+        story.send("h1", "PA", 2_000_000_000 + number * 1_000_000, length=1448, again=number + 1)
+    record = story.record(5_000_000_000)
+
+    assert len(text(record).splitlines()) < 40
+    assert "> 1,511 segments, 2,187,928 bytes" in text(record)
+    assert "15 lost, 13 sent again" in text(record)  # the last two stand by themselves
+    assert sum(f"#{number} " in text(record, fold=False) for number in (700, 800, 900)) == 3
 
 
 def test_show_prints_the_same_when_piped_as_on_a_terminal_of_that_width() -> None:

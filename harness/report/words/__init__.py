@@ -8,9 +8,12 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
+from harness.timeline.sentences import SENTENCES
 
 if TYPE_CHECKING:
     from harness.timeline.history import Cause
+    from harness.timeline.sentences import Said, Value
+    from harness.timeline.verdict import Verdict
 
 #: The languages there are, by their BCP 47 names.
 LANGUAGES = ("en", "ko")
@@ -33,6 +36,8 @@ class Words:
 
         self.lang = lang
         self._table = _flat(tomllib.loads((files(__package__) / f"{lang}.toml").read_text("utf-8")))
+        if lang == "en":
+            self._table |= {f"finding.{kind}": sentence for kind, sentence in SENTENCES.items()}
 
     def __call__(self, key: str, **values: object) -> str:
         """The words under a dotted key, with ``{name}`` replaced by the value of that name."""
@@ -55,6 +60,22 @@ class Words:
             if found:
                 return self(f"cause.{name}", what=found[1])
         return cause.text or self("cause.unknown")
+
+    def said(self, said: Said | None, text: str) -> str:
+        """A sentence of a verdict; one of which only the English text is known, in English."""
+        return text if said is None else self._said(said)
+
+    def summary(self, verdict: Verdict) -> str:
+        """A verdict in one line."""
+        if verdict.said is None and self.lang != "en":
+            return self("verdict.ok" if verdict.ok else "verdict.not_ok")
+        return self.said(verdict.said, verdict.summary)
+
+    def _said(self, said: Said) -> str:
+        return self(f"finding.{said.kind}", **{name: self._value(value) for name, value in said.values.items()})
+
+    def _value(self, value: Value) -> str | int:
+        return value if isinstance(value, str | int) else self._said(value)
 
 
 _CAUSES = {"received": "received (.{1,60})", "sent": "sent (.{1,60})", "timer": "the (.{1,60}) timer"}
