@@ -47,7 +47,7 @@ def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[Outcome]:
     wanted = tuple(only) or CLAIMS
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "claims.xml"
-        words = [sys.executable, "-m", "pytest", _TESTS, "--quiet", "--no-header", "--numprocesses=auto"]
+        words = [sys.executable, "-m", "pytest", _TESTS, "--quiet", "--no-header", "--numprocesses=auto", "--slow"]
         words += [f"--kernel={kernel}", f"--seed={seed}", f"--junitxml={report}"]
         if only:
             words += ["-k", " or ".join(f"test_c{int(each[1:]):02}_" for each in only)]
