@@ -116,6 +116,7 @@ def command(
         links=links,
         faults=faults,
         kernel=kernel.info,
+        replay=options.again(),
     )
     with conducted(plan, kernel, out) as run:
         verdict = judge(run.record)
@@ -141,7 +142,7 @@ def _tell_of_programs(run: Run, *, kept: bool) -> None:
     for each in run.observations:
         if not (isinstance(each, Program) and each.phase == "starts"):
             continue
-        status = ends.get(each.name, "still running")
+        status = ends.get(each.name, "still running when the record ended")
         told = f"exit status {status}" if status.isdigit() else status
         click.echo(f"{each.name}: {told}: {visible(each.command)}")
         for ending in ("out", "err"):

@@ -111,7 +111,7 @@ class _Running:
         self.ended.set()
 
     def _say(self, phase: Literal["starts", "ends"], status: str) -> None:
-        self._world.recorder.hand_in(
+        self._world.report(
             Program(
                 t=self._world.clock.now(),
                 node=self.request.node,
@@ -122,7 +122,7 @@ class _Running:
             )
         )
 
-    def end(self) -> None:
+    def close(self) -> None:
         """SIGTERM, and SIGKILL where that does not help; the whole session of the program."""
         for how in (signal.SIGTERM, signal.SIGKILL):
             if not self.ended.is_set():
@@ -132,31 +132,34 @@ class _Running:
 
 
 def script(world: World, argument: Any) -> None:
-    """Start the servers, wait until each listens, run the clients, wait for what they leave."""
+    """Start the servers, wait until each listens, run the clients, wait for what they leave.
+
+    A client that takes longer than its limit is ended. A program that still runs when the record
+    ends is ended after it: what it left open, such as a socket in CLOSE-WAIT, shows as left open.
+    """
     request = msgspec.convert(argument, ProgramsRequest)
-    directory = world.results
-    running: list[_Running] = []
-    try:
-        for program in request.programs:
-            if program.role == "server":
-                before = {look.cookie for look in world.recorder.sockets(program.node)}
-                started = _Running(world, program, directory)
-                running.append(started)
-                _wait_until_listening(world, started, before)
-        clients = [_Running(world, each, directory) for each in request.programs if each.role == "client"]
-        running += clients
-        ends = world.clock.now() + int(request.limit * 1e9)
-        for client in clients:
-            client.ended.wait(max(0.0, (ends - world.clock.now()) / 1e9))
-        if not clients:
-            # Servers alone: until they end, or time is up.
-            for server in running:
-                server.ended.wait(max(0.0, (ends - world.clock.now()) / 1e9))
-        world.wait_until_closed(request.after)
-        world.recorder.checkpoint()
-    finally:
-        for each in running:
-            each.end()
+    servers = []
+    for program in request.programs:
+        if program.role == "server":
+            before = {look.cookie for look in world.recorder.sockets(program.node)}
+            server = _start(world, program)
+            servers.append(server)
+            _wait_until_listening(world, server, before)
+    clients = [_start(world, program) for program in request.programs if program.role == "client"]
+    ends = world.clock.now() + int(request.limit * 1e9)
+    # Servers alone: until they end, or time is up.
+    for each in clients or servers:
+        each.ended.wait(max(0.0, (ends - world.clock.now()) / 1e9))
+    for client in clients:
+        client.close()
+    world.wait_until_closed(request.after)
+    world.recorder.checkpoint()
+
+
+def _start(world: World, request: ProgramRequest) -> _Running:
+    started = _Running(world, request, world.results)
+    world.own(started)
+    return started
 
 
 def _wait_until_listening(world: World, server: _Running, before: set[int]) -> None:

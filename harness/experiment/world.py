@@ -10,7 +10,7 @@ import shlex
 import socket
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -23,7 +23,7 @@ from harness.recorder.clock import Clock
 from harness.recorder.counters import read_counters
 from harness.recorder.recorder import Recorder
 from harness.tcp.states import State
-from harness.timeline.observations import SCHEMA, End, Failure, RunHeader, Step
+from harness.timeline.observations import SCHEMA, End, Failure, Program, RunHeader, Step
 from harness.timeline.reconcile import reconcile
 from harness.timeline.store import EVENTS, Writer
 
@@ -42,6 +42,13 @@ PATIENCE = 1200.0
 _ANSWERING = 0.001
 
 _PlainSocket = socket.socket  # a host's method is called socket, too
+
+
+class Closable(Protocol):
+    """What can be left open: a socket, a program. Closing it twice does nothing more."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 class Watched:
@@ -199,7 +206,7 @@ class World:
         self.link = network.link
         self._log = log
         self._closing = False
-        self._owned: list[socket.socket] = []
+        self._owned: list[Closable] = []
         self._hosts = {host.name: WorldHost(self, host) for host in network.hosts}
 
     def __getitem__(self, name: str) -> WorldHost:
@@ -257,7 +264,7 @@ class World:
         name, port = to
         return (self._hosts[name].ip if name in self._hosts else name, port)
 
-    def report(self, step: Step) -> None:
+    def report(self, step: Step | Program) -> None:
         """Put a program's step on record; once the record is closed, let it pass."""
         if not self._closing:
             self.recorder.hand_in(step)
@@ -271,12 +278,12 @@ class World:
         finally:
             self.report(Step(t=self.clock.now(), node=node, call=call, phase="ends"))
 
-    def own(self, opened: socket.socket) -> None:
-        """See to it that a socket is closed at the end, if its script does not."""
+    def own(self, opened: Closable) -> None:
+        """See to it that a socket or program is closed at the end, if its script does not."""
         self._owned.append(opened)
 
     def close(self) -> None:
-        """Close the sockets that the script left open. Not on record: the script did not do it."""
+        """Close what the script left open. Not on record: the script did not do it."""
         self._closing = True
         for opened in self._owned:
             opened.close()
@@ -359,6 +366,7 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
                 faults=list(plan.faults),
                 observers=recorder.observers,
                 started=clock.started,
+                replay=plan.replay,
             )
             log.write_all([header])
             world = World(network, recorder, clock, log, header.kernel, results)

@@ -99,6 +99,8 @@ class Recorder:
         self._asked = 0
         self._answered = 0
         self._stopping = False
+        self._door = threading.Lock()
+        self._closed = False
         self._error: BaseException | None = None
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -144,7 +146,9 @@ class Recorder:
             diag.close()
         if self._tracepoints:
             self._tracepoints.close()
-        os.close(self._wake)
+        with self._door:
+            self._closed = True
+            os.close(self._wake)
         if self._error is not None:
             raise self._error
 
@@ -158,9 +162,11 @@ class Recorder:
         return found
 
     def hand_in(self, observation: Observation) -> None:
-        """Take an observation of somebody else's, such as a program's step. From any thread."""
-        self._handed_in.append(observation)
-        os.eventfd_write(self._wake, 1)
+        """Take an observation of somebody else's, such as a program's step. From any thread; too late is no error."""
+        with self._door:
+            if not self._closed:
+                self._handed_in.append(observation)
+                os.eventfd_write(self._wake, 1)
 
     def sync(self) -> None:
         """Return when everything that has happened by now has been read and every node looked at."""
