@@ -60,7 +60,13 @@ def command(
     wanted = tuple(filter(None, (str(impairment), *links)))
     check_requests("pair", wanted, faults)
     kernel = options.choose_kernel(kernel_name, seed)
-    plan = Plan(script="harness.experiment.demo:script", links=wanted, faults=faults, kernel=kernel.info)
+    plan = Plan(
+        script="harness.experiment.demo:script",
+        links=wanted,
+        faults=faults,
+        kernel=kernel.info,
+        replay=options.again(),
+    )
     with conducted(plan, kernel, out) as run:
         verdict = judge(run.record)
         if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -85,6 +86,24 @@ def out(function: _Function) -> _Function:
         metavar="DIR",
         help="Keep the record (events.jsonl) and its capture (capture.pcapng) here.",
     )(function)
+
+
+#: Parameters that change what is shown or kept, not what happens.
+_SHOWN = frozenset({"out", "as_json", "plain", "lang"})
+
+
+def again() -> str:
+    """The command that gives the run of the present command again, with all that was set and nothing else."""
+    context = click.get_current_context()
+    words = ["handshake", context.info_name or ""]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if parameter.name in _SHOWN or value == parameter.get_default(context):
+            continue
+        values = value if isinstance(value, tuple) else (value,)
+        for each in values:
+            words += [parameter.opts[0], str(each)]
+    return shlex.join(words)
 
 
 def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kernel:

@@ -23,3 +23,4 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...] = ()
     sysctls: dict[str, str] = {}
     kernel: KernelInfo
+    replay: str = ""  #: the command that gives this run again, for the record

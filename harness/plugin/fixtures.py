@@ -103,6 +103,7 @@ def _plan(wanted: dict[str, Any], place: Place) -> Plan:
         faults=faults,
         sysctls={str(name): str(value) for name, value in sysctls.items()},
         kernel=place.kernel,
+        replay=place.replay,
     )
 
 

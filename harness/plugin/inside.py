@@ -34,6 +34,7 @@ class Place(msgspec.Struct, frozen=True):
     kernel: KernelInfo
     links: tuple[str, ...]
     results: Path
+    replay: str = ""  #: the command that gives the run again
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -127,7 +128,7 @@ def run(argument: Any, results: Path) -> int:
     os.chdir(argument["directory"])
     sys.path[:] = dict.fromkeys([*argument["path"], *sys.path])
     kernel = msgspec.convert(argument["kernel"], KernelInfo)
-    place = Place(kernel=kernel, links=tuple(argument["links"]), results=results)
+    place = Place(kernel=kernel, links=tuple(argument["links"]), results=results, replay=argument["replay"])
     plugins = ["harness.plugin.hooks", *argument["plugins"]]
     with measured(argument["coverage"], results):
         return int(pytest.main(argument["args"], plugins=[*map(_load, plugins), Reporter(argument, place)]))

@@ -119,6 +119,7 @@ class Outside:
                 "kernel": msgspec.to_builtins(kernel.info),
                 "coverage": coverage,
                 "links": [*self._config.option.handshake_links, *chosen.links],
+                "replay": self.replay(item),
             },
             results=results,
             readable=luggage.readable(item),

@@ -37,6 +37,7 @@ def document(record: Record, *, link: Any = None, verdict: Any = None) -> dict[s
         "link": list(header.links) if link is None else link,
         "faults": list(header.faults),
         "observers": dict(header.observers),
+        "replay": header.replay,
         "complete": record.complete,
         "endpoints": [_endpoint(endpoint) for endpoint in record.endpoints],
         "segments": [_segment(passage) for passage in record.passages],

@@ -150,10 +150,13 @@ def _lines(
         lines += _connection(record, connection, width, glyphs, judgement, lang, seen, fold)
     if len(drawn) > DRAWN:
         lines += [[(tongue("ladder.more", count=len(drawn) - DRAWN), "yellow")], []]
-    marks = tables.legend(seen, glyphs, tongue, width)
-    lines += [*marks, []] if marks else []
-    verdict = tables.verdict(judgement, record, glyphs, tongue, width)
-    lines += verdict
+    told = (
+        tables.legend(seen, glyphs, tongue, width),
+        tables.again(record, glyphs, tongue, width),
+        tables.verdict(judgement, record, glyphs, tongue, width),  # last: its last line is what matters
+    )
+    for part in told:
+        lines += [*part, []] if part else []
     while lines and not lines[-1]:
         lines.pop()
     return lines

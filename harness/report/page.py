@@ -47,7 +47,7 @@ def page(
         observations: What it was made of; gives the counters of links, faults and hosts.
         title: What was run, such as a test's name.
         judgement: What was expected and found; where they part is shown at the top.
-        replay: The command that gives this run again.
+        replay: The command that gives this run again; the one in the record by default.
         claims: Claims of the documents, measured.
         coverage: Edges of the state diagram, and how often they were taken.
         back: Where the index is, relative to the page.
@@ -71,7 +71,7 @@ def page(
         back=back,
         badge=badge(judgement, w),
         facts=details.facts(record, w),
-        replay=replay,
+        replay=replay or record.header.replay,
         complete=record.complete,
         blinds=[
             w("verdict.blind", observer=observer, reason=reason)

@@ -21,6 +21,9 @@ Lines = list[list[Span]]
 #: A host's name is cut here.
 NAME = 60
 
+#: A command is cut here.
+REPLAY = 2000
+
 
 def title(record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
     """What was run, on what, and who could not watch."""
@@ -168,6 +171,14 @@ def verdict(judgement: Verdict | None, record: Record, glyphs: Glyphs, words: Wo
     tick, style = (glyphs.yes, "bold green") if judgement.ok else (glyphs.no, "bold red")
     lines += [[(line, style)] for line in cells.wrap(f"{tick} {text}", width)]
     return lines
+
+
+def again(record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """The command that gives this run again, whole: it is there to be copied."""
+    replay = glyphs.told(record.header.replay, REPLAY)
+    if not replay:
+        return []
+    return [[(line, DIM)] for line in cells.wrap(f"{words('ladder.replay')} {replay}", width)]
 
 
 def legend(seen: set[str], glyphs: Glyphs, words: Words, width: int) -> Lines:

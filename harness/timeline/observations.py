@@ -84,6 +84,7 @@ class RunHeader(_Observation, frozen=True, tag="run", omit_defaults=False):
     faults: list[str]
     observers: dict[str, str]
     started: str  #: wall-clock time of t=0, ISO 8601, UTC
+    replay: str = ""  #: the command that gives this run again; "" where none does
 
 
 class StateChange(_Observation, frozen=True, tag="state"):

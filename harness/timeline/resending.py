@@ -59,10 +59,16 @@ def resendings(record: Record) -> Iterator[Resending]:
 
 def _told(first: Passage, repeats: Sequence[Passage], back: Sequence[Passage]) -> Said:
     reasons: list[Said] = []
+    acks: list[str] = []
     for before, after in pairwise([first, *repeats]):
         reason = _reason(before, after, back)
-        if reason not in reasons:
+        if reason.kind == "ack_lost":
+            acks.append(str(reason.values["number"]))
+        if reason not in reasons and not (reason.kind == "ack_lost" and len(acks) > 1):
             reasons.append(reason)
+    if len(acks) > 1:  # told once, where the first of them is
+        all_lost = say("acks_lost", numbers=", ".join(dict.fromkeys(acks)))
+        reasons = [all_lost if reason.kind == "ack_lost" else reason for reason in reasons]
     why = reduce(lambda one, other: say("and_then", first=one, second=other), reasons)
     waits = [f"{((each.sent or 0) - (first.sent or 0)) / 1e9:.2f}" for each in repeats]
     shown = ", ".join(waits if len(waits) <= 6 else [*waits[:5], "…", waits[-1]])

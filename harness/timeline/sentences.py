@@ -38,6 +38,7 @@ SENTENCES = {
     "early": "its acknowledgment could not have come back yet",
     "unanswered": "{receiver} did not acknowledge it",
     "ack_lost": "its acknowledgment, segment {number}, was lost",
+    "acks_lost": "its acknowledgments, segments {numbers}, were lost",
     "ack_late": "its acknowledgment had not come back yet",
     "ack_refused": "{sender} did not take its acknowledgment for one",
     "deviates": "not as documented: {count} of {all} transitions deviate from RFC 9293",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 from report_records import many, normal, observed
 
-from harness.cli import report, show
+from harness.cli import demo, options, report, show
 from harness.errors import RecordUnreadable, UsageError
 from harness.timeline.store import EVENTS, Writer
 
@@ -126,3 +128,36 @@ def test_report_of_nothing_is_refused(tmp_path: Path) -> None:
 def test_stories_survive_being_stored() -> None:
     """The helper that these tests store runs with gives all observations of a run."""
     assert len(observed(many(3))) > 3 * 14
+
+
+def test_the_command_that_gives_a_run_again_is_told(tmp_path: Path) -> None:
+    """It is in the record, and so under the ladder, on the page and in the document."""
+    command = "handshake demo --loss 20% --seed 7"
+    record = normal()
+    first, *rest = observed(record)
+    with Writer(tmp_path / EVENTS) as writer:
+        writer.write_all([replace(record.header, replay=command), *rest])
+
+    assert first == record.header
+    assert f"Again: {command}\n" in _show(tmp_path, "--plain").stdout
+    assert f"다시 실행: {command}\n" in _show(tmp_path, "--plain", "--lang", "ko").stdout
+    assert json.loads(_show(tmp_path, "--json").stdout)["replay"] == command
+    _show(tmp_path, "--html", tmp_path / "page.html")
+    assert command in (tmp_path / "page.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        ("", "handshake demo"),
+        ("--json --lang ko --seed 1", "handshake demo"),
+        (
+            "--loss 20% --plain --seed 7 --fault 'drop SYN nth=1' --fault 'drop SYN nth=2' --out x",
+            "handshake demo --loss 20% --fault 'drop SYN nth=1' --fault 'drop SYN nth=2' --seed 7",
+        ),
+    ],
+)
+def test_a_command_is_told_again_with_what_changes_the_run(given: str, again: str) -> None:
+    """Its options, but for those that choose what is shown or kept, and those given their default."""
+    with demo.command.make_context("demo", shlex.split(given)):
+        assert options.again() == again
