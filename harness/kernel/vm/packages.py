@@ -30,16 +30,10 @@ _PARTS = ("linux-image-", "linux-binary-", "linux-modules-", "linux-modules-extr
 #: The flavours for ordinary machines; those for clouds lack 9p, those for real time are another subject.
 _FLAVOURS = ("amd64", "generic")
 
-#: What is unpacked of the modules: a tenth of them.
+#: What is unpacked of the modules: directories with all that is in them, and files.
 _MODULES = (
-    *("modules.*", "kernel/net/*", "kernel/lib/*", "kernel/crypto/*", "kernel/arch/*/crypto/*"),
-    *(
-        "kernel/fs/9p/*",
-        "kernel/fs/netfs/*",
-        "kernel/fs/fscache/*",
-        "kernel/drivers/virtio/*",
-        "kernel/drivers/net/*.ko*",
-    ),
+    *("modules.*", "kernel/net", "kernel/lib", "kernel/crypto", "kernel/arch/*/crypto"),
+    *("kernel/fs/9p", "kernel/fs/netfs", "kernel/fs/fscache", "kernel/drivers/virtio", "kernel/drivers/net/*.ko*"),
 )
 
 
@@ -157,7 +151,7 @@ def unpack(package: Path, into: Path) -> None:
     ) as tar:
         # tar is told only patterns, and says so with status 2 where one fits nothing.
         done = subprocess.run(
-            ["tar", "-x", "-C", str(into), "--wildcards", "--no-same-owner", *wanted],
+            ["tar", "-x", "-C", str(into), "--no-same-owner", "--wildcards", "--no-wildcards-match-slash", *wanted],
             stdin=tar.stdout,
             capture_output=True,
             text=True,
