@@ -348,6 +348,10 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
         ImpairmentNotApplied: A link is not what was asked for.
         FaultNeverFired: At the end, a fault that was set had matched nothing.
     """
+    if plan.kernel.kind == "lab":
+        # Before its programs, too: how long a program ran goes into the kernel's randomness when it ends
+        # (release_task(), kernel/exit.c). Else the number of files in a project would show in the record.
+        _begin_on_a_second()
     with Network(load_topology(plan.topology), plan.links, plan.faults, sysctls=plan.sysctls) as network:
         if plan.kernel.kind == "lab":
             _begin_on_a_second()
