@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import RecordUnreadable
 from harness.timeline.store import EVENTS, read
@@ -21,6 +21,7 @@ EDGES = "handshake_edges"
 TCP_SECONDS = "handshake_tcp_seconds"
 SCENARIO = "handshake_scenario"
 AGAIN = "handshake_again"
+RUN = "handshake_run"
 
 DEFAULT_ARTIFACTS = "handshake-artifacts"
 
@@ -29,40 +30,37 @@ PAGE = "index.html"
 CAPTURE = "segments.pcapng"
 
 
-def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *, replay: str) -> float:
+def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *, replay: str) -> None:
     """Add to a test's reports what its record says, and keep the record where it is wanted.
 
     Args:
         item: The test.
-        reports: Its reports; the one on its call gets the properties, a failed one the ladder.
+        reports: Its reports; the last gets the properties, a failed one the ladder.
         results: The directory with its record.
         replay: The command that gives this run again.
-
-    Returns:
-        How many seconds of the kernel's time the record covers.
     """
-    main = next((report for report in reports if report.when == "call"), reports[0])
-    main.user_properties.append((AGAIN, replay))
+    last = reports[-1]  # the one whose properties JUnit's file shows, too
+    last.user_properties.append((AGAIN, replay))
     marker = item.get_closest_marker("scenario")
     if marker is not None and marker.args:
-        main.user_properties.append((SCENARIO, marker.args[0]))
+        last.user_properties.append((SCENARIO, marker.args[0]))
     failed = next((report for report in reports if report.failed), None)
     if failed is not None:
         failed.sections.append(("again", replay))
     if not (results / EVENTS).exists():
-        return 0.0
+        return
     try:
         log = read(results)
     except RecordUnreadable as error:
         if failed is not None:
             failed.sections.append(("record", str(error)))
-        return 0.0
+        return
     from harness.timeline.reconcile import reconcile
 
     record = reconcile(log.observations)
     seconds = max(observation.t for observation in log.observations) / 1e9
-    main.user_properties.append((EDGES, edges(record, log.observations)))
-    main.user_properties.append((TCP_SECONDS, seconds))
+    last.user_properties.append((EDGES, edges(record, log.observations)))
+    last.user_properties.append((TCP_SECONDS, seconds))
     artifacts: str | None = item.config.option.artifacts
     if failed is not None:
         from harness.report.ladder import text
@@ -70,10 +68,10 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
         failed.sections.append(("ladder", text(record)))
     if failed is not None or artifacts is not None:
         kept = keep(item, results, Path(artifacts or DEFAULT_ARTIFACTS))
-        _draw(item, kept, record, log.observations, replay)
+        run = _draw(item, kept, record, log.observations, replay)
+        last.user_properties.append((RUN, run))
         if failed is not None:
             failed.sections.append(("record", f"{kept}: handshake show {kept}"))
-    return seconds
 
 
 def edges(record: Record, observations: tuple[Observation, ...]) -> list[tuple[str, list[str]]]:
@@ -101,12 +99,23 @@ def keep(item: pytest.Item, results: Path, artifacts: Path) -> Path:
 
 def _draw(
     item: pytest.Item, directory: Path, record: Record, observations: tuple[Observation, ...], replay: str
-) -> None:
-    """The record as a page for a browser and as a capture for Wireshark."""
+) -> dict[str, Any]:
+    """Write the record as a page for a browser and as a capture for Wireshark; returns its line for an index."""
+    from harness.report.index import run
     from harness.report.page import page
     from harness.report.pcapng import pcapng
     from harness.timeline.verdict import judge
 
-    html = page(record, observations, title=item.nodeid, judgement=judge(record), replay=replay)
+    verdict = judge(record)
+    back = f"../{PAGE}" if item.config.option.artifacts else ""  # without it, there is no index
+    html = page(record, observations, title=item.nodeid, judgement=verdict, replay=replay, back=back)
     (directory / PAGE).write_text(html, "utf-8")
     (directory / CAPTURE).write_bytes(pcapng(record, observations))
+    line = run(item.nodeid, "recorded", record, summary=verdict.summary)
+    return {
+        "directory": directory.name,
+        "summary": line.summary,
+        "connections": line.connections,
+        "lost": line.lost,
+        "length": line.length,
+    }

@@ -16,6 +16,8 @@ from harness.plugin.inside import RAISED, REPORTS, WARNINGS, Told
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: The sections of a report that hold what was printed.
+_PRINTED = ("Captured stdout", "Captured stderr")
 #: What fails a test by ending it, rather than its cleaning up: told on its call.
 _OF_THE_TEST = ("FaultNeverFired", "NotAsDocumented")
 
@@ -31,10 +33,6 @@ def reports(config: pytest.Config, results: Path) -> list[pytest.TestReport | py
         for line in lines
         if line.endswith(b"\n")
     ]
-    for report in found:
-        told: Any = report.longrepr
-        if report.skipped and isinstance(told, list):
-            report.longrepr = (told[0], told[1], told[2])  # JSON has no tuples, and pytest insists on one
     _blame_the_test([report for report in found if isinstance(report, pytest.TestReport)])
     return found
 
@@ -74,16 +72,14 @@ def failure(item: pytest.Item, message: str) -> pytest.TestReport:
     )
 
 
-def finish(item: pytest.Item, found: list[pytest.TestReport], began: float, seconds: float) -> None:
+def finish(item: pytest.Item, found: list[pytest.TestReport], began: float) -> None:
     """Give the reports this machine's time, and show what was printed if nothing is to be captured.
 
     Args:
         item: The test.
         found: Its reports. Inside, their durations were virtual.
         began: When it was sent into the kernel.
-        seconds: How much of the kernel's time was recorded.
     """
-    del seconds
     ended = time.time()
     main = next((report for report in found if report.when == "call"), found[0])
     for report in found:
@@ -91,11 +87,18 @@ def finish(item: pytest.Item, found: list[pytest.TestReport], began: float, seco
         report.stop = ended
         report.duration = report.stop - report.start
     if item.config.option.capture == "no":
-        for report in found:
-            for name, text in report.sections:
-                if name.startswith(("Captured stdout", "Captured stderr")):
-                    (sys.stdout if "stdout" in name else sys.stderr).write(text)
-            report.sections = [pair for pair in report.sections if not pair[0].startswith("Captured std")]
+        _show(found)
+
+
+def _show(found: list[pytest.TestReport]) -> None:
+    """Print what was captured, once: each report has what those before it have."""
+    shown = set()
+    for report in found:
+        for name, text in report.sections:
+            if name.startswith(_PRINTED) and name not in shown:
+                shown.add(name)
+                (sys.stdout if "stdout" in name else sys.stderr).write(text)
+        report.sections = [pair for pair in report.sections if not pair[0].startswith(_PRINTED)]
 
 
 def warnings(item: pytest.Item, results: Path) -> None:

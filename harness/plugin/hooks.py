@@ -31,11 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     from harness.plugin import variants
     from harness.plugin.outside import Outside
+    from harness.plugin.pages import Pages
     from harness.plugin.summary import Summary
 
     variants.check(config)
     config.stash[_OUTSIDE] = Outside(config)
     config.pluginmanager.register(Summary(config), "handshake-summary")
+    if config.option.artifacts:
+        config.pluginmanager.register(Pages(config), "handshake-pages")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

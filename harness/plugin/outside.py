@@ -96,8 +96,8 @@ class Outside:
                 reports = self._run(item, results)
             except (HandshakeError, pytest.fail.Exception) as error:
                 reports = [homecoming.failure(item, str(error))]
-            seconds = evidence.attach(item, reports, results, replay=self.replay(item))
-        homecoming.finish(item, reports, began, seconds)
+            evidence.attach(item, reports, results, replay=self.replay(item))
+        homecoming.finish(item, reports, began)
         variants.settle(item, reports)
         return reports
 

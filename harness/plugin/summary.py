@@ -27,24 +27,29 @@ class Summary:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._results: dict[str, Result] = {}
+        self._outcomes: dict[str, Word] = {}
+        self._seconds: dict[str, float] = {}
         self._coverage = Coverage()
         self._began = time.perf_counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in a test's outcome and properties."""
+        """Take in a test's outcome, and with its last report its properties."""
         properties: dict[str, Any] = dict(report.user_properties)
-        if AGAIN in properties:
-            name = report.nodeid.rpartition("::")[2].removeprefix("test_")
-            self._results[report.nodeid] = Result(name, report.nodeid)
-        result = self._results.get(report.nodeid)
-        if result is None:
+        outcome = worst([self._outcomes.get(report.nodeid, "passed"), _outcome(report)])
+        self._outcomes[report.nodeid] = outcome
+        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
+        if AGAIN not in properties:
             return
-        result.outcome = worst([result.outcome, _outcome(report)])
-        result.wall_seconds += report.duration
-        result.again = properties.get(AGAIN, result.again)
-        result.number = properties.get(SCENARIO, result.number)
-        result.mutant = properties.get(CAME_TO, result.mutant)
-        result.tcp_seconds += properties.get(TCP_SECONDS, 0.0)
+        result = self._results[report.nodeid] = Result(
+            name=report.nodeid.rpartition("::")[2].removeprefix("test_"),
+            test=report.nodeid,
+            outcome=outcome,
+            number=properties.get(SCENARIO),
+            mutant=properties.get(CAME_TO),
+            tcp_seconds=properties.get(TCP_SECONDS, 0.0),
+            wall_seconds=self._seconds[report.nodeid],
+            again=properties[AGAIN],
+        )
         edges = properties.get(EDGES, [])
         result.edges += [edge for edge, _ in edges]
         if result.mutant is None:

@@ -157,7 +157,7 @@ def settle(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
     else:
         came_to = "unnoticed"
         _skip(item, main, f"not noticed: {told}")
-    main.user_properties.append((CAME_TO, came_to))
+    reports[-1].user_properties.append((CAME_TO, came_to))
 
 
 def _skip(item: pytest.Item, report: pytest.TestReport, why: str) -> None:

@@ -1,0 +1,50 @@
+"""What the tests of the plugin share: a project of its own, and a pytest that runs in it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.kernel.cache import cache_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: pytester moves HOME away; the kernels are not to be built anew there.
+_CACHE = cache_root().parent
+
+
+class Project:
+    """A project that uses the plugin, as anybody's might."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self._pytester = pytester
+        self.path: Path = pytester.path
+
+    def write(self, **files: str) -> None:
+        """Write Python files, by their names without .py."""
+        self._pytester.makepyfile(**files)
+
+    def run(self, *words: str) -> pytest.RunResult:
+        """Run pytest here, in this process: the quicker way."""
+        return self._pytester.runpytest_inprocess("-p", "no:randomly", *words)
+
+    def run_apart(self, *words: str) -> pytest.RunResult:
+        """Run pytest here, in a process of its own."""
+        return self._pytester.runpytest_subprocess(*words)
+
+    def session(self, *words: str) -> tuple[pytest.RunResult, dict[str, Any]]:
+        """Run pytest here; returns what it printed, and what it wrote down for programs."""
+        result = self.run("--handshake-json=session.json", *words)
+        return result, json.loads((self.path / "session.json").read_bytes())
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """An empty project below the temporary directory, with nothing of this session's own settings."""
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID", "PYTEST_ADDOPTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(_CACHE))
+    return Project(pytester)

@@ -1,0 +1,287 @@
+"""A test that runs in a kernel of its own is like any test: what pytest does with tests, it does with these."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+    from conftest import Project
+
+
+def test_outcomes(project: Project) -> None:
+    """Pass, fail, error, skip, xfail, parameters, classes, fixtures on top of net, conftest: one line each."""
+    project.write(
+        conftest="""
+            import pytest
+
+            @pytest.fixture
+            def pair(net):
+                listener = net.h2.listen(80)
+                client = net.h1.connect(listener)
+                yield client, listener.accept()[0]
+                client.close()
+
+            @pytest.fixture
+            def broken(net):
+                raise RuntimeError("in a fixture")
+        """,
+        test_outcomes="""
+            import pytest
+
+            def test_without_net():
+                pass
+
+            @pytest.mark.parametrize("text", [b"a", b"ab"], ids=["one", "two words: ü"])
+            def test_fixtures(pair, text, tmp_path, capsys):
+                client, server = pair
+                client.sendall(text)
+                print(server.recv(10))
+                assert capsys.readouterr().out == f"{text}\\n"
+                (tmp_path / "file").write_bytes(text)
+
+            class TestClass:
+                @pytest.fixture(autouse=True)
+                def _prepare(self, net):
+                    self.net = net
+
+                def test_method(self):
+                    assert self.net.h1.name == "h1"
+
+            def test_fails(net):
+                assert net.h1.name == "h2"
+
+            def test_error(broken):
+                pass
+
+            def test_skips(net):
+                pytest.skip("no reason")
+
+            @pytest.mark.skipif("sys.platform == 'linux'", reason="not here")
+            def test_skipif(net):
+                raise AssertionError
+
+            @pytest.mark.xfail(reason="known")
+            def test_xfail(net):
+                raise AssertionError
+
+            @pytest.mark.xfail(strict=True)
+            def test_xpass(net):
+                pass
+        """,
+    )
+
+    result = project.run("-rA", "-q")
+
+    result.assert_outcomes(passed=4, failed=2, errors=1, skipped=2, xfailed=1)
+    result.stdout.fnmatch_lines_random(
+        [
+            "PASSED test_outcomes.py::test_fixtures[[]two words: *[]]",
+            "PASSED test_outcomes.py::TestClass::test_method",
+            "FAILED test_outcomes.py::test_fails - *",
+            "FAILED test_outcomes.py::test_xpass - [[]XPASS(strict)[]]*",
+            "ERROR test_outcomes.py::test_error - RuntimeError: in a fixture",
+            "SKIPPED * test_outcomes.py:*: no reason",
+            "XFAIL test_outcomes.py::test_xfail - known",
+        ]
+    )
+
+
+def test_failure_tells_everything(project: Project) -> None:
+    """A failure has pytest's own explanation, what was printed and logged, the ladder, its files, and the way back."""
+    project.write(
+        test_it="""
+            import logging
+            import warnings
+
+            def test_states(net):
+                print("to standard output")
+                logging.getLogger("mine").warning("to the log")
+                warnings.warn("careful", UserWarning)
+                client = net.h1.connect(net.h2.listen(80))
+                assert net.history(client).states == ["CLOSED", "LISTEN"]
+        """
+    )
+
+    result = project.run("--seed=7", "--link=delay=200ms")
+
+    kept = project.path / "handshake-artifacts" / "test_it.py-test_states"
+    result.assert_outcomes(failed=1, warnings=1)
+    result.stdout.fnmatch_lines(
+        [
+            '>       assert net.history(client).states == [[]"CLOSED", "LISTEN"[]]',
+            "E         At index 1 diff: *SYN-SENT* != 'LISTEN'",
+            "test_it.py:9: AssertionError",
+            "*Captured stdout call*",
+            "to standard output",
+            "*Captured log call*",
+            "*to the log",
+            "*again*",
+            "pytest test_it.py::test_states --seed 7 --link delay=200ms",
+            "*ladder*",
+            "*SYN seq=0*",
+            "*record*",
+            "*handshake show handshake-artifacts/test_it.py-test_states",
+            "*warnings summary*",
+            "*UserWarning: careful",
+        ]
+    )
+    assert sorted(file.name for file in kept.iterdir()) == ["events.jsonl", "index.html", "segments.pcapng"]
+
+
+def test_choosing_and_stopping(project: Project) -> None:
+    """-k chooses, -x stops, --lf runs what failed last time: the outer session decides what goes into a kernel."""
+    project.write(
+        test_it="""
+            def test_one(net):
+                pass
+
+            def test_two(net):
+                assert not net.h1.name
+
+            def test_three(net):
+                pass
+        """
+    )
+
+    project.run("-k", "one or three").assert_outcomes(passed=2, deselected=1)
+    stopped = project.run("-x")
+    stopped.assert_outcomes(passed=1, failed=1)
+    stopped.stdout.fnmatch_lines(["*stopping after 1 failures*"])
+    project.run("--lf").assert_outcomes(failed=1)
+
+
+def test_junit(project: Project) -> None:
+    """JUnit's file has every test, with this machine's time, and its properties."""
+    project.write(
+        test_it="""
+            def test_passes(net, record_property):
+                record_property("mine", "yes")
+                net.sleep(1000)
+
+            def test_fails(net):
+                raise AssertionError("because")
+        """
+    )
+
+    project.run("--junit-xml=out.xml")
+
+    suite = ET.parse(project.path / "out.xml").getroot()[0]  # noqa: S314 -- pytest wrote it
+    passed, failed = suite.findall("testcase")
+    properties = {each.get("name"): each.get("value") for each in passed.iter("property")}
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    assert 0 < float(passed.get("time", "0")) < 100
+    assert properties["mine"] == "yes"
+    assert float(str(properties["handshake_tcp_seconds"])) > 1000
+    assert "because" in str(failed.find("failure").get("message"))  # type: ignore[union-attr]
+
+
+def test_uncaptured(project: Project) -> None:
+    """With -s, what a test prints is shown as it is, and not again where it fails."""
+    project.write(
+        test_it="""
+            def test_prints(net):
+                print("seen", net.h1.name)
+                raise AssertionError
+        """
+    )
+
+    result = project.run("-s")
+
+    assert result.stdout.str().count("seen h1") == 1
+
+
+def test_coverage(project: Project) -> None:
+    """pytest-cov counts the lines that ran in kernels together with those that ran outside."""
+    project.write(
+        mine="""
+            def outside():
+                return 1
+
+            def inside():
+                return 2
+
+            def never():
+                return 3
+        """,
+        test_it="""
+            import mine
+
+            def test_outside():
+                mine.outside()
+
+            def test_inside(net):
+                mine.inside()
+        """,
+    )
+
+    result = project.run_apart("--cov=mine", "--cov-report=term-missing")
+
+    result.stdout.fnmatch_lines(["mine.py * 83% * 8"])
+
+
+def test_side_by_side(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Two workers give what one gives, to the byte: a test's record does not depend on what ran before or beside it."""
+    project.write(
+        test_it="""
+            import pytest
+
+            @pytest.mark.network(delay="20ms", loss="20%")
+            @pytest.mark.parametrize("size", [10, 20_000])
+            def test_transfer(net, size):
+                listener = net.h2.listen(80)
+                client = net.h1.connect(listener)
+                server, _ = listener.accept()
+                client.sendall(bytes(size))
+                client.close()
+                while server.recv(4096):
+                    pass
+
+            def test_after():
+                pass
+        """
+    )
+
+    kept = tmp_path_factory.mktemp("kept")
+
+    alone = project.run(f"--artifacts={kept / 'alone'}", "-k", "20000", "-p", "no:cacheprovider")
+    both = project.run_apart(f"--artifacts={kept / 'both'}", "-n2", "--edge-coverage", "-p", "no:cacheprovider")
+
+    alone.assert_outcomes(passed=1, deselected=2)
+    both.assert_outcomes(passed=3)
+    both.stdout.fnmatch_lines(["*edge coverage: *", "✓ 1 *", "TCP time *"])
+    name = "test_it.py-test_transfer[20000]/events.jsonl"
+    assert (kept / "alone" / name).read_bytes() == (kept / "both" / name).read_bytes()
+
+
+def test_settings_of_the_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project's own settings hold in the kernel: ini options, its conftest's options, its environment and path."""
+    (project.path / "pytest.ini").write_text(
+        "[pytest]\naddopts = --strict-markers --strict-config -p no:cacheprovider\nmarkers =\n    mine: of this project\n"
+        "pythonpath = lib\nfilterwarnings = error\nconsole_output_style = count\n"
+    )
+    (project.path / "lib").mkdir()
+    (project.path / "lib" / "helper.py").write_text("VALUE = 5\n")
+    project.write(
+        conftest="""
+            def pytest_addoption(parser):
+                parser.addoption("--flavour", default="plain")
+        """,
+        test_it="""
+            import os
+
+            import helper
+            import pytest
+
+            @pytest.mark.mine
+            def test_settings(net, request):
+                assert request.config.getoption("--flavour") == "sweet"
+                assert os.environ["MY_SETTING"] == "on"
+                assert os.environ["HOME"] == "/tmp"
+                assert helper.VALUE == 5
+        """,
+    )
+
+    monkeypatch.setenv("MY_SETTING", "on")
+    project.run_apart("--flavour=sweet").assert_outcomes(passed=1)
