@@ -43,9 +43,9 @@ def shown(outcomes: Sequence[Outcome], lang: str, *, explained: bool = False) ->
     """The table for a terminal; ``explained`` adds what each nuance is about."""
     heading = table(lang)["table"]
     made = Table(heading["id"], show_lines=True)
-    made.add_column(heading["claim"], ratio=3)
-    made.add_column(heading["verdict"], width=12)
-    made.add_column(heading["evidence"], ratio=4)
+    made.add_column(heading["claim"], ratio=3, overflow="fold")
+    made.add_column(heading["verdict"], width=12, overflow="fold")
+    made.add_column(heading["evidence"], ratio=4, overflow="fold")
     for outcome in outcomes:
         nuance = _nuance(outcome, lang) if explained else ""
         evidence = escape(proof(outcome, lang)) + (f"\n[dim]{escape(nuance)}[/dim]" if nuance else "")

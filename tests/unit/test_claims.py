@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from harness.claims import running, telling
 from harness.claims.findings import CHAPTERS, CLAIMS, PROPERTY, QUESTIONS, Finding, Outcome, Verdict
@@ -229,3 +231,13 @@ def test_unknown_claim_is_refused() -> None:
     """An id that is none is named, with those that there are."""
     with pytest.raises(UsageError, match="'C28' is no claim; they are C1 to C27"):
         CliRunner().invoke(command, ["C28"], standalone_mode=False, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("width", range(70, 131, 10))
+def test_table_loses_no_words(lang: str, width: int) -> None:
+    """However wide the terminal is, no word is cut: wide characters take two columns."""
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(telling.shown([outcome(name) for name in CLAIMS], lang, explained=True))
+
+    assert "…" not in console.export_text()
