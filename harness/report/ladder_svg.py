@@ -34,6 +34,10 @@ ROOM = int((EDGE[RIGHT] - EDGE[LEFT] - 40) / 7.3)
 HALF = int((MIDDLE - EDGE[LEFT] - 20) / 7.3)
 
 
+#: What a character of a label measures.
+CHARACTER = 7.3
+#: How far from its lane a label begins, and where an arrow comes in just above it.
+NEAR, FAR = 12, 60
 #: Labels whose arrows differ less than this in slope, in degrees, run side by side.
 SAME_SLOPE = 2
 _OTHER: dict[Side, Side] = {LEFT: RIGHT, RIGHT: LEFT}
@@ -98,6 +102,7 @@ class Drawing:
         self._digits = digits_for([row.time for row in ladder.rows])
         self._passages = {row.piece.passage.number: row.piece.passage for row in ladder.rows if row.piece}
         self._places = self._lines_of_segments()
+        self._halved: set[int] = set()  #: segments that are told on their half of the area
         self._text = self._labels()
         wide = [self._is_wide(line) for line in ladder.lines]
         self.sequence = axes.sequence(ladder)
@@ -108,9 +113,10 @@ class Drawing:
         texts = {}
         for passage in self._passages.values():
             crossed = any(_cross(passage, other, self._ladder) for other in self._passages.values())
-            texts[passage.number] = labels.fitting(
-                labels.forms(passage, "↻"), HALF if crossed or passage.lost else ROOM
-            )
+            room = HALF if crossed or passage.lost else ROOM
+            texts[passage.number] = labels.fitting(labels.forms(passage, "↻"), room)
+            if room == HALF:
+                self._halved.add(passage.number)
         return texts
 
     def _is_wide(self, line: Row | Wait | Bulk) -> bool:
@@ -301,6 +307,8 @@ class Drawing:
             group.add(Element("path", class_="mark", d=f"M{course.x1} {course.y1 - 6:.1f}l6 6l-6 6l-6-6z"))
         text = labels.fitting([self._text[number], *labels.forms(passage, "↻")], room)
         away = self._clearance(course, axis)
+        if number in self._halved:
+            away = max(NEAR, min(away, int(MIDDLE - EDGE[LEFT] - 4 - CHARACTER * len(text))))
         angle = 0.0 if self._is_crowded(course, text, axis) else course.angle
         x = course.x1 + sign * away
         y = course.y1 + (away / abs(course.x2 - course.x1) * (course.y2 - course.y1) if angle else 0)
@@ -312,7 +320,7 @@ class Drawing:
 
     def _is_crowded(self, course: Course, text: str, axis: axes.Axis) -> bool:
         """Whether a label that follows its arrow down would run into what is written below it."""
-        reach = course.y1 + math.tan(math.radians(abs(course.angle))) * (12 + 7.3 * len(text)) + axes.TEXT
+        reach = course.y1 + math.tan(math.radians(abs(course.angle))) * (NEAR + CHARACTER * len(text)) + axes.TEXT
         for place, line in enumerate(self._ladder.lines):
             if isinstance(line, Wait | Bulk) and course.y1 < axis.ys[place] < reach:
                 return True
@@ -330,8 +338,8 @@ class Drawing:
             if arrives is not None and self._course(number, axis).side != course.side:
                 above = course.y1 - axis.ys[arrives]
                 if -1 <= above < axes.TEXT:
-                    return 60
-        return 12
+                    return FAR
+        return NEAR
 
     def _again(self, passage: Passage, side: Side, axis: axes.Axis) -> Element:
         """A dotted bow beside the lane, from the original to its repetition."""

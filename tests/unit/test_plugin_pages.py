@@ -1,0 +1,69 @@
+"""The index that a session with --artifacts leaves beside its runs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import pytest
+
+from harness.claims.findings import PROPERTY, Finding, Verdict
+from harness.plugin.evidence import AGAIN, EDGES, RUN
+from harness.plugin.pages import Pages
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_KEPT = {"directory": "t[1]", "summary": "as documented", "connections": 2, "lost": 3, "length": 1_500_000_000}
+
+
+def _report(
+    test: str, outcome: Literal["passed", "failed", "skipped"], when: Literal["setup", "call", "teardown"], **told: Any
+) -> pytest.TestReport:
+    return pytest.TestReport(test, ("t.py", 1, "t"), {}, outcome, None, when, user_properties=list(told.items()))
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Pages:
+    """The gatherer of a session whose artifacts are in ``kept``."""
+    option = SimpleNamespace(artifacts=str(tmp_path / "kept"), kernel="lab", seed=1)
+    return Pages(SimpleNamespace(option=option))  # type: ignore[arg-type]
+
+
+def test_each_test_has_a_line_with_its_outcome_and_a_link_to_its_page(pages: Pages, tmp_path: Path) -> None:
+    """A test that failed in any phase failed; one without a record has no page; one without a kernel no line."""
+    pages.pytest_runtest_logreport(_report("t.py::one", "passed", "call"))
+    pages.pytest_runtest_logreport(_report("t.py::one", "failed", "teardown", **{AGAIN: "pytest", RUN: _KEPT}))
+    pages.pytest_runtest_logreport(_report("t.py::two", "skipped", "setup", **{AGAIN: "pytest"}))
+    pages.pytest_runtest_logreport(_report("t.py::else", "passed", "call"))
+    pages.pytest_sessionfinish()
+    html = (tmp_path / "kept" / "index.html").read_text("utf-8")
+
+    assert '<a href="t%5B1%5D/index.html">t.py::one</a>' in html
+    assert "1 failed" in html
+    assert "1 skipped" in html
+    assert "t.py::two" in html
+    assert "t.py::else" not in html
+
+
+def test_claims_and_edges_of_all_tests_stand_below(pages: Pages, tmp_path: Path) -> None:
+    """The claims that were measured with their evidence, and how often each edge was taken."""
+    found = Finding("C4", Verdict.HOLDS, {"server": 7, "ack": 8})
+    figures = msgspec.json.encode(found).decode()
+    told = {AGAIN: "pytest", RUN: _KEPT, EDGES: [["1", ["diag"]]], PROPERTY: figures}
+    for test in ("t.py::one", "t.py::two"):
+        pages.pytest_runtest_logreport(_report(test, "passed", "call", **told))
+    pages.pytest_sessionfinish()
+    html = (tmp_path / "kept" / "index.html").read_text("utf-8")
+
+    assert "Claims of the documents" in html
+    assert "C4" in html
+    assert "1 of " in html
+
+
+def test_a_session_that_kept_nothing_has_no_index(pages: Pages, tmp_path: Path) -> None:
+    """No test used a kernel: nothing is made."""
+    pages.pytest_sessionfinish()
+
+    assert not (tmp_path / "kept").exists()
