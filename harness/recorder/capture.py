@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import socket
 import struct
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
 _ETH_P_ALL = 3
 _SO_TIMESTAMPNS = 35
 _SO_ATTACH_FILTER = 26
+_SO_RCVBUFFORCE = 33
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _PACKET_OUTGOING = 4
 _PACKET_OTHERHOST = 3
 
 #: How much of a frame is kept: all headers with all options.
 SNAP = 192
+#: Bytes that may wait to be read: at 1,000 connections per second, some seconds of segments.
+ROOM = 32 << 20
 
 # Classic BPF: IPv4 or IPv6 whose next header is TCP, cut to SNAP bytes.
 _FILTER = [
@@ -60,7 +65,7 @@ class Capture:
     def __init__(
         self, node: str, interface: str, clock: Clock, *, only: Literal["sent", "received"] | None = None
     ) -> None:
-        self._node = node
+        self.node = node
         self._interface = interface
         self._clock = clock
         self._only = only
@@ -68,7 +73,9 @@ class Capture:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
         _attach_filter(self._socket)
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
+        with contextlib.suppress(PermissionError):  # beyond net.core.rmem_max only for root of the whole machine
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, ROOM)
         self._socket.bind((interface, _ETH_P_ALL))
 
     def descriptors(self) -> Iterable[int]:
@@ -92,7 +99,7 @@ class Capture:
             seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
             yield SegmentSeen(
                 t=self._clock.from_real(seconds * 1_000_000_000 + nanoseconds),
-                node=self._node,
+                node=self.node,
                 interface=self._interface,
                 direction=direction,
                 src=segment.src,
@@ -107,7 +114,7 @@ class Capture:
 
     def dropped(self) -> int:
         """Frames the kernel had no room for since the last call (PACKET_STATISTICS)."""
-        _, drops = struct.unpack("II", self._socket.getsockopt(263, 6, 8))
+        _, drops = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
         return int(drops)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import os
 import select
 import shutil
 import threading
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Protocol, Self
 
 from harness.errors import EnvironmentUnsupported
@@ -22,7 +22,7 @@ from harness.recorder.counters import grown, read_counters
 from harness.recorder.diag import Diag, Flow, Look
 from harness.recorder.tracepoint import Tracepoints
 from harness.tcp.states import State
-from harness.timeline.observations import Counters, SegmentSeen, StateChange, Step, TcpEvent, Witness
+from harness.timeline.observations import Counters, Missed, SegmentSeen, StateChange, Step, TcpEvent, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -139,7 +139,7 @@ class Recorder:
         os.eventfd_write(self._wake, 1)
         self._thread.join()
         if self._error is None:
-            self._sink.write_all(self.counters())
+            self._sink.write_all([*self._missed(), *self.counters()])
         for capture in self._captures:
             capture.close()
         for diag in self._diags.values():
@@ -159,6 +159,17 @@ class Recorder:
             with node.enter():
                 delta = grown(self._counters[node.name], read_counters())
             found.append(Counters(t=self._clock.now(), node=node.name, grown=delta))
+        return found
+
+    def _missed(self) -> list[Missed]:
+        """What observers know to have lost: never let a gap look like nothing."""
+        t = self._clock.now()
+        lost: Counter[str] = Counter()
+        for capture in self._captures:
+            lost[capture.node] += capture.dropped()
+        found = [Missed(t=t, observer="capture", node=node, count=count) for node, count in lost.items() if count]
+        if self._tracepoints and (count := self._tracepoints.lost()):
+            found.append(Missed(t=t, observer="tracepoint", node="", count=count))
         return found
 
     def hand_in(self, observation: Observation) -> None:

@@ -63,6 +63,7 @@ class _Layout:
     fields: dict[str, _Field]
 
 
+_LOST = re.compile(r"^(?:overrun|dropped events): (\d+)$", re.MULTILINE)
 _FIELD = re.compile(r"field:.*?(\w+)(?:\[[^]]*\])?;\s*offset:(\d+);\s*size:(\d+);")
 
 
@@ -199,6 +200,13 @@ class Tracepoints:
         cookie = fields["sock_cookie"].integer(record) if "sock_cookie" in fields else 0
         sk = fields["skaddr"].integer(record)
         return TcpEvent(t=t, name=layout.name, local=local, remote=remote, sk=sk, cookie=cookie, state=state)
+
+    def lost(self) -> int:
+        """How many events the kernel had no room for (``per_cpu/*/stats``: overrun, dropped events)."""
+        counts = (
+            sum(map(int, _LOST.findall((cpu / "stats").read_text()))) for cpu in self._instance.glob("per_cpu/cpu*")
+        )
+        return max(sum(counts), self.missed)
 
     def close(self) -> None:
         """Close the buffers and remove the instance."""

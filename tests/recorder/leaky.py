@@ -1,6 +1,5 @@
 """A server that leaks CLOSE-WAIT sockets: it accepts, answers, and never closes."""
 
-# ruff: noqa: INP001 -- a program of its own, run in a host
 from __future__ import annotations
 
 import socket

@@ -1,0 +1,188 @@
+"""``handshake record`` with programs of other people, as a user calls it, on the lab kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.timeline.reconcile import reconcile
+from harness.timeline.store import read
+from harness.timeline.verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HANDSHAKE = [sys.executable, "-c", "from harness.cli import main; main()"]
+HERE = Path(__file__).parent
+LEAKY = f"{sys.executable} {HERE / 'leaky.py'}"
+LOSSY = ("--link", "delay=20ms,loss=5%")
+
+
+def handshake(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A verb, until it ends."""
+    return subprocess.run([*HANDSHAKE, *arguments], capture_output=True, text=True, check=False, timeout=100)
+
+
+def needs(program: str) -> Callable[[Any], Any]:
+    """Mark a test that records a program which this machine may lack."""
+    return pytest.mark.skipif(not shutil.which(program), reason=f"there is no {program} on this machine")
+
+
+def ask(text: str = "") -> str:
+    """A client that connects to h2, says something, and reads until the other side has ended or it has five bytes."""
+    said = f"s.sendall(b'{text}');" if text else ""
+    return f"{sys.executable} -c \"import socket; s = socket.create_connection(('h2', 80)); {said} s.recv(5)\""
+
+
+@needs("curl")
+def test_http_server_and_curl_at_five_percent_loss(tmp_path: Path) -> None:
+    """Names resolve, the page arrives, each output is kept, and both ends have their whole history."""
+    server = f"{sys.executable} -m http.server 80 --directory {HERE}"
+    done = handshake(
+        "record", *LOSSY, "--server", server, "--client", "curl -s http://h2/leaky.py", "--out", str(tmp_path / "run")
+    )
+    kept = {path.name for path in (tmp_path / "run").iterdir()}
+    record = reconcile(read(tmp_path / "run").observations)
+
+    assert done.returncode == 0, done.stderr
+    assert kept == {
+        "events.jsonl",
+        "capture.pcapng",
+        *(f"{program}.{ending}" for program in ("h2-server-1", "h1-client-1") for ending in ("out", "err")),
+    }
+    assert (tmp_path / "run" / "h1-client-1.out").read_text() == (HERE / "leaky.py").read_text()
+    assert {end.role: end.states[-1] for end in record.endpoints if end.role != "listener"} == {
+        "client": "CLOSED",
+        "server": "CLOSED",
+    }
+    assert judge(record).ok
+    assert "h1-client-1: exit status 0: curl" in done.stdout
+
+
+@needs("iperf3")
+def test_iperf3_at_five_percent_loss(tmp_path: Path) -> None:
+    """Both of its connections are there, from CLOSED to CLOSED at either end.
+
+    It spins while it waits for the other side: on the lab kernel, where computing takes next to no time,
+    a long delay or a lost last segment costs it a minute of wall time. Hence the short delay and the seed.
+    """
+    done = handshake(
+        "record", "--link", "delay=1ms,loss=5%", "--seed", "2", "--server", "iperf3 -s -1",
+        "--client", "iperf3 -c h2 -n 20K", "--out", str(tmp_path / "run"), "--plain",
+    )  # fmt: skip
+    ends = [
+        (end.node, end.role, end.states[0], end.states[-1])
+        for end in reconcile(read(tmp_path / "run").observations).endpoints
+        if end.role != "listener"
+    ]
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(ends) == sorted(
+        [("h1", "client", "CLOSED", "CLOSED")] * 2 + [("h2", "server", "CLOSED", "CLOSED")] * 2
+    )
+    assert "iperf Done." in (tmp_path / "run" / "h1-client-1.out").read_text()
+
+
+def test_a_server_that_leaks_close_wait_and_several_clients(tmp_path: Path) -> None:
+    """The server's ends are left in CLOSE-WAIT, and are said to be: that it is ended with the run closes nothing."""
+    out = tmp_path / "run"
+    done = handshake(
+        "record", *LOSSY, "--server", LEAKY, "--client", ask(), "--client", ask(),
+        "--after", "70s", "--out", str(out), "--plain",
+    )  # fmt: skip
+    record = reconcile(read(out).observations)
+    said = [finding.text for finding in judge(record).findings if "never left CLOSE-WAIT" in finding.text]
+
+    assert done.returncode == 0, done.stderr
+    assert [end.states[-1] for end in record.endpoints if end.role == "server"] == ["CLOSE-WAIT", "CLOSE-WAIT"]
+    assert [end.states[-1] for end in record.endpoints if end.role == "client"] == ["CLOSED", "CLOSED"]
+    assert len(said) == 2
+    assert "its program did not close the socket" in " ".join(done.stdout.split())
+    assert "h2-server-1: still running when the record ended" in done.stdout
+
+
+def test_exit_statuses_and_signals_are_told() -> None:
+    """A program's own failure is told, and is none of the record's."""
+    fails = f"{sys.executable} -c 'raise SystemExit(7)'"
+    dies = f"{sys.executable} -c 'import os; os.abort()'"
+    done = handshake("record", "--client", fails, "--client", f"h2={dies}", "--plain")
+
+    assert done.returncode == 0, done.stderr
+    assert "h1-client-1: exit status 7" in done.stdout
+    assert "h2-client-2: SIGABRT" in done.stdout
+
+
+def test_a_client_is_ended_at_its_limit(tmp_path: Path) -> None:
+    """On record, and in the kernel's time: a client that waits forever costs no wall time."""
+    handshake("record", "--client", "sleep infinity", "--time-limit", "3s", "--out", str(tmp_path / "run"))
+    starts, ends = [each for each in read(tmp_path / "run").observations if each.__class__.__name__ == "Program"]
+
+    assert (ends.status, round((ends.t - starts.t) / 1e9)) == ("SIGTERM", 3)
+
+
+def test_an_unknown_program_is_a_mistake_in_the_command_line() -> None:
+    """Exit status 2, the option, the value and the reason."""
+    done = handshake("record", "--client", "no-such-program --x")
+
+    assert done.returncode == 2
+    assert "--client: 'no-such-program --x' cannot be started (No such file or directory)" in done.stderr
+
+
+def test_a_killed_run_leaves_what_was_recorded(tmp_path: Path) -> None:
+    """SIGKILL to the whole process group: `handshake show` shows everything up to then, and says that it was cut."""
+    out = tmp_path / "run"
+    # A program that computes makes no time pass on the lab kernel: the run cannot end by itself.
+    spins = f"{sys.executable} -c 'while True: pass'"
+    running = subprocess.Popen(
+        [*HANDSHAKE, "record", "--server", LEAKY, "--client", ask(), "--client", spins, "--out", str(out)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        _wait_for(lambda: b'"ESTABLISHED"' in _content(out))
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    shown = handshake("show", str(out), "--json")
+
+    assert "the recorder was killed" in shown.stderr
+    assert "CLOSED → SYN-SENT → ESTABLISHED" in json.dumps(json.loads(shown.stdout), ensure_ascii=False)
+
+
+def test_ctrl_c_leaves_what_was_recorded(tmp_path: Path) -> None:
+    """SIGINT, as from the keyboard: the record, its capture, and a shell's exit status."""
+    out = tmp_path / "run"
+    spins = f"{sys.executable} -c 'while True: pass'"
+    running = subprocess.Popen(
+        [*HANDSHAKE, "record", "--server", LEAKY, "--client", ask(), "--client", spins, "--out", str(out)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        _wait_for(lambda: b'"ESTABLISHED"' in _content(out))
+    finally:
+        os.killpg(running.pid, signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+
+    assert running.returncode == 130
+    assert "interrupted; this is what was recorded up to then" in said
+    assert (out / "capture.pcapng").stat().st_size > 0
+
+
+def _content(out: Path) -> bytes:
+    events = out / "events.jsonl"
+    return events.read_bytes() if events.exists() else b""
+
+
+def _wait_for(condition: Callable[[], bool], limit: float = 60.0) -> None:
+    ends = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < ends, "it did not come to be"
+        time.sleep(0.02)
