@@ -91,6 +91,9 @@ def _running(function: _Function) -> _Function:
 )
 @click.option("--seeds", metavar="FIRST-LAST", help="Run those marked lossy once for each seed, under random loss.")
 @click.option("--artifacts", type=click.Path(path_type=Path), metavar="DIR", help="Keep every record here.")
+@click.option("--slow", is_flag=True, help="On real kernels, run what takes more than 10 s of real time, too.")
+@click.option("--kernels", metavar="KIND,KIND", help="Run on each of these, and print one table: 6.1,newest,vm:stock.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="With --kernels: write the table here.")
 def run(
     names: tuple[str, ...],
     kernel_name: str,
@@ -99,9 +102,12 @@ def run(
     links: tuple[str, ...],
     seeds: str | None,
     artifacts: Path | None,
+    kernels: str | None,
+    out: Path | None,
     *,
     every: bool,
     as_json: bool,
+    slow: bool,
 ) -> int:
     """Run scenarios by name or number, and judge each against the document.
 
@@ -114,9 +120,13 @@ def run(
       handshake scenarios run --all --kernel lab:6.1 --json
       handshake scenarios run 30 --link delay=200ms
       handshake scenarios run --all --seeds 1-50
+      handshake scenarios run --all --kernels 6.1,newest,vm:stock --out docs/kernels.md
     """
     wanted = _wanted(names, every=every, verb="run")
     words = [word for link in links for word in ("--link", link)]
+    words += ["--slow"] if slow else []
+    if kernels:
+        return _matrix(wanted, kernels, seed, workers, words, artifacts, out, as_json=as_json)
     words += ["--seeds", seeds] if seeds else []
     words += ["--artifacts", str(artifacts.resolve())] if artifacts else []
     session, status = _pytest(wanted, kernel_name, seed, workers, words, quiet=as_json)
@@ -124,6 +134,40 @@ def run(
     if as_json:
         _print_json(_document(session, found))
     return status or int(any(each.outcome == "failed" for each in found))
+
+
+def _matrix(
+    wanted: Sequence[Scenario],
+    kernels: str,
+    seed: int,
+    workers: str | None,
+    words: Sequence[str],
+    artifacts: Path | None,
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Run the scenarios on several kernels, one after the other, and print what differs."""
+    from harness.cli import matrix
+
+    columns = []
+    with tempfile.TemporaryDirectory(prefix="handshake-kernels-") as directory:
+        for name in matrix.kernels(kernels):
+            kernel = options.choose_kernel(name, seed)
+            runs = (artifacts or Path(directory)).resolve() / name.replace(":", "-")
+            kept = [*words, "--artifacts", str(runs)]
+            session, _ = _pytest(wanted, name, seed, workers, kept, quiet=True, may_fail=True)
+            columns.append(matrix.column(kernel.info, session, wanted, runs))
+    if as_json:
+        _print_json(matrix.document(columns))
+    else:
+        again = ["handshake scenarios run", "--all" if wanted == _known() else " ".join(each.name for each in wanted)]
+        text = matrix.markdown(columns, wanted, " ".join([*again, *words, "--kernels", kernels]))
+        if out is None:
+            click.echo(text, nl=False)
+        else:
+            out.write_text(text, encoding="utf-8")
+    return int(any(cell.outcome == "failed" for column in columns for cell in column.cells.values()))
 
 
 @command.command()

@@ -1,0 +1,93 @@
+"""Scenarios on several kernels side by side: which kernels are meant, and what counts as a difference."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.cli import matrix
+from harness.cli.matrix import Cell, Column
+from harness.errors import UsageError
+from harness.timeline.observations import KernelInfo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OLD = KernelInfo(kind="lab", release="6.1.192", hz=250, seed=1)
+NEW = KernelInfo(kind="lab", release="7.3.4", hz=250, seed=1)
+STOCK = KernelInfo(kind="vm", release="6.1.0-56-amd64", hz=250, seed=None)
+
+
+def cell(segments: int, seconds: float, outcome: Any = "passed") -> Cell:
+    """A scenario's outcome."""
+    return Cell(outcome, segments, seconds)
+
+
+def scenarios(*names: str) -> list[Any]:
+    """Rows of the catalogue."""
+    return [SimpleNamespace(number=number, name=name) for number, name in enumerate(names, 1)]
+
+
+def test_kernels_are_named_as_one_thinks_of_them() -> None:
+    """A version is a lab kernel's; everything else is what --kernel takes."""
+    assert matrix.kernels("6.1, newest,vm:stock,host,lab:6.12") == ["lab:6.1", "lab", "vm:stock", "host", "lab:6.12"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("6.1,,newest", "no kernel"), ("6.1,lab:6.1", "twice"), ("", "no kernel")]
+)
+def test_nonsense_is_refused(text: str, reason: str) -> None:
+    """With a right example."""
+    with pytest.raises(UsageError, match=rf"{reason}.*--kernels 6\.1,newest,vm:stock"):
+        matrix.kernels(text)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "other", "same"),
+    [
+        (NEW, cell(7, 61.4), True),
+        (NEW, cell(8, 61.4), False),
+        (NEW, cell(7, 63.0), False),  # both have the same ticks and no load
+        (STOCK, cell(7, 63.0), True),  # a timer of 60 s may take 67.5 s
+        (STOCK, cell(7, 72.0), False),
+    ],
+)
+def test_what_counts_as_a_difference(kernel: KernelInfo, other: Cell, *, same: bool) -> None:
+    """Segments to the last one; times as far as kernel timers may differ."""
+    assert matrix.alike(Column(OLD, {"x": cell(7, 61.4)}), Column(kernel, {"x": other}), "x") is same
+
+
+def test_the_document() -> None:
+    """Numbers stand in the first column, and where they differ from it; what was skipped tells nothing."""
+    wanted = scenarios("same", "other", "slow", "wrong")
+    columns = [
+        Column(
+            OLD, {"same": cell(3, 0.15), "other": cell(7, 1.0), "slow": cell(9, 61.0), "wrong": cell(2, 0.1, "failed")}
+        ),
+        Column(
+            STOCK,
+            {
+                "same": cell(3, 0.16),
+                "other": cell(9, 1.0),
+                "slow": cell(0, 0, "skipped"),
+                "wrong": cell(2, 0.1, "failed"),
+            },
+        ),
+    ]
+
+    lines = matrix.markdown(columns, wanted, "the command").splitlines()
+
+    assert "| | scenario | 6.1.192 (lab) | 6.1.0-56-amd64 (vm) |" in lines
+    assert "| 1 | same | ✓ 3 segments, 0.15 s | ✓ |" in lines
+    assert "| 2 | **other** | ✓ 7 segments, 1 s | ✓ 9 segments, 1 s |" in lines
+    assert "| 3 | slow | ✓ 9 segments, 61 s | - |" in lines
+    assert "| 4 | wrong | ✗ 2 segments, 0.1 s | ✗ |" in lines
+    assert "1 of 4 scenarios differ between these kernels." in lines
+    assert "Linux 6.1.0-56-amd64 (vm), HZ=250: 2 as documented, 1 not, 1 not run." in lines
+
+
+def test_a_run_without_a_record_measures_nothing(tmp_path: Path) -> None:
+    """A test that was skipped leaves none."""
+    assert matrix.measure(tmp_path) == (0, 0.0)
