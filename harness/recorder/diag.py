@@ -14,6 +14,7 @@ import heapq
 import os
 import socket
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,6 +38,7 @@ _INET_DIAG_INFO = 2
 
 _HEADER = struct.Struct("<IHHII")
 _MESSAGE = struct.Struct("<BBBB2s2s16s16sIQIIIII")
+_END_OF_MESSAGE = _HEADER.size + _MESSAGE.size
 _TCP_INFO = struct.Struct("<8B24I")
 _TCP_INFO_LONG = struct.Struct("<QQII")
 
@@ -54,6 +56,9 @@ _TIMERS: tuple[Timer, ...] = (
 DUE_AGAIN = 4_000_000
 #: sock_diag tells timers in whole milliseconds.
 _JITTER = 2_000_000
+
+#: How many decoded answers are kept, to be had again where the kernel gives the same one.
+_MANY = 8192
 
 _SETTLED = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_2, State.TIME_WAIT})
 
@@ -101,6 +106,7 @@ _EVERYTHING = _dump_request(0xFFFFFFFF)
 _LISTENERS = _dump_request(1 << 10)
 
 
+@lru_cache(4096)
 def _exact_request(flow: Flow) -> bytes:
     """An inet_diag_req_v2 for one connection, whatever its cookie."""
     local, remote = flow
@@ -142,6 +148,7 @@ class Diag:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
         self._socket.bind((0, 0))
         self._known: dict[int, Look] = {}
+        self._decoded: dict[bytes, Look] = {}
         self._flows: dict[Flow, int] = {}
         self._looked_all = clock.now()
         self._looked_at: dict[Flow, int] = {}
@@ -155,8 +162,10 @@ class Diag:
         found = {look.cookie: look for look in self._ask(_EVERYTHING)}
         for cookie in self._known.keys() - found.keys():
             yield self._gone(t, cookie)
+        known = self._known
         for look in found.values():
-            yield from self._seen(t, look)
+            if known.get(look.cookie) is not look:  # else the very answer of last time
+                yield from self._seen(t, look)
         self._looked_all = t
         self._looked_at.clear()
 
@@ -292,12 +301,23 @@ class Diag:
                     if -error == errno.ENOENT:
                         return  # there is no such connection
                     raise DiagError(f"{self.node}: sock_diag refused: {os.strerror(-error)}")
-                look = _decode(data, at + 16, at + length)
+                # What waits for nothing looks the same next time, but for tcp_info, which alone is no change.
+                raw = data[at + 16 : at + _END_OF_MESSAGE]
+                look = self._decoded.get(raw) or self._decode(raw, data, at + 16, at + length)
                 if look is not None:
                     yield look
                 at += (length + 3) & ~3
             if not dump:
                 return
+
+    def _decode(self, raw: bytes, data: bytes, at: int, end: int) -> Look | None:
+        """Decode an answer, and keep the result where the kernel may give the very same answer again."""
+        look = _decode(data, at, end)
+        if look is not None and not look.timer:
+            if len(self._decoded) >= _MANY:
+                self._decoded.clear()
+            self._decoded[raw] = look
+        return look
 
     def close(self) -> None:
         """Close the netlink socket."""
