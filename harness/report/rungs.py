@@ -80,6 +80,7 @@ class Rungs:
         self._state: dict[Side, State | None] = {side: ladder.start.get(side) for side in (LEFT, RIGHT)}
         self._flying: dict[int, int] = {}  # passage number -> its channel's column in the area
         self._before: int | None = None
+        self._notes: list[str] = []  # what is still to be said beside the ladder
         self.seen: set[str] = set()  #: which marks were drawn, for the legend
 
     def lines(self) -> list[list[Span]]:
@@ -87,12 +88,27 @@ class Rungs:
         out = [*self._heads(), self._start()]
         for line in self._ladder.lines:
             if isinstance(line, Row):
-                out.append(self._row(line))
+                note = self._note(line)
+                if note:
+                    out += self._rest()
+                    self._notes = note
+                strips = [self._row(line)]
             elif isinstance(line, Wait):
-                out.append(self._wait(line))
+                strips = [self._wait(line)]
             else:
-                out += self._bulk(line)
-        return out
+                strips = self._bulk(line)
+            out += [self._noted(strip) for strip in strips]
+        return [*out, *self._rest()]
+
+    def _noted(self, strip: Strip) -> list[Span]:
+        """A line with the next line of the note beside it."""
+        if self._notes:
+            strip.put(self._at.note, self._notes.pop(0), DIM)
+        return strip.spans()
+
+    def _rest(self) -> list[list[Span]]:
+        """What is left of a note, on lines on which nothing happens."""
+        return [self._noted(self._blank()) for _ in range(len(self._notes))]
 
     def _heads(self) -> list[list[Span]]:
         left, right = (self._head(lane) for _, lane in self._ladder.connection.lanes)
@@ -146,7 +162,7 @@ class Rungs:
             strip.put(self._at.right + 2, state, style)
             strip.put(self._at.right + 1, mark, "bold red")
 
-    def _row(self, row: Row) -> list[Span]:
+    def _row(self, row: Row) -> Strip:
         for side in (LEFT, RIGHT):
             change = row.change(side)
             if change:
@@ -163,8 +179,7 @@ class Rungs:
             if change:
                 self._label(strip, side, change.transition.new, self._mark(change))
         self._time(strip, row.time)
-        self._note(strip, row)
-        return strip.spans()
+        return strip
 
     def _mark(self, change: Change) -> str:
         step = change.transition
@@ -181,17 +196,21 @@ class Rungs:
                 strip.put(self._at.time + self._at.delta - cells.width(delta), delta, DIM)
         self._before = time
 
-    def _note(self, strip: Strip, row: Row) -> None:
+    def _note(self, row: Row) -> list[str]:
+        """What is said beside a line, where there is room: the causes that are not drawn."""
         if not self._at.note:
-            return
+            return []
+        room = self._at.width - self._at.note
         causes = []
         for change in (row.left, row.right):
             # A segment that caused it is on the line already.
-            if change and (change.transition.cause.kind != "segment" or change.transition.objection):
-                text = change.transition.objection or self._words.cause(change.transition.cause)
-                causes.append(self._glyphs.told(text))
-        note = cells.fit(", ".join(dict.fromkeys(causes)), self._at.width - self._at.note, self._glyphs.more)
-        strip.put(self._at.note, note, DIM)
+            if change and change.transition.objection:
+                objection = self._glyphs.told(change.transition.objection)
+                # The states below the ladder tell it in full.
+                causes.append(objection if cells.width(objection) <= room else self._words("ladder.see_below"))
+            elif change and change.transition.cause.kind != "segment":
+                causes.append(self._glyphs.told(self._words.cause(change.transition.cause)))
+        return cells.wrap(", ".join(dict.fromkeys(causes)), room) if causes else []
 
     def _line(self, strip: Strip, begin: int, end: int, style: str) -> None:
         """A horizontal line over the area's cells [begin, end), crossing what is in flight."""
@@ -283,7 +302,7 @@ class Rungs:
             x = start - 1 - len(number) if piece.side == "right" else start + 2
             strip.put(left + x, number, style)
 
-    def _wait(self, wait: Wait) -> list[Span]:
+    def _wait(self, wait: Wait) -> Strip:
         strip = self._blank()
         length = span(wait.length, self._glyphs.micro)
         if wait.open:
@@ -297,7 +316,7 @@ class Rungs:
             text = self._words("ladder.wait", length=length)
         return self._across(strip, text)
 
-    def _bulk(self, bulk: Bulk) -> list[list[Span]]:
+    def _bulk(self, bulk: Bulk) -> list[Strip]:
         """Folded data: on one line if it fits, else each way and its fate on a line of its own."""
         room = self._at.area - 2 - 2 * cells.width(self._glyphs.fold) - 2
         forms = [self._counted(bulk, key) for key in ("ladder.bulk", "ladder.bulk_short")]
@@ -325,9 +344,9 @@ class Rungs:
         ]
         return [*parts, ", ".join(fates)] if fates else parts
 
-    def _across(self, strip: Strip, text: str) -> list[Span]:
+    def _across(self, strip: Strip, text: str) -> Strip:
         """Words between the lanes, in place of anything drawn there."""
         told = cells.fit(f"{self._glyphs.fold} {text} {self._glyphs.fold}", self._at.area - 2, self._glyphs.more)
         x = self._at.left + 1 + (self._at.area - cells.width(told)) // 2
         strip.put(x - 1, f" {told} ", "italic " + DIM)
-        return strip.spans()
+        return strip

@@ -1,0 +1,73 @@
+"""Terminal ladders of what real kernels did: fifty recordings, and all runs under HANDSHAKE_RUNS where it is set.
+
+``HANDSHAKE_RUNS`` names a folder such as ``handshake test --artifacts DIR`` keeps: of all the scenarios, if need be.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from harness.report import cells
+from harness.report.connections import connections
+from harness.report.ladder import DRAWN, show, text
+from harness.report.session import find
+from harness.timeline.reconcile import reconcile
+from harness.timeline.store import read
+from harness.timeline.verdict import judge
+
+if TYPE_CHECKING:
+    from harness.timeline.history import Record
+
+_RUNS = {file.stem: file for file in sorted((Path(__file__).with_name("fixtures") / "timeline").glob("*.jsonl"))}
+if "HANDSHAKE_RUNS" in os.environ:
+    _RUNS |= {directory.name: directory for directory in find(Path(os.environ["HANDSHAKE_RUNS"]))}
+
+
+@cache
+def _record(name: str) -> Record:
+    return reconcile(read(_RUNS[name]).observations)
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", _RUNS)
+def test_ladder_fits_and_nothing_in_it_is_cut(name: str, width: int, lang: str) -> None:
+    """At 80 and 120 columns, plain and with box characters: no line is wider, and no word ends in an ellipsis."""
+    record = _record(name)
+    drawn = text(record, width=width, lang=lang, judgement=judge(record))
+    boxed = io.StringIO()
+    show(record, console=Console(file=boxed, width=width), lang=lang, judgement=judge(record))
+
+    assert [line for line in drawn.splitlines() if cells.width(line) > width] == []
+    assert [line for line in boxed.getvalue().splitlines() if cells.width(line) > width] == []
+    # A fold stands between two ellipses of its own, and a list of times may have one; a cut text has none after it.
+    assert [line for line in boxed.getvalue().splitlines() if re.search(r"\w…(?!,)", line)] == []
+    assert lang == "ko" or drawn.isascii()
+
+
+@pytest.mark.parametrize("name", _RUNS)
+def test_every_segment_and_state_is_in_its_ladder(name: str) -> None:
+    """With nothing folded, each segment of the connections drawn has its number, each endpoint's states their names."""
+    record = _record(name)
+    found = connections(record)[:DRAWN]
+    drawn = text(record, fold=False)
+
+    assert {number for each in found for number in (p.number for p in each.passages)} <= set(
+        map(int, re.findall(r"#(\d+)", drawn))
+    )
+    assert {
+        state
+        for each in found
+        for _, lane in each.lanes
+        if lane.endpoint
+        for state in lane.endpoint.states
+        if state not in drawn
+    } == set()
