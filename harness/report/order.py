@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 
 import msgspec
 
@@ -65,8 +65,10 @@ def happenings(connection: Connection) -> list[Happening]:
     arrived = {(event.passage.number, event.side): event.time for event in events if isinstance(event, Arrival)}
     for side, lane in connection.lanes:
         if lane.endpoint:
-            steps = enumerate(lane.endpoint.transitions)
-            events.extend(Change(_told(step, side, arrived), side, step, place) for place, step in steps)
+            # A change that is told a little later, with its segment, takes those that follow it along.
+            told = accumulate((_told(step, side, arrived) for step in lane.endpoint.transitions), max)
+            steps = enumerate(zip(told, lane.endpoint.transitions, strict=True))
+            events.extend(Change(time, side, step, place) for place, (time, step) in steps)
     events.sort(key=lambda event: event.time)
     ordered: list[Happening] = []
     for _, group in groupby(events, key=lambda event: event.time):

@@ -18,6 +18,7 @@ from rich.console import Console
 from harness.report import cells
 from harness.report.connections import connections
 from harness.report.ladder import DRAWN, show, text
+from harness.report.layout import Row, ladder
 from harness.report.session import find
 from harness.timeline.reconcile import reconcile
 from harness.timeline.store import read
@@ -71,3 +72,14 @@ def test_every_segment_and_state_is_in_its_ladder(name: str) -> None:
         for state in lane.endpoint.states
         if state not in drawn
     } == set()
+
+
+@pytest.mark.parametrize("name", _RUNS)
+def test_states_stand_in_the_order_in_which_they_were(name: str) -> None:
+    """Down each lane: also where several were entered at one instant, and one of them is told with its segment."""
+    for connection in connections(_record(name)):
+        rows = [line for line in ladder(connection).lines if isinstance(line, Row)]
+        for side, lane in connection.lanes:
+            drawn = [change.place for row in rows if (change := row.change(side))]
+
+            assert drawn == list(range(len(lane.endpoint.transitions if lane.endpoint else ())))
