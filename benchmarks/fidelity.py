@@ -14,7 +14,7 @@ On the lab kernel computing takes no time, and a loop without a pause never ends
 is followed by a pause as long as such a look takes on this machine's kernel, measured first.
 """
 
-# ruff: noqa: INP001, PLC0415, T201, S108, SLF001 -- a script, which prints, imports where it times, and takes Diag apart
+# ruff: noqa: INP001, PLC0415, T201, SLF001 -- a script, which prints, imports where it times, and takes Diag apart
 from __future__ import annotations
 
 import argparse
@@ -165,7 +165,7 @@ def side_of(local: int, remote: int) -> tuple[str, int] | None:
     """Which end of which connection that is; None for a listener."""
     if local == PORT:
         return ("server", remote) if remote else None
-    return ("client", local) if remote == PORT else None
+    return ("client", local) if local and remote == PORT else None  # bound only after SYN-SENT was reported
 
 
 def ss_look() -> Iterable[tuple[str, int, int]]:
@@ -321,6 +321,7 @@ def script(world: World, argument: Any) -> None:
     began, used = time.monotonic(), cpu_seconds(resource.RUSAGE_SELF)
     one.popen([*here, "--do", "connect", str(argument["rate"]), str(argument["number"]), str(results / "log")]).wait()
     world.sleep(1)
+    world.recorder.sync()  # what it has not read yet is still to be paid for
     own = {"cpu": cpu_seconds(resource.RUSAGE_SELF) - used, "seconds": time.monotonic() - began}
     (results / "own.json").write_text(json.dumps(own))
     for each in watching:
@@ -348,7 +349,8 @@ def run(kernel_name: str, rate: int, number: int, pauses: dict[str, float]) -> N
             for side, states in zip(("client", "server"), TRUTH[way], strict=True)
             for state in states
         }
-        print(f"\n{rate}/s asked, {told['reached']:.0f}/s reached, {number} connections, {len(true)} transitions")
+        print(f"\n{rate}/s asked, {told['reached']:.0f}/s reached, {number} connections, {len(true)} transitions,")
+        print(f"  {len(done.observations)} observations, {own['cpu']:.2f} s of processor in {own['seconds']:.1f} s")
         seen: Seen = set()
         admitted: Seen = set()
         for end in done.record.endpoints:
@@ -371,9 +373,8 @@ def run(kernel_name: str, rate: int, number: int, pauses: dict[str, float]) -> N
 def tell(who: str, seen: Seen, true: Seen, closed: Seen, cpu: float, kernel_name: str) -> None:
     """One line."""
     spent = "" if kernel_name.startswith("lab") else f"{cpu:8.0%} of a processor"
-    print(
-        f"  {who:14} {len(seen & true) / len(true):8.2%} seen, {len(seen - true - closed)} invented {spent}", flush=True
-    )
+    invented = sorted(seen - true - closed)
+    print(f"  {who:14} {len(seen & true) / len(true):8.2%} seen, {len(invented)} invented {spent} {invented[:1] or ''}")
 
 
 def costs(kernel_name: str) -> dict[str, float]:
