@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from harness.errors import RecordUnreadable
 from harness.timeline.store import EVENTS, read
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from harness.timeline.history import Record
     from harness.timeline.observations import Observation, Witness
+    from harness.timeline.verdict import Verdict
 
 #: Names of the properties that travel on a test's reports.
 EDGES = "handshake_edges"
@@ -45,19 +48,20 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
     if marker is not None and marker.args:
         last.user_properties.append((SCENARIO, marker.args[0]))
     failed = next((report for report in reports if report.failed), None)
-    if failed is not None:
-        failed.sections.append(("again", replay))
-    if not (results / EVENTS).exists():
-        return
     try:
-        log = read(results)
+        log = read(results) if (results / EVENTS).exists() else None
     except RecordUnreadable as error:
+        log = None
         if failed is not None:
             failed.sections.append(("record", str(error)))
+    if log is None:
+        if failed is not None:
+            failed.sections.append(("again", replay))
         return
     from harness.timeline.reconcile import reconcile
 
     record = reconcile(log.observations)
+    verdict = _verdict(record, failed)
     seconds = max(observation.t for observation in log.observations) / 1e9
     last.user_properties.append((EDGES, edges(record, log.observations)))
     last.user_properties.append((TCP_SECONDS, seconds))
@@ -65,10 +69,10 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
     if failed is not None:
         from harness.report.ladder import text
 
-        failed.sections.append(("ladder", text(record)))
+        failed.sections.append(("ladder", text(record, judgement=verdict)))
     if failed is not None or artifacts is not None:
         kept = keep(item, results, Path(artifacts or DEFAULT_ARTIFACTS))
-        run = _draw(item, kept, record, log.observations, replay)
+        run = _draw(item, kept, record, log.observations, verdict)
         last.user_properties.append((RUN, run))
         if failed is not None:
             failed.sections.append(("record", f"{kept}: handshake show {kept}"))
@@ -97,18 +101,29 @@ def keep(item: pytest.Item, results: Path, artifacts: Path) -> Path:
     return directory
 
 
+def _verdict(record: Record, failed: pytest.TestReport | None) -> Verdict:
+    """The document's verdict, with what the test expected of an endpoint where it told."""
+    from harness.plugin.expectation import COMPARED, expected_of
+    from harness.timeline.verdict import judge
+
+    verdict = judge(record)
+    compared = getattr(failed, COMPARED, None)
+    if not compared:
+        return verdict
+    recorded, expected = compared
+    return replace(verdict, expected=expected_of(record, recorded, expected))
+
+
 def _draw(
-    item: pytest.Item, directory: Path, record: Record, observations: tuple[Observation, ...], replay: str
+    item: pytest.Item, directory: Path, record: Record, observations: tuple[Observation, ...], verdict: Verdict
 ) -> dict[str, Any]:
     """Write the record as a page for a browser and as a capture for Wireshark; returns its line for an index."""
     from harness.report.index import run
     from harness.report.page import page
     from harness.report.pcapng import pcapng
-    from harness.timeline.verdict import judge
 
-    verdict = judge(record)
     back = f"../{PAGE}" if item.config.option.artifacts else ""  # without it, there is no index
-    html = page(record, observations, title=item.nodeid, judgement=verdict, replay=replay, back=back)
+    html = page(record, observations, title=item.nodeid, judgement=verdict, back=back)
     (directory / PAGE).write_text(html, "utf-8")
     (directory / CAPTURE).write_bytes(pcapng(record, observations))
     line = run(item.nodeid, "recorded", record, summary=verdict.summary)

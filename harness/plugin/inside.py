@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from harness.errors import EnvironmentUnsupported, HandshakeError
-from harness.plugin import realtime
+from harness.plugin import expectation, realtime
 from harness.plugin.measuring import measured
 from harness.timeline.observations import KernelInfo
 
@@ -59,6 +59,7 @@ class Reporter:
         self._markers: list[str] = argument["markers"]
         self._place = place
         self._config: pytest.Config
+        self._compared: tuple[list[str], list[str]] | None = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -81,6 +82,7 @@ class Reporter:
             error = call.excinfo.value
             kinds = [kind.__name__ for kind in type(error).__mro__]
             setattr(report, RAISED, kinds)
+            setattr(report, expectation.COMPARED, self._compared)
             if isinstance(error, HandshakeError):
                 report.longrepr = str(error)
             if isinstance(error, EnvironmentUnsupported) and realtime.is_real(self._place.kernel):
@@ -88,6 +90,14 @@ class Reporter:
                 report.outcome = "skipped"
                 report.longrepr = realtime.skipped(item, str(error)).longrepr
         return report
+
+    def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
+        """Tell a comparison of states in the document's words, and remember it for the ladder."""
+        found = expectation.compared(left, right) if op == "==" else None
+        if found is None:
+            return None
+        self._compared = found
+        return expectation.explanation(*found)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write a report of setup, call or teardown."""

@@ -147,7 +147,7 @@ class Outside:
         option = self._config.option
         words = ["pytest", item.nodeid]
         chosen = variants.of(item)
-        words += chosen.words or (["--seed", str(seed_of(item))] if seed_of(item) != 1 else [])
+        words += chosen.words or (["--seed", str(option.seed)] if option.seed != 1 else [])
         words += ["--kernel", option.kernel] if option.kernel != "lab" else []
         for link in option.handshake_links:
             words += ["--link", link]

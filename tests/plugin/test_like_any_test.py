@@ -111,16 +111,18 @@ def test_failure_tells_everything(project: Project) -> None:
     result.stdout.fnmatch_lines(
         [
             '>       assert net.history(client).states == [[]"CLOSED", "LISTEN"[]]',
-            "E         At index 1 diff: *SYN-SENT* != 'LISTEN'",
+            "E*recorded: CLOSED → SYN-SENT → ESTABLISHED",
+            "E*expected: CLOSED → LISTEN",
+            "E*they part at state 2: SYN-SENT instead of LISTEN",
             "test_it.py:9: AssertionError",
             "*Captured stdout call*",
             "to standard output",
             "*Captured log call*",
             "*to the log",
-            "*again*",
-            "pytest test_it.py::test_states --seed 7 --link delay=200ms",
             "*ladder*",
             "*SYN seq=0*",
+            "  ! LISTEN * expected here, never came",
+            "Again: pytest test_it.py::test_states --seed 7 --link delay=200ms",
             "*record*",
             "*handshake show handshake-artifacts/test_it.py-test_states",
             "*warnings summary*",
@@ -258,8 +260,8 @@ def test_side_by_side(project: Project, tmp_path_factory: pytest.TempPathFactory
 def test_settings_of_the_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """The project's own settings hold in the kernel: ini options, its conftest's options, its environment and path."""
     (project.path / "pytest.ini").write_text(
-        "[pytest]\naddopts = --strict-markers --strict-config -p no:cacheprovider\nmarkers =\n    mine: of this project\n"
-        "pythonpath = lib\nfilterwarnings = error\nconsole_output_style = count\n"
+        "[pytest]\naddopts = --strict-markers --strict-config -p no:cacheprovider\n"
+        "markers =\n    mine: of this project\npythonpath = lib\nfilterwarnings = error\nconsole_output_style = count\n"
     )
     (project.path / "lib").mkdir()
     (project.path / "lib" / "helper.py").write_text("VALUE = 5\n")

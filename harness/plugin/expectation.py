@@ -1,0 +1,59 @@
+"""A comparison of states that failed: told in the document's words, and marked in the ladder."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING, TypeGuard
+
+from harness.tcp.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.timeline.history import Record
+
+#: On a report: the states that were recorded, and those that the test expected instead.
+COMPARED = "handshake_compared"
+
+_NAMES = frozenset(map(str, State))
+
+
+def compared(left: object, right: object) -> tuple[list[str], list[str]] | None:
+    """The recorded and the expected states of a comparison; None where it compares something else."""
+    if not (_states(left) and _states(right)):
+        return None
+    recorded, expected = left, right
+    if not any(type(state) is State for state in recorded) and any(type(state) is State for state in expected):
+        recorded, expected = right, left
+    return [str(state) for state in recorded], [str(state) for state in expected]
+
+
+def _states(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) and each in _NAMES for each in value)
+
+
+def explanation(recorded: Sequence[str], expected: Sequence[str]) -> list[str]:
+    """What pytest prints of it."""
+    lines = ["other states than expected", f"recorded: {' → '.join(recorded)}", f"expected: {' → '.join(expected)}"]
+    for place, (was, should) in enumerate(zip_longest(recorded, expected), 1):
+        if was != should:
+            lines.append(f"they part at state {place}: {was or 'nothing more'} instead of {should or 'nothing more'}")
+            break
+    return lines
+
+
+def expected_of(record: Record, recorded: Sequence[str], expected: Sequence[str]) -> dict[int, tuple[State, ...]]:
+    """The endpoint whose states were compared, and the way that was expected of it: for a verdict.
+
+    A test may have compared a part of an endpoint's states only; the rest is taken as expected.
+    Where several endpoints went that way, it is nobody's.
+    """
+    found = {}
+    for place, endpoint in enumerate(record.endpoints):
+        states = endpoint.states
+        for start in range(len(states) - len(recorded) + 1):
+            if list(states[start : start + len(recorded)]) == list(recorded):
+                wanted = [*states[:start], *map(State, expected), *states[start + len(recorded) :]]
+                found[place] = tuple(wanted)
+                break
+    return found if len(found) == 1 else {}

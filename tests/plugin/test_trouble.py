@@ -1,0 +1,295 @@
+"""What can go wrong: one test fails, with a word that says what to do, and the rest of the session goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import Project
+
+
+def test_kernel_fails(project: Project) -> None:
+    """A kernel that panics, spins or runs out of memory fails its own test, with its last words and its record."""
+    project.write(
+        test_it="""
+            import mmap
+            from pathlib import Path
+
+            def grow():
+                grown = []
+                while True:
+                    grown.append(mmap.mmap(-1, 1 << 26, flags=mmap.MAP_PRIVATE | mmap.MAP_POPULATE))
+
+            def test_panics(net):
+                net.h1.connect(net.h2.listen(80))
+                net.record()
+                Path("/proc/sys/vm/panic_on_oom").write_text("1")
+                grow()
+
+            def test_spins(net):
+                while True:
+                    pass
+
+            def test_grows(net):
+                grow()
+
+            def test_after(net):
+                assert net.h1.name == "h1"
+        """
+    )
+
+    result = project.run("--wall-limit=5")
+
+    result.assert_outcomes(failed=3, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "the lab kernel ended before its job did*",
+            "*| Kernel panic - not syncing: Out of memory*",
+            "*ladder*",
+            "*SYN seq=0*",
+            "the lab kernel was killed after 5 s of wall time: a program in it computes*",
+            "signal 9 ended the test inside the kernel*too little memory*",
+            "*| *Out of memory: Killed process*",
+        ]
+    )
+
+
+def test_wrong_marker(project: Project) -> None:
+    """A marker that cannot be meant fails its test with the value, the reason and a right example: no traceback."""
+    project.write(
+        test_it="""
+            import pytest
+
+            network = pytest.mark.network
+
+            @network(delay="fast")
+            def test_link(net):
+                pass
+
+            @network(topology="ring")
+            def test_topology(net):
+                pass
+
+            @network(faults="drop SYN from h9")
+            def test_fault(net):
+                pass
+
+            @network(seed=-1)
+            def test_seed(net):
+                pass
+
+            @network("50ms")
+            def test_positional(net):
+                pass
+
+            @network(colour="red")
+            def test_unknown(net):
+                pass
+        """
+    )
+
+    result = project.run()
+
+    assert result.parseoutcomes().keys() <= {"failed", "errors"}
+    for told in (
+        "network delay: 'fast' *. Right would be, for example: delay=50ms",
+        "*'ring' *",
+        "*'h9'*",
+        "network: ('50ms',) takes keywords only. *",
+        "network colour: 'red' is not a property of a link; *",
+        "network seed: -1 is not a whole number below 2[*][*]64. *",
+    ):
+        result.stdout.fnmatch_lines([told])
+    result.stdout.no_fnmatch_line("*harness/*.py*")
+
+
+def test_fault_that_never_fired(project: Project) -> None:
+    """A fault that matched nothing fails the test that asked for it, not its cleaning up."""
+    project.write(
+        test_it="""
+            import pytest
+
+            @pytest.mark.network(faults="drop RST from h1")
+            def test_it(net):
+                net.h1.connect(net.h2.listen(80))
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["the fault 'drop RST from h1' never fired*", "*SYN seq=0*"])
+
+
+def test_not_collected_inside(project: Project) -> None:
+    """A test file that cannot be imported where the kernel is fails its tests with the reason."""
+    project.write(
+        test_it="""
+            import os
+
+            if "HANDSHAKE_INSIDE" in os.environ:
+                raise RuntimeError("not here")
+
+            def test_it(net):
+                pass
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["the test could not be collected where the kernel is:", "*RuntimeError: not here"])
+
+
+def test_other_id_inside(project: Project) -> None:
+    """A test whose id is another one each time it is collected is told so."""
+    project.write(
+        test_it="""
+            import os
+
+            import pytest
+
+            @pytest.mark.parametrize("inside", ["HANDSHAKE_INSIDE" in os.environ])
+            def test_it(net, inside):
+                pass
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["the test was not found where the kernel is*must have the same id every time"])
+
+
+def test_too_late(project: Project) -> None:
+    """A test that asks for net while it runs cannot be sent anywhere any more, and is told how to ask."""
+    project.write(
+        test_it="""
+            def test_it(request):
+                request.getfixturevalue("net")
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*net: 'test_it' asks for it while it runs*usefixtures*"])
+
+
+def test_another_net(project: Project) -> None:
+    """A project's own fixture of that name is left alone; one that is built on ours is not."""
+    project.write(
+        test_theirs="""
+            import os
+
+            import pytest
+
+            @pytest.fixture
+            def net():
+                return "theirs"
+
+            def test_it(net):
+                assert net == "theirs"
+                assert "HANDSHAKE_INSIDE" not in os.environ
+        """,
+        test_ours="""
+            import pytest
+
+            @pytest.fixture
+            def net(net):
+                return net.h1
+
+            def test_it(net):
+                assert net.name == "h1"
+        """,
+    )
+
+    project.run().assert_outcomes(passed=2)
+
+
+def test_refused(project: Project) -> None:
+    """What cannot work is refused before the first test, with a word that says why; other tests keep it."""
+    project.write(
+        test_it="""
+            def test_it(net):
+                pass
+        """,
+        test_other="""
+            def test_other():
+                pass
+        """,
+    )
+
+    for words, told in (
+        (["--pdb"], "ERROR: --pdb cannot reach into a test that uses `net`*"),
+        (["--kernel=cray"], "ERROR: --kernel: 'cray' is no kind of kernel*"),
+    ):
+        result = project.run(*words)
+        assert result.ret == 4
+        result.stderr.fnmatch_lines([told])
+    project.run("--pdb", "test_other.py").assert_outcomes(passed=1)
+
+
+def test_interrupted(project: Project) -> None:
+    """Ctrl-C ends the session at once, and leaves no kernel running."""
+    project.write(
+        test_it="""
+            def test_spins(net):
+                while True:
+                    pass
+        """
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    with subprocess.Popen(
+        command, cwd=project.path, start_new_session=True, stdout=subprocess.PIPE, text=True
+    ) as session:
+        _until(lambda: any(_kernels_of(session.pid)))
+        kernels = list(_kernels_of(session.pid))
+        os.killpg(session.pid, signal.SIGINT)
+        printed = session.communicate(timeout=60)[0]
+
+    assert session.returncode == 2
+    assert "KeyboardInterrupt" in printed
+    _until(lambda: not any(_runs(pid) for pid in kernels))
+
+
+def _kernels_of(session: int) -> Iterator[int]:
+    """The lab kernels that a process's wardens have started."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            parents[int(stat.parent.name)] = int(fields[1])
+    for pid in parents:
+        above = pid
+        while above in parents and above != session:
+            above = parents[above]
+        if above == session and _program(pid) == "linux":
+            yield pid
+
+
+def _program(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/exe").readlink().name
+    return ""
+
+
+def _runs(pid: int) -> bool:
+    return _program(pid) == "linux"
+
+
+def _until(condition: Callable[[], bool], limit: float = 60.0) -> None:
+    """Wait for another process: it tells nobody."""
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
