@@ -132,7 +132,8 @@ BEYOND: tuple[Edge, ...] = (
     *_from_each(
         27, (SR, ES, F1, F2, CW, CG, LA), Why.ABORT, "ABORT", "send RST", "3.10.5; RFC 2525, 2.17", "the text",
         "close() with SO_LINGER 0, with data unread, or with a negative TCP_LINGER2: __tcp_close(), net/ipv4/tcp.c",
-        capture="RST-ACK out", tracepoint="this change, before the RST leaves",
+        capture="RST-ACK out; in CLOSING and LAST-ACK for data unread or a FIN not yet sent only",
+        tracepoint="this change, before the RST leaves",
     ),
     _one(
         "28", SR, CW, Why.SEGMENT, "rcv FIN", "send ACK", "3.10.7.4", "the text",
@@ -233,13 +234,14 @@ BEYOND: tuple[Edge, ...] = (
     *_from_each(
         42, (LI, SS, SR, ES, F1, F2, CW, CG, LA, TW), Why.DESTROYED, "SOCK_DESTROY (ss -K)",
         "send RST where synchronized", "none", "Linux", "tcp_abort(), net/ipv4/tcp.c",
-        capture="RST-ACK out, but for LISTEN, SYN-SENT and TIME-WAIT",
+        capture="RST-ACK out, but for LISTEN, SYN-SENT, CLOSING, LAST-ACK, TIME-WAIT and a request",
         gate="a listener shows CLOSED→CLOSED after, on 6.1 and 7.3 alike: tcp_done() sets it once more",
     ),
     *_from_each(
-        43, (F1, CG, LA), Why.ORPHANS, "too many orphans, or no memory for them", "send RST", "none", "Linux",
+        43, (F1, F2, CG, LA), Why.ORPHANS, "too many orphans, or no memory for them", "send RST", "none", "Linux",
         "tcp_check_oom() in __tcp_close() and tcp_out_of_resources(); net.ipv4.tcp_max_orphans is counted over all "
-        "namespaces", capture="RST-ACK out",
+        "namespaces; in FIN-WAIT-2 with tcp_fin_timeout above 60 s only: else a mini-socket waits, which is no orphan",
+        capture="RST-ACK out",
     ),
     *_from_each(
         44, (SS, SR), Why.ICMP, "a hard ICMP error", "drop the connection", "3.9.2.2", "the text",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _TIME_WAIT = 60 * SECOND
 _RETRANSMISSION = "the retransmission timer"
 _TIMERS = {"keepalive": "the keepalive timer", "persist": "the persist timer", "timewait": "the FIN-WAIT-2 timer"}
+_ORPHANS = (State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK)
 _UNREACHABLE = ("EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "ENOPROTOOPT", "EPROTO", "EACCES", "EOPNOTSUPP")
 
 
@@ -56,12 +57,12 @@ def _finders(case: Case) -> tuple[Callable[[Case], Found | None], ...]:
     if _is_request(case):
         return (_request_reset, _request_refused, _request_orphaned, _destroyed, _request_expired)
     if old is State.SYN_SENT:
-        return (_reset, _destroyed, _unreachable, _timed_out, _closed, _timer, _waited, _by_another)
+        return (_reset, _destroyed, _refused_by_icmp, _unreachable, _timed_out, _closed, _timer, _waited, _by_another)
     if old is State.LAST_ACK:
-        return (_last_acknowledged, _reset, _destroyed, _timer, _given_up, _orphans, _by_another, _aborted)
+        return (_last_acknowledged, _reset, _destroyed, _orphans, _timer, _given_up, _by_another, _aborted)
     return (
-        _reset, _destroyed, _after_close, _called_off, _timer, _given_up,
-        _listener_closed, _lingered, _orphans, _by_another,
+        _reset, _destroyed, _refused_by_icmp, _after_close, _orphans, _called_off, _timer, _given_up,
+        _listener_closed, _lingered, _by_another,
         _overflow, _aborted,
     )  # fmt: skip
 
@@ -149,11 +150,15 @@ def _listener_closed(case: Case) -> Found | None:
 
 
 def _orphans(case: Case) -> Found | None:
+    """A RST at close(), or in place of a FIN sent again. The host's counters tell it from the program's own abort."""
     leg = case.marked(Mark.RST_SENT)
-    states = (State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK)
-    if leg and case.draft.old in states and case.run.grown.get(case.life.node, {}).get("TCPAbortOnMemory"):
+    grown = case.run.grown.get(case.life.node, {})
+    aborts = any(grown.get(name) for name in ("TCPAbortOnData", "TCPAbortOnClose", "TCPAbortOnLinger"))
+    if leg is None or case.draft.old not in _ORPHANS or not grown.get("TCPAbortOnMemory") or aborts:
+        return None
+    if case.called("close"):
         return Found(Why.ORPHANS, Cause("call", "close() with too many orphans", leg.passage.number), leg)
-    return None
+    return Found(Why.ORPHANS, Cause("timer", f"{_RETRANSMISSION}, with too many orphans", leg.passage.number), leg)
 
 
 # A listener.
@@ -174,10 +179,15 @@ def _closed(case: Case) -> Found | None:
     return Found(Why.CALL, Cause("call", call)) if call else None
 
 
-def _unreachable(case: Case) -> Found | None:
-    """An ICMP error, known by what connect() returned: no segment tells of it."""
-    if case.failed_with(*_UNREACHABLE):
+def _refused_by_icmp(case: Case) -> Found | None:
+    """An ICMP error before ESTABLISHED, known by what connect() returned: no segment tells of it."""
+    if case.draft.old in (State.SYN_SENT, State.SYN_RECEIVED) and case.failed_with(*_UNREACHABLE):
         return Found(Why.ICMP, Cause("segment", "an ICMP error"))
+    return None
+
+
+def _unreachable(case: Case) -> Found | None:
+    """Not even the SYN left, for there is no way to the other."""
     if case.wire.legs == [] and case.place and case.draft.time - case.drafts[case.place - 1].time <= SLACK:
         return Found(None, Cause("call", "connect() that failed"))
     return None
@@ -257,7 +267,9 @@ def _overflow(case: Case) -> Found | None:
     """A mini-socket should have taken over, and no look showed one; an abort would have sent a RST."""
     if case.draft.old not in (State.FIN_WAIT_2, State.CLOSING) or case.marked(Mark.RST_SENT):
         return None
-    legs = [leg for leg in case.received() if "F" in leg.passage.flags or case.wire.acknowledges_fin(leg)]
+    # The FIN brought a connection to CLOSING, perhaps just then: only the ACK of its own leads on.
+    fin = "" if case.draft.old is State.CLOSING else "F"
+    legs = [leg for leg in case.received() if (fin and fin in leg.passage.flags) or case.wire.acknowledges_fin(leg)]
     if not legs:
         return None
     return Found(Why.OVERFLOW, Cause("segment", "the table of TIME-WAIT was full", legs[-1].passage.number), legs[-1])

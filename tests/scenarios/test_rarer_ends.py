@@ -1,0 +1,193 @@
+"""The same end in every state: by a RST, an abort, SOCK_DESTROY, or because the peer is silent.
+
+Beyond the catalogue of scenarios: these are the edges of the diagram that none of those takes. Each test is called
+by the edge that it takes.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from tcp_held import TOLD, hold
+from tcp_steps import arrived
+
+from harness.expect import approx_timer, approx_trip, entered, exchange, made_up, seconds, sent, transition
+from harness.tcp.edges import SHORT
+from harness.tcp.states import State
+from harness.timeline.stays import stays
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from harness.experiment.sockets import RecordedSocket
+    from harness.experiment.world import World
+
+pytestmark = pytest.mark.network(delay="50ms")
+
+#: struct linger: on, for 0 seconds.
+ABORT = struct.pack("ii", 1, 0)
+
+SS, SR, ES, CW, LA = State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT, State.LAST_ACK
+F1, F2, CG = State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING
+
+
+def edges(number: str, states: Iterable[State]) -> pytest.MarkDecorator:
+    """Run a test once in each state, called by the edge."""
+    return pytest.mark.parametrize("state", [pytest.param(state, id=f"{number}.{SHORT[state]}") for state in states])
+
+
+@edges("26", (SR, ES, F1, F2, CW, CG, LA))
+def test_exact_rst(net: World, state: State) -> None:
+    """RFC 9293, 3.10.7.4: a RST with exactly the next sequence number ends a connection in any synchronized state.
+
+    In SYN-RECEIVED, too, after an active OPEN, as here by simultaneous open: to CLOSED, not to LISTEN
+    (tcp_validate_incoming() and tcp_reset(), net/ipv4/tcp_input.c).
+    """
+    held = hold(net, state)
+    began = seconds(net.clock.now())
+    net.inject("RST", to="h1", from_="h2")
+    net.wait_until_gone(held)
+
+    ours, record = net.history(held), net.record()
+    assert ours.states[-2:] == [state, "CLOSED"]
+    assert transition(ours, "CLOSED").edge == f"26.{SHORT[state]}"
+    assert transition(ours, "CLOSED").cause.segment == made_up(record).number
+    assert entered(ours, "CLOSED") - arrived(net, "R", "h1") == approx_trip(0)
+    assert [segment for segment in exchange(record, after=began) if segment.startswith("h1")] == []
+
+
+@pytest.mark.parametrize(("kind", "off"), [("RST", 1), ("SYN", 0)], ids=["rst", "syn"])
+@edges("26a", (ES, F1, F2, CW, CG, LA))
+def test_challenge_ack(net: World, state: State, kind: str, off: int) -> None:
+    """RFC 5961, 3.2 and 4.2: a RST that is in the window but not exact, or a SYN, is asked about and changes nothing.
+
+    In any synchronized state (tcp_validate_incoming() and tcp_send_challenge_ack(), net/ipv4/tcp_input.c).
+    """
+    held = hold(net, state)
+    began = seconds(net.clock.now())
+    net.inject(kind, to="h1", from_="h2", seq=off)
+    net.sleep(net.one_way + 0.01)
+
+    ours, record = net.history(held), net.record()
+    assert made_up(record).received is not None
+    assert exchange(record, after=began) == ["h1 A"]
+    assert ours.states[-1] == state
+    assert {stay.edge for stay in stays(record, net.observations)} == {f"26a.{SHORT[state]}"}
+    assert net.h1.counters()["TCPChallengeACK"] == 1
+
+
+@edges("27", (SR, ES, F1, F2, CW, CG, LA))
+def test_abort(net: World, state: State) -> None:
+    """RFC 9293, 3.10.5: ABORT sends a RST from SYN-RECEIVED to CLOSE-WAIT, and none in CLOSING and LAST-ACK.
+
+    Linux is as exact (tcp_disconnect() and tcp_need_reset(), net/ipv4/tcp.c): in these two a RST leaves only where
+    the FIN has not left yet, and the state is a claim.
+    """
+    held = hold(net, state)
+    began = seconds(net.clock.now())
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+    held.close()
+    net.sleep(net.one_way)
+
+    ours, record = net.history(held), net.record()
+    assert ours.states[-2:] == [state, "CLOSED"]
+    assert transition(ours, "CLOSED").edge == f"27.{SHORT[state]}"
+    assert transition(ours, "CLOSED").cause.text == "close()"
+    assert entered(ours, "CLOSED") - began == approx_trip(0)
+    assert len(sent(record, "RA", sender="h1")) == (state in TOLD)
+    assert net.h1.counters()["TCPAbortOnData"] == 1
+    assert net.h1.sockets() == []
+
+
+@edges("42", (SS, SR, ES, F1, F2, CW, CG, LA))
+def test_sock_destroy(net: World, state: State) -> None:
+    """SOCK_DESTROY (ss -K) is no RFC's: it takes a socket away in any state, and tells the peer where ABORT would.
+
+    So tcp_abort(), net/ipv4/tcp.c, by tcp_need_reset(): no RST in SYN-SENT, CLOSING and LAST-ACK. The program, which
+    still holds the socket, is told ECONNABORTED.
+    """
+    names = {SR: "syn-recv"}
+    held = hold(net, state)
+    began = seconds(net.clock.now())
+    net.h1.run(["ss", "-K", "state", names.get(state, state.lower())])
+    left = net.h1.sockets()
+    failure = held.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    net.sleep(net.one_way)
+
+    ours, record = net.history(held), net.record()
+    assert [look for look in left if look.cookie == held.cookie] == []
+    assert ours.states[-2:] == [state, "CLOSED"]
+    assert transition(ours, "CLOSED").edge == f"42.{SHORT[state]}"
+    assert entered(ours, "CLOSED") - began == approx_trip(0)
+    assert len(sent(record, "RA", sender="h1")) == (state in TOLD)
+    assert failure == errno.ECONNABORTED
+
+
+def give_up_synack(held: RecordedSocket) -> None:
+    """tcp_syn_retries: a SYN-ACK of a full socket is sent again so many times."""
+    held.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
+
+
+def give_up_fin(held: RecordedSocket) -> None:
+    """RFC 5482: the user timeout bounds how long a FIN may stay unacknowledged."""
+    held.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000)
+
+
+def give_up_probing(held: RecordedSocket) -> None:
+    """RFC 9293, 3.8.4: what waits for the peer, with nothing to send, can only probe."""
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    held.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    held.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
+    held.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+
+
+class Way(NamedTuple):
+    """How a connection is given up: by which option, its timers in seconds if known, the segments sent last."""
+
+    ask: Callable[[RecordedSocket], None]
+    timers: tuple[float, ...]
+    last: list[str]
+
+
+_SYNACK = Way(give_up_synack, (1.0, 2.0), ["SA", "SA"])
+_FIN = Way(give_up_fin, (), ["FA", "FA"])
+_PROBING = Way(give_up_probing, (1.0, 1.0, 1.0), ["A", "A", "RA"])
+
+
+@pytest.mark.parametrize(
+    ("state", "way"),
+    [
+        pytest.param(SR, _SYNACK, id="29.SR"),
+        pytest.param(F1, _FIN, id="29.F1"),
+        pytest.param(F2, _PROBING, id="29.F2"),
+        pytest.param(CW, _PROBING, id="29.CW"),
+        pytest.param(CG, _FIN, id="29.CG"),
+        pytest.param(LA, _FIN, id="29.LA"),
+    ],
+)
+def test_silent_peer(net: World, state: State, way: Way) -> None:
+    """RFC 9293, 3.8.3 and 3.8.4: a connection whose peer is silent is given up, in whichever state it is.
+
+    By tcp_write_timeout() without a word, by tcp_keepalive_timer() with a RST (net/ipv4/tcp_timer.c); the program is
+    told ETIMEDOUT.
+    """
+    held = hold(net, state)
+    net.drop("any", from_="h1")
+    way.ask(held)
+    net.wait_until_gone(held)
+
+    ours, record = net.history(held), net.record()
+    assert ours.states[-2:] == [state, "CLOSED"]
+    assert transition(ours, "CLOSED").edge == f"29.{SHORT[state]}"
+    assert transition(ours, "CLOSED").cause.kind == "timer"
+    assert [passage.flags for passage in sent(record, sender="h1")][-len(way.last) :] == way.last
+    if way.timers:
+        begins = State.SYN_SENT if state is SR else state  # the SYN's timer runs on
+        assert entered(ours, "CLOSED") - entered(ours, begins) == approx_timer(*way.timers, hz=net.kernel.hz)
+    else:
+        assert seconds(ours.time_in(state)) > 1.0
+    assert held.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ETIMEDOUT

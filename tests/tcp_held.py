@@ -1,0 +1,101 @@
+"""A connection that is brought into a state and stays there, its program holding the socket."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from tcp_steps import PORT, open_connection
+
+from harness.tcp.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.experiment.sockets import RecordedSocket
+    from harness.experiment.world import World
+
+#: Both ends of a connection that two hosts open at once.
+PORTS = (4001, 4002)
+
+#: The states in which a program's abort, or an administrator's, is told to the peer: tcp_need_reset(), net/ipv4/tcp.c.
+TOLD = frozenset({State.SYN_RECEIVED, State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSE_WAIT})
+
+
+def hold(net: World, state: State) -> RecordedSocket:
+    """A socket of h1 that is in a state, and stays there while nothing more happens.
+
+    What would move it on is lost on the way: h1's FIN, or what h2 answers to h1's SYN.
+    """
+    made = _WAYS[state](net)
+    assert net.wait_for_state(made, state)
+    return made
+
+
+def _syn_sent(net: World) -> RecordedSocket:
+    net.drop("SYN", from_="h1")
+    return net.h1.begin_connect(("h2", PORT))
+
+
+def _syn_received(net: World) -> RecordedSocket:
+    """By simultaneous open: a full socket. The SYNs cross; all that h2 says after is lost."""
+    net.drop("SYN-ACK", from_="h2")
+    net.drop("ACK", from_="h2", optional=True)  # a test may be over before there is one
+    one = net.h1.begin_connect(("h2", PORTS[1]), port=PORTS[0])
+    net.h2.begin_connect(("h1", PORTS[0]), port=PORTS[1])
+    return one
+
+
+def _established(net: World) -> RecordedSocket:
+    client, server, _ = open_connection(net)
+    assert net.wait_for_state(server, State.ESTABLISHED)
+    return client
+
+
+def _fin_wait_1(net: World) -> RecordedSocket:
+    client = _established(net)
+    net.drop("FIN", from_="h1")
+    client.shutdown(socket.SHUT_WR)
+    return client
+
+
+def _fin_wait_2(net: World) -> RecordedSocket:
+    client = _established(net)
+    client.shutdown(socket.SHUT_WR)
+    return client
+
+
+def _close_wait(net: World) -> RecordedSocket:
+    """And the peer has the ACK of its FIN, which Linux may delay."""
+    client, server, _ = open_connection(net)
+    server.shutdown(socket.SHUT_WR)
+    assert net.wait_for_state(server, State.FIN_WAIT_2)
+    return client
+
+
+def _closing(net: World) -> RecordedSocket:
+    """Both end their directions, and h1's FIN is lost: h2's acknowledges all but that."""
+    client, server, _ = open_connection(net)
+    net.drop("FIN", from_="h1")
+    client.shutdown(socket.SHUT_WR)
+    server.shutdown(socket.SHUT_WR)
+    return client
+
+
+def _last_ack(net: World) -> RecordedSocket:
+    client = _close_wait(net)
+    net.drop("FIN", from_="h1")
+    client.shutdown(socket.SHUT_WR)
+    return client
+
+
+_WAYS: dict[State, Callable[[World], RecordedSocket]] = {
+    State.SYN_SENT: _syn_sent,
+    State.SYN_RECEIVED: _syn_received,
+    State.ESTABLISHED: _established,
+    State.FIN_WAIT_1: _fin_wait_1,
+    State.FIN_WAIT_2: _fin_wait_2,
+    State.CLOSE_WAIT: _close_wait,
+    State.CLOSING: _closing,
+    State.LAST_ACK: _last_ack,
+}
