@@ -16,4 +16,5 @@ from harness.timeline.verdict import judge  # noqa: E402
 if __name__ == "__main__":
     for name, story in ALL.items():
         for lang in ("en", "ko"):
-            (HERE / f"{name}.{lang}.txt").write_text(text(story(), width=80, lang=lang, judgement=judge(story())), "utf-8")
+            drawn = text(story(), width=80, lang=lang, judgement=judge(story()))
+            (HERE / f"{name}.{lang}.txt").write_text(drawn, "utf-8")
