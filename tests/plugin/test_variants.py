@@ -1,0 +1,131 @@
+"""Other ways to run a test: with many seeds under random loss, and broken on purpose."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Project
+
+LOSSY = """
+    import pytest
+
+    @pytest.mark.lossy(loss="30%")
+    def test_opens(net):
+        client = net.h1.connect(net.h2.listen(80))
+        sent = [passage for passage in net.record().passages if passage.flags == "S"]
+        assert net.history(client).states[-1] == "ESTABLISHED"
+        assert len(sent) == 1
+
+    def test_ordinary(net):
+        pass
+"""
+
+
+def test_seeds(project: Project) -> None:
+    """A test marked lossy runs once for each seed; one that fails is told with the command that replays it exactly."""
+    project.write(test_it=LOSSY)
+
+    result, session = project.session("--seeds=1-6", "--artifacts=first")
+
+    seeds = {each["test"]: each for each in session["tests"]}
+    failed = [each for each in seeds.values() if each["outcome"] == "failed"]
+    assert list(seeds) == [
+        *(f"test_it.py::test_opens[seed{seed}]" for seed in range(1, 7)),
+        "test_it.py::test_ordinary",
+    ]
+    assert 0 < len(failed) < 6, "30 % of loss lose a SYN or its answer for some of six seeds, not for all"
+    result.stdout.fnmatch_lines([f"*random loss: {6 - len(failed)} of 6 runs hold*", f"again: {failed[0]['again']}"])
+
+    words = shlex.split(failed[0]["again"])
+    assert words[0] == "pytest"
+    project.run(*words[1:], "--artifacts=second").assert_outcomes(failed=1)
+    first, second = (
+        next((project.path / kept).glob(f"*{failed[0]['name']}/events.jsonl")) for kept in ("first", "second")
+    )
+    assert _events(first) == _events(second)
+
+
+def _events(file: Path) -> list[str]:
+    """What happened, without the header: it tells the command, which is another one."""
+    return file.read_text().splitlines()[1:]
+
+
+def test_lossy_without_seeds(project: Project) -> None:
+    """Without --seeds, a test marked lossy runs like any other, and without loss."""
+    project.write(test_it=LOSSY)
+
+    project.run("-k", "opens").assert_outcomes(passed=1, deselected=1)
+
+
+@pytest.mark.parametrize("given", ["1-", "a-b", "5-1", "-3", "1-99999999"])
+def test_wrong_seeds(project: Project, given: str) -> None:
+    """What is no list of seeds is refused with a right example."""
+    result = project.run(f"--seeds={given}")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --seeds: * Right would be, for example: --seeds 1-50"])
+
+
+def test_mutations(project: Project) -> None:
+    """A test that is broken on purpose must fail by its own assertions: one that passes is found, and so is a crash."""
+    project.write(
+        test_it="""
+            import pytest
+
+            @pytest.mark.network(delay="50ms")
+            def test_sound(net):
+                net.drop("SYN", nth=1, from_="h1")
+                client = net.h1.connect(net.h2.listen(80))
+                assert net.history(client).states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
+                assert net.history(client).time_in("SYN-SENT") / 1e9 >= 1.0
+
+            @pytest.mark.network(faults="drop SYN nth=1 from h1")
+            def test_vacuous(net):
+                client = net.h1.connect(net.h2.listen(80))
+                assert net.history(client).states[-1] == "ESTABLISHED"
+
+            def test_no_cause(net):
+                client = net.h1.connect(net.h2.listen(80))
+                assert net.history(client).states[-1] == "ESTABLISHED"
+
+            def test_crashes(net):
+                fault = net.drop("SYN", nth=1, from_="h1")
+                net.h1.connect(net.h2.listen(80))
+                assert fault.fault.kind == "SYN"
+
+            def test_left_out():
+                pass
+        """
+    )
+
+    result, session = project.session("--mutate=cause,states")
+
+    came_to = {each["name"]: each["mutant"] for each in session["tests"]}
+    assert came_to == {
+        "sound[broken-cause]": "caught",
+        "sound[broken-states]": "caught",
+        "vacuous[broken-cause]": "survived",
+        "vacuous[broken-states]": "caught",
+        "no_cause[broken-cause]": "nothing",
+        "no_cause[broken-states]": "caught",
+        "crashes[broken-cause]": "crashed",
+        "crashes[broken-states]": "nothing",
+    }
+    result.assert_outcomes(passed=4, failed=2, skipped=2, deselected=1)
+    result.stdout.fnmatch_lines(
+        ["this test cannot fail: its faults, settings and socket options are ignored, and it passes all the same"]
+    )
+
+
+def test_wrong_mutation(project: Project) -> None:
+    """What cannot be broken is refused, with the nearest that can."""
+    result = project.run("--mutate=cuase")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --mutate: 'cuase' is nothing that can be broken; the nearest is 'cause'"])
