@@ -45,10 +45,8 @@ def test_seeds(project: Project) -> None:
     words = shlex.split(failed[0]["again"])
     assert words[0] == "pytest"
     project.run(*words[1:], "--artifacts=second").assert_outcomes(failed=1)
-    first, second = (
-        next((project.path / kept).glob(f"*{failed[0]['name']}/events.jsonl")) for kept in ("first", "second")
-    )
-    assert _events(first) == _events(second)
+    first, second = (project.path / kept / f"test_it.py-test_{failed[0]['name']}" for kept in ("first", "second"))
+    assert _events(first / "events.jsonl") == _events(second / "events.jsonl")
 
 
 def _events(file: Path) -> list[str]:
