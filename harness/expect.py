@@ -24,7 +24,7 @@ from harness.tcp.timers import seconds as nanoseconds
 from harness.timeline.observations import StateChange, TcpEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from harness.recorder.diag import Look
     from harness.tcp.states import State
@@ -62,9 +62,9 @@ __all__ = [
 SLOWEST_HZ = 100
 #: Seconds by which a segment may come later than the link's own delay says: in the lab kernel computing takes no time.
 COMPUTING = 0.005
-#: The same where time is real, for timers too: programs compute and wait for a processor that others use as well.
-#: Nothing may ever be earlier than documented.
-COMPUTING_IN_REAL_TIME = {"host": 0.05, "vm": 0.5}
+#: The same where time is real, for timers too: programs compute, and wait for processors that others use as well.
+#: On top of it comes twice what this machine was measured to be late by. Nothing may ever be early.
+COMPUTING_IN_REAL_TIME = 0.05
 #: Clocks of two observers agree to this many seconds.
 _CLOCKS = 0.0001
 
@@ -72,15 +72,29 @@ _CLOCKS = 0.0001
 class _Present:
     """Which kernel expectations are about, as far as they depend on that."""
 
-    late_by = COMPUTING  #: seconds, for what is on its way
-    timers_late_by = 0.0  #: seconds, for timers by themselves
+    real = False
+    measured: Callable[[], float] = staticmethod(lambda: 0.0)  #: seconds by which this machine is late
+
+    @classmethod
+    def timers_late_by(cls) -> float:
+        """Seconds by which a timer may be late besides what its own rule says."""
+        return COMPUTING_IN_REAL_TIME + 2 * cls.measured() if cls.real else 0.0
+
+    @classmethod
+    def late_by(cls) -> float:
+        """Seconds by which a segment may be late."""
+        return cls.timers_late_by() if cls.real else COMPUTING
 
 
-def expect_of(kernel: KernelInfo) -> None:
-    """From now on, allow what a kernel of this kind needs: the fixture ``net`` and every run see to it."""
-    real = COMPUTING_IN_REAL_TIME.get(kernel.kind)
-    _Present.late_by = COMPUTING if real is None else real
-    _Present.timers_late_by = 0.0 if real is None else real
+def expect_of(kernel: KernelInfo, measured: Callable[[], float] = lambda: 0.0) -> None:
+    """From now on, allow what a kernel of this kind needs: the fixture ``net`` sees to it.
+
+    Args:
+        kernel: The kernel that expectations are about.
+        measured: Seconds by which this machine has been late up to now.
+    """
+    _Present.real = kernel.kind != "lab"
+    _Present.measured = staticmethod(measured)
 
 
 def seconds(nanoseconds: int) -> float:
@@ -124,8 +138,8 @@ def approx_timer(*timers: float, plus: float = 0.0, hz: int = SLOWEST_HZ) -> Exp
     windows = [Window.of(nanoseconds(timer), hz=hz) for timer in timers]
     what = " + ".join(f"a timer of {_s(timer)} s" for timer in timers) + (f" + {_s(plus)} s" if plus else "")
     # What passes besides takes a real kernel a little longer than it should.
-    late = plus + _Present.late_by if plus else 0.0
-    late += _Present.timers_late_by * len(timers)
+    late = plus + _Present.late_by() if plus else 0.0
+    late += _Present.timers_late_by() * len(timers)
     return Expected(
         what,
         seconds(sum(window.earliest for window in windows)) + plus,
@@ -135,7 +149,7 @@ def approx_timer(*timers: float, plus: float = 0.0, hz: int = SLOWEST_HZ) -> Exp
 
 def approx_trip(time: float) -> Expected:
     """The time of segments on their way: what the links were asked for, and on a real kernel a little more."""
-    return Expected(f"a way of {_s(time)} s", time - _CLOCKS, time + _Present.late_by)
+    return Expected(f"a way of {_s(time)} s", time - _CLOCKS, time + _Present.late_by())
 
 
 class ExpectedTimes:
@@ -190,7 +204,7 @@ def approx_giving_up(schedule: Schedule, *, hz: int = SLOWEST_HZ) -> Expected:
     window = schedule.window(-1, hz=hz)
     what = f"{schedule.sendings} timers of {_s(seconds(schedule.fails))} s in all"
     # Each timer is set when the one before has fired: what they are late by adds up.
-    late = _Present.timers_late_by * schedule.sendings
+    late = _Present.timers_late_by() * schedule.sendings
     return Expected(what, seconds(window.earliest), seconds(window.latest) + late)
 
 
