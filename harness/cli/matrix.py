@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 _EXAMPLE = "--kernels 6.1,newest,vm:stock"
 
-#: How far a time may be off and still count as the same, as a share and in seconds: between two lab kernels, which
-#: have one clock rate and no load, and anything else (a timer of t fires within t · 1.125, kernel/time/timer.c).
-_ALIKE = {True: (0.01, 0.02), False: (0.125, 0.6)}
+#: How far a time may be off and still count as the same: by the rule of kernel timers (one of t fires within
+#: t · 1.125, depending on the phase of the timer wheel: kernel/time/timer.c), and by so many seconds, on lab
+#: kernels and where time is real.
+_SHARE = 0.125
+_SECONDS = {True: 0.02, False: 0.6}
 
 _LEGEND = (
     "✓ as documented for that kernel, ✗ not, - not run there (`--slow` runs what takes more than 10 s of real time). "
@@ -121,9 +123,9 @@ def measure(run: Path) -> tuple[int, float]:
 def alike(one: Column, other: Column, name: str) -> bool:
     """Whether a scenario went the same way on two kernels."""
     first, second = one.cells[name], other.cells[name]
-    share, more = _ALIKE[one.kernel.kind == other.kernel.kind == "lab"]
+    more = _SECONDS[one.kernel.kind == other.kernel.kind == "lab"]
     off = abs(first.seconds - second.seconds)
-    return first.segments == second.segments and off <= share * max(first.seconds, second.seconds) + more
+    return first.segments == second.segments and off <= _SHARE * min(first.seconds, second.seconds) + more
 
 
 def told(columns: Sequence[Column], name: str, at: int) -> str:
