@@ -89,7 +89,11 @@ def _running(function: _Function) -> _Function:
 @click.option(
     "--link", "links", multiple=True, metavar="TEXT", help='Laid over every scenario\'s links: "delay=200ms".'
 )
-@click.option("--seeds", metavar="FIRST-LAST", help="Run those marked lossy once for each seed, under random loss.")
+@click.option(
+    "--seeds",
+    metavar="FIRST-LAST",
+    help="Run those whose outcome is no chance's under random loss too, once for each seed.",
+)
 @click.option("--artifacts", type=click.Path(path_type=Path), metavar="DIR", help="Keep every record here.")
 @click.option("--slow", is_flag=True, help="On real kernels, run what takes more than 10 s of real time, too.")
 @click.option("--kernels", metavar="KIND,KIND", help="Run on each of these, and print one table: 6.1,newest,vm:stock.")
@@ -127,7 +131,7 @@ def run(
     words += ["--slow"] if slow else []
     if kernels:
         return _matrix(wanted, kernels, seed, workers, words, artifacts, out, as_json=as_json)
-    words += ["--seeds", seeds] if seeds else []
+    words += _under_loss(wanted, seeds) if seeds else []
     words += ["--artifacts", str(artifacts.resolve())] if artifacts else []
     session, status = _pytest(wanted, kernel_name, seed, workers, words, quiet=as_json)
     found = by_scenario(session, wanted)
@@ -214,6 +218,18 @@ def _wanted(names: tuple[str, ...], *, every: bool, verb: str) -> list[Scenario]
         example = f"handshake scenarios {verb} {known[0].name}"
         raise UsageError("NAME", "", f"is missing: name scenarios, or say --all ({len(known)} of them)", example)
     return known if every else catalogue.chosen(known, names)
+
+
+def _under_loss(wanted: Sequence[Scenario], seeds: str) -> list[str]:
+    """What runs scenarios under random loss, besides."""
+    found = [each.under_loss for each in wanted if each.under_loss]
+    if len(found) < len(wanted):
+        click.echo(
+            f"handshake: {len(wanted) - len(found)} of {len(wanted)} run without random loss only: "
+            "they are about the loss of certain segments, or about none",
+            err=True,
+        )
+    return ["--seeds", seeds, *found]
 
 
 def _pytest(

@@ -13,8 +13,11 @@ from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
 _ROOT = Path(__file__).resolve().parents[2]
+#: The scenarios under random loss, each by its name.
+_UNDER_LOSS = "test_under_loss.py"
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -23,9 +26,9 @@ class Scenario(msgspec.Struct, frozen=True):
     number: int
     name: str
     subject: str  #: the file it is in: opening, backlog, …
-    lossy: bool  #: whether it is run under random loss too
     what: str  #: what it demands, by which document
     test: str  #: its node id, relative to the checkout
+    under_loss: str = ""  #: that of the test which runs it under random loss, where its outcome is no chance's
 
 
 def checkout(verb: str) -> Path:
@@ -43,14 +46,20 @@ def checkout(verb: str) -> Path:
 
 def scenarios(root: Path) -> list[Scenario]:
     """All scenarios, in the catalogue's order."""
-    found = [each for file in sorted((root / "tests" / "scenarios").glob("test_*.py")) for each in _read(file, root)]
+    folder = root / "tests" / "scenarios"
+    lossy = {function.name for function in _functions(folder / _UNDER_LOSS)}
+    found = [each for file in sorted(folder.glob("test_*.py")) for each in _read(file, root, lossy)]
     return sorted(found, key=lambda each: each.number)
 
 
-def _read(file: Path, root: Path) -> Iterator[Scenario]:
-    for function in ast.walk(ast.parse(file.read_text("utf-8"))):
-        if not isinstance(function, ast.FunctionDef):
-            continue
+def _functions(file: Path) -> Iterator[ast.FunctionDef]:
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            yield node
+
+
+def _read(file: Path, root: Path, lossy: AbstractSet[str]) -> Iterator[Scenario]:
+    for function in _functions(file):
         marks = dict(_marks(function))
         if "scenario" not in marks:
             continue
@@ -59,9 +68,11 @@ def _read(file: Path, root: Path) -> Iterator[Scenario]:
             number=number,
             name=function.name.removeprefix("test_"),
             subject=file.stem.removeprefix("test_"),
-            lossy="lossy" in marks,
             what=" ".join((ast.get_docstring(function) or "").split()),
             test=f"{file.relative_to(root)}::{function.name}",
+            under_loss=(
+                f"{file.with_name(_UNDER_LOSS).relative_to(root)}::{function.name}" if function.name in lossy else ""
+            ),
         )
 
 

@@ -99,7 +99,7 @@ def proofs(session: Session, wanted: Sequence[Scenario]) -> list[Proof]:
 
 
 def _tests_of(session: Session, scenario: Scenario) -> list[Result]:
-    return [each for each in session.tests if each.test.partition("[")[0] == scenario.test]
+    return [each for each in session.tests if each.test.partition("[")[0] in (scenario.test, scenario.under_loss)]
 
 
 def _proof(scenario: Scenario, tests: Sequence[Result]) -> Proof:

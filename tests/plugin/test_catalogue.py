@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,16 @@ def test_complete() -> None:
     assert sorted({each.number for each in known}) == list(range(1, 67))
     assert len({each.name for each in known}) == len(known)
     assert all(each.what.endswith(".") for each in known)
+
+
+def test_under_loss() -> None:
+    """Every test under random loss is that of a scenario, by its name."""
+    folder = ROOT / "tests" / "scenarios"
+    names = re.findall(r"^def test_(\w+)", (folder / "test_under_loss.py").read_text("utf-8"), re.MULTILINE)
+    named = [each.name for each in catalogue.scenarios(ROOT) if each.under_loss]
+
+    assert sorted(names) == sorted(named)
+    assert len(named) >= 10
 
 
 def test_list() -> None:

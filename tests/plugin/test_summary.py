@@ -79,7 +79,7 @@ def test_coverage_of_what_linux_lacks() -> None:
     assert coverage.covered == []
 
 
-SCENARIO = Scenario(number=3, name="syn_lost_1", subject="opening", lossy=False, what="", test="t.py::test_syn_lost_1")
+SCENARIO = Scenario(number=3, name="syn_lost_1", subject="opening", what="", test="t.py::test_syn_lost_1")
 
 
 def _session(*tests: Result) -> Session:
