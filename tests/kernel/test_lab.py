@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ctrl_c
 import pytest
 
 from harness.errors import KernelFailed
@@ -133,7 +134,12 @@ with LabKernel(KernelStore().ensure(), wall_limit=60).run(Job(call="{JOBS}:wait_
 def running_elsewhere(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that has a lab kernel run, with its temporary files in a directory of its own."""
     environment = {**os.environ, "TMPDIR": str(directory)}
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=ctrl_c.hear,  # noqa: PLW1509  no threads here
+    )
     try:
         wait_for(lambda: len(processes_below(directory)) >= 3, "the kernel did not start")
         yield process

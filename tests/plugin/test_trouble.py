@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ctrl_c
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -250,7 +252,12 @@ def test_interrupted(project: Project) -> None:
     )
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     with subprocess.Popen(
-        command, cwd=project.path, start_new_session=True, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=project.path,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=ctrl_c.hear,  # noqa: PLW1509  no threads here
     ) as session:
         _until(lambda: any(_kernels_of(session.pid)))
         kernels = list(_kernels_of(session.pid))

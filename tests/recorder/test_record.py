@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ctrl_c
 import pytest
 
 from harness.timeline.reconcile import reconcile
@@ -164,6 +165,7 @@ def test_ctrl_c_leaves_what_was_recorded(tmp_path: Path) -> None:
     running = subprocess.Popen(
         [*HANDSHAKE, "record", "--server", LEAKY, "--client", ask(), "--client", spins, "--out", str(out)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=ctrl_c.hear,  # noqa: PLW1509  no threads here
     )  # fmt: skip
     try:
         _wait_for(lambda: b'"ESTABLISHED"' in _content(out))
