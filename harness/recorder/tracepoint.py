@@ -125,6 +125,7 @@ class Tracepoints:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._sockets: dict[int, int] = {}  # kernel address -> number
         self.missed = 0  #: pages after which the kernel reported lost events
         self._instance = TRACEFS / "instances" / f"handshake-{os.getpid()}-{os.urandom(3).hex()}"
         try:
@@ -189,7 +190,7 @@ class Tracepoints:
         if "newstate" in fields:
             return StateChange(
                 t=t,
-                sk=fields["skaddr"].integer(record),
+                sk=self._socket(fields["skaddr"].integer(record)),
                 old=FROM_LINUX[fields["oldstate"].integer(record)],
                 new=FROM_LINUX[fields["newstate"].integer(record)],
                 local=local,
@@ -198,7 +199,7 @@ class Tracepoints:
             )
         state = FROM_LINUX.get(fields["state"].integer(record)) if "state" in fields else None
         cookie = fields["sock_cookie"].integer(record) if "sock_cookie" in fields else 0
-        sk = fields["skaddr"].integer(record)
+        sk = self._socket(fields["skaddr"].integer(record))
         return TcpEvent(t=t, name=layout.name, local=local, remote=remote, sk=sk, cookie=cookie, state=state)
 
     def lost(self) -> int:
@@ -207,6 +208,10 @@ class Tracepoints:
             sum(map(int, _LOST.findall((cpu / "stats").read_text()))) for cpu in self._instance.glob("per_cpu/cpu*")
         )
         return max(sum(counts), self.missed)
+
+    def _socket(self, address: int) -> int:
+        """A small number for a kernel address: where a socket lies tells nothing, and differs from run to run."""
+        return self._sockets.setdefault(address, len(self._sockets) + 1) if address else 0
 
     def close(self) -> None:
         """Close the buffers and remove the instance."""

@@ -93,7 +93,7 @@ class StateChange(_Observation, frozen=True, tag="state"):
     It has no namespace: ``local.ip`` tells the host where addresses are unique.
     """
 
-    sk: int  #: kernel address of the socket: an identity until its CLOSE, then reused
+    sk: int  #: stands for the kernel address of the socket: an identity until its CLOSE, then reused
     old: State
     new: State
     local: Address

@@ -125,14 +125,15 @@ class _Still:
 
 
 def test_an_event_becomes_a_state_change() -> None:
-    """Its socket's address, both states, both ends and the task come from the record."""
+    """A number for its socket, both states, both ends and the task come from the record."""
     watching = Tracepoints.__new__(Tracepoints)
     watching._clock = _Still()  # type: ignore[assignment]
+    watching._sockets = {}
     layout = _Layout("inet_sock_set_state", parse_format(FORMAT)[1])
 
     assert watching._event(layout, 5, event(socket.AF_INET, bytes([10, 0, 0, 1]))) == StateChange(
         t=5,
-        sk=0xFFFF888001020304,
+        sk=1,  # stands for its address, the first that was seen
         old=State.SYN_SENT,
         new=State.ESTABLISHED,
         local=Address("10.0.0.1", 40000),
