@@ -55,7 +55,9 @@ def _finders(case: Case) -> tuple[Callable[[Case], Found | None], ...]:
     if old is State.TIME_WAIT:
         return (_assassinated, _taken_over, _time_wait_over, _destroyed, _removed)
     if _is_request(case):
-        return (_request_reset, _request_refused, _request_orphaned, _destroyed, _request_expired)
+        return (
+            _request_reset, _request_refused, _request_orphaned, _destroyed, _request_expired, _request_unreachable,
+        )  # fmt: skip
     if old is State.SYN_SENT:
         return (_reset, _destroyed, _refused_by_icmp, _unreachable, _timed_out, _closed, _timer, _waited, _by_another)
     if old is State.LAST_ACK:
@@ -245,6 +247,14 @@ def _request_expired(case: Case) -> Found | None:
         due = case.life.looks[-2].due if len(case.life.looks) > 1 else None
         expired = due is not None and case.draft.earliest >= due - JIFFY
     return Found(Why.EXPIRED, Cause("timer", "the SYN-ACK timer")) if expired else None
+
+
+def _request_unreachable(case: Case) -> Found | None:
+    """An ICMP error: no capture has it, but it counts as a drop, though no queue was full (tcp_req_err())."""
+    grown = case.run.grown.get(case.life.node, {})
+    if not grown.get("ListenDrops") or grown.get("ListenOverflows"):
+        return None
+    return Found(Why.ICMP, Cause("segment", "received an ICMP error"))
 
 
 # After the FIN.
