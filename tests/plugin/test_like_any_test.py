@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    import pytest
     from conftest import Project
 
 
@@ -228,7 +227,7 @@ def test_coverage(project: Project) -> None:
 
 @pytest.mark.skipif(
     Path(__file__).is_relative_to("/tmp"),  # noqa: S108
-    reason="a gap: where the checkout itself is below /tmp, what is shown of it in the guest reaches the seed's numbers",
+    reason="a gap: for a checkout below /tmp, what is shown of it in the guest reaches the seed's numbers",
 )
 def test_side_by_side(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Two workers give what one gives, to the byte: a test's record does not depend on what ran before or beside it."""
