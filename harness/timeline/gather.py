@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 class Gathering:
     """All lives of a run.
 
+    Args:
+        traced: What the tracepoint told.
+        sighted: What was seen by looking.
+        traffic: The segments.
+        nodes: The hosts.
+        looked: Whether anybody looked.
+        traced_at_all: Whether there were tracepoints.
+        shared: Whether other worlds run on the same kernel, of whose sockets the tracepoint tells too.
+        cookies: Who sends SYN cookies.
+
     Attributes:
         lives: Connections' ends and listeners, in order of their birth.
         objections: What was left out, and why.
@@ -42,9 +52,11 @@ class Gathering:
         *,
         looked: bool,
         traced_at_all: bool,
+        shared: bool,
         cookies: frozenset[str],
     ) -> None:
         self.objections: list[str] = []
+        self._shared = shared
         self._nodes = nodes
         self._traffic = traffic
         self._sighted = sighted
@@ -83,10 +95,10 @@ class Gathering:
                     f"the tracepoint told of a socket {local} → {remote}, which may be any host's: left out"
                 )
             return
-        if not traced.whole and match is None and not self._legs(traced.node, local, remote):
+        if match is None and not self._legs(traced.node, local, remote) and (self._shared or not traced.whole):
+            whose = "of another world on this kernel" if self._shared else "left over from before this run"
             self.objections.append(
-                f"the tracepoint told of a socket {local} → {remote} that nobody else saw: "
-                "left over from before this run, and left out"
+                f"the tracepoint told of a socket {local} → {remote} that nobody else saw: {whose}, and left out"
             )
             return
         passive = traced.passive or (not traced.whole and self._is_passive(traced.node, local, remote, match))

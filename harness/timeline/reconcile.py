@@ -85,6 +85,8 @@ class _Reconciliation:
             nodes,
             looked=bool(self._kinds[SocketSeen]),
             traced_at_all=bool(self._kinds[StateChange]),
+            # Only where others looked as well can it be told whose a socket is.
+            shared=self.header.kernel.kind == "host" and bool(self._kinds[SocketSeen]) and bool(traffic.passages),
             cookies=self._cookie_senders(),
         )
         if not self._kinds[SocketSeen] and (self._kinds[StateChange] or traffic.passages):
