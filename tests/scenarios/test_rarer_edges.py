@@ -16,7 +16,7 @@ from tcp_held import PORTS, hold
 from tcp_steps import PORT, errno_of, open_connection
 
 from harness.errors import EnvironmentUnsupported
-from harness.expect import approx_trip, entered, exchange, seconds, sent, transition, witnesses
+from harness.expect import approx_trip, endpoint, entered, exchange, seconds, sent, transition, witnesses
 from harness.tcp.edges import SHORT
 from harness.tcp.states import State
 
@@ -191,6 +191,25 @@ def test_44_sr(net: World) -> None:
     assert entered(ours, "CLOSED") - seconds(again.sent) == approx_trip(net.one_way)
     assert again.lost
     assert failure == errno.EHOSTUNREACH
+
+
+@pytest.mark.network(topology="routed")
+def test_44_sr_of_a_request(net: World) -> None:
+    """RFC 9293, 3.9.2.2: an ICMP error for its SYN-ACK ends a request (tcp_req_err(), net/ipv4/tcp_ipv4.c).
+
+    "Host unreachable" should be soft by RFC 1122, 4.2.3.9; it and "network unreachable" are just what ends a request.
+    No program is told, and no observer sees why: only the counter of connections that a listener dropped knows.
+    """
+    net.network["r1"].run(["ip", "route", "add", "unreachable", net.h1.ip])
+    net.h2.listen(PORT)
+    client = net.h1.begin_connect(("h2", PORT))
+    net.sleep(2 * net.rtt)
+    client.close()
+
+    request = endpoint(net.record(), "h2", "server")
+    assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "CLOSED"]
+    assert transition(request, "CLOSED").edge == "44.SR"
+    assert (net.h2.counters()["ListenDrops"], net.h2.counters().get("ListenOverflows", 0)) == (1, 0)
 
 
 def test_3(net: World) -> None:
