@@ -88,12 +88,12 @@ def column(kernel: KernelInfo, session: Session, wanted: Sequence[Scenario], run
         wanted: The scenarios.
         runs: The directory with their records.
     """
-    from harness.plugin.results import by_scenario
+    from harness.plugin.results import by_scenario, tests_of
 
     measured = {test.test: measure(runs / directory_of(test.test)) for test in session.tests}
     cells = {}
-    for outcome in by_scenario(session, wanted):
-        tests = [test.test for test in session.tests if test.number == outcome.number]
+    for scenario, outcome in zip(wanted, by_scenario(session, wanted), strict=True):
+        tests = [test.test for test in tests_of(session, scenario)]
         cells[outcome.name] = Cell(
             outcome=outcome.outcome,
             segments=sum(measured[test][0] for test in tests),
@@ -168,7 +168,7 @@ def markdown(columns: Sequence[Column], wanted: Sequence[Scenario], command: str
     for each in wanted:
         texts = [told(columns, each.name, at) for at in range(len(columns))]
         name = f"**{each.name}**" if each.name in differing else each.name
-        lines.append(f"| {each.number} | {name} | " + " | ".join(texts) + " |")
+        lines.append(f"| {each.number or ''} | {name} | " + " | ".join(texts) + " |")
     lines += ["", f"{len(differing)} of {len(wanted)} scenarios differ between these kernels."]
     for column in columns:
         outcomes = [cell.outcome for cell in column.cells.values()]

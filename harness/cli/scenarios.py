@@ -62,12 +62,13 @@ def list_them(*, as_json: bool) -> int:
         return 0
     subject = ""
     width = shutil.get_terminal_size((120, 24)).columns
-    for each in sorted(known, key=lambda each: (_first(known, each.subject), each.number)):
+    subjects = list(dict.fromkeys(each.subject for each in known))
+    for each in sorted(known, key=lambda each: subjects.index(each.subject)):
         if each.subject != subject:
             subject = each.subject
             click.echo(f"\n{subject.replace('_', ' ')}")
         what = textwrap.shorten(each.what, max(width - _LEFT, 20), placeholder="…")
-        click.echo(f"  {each.number:>3}  {each.name:<28}  {what}")
+        click.echo(f"  {each.number or '':>3}  {each.name:<28}  {what}")
     return 0
 
 
@@ -197,17 +198,13 @@ def mutate(
     else:
         for each in found:
             mark = "✓" if each.can_fail else "✗"
-            click.echo(f"{mark} {each.number:>3}  {each.name:<32}{each.told}")
+            click.echo(f"{mark} {each.number or '':>3}  {each.name:<32}{each.told}")
         click.echo(f"{sum(each.can_fail for each in found)} of {len(found)} can fail")
     return status or int(not all(each.can_fail for each in found))
 
 
 def _known() -> list[Scenario]:
     return catalogue.scenarios(catalogue.checkout("scenarios"))
-
-
-def _first(known: Sequence[Scenario], subject: str) -> int:
-    return min(each.number for each in known if each.subject == subject)
 
 
 def _wanted(names: tuple[str, ...], *, every: bool, verb: str) -> list[Scenario]:

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parents[2]
 #: The scenarios under random loss, each by its name.
 _UNDER_LOSS = "test_under_loss.py"
+#: Where scenarios without a number come in the catalogue's order.
+_LAST = 1000
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """A row of the scenario catalogue and its test."""
+    """A scenario and its test."""
 
-    number: int
+    number: int | None  #: its row in the catalogue; None: it is there for an edge that no row takes
     name: str
     subject: str  #: the file it is in: opening, backlog, …
     what: str  #: what it demands, by which document
@@ -47,25 +49,23 @@ def checkout(verb: str) -> Path:
 def scenarios(root: Path) -> list[Scenario]:
     """All scenarios, in the catalogue's order."""
     folder = root / "tests" / "scenarios"
-    lossy = {function.name for function in _functions(folder / _UNDER_LOSS)}
-    found = [each for file in sorted(folder.glob("test_*.py")) for each in _read(file, root, lossy)]
-    return sorted(found, key=lambda each: each.number)
+    lossy = {function.name for function in _tests(folder / _UNDER_LOSS)}
+    files = [file for file in sorted(folder.glob("test_*.py")) if file.name != _UNDER_LOSS]
+    found = [each for file in files for each in _read(file, root, lossy)]
+    return sorted(found, key=lambda each: each.number or _LAST)
 
 
-def _functions(file: Path) -> Iterator[ast.FunctionDef]:
+def _tests(file: Path) -> Iterator[ast.FunctionDef]:
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             yield node
 
 
 def _read(file: Path, root: Path, lossy: AbstractSet[str]) -> Iterator[Scenario]:
-    for function in _functions(file):
-        marks = dict(_marks(function))
-        if "scenario" not in marks:
-            continue
-        number = ast.literal_eval(marks["scenario"][0])
+    for function in _tests(file):
+        numbered = dict(_marks(function)).get("scenario")
         yield Scenario(
-            number=number,
+            number=ast.literal_eval(numbered[0]) if numbered else None,
             name=function.name.removeprefix("test_"),
             subject=file.stem.removeprefix("test_"),
             what=" ".join((ast.get_docstring(function) or "").split()),
@@ -91,7 +91,7 @@ def chosen(known: list[Scenario], names: Iterable[str]) -> list[Scenario]:
     Raises:
         UsageError: There is none of that name; it says which is nearest.
     """
-    by_name = {each.name: each for each in known} | {str(each.number): each for each in known}
+    by_name = {each.name: each for each in known} | {str(each.number): each for each in known if each.number}
     wanted = []
     for given in names:
         name = given.removeprefix("test_")

@@ -51,7 +51,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """What a scenario came to: all its tests together."""
 
     name: str
-    number: int
+    number: int | None
     outcome: Word
     tcp_seconds: float
     wall_seconds: float
@@ -62,7 +62,7 @@ class Proof(msgspec.Struct, frozen=True):
     """Whether a scenario can fail, and what makes it."""
 
     name: str
-    number: int
+    number: int | None
     can_fail: bool
     told: str
 
@@ -76,7 +76,7 @@ def by_scenario(session: Session, wanted: Sequence[Scenario]) -> list[Outcome]:
     """What each scenario came to; one whose tests never ran failed."""
     found = []
     for scenario in wanted:
-        tests = _tests_of(session, scenario)
+        tests = tests_of(session, scenario)
         found.append(
             Outcome(
                 name=scenario.name,
@@ -95,10 +95,11 @@ def proofs(session: Session, wanted: Sequence[Scenario]) -> list[Proof]:
 
     Its faults and settings must be what makes it pass, where it has any; else a false record must fail it.
     """
-    return [_proof(scenario, _tests_of(session, scenario)) for scenario in wanted]
+    return [_proof(scenario, tests_of(session, scenario)) for scenario in wanted]
 
 
-def _tests_of(session: Session, scenario: Scenario) -> list[Result]:
+def tests_of(session: Session, scenario: Scenario) -> list[Result]:
+    """What the tests of a scenario came to."""
     return [each for each in session.tests if each.test.partition("[")[0] in (scenario.test, scenario.under_loss)]
 
 

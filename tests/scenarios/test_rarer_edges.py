@@ -39,7 +39,7 @@ COUNTED_ANEW = 0.15
 
 
 @pytest.mark.network(sysctls={"h1:net.ipv4.tcp_max_tw_buckets": 0})
-def test_37_cg(net: World) -> None:
+def test_edge_37_cg(net: World) -> None:
     """tcp_max_tw_buckets: where the table is full there is no TIME-WAIT after CLOSING either.
 
     So in tcp_time_wait(), net/ipv4/tcp_minisocks.c, called by tcp_rcv_state_process(); RFC 9293, 3.6 knows no such.
@@ -67,7 +67,7 @@ def fast_open(net: World, listener: RecordedSocket, data: bytes) -> None:
 
 
 @pytest.mark.network(sysctls={"net.ipv4.tcp_fastopen": 3})
-def test_41b(net: World) -> None:
+def test_edge_41b(net: World) -> None:
     """RFC 7413, 4.2: a SYN with data and a valid cookie opens at once: its data are there before the handshake is done.
 
     Linux makes it a full socket in SYN-RECEIVED (tcp_try_fastopen(), net/ipv4/tcp_fastopen.c), which the tracepoint
@@ -119,7 +119,7 @@ def no_orphans_allowed() -> Iterator[None]:
         pytest.param(State.CLOSE_WAIT, LA, id="43.LA"),
     ],
 )
-def test_43_at_close(net: World, held: State, state: State) -> None:
+def test_edge_43_at_close(net: World, held: State, state: State) -> None:
     """tcp_max_orphans: with too many orphans, close() resets what it would have left to end by itself.
 
     In FIN-WAIT-2 only where tcp_fin_timeout is above 60 s; what waits less is a mini-socket and no orphan
@@ -147,7 +147,7 @@ def test_43_at_close(net: World, held: State, state: State) -> None:
 @pytest.mark.parametrize(
     "state", [pytest.param(F1, id="43.F1"), pytest.param(CG, id="43.CG"), pytest.param(LA, id="43.LA")]
 )
-def test_43_at_its_timer(net: World, state: State) -> None:
+def test_edge_43_at_its_timer(net: World, state: State) -> None:
     """tcp_max_orphans: with too many orphans, one is reset as soon as its FIN would have to be sent again.
 
     By the retransmission timer, not by the loss probe before it (tcp_out_of_resources(), net/ipv4/tcp_timer.c).
@@ -172,7 +172,7 @@ def refused_by_router(net: World) -> None:
 
 
 @pytest.mark.network(topology="routed")
-def test_44_sr(net: World) -> None:
+def test_edge_44_sr(net: World) -> None:
     """RFC 9293, 3.9.2.2: an ICMP error ends SYN-RECEIVED as well, here after a simultaneous open.
 
     "Host unreachable" should be soft by RFC 1122, 4.2.3.9; before ESTABLISHED Linux ends the attempt for any
@@ -194,7 +194,7 @@ def test_44_sr(net: World) -> None:
 
 
 @pytest.mark.network(topology="routed")
-def test_44_sr_of_a_request(net: World) -> None:
+def test_edge_44_sr_of_a_request(net: World) -> None:
     """RFC 9293, 3.9.2.2: an ICMP error for its SYN-ACK ends a request (tcp_req_err(), net/ipv4/tcp_ipv4.c).
 
     "Host unreachable" should be soft by RFC 1122, 4.2.3.9; it and "network unreachable" are just what ends a request.
@@ -212,7 +212,7 @@ def test_44_sr_of_a_request(net: World) -> None:
     assert (net.h2.counters()["ListenDrops"], net.h2.counters().get("ListenOverflows", 0)) == (1, 0)
 
 
-def test_3(net: World) -> None:
+def test_edge_3(net: World) -> None:
     """RFC 9293, 3.10.4: CLOSE in LISTEN deletes the TCB, and no segment tells of it (__tcp_close(), net/ipv4/tcp.c)."""
     listener = net.h2.listen(PORT)
     assert net.wait_for_state(listener, "LISTEN")

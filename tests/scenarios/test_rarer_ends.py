@@ -104,7 +104,7 @@ def test_abort(net: World, state: State) -> None:
 
 
 @edges("42", (SS, SR, ES, F1, F2, CW, CG, LA))
-def test_sock_destroy(net: World, state: State) -> None:
+def test_sock_destroy_elsewhere(net: World, state: State) -> None:
     """SOCK_DESTROY (ss -K) is no RFC's: it takes a socket away in any state, and tells the peer where ABORT would.
 
     So tcp_abort(), net/ipv4/tcp.c, by tcp_need_reset(): no RST in SYN-SENT, CLOSING and LAST-ACK. The program, which
