@@ -416,7 +416,7 @@ def _header() -> RunHeader:
     return RunHeader(
         t=0,
         schema=1,
-        kernel=KernelInfo("host", "7.3.4", 250, None),
+        kernel=KernelInfo("vm", "7.3.4", 250, None),
         topology="pair",
         nodes={"h1": ["10.0.0.1"], "h2": ["10.0.0.2"]},
         links=[],

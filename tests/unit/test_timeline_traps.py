@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import pytest
 from strategies import ANY, CLIENT, SERVER, Plan, Sight, Talk, watched
 
@@ -48,10 +49,12 @@ def plain_run() -> list[Observation]:
     return watched(Talk(PLAN), Sight())
 
 
-def with_more(*more: Observation) -> Record:
+def with_more(*more: Observation, kind: Literal["lab", "host", "vm"] = "vm") -> Record:
     """That run, with something else in it."""
     run = plain_run()
-    return reconcile([run[0], *sorted([*run[1:-1], *more], key=lambda each: each.t), run[-1]])
+    assert isinstance(run[0], RunHeader)
+    head = msgspec.structs.replace(run[0], kernel=KernelInfo(kind, "6.1.0", 250, None))
+    return reconcile([head, *sorted([*run[1:-1], *more], key=lambda each: each.t), run[-1]])
 
 
 def states(record: Record) -> list[list[State]]:
@@ -62,7 +65,7 @@ def states(record: Record) -> list[list[State]]:
 def header(**nodes: str) -> RunHeader:
     """The first line of a run."""
     addresses = {name: [address] for name, address in nodes.items()}
-    return RunHeader(0, 1, KernelInfo("host", "6.1.0", 250, None), "pair", addresses, [], [], {}, "2026-01-01")
+    return RunHeader(0, 1, KernelInfo("vm", "6.1.0", 250, None), "pair", addresses, [], [], {}, "2026-01-01")
 
 
 def test_events_of_strangers_are_left_out() -> None:
@@ -76,6 +79,23 @@ def test_events_of_strangers_are_left_out() -> None:
 
     assert states(record) == [CLIENT_STATES, SERVER_STATES]
     assert record.objections == ()
+
+
+def test_events_of_another_world_on_the_same_kernel_are_left_out_and_said() -> None:
+    """Worlds side by side have the same addresses: what only the tracepoint told of, of several, is another's."""
+    mine, other = Address(CLIENT.ip, 4711), Address(SERVER.ip, 80)
+    more = [
+        StateChange(5 * MS, 0xDEAD, S.CLOSED, S.SYN_SENT, Address(CLIENT.ip, 0), other),
+        StateChange(6 * MS, 0xDEAD, S.SYN_SENT, S.ESTABLISHED, mine, other),
+        StateChange(7 * MS, 0xDEAD, S.ESTABLISHED, S.CLOSED, mine, other),
+    ]
+    alone, shared = with_more(*more), with_more(*more, kind="host")
+
+    assert sorted(states(alone)) == sorted(
+        [CLIENT_STATES, SERVER_STATES, [S.CLOSED, S.SYN_SENT, S.ESTABLISHED, S.CLOSED]]
+    )
+    assert states(shared) == [CLIENT_STATES, SERVER_STATES]
+    assert "another world on this kernel" in shared.objections[0]
 
 
 def test_events_of_a_dead_namespace_are_left_out_and_said() -> None:
