@@ -76,18 +76,22 @@ class ProgramsRequest(msgspec.Struct, frozen=True):
     after: float
 
 
-class _Running:
-    """A program that was started: who waits for it, and what it printed where."""
+class Running:
+    """A program that was started: who waits for it, and what it printed where.
+
+    Attributes:
+        ended: Set once it has ended.
+    """
 
     def __init__(self, world: World, request: ProgramRequest, directory: Path) -> None:
         self.request = request
         self._world = world
         self.ended = threading.Event()
-        output = directory / f"{request.name}.out"
-        errors = directory / f"{request.name}.err"
+        self._output = directory / f"{request.name}.out"
+        self._errors = directory / f"{request.name}.err"
         self._say("starts", "")
         try:
-            with output.open("wb") as stdout, errors.open("wb") as stderr:
+            with self._output.open("wb") as stdout, self._errors.open("wb") as stderr:
                 self._process = world.network[request.node].popen(
                     shlex.split(request.command),
                     stdin=subprocess.DEVNULL,
@@ -104,6 +108,25 @@ class _Running:
             ) from None
         self._thread = threading.Thread(target=self._wait, name=request.name, daemon=True)
         self._thread.start()
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, or the negative number of the signal that ended it; None while it runs."""
+        return self._process.poll()
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self._output.read_text("utf-8", "replace")
+
+    @property
+    def errors(self) -> str:
+        """What it has written to standard error so far."""
+        return self._errors.read_text("utf-8", "replace")
+
+    def wait(self, limit: float = SERVER_STARTS) -> bool:
+        """Wait until it ends; ``limit`` in seconds of the kernel's time. Returns whether it did."""
+        return self.ended.wait(limit)
 
     def _wait(self) -> None:
         status = self._process.wait()
@@ -142,10 +165,10 @@ def script(world: World, argument: Any) -> None:
     for program in request.programs:
         if program.role == "server":
             before = {look.cookie for look in world.recorder.sockets(program.node)}
-            server = _start(world, program)
+            server = start(world, program)
             servers.append(server)
-            _wait_until_listening(world, server, before)
-    clients = [_start(world, program) for program in request.programs if program.role == "client"]
+            wait_until_listening(world, server, before)
+    clients = [start(world, program) for program in request.programs if program.role == "client"]
     ends = world.clock.now() + int(request.limit * 1e9)
     # Servers alone: until they end, or time is up.
     for each in clients or servers:
@@ -156,13 +179,21 @@ def script(world: World, argument: Any) -> None:
     world.recorder.checkpoint()
 
 
-def _start(world: World, request: ProgramRequest) -> _Running:
-    started = _Running(world, request, world.results)
+def start(world: World, request: ProgramRequest) -> Running:
+    """Start a program; it is ended at the end of the record, if it still runs then."""
+    started = Running(world, request, world.results)
     world.own(started)
     return started
 
 
-def _wait_until_listening(world: World, server: _Running, before: set[int]) -> None:
+def wait_until_listening(world: World, server: Running, before: set[int]) -> None:
+    """Wait until a server listens, or has ended.
+
+    Args:
+        world: Where it runs.
+        server: It.
+        before: The cookies of the sockets that its host had before.
+    """
     node = server.request.node
     world.recorder.wait_until(
         lambda: (

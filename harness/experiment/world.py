@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import shlex
 import socket
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
 from harness.errors import HandshakeError
 from harness.experiment.plan import Plan
+from harness.experiment.programs import ProgramRequest, Running, start, wait_until_listening
 from harness.experiment.sockets import RecordedSocket
 from harness.network.network import Network
 from harness.network.topology import load_topology
@@ -128,6 +130,22 @@ class WorldHost:
         with self._world.step(self.name, shlex.join(argv)):
             return self._host.run(argv, check=check)
 
+    def start(self, argv: Sequence[str], *, listening: bool = False) -> Running:
+        """Start a program in this host. It is on record, and ended with the test if it still runs.
+
+        Args:
+            argv: The program and its arguments.
+            listening: Wait until it has a listening socket, or has ended.
+        """
+        recorder = self._world.recorder
+        before = {look.cookie for look in recorder.sockets(self.name)}
+        role: Literal["server", "client"] = "server" if listening else "client"
+        name = f"{self.name}-{role}-{next(self._world.numbers)}"
+        started = start(self._world, ProgramRequest(name, self.name, role, shlex.join(argv)))
+        if listening:
+            wait_until_listening(self._world, started, before)
+        return started
+
     def sysctl(self, name: str, value: str | int | None = None) -> str:
         """A setting of this host's network namespace, ``net.ipv4.tcp_fin_timeout``; with a value, set it first.
 
@@ -207,6 +225,7 @@ class World:
         self._log = log
         self._closing = False
         self._owned: list[Closable] = []
+        self.numbers = itertools.count(1)  #: of the programs that are started
         self._hosts = {host.name: WorldHost(self, host) for host in network.hosts}
 
     def __getitem__(self, name: str) -> WorldHost:

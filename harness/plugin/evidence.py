@@ -69,6 +69,11 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
     if failed is not None:
         from harness.report.ladder import text
 
+        failed.sections += [
+            (f"Printed by {file.name}", printed)
+            for file in _printed(results)
+            if (printed := file.read_text("utf-8", "replace").rstrip())
+        ]
         failed.sections.append(("ladder", text(record, judgement=verdict)))
     if failed is not None or artifacts is not None:
         kept = keep(item, results, Path(artifacts or DEFAULT_ARTIFACTS))
@@ -97,8 +102,14 @@ def keep(item: pytest.Item, results: Path, artifacts: Path) -> Path:
     directory = artifacts / re.sub(r"[^\w.\[\]=-]+", "-", item.nodeid)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    shutil.copy2(results / EVENTS, directory / EVENTS)
+    for file in (results / EVENTS, *_printed(results)):
+        shutil.copy2(file, directory / file.name)
     return directory
+
+
+def _printed(results: Path) -> list[Path]:
+    """What the programs that a test started have printed."""
+    return sorted(file for file in results.iterdir() if file.suffix in (".out", ".err"))
 
 
 def _verdict(record: Record, failed: pytest.TestReport | None) -> Verdict:

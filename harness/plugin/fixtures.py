@@ -58,7 +58,7 @@ def _expecting(plan: Plan) -> Iterator[None]:
         yield
         return
     with Pulse() as pulse:
-        expect_of(plan.kernel, pulse.late)
+        expect_of(plan.kernel, pulse.late, pulse.slowness)
         yield
 
 

@@ -1,0 +1,52 @@
+"""The server over networks that a developer's machine does not have."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.expect import endpoints, sockets_in
+
+if TYPE_CHECKING:
+    from harness.experiment.world import World
+
+pytestmark = pytest.mark.network(delay="40ms")
+
+
+@pytest.mark.lossy(loss="10%")
+def test_answers_over_a_bad_network(net: World, server: tuple[str, int]) -> None:
+    """Whatever is lost on the way, the client gets every line back, and is not left waiting for the end."""
+    text = b"".join(b"line %d\n" % number for number in range(2000))
+    answer = b""
+    with net.h1.connect(server) as client:
+        client.sendall(text)
+        client.shutdown(socket.SHUT_WR)
+        while chunk := client.recv(65536):
+            answer += chunk
+
+    assert answer == text
+
+
+def test_leaves_nothing_behind(net: World, server: tuple[str, int]) -> None:
+    """When its client has closed, the server closes too: no socket stays in CLOSE-WAIT."""
+    with net.h1.connect(server) as client:
+        client.sendall(b"hello\n")
+        assert client.recv(100) == b"hello\n"
+    net.sleep(10 * net.rtt)
+
+    assert sockets_in(net.h2.sockets(), "CLOSE-WAIT") == []
+
+
+def test_survives_a_reset(net: World, server: tuple[str, int]) -> None:
+    """A connection that is reset in the middle takes nobody else's with it."""
+    with net.h1.connect(server) as first, net.h1.connect(server) as second:
+        first.sendall(b"one\n")
+        assert first.recv(100) == b"one\n"
+        net.inject("RST", to="h2")
+        net.sleep(net.rtt)
+        second.sendall(b"two\n")
+
+        assert second.recv(100) == b"two\n"
+        assert [end.states[-1] for end in endpoints(net.record(), "h2", "server")] == ["CLOSED", "ESTABLISHED"]
