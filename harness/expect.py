@@ -63,7 +63,8 @@ SLOWEST_HZ = 100
 #: Seconds by which a segment may come later than the link's own delay says: in the lab kernel computing takes no time.
 COMPUTING = 0.005
 #: The same where time is real, for timers too: programs compute, and wait for processors that others use as well.
-#: On top of it comes twice what this machine was measured to be late by. Nothing may ever be early.
+#: A slower machine needs more; on top of it comes twice what this one was measured to be late by. Nothing may ever
+#: be early.
 COMPUTING_IN_REAL_TIME = 0.05
 #: Clocks of two observers agree to this many seconds.
 _CLOCKS = 0.0001
@@ -73,12 +74,13 @@ class _Present:
     """Which kernel expectations are about, as far as they depend on that."""
 
     real = False
+    slowness = 1.0  #: how many times slower than an ordinary machine this one computes
     measured: Callable[[], float] = staticmethod(lambda: 0.0)  #: seconds by which this machine is late
 
     @classmethod
     def timers_late_by(cls) -> float:
         """Seconds by which a timer may be late besides what its own rule says."""
-        return COMPUTING_IN_REAL_TIME + 2 * cls.measured() if cls.real else 0.0
+        return COMPUTING_IN_REAL_TIME * cls.slowness + 2 * cls.measured() if cls.real else 0.0
 
     @classmethod
     def late_by(cls) -> float:
@@ -86,13 +88,15 @@ class _Present:
         return cls.timers_late_by() if cls.real else COMPUTING
 
 
-def expect_of(kernel: KernelInfo, measured: Callable[[], float] = lambda: 0.0) -> None:
+def expect_of(kernel: KernelInfo, measured: Callable[[], float] = lambda: 0.0, slowness: float = 1.0) -> None:
     """From now on, allow what a kernel of this kind needs: the fixture ``net`` sees to it.
 
     Args:
         kernel: The kernel that expectations are about.
         measured: Seconds by which this machine has been late up to now.
+        slowness: How many times slower than an ordinary machine it computes.
     """
+    _Present.slowness = slowness
     _Present.real = kernel.kind != "lab"
     _Present.measured = staticmethod(measured)
 

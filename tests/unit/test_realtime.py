@@ -13,6 +13,7 @@ import pytest
 
 from harness import expect
 from harness.expect import expect_of
+from harness.recorder.pulse import slowness
 from harness.timeline.observations import KernelInfo
 
 if TYPE_CHECKING:
@@ -89,6 +90,20 @@ def test_how_late_a_timer_may_be(kernel: KernelInfo, measured: float, late: floa
     assert timer != 0.999
     assert timer == 1.125 + 0.01 + late
     assert timer != 1.125 + 0.01 + late + 0.001
+
+
+@pytest.mark.usefixtures("present")
+def test_a_slower_machine_gets_more_time() -> None:
+    """An emulated processor computes twenty times as long."""
+    expect_of(VM, lambda: 0.1, 20.0)
+
+    assert expect.approx_trip(0) == 1.199
+    assert expect.approx_trip(0) != 1.201
+
+
+def test_no_machine_is_faster_than_an_ordinary_one() -> None:
+    """The allowance is never less than that of an idle machine."""
+    assert slowness() >= 1.0
 
 
 @pytest.mark.usefixtures("present")
