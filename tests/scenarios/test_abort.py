@@ -222,14 +222,15 @@ def test_data_after_close_f1(net: World) -> None:
     server.sendall(b"You will want to read this.")
     net.wait_until_gone(server)
     failure = errno_of(lambda: server.send(b"And this?"))
+    net.settle()
 
     ours, theirs = net.history(client), net.history(server)
     segments = exchange(net.record(), after=began)
     assert sorted(segments[:2]) == ["h1 FA", "h2 PA"]
     # Besides the RST for the data, one for the ACK of the FIN, if the server sends it before it hears of the first:
     # it delays it where its data was the answer to a segment of just now (tcp_event_data_sent()).
-    replies = [segment for segment in segments[2:] if segment.startswith("h1")]
-    assert replies == ["h1 R"] * (1 + segments[2:].count("h2 A"))
+    assert segments[2:].count("h1 R") == 1 + segments[2:].count("h2 A")
+    assert {*segments[2:]} <= {"h1 R", "h2 A"}
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSED"]
     assert transition(ours, "CLOSED").edge == "38.F1"
     assert seconds(ours.time_in("FIN-WAIT-1")) == approx_trip(net.one_way)
