@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,8 +14,6 @@ from harness.report.safe import visible
 from harness.timeline.observations import Program
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.experiment.conduct import Run
 
 #: How many lines of a program's output are shown where it is not kept.
@@ -54,6 +53,14 @@ SHOWN_LINES = 20
     metavar="TIME",
     help="What their connections may take to end after them: TIME-WAIT takes a minute.",
 )
+@click.option(
+    "--wall-limit",
+    default="120s",
+    show_default=True,
+    metavar="TIME",
+    help="What the run may take of your own time, besides those two where the kernel's time is yours (host, vm). "
+    "A program that waits in a loop (iperf3 does) needs minutes for a second of the lab kernel's time.",
+)
 @options.seed
 @options.kernel
 @options.out
@@ -68,6 +75,7 @@ def command(
     faults: tuple[str, ...],
     time_limit: str,
     after: str,
+    wall_limit: str,
     seed: int,
     kernel_name: str,
     out: Path | None,
@@ -78,7 +86,8 @@ def command(
 ) -> int:
     r"""Run programs in the hosts of a network and record every connection they make.
 
-    Hosts know each other by name. With --out, what each program printed is kept beside the
+    Hosts know each other by name. Programs run in the current directory; on the lab kernel they
+    cannot write to it. With --out, what each program printed is kept beside the
     record as HOST-server-1.out, HOST-client-1.err and so on; without it, it is shown at the end.
 
     \b
@@ -108,7 +117,10 @@ def command(
     request = ProgramsRequest(
         programs, limit=duration("--time-limit", time_limit) / 1e9, after=duration("--after", after) / 1e9
     )
-    kernel = options.choose_kernel(kernel_name, seed)
+    wall = duration("--wall-limit", wall_limit) / 1e9
+    if not kernel_name.startswith("lab"):
+        wall += request.limit + request.after
+    kernel = options.choose_kernel(kernel_name, seed, wall)
     plan = Plan(
         script="harness.experiment.programs:script",
         argument=request,
@@ -116,6 +128,7 @@ def command(
         links=links,
         faults=faults,
         kernel=kernel.info,
+        directory=str(Path.cwd()),
         replay=options.again(),
     )
     with conducted(plan, kernel, out) as run:

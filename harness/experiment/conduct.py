@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from harness import errors
 from harness.errors import HandshakeError, KernelFailed, UsageError
+from harness.kernel.guest import PRIVATE
 from harness.kernel.job import INTERRUPTED, Job
 from harness.report.pcapng import pcapng
 from harness.timeline.reconcile import reconcile
@@ -18,7 +21,6 @@ from harness.timeline.store import EVENTS, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from harness.experiment.plan import Plan
     from harness.kernel.base import Kernel
@@ -63,6 +65,18 @@ def prepare_directory(path: Path) -> Path:
 
 
 @contextmanager
+def _told_where(results: Path | None) -> Iterator[None]:
+    """Where a kernel did not come to its end: say that what was recorded up to then has been kept."""
+    try:
+        yield
+    except KernelFailed as error:
+        if not (results and (results / EVENTS).exists()):
+            raise
+        kept = f"What was recorded up to then has been kept: handshake show {shlex.quote(str(results))}"
+        raise KernelFailed(f"{error.what}\n{kept}", error.console) from None
+
+
+@contextmanager
 def conducted(plan: Plan, kernel: Kernel, out: Path | None = None) -> Iterator[Run]:
     """Carry out a plan on a kernel; its files vanish at the end of the block unless ``out`` keeps them.
 
@@ -73,8 +87,14 @@ def conducted(plan: Plan, kernel: Kernel, out: Path | None = None) -> Iterator[R
             kernel did not come to its end.
     """
     results = prepare_directory(out) if out else None
-    job = Job(call="harness.experiment.world:enter", argument=msgspec.to_builtins(plan), results=results)
-    with kernel.run(job) as outcome:
+    job = Job(
+        call="harness.experiment.world:enter",
+        argument=msgspec.to_builtins(plan),
+        results=results,
+        # A directory such as /tmp itself is the run's own: what lies there on this machine stays there.
+        readable=(Path(plan.directory),) if plan.directory and plan.directory not in PRIVATE else (),
+    )
+    with _told_where(results), kernel.run(job) as outcome:
         _raise_error(outcome.results / ERROR)
         interrupted = outcome.status == INTERRUPTED
         if interrupted and not (outcome.results / EVENTS).exists():

@@ -13,7 +13,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A run: the network, what happens to it, and the script that uses it.
 
     ``topology`` is a name from ``topologies/`` or the path of a course's own file;
-    ``links`` and ``faults`` are descriptions as on the command line.
+    ``links`` and ``faults`` are descriptions as on the command line; ``directory`` is where
+    programs are run ("" where the kernel puts them), as far as the kernel shows its files.
     """
 
     script: str  #: "package.module:function", called with the `World` and ``argument``
@@ -23,4 +24,5 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...] = ()
     sysctls: dict[str, str] = {}
     kernel: KernelInfo
+    directory: str = ""
     replay: str = ""  #: the command that gives this run again, for the record

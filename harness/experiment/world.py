@@ -408,6 +408,8 @@ def enter(argument: Any, results: Path) -> int:
     plan = msgspec.convert(argument, Plan)
     module, _, function = plan.script.partition(":")
     script = getattr(importlib.import_module(module), function)
+    if plan.directory:
+        os.chdir(plan.directory)
     try:
         with recorded(plan, results) as world:
             try:

@@ -34,6 +34,8 @@ _EHASH = 512
 #: the table's buckets (net/ipv4/tcp_ipv4.c, tcp_set_hashinfo), and what is over goes to CLOSED.
 _TIME_WAITS = 131072
 
+_RESOLVER = "/etc/resolv.conf"
+
 _LINKS = 1  # RTMGRP_LINK
 #: Seconds in which a link comes up: the kernel takes at most one.
 _PATIENCE = 10.0
@@ -45,7 +47,7 @@ class Spaces:
     def __init__(self) -> None:
         self.descriptors: dict[str, int] = {}
         self._mounts: list[str] = []
-        self._hosts_file: str | None = None
+        self._files: list[str] = []
 
     def make(self, names: list[str], *, named: bool) -> None:
         """Make the middle's namespace, and one for each name.
@@ -91,25 +93,37 @@ class Spaces:
             self._mounts.append(str(target))
 
     def name_hosts(self, lines: list[str]) -> None:
-        """Make the hosts' names known to every program, by a private /etc/hosts."""
-        path = Path(f"/run/handshake-hosts-{os.getpid()}")
-        path.write_text("127.0.0.1 localhost\n::1 localhost\n" + "".join(line + "\n" for line in lines))
-        self._hosts_file = str(path)
-        netns.bind(str(path), "/etc/hosts")
-        self._mounts.append("/etc/hosts")
+        """Make the hosts' names known to every program, by a private /etc/hosts.
+
+        The machine's name servers are not within reach, and a program that asks them, such as a server
+        that looks up its own name, would wait for seconds. A resolv.conf that names none has it ask
+        127.0.0.1 (resolv.conf(5)), where nobody listens: the kernel says so at once.
+        """
+        self._cover("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n" + "".join(line + "\n" for line in lines))
+        # A link into /run may lead nowhere here: a file that is not there names no server either.
+        if os.path.exists(_RESOLVER):  # noqa: PTH110 -- hot
+            self._cover(os.path.realpath(_RESOLVER), "# no name server is within reach\n")
+
+    def _cover(self, target: str, content: str) -> None:
+        """Have all programs see another content of a file."""
+        path = Path(f"/run/handshake-{Path(target).name}-{os.getpid()}")
+        path.write_text(content)
+        self._files.append(str(path))
+        netns.bind(str(path), target)
+        self._mounts.append(target)
 
     def close(self) -> None:
         """Let go of everything; what nobody else holds is gone then."""
         with contextlib.ExitStack() as stack:
             for descriptor in self.descriptors.values():
                 stack.callback(os.close, descriptor)
-            if self._hosts_file is not None:
-                stack.callback(os.unlink, self._hosts_file)
+            for file in self._files:
+                stack.callback(os.unlink, file)
             for target in self._mounts:
                 if target.startswith("/run/netns/"):
                     stack.callback(os.unlink, target)
                 stack.callback(netns.unbind, target)
-        self.descriptors, self._mounts, self._hosts_file = {}, [], None
+        self.descriptors, self._mounts, self._files = {}, [], []
 
 
 def build(plan: Plan, spaces: Spaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:

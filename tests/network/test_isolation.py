@@ -98,7 +98,11 @@ def belongings(scratch: Path) -> dict[str, list[str]]:
             )
     found["mounts"] = sorted(Path("/proc/self/mountinfo").read_text().splitlines())
     found["processes"] = [line for line in processes() if str(scratch) in line]
-    found["hosts"] = [hashlib.sha256(Path("/etc/hosts").read_bytes()).hexdigest()]
+    found["names"] = [
+        hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in (Path("/etc/hosts"), Path("/etc/resolv.conf"))
+        if file.exists()
+    ]
     found["files"] = sorted(str(path) for folder in (scratch, Path("/run/netns")) for path in folder.glob("*"))
     return found
 

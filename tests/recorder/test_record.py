@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import ctrl_c
 import pytest
 
+from harness.timeline.observations import RunHeader
 from harness.timeline.reconcile import reconcile
 from harness.timeline.store import read
 from harness.timeline.verdict import judge
@@ -28,9 +29,9 @@ LEAKY = f"{sys.executable} {HERE / 'leaky.py'}"
 LOSSY = ("--link", "delay=20ms,loss=5%")
 
 
-def handshake(*arguments: str) -> subprocess.CompletedProcess[str]:
+def handshake(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """A verb, until it ends."""
-    return subprocess.run([*HANDSHAKE, *arguments], capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run([*HANDSHAKE, *arguments], capture_output=True, text=True, check=False, timeout=100, cwd=cwd)
 
 
 def needs(program: str) -> Callable[[Any], Any]:
@@ -128,6 +129,42 @@ def test_a_client_is_ended_at_its_limit(tmp_path: Path) -> None:
     starts, ends = [each for each in read(tmp_path / "run").observations if each.__class__.__name__ == "Program"]
 
     assert (ends.status, round((ends.t - starts.t) / 1e9)) == ("SIGTERM", 3)
+
+
+@pytest.mark.parametrize("kernel", ["lab", "host"])
+def test_programs_run_where_the_command_is_given(tmp_path: Path, kernel: str) -> None:
+    """A program of one's own, by its relative path, finds its own files."""
+    program = tmp_path / "mine.sh"
+    program.write_text("#!/bin/sh\ncat words\n")
+    program.chmod(0o755)
+    (tmp_path / "words").write_text("found\n")
+    done = handshake("record", "--kernel", kernel, "--client", "./mine.sh", "--plain", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "h1-client-1: exit status 0: ./mine.sh\n    found" in done.stdout
+
+
+@pytest.mark.parametrize("kernel", ["lab", "host"])
+def test_a_name_that_no_host_has_is_refused_at_once(kernel: str) -> None:
+    """No name server is within reach: a server that looks up its own name must not wait for one, as http.server did."""
+    asks = "import socket, time; t = time.monotonic(); socket.getfqdn('no.such.host'); print(time.monotonic() - t)"
+    done = handshake("record", "--kernel", kernel, "--client", f'{sys.executable} -c "{asks}"', "--plain")
+    took = float(done.stdout.splitlines()[-1])
+
+    assert took < 1
+
+
+def test_a_run_into_the_wall_limit_keeps_what_was_recorded(tmp_path: Path) -> None:
+    """A program that computes forever is ended, and it is told where the record is; nobody else ran meanwhile."""
+    spins = "python3 -c 'while True: pass'"
+    done = handshake("record", "--client", spins, "--wall-limit", "5s", "--out", str(tmp_path / "run"))
+
+    assert done.returncode == 3
+    assert "killed after 5 s of wall time: a program in it computes" in done.stderr
+    assert f"has been kept: handshake show {tmp_path / 'run'}" in done.stderr
+    head = read(tmp_path / "run").observations[0]
+    assert isinstance(head, RunHeader)
+    assert head.replay.endswith("--wall-limit 5s")
 
 
 def test_an_unknown_program_is_a_mistake_in_the_command_line() -> None:
