@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import tempfile
 import textwrap
 from importlib.util import find_spec
@@ -15,8 +13,10 @@ import click
 import msgspec
 
 from harness.cli import options
+from harness.cli.session import one_boot, run_pytest
 from harness.errors import HandshakeError, UsageError
 from harness.plugin import catalogue
+from harness.plugin.evidence import DEFAULT_ARTIFACTS
 from harness.plugin.results import Outcome, Session, by_scenario, proofs
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def _running(function: _Function) -> _Function:
 @click.option("--slow", is_flag=True, help="On real kernels, run what takes more than 10 s of real time, too.")
 @click.option("--kernels", metavar="KIND,KIND", help="Run on each of these, and print one table: 6.1,newest,vm:stock.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="With --kernels: write the table here.")
+@one_boot
 def run(
     names: tuple[str, ...],
     kernel_name: str,
@@ -113,6 +114,7 @@ def run(
     every: bool,
     as_json: bool,
     slow: bool,
+    boot_once: bool,
 ) -> int:
     """Run scenarios by name or number, and judge each against the document.
 
@@ -131,10 +133,11 @@ def run(
     words = [word for link in links for word in ("--link", link)]
     words += ["--slow"] if slow else []
     if kernels:
-        return _matrix(wanted, kernels, seed, workers, words, artifacts, out, as_json=as_json)
+        return _matrix(wanted, kernels, seed, workers, words, artifacts, out, as_json=as_json, boot_once=boot_once)
     words += _under_loss(wanted, seeds) if seeds else []
     words += ["--artifacts", str(artifacts.resolve())] if artifacts else []
-    session, status = _pytest(wanted, kernel_name, seed, workers, words, quiet=as_json)
+    writable = (artifacts or catalogue.checkout("scenarios") / DEFAULT_ARTIFACTS).resolve() if boot_once else None
+    session, status = _pytest(wanted, kernel_name, seed, workers, words, quiet=as_json, writable=writable)
     found = by_scenario(session, wanted)
     if as_json:
         _print_json(_document(session, found))
@@ -151,6 +154,7 @@ def _matrix(
     out: Path | None,
     *,
     as_json: bool,
+    boot_once: bool,
 ) -> int:
     """Run the scenarios on several kernels, one after the other, and print what differs."""
     from harness.cli import matrix
@@ -161,7 +165,8 @@ def _matrix(
             kernel = options.choose_kernel(name, seed)
             runs = (artifacts or Path(directory)).resolve() / name.replace(":", "-")
             kept = [*words, "--artifacts", str(runs)]
-            session, _ = _pytest(wanted, name, seed, workers, kept, quiet=True, may_fail=True)
+            writable = runs if boot_once and name.startswith("vm") else None
+            session, _ = _pytest(wanted, name, seed, workers, kept, quiet=True, may_fail=True, writable=writable)
             columns.append(matrix.column(kernel.info, session, wanted, runs))
     if as_json:
         _print_json(matrix.document(columns))
@@ -238,22 +243,24 @@ def _pytest(
     *,
     quiet: bool,
     may_fail: bool = False,
+    writable: Path | None = None,
 ) -> tuple[Session, int]:
-    """Run the scenarios' tests; returns what they came to, and an exit status other than 0 if they could not run."""
+    """Run the scenarios' tests; returns what they came to, and an exit status other than 0 if they could not run.
+
+    With ``writable``, in a virtual machine that is booted once and can write there.
+    """
     options.choose_kernel(kernel_name, seed)  # built now, with its progress shown, not inside the first test
     root = catalogue.checkout("scenarios")
     with tempfile.TemporaryDirectory(prefix="handshake-session-") as directory:
-        file = Path(directory, "session.json")
+        file = (writable or Path(directory)) / "session.json"
         command_line = [
-            *(sys.executable, "-m", "pytest", *(each.test for each in wanted)),
-            *("--kernel", kernel_name, "--seed", str(seed), "--handshake-json", str(file)),
+            *(each.test for each in wanted),
+            *("--seed", str(seed), "--handshake-json", str(file)),
             *_parallel(workers, len(wanted)),
             *(["-q", "--no-header"] if quiet else []),
             *words,
         ]
-        # Standard output belongs to the document.
-        output = sys.stderr if quiet else None
-        status = subprocess.run(command_line, cwd=root, stdout=output, check=False).returncode
+        status = run_pytest(command_line, root, kernel_name, quiet=quiet, writable=writable)
         if status in (0, 1) and file.exists():
             return msgspec.json.decode(file.read_bytes(), type=Session), 0 if may_fail else status
     if status == 2:

@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 from harness.cli import options
+from harness.cli.session import one_boot, run_pytest
 from harness.errors import UsageError
+from harness.plugin.evidence import DEFAULT_ARTIFACTS
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,8 +26,9 @@ _CHECKS = (
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--checks/--no-checks", default=True, show_default=True, help="Lint, format and type checks first.")
 @options.kernel
+@one_boot
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def command(pytest_arguments: tuple[str, ...], kernel_name: str, *, checks: bool) -> int:
+def command(pytest_arguments: tuple[str, ...], kernel_name: str, *, checks: bool, boot_once: bool) -> int:
     """Run the checks and the tests of this checkout. Further arguments go to pytest.
 
     \b
@@ -33,6 +36,7 @@ def command(pytest_arguments: tuple[str, ...], kernel_name: str, *, checks: bool
       handshake test
       handshake test -k time_wait -x
       handshake test --no-checks tests/unit
+      handshake test --no-checks --kernel vm --boot-once --slow -n 6 tests/scenarios
     """
     if not (_ROOT / "tests").is_dir():
         raise UsageError(
@@ -40,8 +44,8 @@ def command(pytest_arguments: tuple[str, ...], kernel_name: str, *, checks: bool
         )
     options.choose_kernel(kernel_name, seed=1)  # built now, with its progress shown, not inside the first test
     failed = [name for name, words in _CHECKS if checks and not _check(name, words)]
-    words = [sys.executable, "-m", "pytest", "--kernel", kernel_name, *(pytest_arguments or ("-n", "auto"))]
-    status = subprocess.run(words, cwd=_ROOT, check=False).returncode
+    writable = _ROOT / DEFAULT_ARTIFACTS if boot_once else None
+    status = run_pytest(pytest_arguments or ("-n", "auto"), _ROOT, kernel_name, writable=writable)
     if failed:
         click.echo(f"handshake: these checks failed: {', '.join(failed)} (see above)", err=True)
     return status or int(bool(failed))

@@ -60,6 +60,14 @@ def test_wrong_usage_is_status_2_with_one_message(
     assert "Traceback" not in said
 
 
+def test_only_a_virtual_machine_is_booted_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other kernels are refused before anything runs: the option would do nothing."""
+    assert call(monkeypatch, "test", "--no-checks", "--kernel", "host", "--boot-once") == 2
+    assert "--boot-once: 'host' is no virtual machine" in capsys.readouterr().err
+
+
 def test_an_unwritable_directory_is_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -49,14 +47,3 @@ def wait_for_ever(_: Any, results: Path) -> None:
     (results / "began").touch()
     while True:
         time.sleep(60)
-
-
-def suite(argument: Any, results: Path) -> int:
-    """Run pytest as it would run on a machine with this kernel: every test in a private world (``--kernel host``)."""
-    words = [sys.executable, "-m", "pytest", "--kernel", "host", "-p", "no:cacheprovider", *argument["words"]]
-    # The checkout is read-only here.
-    environment = {**os.environ, "XDG_CACHE_HOME": argument["cache"], "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/examples"}  # noqa: S108
-    with (results / "output").open("wb") as output:
-        return subprocess.run(
-            words, cwd=argument["directory"], env=environment, stdout=output, stderr=output, check=False
-        ).returncode

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 #: Seconds that starting a kernel and the first imports may take on top of the job's own limit:
 #: emulation takes some 15 on an idle machine.
 BOOT_LIMIT = 90.0
+#: MiB that one test or one recorded run needs.
+MEMORY = 1024
 
 
 class VmKernel:
@@ -42,16 +44,25 @@ class VmKernel:
         warden: The compiled ``warden.c``.
         wall_limit: Seconds that a job may take.
         memory: The machine's memory, in MiB; taken as it is used.
+        processors: How many; by default two, and one where QEMU emulates them: then the next machine wants the other.
     """
 
     def __init__(
-        self, kernel: StockKernel, *, init: Path, warden: Path, wall_limit: float = 120.0, memory: int = 1024
+        self,
+        kernel: StockKernel,
+        *,
+        init: Path,
+        warden: Path,
+        wall_limit: float = 120.0,
+        memory: int = MEMORY,
+        processors: int | None = None,
     ) -> None:
         self._kernel = kernel
         self._init = init
         self._warden = warden
         self._wall_limit = wall_limit + BOOT_LIMIT
         self._memory = memory
+        self._processors = processors
 
     @property
     def info(self) -> KernelInfo:
@@ -75,7 +86,7 @@ class VmKernel:
             scratch / "initramfs",
             accelerator,
             memory=self._memory,
-            processors=min(2, os.cpu_count() or 1) if accelerator == "kvm" else 1,
+            processors=self._processors or (min(2, os.cpu_count() or 1) if accelerator == "kvm" else 1),
             shared={"root": (Path("/"), False), "scratch": (scratch, True), "results": (results, True)},
             words=(f"HANDSHAKE_INIT={scratch}/init",),
         )
@@ -112,12 +123,14 @@ def _script(file: Path, line: str) -> None:
     file.chmod(0o755)
 
 
-def prepared(version: str, *, wall_limit: float) -> VmKernel:
+def prepared(version: str, *, wall_limit: float, memory: int = MEMORY, processors: int | None = None) -> VmKernel:
     """The stock kernel that is meant, ready to boot; fetched where it is not here.
 
     Args:
         version: As in `harness.kernel.vm.images.StockKernels.find`.
         wall_limit: Seconds that a job may take.
+        memory: As for `VmKernel`.
+        processors: As for `VmKernel`.
 
     Raises:
         UsageError: ``version`` is none.
@@ -128,4 +141,11 @@ def prepared(version: str, *, wall_limit: float) -> VmKernel:
     stock = images.StockKernels()
     with shown() as progress:
         kernel = stock.ensure(version, progress)
-    return VmKernel(kernel, init=stock.init(), warden=KernelStore().warden(), wall_limit=wall_limit)
+    return VmKernel(
+        kernel,
+        init=stock.init(),
+        warden=KernelStore().warden(),
+        wall_limit=wall_limit,
+        memory=memory,
+        processors=processors,
+    )
