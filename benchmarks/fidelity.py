@@ -362,7 +362,8 @@ def run(kernel_name: str, rate: int, number: int, pauses: dict[str, float]) -> N
         tell("this recorder", seen, true, closed, own["cpu"] / own["seconds"], kernel_name)
         unseen = true - seen
         print(f"    of {len(unseen)} not seen, {len(unseen & admitted)} are in its history as inferred;", end=" ")
-        print(f"{len(admitted - true - closed)} inferred wrongly; objections: {list(done.record.objections)[:3]}")
+        doubts = "; ".join(map(str, done.record.objections[:3]))
+        print(f"{len(admitted - true - closed)} inferred wrongly; objections: {doubts}")
         for kind in OBSERVERS:
             found = [json.loads(file.read_text()) for file in sorted(done.directory.glob(f"{kind}-*.json"))]
             seen = {(side, port, state) for each in found for side, port, state in each["seen"]}

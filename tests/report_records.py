@@ -22,6 +22,7 @@ from harness.timeline.observations import (
     Step,
     Witness,
 )
+from harness.timeline.sentences import Said, say
 
 S = State
 MS = 1_000_000
@@ -40,7 +41,7 @@ class Story:
         self.passages: list[Passage] = []
         self.steps: dict[str, list[Transition]] = {"h1": [], "h2": []}
         self.roles = {"h1": "client", "h2": "server"}
-        self.objections: tuple[str, ...] = ()
+        self.objections: tuple[Said, ...] = ()
         self._next = {"h1": 0, "h2": 0}
 
     def change(
@@ -48,7 +49,7 @@ class Story:
         node: str,
         new: State,
         t: int,
-        why: str = "",
+        why: Said | str = "",
         *,
         segment: int | None = None,
         seen: tuple[Witness, ...] = (TP, DIAG),
@@ -56,7 +57,8 @@ class Story:
         **doubts: object,
     ) -> Self:
         """Let a host enter a state: caused by a segment, a call (``close()``) or a timer."""
-        kind = "segment" if segment else "call" if why.endswith("()") else "timer" if "timer" in why else "unknown"
+        told = str(why)
+        kind = "segment" if segment else "call" if told.endswith("()") else "timer" if "timer" in told else "unknown"
         before = old or (self.steps[node][-1].new if self.steps[node] else S.CLOSED)
         cause = Cause(kind, why, segment)  # type: ignore[arg-type]
         self.steps[node].append(Transition(before, new, t, t, seen, cause, **doubts))  # type: ignore[arg-type]
@@ -136,11 +138,11 @@ def _opening(story: Story, t: int = 10 * MS) -> int:
     story.change("h2", S.LISTEN, 5 * MS, "listen()", seen=(TP, DIAG, APP))
     story.change("h1", S.SYN_SENT, t, "connect()", seen=(TP, DIAG, APP))
     syn = story.send("h1", "S", t)
-    story.change("h2", S.SYN_RECEIVED, t + d, "received SYN", segment=syn, seen=(DIAG,))
+    story.change("h2", S.SYN_RECEIVED, t + d, say("received", what="SYN"), segment=syn, seen=(DIAG,))
     answer = story.send("h2", "SA", t + d)
-    story.change("h1", S.ESTABLISHED, t + 2 * d, "received SYN-ACK", segment=answer)
+    story.change("h1", S.ESTABLISHED, t + 2 * d, say("received", what="SYN-ACK"), segment=answer)
     third = story.send("h1", "A", t + 2 * d)
-    story.change("h2", S.ESTABLISHED, t + 3 * d, "received ACK", segment=third)
+    story.change("h2", S.ESTABLISHED, t + 3 * d, say("received", what="ACK"), segment=third)
     return t + 3 * d
 
 
@@ -149,16 +151,16 @@ def _closing(story: Story, t: int) -> int:
     d = story.delay
     story.change("h1", S.FIN_WAIT_1, t, "close()", seen=(TP, APP))
     fin = story.send("h1", "FA", t)
-    story.change("h2", S.CLOSE_WAIT, t + d, "received FIN", segment=fin)
+    story.change("h2", S.CLOSE_WAIT, t + d, say("received", what="FIN"), segment=fin)
     ack = story.send("h2", "A", t + d)
-    story.change("h1", S.FIN_WAIT_2, t + 2 * d, "received ACK of FIN", segment=ack)
+    story.change("h1", S.FIN_WAIT_2, t + 2 * d, say("received", what="ACK"), segment=ack)
     story.change("h2", S.LAST_ACK, t + 3 * d, "close()", seen=(TP, APP))
     fin = story.send("h2", "FA", t + 3 * d)
-    story.change("h1", S.TIME_WAIT, t + 4 * d, "received FIN", segment=fin, seen=(DIAG,))
+    story.change("h1", S.TIME_WAIT, t + 4 * d, say("received", what="FIN"), segment=fin, seen=(DIAG,))
     last = story.send("h1", "A", t + 4 * d)
-    story.change("h2", S.CLOSED, t + 5 * d, "received ACK of FIN", segment=last)
+    story.change("h2", S.CLOSED, t + 5 * d, say("received", what="ACK"), segment=last)
     end = t + 4 * d + 61_700 * MS
-    story.change("h1", S.CLOSED, end, "the TIME-WAIT timer", seen=(DIAG,))
+    story.change("h1", S.CLOSED, end, say("time_wait_timer"), seen=(DIAG,))
     return end
 
 
@@ -179,13 +181,13 @@ def lost_syn_ack() -> Record:
     story.change("h2", S.LISTEN, 5 * MS, "listen()", seen=(TP, DIAG, APP))
     story.change("h1", S.SYN_SENT, t, "connect()", seen=(TP, DIAG, APP))
     syn = story.send("h1", "S", t)
-    story.change("h2", S.SYN_RECEIVED, t + d, "received SYN", segment=syn, seen=(DIAG,))
+    story.change("h2", S.SYN_RECEIVED, t + d, say("received", what="SYN"), segment=syn, seen=(DIAG,))
     first = story.send("h2", "SA", t + d, lost=True)
     story.send("h1", "S", t + 1024 * MS, again=syn)
     again = story.send("h2", "SA", t + 1074 * MS, again=first)
-    story.change("h1", S.ESTABLISHED, t + 1124 * MS, "received SYN-ACK", segment=again)
+    story.change("h1", S.ESTABLISHED, t + 1124 * MS, say("received", what="SYN-ACK"), segment=again)
     third = story.send("h1", "A", t + 1124 * MS)
-    story.change("h2", S.ESTABLISHED, t + 1174 * MS, "received ACK", segment=third)
+    story.change("h2", S.ESTABLISHED, t + 1174 * MS, say("received", what="ACK"), segment=third)
     return story.record(3 * SECOND)
 
 
@@ -197,15 +199,15 @@ def simultaneous_close() -> Record:
     one = story.send("h1", "FA", t)
     story.change("h2", S.FIN_WAIT_1, t + 10 * MS, "close()", seen=(TP, APP))
     two = story.send("h2", "FA", t + 10 * MS)
-    story.change("h2", S.CLOSING, t + d, "received FIN", segment=one)
+    story.change("h2", S.CLOSING, t + d, say("received", what="FIN"), segment=one)
     ack_two = story.send("h2", "A", t + d)
-    story.change("h1", S.CLOSING, t + 10 * MS + d, "received FIN", segment=two)
+    story.change("h1", S.CLOSING, t + 10 * MS + d, say("received", what="FIN"), segment=two)
     ack_one = story.send("h1", "A", t + 10 * MS + d)
-    story.change("h1", S.TIME_WAIT, t + 2 * d, "received ACK of FIN", segment=ack_two, seen=(DIAG,))
-    story.change("h2", S.TIME_WAIT, t + 10 * MS + 2 * d, "received ACK of FIN", segment=ack_one, seen=(DIAG,))
+    story.change("h1", S.TIME_WAIT, t + 2 * d, say("received", what="ACK"), segment=ack_two, seen=(DIAG,))
+    story.change("h2", S.TIME_WAIT, t + 10 * MS + 2 * d, say("received", what="ACK"), segment=ack_one, seen=(DIAG,))
     end = t + 2 * d + 61_700 * MS
-    story.change("h1", S.CLOSED, end, "the TIME-WAIT timer", seen=(DIAG,))
-    story.change("h2", S.CLOSED, end + 10 * MS, "the TIME-WAIT timer", seen=(DIAG,))
+    story.change("h1", S.CLOSED, end, say("time_wait_timer"), seen=(DIAG,))
+    story.change("h2", S.CLOSED, end + 10 * MS, say("time_wait_timer"), seen=(DIAG,))
     return story.record(end + SECOND)
 
 
@@ -215,18 +217,18 @@ def orphan() -> Record:
     t, d = _opening(story) + 100 * MS, DELAY
     story.change("h1", S.FIN_WAIT_1, t, "close()", seen=(TP, APP))
     fin = story.send("h1", "FA", t)
-    story.change("h2", S.CLOSE_WAIT, t + d, "received FIN", segment=fin)
+    story.change("h2", S.CLOSE_WAIT, t + d, say("received", what="FIN"), segment=fin)
     ack = story.send("h2", "A", t + d)
     story.change(
         "h1",
         S.FIN_WAIT_2,
         t + 2 * d,
-        "received ACK of FIN",
+        say("received", what="ACK"),
         segment=ack,
         seen=(DIAG,),
-        objection="the tracepoint says CLOSED: it does not know the orphan's mini-socket",
+        objection=say("closed_unclear"),
     )
-    story.change("h1", S.CLOSED, t + 61_600 * MS, "the FIN-WAIT-2 timer", seen=(), inferred=True)
+    story.change("h1", S.CLOSED, t + 61_600 * MS, say("fin_wait_2_timer"), seen=(), inferred=True)
     return story.record(t + 75 * SECOND)
 
 
@@ -253,7 +255,7 @@ def refused() -> Record:
     story.change("h1", S.SYN_SENT, t, "connect()", seen=(TP, APP))
     story.send("h1", "S", t)
     reset = story.send("h2", "RA", t + d)
-    story.change("h1", S.CLOSED, t + 2 * d, "received RST", segment=reset)
+    story.change("h1", S.CLOSED, t + 2 * d, say("received", what="RST"), segment=reset)
     return story.record(SECOND)
 
 
@@ -265,7 +267,7 @@ def injected() -> Record:
     t = _opening(story) + 50 * MS
     number = story.send("h2", "R", t)
     story.passages[-1] = replace(story.passages[-1], sent=None, received=t)
-    story.change("h1", S.CLOSED, t, "received RST", segment=number)
+    story.change("h1", S.CLOSED, t, say("received", what="RST"), segment=number)
     return story.record(t + 5 * SECOND)
 
 
@@ -370,7 +372,8 @@ def clever(text: str) -> Record:
 
     record = normal()
     first, second = record.endpoints
-    steps = tuple(replace(step, objection=text, cause=replace(step.cause, text=text)) for step in first.transitions)
+    said = say("missed_on", node=text, observer=text, count=1)
+    steps = tuple(replace(step, objection=said, cause=replace(step.cause, said=text)) for step in first.transitions)
     changed = header(
         (text,),
         topology=text,
@@ -386,7 +389,7 @@ def clever(text: str) -> Record:
             replace(p, sender=text if p.sender == "h1" else "h2", receiver=text if p.receiver == "h1" else "h2")
             for p in record.passages
         ),
-        objections=(text,),
+        objections=(said,),
     )
 
 

@@ -41,7 +41,7 @@ def document(record: Record, *, link: Any = None, verdict: Any = None) -> dict[s
         "complete": record.complete,
         "endpoints": [_endpoint(endpoint) for endpoint in record.endpoints],
         "segments": [_segment(passage) for passage in record.passages],
-        "objections": list(record.objections),
+        "objections": [str(each) for each in record.objections],
         "verdict": msgspec.to_builtins(verdict, str_keys=True),
     }
 
@@ -71,7 +71,7 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
         if step.flaw is not None:
             state["flaw"] = step.flaw
         if step.objection is not None:
-            state["objection"] = step.objection
+            state["objection"] = str(step.objection)
         states.append(state)
     return {
         "host": endpoint.node,

@@ -254,7 +254,7 @@ class Drawing:
             text = self._words("ladder.wait_open", length=length)
         elif wait.until:
             text = self._words(
-                "ladder.wait_timer", length=length, timer=visible(self._words.cause(wait.until.cause), 40)
+                "ladder.wait_timer", length=length, timer=visible(self._words.said(wait.until.cause.said), 80)
             )
         elif wait.again:
             text = self._words("ladder.wait_again", length=length, number=wait.again.retransmits)

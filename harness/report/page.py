@@ -81,7 +81,7 @@ def page(
         partings=partings,
         findings=[_finding(each, w) for each in (judgement.findings if judgement else ())],
         failures=details.failures(seen),
-        objections=record.objections,
+        objections=[w.said(each) for each in record.objections],
         hosts=[visible(host, 40) for host in hosts],
         connections=views,
         undrawn=max(0, len(found) - DRAWN),
@@ -100,7 +100,7 @@ def badge(verdict: Verdict | None, w: Words) -> dict[str, str] | None:
 
 
 def _finding(finding: Finding, w: Words) -> dict[str, str]:
-    text = w.said(finding.said, finding.text)
+    text = w.said(finding.said or finding.text)
     if finding.ok is None:
         return {"style": "", "mark": "", "text": text}
     return {"style": "good" if finding.ok else "bad", "mark": "✓" if finding.ok else "✗", "text": text}

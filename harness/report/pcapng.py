@@ -125,7 +125,7 @@ def _told(endpoint: Endpoint, step: Transition, at: int) -> str:
         direction = "after" if away > 0 else "before"
         text += f" at {seconds(step.time)} s, {span(abs(away))} {direction} this packet"
     if step.objection:
-        text += f" ! {visible(step.objection)}"
+        text += f" ! {visible(str(step.objection))}"
     return text
 
 

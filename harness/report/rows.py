@@ -102,16 +102,16 @@ def _state(endpoint: Endpoint, index: int, mark: Mark, w: Words) -> dict[str, An
         if step.flaw:
             doubts.append(w(f"flaw.{step.flaw}"))
         if step.objection:
-            doubts.append(step.objection)
+            doubts.append(w.said(step.objection))
     row["doubt"] = "; ".join(doubts)
     return row
 
 
 def _cause(step: Transition, w: Words) -> tuple[str, str]:
     if step.cause.segment is None:
-        return w.cause(step.cause), ""
+        return w.said(step.cause.said), ""
     link = " →" if step.cause.kind in ("call", "timer") else ""
-    return f"{w.cause(step.cause)}{link} #{step.cause.segment}", f"p{step.cause.segment}"
+    return f"{w.said(step.cause.said)}{link} #{step.cause.segment}", f"p{step.cause.segment}"
 
 
 def section(step: Transition) -> str:

@@ -205,11 +205,11 @@ class Rungs:
         for change in (row.left, row.right):
             # A segment that caused it is on the line already.
             if change and change.transition.objection:
-                objection = self._glyphs.told(change.transition.objection)
+                objection = self._glyphs.told(self._words.said(change.transition.objection))
                 # The states below the ladder tell it in full.
                 causes.append(objection if cells.width(objection) <= room else self._words("ladder.see_below"))
             elif change and change.transition.cause.kind != "segment":
-                causes.append(self._glyphs.told(self._words.cause(change.transition.cause)))
+                causes.append(self._glyphs.told(self._words.said(change.transition.cause.said)))
         return cells.wrap(", ".join(dict.fromkeys(causes)), room) if causes else []
 
     def _line(self, strip: Strip, begin: int, end: int, style: str) -> None:
@@ -308,7 +308,7 @@ class Rungs:
         if wait.open:
             text = self._words("ladder.wait_open", length=length)
         elif wait.until:
-            timer = self._glyphs.told(self._words.cause(wait.until.cause))
+            timer = self._glyphs.told(self._words.said(wait.until.cause.said))
             text = self._words("ladder.wait_timer", length=length, timer=timer)
         elif wait.again:
             text = self._words("ladder.wait_again", length=length, number=wait.again.retransmits)

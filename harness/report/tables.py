@@ -115,7 +115,7 @@ def _state(endpoint: Endpoint, mark: Mark, glyphs: Glyphs, words: Words, width: 
         spent = "" if step.new is State.CLOSED else words("states.forever")
         spent = span(after - step.time, glyphs.micro) if after is not None else spent
         witnesses = ", ".join(words(f"witness.{each}") for each in step.witnesses) or words("states.nobody")
-        cause = glyphs.told(words.cause(step.cause))
+        cause = glyphs.told(words.said(step.cause.said))
         if step.cause.segment is not None:
             # What a call sends follows it; what arrives comes before.
             link = f" {glyphs.arrow}" if step.cause.kind in ("call", "timer") else ""
@@ -142,7 +142,7 @@ def _doubts(step: Transition, glyphs: Glyphs, words: Words, width: int, indent: 
         lines += _under(indent, words("states.nobody"), "yellow", width)
     if step.objection:
         flaw = f"{words(f'flaw.{step.flaw}')}: " if step.flaw else ""
-        lines += _under(indent, f"! {flaw}{glyphs.told(step.objection)}", "bold red", width)
+        lines += _under(indent, f"! {flaw}{glyphs.told(words.said(step.objection))}", "bold red", width)
     return lines
 
 
@@ -155,17 +155,17 @@ def verdict(judgement: Verdict | None, record: Record, glyphs: Glyphs, words: Wo
     lines: Lines = []
     if record.objections:
         lines.append([(words("verdict.objections"), "bold red")])
-        for text in record.objections:
+        for each in record.objections:
             lines += [
                 [("  ! " if number == 0 else "    ", "bold red"), (line, "")]
-                for number, line in enumerate(cells.wrap(glyphs.told(text), width - 4))
+                for number, line in enumerate(cells.wrap(glyphs.told(words.said(each)), width - 4))
             ]
     if judgement is None:
         return lines
     for finding in judgement.findings:
         tick = glyphs.note if finding.ok is None else glyphs.yes if finding.ok else glyphs.no
         style = "" if finding.ok is None else "green" if finding.ok else "bold red"
-        wrapped = cells.wrap(glyphs.told(words.said(finding.said, finding.text)), width - 2)
+        wrapped = cells.wrap(glyphs.told(words.said(finding.said or finding.text)), width - 2)
         lines += [[(f"{tick} " if number == 0 else "  ", style), (line, "")] for number, line in enumerate(wrapped)]
     text = glyphs.told(words.summary(judgement))
     tick, style = (glyphs.yes, "bold green") if judgement.ok else (glyphs.no, "bold red")

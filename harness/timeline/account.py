@@ -16,6 +16,7 @@ from harness.timeline.closes import join_note_2, resolve
 from harness.timeline.drafts import Draft
 from harness.timeline.lives import FOREVER, SLACK, Event, Life
 from harness.timeline.observations import Witness
+from harness.timeline.sentences import say
 from harness.timeline.ways import ways
 from harness.timeline.wire import Mark, Wire
 
@@ -160,7 +161,8 @@ class Account:
     def _object_to(self, look: Look) -> None:
         if self.drafts and not look.gone:
             at = next((draft for draft in reversed(self.drafts) if draft.time <= look.t), self.drafts[0])
-            at.object(f"{look.witness} showed {look.state} between {_s(look.since)} and {_s(look.t)}")
+            since, until = _s(look.since), _s(look.t)
+            at.object(say("showed", witness=str(look.witness), state=str(look.state), since=since, until=until))
 
     # From one state to another.
 
@@ -176,7 +178,7 @@ class Account:
         drafts[-1].witnesses |= witnesses
         for draft in drafts:
             if (draft.old, draft.new, target) == (State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSED):
-                draft.object("no look showed it: the request may have been refused, its listener's queue being full")
+                draft.object(say("refused_perhaps"))
             self._append(draft)
 
     def _never_more_than_a_request(self) -> bool:
@@ -198,18 +200,18 @@ class Account:
         for told in self._wire.tell(self._state, start - SLACK, self._life.stop):
             draft = Draft(told.old, told.new, told.leg.t, told.leg.t, {Witness.CAPTURE}, told.leg)
             if self._life.traced:
-                draft.object("read off its segments: no look at the sockets showed it")
+                draft.object(say("off_segments"))
             self._append(draft)
         if not self.drafts:
             return
         last = self.drafts[-1]
         if self._wire.leaky:
-            last.object("the capture missed segments of this connection: its states may be others")
+            last.object(say("capture_leaky"))
             last.flaw = "gap"
         elif not self._life.traced:
-            last.object("read off the segments alone: what the kernel did without one was not seen")
+            last.object(say("off_segments_alone"))
         elif self._state is not State.TIME_WAIT:
-            last.object("no look at the sockets showed what became of it, nor how long it lasted")
+            last.object(say("end_unseen"))
         if self._state is State.TIME_WAIT:
             self._expire()
 
@@ -219,7 +221,7 @@ class Account:
         if self._end > began + _TIME_WAIT_LATEST:
             self._append(Draft(State.TIME_WAIT, State.CLOSED, began + _TIME_WAIT_LATEST, began + _TIME_WAIT, set()))
         elif self._end >= began + _TIME_WAIT:
-            self.drafts[-1].object("no look at the sockets showed whether it has ended")
+            self.drafts[-1].object(say("expiry_unseen"))
 
     def _hold_against_wire(self) -> None:
         """Object where the wire goes on and the kernel's observers stopped."""
@@ -228,10 +230,8 @@ class Account:
         told = next(iter(self._wire.tell(self._state, self._at + SLACK, self._life.stop)), None)
         # A request need not become a connection at the ACK: the accept queue may be full.
         if told is not None and (told.old, told.new) != (State.SYN_RECEIVED, State.ESTABLISHED):
-            self.drafts[-1].object(
-                f"by segment {told.leg.passage.number} at {_s(told.leg.t)} it should have become {told.new}, "
-                "which no observer of the kernel showed"
-            )
+            leg = told.leg
+            self.drafts[-1].object(say("wire_goes_on", number=leg.passage.number, time=_s(leg.t), state=str(told.new)))
 
     def _mind_the_clock(self) -> None:
         """Object where a mini-socket's or a request's timer was due long ago, and nobody looked again."""
@@ -242,7 +242,7 @@ class Account:
             return
         late = due + (due - last.t) // 8 + _TIME_WAIT_LATEST - _TIME_WAIT
         if (last.mini or last.state is State.SYN_RECEIVED) and self._end > late:
-            self.drafts[-1].object(f"its timer was due at {_s(due)}, and no look showed what became of it")
+            self.drafts[-1].object(say("timer_unwatched", time=_s(due)))
 
     def _witness(self) -> None:
         """Add the looks, and the segments, to the witnesses of the states they show."""
@@ -261,4 +261,4 @@ class Account:
 
 
 def _s(nanoseconds: int) -> str:
-    return f"{nanoseconds / 1e9:.6f} s"
+    return f"{nanoseconds / 1e9:.6f}"

@@ -8,13 +8,18 @@ from harness.tcp.states import State
 from harness.timeline.drafts import Draft
 from harness.timeline.lives import SLACK
 from harness.timeline.observations import Witness
+from harness.timeline.sentences import Said, say
 from harness.timeline.ways import ways
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.timeline.wire import Wire
 
 #: What the wire shows nothing of: a call whose FIN has not left.
 _SILENT = {State.ESTABLISHED: State.FIN_WAIT_1, State.CLOSE_WAIT: State.LAST_ACK}
+#: How many of several ways are told.
+_TOLD = 3
 #: TCP_TIMEWAIT_LEN (include/net/tcp.h), less what clocks may differ by.
 _TIME_WAIT = 60_000_000_000 - SLACK
 
@@ -52,12 +57,22 @@ def by_diagram(state: State, target: State, low: int, high: int, *, passive: boo
     found = ways(state, target, passive=passive)
     if len(found) != 1:
         draft = Draft(state, target, high, low, set(), flaw="gap")
-        shown = " or ".join("→".join((state, *way)) for way in found[:3])
-        more = f" or {len(found) - 3} other ways" if len(found) > 3 else ""
-        draft.object(f"nobody saw how it came here: {shown}{more}" if found else "no way leads here")
+        draft.object(_unknown(state, found))
         return [draft]
     drafts = []
     for reached in found[0]:
         drafts.append(Draft(state, reached, high, low, set()))
         state = reached
     return drafts
+
+
+def _unknown(state: State, found: Sequence[Sequence[State]]) -> Said:
+    """That any of several ways may have been taken, or that there is none."""
+    if not found:
+        return say("no_way")
+    first, *others = ("→".join((state, *way)) for way in found[:_TOLD])
+    shown: Said | str = first
+    for other in others:
+        shown = say("or_way", first=shown, other=other)
+    more = len(found) - _TOLD
+    return say("ways_more", ways=shown, count=more) if more > 0 else say("ways", ways=shown)

@@ -13,6 +13,7 @@ from harness.timeline.endings import end
 from harness.timeline.history import Cause
 from harness.timeline.lives import SLACK, Life
 from harness.timeline.observations import Step, Witness
+from harness.timeline.sentences import Said, say
 from harness.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:
@@ -85,21 +86,21 @@ class Causes:
         leg = draft.leg if draft.leg and not draft.leg.outgoing else self._find(draft, mark, fits)
         if leg is None:
             # The kernel's word that it happened is enough to know which segment it takes.
-            draft.cause = Cause("segment", f"received {_TAKES[draft.old, draft.new]}, which was not captured")
+            draft.cause = Cause("segment", say("received_unseen", what=_TAKES[draft.old, draft.new]))
             return
         if (draft.old, draft.new) == (S.LISTEN, S.SYN_RECEIVED):
             if "A" in leg.passage.flags:
                 draft.why = Why.NEW_SYN
-                draft.cause = Cause("segment", "received ACK with a valid SYN cookie", leg.passage.number)
+                draft.cause = Cause("segment", say("received_cookie"), leg.passage.number)
                 return
             if self._fast_open(draft, leg):
                 draft.why = Why.DATA
         draft.leg = leg
         draft.witnesses.add(Witness.CAPTURE)
-        what = name_of(leg.passage.flags)
+        said = say("received", what=name_of(leg.passage.flags))
         if mark is Mark.FIN_RECEIVED and "F" not in leg.passage.flags:
-            what = "the data before a FIN that had come earlier"
-        draft.cause = Cause("segment", f"received {what}", leg.passage.number)
+            said = say("received_before_fin")
+        draft.cause = Cause("segment", said, leg.passage.number)
 
     def _find(self, draft: Draft, mark: Mark, fits: Callable[[Leg], bool]) -> Leg | None:
         """The segment at hand when the transition happened: the one that first set the mark, or its latest repeat."""
@@ -127,9 +128,13 @@ class Causes:
             draft.leg, number = leg, leg.passage.number
             if leg.t <= draft.time + SLACK:
                 draft.witnesses.add(Witness.CAPTURE)
-        names = ("connect",) if draft.new is State.SYN_SENT else ("close", "shutdown")
-        text = self._call(draft, names) or " or ".join(f"{name}()" for name in names)
-        draft.cause = Cause("call", text, number)
+        said: Said | str
+        if draft.new is State.SYN_SENT:
+            said = self._call(draft, ("connect",)) or "connect()"
+        else:
+            either = say("either_call", first="close()", other="shutdown()")
+            said = self._call(draft, ("close", "shutdown")) or either
+        draft.cause = Cause("call", said, number)
 
     def _call(self, draft: Draft, names: Sequence[str]) -> str:
         """The latest such call that a program had begun on this socket, as it was recorded; "" where none was."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.tcp.states import State
 from harness.timeline.lives import SLACK, Event, Life
+from harness.timeline.sentences import Said, say
 from harness.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:
@@ -35,29 +36,26 @@ def resolve(life: Life, wire: Wire, *, trusted: bool) -> list[Event]:
     return steps
 
 
-def _meant(event: Event, life: Life, wire: Wire, *, trusted: bool) -> tuple[State, str]:
+def _meant(event: Event, life: Life, wire: Wire, *, trusted: bool) -> tuple[State, Said | None]:
     """What a CLOSED stands for, and what doubt is left."""
     later = [look for look in life.looks if look.t >= event.t - SLACK]
     shown = _shown(event, later)
     if shown is not State.TIME_WAIT and shown is not None:
-        return shown, ""
+        return shown, None
     reset = _near(wire, Mark.RST_RECEIVED, event.t) or _near(wire, Mark.RST_SENT, event.t)
     ending = Mark.FIN_RECEIVED if event.old is State.FIN_WAIT_2 else Mark.FIN_ACKED
     ended = wire.first(ending)
     if shown is State.TIME_WAIT:
         # It is there later; if its FIN came later too, an orphan in FIN-WAIT-2 came first.
         orphan = event.old is State.FIN_WAIT_2 and trusted and ended is not None and ended.t > event.t + SLACK
-        return State.FIN_WAIT_2 if orphan else State.TIME_WAIT, ""
+        return State.FIN_WAIT_2 if orphan else State.TIME_WAIT, None
     if not trusted:
-        return (
-            State.CLOSED,
-            "the tracepoint says CLOSED for TIME-WAIT and for an orphan's FIN-WAIT-2 too: nobody looked",
-        )
+        return State.CLOSED, say("closed_unclear")
     if reset:
-        return State.CLOSED, ""
+        return State.CLOSED, None
     if ended is not None and ended.t <= event.t + SLACK:
-        return State.TIME_WAIT, "it follows from the segments: no look at the sockets showed TIME-WAIT itself"
-    return (State.FIN_WAIT_2 if event.old is State.FIN_WAIT_2 else State.CLOSED), ""
+        return State.TIME_WAIT, say("time_wait_unseen")
+    return (State.FIN_WAIT_2 if event.old is State.FIN_WAIT_2 else State.CLOSED), None
 
 
 def _shown(event: Event, later: list[Look]) -> State | None:
@@ -93,7 +91,7 @@ def join_note_2(drafts: list[Draft], wire: Wire, *, trusted: bool) -> list[Draft
             and (after.time - before.time <= SLACK or not before.witnesses)
         ):
             if not known:
-                before.object("left at once: if one segment did both, this is FIN-WAIT-1→TIME-WAIT; no capture tells")
+                before.object(say("one_segment_perhaps"))
                 return drafts
             after.old = State.FIN_WAIT_1
             return [*drafts[:place], *drafts[place + 1 :]]

@@ -9,6 +9,7 @@ from harness.tcp.states import State
 from harness.timeline.history import Cause, Transition
 from harness.timeline.observations import Witness
 from harness.timeline.passages import Leg
+from harness.timeline.sentences import Said, say
 
 
 class Draft(msgspec.Struct):
@@ -23,15 +24,15 @@ class Draft(msgspec.Struct):
     earliest: int
     witnesses: set[Witness]
     leg: Leg | None = None
-    objection: str | None = None
+    objection: Said | None = None
     flaw: str | None = None
     why: Why | None = None
-    cause: Cause = Cause("unknown", "")
+    cause: Cause = Cause("unknown", say("nobody_saw_why"))
     edge: str | None = None
 
-    def object(self, text: str) -> None:
+    def object(self, said: Said) -> None:
         """Add what a witness says against it."""
-        self.objection = f"{self.objection}; {text}" if self.objection else text
+        self.objection = say("besides", first=self.objection, other=said) if self.objection else said
 
     def final(self) -> Transition:
         """The transition."""

@@ -11,6 +11,7 @@ from harness.timeline.case import JIFFY, SECOND, Case, Found
 from harness.timeline.history import Cause
 from harness.timeline.lives import SLACK
 from harness.timeline.observations import Witness
+from harness.timeline.sentences import say
 from harness.timeline.wire import Mark
 
 if TYPE_CHECKING:
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
     from harness.timeline.passages import Leg
 
 _TIME_WAIT = 60 * SECOND
-_RETRANSMISSION = "the retransmission timer"
-_TIMERS = {"keepalive": "the keepalive timer", "persist": "the persist timer", "timewait": "the FIN-WAIT-2 timer"}
+_RETRANSMISSION = say("retransmission_timer")
+_TIMERS = {
+    "keepalive": say("keepalive_timer"),
+    "persist": say("persist_timer"),
+    "timewait": say("fin_wait_2_timer"),
+}
 _ORPHANS = (State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK)
 _UNREACHABLE = ("EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "ENOPROTOOPT", "EPROTO", "EACCES", "EOPNOTSUPP")
 
@@ -37,10 +42,10 @@ def end(case: Case) -> None:
                 if not found.leg.outgoing and found.leg.t <= case.draft.time:
                     case.draft.earliest = max(case.draft.earliest, found.leg.t)
             return
-    case.draft.cause = Cause("unknown", "nobody saw why")
+    case.draft.cause = Cause("unknown", say("nobody_saw_why"))
     if _is_request(case):
         case.draft.flaw = "gap"
-        case.draft.object("the request is gone, and nobody saw why: its connection is CLOSED, or back in LISTEN")
+        case.draft.object(say("request_gone"))
 
 
 def _is_request(case: Case) -> bool:
@@ -70,9 +75,8 @@ def _finders(case: Case) -> tuple[Callable[[Case], Found | None], ...]:
 
 
 def _received(leg: Leg, kind: str = "segment") -> Cause:
-    return Cause(
-        "reset" if kind == "reset" else "segment", f"received {name_of(leg.passage.flags)}", leg.passage.number
-    )
+    said = say("received", what=name_of(leg.passage.flags))
+    return Cause("reset" if kind == "reset" else "segment", said, leg.passage.number)
 
 
 def _number(leg: Leg | None) -> int | None:
@@ -98,7 +102,7 @@ def _by_another(case: Case) -> Found | None:
     if not case.by_another_task():
         return None
     leg = case.marked(Mark.RST_SENT)
-    return Found(Why.DESTROYED, Cause("call", "SOCK_DESTROY by another program", _number(leg)), leg)
+    return Found(Why.DESTROYED, Cause("call", say("destroyed_by_another"), _number(leg)), leg)
 
 
 def _timer(case: Case) -> Found | None:
@@ -139,15 +143,14 @@ def _aborted(case: Case) -> Found | None:
         call = case.called("close")
         return Found(Why.ABORT, Cause("call", call)) if call else None
     if case.programs_recorded:
-        text = "a RST was sent without a recorded call: the program ended, or SOCK_DESTROY"
-        return Found(None, Cause("unknown", text, leg.passage.number), leg)
-    return Found(Why.ABORT, Cause("call", "close() that aborts", leg.passage.number), leg)
+        return Found(None, Cause("unknown", say("rst_unrecorded"), leg.passage.number), leg)
+    return Found(Why.ABORT, Cause("call", say("close_aborts"), leg.passage.number), leg)
 
 
 def _listener_closed(case: Case) -> Found | None:
     leg = case.marked(Mark.RST_SENT)
     if leg and case.life.passive and case.listener_stopped(exactly=True):
-        return Found(Why.LISTENER, Cause("call", "its listener closed before accept()", leg.passage.number), leg)
+        return Found(Why.LISTENER, Cause("call", say("listener_closed"), leg.passage.number), leg)
     return None
 
 
@@ -159,8 +162,8 @@ def _orphans(case: Case) -> Found | None:
     if leg is None or case.draft.old not in _ORPHANS or not grown.get("TCPAbortOnMemory") or aborts:
         return None
     if case.called("close"):
-        return Found(Why.ORPHANS, Cause("call", "close() with too many orphans", leg.passage.number), leg)
-    return Found(Why.ORPHANS, Cause("timer", f"{_RETRANSMISSION}, with too many orphans", leg.passage.number), leg)
+        return Found(Why.ORPHANS, Cause("call", say("close_orphans"), leg.passage.number), leg)
+    return Found(Why.ORPHANS, Cause("timer", say("retransmission_timer_orphans"), leg.passage.number), leg)
 
 
 # A listener.
@@ -184,14 +187,14 @@ def _closed(case: Case) -> Found | None:
 def _refused_by_icmp(case: Case) -> Found | None:
     """An ICMP error before ESTABLISHED, known by what connect() returned: no segment tells of it."""
     if case.draft.old in (State.SYN_SENT, State.SYN_RECEIVED) and case.failed_with(*_UNREACHABLE):
-        return Found(Why.ICMP, Cause("segment", "an ICMP error"))
+        return Found(Why.ICMP, Cause("segment", say("icmp")))
     return None
 
 
 def _unreachable(case: Case) -> Found | None:
     """Not even the SYN left, for there is no way to the other."""
     if case.wire.legs == [] and case.place and case.draft.time - case.drafts[case.place - 1].time <= SLACK:
-        return Found(None, Cause("call", "connect() that failed"))
+        return Found(None, Cause("call", say("connect_failed")))
     return None
 
 
@@ -226,12 +229,12 @@ def _request_refused(case: Case) -> Found | None:
             return Found(Why.NEW_SYN, _received(leg), leg)
     leg = received[-1]
     if case.listener_stopped():
-        return Found(Why.LISTENER, Cause("segment", "its listener had closed", leg.passage.number), leg)
-    return Found(Why.OVERFLOW, Cause("segment", "the accept queue was full", leg.passage.number), leg)
+        return Found(Why.LISTENER, Cause("segment", say("listener_gone"), leg.passage.number), leg)
+    return Found(Why.OVERFLOW, Cause("segment", say("accept_queue_full"), leg.passage.number), leg)
 
 
 def _request_orphaned(case: Case) -> Found | None:
-    return Found(Why.LISTENER, Cause("call", "its listener had closed")) if case.listener_stopped() else None
+    return Found(Why.LISTENER, Cause("call", say("listener_gone"))) if case.listener_stopped() else None
 
 
 def _request_expired(case: Case) -> Found | None:
@@ -246,7 +249,7 @@ def _request_expired(case: Case) -> Found | None:
     else:
         due = case.life.looks[-2].due if len(case.life.looks) > 1 else None
         expired = due is not None and case.draft.earliest >= due - JIFFY
-    return Found(Why.EXPIRED, Cause("timer", "the SYN-ACK timer")) if expired else None
+    return Found(Why.EXPIRED, Cause("timer", say("syn_ack_timer"))) if expired else None
 
 
 def _request_unreachable(case: Case) -> Found | None:
@@ -254,7 +257,7 @@ def _request_unreachable(case: Case) -> Found | None:
     grown = case.run.grown.get(case.life.node, {})
     if not grown.get("ListenDrops") or grown.get("ListenOverflows"):
         return None
-    return Found(Why.ICMP, Cause("segment", "received an ICMP error"))
+    return Found(Why.ICMP, Cause("segment", say("icmp")))
 
 
 # After the FIN.
@@ -270,7 +273,7 @@ def _after_close(case: Case) -> Found | None:
     data = [leg for leg in case.answered_by(answer) if leg.passage.length] if answer else []
     if case.draft.old not in (State.FIN_WAIT_1, State.FIN_WAIT_2) or not data:
         return None
-    return Found(Why.DATA, Cause("segment", "received data after close()", data[-1].passage.number), data[-1])
+    return Found(Why.DATA, Cause("segment", say("received_after_close"), data[-1].passage.number), data[-1])
 
 
 def _overflow(case: Case) -> Found | None:
@@ -282,7 +285,7 @@ def _overflow(case: Case) -> Found | None:
     legs = [leg for leg in case.received() if (fin and fin in leg.passage.flags) or case.wire.acknowledges_fin(leg)]
     if not legs:
         return None
-    return Found(Why.OVERFLOW, Cause("segment", "the table of TIME-WAIT was full", legs[-1].passage.number), legs[-1])
+    return Found(Why.OVERFLOW, Cause("segment", say("time_wait_full"), legs[-1].passage.number), legs[-1])
 
 
 def _lingered(case: Case) -> Found | None:
@@ -290,7 +293,7 @@ def _lingered(case: Case) -> Found | None:
     before = case.drafts[case.place - 1] if case.place else None
     leg = case.marked(Mark.RST_SENT)
     if leg and case.draft.old is State.FIN_WAIT_2 and before and case.draft.time - before.time <= SLACK:
-        return Found(Why.ABORT, Cause("call", "close() with a negative TCP_LINGER2", leg.passage.number), leg)
+        return Found(Why.ABORT, Cause("call", say("close_linger2"), leg.passage.number), leg)
     return None
 
 
@@ -307,7 +310,7 @@ def _taken_over(case: Case) -> Found | None:
     if after is None or not case.near(after.t) or "S" not in after.passage.flags:
         return None
     if after.outgoing:
-        return Found(Why.REUSE, Cause("call", "connect() with the same addresses", after.passage.number), after)
+        return Found(Why.REUSE, Cause("call", say("connect_again"), after.passage.number), after)
     return Found(Why.NEW_SYN, _received(after), after)
 
 
@@ -316,11 +319,11 @@ def _time_wait_over(case: Case) -> Found | None:
     began = case.drafts[case.place - 1].time if case.place else case.life.start
     armed = [began, *(leg.t for leg in case.wire.legs if not leg.outgoing and began <= leg.t < case.draft.time)]
     if any(case.due(at + _TIME_WAIT, _TIME_WAIT) for at in armed):
-        return Found(Why.TIMER, Cause("timer", "the TIME-WAIT timer"))
+        return Found(Why.TIMER, Cause("timer", say("time_wait_timer")))
     return None
 
 
 def _removed(case: Case) -> Found | None:
     if case.draft.time < case.drafts[case.place - 1].time + _TIME_WAIT:
-        return Found(Why.DESTROYED, Cause("call", "SOCK_DESTROY: nothing else ends TIME-WAIT so early"))
+        return Found(Why.DESTROYED, Cause("call", say("destroyed_early")))
     return None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from harness.tcp.states import State
 from harness.timeline.lives import FOREVER, NOWHERE, SLACK, Life, Traced
 from harness.timeline.nodes import WILDCARDS, is_loopback
+from harness.timeline.sentences import Said, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,7 +56,7 @@ class Gathering:
         shared: bool,
         cookies: frozenset[str],
     ) -> None:
-        self.objections: list[str] = []
+        self.objections: list[Said] = []
         self._shared = shared
         self._nodes = nodes
         self._traffic = traffic
@@ -91,15 +92,11 @@ class Gathering:
         if not traced.node and not (traced.listens or self._traced_elsewhere(traced)):
             # Tracepoints have no namespace: this is another's socket on the same kernel.
             if is_loopback(traced.local.ip):
-                self.objections.append(
-                    f"the tracepoint told of a socket {local} → {remote}, which may be any host's: left out"
-                )
+                self.objections.append(say("anybodys", local=str(local), remote=str(remote)))
             return
         if match is None and not self._legs(traced.node, local, remote) and (self._shared or not traced.whole):
-            whose = "of another world on this kernel" if self._shared else "left over from before this run"
-            self.objections.append(
-                f"the tracepoint told of a socket {local} → {remote} that nobody else saw: {whose}, and left out"
-            )
+            kind = "another_worlds" if self._shared else "left_over"
+            self.objections.append(say(kind, local=str(local), remote=str(remote)))
             return
         passive = traced.passive or (not traced.whole and self._is_passive(traced.node, local, remote, match))
         self.lives.append(Life(traced.node, local, remote, passive, traced.listens, traced, match))
@@ -198,10 +195,8 @@ class Gathering:
                 if kernel_watched and passive and key[0] in cookies:
                     continue  # answered with a SYN cookie: there is no socket until it comes back
                 if kernel_watched:
-                    self.objections.append(
-                        f"{key[0]}: the capture shows a connection {key[1]} → {key[2]} that no look at the sockets "
-                        "and no tracepoint told of: its states are read off its segments"
-                    )
+                    node, local, remote = key
+                    self.objections.append(say("capture_alone", node=node, local=str(local), remote=str(remote)))
                 self.lives.append(Life(*key, passive, False, None, None, opened, following))
 
 

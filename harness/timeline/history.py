@@ -8,18 +8,24 @@ import msgspec
 
 from harness.tcp.states import State
 from harness.timeline.observations import Address, RunHeader, Witness
+from harness.timeline.sentences import Said
 
 
 class Cause(msgspec.Struct, frozen=True):
     """Why a transition happened.
 
-    ``text`` says it for a person ("received SYN-ACK", "connect()", "the TIME-WAIT timer");
-    ``segment`` is the `Passage.number` where a segment was the cause.
+    ``said`` says it for a person: a `Said`, or a call just as the program made it, which no
+    language changes. ``segment`` is the `Passage.number` where a segment was the cause.
     """
 
     kind: Literal["segment", "call", "timer", "reset", "unknown"]
-    text: str
+    said: Said | str
     segment: int | None = None
+
+    @property
+    def text(self) -> str:
+        """It in English: "received SYN-ACK", "connect()", "the TIME-WAIT timer"."""
+        return str(self.said)
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -43,7 +49,7 @@ class Transition(msgspec.Struct, frozen=True):
     cause: Cause
     edge: str | None = None
     inferred: bool = False
-    objection: str | None = None
+    objection: Said | None = None
     flaw: Literal["lie", "gap"] | None = None
 
 
@@ -113,5 +119,5 @@ class Record(msgspec.Struct, frozen=True):
     header: RunHeader
     endpoints: tuple[Endpoint, ...]
     passages: tuple[Passage, ...]
-    objections: tuple[str, ...]  #: what does not fit, for a person
+    objections: tuple[Said, ...]  #: what does not fit, for a person
     complete: bool  #: False: the record was cut before its end

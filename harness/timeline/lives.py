@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from harness.timeline.observations import StateChange, TcpEvent
+    from harness.timeline.sentences import Said
     from harness.timeline.sightings import Look
 
 #: How far the clocks of two observers may be apart, and how long a kernel may take from a
@@ -37,7 +38,7 @@ class Event(NamedTuple):
     order: int
     old: State
     new: State
-    doubt: str = ""  #: why it may mean something else
+    doubt: Said | None = None  #: why it may mean something else
     pid: int = 0  #: the task it ran in: the caller's, where it ran in a call at all
 
 

@@ -33,6 +33,7 @@ from harness.timeline.observations import (
     TcpEvent,
 )
 from harness.timeline.passages import Traffic, join
+from harness.timeline.sentences import Said, say
 from harness.timeline.sightings import sort_looks
 from harness.timeline.suspicions import Mishaps, unreal_resets, unsent_fins
 from harness.timeline.wire import Wire
@@ -73,7 +74,7 @@ class _Reconciliation:
         ordered = sorted(enumerate(observations), key=lambda pair: pair[1].t)
         for place, (_, observation) in enumerate(ordered):
             self._kinds[type(observation)].append((place, observation))
-        self.objections: list[str] = []
+        self.objections: list[Said] = []
 
     def record(self) -> Record:
         nodes = Nodes(self.header.nodes)
@@ -90,13 +91,8 @@ class _Reconciliation:
             cookies=self._cookie_senders(),
         )
         if not self._kinds[SocketSeen] and (self._kinds[StateChange] or traffic.passages):
-            self.objections.append(
-                "nobody looked at the sockets: requests, TIME-WAIT and an orphan's FIN-WAIT-2 show in segments at most"
-            )
-        self.objections += [
-            f"{each.node + ': ' if each.node else ''}the {each.observer} lost {each.count} of its reports or more"
-            for _, each in self._of(Missed)
-        ]
+            self.objections.append(say("sockets_unseen"))
+        self.objections += [_missed(each) for _, each in self._of(Missed)]
         self.objections += gathered.objections
         endpoints = assemble(gathered.lives, self._build(gathered.lives, traffic), self.end)
         self.objections += unreal_resets([event for _, event in self._of(TcpEvent)], traffic, nodes)
@@ -137,3 +133,9 @@ class _Reconciliation:
         return frozenset(
             node for node, grown in self._grown().items() if grown.get("SyncookiesSent") or grown.get("SyncookiesRecv")
         )
+
+
+def _missed(each: Missed) -> Said:
+    if each.node:
+        return say("missed_on", node=each.node, observer=each.observer, count=each.count)
+    return say("missed", observer=each.observer, count=each.count)

@@ -1,7 +1,7 @@
 """What is said of a record, in English: sentences by kind, with the values that stand in them.
 
-A reader who speaks another language says a kind in it, with the same values: see
-`harness.report.words`.
+Findings, causes and objections are values, not text, until somebody reads them: a reader who
+speaks another language says a kind in it, with the same values. See `harness.report.words`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from typing import TypeAlias
 
 import msgspec
 
-#: English sentences by kind. ``{name}`` stands for a value.
-SENTENCES = {
+from harness.tcp.diagram import EDGES
+
+#: What a verdict finds.
+_FINDINGS = {
     "way": "{who}: {way}",
     "late": "{who}: its first states were not recorded",
     "jump": "{who}: was {state}, then left {old}",
@@ -46,11 +48,93 @@ SENTENCES = {
     "agrees": "as documented: all {all} transitions are edges of RFC 9293's diagram",
 }
 
+#: Why transitions happen.
+_CAUSES = {
+    "received": "received {what}",
+    "received_unseen": "received {what}, which was not captured",
+    "received_cookie": "received ACK with a valid SYN cookie",
+    "received_before_fin": "received the data before a FIN that had come earlier",
+    "received_after_close": "received data after close()",
+    "icmp": "received an ICMP error",
+    "listener_gone": "its listener had closed",
+    "listener_closed": "its listener closed before accept()",
+    "accept_queue_full": "the accept queue was full",
+    "time_wait_full": "the table of TIME-WAIT was full",
+    "retransmission_timer": "the retransmission timer",
+    "retransmission_timer_orphans": "the retransmission timer, with too many orphans",
+    "keepalive_timer": "the keepalive timer",
+    "persist_timer": "the persist timer",
+    "syn_ack_timer": "the SYN-ACK timer",
+    "fin_wait_2_timer": "the FIN-WAIT-2 timer",
+    "time_wait_timer": "the TIME-WAIT timer",
+    "either_call": "{first} or {other}",
+    "connect_failed": "connect() that failed",
+    "connect_again": "connect() with the same addresses",
+    "close_aborts": "close() that aborts",
+    "close_orphans": "close() with too many orphans",
+    "close_linger2": "close() with a negative TCP_LINGER2",
+    "destroyed_by_another": "SOCK_DESTROY by another program",
+    "destroyed_early": "SOCK_DESTROY: nothing else ends TIME-WAIT so early",
+    "rst_unrecorded": "a RST was sent without a recorded call: the program ended, or SOCK_DESTROY",
+    "nobody_saw_why": "nobody saw why",
+}
+
+#: What one witness says against another, or against the document; and what nobody could see.
+_OBJECTIONS = {
+    "besides": "{first}; {other}",
+    "request_gone": "the request is gone, and nobody saw why: its connection is CLOSED, or back in LISTEN",
+    "no_way": "no way leads here",
+    "ways": "nobody saw how it came here: {ways}",
+    "ways_more": "nobody saw how it came here: {ways} or {count} other ways",
+    "or_way": "{first} or {other}",
+    "showed": "{witness} showed {state} between {since} s and {until} s",
+    "refused_perhaps": "no look showed it: the request may have been refused, its listener's queue being full",
+    "off_segments": "read off its segments: no look at the sockets showed it",
+    "off_segments_alone": "read off the segments alone: what the kernel did without one was not seen",
+    "capture_leaky": "the capture missed segments of this connection: its states may be others",
+    "end_unseen": "no look at the sockets showed what became of it, nor how long it lasted",
+    "expiry_unseen": "no look at the sockets showed whether it has ended",
+    "wire_goes_on": "by segment {number} at {time} s it should have become {state}, which no observer of the kernel "
+    "showed",
+    "timer_unwatched": "its timer was due at {time} s, and no look showed what became of it",
+    "closed_unclear": "the tracepoint says CLOSED for TIME-WAIT and for an orphan's FIN-WAIT-2 too: nobody looked",
+    "time_wait_unseen": "it follows from the segments: no look at the sockets showed TIME-WAIT itself",
+    "one_segment_perhaps": "left at once: if one segment did both, this is FIN-WAIT-1→TIME-WAIT; no capture tells",
+    "fin_never_sent": "reported {state}, but no FIN was ever sent",
+    "fin_unsent": "reported {state}, but no FIN had been sent",
+    "fin_unsent_close_wait": "reported {state}, but no FIN had been sent: by the document this is CLOSE-WAIT",
+    "sockets_unseen": "nobody looked at the sockets: requests, TIME-WAIT and an orphan's FIN-WAIT-2 show in segments "
+    "at most",
+    "missed": "the {observer} lost {count} of its reports or more",
+    "missed_on": "{node}: the {observer} lost {count} of its reports or more",
+    "anybodys": "the tracepoint told of a socket {local} → {remote}, which may be any host's: left out",
+    "another_worlds": "the tracepoint told of a socket {local} → {remote} that nobody else saw: of another world on "
+    "this kernel, and left out",
+    "left_over": "the tracepoint told of a socket {local} → {remote} that nobody else saw: left over from before this "
+    "run, and left out",
+    "capture_alone": "{node}: the capture shows a connection {local} → {remote} that no look at the sockets and no "
+    "tracepoint told of: its states are read off its segments",
+    "unreal_reset": "{node}: the kernel reported tcp_receive_reset on {local} → {remote} at {time} s, but no RST "
+    "arrived: it reset itself on data that came after close()",
+}
+
+#: English sentences by kind. ``{name}`` stands for a value. What happens on the edges that Linux
+#: adds to the diagram has the kind ``edge.`` and the edge's id.
+SENTENCES = {
+    **_FINDINGS,
+    **_CAUSES,
+    **_OBJECTIONS,
+    **{f"edge.{edge.id}": edge.event for edge in EDGES if edge.source == "Linux" and edge.moves},
+}
+
 Value: TypeAlias = "str | int | Said"
 
 
 class Said(msgspec.Struct, frozen=True):
-    """A sentence or a part of one: its kind, and its values, which may be parts themselves."""
+    """A sentence or a part of one: its kind, and its values, which may be parts themselves.
+
+    ``str()`` says it in English.
+    """
 
     kind: str
     values: dict[str, Value] = {}

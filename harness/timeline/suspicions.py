@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.tcp.states import State
 from harness.timeline.lives import SLACK
+from harness.timeline.sentences import Said, say
 from harness.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:
@@ -62,26 +63,26 @@ def unsent_fins(drafts: Sequence[Draft], wire: Wire) -> None:
             continue
         after = drafts[place + 1] if place + 1 < len(drafts) else None
         if after is None and sent is None:
-            _lie(draft, f"reported {draft.new}, but no FIN was ever sent")
+            _lie(draft, "fin_never_sent")
         elif after is not None and (sent is None or sent.t > after.time + SLACK):
-            _lie(draft, f"reported {draft.new}, but no FIN had been sent")
+            _lie(draft, "fin_unsent")
             if after.new in (State.CLOSING, State.FIN_WAIT_2):
-                _lie(after, f"reported {after.new}, but no FIN had been sent: by the document this is CLOSE-WAIT")
+                _lie(after, "fin_unsent_close_wait")
 
 
-def _lie(draft: Draft, text: str) -> None:
+def _lie(draft: Draft, kind: str) -> None:
     if draft.flaw is None:  # what is not known cannot be called a lie
-        draft.object(text)
+        draft.object(say(kind, state=str(draft.new)))
         draft.flaw = "lie"
 
 
-def unreal_resets(events: Iterable[TcpEvent], traffic: Traffic, nodes: Nodes) -> list[str]:
+def unreal_resets(events: Iterable[TcpEvent], traffic: Traffic, nodes: Nodes) -> list[Said]:
     """Objections to ``tcp_receive_reset`` events where no RST arrived.
 
     Linux resets itself with tcp_reset(), which fires that tracepoint, when data arrives
     after close() (tcp_rcv_state_process(), net/ipv4/tcp_input.c).
     """
-    objections: list[str] = []
+    objections: list[Said] = []
     for event in events:
         if event.name != "tcp_receive_reset":
             continue
@@ -90,8 +91,6 @@ def unreal_resets(events: Iterable[TcpEvent], traffic: Traffic, nodes: Nodes) ->
         if legs is None:
             continue
         if not any(not leg.outgoing and "R" in leg.passage.flags and abs(leg.t - event.t) <= SLACK for leg in legs):
-            objections.append(
-                f"{node}: the kernel reported tcp_receive_reset on {event.local} → {event.remote} at "
-                f"{event.t / 1e9:.6f} s, but no RST arrived: it reset itself on data that came after close()"
-            )
+            between = {"local": str(event.local), "remote": str(event.remote)}
+            objections.append(say("unreal_reset", node=node, **between, time=f"{event.t / 1e9:.6f}"))
     return objections

@@ -119,16 +119,14 @@ def _judge(place: int, endpoint: Endpoint) -> Iterator[Finding]:
 
 def _judge_step(who: str, place: int, number: int, step: Transition) -> Iterator[Finding]:
     what = {"who": who, "step": f"{step.old}→{step.new}", "time": f"{step.time / 1e9:.3f}"}
-    objection = step.objection or ""
-    if step.flaw == "gap":
-        yield _found(None, say("gap", **what, objection=objection), place, number)
-    elif step.flaw == "lie":
-        yield _found(False, say("lie", **what, objection=objection), place, number)
+    if step.flaw is not None:
+        found = say(step.flaw, **what, objection=step.objection or "")
+        yield _found(False if step.flaw == "lie" else None, found, place, number)
     elif not any(edge.in_linux for edge in edges_between(step.old, step.new)):
         yield _found(False, say("no_edge", **what), place, number)
     elif step.edge is not None and BY_ID[step.edge].source == "Linux":
         edge = BY_ID[step.edge]
-        yield _found(None, say("linux", **what, edge=edge.id, event=edge.event), place, number)
+        yield _found(None, say("linux", **what, edge=edge.id, event=say(f"edge.{edge.id}")), place, number)
 
 
 def _who(endpoint: Endpoint) -> str:

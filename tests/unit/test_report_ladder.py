@@ -19,6 +19,7 @@ from harness.report.ladder import ladder, show, text
 from harness.tcp.states import State
 from harness.timeline.history import Cause, Record, Transition
 from harness.timeline.observations import Witness
+from harness.timeline.sentences import say
 from harness.timeline.verdict import Finding, Verdict, judge
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -51,7 +52,7 @@ def test_plain_english_is_ascii(name: str) -> None:
 
 def test_plain_english_spells_out_what_a_record_says_in_other_letters() -> None:
     """Where the letters around it are ASCII's, so are those of a name; among Hangul it stands as it is."""
-    record = replace(normal(), objections=("서버 → 클라이언트",))
+    record = replace(normal(), objections=(say("missed_on", node="서버 → 클라이언트", observer="capture", count=1),))
 
     assert r"\uc11c\ubc84 -> " in text(record)
     assert "서버 -> 클라이언트" in text(record, lang="ko")

@@ -12,8 +12,10 @@ from report_records import lost_syn_ack
 import harness
 from harness.errors import UsageError
 from harness.report.words import LANGUAGES, words
+from harness.tcp.diagram import EDGES
 from harness.timeline import sentences
 from harness.timeline.history import Cause
+from harness.timeline.sentences import say
 from harness.timeline.verdict import judge
 
 _CODE = [
@@ -49,9 +51,10 @@ def test_korean_is_korean() -> None:
     latin = {key for key in ko.keys if not re.search("[가-힣]", re.sub(r"\{.*?\}", "", ko.template(key)))}
     names = {"witness.tracepoint", "witness.diag", "witness.ss"}
     values = {"ladder.title", "ladder.wait", "ladder.wait_timer", "states.heading"}
-    values |= {"finding.way", "finding.lie", "finding.segment"}
+    values |= {f"said.{kind}" for kind in ("way", "lie", "segment", "besides")}
+    calls = {f"said.edge.{edge.id}" for edge in EDGES if edge.event == "SOCK_DESTROY (ss -K)"}
 
-    assert latin <= names | values
+    assert latin <= names | values | calls
 
 
 def test_every_key_that_is_asked_for_exists() -> None:
@@ -72,19 +75,22 @@ def test_every_key_is_asked_for() -> None:
         if key not in code and not re.search(rf"""["']{key.partition(".")[2]}["']""", code)
     }
     # Keys made from the values of a type, such as a witness or a claim's verdict.
-    made = {"witness", "role", "claim", "flaw", "finding"}
+    made = {"witness", "role", "claim", "flaw", "said"}
 
     assert {key for key in unused if key.partition(".")[0] not in made} <= {"page.begins", "page.ends"}
 
 
-def test_causes_are_translated_where_they_are_known() -> None:
-    """A record tells causes in English; the usual ones are said in the reader's language."""
+def test_causes_and_objections_are_said_in_the_readers_language() -> None:
+    """They are values until they are read; a call stands as the program made it."""
     ko = words("ko")
+    cause = Cause("segment", say("received", what="SYN-ACK"), 2)
+    doubt = say("besides", first=say("fin_unsent", state="CLOSING"), other=say("no_way"))
 
-    assert ko.cause(Cause("segment", "received SYN-ACK", 2)) == "SYN-ACK 수신"
-    assert ko.cause(Cause("timer", "the TIME-WAIT timer")) == "TIME-WAIT 타이머"
-    assert ko.cause(Cause("call", "close()")) == "close()"
-    assert ko.cause(Cause("unknown", "")) == "원인 불명"
+    assert (cause.text, ko.said(cause.said)) == ("received SYN-ACK", "SYN-ACK 수신")
+    assert ko.said(Cause("timer", say("time_wait_timer")).said) == "TIME-WAIT 타이머"
+    assert ko.said(Cause("call", "close()").said) == "close()"
+    assert str(doubt) == "reported CLOSING, but no FIN had been sent; no way leads here"
+    assert ko.said(doubt) == "CLOSING 상태로 보고되었으나 FIN은 아직 송신되지 않음; 여기에 이르는 경로가 없음"
 
 
 def test_language_that_there_is_not_is_refused() -> None:
@@ -97,8 +103,8 @@ def test_verdicts_are_said_in_the_readers_language() -> None:
     """A verdict says its findings by kind: in English it is the finding's text, in Korean there is Hangul in it."""
     story = lost_syn_ack()
     verdict = judge(story)
-    english = [words("en").said(finding.said, finding.text) for finding in verdict.findings]
-    korean = [words("ko").said(finding.said, finding.text) for finding in verdict.findings]
+    english = [words("en").said(finding.said or "") for finding in verdict.findings]
+    korean = [words("ko").said(finding.said or "") for finding in verdict.findings]
 
     assert english == [finding.text for finding in verdict.findings]
     assert "h1: SYN 재전송, 1.02 s 뒤: 확인 응답인 세그먼트 2이 손실됨" in korean
@@ -106,9 +112,9 @@ def test_verdicts_are_said_in_the_readers_language() -> None:
 
 
 def test_every_sentence_of_a_verdict_is_one_that_there_is() -> None:
-    """No kind is said that no language has, and none is kept that nobody says."""
+    """No kind is said that no language has, and none is kept that nobody says; edges say themselves."""
     code = "\n".join(path.read_text("utf-8") for path in Path(harness.__file__).parent.glob("timeline/*.py"))
-    written = set(re.findall(r'"([a-z_]+)"', code.replace(Path(sentences.__file__).read_text("utf-8"), "")))
+    written = set(re.findall(r'"([a-z_0-9]+)"', code.replace(Path(sentences.__file__).read_text("utf-8"), "")))
 
-    assert set(re.findall(r'\bsay\(\s*"([a-z_]+)"', code)) <= set(sentences.SENTENCES)
-    assert set(sentences.SENTENCES) <= written
+    assert set(re.findall(r'\bsay\(\s*"([a-z_0-9]+)"', code)) <= set(sentences.SENTENCES)
+    assert {kind for kind in sentences.SENTENCES if not kind.startswith("edge.")} <= written

@@ -210,7 +210,7 @@ def test_a_reset_that_never_came_is_objected_to() -> None:
     record = reconcile(recorded("data_after_close_f1"))
 
     assert len(record.objections) == 1
-    assert "no RST arrived" in record.objections[0]
+    assert "no RST arrived" in str(record.objections[0])
 
 
 def test_a_duplicate_is_known_for_one() -> None:

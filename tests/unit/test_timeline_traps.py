@@ -95,7 +95,7 @@ def test_events_of_another_world_on_the_same_kernel_are_left_out_and_said() -> N
         [CLIENT_STATES, SERVER_STATES, [S.CLOSED, S.SYN_SENT, S.ESTABLISHED, S.CLOSED]]
     )
     assert states(shared) == [CLIENT_STATES, SERVER_STATES]
-    assert "another world on this kernel" in shared.objections[0]
+    assert "another world on this kernel" in str(shared.objections[0])
 
 
 def test_events_of_a_dead_namespace_are_left_out_and_said() -> None:
@@ -103,7 +103,7 @@ def test_events_of_a_dead_namespace_are_left_out_and_said() -> None:
     record = with_more(StateChange(5 * MS, 0xDEAD, S.LAST_ACK, S.CLOSED, Address(SERVER.ip, 80), Address(CLIENT.ip, 5)))
 
     assert states(record) == [CLIENT_STATES, SERVER_STATES]
-    assert "left over from before" in record.objections[0]
+    assert "left over from before" in str(record.objections[0])
 
 
 def test_a_socket_address_used_again_begins_a_new_life() -> None:
@@ -191,7 +191,7 @@ def test_losses_that_an_observer_knows_of_are_said() -> None:
 
     assert states(record) == [CLIENT_STATES, SERVER_STATES]
     assert len(record.objections) == 2
-    assert "h1: the capture lost 9" in record.objections[1]
+    assert "h1: the capture lost 9" in str(record.objections[1])
 
 
 def test_a_listener_that_nobody_reached_is_an_endpoint() -> None:

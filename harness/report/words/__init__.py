@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.timeline.sentences import SENTENCES
+from harness.timeline.sentences import SENTENCES, Said
 
 if TYPE_CHECKING:
-    from harness.timeline.history import Cause
-    from harness.timeline.sentences import Said, Value
+    from harness.timeline.sentences import Value
     from harness.timeline.verdict import Verdict
 
 #: The languages there are, by their BCP 47 names.
@@ -37,7 +35,7 @@ class Words:
         self.lang = lang
         self._table = _flat(tomllib.loads((files(__package__) / f"{lang}.toml").read_text("utf-8")))
         if lang == "en":
-            self._table |= {f"finding.{kind}": sentence for kind, sentence in SENTENCES.items()}
+            self._table |= {f"said.{kind}": sentence for kind, sentence in SENTENCES.items()}
 
     def __call__(self, key: str, **values: object) -> str:
         """The words under a dotted key, with ``{name}`` replaced by the value of that name."""
@@ -53,32 +51,20 @@ class Words:
         """The words under a key with their ``{name}`` left standing."""
         return self._table[key]
 
-    def cause(self, cause: Cause) -> str:
-        """A transition's cause. The record says it in English; what is known of it is translated."""
-        for name, pattern in _CAUSES.items():
-            found = re.fullmatch(pattern, cause.text)
-            if found:
-                return self(f"cause.{name}", what=found[1])
-        return cause.text or self("cause.unknown")
-
-    def said(self, said: Said | None, text: str) -> str:
-        """A sentence of a verdict; one of which only the English text is known, in English."""
-        return text if said is None else self._said(said)
+    def said(self, said: Said | str) -> str:
+        """A finding, a cause or an objection; what a program wrote stands as it is."""
+        if isinstance(said, str):
+            return said
+        return self(f"said.{said.kind}", **{name: self._value(value) for name, value in said.values.items()})
 
     def summary(self, verdict: Verdict) -> str:
         """A verdict in one line."""
         if verdict.said is None and self.lang != "en":
             return self("verdict.ok" if verdict.ok else "verdict.not_ok")
-        return self.said(verdict.said, verdict.summary)
-
-    def _said(self, said: Said) -> str:
-        return self(f"finding.{said.kind}", **{name: self._value(value) for name, value in said.values.items()})
+        return self.said(verdict.said or verdict.summary)
 
     def _value(self, value: Value) -> str | int:
-        return value if isinstance(value, str | int) else self._said(value)
-
-
-_CAUSES = {"received": "received (.{1,60})", "sent": "sent (.{1,60})", "timer": "the (.{1,60}) timer"}
+        return self.said(value) if isinstance(value, Said) else value
 
 
 @cache
