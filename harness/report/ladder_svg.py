@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from harness.report import axes, flags, labels
+from harness.report import axes, flags
 from harness.report.connections import LEFT, RIGHT, Side
 from harness.report.layout import Bulk, Row, Wait
-from harness.report.order import Change, Departure
 from harness.report.palette import EXPORT_CSS, SVG_CSS
+from harness.report.placing import EDGE, MIDDLE, OTHER, Arrows, Course, Label
 from harness.report.safe import visible
 from harness.report.svg import Element, Style, with_alternative
 from harness.report.times import clock, digits_for, span
@@ -19,48 +17,14 @@ from harness.report.times import clock, digits_for, span
 if TYPE_CHECKING:
     from harness.report.connections import Lane
     from harness.report.layout import Ladder
+    from harness.report.order import Change
     from harness.report.words import Words
     from harness.tcp.states import State
     from harness.timeline.history import Passage
 
 WIDTH = 780
-#: The inner edges of the lanes' bars: arrows run between them.
-EDGE = {LEFT: 206, RIGHT: 574 + 60}
 BAR = 10
 GUTTER = 15
-MIDDLE = (EDGE[LEFT] + EDGE[RIGHT]) / 2
-#: Cells of 12 px monospace text that fit on an arrow, and on half of one.
-ROOM = int((EDGE[RIGHT] - EDGE[LEFT] - 40) / 7.3)
-HALF = int((MIDDLE - EDGE[LEFT] - 20) / 7.3)
-
-
-#: What a character of a label measures.
-CHARACTER = 7.3
-#: How far from its lane a label begins, and where an arrow comes in just above it.
-NEAR, FAR = 12, 60
-#: Labels whose arrows differ less than this in slope, in degrees, run side by side.
-SAME_SLOPE = 2
-_OTHER: dict[Side, Side] = {LEFT: RIGHT, RIGHT: LEFT}
-
-
-class Course(msgspec.Struct, frozen=True):
-    """Where an arrow runs, in pixels, and the side it comes from."""
-
-    side: Side
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-
-    @property
-    def sign(self) -> int:
-        """1 from left to right, else -1."""
-        return 1 if self.side == LEFT else -1
-
-    @property
-    def angle(self) -> float:
-        """The slope in degrees, as text along it is turned."""
-        return math.degrees(math.atan2((self.y2 - self.y1) * self.sign, abs(self.x2 - self.x1)))
 
 
 def picture(ladder: Ladder, words: Words, axis: str = "sequence") -> str:
@@ -100,27 +64,9 @@ class Drawing:
         self._ladder = ladder
         self._words = words
         self._digits = digits_for([row.time for row in ladder.rows])
-        self._passages = {row.piece.passage.number: row.piece.passage for row in ladder.rows if row.piece}
-        self._places = self._lines_of_segments()
-        self._halved: set[int] = set()  #: segments that are told on their half of the area
-        self._text = self._labels()
-        wide = [self._is_wide(line) for line in ladder.lines]
+        self._arrows = Arrows(ladder)
         self.sequence = axes.sequence(ladder)
-        self.time = axes.time(ladder, wide)
-
-    def _labels(self) -> dict[int, str]:
-        """What stands on each arrow: shorter where another comes the other way."""
-        texts = {}
-        for passage in self._passages.values():
-            crossed = any(_cross(passage, other, self._ladder) for other in self._passages.values())
-            room = HALF if crossed or passage.lost else ROOM
-            texts[passage.number] = labels.fitting(labels.forms(passage, "↻"), room)
-            if room == HALF:
-                self._halved.add(passage.number)
-        return texts
-
-    def _is_wide(self, line: Row | Wait | Bulk) -> bool:
-        return isinstance(line, Row) and line.piece is not None and len(self._text[line.piece.passage.number]) > HALF
+        self.time = axes.time(ladder, self._arrows.wide())
 
     def on(self, axis: axes.Axis) -> Element:
         """Draw on an axis."""
@@ -140,8 +86,9 @@ class Drawing:
         for side in (LEFT, RIGHT):
             root.add(*self._states(side, axis))
         root.add(*self._times(axis))
-        for passage in self._places:
-            root.add(self._segment(passage, axis))
+        courses = self._arrows.courses(axis)
+        for number, label in self._arrows.labels(axis).items():
+            root.add(self._segment(self._arrows.passages[number], courses[number], label, axis))
         for number, line in enumerate(self._ladder.lines):
             cut = axis.breaks[number]
             root.add(self._break(cut))
@@ -150,19 +97,6 @@ class Drawing:
             elif isinstance(line, Bulk):
                 root.add(self._bulk(line, axis.ys[number]))
         return root
-
-    def _lines_of_segments(self) -> dict[int, tuple[int | None, int | None]]:
-        """On which lines each segment leaves and arrives."""
-        places: dict[int, tuple[int | None, int | None]] = {}
-        for number, line in enumerate(self._ladder.lines):
-            if isinstance(line, Row) and line.piece:
-                departs, arrives = places.get(line.piece.passage.number, (None, None))
-                if isinstance(line.piece, Departure):
-                    departs = number
-                else:
-                    arrives = number
-                places[line.piece.passage.number] = (departs, arrives)
-        return places
 
     def _head(self, side: Side, lane: Lane) -> Element:
         x = EDGE[side] + (BAR if side == RIGHT else -BAR)
@@ -273,78 +207,31 @@ class Drawing:
             parts.append(fate)
         return Element("g", Element("text", "   ".join(parts), x=MIDDLE, y=y + 4, class_="wait mid"))
 
-    def _course(self, number: int, axis: axes.Axis) -> Course:
-        """Where a segment's arrow runs."""
-        departs, arrives = self._places[number]
-        side = self._ladder.connection.side_of(self._passages[number])
-        begin, end = EDGE[side], EDGE[_OTHER[side]]
-        if departs is None:
-            y = axis.ys[arrives or 0]
-            return Course(side, MIDDLE, y - 8, end, y)
-        y = axis.ys[departs]
-        if arrives is None:
-            return Course(side, begin, y, MIDDLE, y + 10)
-        return Course(side, begin, y, end, axis.ys[arrives])
-
-    def _segment(self, number: int, axis: axes.Axis) -> Element:
-        passage = self._passages[number]
-        course = self._course(number, axis)
-        sign = course.sign
+    def _segment(self, passage: Passage, course: Course, label: Label, axis: axes.Axis) -> Element:
         group = Element(
             "g",
-            Element("line", class_="arrow", x1=course.x1, y1=course.y1, x2=course.x2 - sign * 2, y2=course.y2),
+            Element("line", class_="arrow", x1=course.x1, y1=course.y1, x2=course.x2 - course.sign * 2, y2=course.y2),
             class_=f"segment k-{flags.kind(passage.flags)}{' lost' if passage.lost else ''}",
-            data_ref=f"p{number}",
+            data_ref=f"p{passage.number}",
         )
         if passage.lost:
             cross = f"M{course.x2 - 5} {course.y2 - 5:.1f}l10 10m0-10l-10 10"
             group.add(Element("path", class_="mark cross", d=cross))
         else:
             group.add(_arrowhead(course))
-        room = ROOM
         if passage.sent is None:
-            room = HALF - 4
             group.add(Element("path", class_="mark", d=f"M{course.x1} {course.y1 - 6:.1f}l6 6l-6 6l-6-6z"))
-        text = labels.fitting([self._text[number], *labels.forms(passage, "↻")], room)
-        away = self._clearance(course, axis)
-        if number in self._halved:
-            away = max(NEAR, min(away, int(MIDDLE - EDGE[LEFT] - 4 - CHARACTER * len(text))))
-        angle = 0.0 if self._is_crowded(course, text, axis) else course.angle
-        x = course.x1 + sign * away
-        y = course.y1 + (away / abs(course.x2 - course.x1) * (course.y2 - course.y1) if angle else 0)
-        place = f"translate({x:.1f} {y:.1f}) rotate({angle:.1f})"
-        group.add(Element("text", text, y=-5, transform=place, class_=f"label {_anchor(_OTHER[course.side])}"))
+        place = f"translate({label.x:.1f} {label.y:.1f}) rotate({label.angle:.1f})"
+        anchor = _anchor(OTHER[course.side])
+        group.add(Element("text", label.text, y=-5, transform=place, class_=f"label {anchor}"))
         if passage.retransmits is not None:
             group.add(self._again(passage, course.side, axis))
         return group
 
-    def _is_crowded(self, course: Course, text: str, axis: axes.Axis) -> bool:
-        """Whether a label that follows its arrow down would run into what is written below it."""
-        reach = course.y1 + math.tan(math.radians(abs(course.angle))) * (NEAR + CHARACTER * len(text)) + axes.TEXT
-        for place, line in enumerate(self._ladder.lines):
-            if isinstance(line, Wait | Bulk) and course.y1 < axis.ys[place] < reach:
-                return True
-        for other in self._places:
-            its = self._course(other, axis)
-            # What is made in the middle is told in the half that it crosses, where the other side tells.
-            beside = its.side == course.side or self._passages[other].sent is None
-            if beside and course.y1 < its.y1 < reach and abs(its.angle - course.angle) > SAME_SLOPE:
-                return True
-        return False
-
-    def _clearance(self, course: Course, axis: axes.Axis) -> int:
-        """How far from its lane a label begins: farther where an arriving arrow comes in just above it."""
-        for number, (_, arrives) in self._places.items():
-            if arrives is not None and self._course(number, axis).side != course.side:
-                above = course.y1 - axis.ys[arrives]
-                if -1 <= above < axes.TEXT:
-                    return FAR
-        return NEAR
-
     def _again(self, passage: Passage, side: Side, axis: axes.Axis) -> Element:
         """A dotted bow beside the lane, from the original to its repetition."""
-        departs = self._places[passage.number][0]
-        first = self._places.get(passage.retransmits or 0, (None, None))[0]
+        departs = self._arrows.places[passage.number][0]
+        first = self._arrows.places.get(passage.retransmits or 0, (None, None))[0]
         if first is None or departs is None:
             return Element("path", class_="again off", d="M0 0")
         out = -1 if side == LEFT else 1
@@ -374,12 +261,3 @@ def _zigzag(y: float) -> Element:
     """A break across both lanes."""
     paths = [f"M{EDGE[side] - (15 if side == LEFT else 5)} {y + 3:.1f}l5-6l5 6l5-6l5 6" for side in (LEFT, RIGHT)]
     return Element("path", class_="zigzag", d="".join(paths))
-
-
-def _cross(one: Passage, other: Passage, ladder: Ladder) -> bool:
-    """Whether two segments are in flight at once, in opposite directions."""
-    side_of = ladder.connection.side_of
-    if one.sent is None or other.sent is None or side_of(one) == side_of(other):
-        return False
-    ends = (one.received or one.sent, other.received or other.sent)
-    return one.sent < ends[1] and other.sent < ends[0]

@@ -94,7 +94,7 @@ class Rungs:
                     self._notes = note
                 strips = [self._row(line)]
             elif isinstance(line, Wait):
-                strips = [self._wait(line)]
+                strips = self._wait(line)
             else:
                 strips = self._bulk(line)
             out += [self._noted(strip) for strip in strips]
@@ -302,8 +302,7 @@ class Rungs:
             x = start - 1 - len(number) if piece.side == "right" else start + 2
             strip.put(left + x, number, style)
 
-    def _wait(self, wait: Wait) -> Strip:
-        strip = self._blank()
+    def _wait(self, wait: Wait) -> list[Strip]:
         length = span(wait.length, self._glyphs.micro)
         if wait.open:
             text = self._words("ladder.wait_open", length=length)
@@ -314,11 +313,11 @@ class Rungs:
             text = self._words("ladder.wait_again", length=length, number=wait.again.retransmits)
         else:
             text = self._words("ladder.wait", length=length)
-        return self._across(strip, text)
+        return [self._across(self._blank(), line) for line in cells.wrap(text, self._room)]
 
     def _bulk(self, bulk: Bulk) -> list[Strip]:
         """Folded data: on one line if it fits, else each way and its fate on a line of its own."""
-        room = self._at.area - 2 - 2 * cells.width(self._glyphs.fold) - 2
+        room = self._room
         forms = [self._counted(bulk, key) for key in ("ladder.bulk", "ladder.bulk_short")]
         parts = next((["  ".join(form)] for form in forms if cells.width("  ".join(form)) <= room), None)
         if parts is None:
@@ -343,6 +342,11 @@ class Rungs:
             if count
         ]
         return [*parts, ", ".join(fates)] if fates else parts
+
+    @property
+    def _room(self) -> int:
+        """Cells for words between the lanes, with a mark on both sides."""
+        return self._at.area - 2 - 2 * cells.width(self._glyphs.fold) - 2
 
     def _across(self, strip: Strip, text: str) -> Strip:
         """Words between the lanes, in place of anything drawn there."""

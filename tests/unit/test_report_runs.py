@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import os
 import re
@@ -13,13 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from harness.report import cells
 from harness.report.connections import connections
 from harness.report.ladder import DRAWN, show, text
 from harness.report.layout import Row, ladder
+from harness.report.page import page
 from harness.report.session import find
+from harness.timeline.observations import FaultReport, QdiscReport, Step
 from harness.timeline.reconcile import reconcile
 from harness.timeline.store import read
 from harness.timeline.verdict import judge
@@ -83,3 +87,18 @@ def test_states_stand_in_the_order_in_which_they_were(name: str) -> None:
             drawn = [change.place for row in rows if (change := row.change(side))]
 
             assert drawn == list(range(len(lane.endpoint.transitions if lane.endpoint else ())))
+
+
+@pytest.mark.parametrize("name", _RUNS)
+def test_korean_reports_have_no_english_in_them(name: str) -> None:
+    """Neither ladder nor page: what is left in Latin letters are names, calls, and what the user typed."""
+    observations = read(_RUNS[name]).observations
+    record = reconcile(observations)
+    header = record.header
+    record = replace(record, header=replace(header, replay="", faults=[], links=[]))
+    told = [each for each in observations if not isinstance(each, FaultReport | QdiscReport | Step)]
+    written = page(record, told, title="t", judgement=judge(record), lang="ko")
+    seen = html.unescape(re.sub(r"<[^>]*>", "\n", re.sub(r"<(style|script)>.*?</\1>", "", written, flags=re.DOTALL)))
+    drawn = text(record, width=132, lang="ko", judgement=judge(record))
+
+    assert re.findall(r"[A-Za-z]*[a-z]{2} [a-z]{2,}.*", f"{drawn}\n{seen}") == []

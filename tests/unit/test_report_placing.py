@@ -1,0 +1,46 @@
+"""What is written on a ladder's arrows keeps out of each other's way."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from report_records import DELAY, MS, Story
+
+from harness.report import axes
+from harness.report.connections import connections
+from harness.report.layout import ladder
+from harness.report.placing import Arrows
+
+
+def _burst() -> Story:
+    """Seven segments of data at once, and a FIN that takes much longer than they."""
+    story = Story()
+    for number in range(7):
+        story.send("h1", "A", number * MS // 10, length=1448)
+    story.send("h1", "FA", MS)
+    story.passages[-1] = replace(story.passages[-1], received=4 * DELAY)
+    for number in range(7):
+        story.send("h2", "A", DELAY + number * MS // 10)
+    return story
+
+
+def test_labels_above_one_that_lies_flat_lie_flat_too() -> None:
+    """The last label before the FIN would run into the FIN's; once it lies flat, those above would run into it."""
+    drawn = ladder(connections(_burst().record(10 * DELAY))[0])
+    labels = Arrows(drawn).labels(axes.sequence(drawn))
+
+    assert [labels[number].angle for number in range(1, 8)] == [0] * 7
+    assert labels[8].angle > 0
+
+
+def test_a_label_with_nothing_below_it_follows_its_arrow() -> None:
+    """It is read along the arrow, in either direction."""
+    story = Story()
+    story.send("h1", "S", 0)
+    story.send("h2", "SA", DELAY)
+    drawn = ladder(connections(story.record(10 * DELAY))[0])
+    arrows = Arrows(drawn)
+    axis = axes.sequence(drawn)
+    labels, courses = arrows.labels(axis), arrows.courses(axis)
+
+    assert [labels[number].angle for number in (1, 2)] == [courses[number].angle for number in (1, 2)]
+    assert labels[1].angle > 0 > labels[2].angle
