@@ -26,7 +26,7 @@ from harness.timeline.observations import StateChange, TcpEvent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from harness.recorder.diag import Look
+    from harness.recorder.sock_diag import Look
     from harness.tcp.states import State
     from harness.timeline.history import Endpoint, Passage, Record, Transition
     from harness.timeline.observations import KernelInfo, Observation, Witness

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
     from harness.network.host import Host
-    from harness.recorder.diag import Look
+    from harness.recorder.sock_diag import Look
     from harness.timeline.history import Endpoint, Record
     from harness.timeline.observations import KernelInfo, Observation
 

@@ -19,7 +19,7 @@ from harness.errors import EnvironmentUnsupported
 from harness.recorder import ss
 from harness.recorder.capture import Capture
 from harness.recorder.counters import grown, read_counters
-from harness.recorder.diag import Diag, Flow, Look
+from harness.recorder.diag import Diag
 from harness.recorder.tracepoint import Tracepoints
 from harness.tcp.states import State
 from harness.timeline.observations import Counters, Missed, SegmentSeen, StateChange, Step, TcpEvent, Witness
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from harness.recorder.clock import Clock
     from harness.recorder.observer import Observer
+    from harness.recorder.sock_diag import Flow, Look
     from harness.timeline.observations import Observation
 
 #: Nanoseconds between two looks at everything when nothing happens.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Address(msgspec.Struct, frozen=True, array_like=True, order=True):
+class Address(msgspec.Struct, frozen=True, gc=False, array_like=True, order=True):
     """An IP address and a port; port 0 where it is not bound yet."""
 
     ip: str

@@ -65,7 +65,7 @@ class KernelInfo(msgspec.Struct, frozen=True):
     seed: int | None
 
 
-class _Observation(msgspec.Struct, frozen=True, tag_field="type", omit_defaults=True):
+class _Observation(msgspec.Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
     t: int  #: nanoseconds since the recorder started
 
 
@@ -112,7 +112,7 @@ class TcpEvent(_Observation, frozen=True, tag="tcp"):
     state: State | None = None
 
 
-class TcpInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+class TcpInfo(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The part of ``struct tcp_info`` (include/uapi/linux/tcp.h) that tells causes. Times in microseconds."""
 
     ca_state: int = 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyroute2.netlink.diag import DiagSocket
 
-from harness.recorder.diag import Diag
+from harness.recorder.sock_diag import EVERYTHING, SockDiag
 
 if TYPE_CHECKING:
     from harness.experiment.world import World
@@ -39,9 +39,9 @@ def script(world: World, _: Any) -> None:
 
 def _ours(world: World, name: str) -> list[list[Any]]:
     with world.network[name].enter():
-        diag = Diag(name, world.clock)
-    looks = list(diag.dump())
-    diag.close()
+        sockets = SockDiag(name)
+    looks = sockets.dump(EVERYTHING, {}).found.values()
+    sockets.close()
     return sorted(
         [
             look.cookie,

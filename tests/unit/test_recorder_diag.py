@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.recorder.diag import DUE_AGAIN, Diag, DiagError, Look, _decode, _exact_request
+from harness.recorder.diag import DUE_AGAIN, Diag
+from harness.recorder.sock_diag import EVERYTHING, Look, SockDiag, SockDiagError, exact_request
 from harness.tcp.states import State
 from harness.timeline.observations import Address, SocketGone, SocketSeen, TcpInfo
 
@@ -43,10 +44,51 @@ def message(
     )
 
 
+def framed(kind: int, body: bytes) -> bytes:
+    """A netlink message."""
+    return struct.pack("<IHHII", 16 + len(body), kind, 0, 1, 0) + body + b"\0" * (-len(body) % 4)
+
+
+class Kernel:
+    """The other end of a netlink socket: answers a dump with some messages, and an exact request with the first."""
+
+    def __init__(self) -> None:
+        self.sockets: tuple[bytes, ...] = ()
+        self.each = 100  # messages in one answer
+        self._answers: list[bytes] = []
+
+    def send(self, request: bytes) -> None:
+        """Be asked."""
+        if struct.unpack_from("<H", request, 6)[0] & 0x300:
+            messages = [framed(20, each) for each in self.sockets] + [framed(3, bytes(4))]
+            self._answers = [b"".join(messages[at : at + self.each]) for at in range(0, len(messages), self.each)]
+        else:
+            self._answers = [
+                framed(20, self.sockets[0]) if self.sockets else framed(2, struct.pack("<i", -2) + request)
+            ]
+
+    def recv(self, room: int) -> bytes:
+        """Answer."""
+        assert len(self._answers[0]) <= room
+        return self._answers.pop(0)
+
+    def close(self) -> None:
+        """No more."""
+
+
+def asked(kernel: Kernel) -> SockDiag:
+    """A SockDiag that asks that kernel."""
+    sockets = SockDiag("h1")
+    sockets.close()
+    sockets._socket = kernel  # type: ignore[assignment]
+    return sockets
+
+
 def decoded(data: bytes) -> Look:
     """The look that a message gives."""
-    look = _decode(data, 0, len(data))
-    assert look is not None
+    kernel = Kernel()
+    kernel.sockets = (data,)
+    (look,) = asked(kernel).dump(EVERYTHING, {}).found.values()
     return look
 
 
@@ -54,19 +96,9 @@ def test_a_socket_with_all_its_fields() -> None:
     """Ports are big-endian, the rest is not; the timer is told in milliseconds."""
     look = decoded(message(timer=1, retrans=2, expires=204))
 
-    assert look == Look(
-        cookie=9,
-        state=State.ESTABLISHED,
-        local=H1,
-        remote=H2,
-        timer="on",
-        expires=204 * MS,
-        retrans=2,
-        inode=55,
-        rqueue=3,
-        wqueue=14,
-        info=None,
-    )
+    assert (look.cookie, look.state, look.local, look.remote) == (9, State.ESTABLISHED, H1, H2)
+    assert (look.timer, look.expires, look.retrans) == ("on", 204 * MS, 2)
+    assert (look.inode, look.rqueue, look.wqueue, look.info) == (55, 3, 14, None)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +120,10 @@ def test_states_by_their_numbers(number: int, state: State) -> None:
 @pytest.mark.parametrize("number", [7, 13])
 def test_what_is_no_connection_is_left_out(number: int) -> None:
     """A closed socket, and TCP_BOUND_INACTIVE: bound, but neither listening nor connecting."""
-    data = message(number)
+    kernel = Kernel()
+    kernel.sockets = (message(number), message(1, cookie=10))
 
-    assert _decode(data, 0, len(data)) is None
+    assert asked(kernel).dump(EVERYTHING, {}).found.keys() == {10}
 
 
 @pytest.mark.parametrize(("ip", "shown"), [("fd00::1", "fd00::1"), ("::ffff:10.0.0.1", "10.0.0.1")])
@@ -149,15 +182,14 @@ class _Scripted(Diag):
     def __init__(self) -> None:
         self.time = _Still()
         super().__init__("h1", self.time)  # type: ignore[arg-type]  only its now() is used
-        self.answer: list[Look] = []
-
-    def _ask(self, request: bytes, *, dump: bool = True):  # type: ignore[no-untyped-def]  # noqa: ANN202, ARG002
-        return iter(self.answer)
+        self._sockets.close()
+        self.kernel = Kernel()
+        self._sockets = asked(self.kernel)
 
     def at(self, milliseconds: int, *answer: bytes) -> list[SocketSeen | SocketGone]:
         """Look at everything at a time."""
         self.time.t = milliseconds * MS
-        self.answer = [decoded(each) for each in answer]
+        self.kernel.sockets = answer
         return list(self.look())
 
 
@@ -192,7 +224,7 @@ def test_what_is_no_longer_shown_is_gone(diag: _Scripted) -> None:
 def test_another_socket_of_the_same_connection_ends_the_one_before(diag: _Scripted) -> None:
     """An exact look that shows another cookie says that the former socket is gone."""
     diag.at(1, message(6, cookie=9))
-    diag.answer = [decoded(message(2, cookie=10))]
+    diag.kernel.sockets = (message(2, cookie=10),)
     gone, seen = diag.look_at((H1, H2))
 
     assert (type(gone), gone.cookie, type(seen), seen.cookie) == (SocketGone, 9, SocketSeen, 10)
@@ -227,7 +259,7 @@ def test_data_and_acknowledgments_cannot_change_a_settled_state(diag: _Scripted)
 
 def test_an_exact_request_names_family_and_both_ends() -> None:
     """A struct inet_diag_req_v2 without a cookie."""
-    request = _exact_request((Address("fd00::1", 1), Address("fd00::2", 2)))
+    request = exact_request((Address("fd00::1", 1), Address("fd00::2", 2)))
 
     assert len(request) == 16 + 56
     assert request[16] == socket.AF_INET6
@@ -238,9 +270,55 @@ def test_an_exact_request_names_family_and_both_ends() -> None:
 
 def test_the_kernel_s_refusal_is_an_error() -> None:
     """The kernel answers a request of an unknown kind with EINVAL, not with no sockets."""
-    diag = Diag("h1", _Still())  # type: ignore[arg-type]
+    sockets = SockDiag("h1")
     try:
-        with pytest.raises(DiagError, match="h1: sock_diag refused: Invalid argument"):
-            list(diag._ask(struct.pack("<IHHII", 20, 20, 1, 1, 0) + b"\x02\x06\0\0"))
+        with pytest.raises(SockDiagError, match="h1: sock_diag refused: Invalid argument"):
+            sockets.dump(struct.pack("<IHHII", 20, 20, 1, 1, 0) + b"\x02\x06\0\0", {})
     finally:
-        diag.close()
+        sockets.close()
+
+
+def test_a_dump_comes_in_several_answers() -> None:
+    """As many as the kernel wants, the last of which holds no socket; each is read to its end."""
+    kernel = Kernel()
+    kernel.sockets = tuple(message(cookie=number) for number in range(1, 8))
+    found = []
+    for kernel.each in (1, 2, 7, 8):
+        found.append(list(asked(kernel).dump(EVERYTHING, {}).found))
+
+    assert found == [list(range(1, 8))] * 4
+
+
+def test_a_dump_tells_what_is_as_it_was() -> None:
+    """By its bytes: the same look again, with the time left to its timer brought up to date."""
+    kernel = Kernel()
+    sockets = asked(kernel)
+    kernel.sockets = (message(6, cookie=1, timer=3, expires=60000), message(1, cookie=2), message(1, cookie=3))
+    first = sockets.dump(EVERYTHING, {}).found
+    kernel.sockets = (message(6, cookie=1, timer=3, expires=59990), message(1, cookie=2), message(8, cookie=3))
+    found, changed, ticking = sockets.dump(EVERYTHING, first)
+
+    assert (found[1] is first[1], found[2] is first[2]) == (True, True)
+    assert [(look.cookie, look.expires) for look in ticking] == [(1, 59990 * MS)]
+    assert [(look.cookie, look.state) for look in changed.values()] == [(3, State.CLOSE_WAIT)]
+
+
+def test_a_socket_that_connects_anew_has_another_flow() -> None:
+    """connect(AF_UNSPEC), then connect(): the cookie stays, the other end does not."""
+    kernel = Kernel()
+    sockets = asked(kernel)
+    kernel.sockets = (message(2),)
+    first = sockets.dump(EVERYTHING, {}).found
+    kernel.sockets = (message(2, dst="10.0.0.9"),)
+
+    assert [look.remote.ip for look in sockets.dump(EVERYTHING, first).changed.values()] == ["10.0.0.9"]
+
+
+def test_a_timer_that_goes_on_as_announced_is_due_when_it_was(diag: _Scripted) -> None:
+    """Looks in between neither forget it nor put it off; one that shows it set anew does."""
+    diag.at(0, message(2, timer=1, expires=1000))
+    diag.at(400, message(2, timer=1, expires=601))
+    as_announced = diag.next_timer()
+    diag.at(500, message(2, timer=1, expires=2000))
+
+    assert (as_announced, diag.next_timer()) == (1000 * MS, 2500 * MS)
