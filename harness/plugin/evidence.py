@@ -74,7 +74,8 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
             for file in _printed(results)
             if (printed := file.read_text("utf-8", "replace").rstrip())
         ]
-        failed.sections.append(("ladder", text(record, judgement=verdict)))
+        lang = item.config.option.handshake_lang
+        failed.sections.append(("ladder", text(record, judgement=verdict, lang=lang)))
     if failed is not None or artifacts is not None:
         kept = keep(item, results, Path(artifacts or DEFAULT_ARTIFACTS))
         run = _draw(item, kept, record, log.observations, verdict)
@@ -132,12 +133,14 @@ def _draw(
     from harness.report.index import run
     from harness.report.page import page
     from harness.report.pcapng import pcapng
+    from harness.report.words import words
 
-    back = f"../{PAGE}" if item.config.option.artifacts else ""  # without it, there is no index
-    html = page(record, observations, title=item.nodeid, judgement=verdict, back=back)
+    option = item.config.option
+    back = f"../{PAGE}" if option.artifacts else ""  # without it, there is no index
+    html = page(record, observations, title=item.nodeid, judgement=verdict, back=back, lang=option.handshake_lang)
     (directory / PAGE).write_text(html, "utf-8")
     (directory / CAPTURE).write_bytes(pcapng(record, observations))
-    line = run(item.nodeid, "recorded", record, summary=verdict.summary)
+    line = run(item.nodeid, "recorded", record, summary=words(option.handshake_lang).summary(verdict))
     return {
         "directory": directory.name,
         "summary": line.summary,

@@ -59,6 +59,13 @@ def add(parser: pytest.Parser) -> None:
         help="keep every test's record here; without it, a failing test's record is kept in handshake-artifacts/",
     )
     group.addoption(
+        "--lang",
+        dest="handshake_lang",
+        choices=["en", "ko"],
+        default="en",
+        help="language of ladders, pages and their index: en (default), ko",
+    )
+    group.addoption(
         "--wall-limit",
         type=float,
         default=None,

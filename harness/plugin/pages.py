@@ -59,8 +59,9 @@ class Pages:
             found = msgspec.json.decode(properties[PROPERTY], type=Finding)
             words = {"HOLDS": "holds", "NUANCE": "nuance", "FAILS": "fails"}
             verdict: Any = words.get(found.verdict.name, "open")
-            text = str(table("en")[found.id]["claim"])
-            self._claims[found.id] = Claim(found.id, text, verdict, proof(Outcome(found.id, found), "en"))
+            lang = self._config.option.handshake_lang
+            text = str(table(lang)[found.id]["claim"])
+            self._claims[found.id] = Claim(found.id, text, verdict, proof(Outcome(found.id, found), lang))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -74,7 +75,7 @@ class Pages:
         from harness.tcp.diagram import EDGES as DIAGRAM
 
         option = self._config.option
-        words = language("en")
+        words = language(option.handshake_lang)
         artifacts = Path(option.artifacts)
         artifacts.mkdir(parents=True, exist_ok=True)
         html = index(
@@ -87,6 +88,7 @@ class Pages:
                 for edge in DIAGRAM
                 if edge.in_linux
             ],
+            lang=option.handshake_lang,
         )
         (artifacts / PAGE).write_text(html, "utf-8")
 

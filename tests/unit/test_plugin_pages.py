@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from harness.claims.findings import PROPERTY, Finding, Verdict
+from harness.claims.words import table
 from harness.plugin.evidence import AGAIN, EDGES, RUN
 from harness.plugin.pages import Pages
 
@@ -27,7 +28,7 @@ def _report(
 @pytest.fixture
 def pages(tmp_path: Path) -> Pages:
     """The gatherer of a session whose artifacts are in ``kept``."""
-    option = SimpleNamespace(artifacts=str(tmp_path / "kept"), kernel="lab", seed=1)
+    option = SimpleNamespace(artifacts=str(tmp_path / "kept"), kernel="lab", seed=1, handshake_lang="en")
     return Pages(SimpleNamespace(option=option))  # type: ignore[arg-type]
 
 
@@ -60,6 +61,22 @@ def test_claims_and_edges_of_all_tests_stand_below(pages: Pages, tmp_path: Path)
     assert "Claims of the documents" in html
     assert "C4" in html
     assert "1 of " in html
+
+
+def test_the_index_is_in_the_language_asked_for(pages: Pages, tmp_path: Path) -> None:
+    """With --lang ko: its own words, and the claims and what was measured for them."""
+    pages._config.option.handshake_lang = "ko"
+    found = Finding("C4", Verdict.HOLDS, {"server": 7, "ack": 8})
+    told = {AGAIN: "pytest", RUN: _KEPT, PROPERTY: msgspec.json.encode(found).decode()}
+    pages.pytest_runtest_logreport(_report("t.py::one", "passed", "call", **told))
+    pages.pytest_sessionfinish()
+    html = (tmp_path / "kept" / "index.html").read_text("utf-8")
+    claim = table("ko")["C4"]
+
+    assert '<html lang="ko">' in html
+    assert "통과" in html
+    assert claim["claim"] in html
+    assert claim["evidence"].format(server=7, ack=8) in html
 
 
 def test_a_session_that_kept_nothing_has_no_index(pages: Pages, tmp_path: Path) -> None:
