@@ -238,7 +238,12 @@ def _request_orphaned(case: Case) -> Found | None:
 
 
 def _request_expired(case: Case) -> Found | None:
-    """Its timer, and no reset: only a capture that missed nothing can tell."""
+    """Its timer, and no reset: only a capture that missed nothing can tell.
+
+    From a single SYN-ACK not even that: a kernel that may send no second one (tcp_synack_retries of 0) and a
+    capture that missed some look the same. Then the node's counters must say that no reset took a request
+    away (EmbryonicRsts, tcp_check_req(), net/ipv4/tcp_minisocks.c).
+    """
     sent = [leg.t for leg in case.wire.legs if leg.outgoing and "S" in leg.passage.flags]
     near = [at for at in case.life.strayed if case.draft.earliest - SECOND <= at <= case.draft.time]
     if not sent or case.wire.leaky or case.life.unheard or near:
@@ -248,7 +253,9 @@ def _request_expired(case: Case) -> Found | None:
         expired = case.draft.earliest - sent[-1] > 1.8 * (sent[-1] - sent[-2])
     else:
         due = case.life.looks[-2].due if len(case.life.looks) > 1 else None
-        expired = due is not None and case.draft.earliest >= due - JIFFY
+        grown = case.run.grown.get(case.life.node)
+        unharmed = grown is not None and not grown.get("EmbryonicRsts")
+        expired = unharmed and due is not None and case.draft.earliest >= due - JIFFY
     return Found(Why.EXPIRED, Cause("timer", say("syn_ack_timer"))) if expired else None
 
 

@@ -95,7 +95,7 @@ class _Reconciliation:
         self.objections += [_missed(each) for _, each in self._of(Missed)]
         self.objections += gathered.objections
         endpoints = assemble(gathered.lives, self._build(gathered.lives, traffic), self.end)
-        self.objections += unreal_resets([event for _, event in self._of(TcpEvent)], traffic, nodes)
+        self.objections += unreal_resets([event for _, event in self._of(TcpEvent)], traffic, nodes, gathered.lives)
         return Record(self.header, endpoints, traffic.passages, tuple(self.objections), self.complete)
 
     def _of(self, kind: type[T]) -> list[tuple[int, T]]:

@@ -76,15 +76,22 @@ def _lie(draft: Draft, kind: str) -> None:
         draft.flaw = "lie"
 
 
-def unreal_resets(events: Iterable[TcpEvent], traffic: Traffic, nodes: Nodes) -> list[Said]:
+def unreal_resets(events: Iterable[TcpEvent], traffic: Traffic, nodes: Nodes, lives: Iterable[Life]) -> list[Said]:
     """Objections to ``tcp_receive_reset`` events where no RST arrived.
 
     Linux resets itself with tcp_reset(), which fires that tracepoint, when data arrives
-    after close() (tcp_rcv_state_process(), net/ipv4/tcp_input.c).
+    after close() (tcp_rcv_state_process(), net/ipv4/tcp_input.c). Tracepoints have no namespace:
+    a socket with a cookie that none of this run's has is of another world on the same kernel.
     """
     objections: list[Said] = []
+    cookies: dict[tuple[Address, Address], set[int]] = defaultdict(set)
+    for life in lives:
+        cookies[life.local, life.remote].add(life.cookie)
     for event in events:
         if event.name != "tcp_receive_reset":
+            continue
+        ours = cookies[event.local, event.remote]
+        if event.cookie and ours and not ours & {0, event.cookie}:
             continue
         node = nodes.of(event.local.ip)
         legs = traffic.legs.get((node, event.local, event.remote))

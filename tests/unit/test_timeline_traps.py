@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -96,6 +97,27 @@ def test_events_of_another_world_on_the_same_kernel_are_left_out_and_said() -> N
     )
     assert states(shared) == [CLIENT_STATES, SERVER_STATES]
     assert "another world on this kernel" in str(shared.objections[0])
+
+
+@pytest.mark.parametrize(("cookie", "objections"), [(7, 1), (0, 1), (4242, 0)])
+def test_a_reset_of_another_world_is_not_held_against_this_one(cookie: int, objections: int) -> None:
+    """tcp_receive_reset has no namespace: by its cookie it is known whose it is, where the kernel tells one."""
+    record = with_more(TcpEvent(150 * MS, "tcp_receive_reset", CLIENT, SERVER, 0xDEAD, cookie), kind="host")
+
+    assert states(record) == [CLIENT_STATES, SERVER_STATES]
+    assert len([each for each in record.objections if "tcp_receive_reset" in str(each)]) == objections
+
+
+@pytest.mark.parametrize(("grown", "last"), [({"EmbryonicRsts": 1}, None), ({}, S.CLOSED), (None, None)])
+def test_a_request_gone_after_one_syn_ack(grown: dict[str, int] | None, last: State | None) -> None:
+    """The RST that took it away was missed by the capture: counters tell, or nobody can say what became of it."""
+    plan = dataclasses.replace(PLAN, when=(0, 0), delay=(5, 5), lost=frozenset({1}))
+    run = watched(Talk(plan), Sight(frozenset({"tracepoint"}), "capture", 0.375, (0, 0, 0), 2361))
+    more = [] if grown is None else [Counters(run[-1].t, "h2", grown)]
+    end = next(end for end in reconcile([*run[:-1], *more, run[-1]]).endpoints if end.node == "h2")
+
+    assert end.states[:-1] == [S.CLOSED, S.LISTEN, S.SYN_RECEIVED]
+    assert (end.states[-1] is last) if last else (end.transitions[-1].flaw == "gap")
 
 
 def test_events_of_a_dead_namespace_are_left_out_and_said() -> None:
