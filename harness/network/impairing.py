@@ -36,7 +36,7 @@ def place(plan: Plan, requests: Iterable[LinkRequest]) -> dict[Direction, Impair
     wanted = {port.name: port.impairment for ends in plan.links for port in ends if port.impairment}
     for request in requests:
         for name in directions(plan, request):
-            wanted[name] = wanted.get(name, Impairment()).overlaid(request.impairment)
+            wanted[name] = wanted.get(name, Impairment()).overlaid(request.impairment, request.off)
     return wanted
 
 
@@ -120,6 +120,8 @@ class Impairer:
         groups: dict[str, list[tuple[int, str, Impairment, bool]]] = {}
         for direction, impairment in wanted.items():
             known = direction in self._targets
+            if not known and not impairment:
+                continue  # nothing is asked, and nothing has been: a kernel without netem does that, too
             if not known:
                 self._targets[direction] = self._target(direction)
             space, index, where = self._targets[direction]

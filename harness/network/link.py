@@ -20,7 +20,7 @@ from harness.errors import UsageError
 from harness.network import units
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 DISTRIBUTIONS = ("uniform", "normal", "pareto", "paretonormal")
 
@@ -177,13 +177,13 @@ class Impairment(msgspec.Struct, frozen=True):
             values["loss"] = values["loss_correlation"] = 0
         return msgspec.structs.replace(self, **values).checked(fresh, spell)
 
-    def overlaid(self, other: Impairment) -> Self:
-        """This impairment, with whatever ``other`` sets in its place.
+    def overlaid(self, other: Impairment, off: Iterable[str] = ()) -> Self:
+        """This impairment, with whatever ``other`` sets in its place, and without what is ``off``.
 
         Raises:
             UsageError: The two mean nothing together.
         """
-        values = {key: getattr(other, key) for key in EXAMPLES if getattr(other, key)}
+        values = {key: getattr(other, key) for key in EXAMPLES if getattr(other, key) or key in off}
         if other.loss:
             values["gilbert"] = None
         if other.gilbert:
@@ -219,7 +219,11 @@ class Impairment(msgspec.Struct, frozen=True):
         return any(getattr(self, key) for key in EXAMPLES)
 
     def __str__(self) -> str:
-        return ",".join(f"{key}={self._show(key)}" for key in EXAMPLES if getattr(self, key))
+        return self.named(())
+
+    def named(self, besides: Iterable[str]) -> str:
+        """What happens, as ``--link`` takes it, and what does not happen of that which is to be named besides."""
+        return ",".join(f"{key}={self._show(key)}" for key in EXAMPLES if getattr(self, key) or key in besides)
 
     def __repr__(self) -> str:
         return f"Impairment({self})"
@@ -238,12 +242,14 @@ class LinkRequest(msgspec.Struct, frozen=True):
         first: The node that sends; empty for "wherever the topology is impaired".
         second: The node that receives.
         both: Whether the way back is impaired alike.
+        off: What is not to happen there, whatever else asks for it: ``{"delay"}`` for ``delay=0ms``.
     """
 
     impairment: Impairment
     first: str = ""
     second: str = ""
     both: bool = True
+    off: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, text: object, *, field: str = "link") -> Self:
@@ -259,7 +265,8 @@ class LinkRequest(msgspec.Struct, frozen=True):
             if ":" in text:
                 place = text.partition(":")[0]
                 raise UsageError(field, text, f"begins with {place!r}, which is not two nodes", _LINK_EXAMPLE)
-            return cls(Impairment.parse(text, field=field))
+            impairment = Impairment.parse(text, field=field)
+            return cls(impairment, off=_off(impairment, text))
         first, second = match["first"], match["second"]
         if first == second:
             raise UsageError(field, text, f"joins {first} with itself", _LINK_EXAMPLE)
@@ -269,12 +276,17 @@ class LinkRequest(msgspec.Struct, frozen=True):
             # Both ways is one thing, however it was written.
             first, second = sorted((first, second))
         impairment = Impairment.parse(match["rest"], field=field)
-        return cls(impairment, first, second, match["arrow"] in ("-", "<>"))
+        return cls(impairment, first, second, match["arrow"] in ("-", "<>"), _off(impairment, match["rest"]))
 
     def __str__(self) -> str:
-        # A request always says something, if only that nothing is to happen.
-        text = str(self.impairment) or "delay=0ms"
+        text = self.impairment.named(self.off)
         return f"{self.first}{'-' if self.both else '>'}{self.second}:{text}" if self.first else text
+
+
+def _off(impairment: Impairment, text: str) -> frozenset[str]:
+    """What a text names only to say that it is not to happen; an empty one says so of the delay."""
+    named = {item.partition("=")[0].strip() for item in text.split(",") if item.strip()} or {"delay"}
+    return frozenset(key for key in named if not getattr(impairment, key))
 
 
 def _read(key: str, field: str, text: object) -> Any:

@@ -99,6 +99,13 @@ def test_a_request_for_no_link_is_refused(topology: str, link: str, reason: str)
         check_requests(topology, [link], [])
 
 
+def test_a_request_can_take_away_what_another_asks_for() -> None:
+    """delay=0ms is no delay, whatever came before; what it does not name stays."""
+    assert placed("pair", "delay=50ms,loss=1%", "delay=0ms") == dict.fromkeys(["s1-eth1", "s1-eth2"], "loss=1%")
+    assert placed("pair", "delay=50ms", "delay=0ms") == {}
+    assert placed("pair", "h1>h2:delay=5ms", "h1>h2:") == {}
+
+
 def test_a_fault_of_a_host_that_is_not_there_is_refused() -> None:
     """Before any kernel is started."""
     with pytest.raises(UsageError, match="'h7' is not a node here"):

@@ -6,7 +6,6 @@ to emulate, the tests' waiting then overlaps.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -50,7 +49,7 @@ def run(version: str, words: Sequence[str], directory: Path, writable: Path, out
     writable.mkdir(parents=True, exist_ok=True)
     log = writable / LOG
     log.unlink(missing_ok=True)
-    kernel = prepared(version, wall_limit=WALL_LIMIT, memory=MEMORY, processors=os.cpu_count() or 1)
+    kernel = prepared(version, wall_limit=WALL_LIMIT, memory=MEMORY)
     job = Job(
         call=f"{__name__}:inside",
         argument={"words": list(words), "directory": str(directory)},

@@ -7,7 +7,6 @@ touched, and with the QEMU process everything is gone.
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from contextlib import contextmanager
@@ -44,7 +43,6 @@ class VmKernel:
         warden: The compiled ``warden.c``.
         wall_limit: Seconds that a job may take.
         memory: The machine's memory, in MiB; taken as it is used.
-        processors: How many; by default two, and one where QEMU emulates them: then the next machine wants the other.
     """
 
     def __init__(
@@ -55,14 +53,12 @@ class VmKernel:
         warden: Path,
         wall_limit: float = 120.0,
         memory: int = MEMORY,
-        processors: int | None = None,
     ) -> None:
         self._kernel = kernel
         self._init = init
         self._warden = warden
         self._wall_limit = wall_limit + BOOT_LIMIT
         self._memory = memory
-        self._processors = processors
 
     @property
     def info(self) -> KernelInfo:
@@ -86,7 +82,7 @@ class VmKernel:
             scratch / "initramfs",
             accelerator,
             memory=self._memory,
-            processors=self._processors or (min(2, os.cpu_count() or 1) if accelerator == "kvm" else 1),
+            processors=machine.processors(accelerator),
             shared={"root": (Path("/"), False), "scratch": (scratch, True), "results": (results, True)},
             words=(f"HANDSHAKE_INIT={scratch}/init",),
         )
@@ -123,14 +119,13 @@ def _script(file: Path, line: str) -> None:
     file.chmod(0o755)
 
 
-def prepared(version: str, *, wall_limit: float, memory: int = MEMORY, processors: int | None = None) -> VmKernel:
+def prepared(version: str, *, wall_limit: float, memory: int = MEMORY) -> VmKernel:
     """The stock kernel that is meant, ready to boot; fetched where it is not here.
 
     Args:
         version: As in `harness.kernel.vm.images.StockKernels.find`.
         wall_limit: Seconds that a job may take.
         memory: As for `VmKernel`.
-        processors: As for `VmKernel`.
 
     Raises:
         UsageError: ``version`` is none.
@@ -141,11 +136,4 @@ def prepared(version: str, *, wall_limit: float, memory: int = MEMORY, processor
     stock = images.StockKernels()
     with shown() as progress:
         kernel = stock.ensure(version, progress)
-    return VmKernel(
-        kernel,
-        init=stock.init(),
-        warden=KernelStore().warden(),
-        wall_limit=wall_limit,
-        memory=memory,
-        processors=processors,
-    )
+    return VmKernel(kernel, init=stock.init(), warden=KernelStore().warden(), wall_limit=wall_limit, memory=memory)

@@ -72,6 +72,15 @@ def command(
     return line
 
 
+def processors(accelerator: Accelerator) -> int:
+    """How many a machine gets: all of this one's, up to four; one where QEMU emulates them.
+
+    Two processors that read the HPET at once share one's reading (read_hpet(), arch/x86/kernel/hpet.c); where this
+    machine takes that one's processor away in between, the other's clock goes back by as long.
+    """
+    return min(4, os.cpu_count() or 1) if accelerator == "kvm" else 1
+
+
 def qemu() -> str:
     """The program.
 
