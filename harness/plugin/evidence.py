@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from harness.errors import RecordUnreadable
-from harness.timeline.store import EVENTS, read
+from harness.timeline.observations import End, Failure
+from harness.timeline.store import EVENTS, Writer, read
 
 if TYPE_CHECKING:
     import pytest
@@ -31,6 +33,9 @@ DEFAULT_ARTIFACTS = "handshake-artifacts"
 #: The files of a test in the artifacts, besides its events.
 PAGE = "index.html"
 CAPTURE = "segments.pcapng"
+
+#: How much of what a failed test tells is kept in its record.
+_LONGEST = 4000
 
 
 def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *, replay: str) -> None:
@@ -77,8 +82,9 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
         lang = item.config.option.handshake_lang
         failed.sections.append(("ladder", text(record, judgement=verdict, lang=lang)))
     if failed is not None or artifacts is not None:
-        kept = keep(item, results, Path(artifacts or DEFAULT_ARTIFACTS))
-        run = _draw(item, kept, record, log.observations, verdict)
+        observations = log.observations if failed is None else _with_failure(log.observations, failed)
+        kept = keep(item, results, observations, Path(artifacts or DEFAULT_ARTIFACTS))
+        run = _draw(item, kept, record, observations, verdict)
         last.user_properties.append((RUN, run))
         if failed is not None:
             failed.sections.append(("record", f"{kept}: handshake show {kept}"))
@@ -98,14 +104,35 @@ def edges(record: Record, observations: tuple[Observation, ...]) -> list[tuple[s
     return [(edge, sorted(witness.value for witness in witnesses)) for edge, witnesses in sorted(seen.items())]
 
 
-def keep(item: pytest.Item, results: Path, artifacts: Path) -> Path:
-    """Copy a test's record to the artifacts, replacing that of an earlier run."""
+def keep(item: pytest.Item, results: Path, observations: tuple[Observation, ...], artifacts: Path) -> Path:
+    """Write a test's record to the artifacts, replacing that of an earlier run."""
     directory = artifacts / re.sub(r"[^\w.\[\]=-]+", "-", item.nodeid)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    for file in (results / EVENTS, *_printed(results)):
-        shutil.copy2(file, directory / file.name)
+    with Writer(directory / EVENTS) as file:
+        file.write_all(observations)
+    for printed in _printed(results):
+        shutil.copy2(printed, directory / printed.name)
     return directory
+
+
+def _with_failure(observations: tuple[Observation, ...], failed: pytest.TestReport) -> tuple[Observation, ...]:
+    """A failed test's record says why it failed, before its end."""
+    last = observations[-1]
+    failure = Failure(last.t, "", _told(failed))
+    return (*observations[:-1], failure, last) if isinstance(last, End) else (*observations, failure)
+
+
+def _told(failed: pytest.TestReport) -> str:
+    """Why a test failed, in few lines: what was found, then where."""
+    text = failed.longreprtext
+    found = [line[1:] for line in text.splitlines() if re.match(r"E( |$)", line)]
+    if not found:
+        return text[:_LONGEST]
+    crash = getattr(failed.longrepr, "reprcrash", None)
+    where = [f"{Path(crash.path).name}:{crash.lineno}:"] if crash else []
+    where += [line[1:].strip() for line in text.splitlines() if line.startswith(">")][-1:]
+    return f"{dedent(chr(10).join(found))}\n\n{' '.join(where)}"[:_LONGEST]
 
 
 def _printed(results: Path) -> list[Path]:
@@ -130,6 +157,7 @@ def _draw(
     item: pytest.Item, directory: Path, record: Record, observations: tuple[Observation, ...], verdict: Verdict
 ) -> dict[str, Any]:
     """Write the record as a page for a browser and as a capture for Wireshark; returns its line for an index."""
+    from harness.report.details import headline
     from harness.report.index import run
     from harness.report.page import page
     from harness.report.pcapng import pcapng
@@ -140,7 +168,8 @@ def _draw(
     html = page(record, observations, title=item.nodeid, judgement=verdict, back=back, lang=option.handshake_lang)
     (directory / PAGE).write_text(html, "utf-8")
     (directory / CAPTURE).write_bytes(pcapng(record, observations))
-    line = run(item.nodeid, "recorded", record, summary=words(option.handshake_lang).summary(verdict))
+    summary = headline(observations, verdict, words(option.handshake_lang))
+    line = run(item.nodeid, "recorded", record, summary=summary)
     return {
         "directory": directory.name,
         "summary": line.summary,

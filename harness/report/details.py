@@ -8,14 +8,18 @@ from harness.report.times import seconds
 from harness.timeline.observations import Counters, Failure, FaultReport, QdiscReport, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from harness.report.words import Words
     from harness.timeline.history import Record
     from harness.timeline.observations import Observation
+    from harness.timeline.verdict import Verdict
 
 #: How many system calls a page lists.
 STEPS = 300
+
+#: How many lines of a failure it shows.
+LINES = 40
 
 
 def facts(record: Record, w: Words) -> list[tuple[str, str]]:
@@ -33,9 +37,19 @@ def facts(record: Record, w: Words) -> list[tuple[str, str]]:
     return [(name, value) for name, value in told if value]
 
 
-def failures(observations: Sequence[Observation]) -> list[dict[str, str]]:
-    """What failed in the run."""
-    return [{"node": each.node, "what": each.what} for each in observations if isinstance(each, Failure)]
+def failures(observations: Sequence[Observation]) -> list[dict[str, Any]]:
+    """What failed in the run: where, and the lines that say how."""
+    return [
+        {"node": each.node, "lines": each.what.splitlines()[:LINES]}
+        for each in observations
+        if isinstance(each, Failure)
+    ]
+
+
+def headline(observations: Iterable[Observation], verdict: Verdict, w: Words) -> str:
+    """A run in one line: what failed first, or the verdict."""
+    failure = next((each.what.partition("\n")[0] for each in observations if isinstance(each, Failure)), "")
+    return failure or w.summary(verdict)
 
 
 def tables(observations: Sequence[Observation], w: Words) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ from harness.report.svg import Element, Style, with_alternative
 from harness.report.times import clock, digits_for, span
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.report.connections import Lane
     from harness.report.layout import Ladder
     from harness.report.order import Change
@@ -44,13 +46,14 @@ def picture(ladder: Ladder, words: Words, axis: str = "sequence") -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{root}\n'
 
 
-def switchable(ladder: Ladder, words: Words, parting: frozenset[str] = frozenset()) -> str:
+def switchable(ladder: Ladder, words: Words, parting: Mapping[str, str] = {}) -> str:
     """Draw a ladder for a page: on the sequence axis, with the time axis in ``data-time``.
 
     Args:
         ladder: The ladder.
         words: The language.
-        parting: The ``data-ref`` of transitions at which expectation and reality part.
+        parting: Where expectation and reality part: the ``data-ref`` of a transition; that of an endpoint with
+            ``start`` in a transition's place, for its first state; or with ``end``, and the state that never came.
     """
     drawing = Drawing(ladder, words, parting)
     return str(with_alternative(drawing.on(drawing.sequence), drawing.on(drawing.time)))
@@ -59,7 +62,7 @@ def switchable(ladder: Ladder, words: Words, parting: frozenset[str] = frozenset
 class Drawing:
     """Draws one ladder on an axis. Both axes give the same structure, with other numbers."""
 
-    def __init__(self, ladder: Ladder, words: Words, parting: frozenset[str] = frozenset()) -> None:
+    def __init__(self, ladder: Ladder, words: Words, parting: Mapping[str, str] = {}) -> None:
         self._parting = parting
         self._ladder = ladder
         self._words = words
@@ -121,17 +124,21 @@ class Drawing:
             if isinstance(line, Row) and (change := line.change(side))
         ]
         ends = [y for y, _ in changes] + [axis.bottom]
-        group = Element("g", class_="state")
-        group.add(self._bar(state, x, begin, ends[0]), self._name(side, state, axes.TOP - 21, ""))
+        parts = f"t{lane.index}-start" in self._parting
+        group = Element("g", class_="state parts" if parts else "state")
+        group.add(self._bar(state, x, begin, ends[0]), self._name(side, state, axes.TOP - 21, " ◀" if parts else ""))
         out = [group]
         for (y, change), end in zip(changes, ends[1:], strict=True):
             out.append(self._change(side, change, lane.index or 0, (x, y, end)))
+        missing = self._parting.get(f"t{lane.index}-end")
+        if missing:
+            out.append(Element("g", self._name(side, f"✗ {missing}", axis.bottom - 4, ""), class_="state parts"))
         return out
 
     def _bar(self, state: State, x: float, y: float, end: float) -> Element:
         return Element("rect", class_=f"bar s-{state}", x=x, y=y, width=BAR, height=max(0.0, end - y))
 
-    def _name(self, side: Side, state: State, y: float, mark: str, origin: float = 0) -> Element:
+    def _name(self, side: Side, state: str, y: float, mark: str, origin: float = 0) -> Element:
         x = EDGE[side] + (BAR + GUTTER if side == RIGHT else -BAR - GUTTER) - origin
         return Element("text", f"{state}{mark}", x=x, y=y + 4, class_=f"name {_anchor(side)}")
 

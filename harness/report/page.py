@@ -14,6 +14,7 @@ from harness.report.rendering import render
 from harness.report.rows import connection_view
 from harness.report.safe import visible
 from harness.report.words import words
+from harness.timeline.observations import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,7 +70,7 @@ def page(
         w,
         title=title,
         back=back,
-        badge=badge(judgement, w),
+        badges=_badges(judgement, w, failed=any(isinstance(each, Failure) for each in seen)),
         facts=details.facts(record, w),
         replay=replay or record.header.replay,
         complete=record.complete,
@@ -92,11 +93,14 @@ def page(
     )
 
 
-def badge(verdict: Verdict | None, w: Words) -> dict[str, str] | None:
-    """The verdict in one word, with a colour and a mark besides the colour."""
-    if verdict is None:
-        return None
-    return {"style": "good" if verdict.ok else "bad", "mark": "✓" if verdict.ok else "✗", "text": w.summary(verdict)}
+def _badges(verdict: Verdict | None, w: Words, *, failed: bool) -> list[dict[str, str]]:
+    """That the run failed, and the verdict: each in a few words, with a mark besides its colour."""
+    out = [{"style": "bad", "mark": "✗", "text": w("outcome.failed")}] if failed else []
+    if verdict is not None:
+        # TCP may well have done what the document says where a test expected something else.
+        style = "bad" if not verdict.ok else "quiet" if failed else "good"
+        out.append({"style": style, "mark": "✓" if verdict.ok else "✗", "text": w.summary(verdict)})
+    return out
 
 
 def _finding(finding: Finding, w: Words) -> dict[str, str]:
@@ -106,24 +110,28 @@ def _finding(finding: Finding, w: Words) -> dict[str, str]:
     return {"style": "good" if finding.ok else "bad", "mark": "✓" if finding.ok else "✗", "text": text}
 
 
-def _partings(record: Record, verdict: Verdict | None, w: Words) -> tuple[list[dict[str, Any]], frozenset[str]]:
-    """Where expectation and reality part: both lists of states, side by side, and the transitions to mark."""
+def _partings(record: Record, verdict: Verdict | None, w: Words) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Where expectation and reality part: both lists of states, one below the other, and what a ladder marks."""
     views = []
-    references: set[str] = set()
+    parting: dict[str, str] = {}
     for index, endpoint in enumerate(record.endpoints):
         held = marks(endpoint, index, verdict)
         first = next((place for place, mark in enumerate(held) if mark.parts), None)
         if first is None:
             continue
-        after = [mark.place for mark in held[first:] if mark.place]
-        references.update(f"t{index}-{place - 1}" for place in after[:1])
-        wanted = verdict is not None and index in verdict.expected
-        expected = [{"state": mark.state, "no": not mark.ok} for mark in held if mark.ok or mark.place is None]
+        after = [mark.place for mark in held[first:] if mark.place is not None]
+        if after:
+            parting[f"t{index}-{after[0] - 1}" if after[0] else f"t{index}-start"] = ""
+        else:
+            parting[f"t{index}-end"] = held[first].state
         views.append(
             {
                 "name": w("states.heading", node=endpoint.node, role=w(f"role.{endpoint.role}"), local=endpoint.local),
-                "expected": expected if wanted else [],
-                "observed": [{"state": mark.state, "no": not mark.ok} for mark in held if mark.place is not None],
+                "expected": verdict is not None and index in verdict.expected,
+                "states": [
+                    {"state": mark.state, "expected": mark.ok or mark.place is None, "observed": mark.place is not None}
+                    for mark in held
+                ],
             }
         )
-    return views, frozenset(references)
+    return views, parting

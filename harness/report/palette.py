@@ -59,8 +59,8 @@ def _variables(dark: bool) -> str:
 #: The colours of a page, by what its reader's system prefers; paper is light.
 PAGE_CSS = (
     f":root{{color-scheme:light dark;{_variables(dark=False)}}}"
-    f"@media(prefers-color-scheme:dark){{:root{{{_variables(dark=True)}}}}}"
-    f"@media print{{:root{{color-scheme:light;{_variables(dark=False)}}}}}"
+    f"@media screen and (prefers-color-scheme:dark){{:root{{{_variables(dark=True)}}}}}"  # paper is light
+    "@media print{:root{color-scheme:light}}"
 )
 
 #: State colours as backgrounds, for the keys in tables.

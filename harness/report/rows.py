@@ -18,6 +18,8 @@ from harness.tcp.diagram import BY_ID
 from harness.tcp.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.report.connections import Connection, Lane
     from harness.report.held import Mark
     from harness.report.words import Words
@@ -29,7 +31,13 @@ LISTED = 400
 
 
 def connection_view(
-    record: Record, connection: Connection, judgement: Verdict | None, w: Words, parting: frozenset[str], *, drawn: bool
+    record: Record,
+    connection: Connection,
+    judgement: Verdict | None,
+    w: Words,
+    parting: Mapping[str, str],
+    *,
+    drawn: bool,
 ) -> dict[str, Any]:
     """Everything a page shows of a connection, in plain values."""
     view: dict[str, Any] = {

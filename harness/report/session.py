@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from harness.report.details import headline
 from harness.report.held import Covered
 from harness.report.index import Outcome, Run, index, run
 from harness.report.page import page
@@ -69,7 +70,7 @@ def write(
         file = f"{number:03d}-{re.sub(r'[^A-Za-z0-9._-]+', '-', called)[-80:].strip('-.')}.html"
         html = page(record, observations, title=called, judgement=verdict, back=INDEX, lang=lang)
         (out / file).write_text(html, "utf-8")
-        summary = words(lang).summary(verdict)
+        summary = headline(observations, verdict, words(lang))
         runs.append(run(called, _outcome(observations, ok=verdict.ok), record, href=file, summary=summary))
         taken += edges_taken(record)
         done()

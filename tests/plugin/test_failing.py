@@ -1,0 +1,61 @@
+"""A test that fails leaves a page that shows at once where expectation and reality part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.timeline.observations import Failure
+from harness.timeline.store import read
+
+if TYPE_CHECKING:
+    from conftest import Project
+
+_LEAVES_CLOSE_WAIT = """
+    def test_it(net):
+        server = net.h2.listen(80)
+        client = net.h1.connect(server)
+        accepted, _ = server.accept()
+        client.close()
+        net.sleep(1)
+        assert net.history(accepted).states[-2:] == ["ESTABLISHED", "LAST-ACK"]
+"""
+
+
+def test_page_of_a_failing_test(project: Project) -> None:
+    """What was asserted, that it failed though TCP did as documented, and the state that never came."""
+    project.write(test_it=_LEAVES_CLOSE_WAIT)
+    project.run("--artifacts=kept").assert_outcomes(failed=1)
+    html = (project.path / "kept/test_it.py-test_it/index.html").read_text("utf-8")
+    index = (project.path / "kept/index.html").read_text("utf-8")
+    failure = html.index("assert other states than expected")
+
+    assert '<span class="badge bad">✗ failed</span> <span class="badge quiet">✓ as documented' in html
+    assert html.index("What failed") < failure < html.index("here expectation and reality part") < html.index("<svg")
+    assert "they part at state 2: CLOSE-WAIT instead of LAST-ACK" in html
+    assert '<span class="chip no">LAST-ACK</span>' in html
+    assert "assert other states than expected" in index
+
+
+def test_record_of_a_failing_test_says_why_it_failed(project: Project) -> None:
+    """In few lines, before its end: whoever looks at the record again is told, too."""
+    project.write(test_it=_LEAVES_CLOSE_WAIT)
+    project.run().assert_outcomes(failed=1)
+    log = read(project.path / "handshake-artifacts/test_it.py-test_it")
+    told = [each.what for each in log.observations if isinstance(each, Failure)]
+
+    assert log.cut == ""
+    assert len(told) == 1
+    assert told[0].startswith("assert other states than expected\n  recorded: ESTABLISHED → CLOSE-WAIT\n")
+    assert told[0].endswith("\n\ntest_it.py:7: " + _LEAVES_CLOSE_WAIT.strip().splitlines()[-1].strip())
+
+
+def test_in_korean(project: Project) -> None:
+    """Ladder, page and index; what Python says stays as it is."""
+    project.write(test_it=_LEAVES_CLOSE_WAIT)
+    result = project.run("--artifacts=kept", "--lang=ko")
+    html = (project.path / "kept/test_it.py-test_it/index.html").read_text("utf-8")
+
+    result.stdout.fnmatch_lines(["h1 클라이언트 *", "*CLOSE-WAIT를 끝내 떠나지 않음*"])
+    assert '<html lang="ko">' in html
+    assert "✗ 실패" in html
+    assert "✗ 1 실패" in (project.path / "kept/index.html").read_text("utf-8")
