@@ -70,9 +70,12 @@ function target(event) {
   const found = event.target.closest?.("[data-ref],tr[id]");
   return found && (found.dataset.ref ?? (found.dataset.title ? found.id : null));
 }
+// Where there is no room beside the ladder, the panel covers it: there it opens by a click alone.
+const narrow = matchMedia("(max-width:1080px)");
 document.addEventListener("pointerover", (event) => {
   const reference = target(event);
-  if (reference && event.pointerType === "mouse" && !pinned) show(reference);
+  const covers = narrow.matches && !panel.classList.contains("open");
+  if (reference && event.pointerType === "mouse" && !pinned && !covers) show(reference);
 });
 document.addEventListener("focusin", (event) => {
   const reference = event.target.dataset?.ref;
