@@ -1,4 +1,7 @@
-"""Write the golden ladders anew: ``python tests/golden/write.py``. Read the difference before committing it."""
+"""Write the golden ladders anew: ``python tests/golden/write.py``. Read the difference before committing it.
+
+With ``--fresh``, those of the lab kernel in use instead, which a run each is made for.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,32 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 
-from report_records import ALL  # noqa: E402 - the path is set above
+from fresh_ladders import FAULTS, fresh, kernel, ladder_of  # noqa: E402 - the path is set above
+from report_records import ALL  # noqa: E402
 
 from harness.report.ladder import text  # noqa: E402
 from harness.timeline.verdict import judge  # noqa: E402
 
-if __name__ == "__main__":
+
+def write_made_up() -> None:
+    """The ladders of runs that were made up."""
     for name, story in ALL.items():
         for lang in ("en", "ko"):
             drawn = text(story(), width=80, lang=lang, judgement=judge(story()))
             (HERE / f"{name}.{lang}.txt").write_text(drawn, "utf-8")
+
+
+def write_fresh() -> None:
+    """The ladders of runs that the lab kernel makes."""
+    lab = kernel()
+    directory = HERE / f"lab-{lab.info.release}"
+    directory.mkdir(exist_ok=True)
+    for name in FAULTS:
+        (directory / f"{name}.txt").write_text(ladder_of(fresh(name, lab)), "utf-8")
+
+
+if __name__ == "__main__":
+    if "--fresh" in sys.argv[1:]:
+        write_fresh()
+    else:
+        write_made_up()

@@ -1,0 +1,51 @@
+"""Plain ladders of runs that a lab kernel makes there and then, for the golden ones and their test."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from harness.cli.options import choose_kernel
+from harness.experiment.conduct import conducted
+from harness.experiment.plan import Plan
+from harness.report.ladder import text
+from harness.timeline.verdict import judge
+
+if TYPE_CHECKING:
+    from harness.kernel.base import Kernel
+
+#: What is drawn: the demonstration's connection, with these faults.
+FAULTS = {
+    "nothing-lost": (),
+    "syn-lost": ("drop SYN nth=1",),
+    "syn-ack-lost": ("drop SYN-ACK nth=1",),
+    "fin-lost": ("drop FIN nth=1",),
+}
+SEED = 1
+
+
+def kernel() -> Kernel:
+    """The lab kernel in use."""
+    return choose_kernel("lab", SEED)
+
+
+def fresh(name: str, on: Kernel) -> str:
+    """Boot a kernel, make a run, and draw all of it."""
+    plan = Plan(
+        script="harness.experiment.demo:script",
+        links=("delay=50ms",),
+        faults=FAULTS[name],
+        kernel=on.info,
+        replay="handshake demo",
+    )
+    with conducted(plan, on) as run:
+        return text(run.record, judgement=judge(run.record))
+
+
+def ladder_of(drawn: str) -> str:
+    """The ladder itself: what was run, and its lines to the millisecond.
+
+    A client's port is the seed's, but also that of what else the kernel was given, such as a checkout's place.
+    """
+    head, ladder, *_ = drawn.split("\n\n")
+    return re.sub(r"10\.0\.0\.1:\d{5}", "10.0.0.1:PORT.", f"{head}\n\n{ladder}\n")

@@ -1,0 +1,31 @@
+"""Ladders of fresh runs are the same to the byte, and those that were drawn when they were last looked at."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from fresh_ladders import FAULTS, fresh, kernel, ladder_of
+
+
+@cache
+def _drawn(name: str) -> str:
+    return fresh(name, kernel())
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_seed_gives_one_ladder(name: str) -> None:
+    """Two boots, one text: every time, port, state and witness."""
+    assert fresh(name, kernel()) == _drawn(name)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fresh_ladder_is_the_golden_one(name: str) -> None:
+    """Kernels differ in what they do and when, so each release has ladders of its own."""
+    release = kernel().info.release
+    golden = Path(__file__).parent / f"lab-{release}" / f"{name}.txt"
+    if not golden.exists():
+        pytest.skip(f"no ladder is kept for Linux {release}: python tests/golden/write.py --fresh")
+
+    assert ladder_of(_drawn(name)) == golden.read_text("utf-8")
