@@ -40,15 +40,19 @@ class Account:
         traced: Whether the tracepoint watched.
         cookies: Whether this host answered SYNs with cookies.
         end: When watching ended.
+        pause: Nanoseconds by which what belongs together may be apart.
     """
 
-    def __init__(self, life: Life, wire: Wire, *, captured: bool, traced: bool, cookies: bool, end: int) -> None:
+    def __init__(
+        self, life: Life, wire: Wire, *, captured: bool, traced: bool, cookies: bool, end: int, pause: int = SLACK
+    ) -> None:
         self._life = life
         self._wire = wire
         self._trusted = captured and bool(wire.legs) and not wire.leaky
         self._traced = traced
         self._cookies = cookies
         self._end = end
+        self._pause = pause
         self._state = State.LISTEN if life.passive else State.CLOSED
         self._at = life.start
         self.drafts: list[Draft] = []
@@ -56,7 +60,7 @@ class Account:
     def build(self) -> list[Draft]:
         """The transitions in order; a passive end's from LISTEN on."""
         life = self._life
-        events = resolve(life, self._wire, trusted=self._trusted)
+        events = resolve(life, self._wire, self._pause, trusted=self._trusted)
         for event in events:
             self._take(event)
         self._follow_looks()
@@ -67,7 +71,7 @@ class Account:
         else:
             self._go_on_blindly()
         self._mind_the_clock()
-        self.drafts = join_note_2(self.drafts, self._wire, trusted=self._trusted)
+        self.drafts = join_note_2(self.drafts, self._wire, self._pause, trusted=self._trusted)
         self._witness()
         self._straighten()
         return self.drafts

@@ -38,10 +38,18 @@ class Surroundings:
         lives: All its lives.
         steps: The programs' calls, in order of time.
         grown: By how much each node's counters have grown at the end.
+        pause: Nanoseconds by which what belongs together may be apart: `SLACK`, or `HELD_UP` where time is real.
     """
 
-    def __init__(self, lives: Sequence[Life], steps: Sequence[Step], grown: Mapping[str, Mapping[str, int]]) -> None:
+    def __init__(
+        self,
+        lives: Sequence[Life],
+        steps: Sequence[Step],
+        grown: Mapping[str, Mapping[str, int]],
+        pause: int = SLACK,
+    ) -> None:
         self.grown = grown
+        self.pause = pause
         self.listeners = [life for life in lives if life.listens]
         self._steps: dict[tuple[str, int], list[Step]] = defaultdict(list)
         self._accepted: set[tuple[str, str]] = set()
@@ -90,16 +98,22 @@ class Case:
         """Whether a time is the transition's, clocks being what they are."""
         return self.draft.earliest - SLACK <= t <= self.draft.time + SLACK
 
+    def belongs(self, leg: Leg) -> bool:
+        """Whether a segment can have caused the transition, by when it arrived, or come of it, by when it left."""
+        if leg.outgoing:
+            return self.draft.earliest - SLACK <= leg.t <= self.draft.time + self.run.pause
+        return self.draft.earliest - self.run.pause <= leg.t <= self.draft.time + SLACK
+
     def marked(self, mark: Mark) -> Leg | None:
         """The segment that set a mark at that time."""
         for leg, marks in zip(self.wire.legs, self.wire.marks, strict=True):
-            if mark in marks and self.near(leg.t):
+            if mark in marks and self.belongs(leg):
                 return leg
         return None
 
     def received(self) -> list[Leg]:
         """What arrived at that time."""
-        return [leg for leg in self.wire.legs if not leg.outgoing and self.near(leg.t)]
+        return [leg for leg in self.wire.legs if not leg.outgoing and self.belongs(leg)]
 
     def answered_by(self, answer: Leg) -> list[Leg]:
         """What had arrived when a segment left that answers at once, such as a RST."""
@@ -121,8 +135,9 @@ class Case:
         return ""
 
     def failed_with(self, *errors: str) -> bool:
-        """Whether a call on this socket ended with one of these errors then."""
-        return any(step.phase == "ends" and step.result in errors and self.near(step.t) for step in self._steps)
+        """Whether a call on this socket ended with one of these errors then, or as soon as its program went on."""
+        first, last = self.draft.earliest - SLACK, self.draft.time + self.run.pause
+        return any(step.phase == "ends" and step.result in errors and first <= step.t <= last for step in self._steps)
 
     def by_another_task(self) -> bool:
         """Whether the transition ran in a call of another task than the one that opened the socket.

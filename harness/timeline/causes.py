@@ -126,7 +126,7 @@ class Causes:
         number = None
         if leg is not None and leg.t <= until + SLACK:
             draft.leg, number = leg, leg.passage.number
-            if leg.t <= draft.time + SLACK:
+            if leg.t <= draft.time + self._run.pause:
                 draft.witnesses.add(Witness.CAPTURE)
         said: Said | str
         if draft.new is State.SYN_SENT:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.timeline.sightings import Look
 
 
-def resolve(life: Life, wire: Wire, *, trusted: bool) -> list[Event]:
+def resolve(life: Life, wire: Wire, pause: int = SLACK, *, trusted: bool) -> list[Event]:
     """The tracepoint's steps, with each CLOSED replaced by what it stands for.
 
     A step to CLOSED that means FIN-WAIT-2 goes on is left out.
@@ -30,19 +30,19 @@ def resolve(life: Life, wire: Wire, *, trusted: bool) -> list[Event]:
         if event.new is not State.CLOSED or event.old not in (State.FIN_WAIT_2, State.CLOSING):
             steps.append(event)
             continue
-        meant, doubt = _meant(event, life, wire, trusted=trusted)
+        meant, doubt = _meant(event, life, wire, pause, trusted=trusted)
         if meant is not State.FIN_WAIT_2:
             steps.append(event._replace(new=meant, doubt=doubt))
     return steps
 
 
-def _meant(event: Event, life: Life, wire: Wire, *, trusted: bool) -> tuple[State, Said | None]:
+def _meant(event: Event, life: Life, wire: Wire, pause: int, *, trusted: bool) -> tuple[State, Said | None]:
     """What a CLOSED stands for, and what doubt is left."""
     later = [look for look in life.looks if look.t >= event.t - SLACK]
     shown = _shown(event, later)
     if shown is not State.TIME_WAIT and shown is not None:
         return shown, None
-    reset = _near(wire, Mark.RST_RECEIVED, event.t) or _near(wire, Mark.RST_SENT, event.t)
+    reset = _reset(wire, event.t, pause)
     ending = Mark.FIN_RECEIVED if event.old is State.FIN_WAIT_2 else Mark.FIN_ACKED
     ended = wire.first(ending)
     if shown is State.TIME_WAIT:
@@ -70,11 +70,14 @@ def _shown(event: Event, later: list[Look]) -> State | None:
     return None
 
 
-def _near(wire: Wire, mark: Mark, t: int) -> bool:
-    return any(mark in marks and abs(leg.t - t) <= SLACK for leg, marks in zip(wire.legs, wire.marks, strict=True))
+def _reset(wire: Wire, t: int, pause: int) -> bool:
+    """Whether a RST arrived right before, or left right after."""
+    marked = list(zip(wire.legs, wire.marks, strict=True))
+    arrived = any(Mark.RST_RECEIVED in marks and t - pause <= leg.t <= t + SLACK for leg, marks in marked)
+    return arrived or any(Mark.RST_SENT in marks and t - SLACK <= leg.t <= t + pause for leg, marks in marked)
 
 
-def join_note_2(drafts: list[Draft], wire: Wire, *, trusted: bool) -> list[Draft]:
+def join_note_2(drafts: list[Draft], wire: Wire, pause: int = SLACK, *, trusted: bool) -> list[Draft]:
     """Make one step of FIN-WAIT-1→FIN-WAIT-2→TIME-WAIT where one segment took both: Figure 5's note 2.
 
     The kernel sets FIN-WAIT-2 on the way (tcp_rcv_state_process(), net/ipv4/tcp_input.c),
@@ -88,7 +91,7 @@ def join_note_2(drafts: list[Draft], wire: Wire, *, trusted: bool) -> list[Draft
         if (
             (before.old, before.new, after.new) == (State.FIN_WAIT_1, State.FIN_WAIT_2, State.TIME_WAIT)
             and after.flaw is None
-            and (after.time - before.time <= SLACK or not before.witnesses)
+            and (after.time - before.time <= pause or not before.witnesses)
         ):
             if not known:
                 before.object(say("one_segment_perhaps"))

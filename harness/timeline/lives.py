@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from harness.timeline.sentences import Said
     from harness.timeline.sightings import Look
 
-#: How far the clocks of two observers may be apart, and how long a kernel may take from a
-#: segment's arrival to the state it leads to. Nanoseconds.
+#: How far the clocks of two observers may be apart. Nanoseconds.
 SLACK = 1_000_000
+
+#: How long a kernel may take from a segment's arrival to the state it leads to, and from there to the segment that
+#: leaves, where its time is real: what it runs on may be taken away in between. Nanoseconds.
+HELD_UP = 100_000_000
 
 FOREVER = 1 << 62
 NOWHERE = Address("", 0)

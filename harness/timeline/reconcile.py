@@ -17,7 +17,7 @@ from harness.timeline.causes import Causes
 from harness.timeline.endpoints import assemble
 from harness.timeline.gather import Gathering
 from harness.timeline.history import Record
-from harness.timeline.lives import Life, trace
+from harness.timeline.lives import HELD_UP, SLACK, Life, trace
 from harness.timeline.nodes import Nodes
 from harness.timeline.observations import (
     Counters,
@@ -75,6 +75,7 @@ class _Reconciliation:
         for place, (_, observation) in enumerate(ordered):
             self._kinds[type(observation)].append((place, observation))
         self.objections: list[Said] = []
+        self._pause = SLACK if self.header.kernel.kind == "lab" else HELD_UP
 
     def record(self) -> Record:
         nodes = Nodes(self.header.nodes)
@@ -95,7 +96,8 @@ class _Reconciliation:
         self.objections += [_missed(each) for _, each in self._of(Missed)]
         self.objections += gathered.objections
         endpoints = assemble(gathered.lives, self._build(gathered.lives, traffic), self.end)
-        self.objections += unreal_resets([event for _, event in self._of(TcpEvent)], traffic, nodes, gathered.lives)
+        resets = [event for _, event in self._of(TcpEvent)]
+        self.objections += unreal_resets(resets, traffic, nodes, gathered.lives, self._pause)
         return Record(self.header, endpoints, traffic.passages, tuple(self.objections), self.complete)
 
     def _of(self, kind: type[T]) -> list[tuple[int, T]]:
@@ -103,7 +105,7 @@ class _Reconciliation:
 
     def _build(self, lives: list[Life], traffic: Traffic) -> dict[int, list[Draft]]:
         """The transitions of every life, by its id()."""
-        run = Surroundings(lives, [step for _, step in self._of(Step)], self._grown())
+        run = Surroundings(lives, [step for _, step in self._of(Step)], self._grown(), self._pause)
         cookies = self._cookie_senders()
         blurred = {each.node for _, each in self._of(Missed) if each.observer == "capture"}
         mishaps = Mishaps(traffic.passages)
@@ -120,6 +122,7 @@ class _Reconciliation:
                 traced=bool(self._kinds[StateChange]),
                 cookies=life.node in cookies,
                 end=self.end,
+                pause=self._pause,
             )
             drafts = built[id(life)] = account.build()
             unsent_fins(drafts, wire)

@@ -76,7 +76,9 @@ def _lie(draft: Draft, kind: str) -> None:
         draft.flaw = "lie"
 
 
-def unreal_resets(events: Iterable[TcpEvent], traffic: Traffic, nodes: Nodes, lives: Iterable[Life]) -> list[Said]:
+def unreal_resets(
+    events: Iterable[TcpEvent], traffic: Traffic, nodes: Nodes, lives: Iterable[Life], pause: int = SLACK
+) -> list[Said]:
     """Objections to ``tcp_receive_reset`` events where no RST arrived.
 
     Linux resets itself with tcp_reset(), which fires that tracepoint, when data arrives
@@ -97,7 +99,8 @@ def unreal_resets(events: Iterable[TcpEvent], traffic: Traffic, nodes: Nodes, li
         legs = traffic.legs.get((node, event.local, event.remote))
         if legs is None:
             continue
-        if not any(not leg.outgoing and "R" in leg.passage.flags and abs(leg.t - event.t) <= SLACK for leg in legs):
+        arrived = [leg.t for leg in legs if not leg.outgoing and "R" in leg.passage.flags]
+        if not any(event.t - pause <= at <= event.t + SLACK for at in arrived):
             between = {"local": str(event.local), "remote": str(event.remote)}
             objections.append(say("unreal_reset", node=node, **between, time=f"{event.t / 1e9:.6f}"))
     return objections
