@@ -11,7 +11,7 @@ from harness.report.layout import Bulk, Row, Wait
 from harness.report.palette import EXPORT_CSS, SVG_CSS
 from harness.report.placing import EDGE, MIDDLE, OTHER, Arrows, Course, Label
 from harness.report.safe import visible
-from harness.report.svg import Element, Style, with_alternative
+from harness.report.svg import Element, Style, number, with_alternative
 from harness.report.times import clock, digits_for, span
 
 if TYPE_CHECKING:
@@ -90,15 +90,16 @@ class Drawing:
             root.add(*self._states(side, axis))
         root.add(*self._times(axis))
         courses = self._arrows.courses(axis)
-        for number, label in self._arrows.labels(axis).items():
-            root.add(self._segment(self._arrows.passages[number], courses[number], label, axis))
-        for number, line in enumerate(self._ladder.lines):
-            cut = axis.breaks[number]
-            root.add(self._break(cut))
+        for which, label in self._arrows.labels(axis).items():
+            root.add(self._segment(self._arrows.passages[which], courses[which], label, axis))
+        for place, line in enumerate(self._ladder.lines):
+            cut = self.time.breaks[place]
+            if cut is not None:
+                root.add(self._break(cut, shown=axis is self.time))
             if isinstance(line, Wait):
-                root.add(self._wait(line, axis.ys[number]))
+                root.add(self._wait(line, axis.ys[place]))
             elif isinstance(line, Bulk):
-                root.add(self._bulk(line, axis.ys[number]))
+                root.add(self._bulk(line, axis.ys[place]))
         return root
 
     def _head(self, side: Side, lane: Lane) -> Element:
@@ -119,8 +120,8 @@ class Drawing:
             return [Element("rect", class_="nobody", x=x + 3, y=begin, width=4, height=axis.bottom - begin)]
         lane = self._ladder.connection.left if side == LEFT else self._ladder.connection.right
         changes = [
-            (axis.ys[number], change)
-            for number, line in enumerate(self._ladder.lines)
+            (axis.ys[place], change)
+            for place, line in enumerate(self._ladder.lines)
             if isinstance(line, Row) and (change := line.change(side))
         ]
         ends = [y for y, _ in changes] + [axis.bottom]
@@ -136,7 +137,8 @@ class Drawing:
         return out
 
     def _bar(self, state: State, x: float, y: float, end: float) -> Element:
-        return Element("rect", class_=f"bar s-{state}", x=x, y=y, width=BAR, height=max(0.0, end - y))
+        # Nought is where things are that are not told to be elsewhere.
+        return Element("rect", class_=f"bar s-{state}", x=x or None, y=y or None, width=BAR, height=max(0.0, end - y))
 
     def _name(self, side: Side, state: str, y: float, mark: str, origin: float = 0) -> Element:
         x = EDGE[side] + (BAR + GUTTER if side == RIGHT else -BAR - GUTTER) - origin
@@ -157,37 +159,31 @@ class Drawing:
             Element("path", class_="tick", d=f"M-2 0h{BAR + 4}"),
             self._name(side, step.new, 0, mark, EDGE[side] - (BAR if side == LEFT else 0)),
             class_=f"state change{doubt}",
-            transform=f"translate({x} {y:.1f})",
+            transform=f"translate({x} {number(y)})",
             data_ref=ref,
         )
 
     def _times(self, axis: axes.Axis) -> list[Element]:
         """The clock at the left, where there is room for it."""
         out, shown, lowest = [], "", -math.inf
-        for number, line in enumerate(self._ladder.lines):
+        for place, line in enumerate(self._ladder.lines):
             if isinstance(line, Wait):
                 continue
             text = clock(line.time, self._digits)
-            y = axis.ys[number]
-            visible_here = text != shown and y - lowest >= axes.TEXT - 3
-            out.append(
-                Element(
-                    "text", text if text != shown else "", x=64, y=y + 4, class_="time" if visible_here else "time off"
-                )
-            )
-            if visible_here:
-                lowest = y
+            if text == shown:
+                continue
+            y = axis.ys[place]
+            fits = y - lowest >= axes.TEXT - 3
+            out.append(Element("text", text, x=64, y=y + 4, class_="time" if fits else "time off"))
+            lowest = y if fits else lowest
             shown = text
         return out
 
-    def _break(self, cut: tuple[int, float] | None) -> Element:
-        """A cut in the time axis; the sequence axis has none, but the same structure."""
-        if cut is None:
-            return Element("g", Element("path", d="M0 0"), Element("text", "", x=0, y=0), class_="cut off")
+    def _break(self, cut: tuple[int, float], *, shown: bool) -> Element:
+        """A cut in the time axis; the sequence axis has none to show, but the same structure."""
         length, y = cut
-        return Element(
-            "g", _zigzag(y), Element("text", span(length), x=MIDDLE, y=y + 4, class_="wait mid"), class_="cut"
-        )
+        text = Element("text", span(length), x=MIDDLE, y=y + 4, class_="wait mid")
+        return Element("g", _zigzag(y), text, class_="cut" if shown else "cut off")
 
     def _wait(self, wait: Wait, y: float) -> Element:
         length = span(wait.length)
@@ -222,13 +218,13 @@ class Drawing:
             data_ref=f"p{passage.number}",
         )
         if passage.lost:
-            cross = f"M{course.x2 - 5} {course.y2 - 5:.1f}l10 10m0-10l-10 10"
+            cross = f"M{course.x2 - 5} {number(course.y2 - 5)}l10 10m0-10l-10 10"
             group.add(Element("path", class_="mark cross", d=cross))
         else:
             group.add(_arrowhead(course))
         if passage.sent is None:
-            group.add(Element("path", class_="mark", d=f"M{course.x1} {course.y1 - 6:.1f}l6 6l-6 6l-6-6z"))
-        place = f"translate({label.x:.1f} {label.y:.1f}) rotate({label.angle:.1f})"
+            group.add(Element("path", class_="mark", d=f"M{course.x1} {number(course.y1 - 6)}l6 6l-6 6l-6-6z"))
+        place = f"translate({number(label.x)} {number(label.y)}) rotate({number(label.angle)})"
         anchor = _anchor(OTHER[course.side])
         group.add(Element("text", label.text, y=-5, transform=place, class_=f"label {anchor}"))
         if passage.retransmits is not None:
@@ -243,11 +239,12 @@ class Drawing:
             return Element("path", class_="again off", d="M0 0")
         out = -1 if side == LEFT else 1
         x = EDGE[side] + out * BAR
+        bow = x + out * 15
         y1, y2 = axis.ys[first], axis.ys[departs]
         return Element(
             "path",
             class_="again",
-            d=f"M{x} {y1:.1f}C{x + out * 15} {y1 + 8:.1f} {x + out * 15} {y2 - 8:.1f} {x} {y2:.1f}",
+            d=f"M{x} {number(y1)}C{bow} {number(y1 + 8)} {bow} {number(y2 - 8)} {x} {number(y2)}",
         )
 
 
@@ -260,11 +257,11 @@ def _arrowhead(course: Course) -> Element:
     corners = [
         (course.x2 - 9 * math.cos(angle + turn), course.y2 - 9 * math.sin(angle + turn)) for turn in (0.42, -0.42)
     ]
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in [(course.x2, course.y2), *corners])
+    points = " ".join(f"{number(x)},{number(y)}" for x, y in [(course.x2, course.y2), *corners])
     return Element("polygon", class_="head", points=points)
 
 
 def _zigzag(y: float) -> Element:
     """A break across both lanes."""
-    paths = [f"M{EDGE[side] - (15 if side == LEFT else 5)} {y + 3:.1f}l5-6l5 6l5-6l5 6" for side in (LEFT, RIGHT)]
+    paths = [f"M{EDGE[side] - (15 if side == LEFT else 5)} {number(y + 3)}l5-6l5 6l5-6l5 6" for side in (LEFT, RIGHT)]
     return Element("path", class_="zigzag", d="".join(paths))

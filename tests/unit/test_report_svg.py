@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
-from report_records import ALL, CLEVER, clever, lost_syn_ack, normal, orphan
+from report_records import ALL, CLEVER, MS, SECOND, Story, clever, lost_syn_ack, normal, orphan
 
 from harness.report import axes, diagram_svg, ladder_svg
 from harness.report.connections import connections, middle
@@ -112,3 +112,15 @@ def test_picture_of_a_nasty_run_is_well_formed(nasty: str) -> None:
 
     assert not [element for element in root.iter() if element.tag.removeprefix(_NS) in ("script", "img")]
     assert len(ET.tostring(root)) < 60_000
+
+
+def test_a_cut_in_the_time_axis_tells_how_long_it_is() -> None:
+    """What is too short for a line of its own, but longer than it can be drawn to scale."""
+    story = Story(delay=10 * MS)
+    story.send("h1", "S", 0)
+    story.send("h1", "S", 100 * MS)
+    drawn = ladder(connections(story.record(SECOND))[0])
+    page = ladder_svg.switchable(drawn, words())
+
+    assert re.search(r'<g class="cut off" data-time="class:cut"><path [^>]*/><text [^>]*>90 ms</text></g>', page)
+    assert "90 ms" in ladder_svg.picture(drawn, words(), "time")
