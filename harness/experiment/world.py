@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 from harness.errors import HandshakeError
+from harness.experiment.beginning import begin, begin_on_a_second
 from harness.experiment.plan import Plan
 from harness.experiment.programs import ProgramRequest, Running, start, wait_until_listening
 from harness.experiment.sockets import RecordedSocket
@@ -349,16 +350,6 @@ class World:
         )
 
 
-def _begin_on_a_second() -> None:
-    """Wait for a whole second of the virtual clock, and at least its first.
-
-    Kernel timers expire on jiffies: in what phase of one a run begins must not depend on what was done before it.
-    And TCP takes times of 0 s for "never": a connection whose last timestamp came in the first second would have none
-    to be told apart by (ts_recent_stamp of include/net/tcp.h; tcp_twsk_unique(), net/ipv4/tcp_ipv4.c).
-    """
-    time.sleep((-time.monotonic_ns() % 1_000_000_000) / 1e9)
-
-
 @contextlib.contextmanager
 def recorded(plan: Plan, results: Path) -> Iterator[World]:
     """Build the plan's network, watch it, and write ``events.jsonl`` into ``results`` as things happen.
@@ -367,13 +358,12 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
         ImpairmentNotApplied: A link is not what was asked for.
         FaultNeverFired: At the end, a fault that was set had matched nothing.
     """
-    if plan.kernel.kind == "lab":
-        # Before its programs, too: how long a program ran goes into the kernel's randomness when it ends
-        # (release_task(), kernel/exit.c). Else the number of files in a project would show in the record.
-        _begin_on_a_second()
+    seed = plan.kernel.seed
+    if seed is not None:
+        begin(seed)
     with Network(load_topology(plan.topology), plan.links, plan.faults, sysctls=plan.sysctls) as network:
-        if plan.kernel.kind == "lab":
-            _begin_on_a_second()
+        if seed is not None:
+            begin_on_a_second()
         clock = Clock()
         with Writer(results / EVENTS) as writer:
             log = Log(writer)

@@ -44,6 +44,25 @@ ADJUSTMENTS = (
         "User-Mode Linux fixes HZ at 100 without a way to set it. 250 is what Debian's own kernels use, "
         "and TCP's timers then round up to 4 ms rather than 10.",
     ),
+    Adjustment(
+        "kernel/irq/handle.c",
+        r"^\tadd_interrupt_randomness\(desc->irq_data\.irq\);$",
+        "",
+        "When interrupts came before a run is no part of its seed.",
+    ),
+    Adjustment(
+        "drivers/char/random.c",
+        r"^(\t\tblock\.rdseed\[i\+\+\] =) random_get_entropy\(\);$",
+        r"\1 0;",
+        "Nor is how many times the clock was read until a number was drawn.",
+    ),
+    Adjustment(
+        "drivers/char/random.c",
+        r"^(\tcase RNDCLEARPOOL:\n)\t\t/\* No longer has any effect\. \*/\n"
+        r"(\t\tif \(!capable\(CAP_SYS_ADMIN\)\)\n\t\t\treturn -EPERM;\n)\t\treturn 0;$",
+        r"\1\2\t\tblake2s_init(&input_pool.hash, BLAKE2S_HASH_SIZE);\n\t\treturn 0;",
+        "Gives the call its old meaning back: what programs did before a run is forgotten when the run begins.",
+    ),
 )
 
 # For every build: the same source gives the same kernel on any machine, down to
@@ -94,7 +113,8 @@ def adjust(tree: Path) -> list[str]:
     notes = []
     for change in ADJUSTMENTS:
         file = tree / change.file
-        text, count = re.subn(change.pattern, change.replacement, file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        text, count = re.subn(change.pattern, change.replacement, before, flags=re.MULTILINE)
         if count == 0:
             notes.append(f"This release has nothing like {change.pattern!r} in {change.file}; left as it is.")
             continue

@@ -22,7 +22,7 @@ from harness.kernel.ward import Ending, Ward, new_scratch
 from harness.timeline.observations import KernelInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from harness.kernel.store import LabKernelImage
@@ -112,8 +112,10 @@ class LabKernel:
         with Ward(
             image.warden, scratch, self._command(), environment, wall_limit=self._wall_limit, pinned=True
         ) as ward:
-            results = hand_over(job, scratch, ENVIRONMENT)
-            _write_init(scratch)
+            # The order in which Python walks through sets of strings hangs on it.
+            hashing = {"PYTHONHASHSEED": str(self._seed % 2**32)}
+            results = hand_over(job, scratch, {**ENVIRONMENT, **hashing})
+            _write_init(scratch, hashing)
             ending = ward.run()
             yield self._judge(ending, scratch, results)
 
@@ -169,9 +171,11 @@ def _compile_packages() -> None:
         compileall.compile_dir(PACKAGE_ROOT / package, quiet=2)
 
 
-def _write_init(scratch: Path) -> None:
+def _write_init(scratch: Path, environment: Mapping[str, str]) -> None:
     """The guest's first program: this Python, on `harness.kernel.guest`."""
+    settings = {**environment, "PYTHONPATH": str(PACKAGE_ROOT)}
+    assignments = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
     words = [sys.executable, "-P", "-m", "harness.kernel.guest", str(scratch)]
     init = scratch / "init"
-    init.write_text(f"#!/bin/sh\nPYTHONPATH={shlex.quote(str(PACKAGE_ROOT))} exec {shlex.join(words)}\n")
+    init.write_text(f"#!/bin/sh\n{' '.join(assignments)} exec {shlex.join(words)}\n")
     init.chmod(0o755)

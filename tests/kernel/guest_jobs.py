@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import random
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from harness.experiment.beginning import begin
 
 
 def sleep_a_minute(_: Any, results: Path) -> None:
@@ -24,6 +28,18 @@ def chance(_: Any, results: Path) -> None:
     Path("/proc/sys/kernel/kptr_restrict").write_text("1")
     with socket.socket(socket.AF_UNIX):
         seen += [Path("/proc/net/unix").read_text(), Path("/proc/cmdline").read_text()]
+    (results / "chance").write_text(repr(seen))
+
+
+def chance_of_a_run(history: int, results: Path) -> None:
+    """Write down what is drawn once a run has begun, after so many programs that came and went."""
+    for _ in range(history):
+        subprocess.run([sys.executable, "-c", "import os, time; os.urandom(5); time.time()"], check=True)
+    begin(7)
+    seen = [os.urandom(16).hex(), random.random(), hash("a string")]  # noqa: S311
+    with socket.socket() as first:
+        first.bind(("127.0.0.1", 0))
+        seen.append(first.getsockname()[1])
     (results / "chance").write_text(repr(seen))
 
 

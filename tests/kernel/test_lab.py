@@ -58,6 +58,17 @@ def test_chance_is_a_function_of_the_seed(image: LabKernelImage) -> None:
         assert first != chance(each, 8)
 
 
+def test_what_happened_before_a_run_does_not_show_in_it(image: LabKernelImage) -> None:
+    """However many programs drew numbers, read the clock and ended before: a run begins with its seed alone."""
+
+    def chance(history: int) -> str:
+        with LabKernel(image, seed=7).run(Job(call=f"{JOBS}:chance_of_a_run", argument=history)) as outcome:
+            assert outcome.status == 0, outcome.console
+            return (outcome.results / "chance").read_text()
+
+    assert chance(0) == chance(3)
+
+
 def test_a_job_that_never_waits_is_killed_and_the_error_says_why(image: LabKernelImage) -> None:
     """Virtual time does not pass in a loop that never blocks, so wall time must end it."""
     lab = LabKernel(image, wall_limit=2)

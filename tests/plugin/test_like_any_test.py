@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import xml.etree.ElementTree as ET
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
+    import pytest
     from conftest import Project
 
 
@@ -225,12 +224,10 @@ def test_coverage(project: Project) -> None:
     result.stdout.fnmatch_lines(["mine.py * 83% * 8"])
 
 
-@pytest.mark.skipif(
-    Path(__file__).is_relative_to("/tmp"),  # noqa: S108
-    reason="a gap: for a checkout below /tmp, what is shown of it in the guest reaches the seed's numbers",
-)
 def test_side_by_side(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Two workers give what one gives, to the byte: a test's record does not depend on what ran before or beside it."""
+    """Two workers give what one gives, to the byte, and so does another place with more in it: a test's record does
+    not depend on what ran before or beside it, nor on where it lies.
+    """
     project.write(
         test_it="""
             import pytest
@@ -256,11 +253,21 @@ def test_side_by_side(project: Project, tmp_path_factory: pytest.TempPathFactory
     alone = project.run(f"--artifacts={kept / 'alone'}", "-k", "20000", "-p", "no:cacheprovider")
     both = project.run_apart(f"--artifacts={kept / 'both'}", "-n2", "--edge-coverage", "-p", "no:cacheprovider")
 
+    deeper = project.path / "another" / "place" / "altogether"
+    deeper.mkdir(parents=True)
+    shutil.copy(project.path / "test_it.py", deeper)
+    for number in range(20):
+        (deeper / f"unrelated_{number}.py").touch()
+    moved = project.run_apart(f"--artifacts={kept / 'moved'}", f"--rootdir={deeper}", "-p", "no:cacheprovider", deeper)
+
     alone.assert_outcomes(passed=1, deselected=2)
     both.assert_outcomes(passed=3)
+    moved.assert_outcomes(passed=3)
     both.stdout.fnmatch_lines(["*edge coverage: *", "✓ 1 *", "TCP time *"])
     name = "test_it.py-test_transfer[20000]/events.jsonl"
-    assert (kept / "alone" / name).read_bytes() == (kept / "both" / name).read_bytes()
+    record = (kept / "alone" / name).read_bytes()
+    assert record == (kept / "both" / name).read_bytes()
+    assert record == (kept / "moved" / name).read_bytes()
 
 
 def test_settings_of_the_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

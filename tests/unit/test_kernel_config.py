@@ -14,12 +14,31 @@ if TYPE_CHECKING:
 
 UM_KCONFIG = "config HZ\n\tint\n\tdefault 100\n\nconfig UML\n\tbool\n"
 
+INTERRUPTS = "\tretval = __handle_irq_event_percpu(desc);\n\n\tadd_interrupt_randomness(desc->irq_data.irq);\n"
+
+RANDOM = """\
+		block.rdseed[i++] = random_get_entropy();
+	case RNDZAPENTCNT:
+	case RNDCLEARPOOL:
+		/* No longer has any effect. */
+		if (!capable(CAP_SYS_ADMIN))
+			return -EPERM;
+		return 0;
+	case RNDRESEEDCRNG:
+"""
+
 
 def tree_with(tmp_path: Path, kconfig: str, dot_config: str = "") -> Path:
-    """A kernel tree of two files."""
-    (tmp_path / "arch/um").mkdir(parents=True)
-    (tmp_path / "arch/um/Kconfig").write_text(kconfig)
-    (tmp_path / ".config").write_text(dot_config)
+    """A kernel tree of the files that are looked at."""
+    files = {
+        "arch/um/Kconfig": kconfig,
+        "kernel/irq/handle.c": INTERRUPTS,
+        "drivers/char/random.c": RANDOM,
+        ".config": dot_config,
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
     return tmp_path
 
 
@@ -54,20 +73,26 @@ def test_the_key_changes_with_options_and_not_with_comments(tmp_path: Path, monk
 
 
 def test_the_source_is_adjusted(tmp_path: Path) -> None:
-    """HZ becomes 250, as in Debian's own kernels."""
+    """HZ becomes 250, as in Debian's own kernels; chance comes from the seed, and can begin anew."""
     tree = tree_with(tmp_path, UM_KCONFIG)
 
     assert config.adjust(tree) == []
     assert "default 250" in (tree / "arch/um/Kconfig").read_text()
+    assert "randomness" not in (tree / "kernel/irq/handle.c").read_text()
+    random = (tree / "drivers/char/random.c").read_text()
+    assert "entropy()" not in random
+    assert "-EPERM;\n\t\tblake2s_init(&input_pool.hash, BLAKE2S_HASH_SIZE);\n\t\treturn 0;\n" in random
 
 
 def test_an_adjustment_without_a_place_is_told(tmp_path: Path) -> None:
-    """A release that sets HZ otherwise is left as it is, and that is said."""
+    """A release that sets HZ otherwise, or elsewhere, is left as it is, and that is said."""
     tree = tree_with(tmp_path, 'source "kernel/Kconfig.hz"\n')
+    (tree / "kernel/irq/handle.c").unlink()
 
-    (note,) = config.adjust(tree)
+    hz, interrupts = config.adjust(tree)
 
-    assert "arch/um/Kconfig" in note
+    assert "arch/um/Kconfig" in hz
+    assert "kernel/irq/handle.c" in interrupts
 
 
 def test_options_of_other_architectures_are_unknown(tmp_path: Path) -> None:
