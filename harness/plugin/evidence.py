@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from harness.errors import RecordUnreadable
+from harness.report.safe import visible
 from harness.timeline.observations import End, Failure
 from harness.timeline.store import EVENTS, Writer, read
 
@@ -36,6 +37,9 @@ CAPTURE = "segments.pcapng"
 
 #: How much of what a failed test tells is kept in its record.
 _LONGEST = 4000
+
+#: How many lines of what a program printed stand below a failed test.
+_LINES = 100
 
 
 def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *, replay: str) -> None:
@@ -75,9 +79,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
         from harness.report.ladder import text
 
         failed.sections += [
-            (f"Printed by {file.name}", printed)
-            for file in _printed(results)
-            if (printed := file.read_text("utf-8", "replace").rstrip())
+            (f"Printed by {file.name}", printed) for file in _printed(results) if (printed := _shown(file))
         ]
         lang = item.config.option.handshake_lang
         failed.sections.append(("ladder", text(record, judgement=verdict, lang=lang)))
@@ -138,6 +140,13 @@ def _told(failed: pytest.TestReport) -> str:
 def _printed(results: Path) -> list[Path]:
     """What the programs that a test started have printed."""
     return sorted(file for file in results.iterdir() if file.suffix in (".out", ".err"))
+
+
+def _shown(file: Path) -> str:
+    """The last of what a program has printed, harmless to a terminal, and to JUnit's XML."""
+    lines = file.read_text("utf-8", "replace").rstrip().splitlines()
+    left_out = [f"({len(lines) - _LINES:,} lines before)"] if len(lines) > _LINES else []
+    return "\n".join([*left_out, *map(visible, lines[-_LINES:])])
 
 
 def _verdict(record: Record, failed: pytest.TestReport | None) -> Verdict:

@@ -59,3 +59,31 @@ def test_in_korean(project: Project) -> None:
     assert '<html lang="ko">' in html
     assert "✗ 실패" in html
     assert "✗ 1 실패" in (project.path / "kept/index.html").read_text("utf-8")
+
+
+def test_what_a_program_printed_is_shown_harmlessly(project: Project) -> None:
+    """Neither what steers a terminal nor ten megabytes: its last lines, spelt out, each cut where it is too long."""
+    project.write(
+        loud=r"""
+            import sys
+            print(*range(1000), sep="\n")
+            sys.stdout.write("\x1b[2J\x1b]0;owned\x07" + "x" * 10_000_000 + "\n<script>\n")
+        """,
+        test_it="""
+            import sys
+
+            def test_it(net):
+                program = net.h1.start([sys.executable, "loud.py"])
+                program.wait()
+                assert False
+        """,
+    )
+    result = project.run("--junit-xml=junit.xml")
+    printed = result.stdout.str()
+
+    result.stdout.fnmatch_lines(
+        ["*Printed by h1-*", "(90? lines before)", "999", r"\x1b[[]2J\x1b]0;owned\x07xxx*", "<script>"]
+    )
+    assert "\x1b[2J" not in printed
+    assert len(printed) < 20_000
+    assert (project.path / "junit.xml").stat().st_size < 40_000
