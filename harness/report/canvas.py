@@ -130,7 +130,7 @@ LETTERS = msgspec.structs.replace(ASCII, spelt="symbols")
 #: One colour a state: what opens is yellow, what is open green, the side that closes first blue to
 #: violet, the other orange. Readable on dark and on light.
 STATE_STYLE = {
-    State.CLOSED: "bright_black",
+    State.CLOSED: "grey50",
     State.LISTEN: "cyan",
     State.SYN_SENT: "yellow",
     State.SYN_RECEIVED: "dark_orange",
@@ -146,7 +146,8 @@ STATE_STYLE = {
 #: Segments: what opens, what closes, what aborts, and everything else.
 KIND_STYLE = {"syn": "yellow", "fin": "dodger_blue2", "rst": "bold red", "data": ""}
 
-DIM = "bright_black"
+#: Grey in the middle: the sixteen colours' own is a background in some themes.
+DIM = "grey50"
 
 
 class Strip:
