@@ -44,8 +44,9 @@ class Connection(msgspec.Struct, frozen=True):
 
     @property
     def began(self) -> int:
-        """The time of the first thing that happened, in nanoseconds."""
-        return min(self._times(), default=0)
+        """The time of the first thing that happened, in nanoseconds; that its server listened is no part of it."""
+        own = [_first(lane.endpoint) for _, lane in self.lanes if lane.endpoint and lane.role != "listener"]
+        return min(own + self._passed(), default=min(self._times(), default=0))
 
     @property
     def ended(self) -> int:
@@ -70,8 +71,10 @@ class Connection(msgspec.Struct, frozen=True):
 
     def _times(self) -> list[int]:
         changes = [step.time for _, lane in self.lanes if lane.endpoint for step in lane.endpoint.transitions]
-        passed = [time for passage in self.passages for time in (passage.sent, passage.received) if time is not None]
-        return changes + passed
+        return changes + self._passed()
+
+    def _passed(self) -> list[int]:
+        return [time for passage in self.passages for time in (passage.sent, passage.received) if time is not None]
 
 
 def connections(record: Record) -> list[Connection]:

@@ -190,3 +190,20 @@ def test_order_does_not_depend_on_the_order_of_the_record(order: list[int]) -> N
 def test_delay_is_the_stories_own() -> None:
     """The stories' flights take as long as their link says."""
     assert {DELAY} == {(p.received or 0) - (p.sent or 0) for p in normal().passages}
+
+
+def test_connections_begin_when_they_are_opened_not_when_their_server_listens() -> None:
+    """One listener for two connections: they are told in the order of their opening, each with its own time."""
+    early, late = Story(left_port=40002), Story(left_port=40001)
+    _opening(early, 10 * MS)
+    _opening(late, 1000 * MS)
+    record = replace(
+        early.record(5000 * MS),
+        endpoints=(*early.endpoints(5000 * MS), *late.endpoints(5000 * MS)),
+        passages=(*early.passages, *(replace(each, number=each.number + 3) for each in late.passages)),
+    )
+    found = connections(record)
+
+    assert len({endpoint.transitions[0] for endpoint in record.endpoints if endpoint.role == "server"}) == 1
+    assert [each.left.address.port for each in found] == [40002, 40001]
+    assert [each.ended - each.began for each in found] == [3 * DELAY, 3 * DELAY]
