@@ -356,18 +356,26 @@ def sockets_in(looks: Iterable[Look], state: State | str) -> list[str]:
 def traced(observations: Iterable[Observation], history: Endpoint) -> list[str]:
     """Every word of the tracepoint about an endpoint's connection, self-loops included: ``["CLOSED→SYN-SENT", …]``.
 
-    Before 6.15 it names no remote end when a server's begins: that one is left out.
+    Before 6.15 it names no remote end when a server's begins: that one is left out. So is what it tells of other
+    worlds on the same kernel, whose hosts have the same addresses.
     """
-    return [
-        f"{seen.old}→{seen.new}"
+    changes = [
+        seen
         for seen in observations
         if isinstance(seen, StateChange) and seen.remote == history.remote and seen.local.ip == history.local.ip
     ]
+    times = {step.time for step in history.transitions}
+    sockets = {seen.sk for seen in changes if seen.t in times}
+    return [f"{seen.old}→{seen.new}" for seen in changes if seen.sk in sockets and seen.t >= min(times)]
 
 
-def events(observations: Iterable[Observation], name: str, *, ip: str) -> list[TcpEvent]:
-    """The events of another tracepoint, such as ``tcp_receive_reset``, at the host with this address."""
-    return [seen for seen in observations if isinstance(seen, TcpEvent) and seen.name == name and seen.local.ip == ip]
+def events(observations: Iterable[Observation], name: str, *, of: Endpoint) -> list[TcpEvent]:
+    """The events of another tracepoint, such as ``tcp_receive_reset``, on an endpoint's connection."""
+    return [
+        seen
+        for seen in observations
+        if isinstance(seen, TcpEvent) and seen.name == name and (seen.local, seen.remote) == (of.local, of.remote)
+    ]
 
 
 def _s(value: float) -> str:

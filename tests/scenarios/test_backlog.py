@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.network(delay="50ms")
 
+#: One way: within a round trip of it, even a slow machine begins two handshakes.
+AT_ONCE = "300ms"
+
 
 @pytest.mark.scenario(13)
 def test_accept_queue_full_syn(net: World) -> None:
@@ -79,6 +82,7 @@ def request_of(net: World, client: Endpoint) -> Endpoint:
 
 
 @pytest.mark.scenario(14)
+@pytest.mark.network(delay=AT_ONCE)
 def test_accept_queue_full_ack(net: World) -> None:
     """Two handshakes at once, room for one: Linux drops the second ACK, and its request stays in SYN-RECEIVED.
 
@@ -109,7 +113,7 @@ def test_accept_queue_full_ack(net: World) -> None:
 
 
 @pytest.mark.scenario(15)
-@pytest.mark.network(sysctls={"h2:net.ipv4.tcp_abort_on_overflow": 1})
+@pytest.mark.network(sysctls={"h2:net.ipv4.tcp_abort_on_overflow": 1}, delay=AT_ONCE)
 def test_abort_on_overflow(net: World) -> None:
     """net.ipv4.tcp_abort_on_overflow = 1: an ACK for which there is no room is answered by RST, the request dropped.
 

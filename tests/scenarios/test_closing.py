@@ -101,7 +101,7 @@ def test_fin_plus_ack_to_time_wait(net: World) -> None:
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     began = seconds(net.clock.now())
-    lost = net.drop("ACK", nth=1, from_="h2")
+    lost = net.drop("ACK", from_="h2")
     client.shutdown(socket.SHUT_WR)
     assert lost.wait()
     server.close()
@@ -109,7 +109,9 @@ def test_fin_plus_ack_to_time_wait(net: World) -> None:
     net.wait_until_closed()
 
     ours, theirs = net.history(client), net.history(server)
-    assert exchange(net.record(), after=began) == ["h1 FA", "h2 A", "h2 FA", "h1 A"]
+    *unheard, theirs_came, answer = exchange(net.record(), after=began)
+    assert (theirs_came, answer) == ("h2 FA", "h1 A")
+    assert unheard == ["h1 FA", "h2 A"] * max(1, len(unheard) // 2)  # more than once where the server is slow to close
     assert ours.states == ["CLOSED", "SYN-SENT", "ESTABLISHED", "FIN-WAIT-1", "TIME-WAIT", "CLOSED"]
     assert theirs.states[-3:] == ["CLOSE-WAIT", "LAST-ACK", "CLOSED"]
     assert transition(ours, "TIME-WAIT").edge == "21"
