@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli import options
+from harness.cli.patience import waiting
 from harness.kernel.job import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -67,7 +69,9 @@ def command(
         kernel=kernel.info,
         replay=options.again(),
     )
-    with conducted(plan, kernel, out) as run:
+    with contextlib.ExitStack() as stack:
+        with waiting(f"Running on Linux {kernel.info.release} ({kernel.info.kind})"):
+            run = stack.enter_context(conducted(plan, kernel, out))
         verdict = judge(run.record)
         if as_json:
             from harness.report.document import document, to_json

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
 
 import click
 
+from harness.cli.patience import waiting
 from harness.errors import UsageError
-
-#: A bar appears where the work takes longer than this many seconds.
-_PATIENCE = 1.0
 
 
 @click.command()
@@ -37,39 +33,14 @@ def command(folder: Path, out: Path | None, title: str | None, lang: str) -> int
     if not directories:
         raise UsageError("FOLDER", str(folder), "holds no recorded run", "handshake report handshake-artifacts")
     where = out or folder / "report"
-    progress = _Progress(len(directories))
 
     def name(directory: Path) -> str:
         return directory.name if directory == folder else str(directory.relative_to(folder))
 
     try:
-        index = write(
-            directories, where, title=title or folder.resolve().name, lang=lang, name=name, done=progress.step
-        )
+        with waiting("Writing pages", len(directories)) as step:
+            index = write(directories, where, title=title or folder.resolve().name, lang=lang, name=name, done=step)
     except OSError as error:
         raise UsageError("--out", str(where), f"cannot be written ({error.strerror})", "--out pages") from None
-    finally:
-        progress.end()
     click.echo(str(index))
     return 0
-
-
-class _Progress:
-    """A bar on stderr, for those who wait."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._began = time.monotonic()
-        self._shown = False
-
-    def step(self) -> None:
-        self._done += 1
-        if time.monotonic() - self._began > _PATIENCE and sys.stderr.isatty():
-            self._shown = True
-            width = 30 * self._done // self._total
-            click.echo(f"\r[{'#' * width}{' ' * (30 - width)}] {self._done}/{self._total} pages", err=True, nl=False)
-
-    def end(self) -> None:
-        if self._shown:
-            click.echo(err=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import click
 
 from harness.cli import options
+from harness.cli.patience import waiting
 
 
 @click.group()
@@ -89,7 +91,9 @@ def check(
     check_requests(topology, links, ())
     kernel = options.choose_kernel(kernel_name, seed)
     argument = {"topology": topology, "links": list(links), "probes": probes, "hosts": hosts}
-    with kernel.run(Job(call="harness.network.measure:job", argument=argument)) as outcome:
+    with contextlib.ExitStack() as stack:
+        with waiting(f"Measuring on Linux {kernel.info.release} ({kernel.info.kind})"):
+            outcome = stack.enter_context(kernel.run(Job(call="harness.network.measure:job", argument=argument)))
         file = outcome.results / FINDINGS
         if outcome.status != 0 or not file.exists():
             raise KernelFailed("the check failed inside the kernel", outcome.console)
