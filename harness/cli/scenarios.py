@@ -164,10 +164,10 @@ def _matrix(
         for name in matrix.kernels(kernels):
             kernel = options.choose_kernel(name, seed)
             runs = (artifacts or Path(directory)).resolve() / name.replace(":", "-")
-            kept = [*words, "--artifacts", str(runs)]
+            kept = [*words, "--artifacts", str(runs)] if artifacts else words
             writable = runs if boot_once and name.startswith("vm") else None
             session, _ = _pytest(wanted, name, seed, workers, kept, quiet=True, may_fail=True, writable=writable)
-            columns.append(matrix.column(kernel.info, session, wanted, runs))
+            columns.append(matrix.column(kernel.info, session, wanted))
     if as_json:
         _print_json(matrix.document(columns))
     else:

@@ -28,6 +28,8 @@ TCP_SECONDS = "handshake_tcp_seconds"
 SCENARIO = "handshake_scenario"
 AGAIN = "handshake_again"
 RUN = "handshake_run"
+SEGMENTS = "handshake_segments"
+SPAN = "handshake_span"
 
 DEFAULT_ARTIFACTS = "handshake-artifacts"
 
@@ -74,6 +76,8 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
     seconds = max(observation.t for observation in log.observations) / 1e9
     last.user_properties.append((EDGES, edges(record, log.observations)))
     last.user_properties.append((TCP_SECONDS, seconds))
+    last.user_properties.append((SEGMENTS, len(record.passages)))
+    last.user_properties.append((SPAN, span(record)))
     artifacts: str | None = item.config.option.artifacts
     if failed is not None:
         from harness.report.ladder import text
@@ -104,6 +108,13 @@ def edges(record: Record, observations: tuple[Observation, ...]) -> list[tuple[s
     for stay in stays(record, observations):
         seen.setdefault(stay.edge, set()).update(stay.witnesses)
     return [(edge, sorted(witness.value for witness in witnesses)) for edge, witnesses in sorted(seen.items())]
+
+
+def span(record: Record) -> float:
+    """Seconds from a run's first transition or segment to its last."""
+    times = [step.time for endpoint in record.endpoints for step in endpoint.transitions]
+    times += [moment for passage in record.passages for moment in (passage.sent, passage.received) if moment]
+    return (max(times) - min(times)) / 1e9 if times else 0.0
 
 
 def keep(item: pytest.Item, results: Path, observations: tuple[Observation, ...], artifacts: Path) -> Path:

@@ -29,6 +29,8 @@ class Result(msgspec.Struct):
     mutant: str | None = None  #: what it came to where it was broken on purpose
     tcp_seconds: float = 0.0
     wall_seconds: float = 0.0
+    segments: int = 0
+    span_seconds: float = 0.0  #: from its first transition or segment to its last
     edges: list[str] = msgspec.field(default_factory=list)
     again: str = ""  #: the command that gives this very run again
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from harness.plugin.edges import Coverage
-from harness.plugin.evidence import AGAIN, EDGES, SCENARIO, TCP_SECONDS
+from harness.plugin.evidence import AGAIN, EDGES, SCENARIO, SEGMENTS, SPAN, TCP_SECONDS
 from harness.plugin.results import Result, Session, Word, worst
 from harness.plugin.variants import CAME_TO
 
@@ -48,6 +48,8 @@ class Summary:
             mutant=properties.get(CAME_TO),
             tcp_seconds=properties.get(TCP_SECONDS, 0.0),
             wall_seconds=self._seconds[report.nodeid],
+            segments=properties.get(SEGMENTS, 0),
+            span_seconds=properties.get(SPAN, 0.0),
             again=properties[AGAIN],
         )
         edges = properties.get(EDGES, [])
