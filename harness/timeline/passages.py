@@ -48,6 +48,10 @@ class Traffic(msgspec.Struct, frozen=True):
     legs: dict[tuple[str, Address, Address], list[Leg]]
 
 
+#: Bytes of a frame with the headers of Ethernet, IPv4 and TCP.
+_WHOLE = 54
+
+
 class _Sight(NamedTuple):
     t: int
     order: int
@@ -100,7 +104,7 @@ def ends(seen: SegmentSeen, nodes: Nodes) -> tuple[str, str]:
 
 def _content(seen: SegmentSeen) -> bytes | tuple[object, ...]:
     frame = seen.frame
-    if len(frame) >= 54:
+    if len(frame) >= _WHOLE:
         if frame[12] == 0x08:
             at, identification = 14 + ((frame[14] & 15) << 2), frame[18:20]
         else:
@@ -157,22 +161,42 @@ def _match_alike(sent: Sequence[_Sight], received: Sequence[_Sight], usual: floa
 
 def _match_damaged(lost: Sequence[_Sight], unsent: Sequence[_Sight], usual: float | None) -> Iterable[_Match]:
     """Recognise what was damaged on the way: what arrived differs in one bit from what was sent and did not."""
-    left = sorted(lost)
+    # Two frames that differ in one bit have one half in common: nobody need be compared with all.
+    halves: dict[tuple[int, bytes, bool], list[_Sight]] = defaultdict(list)
+    if unsent:
+        for sight in sorted(lost):
+            for half in _halves(sight.segment):
+                halves[half].append(sight)
+    found: set[int] = set()
     for arrived in sorted(unsent):
-        near = [sight for sight in left if sight.t <= arrived.t and _differ_by_a_bit(sight.segment, arrived.segment)]
+        near = [
+            sight
+            for half in _halves(arrived.segment)
+            for sight in halves.get(half, ())
+            if sight.order not in found and sight.t <= arrived.t and _differ_by_a_bit(sight.segment, arrived.segment)
+        ]
         if near:
-            sent = min(near, key=lambda sight: abs(arrived.t - sight.t - (usual or 0)))
-            left.remove(sent)
+            sent = min(near, key=lambda sight: (abs(arrived.t - sight.t - (usual or 0)), sight))
+            found.add(sent.order)
             yield _Match(sent, arrived, damaged=True)
         else:
             yield _Match(None, arrived)
-    for sent in left:
-        yield _Match(sent, None)
+    for sent in lost:
+        if sent.order not in found:
+            yield _Match(sent, None)
+
+
+def _halves(seen: SegmentSeen) -> Sequence[tuple[int, bytes, bool]]:
+    frame = seen.frame
+    if len(frame) < _WHOLE:
+        return ()
+    middle = (14 + len(frame)) // 2
+    return (len(frame), frame[14:middle], False), (len(frame), frame[middle:], True)
 
 
 def _differ_by_a_bit(one: SegmentSeen, other: SegmentSeen) -> bool:
     a, b = one.frame[14:], other.frame[14:]
-    return 40 <= len(a) == len(b) and (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).bit_count() == 1
+    return len(a) == len(b) and (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).bit_count() == 1
 
 
 def _likeliest_delay(few: Sequence[_Sight], many: Sequence[_Sight]) -> float:

@@ -115,17 +115,19 @@ class _Reconciliation:
             legs = traffic.legs.get((life.node, life.local, life.remote), [])
             first, last = (bisect_left(legs, at, key=lambda leg: leg.t) for at in (life.start, life.stop))
             wire = Wire(legs[first:last])
+            captured = bool(traffic.passages) and not {"", life.node} & blurred
             account = Account(
                 life,
                 wire,
-                captured=bool(traffic.passages) and not {"", life.node} & blurred,
+                captured=captured,
                 traced=bool(self._kinds[StateChange]),
                 cookies=life.node in cookies,
                 end=self.end,
                 pause=self._pause,
             )
             drafts = built[id(life)] = account.build()
-            unsent_fins(drafts, wire)
+            if captured:  # else the FIN may be among what the capture lost
+                unsent_fins(drafts, wire)
             Causes(life, wire, run, legs[last] if last < len(legs) else None).assign(drafts)
         return built
 

@@ -8,6 +8,7 @@ transition the segment that caused it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -116,7 +117,7 @@ class Wire:
         self._sent_end: int | None = None  # behind all this end has sent
         self._fin: int | None = None  # its FIN's sequence number
         self._expected: int | None = None  # RCV.NXT
-        self._early: list[tuple[int, int]] = []  # received beyond a hole
+        self._early: list[tuple[int, int]] = []  # received beyond a hole, in order
         self._peer_fin: int | None = None  # behind the other's FIN
         self._found: set[Mark] = set()
         self._denied = frozenset(_denied(legs))
@@ -237,15 +238,19 @@ class Wire:
         if self._expected is None:
             self._expected = start
         before = self._expected
-        self._early.append((start, end))
-        progress = True
-        while progress:
-            progress = False
-            for block in list(self._early):
-                if distance(self._expected, block[0]) <= 0:
-                    self._early.remove(block)
-                    if distance(self._expected, block[1]) > 0:
-                        self._expected, progress = block[1], True
+        if distance(before, start) > 0:
+            place = bisect_left(self._early, distance(before, start), key=lambda block: distance(before, block[0]))
+            self._early.insert(place, (start, end))
+        elif distance(before, end) > 0:
+            self._expected = end
+        passed = 0
+        for start_of, end_of in self._early:  # in order, and beyond what is expected until a hole is filled
+            if distance(self._expected, start_of) > 0:
+                break
+            passed += 1
+            if distance(self._expected, end_of) > 0:
+                self._expected = end_of
+        del self._early[:passed]
         fin = self._peer_fin
         return fin is not None and distance(before, fin) > 0 and distance(self._expected, fin) <= 0
 

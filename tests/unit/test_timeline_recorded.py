@@ -13,8 +13,10 @@ import pytest
 from msgspec import structs
 
 from harness.tcp.diagram import BY_ID
+from harness.tcp.states import State
 from harness.timeline.observations import (
     Address,
+    Missed,
     Observation,
     SegmentSeen,
     SocketGone,
@@ -205,6 +207,31 @@ def test_an_unsent_fin_is_a_lie() -> None:
     assert not judge(record).ok
 
 
+def test_where_the_capture_lost_segments_nobody_says_that_a_fin_was_not_sent() -> None:
+    """It may be among them: an observer that knows of its loss is no witness of what did not happen."""
+    run = recorded("unsent_fin_later")
+
+    record = reconcile([*run[:-1], Missed(run[-1].t, "capture", "h1", 1), run[-1]])
+
+    assert not [step for step in only(record.endpoints, "h1").transitions if step.flaw == "lie"]
+    assert "h1: the capture lost 1" in str(record.objections[0])
+
+
+def test_time_wait_is_there_though_the_tracepoint_says_closed() -> None:
+    """To it the socket is CLOSED from the orphan's FIN-WAIT-2 on; looks and the capture tell the rest."""
+    run = recorded("normal")
+    said = [each for each in run if isinstance(each, StateChange) and each.local.ip == "10.0.0.1"]
+    waiting, over = only(reconcile(run).endpoints, "h1").transitions[-2:]
+
+    assert [each for each in said if State.TIME_WAIT in (each.old, each.new)] == []
+    assert (said[-1].old, said[-1].new) == (State.FIN_WAIT_2, State.CLOSED)
+    assert (waiting.new, waiting.flaw, over.new, over.flaw) == (State.TIME_WAIT, None, State.CLOSED, None)
+    assert said[-1].t < waiting.time
+    assert waiting.witnesses == (Witness.DIAG, Witness.CAPTURE)
+    assert (over.witnesses, over.cause.kind) == ((Witness.DIAG,), "timer")
+    assert 60 <= (over.time - waiting.time) / 1e9 < 62
+
+
 def test_a_reset_that_never_came_is_objected_to() -> None:
     """Data after close() makes the kernel reset itself and report tcp_receive_reset."""
     record = reconcile(recorded("data_after_close_f1"))
@@ -248,6 +275,31 @@ def test_reading_a_thousand_connections_takes_less_than_two_seconds() -> None:
     assert len(many) > 20_000
     assert len(record.endpoints) == 2000
     assert took < 2
+
+
+def test_reading_a_transfer_that_the_captures_lost_half_of_takes_less_than_five_seconds() -> None:
+    """Forty thousand segments, of which each end saw another half: nothing is compared with everything."""
+    import time
+
+    run = recorded("normal")
+    seen = [each for each in run if isinstance(each, SegmentSeen)]
+    data = next(each for each in seen if (each.flags, each.direction, each.node) == ("A", "sent", "h1"))
+    arrived = next(each for each in seen if (each.flags, each.direction, each.node) == ("A", "received", "h2"))
+    many: list[Observation] = []
+    for number in range(40_000):
+        which = data if number % 2 else arrived
+        seq = (data.seq + number * 1000) % (1 << 32)
+        frame = data.frame[:18] + (number % 65536).to_bytes(2, "big") + data.frame[20:38]
+        frame += seq.to_bytes(4, "big") + data.frame[42:]
+        many.append(structs.replace(which, t=which.t + number * 1000, seq=seq, length=1000, frame=frame))
+    lost = [Missed(run[-1].t, "capture", node, 20_000) for node in ("h1", "h2")]
+
+    began = time.process_time()
+    record = reconcile([run[0], *sorted([*run[1:-1], *many], key=lambda each: each.t), *lost, run[-1]])
+    took = time.process_time() - began
+
+    assert len(record.passages) > 40_000
+    assert took < 5
 
 
 def _moved(each: Observation, number: int) -> Observation:
