@@ -16,6 +16,10 @@ from pathlib import Path
 #: include/uapi/linux/random.h: _IOW('R', 0x03, int[2]), _IO('R', 0x06), _IO('R', 0x07).
 _RNDADDENTROPY, _RNDCLEARPOOL, _RNDRESEEDCRNG = 0x40085203, 0x5206, 0x5207
 
+#: Bits that are claimed for the seed: a kernel that has not been told of so many refuses to draw from them (ENODATA;
+#: POOL_READY_BITS in drivers/char/random.c).
+_READY = 256
+
 
 def begin(seed: int) -> None:
     """Wait for a whole second of the virtual clock, and at least its first; then begin with this seed's randomness.
