@@ -99,10 +99,16 @@ class Case:
         return self.draft.earliest - SLACK <= t <= self.draft.time + SLACK
 
     def belongs(self, leg: Leg) -> bool:
-        """Whether a segment can have caused the transition, by when it arrived, or come of it, by when it left."""
-        if leg.outgoing:
-            return self.draft.earliest - SLACK <= leg.t <= self.draft.time + self.run.pause
-        return self.draft.earliest - self.run.pause <= leg.t <= self.draft.time + SLACK
+        """Whether a segment can have caused the transition, by when it arrived, or come of it, by when it left.
+
+        What leaves after something else has arrived answers that.
+        """
+        if not leg.outgoing:
+            return self.draft.earliest - self.run.pause <= leg.t <= self.draft.time + SLACK
+        over = self.draft.time + SLACK
+        if any(not other.outgoing and over < other.t <= leg.t for other in self.wire.legs):
+            return False
+        return self.draft.earliest - SLACK <= leg.t <= self.draft.time + self.run.pause
 
     def marked(self, mark: Mark) -> Leg | None:
         """The segment that set a mark at that time."""
@@ -117,7 +123,8 @@ class Case:
 
     def answered_by(self, answer: Leg) -> list[Leg]:
         """What had arrived when a segment left that answers at once, such as a RST."""
-        return [leg for leg in self.wire.legs if not leg.outgoing and answer.t - SLACK <= leg.t <= answer.t + SLACK]
+        first, last = answer.t - self.run.pause, answer.t + SLACK
+        return [leg for leg in self.wire.legs if not leg.outgoing and first <= leg.t <= last]
 
     def called(self, *names: str) -> str:
         """The call that a program was in on this socket then, as it was recorded; "" where none was."""

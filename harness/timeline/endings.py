@@ -9,7 +9,6 @@ from harness.tcp.segment import name_of
 from harness.tcp.states import State
 from harness.timeline.case import JIFFY, SECOND, Case, Found
 from harness.timeline.history import Cause
-from harness.timeline.lives import SLACK
 from harness.timeline.observations import Witness
 from harness.timeline.sentences import say
 from harness.timeline.wire import Mark
@@ -193,7 +192,7 @@ def _refused_by_icmp(case: Case) -> Found | None:
 
 def _unreachable(case: Case) -> Found | None:
     """Not even the SYN left, for there is no way to the other."""
-    if case.wire.legs == [] and case.place and case.draft.time - case.drafts[case.place - 1].time <= SLACK:
+    if case.wire.legs == [] and case.place and case.draft.time - case.drafts[case.place - 1].time <= case.run.pause:
         return Found(None, Cause("call", say("connect_failed")))
     return None
 
@@ -299,7 +298,7 @@ def _lingered(case: Case) -> Found | None:
     """An orphan with a negative TCP_LINGER2 does not wait in FIN-WAIT-2 at all."""
     before = case.drafts[case.place - 1] if case.place else None
     leg = case.marked(Mark.RST_SENT)
-    if leg and case.draft.old is State.FIN_WAIT_2 and before and case.draft.time - before.time <= SLACK:
+    if leg and case.draft.old is State.FIN_WAIT_2 and before and case.draft.time - before.time <= case.run.pause:
         return Found(Why.ABORT, Cause("call", say("close_linger2"), leg.passage.number), leg)
     return None
 
