@@ -89,7 +89,7 @@ def out(function: _Function) -> _Function:
 
 
 #: Parameters that change what is shown or kept, not what happens.
-_SHOWN = frozenset({"out", "as_json", "plain", "lang"})
+_SHOWN = frozenset({"out", "watch", "as_json", "plain", "lang"})
 
 
 def again() -> str:

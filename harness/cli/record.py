@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +66,12 @@ SHOWN_LINES = 20
 @options.seed
 @options.kernel
 @options.out
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Meanwhile, show all sockets with their states, timers and queues on standard error: "
+    "a table on a terminal, a line for each change elsewhere.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the ladder.")
 @click.option("--plain", is_flag=True, help="No colour and no box characters.")
 @click.option("--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Language of the text.")
@@ -80,6 +88,7 @@ def command(
     kernel_name: str,
     out: Path | None,
     *,
+    watch: bool,
     as_json: bool,
     plain: bool,
     lang: str,
@@ -96,11 +105,12 @@ def command(
           --client "curl -s http://h2/" --out my-run
       handshake record --topology star,4 --server h1="iperf3 -s -1" --client h2="iperf3 -c h1 -n 200K"
     """
-    from harness.experiment.conduct import conducted
+    from harness.experiment.conduct import conducted, prepare_directory
     from harness.experiment.plan import Plan
     from harness.experiment.programs import ProgramRequest, ProgramsRequest
     from harness.network.requests import check_requests
     from harness.network.units import duration
+    from harness.report.live import watching
     from harness.timeline.verdict import judge
 
     programs = (
@@ -129,9 +139,17 @@ def command(
         faults=faults,
         kernel=kernel.info,
         directory=str(Path.cwd()),
+        # The clock of a person who watches; the lab kernel's is past before anybody could look.
+        heartbeat=0.5 if watch and kernel.info.kind != "lab" else 5.0,
         replay=options.again(),
     )
-    with conducted(plan, kernel, out) as run:
+    with contextlib.ExitStack() as stack:
+        if watch:
+            results = prepare_directory(out or Path(stack.enter_context(tempfile.TemporaryDirectory())))
+            with watching(results, real_time=kernel.info.kind != "lab", plain=plain, lang=lang):
+                run = stack.enter_context(conducted(plan, kernel, results))
+        else:
+            run = stack.enter_context(conducted(plan, kernel, out))
         verdict = judge(run.record)
         if as_json:
             from harness.report.document import document, to_json

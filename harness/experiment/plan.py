@@ -14,7 +14,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     ``topology`` is a name from ``topologies/`` or the path of a course's own file;
     ``links`` and ``faults`` are descriptions as on the command line; ``directory`` is where
-    programs are run ("" where the kernel puts them), as far as the kernel shows its files.
+    programs are run ("" where the kernel puts them), as far as the kernel shows its files;
+    ``heartbeat`` is the time between two looks at all sockets when nothing happens, in seconds.
     """
 
     script: str  #: "package.module:function", called with the `World` and ``argument``
@@ -25,4 +26,5 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     sysctls: dict[str, str] = {}
     kernel: KernelInfo
     directory: str = ""
+    heartbeat: float = 5.0
     replay: str = ""  #: the command that gives this run again, for the record

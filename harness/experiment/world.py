@@ -367,7 +367,7 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
         clock = Clock()
         with Writer(results / EVENTS) as writer:
             log = Log(writer)
-            recorder = Recorder([Watched(host) for host in network.hosts], clock, log)
+            recorder = Recorder([Watched(host) for host in network.hosts], clock, log, int(plan.heartbeat * 1e9))
             recorder.open()
             header = RunHeader(
                 t=0,

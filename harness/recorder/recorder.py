@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from harness.recorder.sock_diag import Flow, Look
     from harness.timeline.observations import Observation
 
-#: Nanoseconds between two looks at everything when nothing happens.
-HEARTBEAT = 5_000_000_000
-
-
 #: Flags of segments that only carry or acknowledge data.
 _PLAIN = frozenset("AP")
 
@@ -80,12 +76,14 @@ class Recorder:
         nodes: Hosts and routers, whose sockets are watched. Captures run on their interfaces.
         clock: The run's clock.
         sink: Where observations go, in the order in which they were read.
+        heartbeat: Nanoseconds between two looks at everything when nothing happens.
     """
 
-    def __init__(self, nodes: Iterable[WatchedNode], clock: Clock, sink: Sink) -> None:
+    def __init__(self, nodes: Iterable[WatchedNode], clock: Clock, sink: Sink, heartbeat: int) -> None:
         self._nodes = list(nodes)
         self._clock = clock
         self._sink = sink
+        self._heartbeat = heartbeat
         self._node_of = {address: node.name for node in self._nodes for address in node.addresses}
         #: Each observer, and "" or why it cannot watch.
         self.observers: dict[str, str] = {}
@@ -252,7 +250,7 @@ class Recorder:
             now = self._clock.now()
             everything = asked > self._answered or now >= self._next_beat
             if everything:
-                self._next_beat = now + HEARTBEAT
+                self._next_beat = now + self._heartbeat
             for name, diag in self._diags.items():
                 if everything:
                     seen.extend(diag.look())

@@ -113,6 +113,40 @@ def read(path: Path) -> Log:
     return Log(observations)
 
 
+class Follower:
+    """Reads what a `Writer` appends, while it does.
+
+    Args:
+        path: The file, or the directory of a run. It need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path / EVENTS if path.is_dir() else path
+        self._at = 0
+        self._rest = b""
+        self._count = 0
+
+    def read(self) -> list[Observation]:
+        """What has been written since the last call: whole lines; the rest is waited for.
+
+        Raises:
+            RecordUnreadable: It is damaged, or of a newer format.
+        """
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        self._at += len(data)
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        if lines and not self._count:
+            _check_version(self._path, lines[0])
+        first, self._count = self._count + 1, self._count + len(lines)
+        return list(_decode_lines(self._path, lines, first))
+
+
 def _check_version(path: Path, line: bytes) -> None:
     try:
         first = msgspec.json.decode(line, type=_Version)
@@ -125,9 +159,9 @@ def _check_version(path: Path, line: bytes) -> None:
         )
 
 
-def _decode_lines(path: Path, lines: list[bytes]) -> Iterator[Observation]:
+def _decode_lines(path: Path, lines: list[bytes], first: int = 1) -> Iterator[Observation]:
     decode = _decoder.decode
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, first):
         try:
             observation = decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -167,6 +167,22 @@ def test_a_run_into_the_wall_limit_keeps_what_was_recorded(tmp_path: Path) -> No
     assert head.replay.endswith("--wall-limit 5s")
 
 
+@pytest.mark.parametrize("kernel", ["lab", "host"])
+def test_watching_shows_states_meanwhile(kernel: str) -> None:
+    """A line for each on standard error; standard output stays what it is."""
+    server = f"{sys.executable} -c \"import socket; socket.create_server(('', 80)).accept()[0].recv(5)\""
+    done = handshake(
+        "record", "--kernel", kernel, "--watch", "--json", "--server", server, "--client", ask("hello"), "--after", "1s"
+    )
+    said = [line.split(maxsplit=1)[1] for line in done.stderr.splitlines()]
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["endpoints"]
+    assert "h2 0.0.0.0:80 LISTEN" in said
+    assert [line for line in said if line.startswith("h2 10.0.0.2:80 > 10.0.0.1:") and line.endswith(" TIME-WAIT")]
+    assert "h1-client-1: 0" in said
+
+
 def test_an_unknown_program_is_a_mistake_in_the_command_line() -> None:
     """Exit status 2, the option, the value and the reason."""
     done = handshake("record", "--client", "no-such-program --x")
