@@ -29,3 +29,13 @@ def test_a_fresh_ladder_is_the_golden_one(name: str) -> None:
         pytest.skip(f"no ladder is kept for Linux {release}: python tests/golden/write.py --fresh")
 
     assert ladder_of(_drawn(name)) == golden.read_text("utf-8")
+
+
+def test_readme_shows_the_golden_ladder() -> None:
+    """What the README says `handshake demo --plain` prints is what it printed when the ladders were last written."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    shown = readme.partition("```\nLinux ")[2].partition("```")[0]
+    release = shown.partition(" ")[0]
+    golden = Path(__file__).parent / f"lab-{release}" / "nothing-lost.txt"
+
+    assert ladder_of(f"Linux {shown}") == golden.read_text("utf-8")
