@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
+from harness.cli.patience import waiting
 from harness.errors import UsageError
 from harness.kernel.job import INTERRUPTED
 from harness.report.safe import visible
@@ -149,7 +150,8 @@ def command(
             with watching(results, real_time=kernel.info.kind != "lab", plain=plain, lang=lang):
                 run = stack.enter_context(conducted(plan, kernel, results))
         else:
-            run = stack.enter_context(conducted(plan, kernel, out))
+            with waiting(f"Running on Linux {kernel.info.release} ({kernel.info.kind})"):
+                run = stack.enter_context(conducted(plan, kernel, out))
         verdict = judge(run.record)
         if as_json:
             from harness.report.document import document, to_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.report.times import seconds
-from harness.timeline.observations import Counters, Failure, FaultReport, QdiscReport, Step
+from harness.timeline.observations import Counters, Failure, FaultReport, Program, QdiscReport, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -76,6 +76,12 @@ def tables(observations: Sequence[Observation], w: Words) -> list[dict[str, Any]
             ],
         },
         {
+            "title": w("page.programs"),
+            "open": True,
+            "heads": [w(f"page.{key}") for key in ("host", "program", "command", "result")],
+            "rows": _programs(observations, w),
+        },
+        {
             "title": w("page.steps"),
             "open": False,
             "heads": [w(f"page.{key}") for key in ("time", "host", "call", "phase", "result")],
@@ -93,6 +99,19 @@ def tables(observations: Sequence[Observation], w: Words) -> list[dict[str, Any]
         },
     ]
     return [table for table in found if table["rows"]]
+
+
+def _programs(observations: Sequence[Observation], w: Words) -> list[tuple[str, str, str, str]]:
+    programs = [each for each in observations if isinstance(each, Program)]
+    ends = {each.name: each.status for each in programs if each.phase == "ends"}
+    rows = []
+    for each in programs:
+        if each.phase == "starts":
+            status = ends.get(each.name)
+            # A program that a signal ended has the signal's name for its status.
+            ended = status if status is None or not status.isdigit() else w("page.exit", status=status)
+            rows.append((each.node, each.name, each.command, w("page.running") if ended is None else ended))
+    return rows
 
 
 def _counters(observations: Sequence[Observation]) -> list[tuple[str, str, int]]:

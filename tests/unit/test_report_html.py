@@ -15,7 +15,7 @@ from harness.report.held import Claim, Covered
 from harness.report.index import index, run
 from harness.report.page import page
 from harness.tcp.states import State
-from harness.timeline.observations import Failure, FaultReport, QdiscReport
+from harness.timeline.observations import Failure, FaultReport, Program, QdiscReport
 from harness.timeline.verdict import Verdict, judge
 
 if TYPE_CHECKING:
@@ -173,3 +173,22 @@ def test_session_writes_an_index_and_a_page_each(tmp_path: Path) -> None:
     assert sorted(path.name for path in made.parent.iterdir()) == ["001-bad.html", "002-good.html", "index.html"]
     assert 'data-outcome="failed"' in made.read_text("utf-8")
     assert len(done) == 2
+
+
+def test_programs_are_told_with_how_they_ended() -> None:
+    """An exit status, a signal, or neither: it was still running. A command is text."""
+    told = [
+        Program(0, "h2", "h2-server-1", "nc -l 80", "starts"),
+        Program(1, "h1", "h1-client-1", "<b>\x1b[2J", "starts"),
+        Program(2, "h1", "h1-client-2", "sleep 9", "starts"),
+        Program(3, "h1", "h1-client-1", "<b>\x1b[2J", "ends", "3"),
+        Program(4, "h1", "h1-client-2", "sleep 9", "ends", "SIGTERM"),
+    ]
+    html = page(normal(), told, title="x")
+    rows = re.findall(r"<tr>(<td>h\d</td><td>h\d-.*?)</tr>", html)
+
+    assert [re.findall("<td>(.*?)</td>", row)[2:] for row in rows] == [
+        ["nc -l 80", "still running when the record ended"],
+        [r"&lt;b&gt;\x1b[2J", "exit status 3"],
+        ["sleep 9", "SIGTERM"],
+    ]
