@@ -64,6 +64,7 @@ def command(
       handshake show my-run --html my-run.html --lang ko
       handshake show my-run --pcapng my-run.pcapng
     """
+    from harness.timeline.observations import Failure
     from harness.timeline.reconcile import reconcile
     from harness.timeline.store import read
     from harness.timeline.verdict import judge
@@ -107,6 +108,7 @@ def command(
             only=_number(record, connection),
             lang=lang,
             fold=not every,
+            failures=[each.what for each in log.observations if isinstance(each, Failure)],
         )
     return verdict.exit_code
 

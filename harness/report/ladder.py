@@ -21,6 +21,8 @@ from harness.report.rungs import Rungs
 from harness.report.words import words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console, Group
 
     from harness.timeline.history import Record
@@ -47,6 +49,7 @@ def ladder(
     only: int | None = None,
     lang: str = "en",
     fold: bool = True,
+    failures: Sequence[str] = (),
 ) -> Group:
     """Draw a run for a terminal.
 
@@ -57,6 +60,7 @@ def ladder(
         only: Draw this connection alone (they count from 1 in order of time).
         lang: ``en`` or ``ko``.
         fold: Put long runs of ordinary data on one line each.
+        failures: What failed in the run, as `harness.timeline.observations.Failure` says it.
 
     Returns:
         Something rich prints. All text is literal: no markup in it is obeyed.
@@ -64,7 +68,7 @@ def ladder(
     from rich.console import Group  # noqa: PLC0415 - not needed for plain text
     from rich.text import Text  # noqa: PLC0415
 
-    lines = _lines(record, width, BOX, judgement, only, lang, fold)
+    lines = _lines(record, width, BOX, judgement, only, lang, fold, failures)
     drawn = []
     for line in lines:
         text = Text(no_wrap=True, overflow="crop")
@@ -83,12 +87,13 @@ def text(
     only: int | None = None,
     lang: str = "en",
     fold: bool = True,
+    failures: Sequence[str] = (),
 ) -> str:
     """Draw a run as plain text: no colours, no box characters, the same bytes every time.
 
     The arguments are those of `ladder`; the text ends in a newline.
     """
-    lines = _lines(record, width, ASCII if lang == "en" else LETTERS, judgement, only, lang, fold)
+    lines = _lines(record, width, ASCII if lang == "en" else LETTERS, judgement, only, lang, fold, failures)
     return "\n".join(map(plain, lines)) + "\n"
 
 
@@ -102,6 +107,7 @@ def show(
     only: int | None = None,
     lang: str = "en",
     fold: bool = True,
+    failures: Sequence[str] = (),
 ) -> None:
     """Print a run to stdout, or to a console.
 
@@ -114,21 +120,32 @@ def show(
         only: Draw this connection alone.
         lang: ``en`` or ``ko``.
         fold: Put long runs of ordinary data on one line each.
+        failures: What failed in the run.
     """
     if plain:
-        drawn = text(record, width=width or PLAIN, judgement=judgement, only=only, lang=lang, fold=fold)
-        (console.file if console else sys.stdout).write(drawn)
+        written = text(
+            record, width=width or PLAIN, judgement=judgement, only=only, lang=lang, fold=fold, failures=failures
+        )
+        (console.file if console else sys.stdout).write(written)
         return
     from rich.console import Console  # noqa: PLC0415 - not needed to import this module
 
     console = console or Console(highlight=False)
     if width:
         console.width = width  # or rich would fold what is wider than the terminal
-    console.print(ladder(record, width=console.width, judgement=judgement, only=only, lang=lang, fold=fold), crop=False)
+    drawn = ladder(record, width=console.width, judgement=judgement, only=only, lang=lang, fold=fold, failures=failures)
+    console.print(drawn, crop=False)
 
 
 def _lines(
-    record: Record, width: int, glyphs: Glyphs, judgement: Verdict | None, only: int | None, lang: str, fold: bool
+    record: Record,
+    width: int,
+    glyphs: Glyphs,
+    judgement: Verdict | None,
+    only: int | None,
+    lang: str,
+    fold: bool,
+    failures: Sequence[str],
 ) -> list[list[Span]]:
     width = min(max(width, WIDTHS[0]), WIDTHS[1])
     tongue = words(lang)
@@ -153,7 +170,8 @@ def _lines(
     told = (
         tables.legend(seen, glyphs, tongue, width),
         tables.again(record, glyphs, tongue, width),
-        tables.verdict(judgement, record, glyphs, tongue, width),  # last: its last line is what matters
+        tables.verdict(judgement, record, glyphs, tongue, width),
+        tables.failed(failures, glyphs, tongue, width),  # the last line is what matters
     )
     for part in told:
         lines += [*part, []] if part else []

@@ -10,6 +10,8 @@ from harness.report.times import seconds, span
 from harness.tcp.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.report.connections import Connection
     from harness.report.held import Mark
     from harness.report.words import Words
@@ -20,6 +22,9 @@ Lines = list[list[Span]]
 
 #: A host's name is cut here.
 NAME = 60
+
+#: How many lines of a failure are told.
+FAILURE = 40
 
 #: A command is cut here.
 REPLAY = 2000
@@ -171,6 +176,19 @@ def verdict(judgement: Verdict | None, record: Record, glyphs: Glyphs, words: Wo
     tick, style = (glyphs.yes, "bold green") if judgement.ok else (glyphs.no, "bold red")
     lines += [[(line, style)] for line in cells.wrap(f"{tick} {text}", width)]
     return lines
+
+
+def failed(failures: Sequence[str], glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """What failed, each in a few lines, and last that it did."""
+    if not failures:
+        return []
+    lines: Lines = [[(words("page.failures"), "bold red")]]
+    for failure in failures:
+        for line in failure.splitlines()[:FAILURE]:
+            indent = len(line) - len(line.lstrip())
+            wrapped = cells.wrap(glyphs.told(line.strip()), width - 2 - min(indent, 20))
+            lines += [[(" " * (2 + min(indent, 20)) + each, "")] for each in wrapped]
+    return [*lines, [(f"{glyphs.no} {words('outcome.failed')}", "bold red")]]
 
 
 def again(record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:

@@ -189,9 +189,9 @@ def test_recorded_text_is_shown_and_never_obeyed(nasty: str) -> None:
     """Names, causes and objections out of a run can neither steer the terminal nor flood it."""
     record = clever(nasty)
     shown = io.StringIO()
-    show(record, console=Console(file=shown, width=100))
+    show(record, console=Console(file=shown, width=100), failures=[nasty])
 
-    for drawn in (text(record), shown.getvalue()):
+    for drawn in (text(record, failures=[nasty]), shown.getvalue()):
         assert not set(drawn) & set("\x1b\x07\x00\r\u202e\x9b")
         assert len(drawn) < 60_000
         assert max(map(cells.width, drawn.splitlines())) <= 132

@@ -14,6 +14,7 @@ from report_records import many, normal, observed
 
 from harness.cli import demo, options, report, show
 from harness.errors import RecordUnreadable, UsageError
+from harness.timeline.observations import Failure
 from harness.timeline.store import EVENTS, Writer
 
 if TYPE_CHECKING:
@@ -41,6 +42,25 @@ def test_show_draws_the_ladder(stored: Path) -> None:
     result = _show(stored, "--width", "100")
 
     assert "┃── #1 SYN seq=0" in result.output
+
+
+def test_show_ends_with_what_failed(stored: Path, tmp_path: Path) -> None:
+    """TCP may have done as documented where a test expected something else: the last word is that it failed."""
+    failing = tmp_path / "failing"
+    failing.mkdir()
+    *before, end = observed(normal())
+    with Writer(failing / EVENTS) as writer:
+        writer.write_all([*before, Failure(end.t, "", "assert 1 == 2\n  really\n\ntest_it.py:7: assert 1 == 2"), end])
+
+    assert _show(failing).output.splitlines()[-6:] == [
+        "What failed",
+        "  assert 1 == 2",
+        "    really",
+        "",
+        "  test_it.py:7: assert 1 == 2",
+        "✗ failed",
+    ]
+    assert "What failed" not in _show(stored).output
 
 
 def test_show_prints_one_document(stored: Path) -> None:
