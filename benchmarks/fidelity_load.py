@@ -113,7 +113,8 @@ def connect(rate: int, number: int, log: Path) -> None:
     for each in range(number):
         while time.monotonic() < begins + each / rate:
             loop.turn(begins + each / rate)
-        sock = socket.create_connection(("h2", PORT))
+        # Each from a port of its own, by which its way is known; no other's, where worlds share a kernel.
+        sock = socket.create_connection(("h2", PORT), source_address=("", 20_000 + each))
         way = "csa"[each % 3]
         ways[sock.getsockname()[1]] = way
         sock.send(way.encode())

@@ -13,6 +13,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from harness.network import netns
+from harness.tcp.segment import EXTENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ _BUFFER = 16 << 20
 _LD_W, _LD_H, _LD_B, _JEQ, _RET = 0x20, 0x28, 0x30, 0x15, 0x06
 _AD = -0x1000 & 0xFFFFFFFF
 _IFINDEX = _AD + 8
+_TCP = 6
 
 
 def receiver(space: int, interfaces: Sequence[int], *, size: int) -> socket.socket:
@@ -49,13 +51,55 @@ def receiver(space: int, interfaces: Sequence[int], *, size: int) -> socket.sock
         # Bound to no protocol yet: nothing may slip in before the filter is there.
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
     _enlarge(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF)
+    attach(sock, program)
+    _bind_everywhere(sock)
+    return sock
+
+
+def attach(sock: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:
+    """Have the kernel show a packet socket only what a program of classic BPF accepts."""
     raw = b"".join(struct.pack("=HBBI", *step) for step in program)
     buffer = ctypes.create_string_buffer(raw, len(raw))
     sock.setsockopt(
         socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HxxxxxxP", len(program), ctypes.addressof(buffer))
     )
-    _bind_everywhere(sock)
-    return sock
+
+
+def tcp_frames(size: int) -> list[tuple[int, int, int, int]]:
+    """A program that accepts the first ``size`` bytes of IPv4 and IPv6 frames with TCP, and refuses others.
+
+    A program of classic BPF has no loop: behind an extension header of IPv6, TCP and a second one are accepted,
+    whatever is behind that; `harness.tcp.segment.decode` finds the TCP header there, or none.
+    """
+    others = sorted(EXTENSIONS)
+    behind = 7 + len(others)  # where the program goes on for an extension header
+    accept = behind + 2 + len(others)
+    refuse = accept + 1
+    # Jumps by the places that they go to.
+    jumps = [
+        (_JEQ, 2, 4, 0x0800),
+        (_LD_B, 0, 0, 23),  # IPv4's protocol
+        (_JEQ, accept, refuse, _TCP),
+        (_JEQ, 5, refuse, 0x86DD),
+        (_LD_B, 0, 0, 20),  # IPv6's next header
+        (_JEQ, accept, 7, _TCP),
+        *((_JEQ, behind, place + 1 if place + 1 < behind else refuse, kind) for place, kind in enumerate(others, 7)),
+        (_LD_B, 0, 0, 54),  # and the one that the first extension header names
+        (_JEQ, accept, behind + 2, _TCP),
+        *(
+            (_JEQ, accept, place + 1 if place + 1 < accept else refuse, kind)
+            for place, kind in enumerate(others, behind + 2)
+        ),
+    ]
+    return [
+        (_LD_H, 0, 0, 12),  # EtherType
+        *(
+            (code, yes - place - 1, no - place - 1, value) if code == _JEQ else (code, 0, 0, value)
+            for place, (code, yes, no, value) in enumerate(jumps, 1)
+        ),
+        (_RET, 0, 0, size),
+        (_RET, 0, 0, 0),
+    ]
 
 
 def _bind_everywhere(sock: socket.socket) -> None:
@@ -68,23 +112,11 @@ def _bind_everywhere(sock: socket.socket) -> None:
 
 
 def _program(interfaces: Sequence[int], size: int) -> list[tuple[int, int, int, int]]:
-    """Any of these interfaces, and TCP right behind IPv4 or IPv6."""
+    """Any of these interfaces, and TCP."""
     checks = len(interfaces)
     program = [(_LD_W, 0, 0, _IFINDEX)]
     program += [(_JEQ, checks - n, 0, index) for n, index in enumerate(interfaces)]
-    return [
-        *program,
-        (_RET, 0, 0, 0),
-        (_LD_H, 0, 0, 12),
-        (_JEQ, 0, 2, 0x0800),
-        (_LD_B, 0, 0, 23),
-        (_JEQ, 3, 4, 6),
-        (_JEQ, 0, 3, 0x86DD),
-        (_LD_B, 0, 0, 20),
-        (_JEQ, 0, 1, 6),
-        (_RET, 0, 0, size),
-        (_RET, 0, 0, 0),
-    ]
+    return [*program, (_RET, 0, 0, 0), *tcp_frames(size)]
 
 
 def sender(space: int, mark: int) -> socket.socket:

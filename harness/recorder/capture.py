@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import socket
 import struct
 from typing import TYPE_CHECKING, Literal
 
+from harness.network import packet
 from harness.tcp.segment import decode
 from harness.timeline.observations import SegmentSeen
 
@@ -18,35 +18,13 @@ if TYPE_CHECKING:
 
 _ETH_P_ALL = 3
 _SO_TIMESTAMPNS = 35
-_SO_ATTACH_FILTER = 26
 _SO_RCVBUFFORCE = 33
-_SOL_PACKET, _PACKET_STATISTICS = 263, 6
-_PACKET_OUTGOING = 4
 _PACKET_OTHERHOST = 3
 
 #: How much of a frame is kept: all headers with all options.
 SNAP = 192
 #: Bytes that may wait to be read: at 1,000 connections per second, some seconds of segments.
 ROOM = 32 << 20
-
-# Classic BPF: IPv4 or IPv6 whose next header is TCP, cut to SNAP bytes.
-_FILTER = [
-    (0x28, 0, 0, 12),  # ldh [12]                EtherType
-    (0x15, 0, 2, 0x0800),  # jeq IPv4
-    (0x30, 0, 0, 23),  # ldb [23]                protocol
-    (0x15, 3, 4, 6),  # jeq TCP
-    (0x15, 0, 3, 0x86DD),  # jeq IPv6
-    (0x30, 0, 0, 20),  # ldb [20]                next header
-    (0x15, 0, 1, 6),  # jeq TCP
-    (0x06, 0, 0, SNAP),  # accept
-    (0x06, 0, 0, 0),  # refuse
-]
-
-
-def _attach_filter(sock: socket.socket) -> None:
-    program = b"".join(struct.pack("HBBI", *line) for line in _FILTER)
-    buffer = ctypes.create_string_buffer(program)
-    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(_FILTER), ctypes.addressof(buffer)))
 
 
 class Capture:
@@ -71,7 +49,7 @@ class Capture:
         self._only = only
         # Protocol 0 receives nothing: no frame is queued before the filter is in place.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
-        _attach_filter(self._socket)
+        packet.attach(self._socket, packet.tcp_frames(SNAP))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
         with contextlib.suppress(PermissionError):  # beyond net.core.rmem_max only for root of the whole machine
@@ -92,7 +70,7 @@ class Capture:
             packet_type = address[2]
             if packet_type == _PACKET_OTHERHOST:
                 continue  # flooded by a switch: not for this node
-            direction: Literal["sent", "received"] = "sent" if packet_type == _PACKET_OUTGOING else "received"
+            direction: Literal["sent", "received"] = "sent" if packet_type == packet.OUTGOING else "received"
             segment = decode(frame)
             if segment is None or (self._only and direction != self._only):
                 continue
@@ -114,8 +92,7 @@ class Capture:
 
     def dropped(self) -> int:
         """Frames the kernel had no room for since the last call (PACKET_STATISTICS)."""
-        _, drops = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
-        return int(drops)
+        return packet.overrun(self._socket)
 
     def close(self) -> None:
         """Close the socket."""

@@ -30,7 +30,7 @@ _TCP = struct.Struct("!IIBBH")  # sequence, acknowledgment, data offset, flags, 
 _IPV4, _IPV6, _TCP_PROTOCOL = 0x0800, 0x86DD, 6
 _ETHERNET = 14
 #: Extension headers that may stand between IPv6 and TCP: hop-by-hop, routing, destination options.
-_EXTENSIONS = frozenset({0, 43, 60})
+EXTENSIONS = frozenset({0, 43, 60})
 
 _ends: dict[bytes, tuple[Address, Address]] = {}
 _MANY_ENDS = 4096
@@ -136,7 +136,7 @@ def _after_ipv6(frame: bytes) -> tuple[int, int] | None:
     following = frame[20]
     payload = frame[18] << 8 | frame[19]
     at = 54
-    while following in _EXTENSIONS and at + 8 <= len(frame):
+    while following in EXTENSIONS and at + 8 <= len(frame):
         size = (frame[at + 1] + 1) * 8
         following, at, payload = frame[at], at + size, payload - size
     return (at, payload) if following == _TCP_PROTOCOL else None

@@ -1,0 +1,50 @@
+"""The capture on a pair of interfaces in a private world: what it is shown, and what it knows to have missed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from harness.errors import EnvironmentUnsupported
+from harness.kernel.host import HostKernel
+from harness.kernel.job import Job
+from harness.kernel.lab import LabKernel
+from harness.kernel.store import KernelStore
+
+
+@pytest.mark.parametrize("kernel", ["lab", "host"])
+class TestCapture:
+    """On both kernels: a filter is run by the kernel that it is given to."""
+
+    def do(self, kernel: str, name: str, argument: Any = None) -> Any:
+        """Do a job of `capture_jobs`, and return what it found."""
+        store = KernelStore()
+        runs = LabKernel(store.ensure()) if kernel == "lab" else HostKernel(store.warden(), wall_limit=60)
+        try:
+            with runs.run(Job(call=f"tests.recorder.capture_jobs:{name}", argument=argument)) as outcome:
+                assert outcome.status == 0, outcome.console
+                return json.loads((outcome.results / "found.json").read_text())
+        except EnvironmentUnsupported as error:
+            pytest.skip(str(error))
+
+    def test_tcp_passes_behind_extension_headers_too(self, kernel: str) -> None:
+        """IPv4 and IPv6, plain and behind hop-by-hop, routing and destination options; nothing that is not TCP.
+
+        A fragment is left out: hosts of these networks make none of TCP.
+        """
+        found = self.do(kernel, "what_passes")
+
+        assert [each[0] for each in found["seen"]] == [1, 3, 5, 6, 7]
+        assert {tuple(each[2:]) for each in found["seen"]} == {("S", "received")}
+        assert {each[1] for each in found["seen"]} == {"10.0.0.1", "fd00::1"}
+        assert found["dropped"] == 0
+
+    def test_what_there_was_no_room_for_is_counted_once(self, kernel: str) -> None:
+        """Every frame was either read or counted as dropped; then the capture goes on."""
+        seen, dropped, again, after = self.do(kernel, "too_many", 3000)
+
+        assert dropped > 0
+        assert seen + dropped == 3000
+        assert (again, after) == (0, 1)
