@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 #: How many connections a page draws; the others are in its table.
 DRAWN = 20
 
+#: With more findings than this, those that deviate from nothing are folded.
+FINDINGS = 12
+
 
 def page(
     record: Record,
@@ -80,7 +83,7 @@ def page(
             if reason
         ],
         partings=partings,
-        findings=[_finding(each, w) for each in (judgement.findings if judgement else ())],
+        **_findings(judgement, w),
         failures=details.failures(seen),
         objections=[w.said(each) for each in record.objections],
         hosts=[visible(host, 40) for host in hosts],
@@ -101,6 +104,16 @@ def _badges(verdict: Verdict | None, w: Words, *, failed: bool) -> list[dict[str
         style = "bad" if not verdict.ok else "quiet" if failed else "good"
         out.append({"style": style, "mark": "✓" if verdict.ok else "✗", "text": w.summary(verdict)})
     return out
+
+
+def _findings(verdict: Verdict | None, w: Words) -> dict[str, list[dict[str, str]]]:
+    """What stands above the ladder, and what is folded there: of many findings, all but the deviations."""
+    found = verdict.findings if verdict else ()
+    many = len(found) > FINDINGS
+    return {
+        "findings": [_finding(each, w) for each in found if not many or each.ok is False],
+        "others": [_finding(each, w) for each in found if many and each.ok is not False],
+    }
 
 
 def _finding(finding: Finding, w: Words) -> dict[str, str]:

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from harness.report.held import Mark
     from harness.report.words import Words
     from harness.timeline.history import Endpoint, Record, Transition
-    from harness.timeline.verdict import Verdict
+    from harness.timeline.verdict import Finding, Verdict
 
 Lines = list[list[Span]]
 
 #: A host's name is cut here.
 NAME = 60
+
+#: How many findings are told, if they deviate from nothing.
+FINDINGS = 30
 
 #: How many lines of a failure are told.
 FAILURE = 40
@@ -167,15 +170,29 @@ def verdict(judgement: Verdict | None, record: Record, glyphs: Glyphs, words: Wo
             ]
     if judgement is None:
         return lines
-    for finding in judgement.findings:
+    told, left_out = _told(judgement)
+    for finding in told:
         tick = glyphs.note if finding.ok is None else glyphs.yes if finding.ok else glyphs.no
         style = "" if finding.ok is None else "green" if finding.ok else "bold red"
         wrapped = cells.wrap(glyphs.told(words.said(finding.said or finding.text)), width - 2)
         lines += [[(f"{tick} " if number == 0 else "  ", style), (line, "")] for number, line in enumerate(wrapped)]
+    if left_out:
+        lines.append([(f"{glyphs.note} {words('table.more', count=left_out)}", DIM)])
     text = glyphs.told(words.summary(judgement))
     tick, style = (glyphs.yes, "bold green") if judgement.ok else (glyphs.no, "bold red")
     lines += [[(line, style)] for line in cells.wrap(f"{tick} {text}", width)]
     return lines
+
+
+def _told(judgement: Verdict) -> tuple[list[Finding], int]:
+    """The findings that are told, and how many are not: of many, all that deviate, and the first of the others."""
+    room = FINDINGS - sum(finding.ok is False for finding in judgement.findings)
+    told = []
+    for finding in judgement.findings:
+        if finding.ok is False or room > 0:
+            told.append(finding)
+            room -= finding.ok is not False
+    return told, len(judgement.findings) - len(told)
 
 
 def failed(failures: Sequence[str], glyphs: Glyphs, words: Words, width: int) -> Lines:

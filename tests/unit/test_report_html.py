@@ -16,7 +16,7 @@ from harness.report.index import index, run
 from harness.report.page import page
 from harness.tcp.states import State
 from harness.timeline.observations import Failure, FaultReport, Program, QdiscReport
-from harness.timeline.verdict import Verdict, judge
+from harness.timeline.verdict import Finding, Verdict, judge
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,6 +173,20 @@ def test_session_writes_an_index_and_a_page_each(tmp_path: Path) -> None:
     assert sorted(path.name for path in made.parent.iterdir()) == ["001-bad.html", "002-good.html", "index.html"]
     assert 'data-outcome="failed"' in made.read_text("utf-8")
     assert len(done) == 2
+
+
+def test_many_findings_are_folded_but_for_the_deviations() -> None:
+    """What deviates stands above the ladder; what agrees can be unfolded there. A few are not folded at all."""
+    found = [Finding(ok=number != 7, text=f"finding {number}") for number in range(20)]
+    html = page(normal(), title="x", judgement=Verdict(ok=False, summary="no", findings=tuple(found)))
+    folded = re.search(r"<details><summary>19 findings</summary>(.*?)</details>", html, re.DOTALL)
+    few = page(normal(), title="x", judgement=Verdict(ok=False, summary="no", findings=tuple(found[:9])))
+
+    assert html.index("✗ finding 7<") < html.index("<details><summary>19 findings")
+    assert folded
+    assert folded[1].count("✓ finding") == 19
+    assert "findings</summary>" not in few
+    assert few.count("✓ finding") == 8
 
 
 def test_programs_are_told_with_how_they_ended() -> None:

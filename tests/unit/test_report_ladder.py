@@ -198,6 +198,16 @@ def test_recorded_text_is_shown_and_never_obeyed(nasty: str) -> None:
     assert "[bold]" not in nasty or "[bold]" in shown.getvalue()
 
 
+def test_of_many_findings_the_deviations_are_all_told() -> None:
+    """And the first of the others, with how many more there are."""
+    found = [Finding(ok=number % 10 != 9, text=f"finding {number}") for number in range(100)]
+    drawn = text(normal(), judgement=Verdict(ok=False, summary="no", findings=tuple(found)))
+
+    assert drawn.count("! finding") == 10
+    assert drawn.count("+ finding") == 20
+    assert "- and 70 more\n! no" in drawn
+
+
 _TIMES = st.integers(0, 200).map(lambda n: n * 10_000_000)
 
 
