@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness.report.layout import Bulk, Ladder, Line, Row, Wait
+from harness.report.layout import Bulk, Ladder, Row, Wait
 from harness.report.order import Arrival, Departure
 from harness.report.times import MILLISECOND
 
@@ -28,6 +28,9 @@ LONGEST = 170
 BROKEN = 44
 #: The least distance between two texts in one column.
 TEXT = 17
+
+#: Where texts stand below each other: beside the lanes, and on the arrows that leave them.
+_COLUMNS = ("left", "right", "from left", "from right")
 
 
 class Axis(msgspec.Struct, frozen=True):
@@ -69,10 +72,13 @@ def time(ladder: Ladder, wide: Sequence[bool]) -> Axis:
     for line, long in zip(ladder.lines, wide, strict=True):
         broken: tuple[int, float] | None = None
         if isinstance(line, Wait):
-            y = max(y, *used.values()) + BAND if used else y + BAND
-            used = dict.fromkeys(("left", "right", "from left", "from right"), y + BAND - TEXT)
+            y = max([y, *used.values()]) + BAND
+            used = dict.fromkeys(_COLUMNS, y + BAND - TEXT)
             now = None
-        elif now is not None:
+            ys.append(y)
+            breaks.append(None)
+            continue
+        if now is not None:
             gap = max(0, line.time - now)
             if gap * scale > LONGEST:
                 broken = (gap, y + BROKEN / 2)
@@ -87,8 +93,7 @@ def time(ladder: Ladder, wide: Sequence[bool]) -> Axis:
             used[column] = y + (BAND - TEXT if isinstance(line, Bulk) else 0)
         ys.append(y)
         breaks.append(broken)
-        if not isinstance(line, Wait):
-            now = line.time + (line.length if isinstance(line, Bulk) else 0)
+        now = line.time + (line.length if isinstance(line, Bulk) else 0)
     return Axis(tuple(ys), tuple(breaks), max([y, *used.values()]) + STEP)
 
 
@@ -101,10 +106,10 @@ def _usual_flight(ladder: Ladder) -> float:
     return median(flights) if flights else MILLISECOND
 
 
-def _columns(line: Line, wide: bool) -> list[str]:
+def _columns(line: Row | Bulk, wide: bool) -> list[str]:
     """The columns in which a line writes something."""
     if not isinstance(line, Row):
-        return ["left", "right", "from left", "from right"]
+        return list(_COLUMNS)
     columns = [side for side in ("left", "right") if (line.left if side == "left" else line.right)]
     piece = line.piece
     if isinstance(piece, Departure) or (isinstance(piece, Arrival) and piece.passage.sent is None):

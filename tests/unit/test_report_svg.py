@@ -12,7 +12,7 @@ from report_records import ALL, CLEVER, MS, SECOND, Story, clever, lost_syn_ack,
 from harness.report import axes, diagram_svg, ladder_svg
 from harness.report.connections import connections, middle
 from harness.report.diagram_layout import ARROWS
-from harness.report.layout import Row, ladder
+from harness.report.layout import Row, Wait, ladder
 from harness.report.words import words
 from harness.tcp.diagram import EDGES
 
@@ -124,3 +124,13 @@ def test_a_cut_in_the_time_axis_tells_how_long_it_is() -> None:
 
     assert re.search(r'<g class="cut off" data-time="class:cut"><path [^>]*/><text [^>]*>90 ms</text></g>', page)
     assert "90 ms" in ladder_svg.picture(drawn, words(), "time")
+
+
+def test_a_wait_stands_in_the_middle_of_its_gap() -> None:
+    """On the time axis as on the other: as far from what was before as from what ended it."""
+    drawn = ladder(connections(lost_syn_ack())[0])
+    place = next(number for number, line in enumerate(drawn.lines) if isinstance(line, Wait))
+
+    for axis in (axes.sequence(drawn), axes.time(drawn, [False] * len(drawn.lines))):
+        before, here, after = axis.ys[place - 1 : place + 2]
+        assert here - before == after - here == axes.BAND
