@@ -366,7 +366,12 @@ def traced(observations: Iterable[Observation], history: Endpoint) -> list[str]:
     ]
     times = {step.time for step in history.transitions}
     sockets = {seen.sk for seen in changes if seen.t in times}
-    return [f"{seen.old}→{seen.new}" for seen in changes if seen.sk in sockets and seen.t >= min(times)]
+    return [
+        f"{seen.old}→{seen.new}"
+        for seen in changes
+        # A client's first word comes before it has a port; what a socket's memory is used for next is another's.
+        if seen.sk in sockets and seen.t >= min(times) and seen.local.port in (0, history.local.port)
+    ]
 
 
 def events(observations: Iterable[Observation], name: str, *, of: Endpoint) -> list[TcpEvent]:

@@ -153,7 +153,7 @@ def test_syncookies_2(net: World) -> None:
     listener = net.h2.listen(80)
     client = net.h1.begin_connect(listener)
     assert net.wait_for_state(client, "ESTABLISHED")
-    assert [look.state for look in net.h2.sockets()] == ["LISTEN"]
+    assert sockets_in(net.h2.sockets(), "SYN-RECEIVED") == []
     server, _ = listener.accept()
 
     opened, accepted = net.history(client), net.history(server)
@@ -161,7 +161,7 @@ def test_syncookies_2(net: World) -> None:
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
     assert transition(accepted, "SYN-RECEIVED").edge == "41"
     assert "diag" not in witnesses(accepted, "SYN-RECEIVED")
-    assert seconds(accepted.time_in("SYN-RECEIVED")) < 0.001
+    assert seconds(accepted.time_in("SYN-RECEIVED")) == approx_trip(0)
     assert flags(net.record()) == ["S", "SA", "A"]
     assert seconds(opened.time_in("SYN-SENT")) == approx_trip(net.rtt)
     assert entered(accepted, "ESTABLISHED") - entered(opened, "ESTABLISHED") == approx_trip(net.one_way)

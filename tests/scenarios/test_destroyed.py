@@ -54,7 +54,7 @@ def established(net: World) -> None:
 def syn_received(net: World) -> None:
     """A request is dropped without a word, on the wire or to the tracepoint; the listener stays."""
     listener = net.h2.listen(PORT)
-    lost = net.drop("ACK", nth=1, from_="h1")
+    lost = net.drop("ACK", from_="h1")
     client = net.h1.connect(listener)
     assert lost.wait()
     began = seconds(net.clock.now())
@@ -64,7 +64,9 @@ def syn_received(net: World) -> None:
 
     theirs = endpoint(net.record(), "h2", "server")
     assert [look.state for look in left] == ["LISTEN"]
-    assert exchange(net.record()) == ["h1 S", "h2 SA", "h1 A"]
+    syn, *unheard = exchange(net.record())
+    assert syn == "h1 S"
+    assert unheard == ["h2 SA", "h1 A"] * max(1, len(unheard) // 2)  # sent again where ss is slow to start
     assert net.history(client).states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert theirs.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "CLOSED"]
     assert transition(theirs, "CLOSED").edge == "42.SR"

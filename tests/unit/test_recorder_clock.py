@@ -43,6 +43,28 @@ def test_a_step_of_the_real_clock_is_followed(monkeypatch: pytest.MonkeyPatch) -
     assert abs(clock.from_real(stamp) - clock.now()) < 50_000_000
 
 
+def test_a_wait_between_two_readings_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes the processor away between reading one clock and the other: the packets are not late."""
+    clock = Clock()
+    present, read = [7_000_000_000], [0]
+
+    def monotonic() -> int:
+        return present[0]
+
+    def real(_: int) -> int:
+        read[0] += 1
+        now = 1_000 * present[0]  # far from the other
+        present[0] += 160_000_000 if read[0] < 3 else 100
+        return now
+
+    monkeypatch.setattr(time, "monotonic_ns", monotonic)
+    monkeypatch.setattr(time, "clock_gettime_ns", real)
+    clock.tick()
+
+    third = 7_320_000_000
+    assert clock.from_real(1_000 * third) == clock.from_monotonic(third + 50)
+
+
 def test_the_start_is_told_in_utc() -> None:
     """With its offset: a record is read elsewhere."""
     assert datetime.fromisoformat(Clock().started).utcoffset() == timedelta(0)
