@@ -71,7 +71,7 @@ class Account:
         else:
             self._go_on_blindly()
         self._mind_the_clock()
-        self.drafts = join_note_2(self.drafts, self._wire, self._pause, trusted=self._trusted)
+        self.drafts = join_note_2(self.drafts, self._wire, self._life.looks, self._pause, trusted=self._trusted)
         self._witness()
         self._straighten()
         return self.drafts

@@ -77,11 +77,13 @@ def _reset(wire: Wire, t: int, pause: int) -> bool:
     return arrived or any(Mark.RST_SENT in marks and t - SLACK <= leg.t <= t + pause for leg, marks in marked)
 
 
-def join_note_2(drafts: list[Draft], wire: Wire, pause: int = SLACK, *, trusted: bool) -> list[Draft]:
+def join_note_2(
+    drafts: list[Draft], wire: Wire, looks: list[Look], pause: int = SLACK, *, trusted: bool
+) -> list[Draft]:
     """Make one step of FIN-WAIT-1→FIN-WAIT-2→TIME-WAIT where one segment took both: Figure 5's note 2.
 
     The kernel sets FIN-WAIT-2 on the way (tcp_rcv_state_process(), net/ipv4/tcp_input.c),
-    and the tracepoint tells of it.
+    and the tracepoint tells of it. A FIN-WAIT-2 that a look has shown was no such passing moment.
     """
     acknowledged, received = wire.first(Mark.FIN_ACKED), wire.first(Mark.FIN_RECEIVED)
     known = trusted and acknowledged is not None and received is not None
@@ -91,6 +93,7 @@ def join_note_2(drafts: list[Draft], wire: Wire, pause: int = SLACK, *, trusted:
         if (
             (before.old, before.new, after.new) == (State.FIN_WAIT_1, State.FIN_WAIT_2, State.TIME_WAIT)
             and after.flaw is None
+            and not any(look.state is State.FIN_WAIT_2 and not look.gone and look.t <= after.time for look in looks)
             and (after.time - before.time <= pause or not before.witnesses)
         ):
             if not known:

@@ -75,6 +75,13 @@ class Traced:
         """When it was closed; `FOREVER` where that was not seen."""
         return self.events[-1].t if self.events[-1].new is State.CLOSED else FOREVER
 
+    def is_other(self, change: StateChange) -> bool:
+        """Whether a step must be another socket's, for its ends are others: the steps in between were lost."""
+        told = plain(change.local), plain(change.remote)
+        return (self.local, self.remote) != told and all(
+            each.port and each.ip not in WILDCARDS for each in (self.local, self.remote, *told)
+        )
+
     def add(self, order: int, change: StateChange) -> None:
         """Add a step, and keep the best of the addresses that the steps tell.
 
@@ -161,7 +168,7 @@ def trace(changes: Iterable[tuple[int, StateChange]], named: Iterable[TcpEvent])
             continue  # shutdown, then close: tcp_close_state() sets the state it has
         open_life = current.get(change.sk)
         opening = change.old is State.CLOSED or (change.old is State.LISTEN and change.new is State.SYN_RECEIVED)
-        if open_life is None or opening:
+        if open_life is None or opening or open_life.is_other(change):
             open_life = current[change.sk] = Traced(
                 change.sk, Event(change.t, order, change.old, change.new, pid=change.pid)
             )

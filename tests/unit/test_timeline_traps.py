@@ -160,6 +160,26 @@ def test_a_lost_close_does_not_join_two_connections() -> None:
     assert [end.local.port for end in reconcile(run).endpoints] == [1, 2]
 
 
+def test_lost_reports_do_not_join_a_client_with_a_child() -> None:
+    """The same memory, other addresses: what was lost in between was the end of the one and the birth of the other."""
+    mine, other = Address(CLIENT.ip, 1), Address(CLIENT.ip, 2)
+    run: list[Observation] = [
+        header(h1=CLIENT.ip, h2=SERVER.ip),
+        StateChange(1 * MS, 0xA, S.CLOSED, S.SYN_SENT, Address(CLIENT.ip, 0), SERVER),
+        StateChange(2 * MS, 0xA, S.SYN_SENT, S.ESTABLISHED, mine, SERVER),
+        StateChange(9 * MS, 0xA, S.SYN_RECEIVED, S.ESTABLISHED, SERVER, other),
+        StateChange(10 * MS, 0xA, S.ESTABLISHED, S.CLOSE_WAIT, SERVER, other),
+        End(10**9),
+    ]
+
+    record = reconcile(run)
+
+    assert [(end.node, end.local, end.remote, end.states) for end in record.endpoints] == [
+        ("h1", mine, SERVER, [S.CLOSED, S.SYN_SENT, S.ESTABLISHED])
+    ]
+    assert str(other) in " ".join(map(str, record.objections))
+
+
 def test_self_loops_are_no_transitions() -> None:
     """shutdown(), then close(): the kernel sets the state it has."""
     record = with_more(StateChange(250 * MS, 0xA0, S.FIN_WAIT_1, S.FIN_WAIT_1, CLIENT, SERVER))
@@ -205,6 +225,17 @@ def test_a_look_that_contradicts_is_objected_to() -> None:
 
     assert states(record)[0] == CLIENT_STATES
     assert any("showed SYN-SENT" in str(step.objection) for step in record.endpoints[0].transitions)
+
+
+def test_a_fin_wait_2_that_a_look_showed_is_one_however_short() -> None:
+    """A busy machine is allowed that what belongs together is far apart; a look in between says that it does not."""
+    plan = Plan(
+        simultaneous=True, endings=("close", "close"), when=(6, 11), data=(0, 0), delay=(5, 5), lost=frozenset({0, 3})
+    )
+    talk = Talk(plan)
+    record = reconcile(watched(talk, Sight(misses="capture", rate=0.5)))
+
+    assert record.endpoints[1].states == [state for _, state in talk.b.history]
 
 
 def test_losses_that_an_observer_knows_of_are_said() -> None:

@@ -1,0 +1,35 @@
+"""A script in which the kernel's buffers overflow: the recorder stands still while more happens than they hold."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.experiment.world import World
+
+
+def script(world: World, connections: Any) -> None:
+    """Some connections that are watched, then many that are not, then some that are again."""
+    recorder = world.recorder
+    listener = world.h2.listen(80)
+    assert recorder._tracepoints is not None
+    (recorder._tracepoints._instance / "buffer_size_kb").write_text("8")
+    for capture in recorder._captures:
+        capture._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
+
+    def connect() -> None:
+        client = world.h1.connect(listener)
+        server, _ = listener.accept()
+        client.close()
+        server.recv(1)
+        server.close()
+
+    connect()
+    recorder.sync()
+    with recorder._changed:
+        for _ in range(connections):
+            connect()
+    recorder.sync()
+    connect()
+    world.wait_until_closed()
