@@ -9,10 +9,13 @@ import click
 
 from harness.cli import options
 from harness.cli.patience import waiting
+from harness.errors import UsageError
 from harness.kernel.job import INTERRUPTED
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from harness.network.link import Impairment
 
 
 @click.command()
@@ -54,11 +57,10 @@ def command(
     """
     from harness.experiment.conduct import conducted
     from harness.experiment.plan import Plan
-    from harness.network.link import Impairment
     from harness.network.requests import check_requests
     from harness.timeline.verdict import judge
 
-    impairment = Impairment.of({"delay": delay, "loss": loss}, spell="--{}")
+    impairment = _impairment({"delay": delay, "loss": loss})
     wanted = tuple(filter(None, (str(impairment), *links)))
     check_requests("pair", wanted, faults)
     kernel = options.choose_kernel(kernel_name, seed)
@@ -85,3 +87,18 @@ def command(
             click.echo("handshake: interrupted; this is what was recorded up to then", err=True)
             return INTERRUPTED
     return verdict.exit_code
+
+
+def _impairment(wanted: dict[str, object]) -> Impairment:
+    """What the options ask for; an error's example is written as options, too.
+
+    Raises:
+        UsageError: One of them cannot be meant.
+    """
+    from harness.network.link import Impairment
+
+    try:
+        return Impairment.of(wanted, spell="--{}")
+    except UsageError as error:
+        example = " ".join("--" + item.replace("=", " ") for item in error.example.split(","))
+        raise UsageError(error.field, error.value, error.reason, example) from None
