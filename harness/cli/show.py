@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.patience import waiting
 from harness.errors import UsageError
+from harness.report.safe import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,22 +76,23 @@ def command(
         raise UsageError(
             chosen[1], True, f"and {chosen[0]} cannot both be printed", f"handshake show {directory} {chosen[0]}"
         )
-    log = read(directory)
-    record = reconcile(log.observations)
-    verdict = judge(record)
+    with waiting(f"Reading {visible(str(directory))}"):
+        log = read(directory)
+        record = reconcile(log.observations)
+        verdict = judge(record)
     if log.cut:
         click.echo(f"handshake: {directory}: {log.cut}", err=True)
     if html:
         from harness.report.page import page
 
-        with _writing("--html", html):
+        with _writing("--html", html), waiting(f"Writing {visible(str(html))}"):
             html.write_text(
                 page(record, log.observations, title=directory.resolve().name, judgement=verdict, lang=lang), "utf-8"
             )
     if pcapng:
         from harness.report.pcapng import pcapng as packed
 
-        with _writing("--pcapng", pcapng):
+        with _writing("--pcapng", pcapng), waiting(f"Writing {visible(str(pcapng))}"):
             pcapng.write_bytes(packed(record, log.observations))
     if as_json:
         from harness.report.document import document, to_json
