@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
@@ -51,6 +52,7 @@ class _Sign:
         self._total = total
         self._out = out
         self._done = 0
+        self._began = time.monotonic()
         self._shown: Callable[[int], None] | None = None
         self._stop: Callable[[], None] = lambda: None
 
@@ -62,6 +64,7 @@ class _Sign:
         columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False), *counts, TimeElapsedColumn()]
         bars = Progress(*columns, console=Console(file=self._out), transient=True)
         task = bars.add_task(self._text, total=self._total)
+        bars.tasks[0].start_time = self._began  # not when it appeared
         self._stop = bars.stop
         self._shown = lambda done: bars.update(task, completed=done)
         self._shown(self._done)  # the steps before; those from now on tell themselves
