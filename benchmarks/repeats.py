@@ -1,0 +1,83 @@
+"""How repeatable the lab's tests are: run them many times over, and hold every record against the first, byte by byte.
+
+    python benchmarks/repeats.py                                   10 times the scenarios and the claims
+    python benchmarks/repeats.py --times 200 tests/scenarios       what is said after the options goes to pytest
+
+Odd rounds run in one process, even ones in two and from the last test to the first: a test's record must not depend
+on what ran before it or beside it. The exit status is 1 if any test failed, or any record differed.
+"""
+
+# ruff: noqa: INP001, T201 -- a script, which prints
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+EVENTS = "events.jsonl"
+
+#: pytest's plugin that turns the order of the tests round.
+BACKWARDS = """
+import pytest
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items.reverse()
+"""
+
+
+def run(words: list[str], kept: Path, plugins: Path, *, backwards: bool) -> tuple[bool, dict[str, str]]:
+    """Run the tests once; whether all passed, and the digest of each test's record."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--artifacts", str(kept), *words]
+    if backwards:
+        command += ["-n", "2", "-p", "backwards"]
+    environment = {**os.environ, "PYTHONPATH": str(plugins)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(done.stdout[-3000:])
+    digests = {
+        str(file.parent.relative_to(kept)): hashlib.sha256(file.read_bytes()).hexdigest() for file in kept.rglob(EVENTS)
+    }
+    return done.returncode == 0, digests
+
+
+def main() -> int:
+    """Run as often as asked; print a line for each round, and what failed or differed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=10, metavar="N", help="how often (default: 10)")
+    parser.add_argument("pytest", nargs="*", help="for pytest (default: tests/scenarios tests/documented)")
+    wanted = parser.parse_args()
+    words = wanted.pytest or ["tests/scenarios", "tests/documented"]
+    failed, differed = 0, Counter[str]()
+    first: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as place:
+        plugins = Path(place)
+        (plugins / "backwards.py").write_text(BACKWARDS)
+        for number in range(1, wanted.times + 1):
+            began = time.monotonic()
+            with tempfile.TemporaryDirectory() as kept:
+                passed, digests = run(words, Path(kept), plugins, backwards=number % 2 == 0)
+            first = first or digests
+            other = sorted(name for name in {*first, *digests} if first.get(name) != digests.get(name))
+            differed.update(other)
+            failed += not passed
+            print(
+                f"round {number} of {wanted.times}: {'passed' if passed else 'FAILED'}, {len(digests)} records, "
+                f"{len(other)} other than the first, {time.monotonic() - began:.0f} s",
+                flush=True,
+            )
+    for name, times in differed.most_common():
+        print(f"differed {times} times: {name}")
+    return int(bool(failed or differed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
