@@ -191,13 +191,17 @@ def test_an_unknown_program_is_a_mistake_in_the_command_line() -> None:
     assert "--client: 'no-such-program --x' cannot be started (No such file or directory)" in done.stderr
 
 
-def test_a_killed_run_leaves_what_was_recorded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kernel", ["lab", "host"])
+def test_a_killed_run_leaves_what_was_recorded(tmp_path: Path, kernel: str) -> None:
     """SIGKILL to the whole process group: `handshake show` shows everything up to then, and says that it was cut."""
     out = tmp_path / "run"
     # A program that computes makes no time pass on the lab kernel: the run cannot end by itself.
     spins = f"{sys.executable} -c 'while True: pass'"
     running = subprocess.Popen(
-        [*HANDSHAKE, "record", "--server", LEAKY, "--client", ask(), "--client", spins, "--out", str(out)],
+        [
+            *HANDSHAKE, "record", "--kernel", kernel, "--server", LEAKY, "--client", ask(), "--client", spins,
+            "--out", str(out),
+        ],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
@@ -211,12 +215,16 @@ def test_a_killed_run_leaves_what_was_recorded(tmp_path: Path) -> None:
     assert "CLOSED → SYN-SENT → ESTABLISHED" in json.dumps(json.loads(shown.stdout), ensure_ascii=False)
 
 
-def test_ctrl_c_leaves_what_was_recorded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kernel", ["lab", "host"])
+def test_ctrl_c_leaves_what_was_recorded(tmp_path: Path, kernel: str) -> None:
     """SIGINT, as from the keyboard: the record, its capture, and a shell's exit status."""
     out = tmp_path / "run"
     spins = f"{sys.executable} -c 'while True: pass'"
     running = subprocess.Popen(
-        [*HANDSHAKE, "record", "--server", LEAKY, "--client", ask(), "--client", spins, "--out", str(out)],
+        [
+            *HANDSHAKE, "record", "--kernel", kernel, "--server", LEAKY, "--client", ask(), "--client", spins,
+            "--out", str(out),
+        ],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=ctrl_c.hear,  # noqa: PLW1509  no threads here
     )  # fmt: skip
