@@ -107,7 +107,7 @@ def test_verdicts_are_said_in_the_readers_language() -> None:
     korean = [words("ko").said(finding.said or "") for finding in verdict.findings]
 
     assert english == [finding.text for finding in verdict.findings]
-    assert "h1: SYN 재전송, 1.02 s 뒤: 확인 응답인 세그먼트 2이 손실됨" in korean
+    assert "h1: SYN 재전송, 1.02 s 뒤: 확인 응답이 손실됨 (세그먼트 2)" in korean
     assert words("ko").summary(verdict) == "문서와 일치: 전이 5개 모두 RFC 9293 상태 다이어그램의 간선"
 
 
@@ -118,3 +118,11 @@ def test_every_sentence_of_a_verdict_is_one_that_there_is() -> None:
 
     assert set(re.findall(r'\bsay\(\s*"([a-z_0-9]+)"', code)) <= set(sentences.SENTENCES)
     assert {kind for kind in sentences.SENTENCES if not kind.startswith("edge.")} <= written
+
+
+def test_no_korean_particle_depends_on_a_value() -> None:
+    """이 or 가, 은 or 는: which is right depends on how the value is read, so no sentence has one after a value."""
+    ko = words("ko")
+    wrong = [key for key in ko.keys if re.search(r"\}(이|가|은|는|을|를|과|와|로|으로)(?![가-힣])", ko.template(key))]
+
+    assert wrong == []
