@@ -9,7 +9,7 @@ from harness.timeline.lives import SLACK, Life
 from harness.timeline.observations import Step, Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from harness.tcp.edges import Why
     from harness.timeline.drafts import Draft
@@ -39,6 +39,7 @@ class Surroundings:
         steps: The programs' calls, in order of time.
         grown: By how much each node's counters have grown at the end.
         pause: Nanoseconds by which what belongs together may be apart: `SLACK`, or `HELD_UP` where time is real.
+        blurred: The nodes whose captures lost segments: that there was no RST, nobody can say there.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Surroundings:
         steps: Sequence[Step],
         grown: Mapping[str, Mapping[str, int]],
         pause: int = SLACK,
+        blurred: Container[str] = (),
     ) -> None:
         self.grown = grown
+        self.blurred = blurred
         self.pause = pause
         self.listeners = [life for life in lives if life.listens]
         self._steps: dict[tuple[str, int], list[Step]] = defaultdict(list)

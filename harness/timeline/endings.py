@@ -98,7 +98,7 @@ def _destroyed(case: Case) -> Found | None:
 
 def _by_another(case: Case) -> Found | None:
     """What no segment, timer or call of its own explains, and ran in another program's call."""
-    if not case.by_another_task():
+    if case.life.node in case.run.blurred or not case.by_another_task():
         return None
     leg = case.marked(Mark.RST_SENT)
     return Found(Why.DESTROYED, Cause("call", say("destroyed_by_another"), _number(leg)), leg)

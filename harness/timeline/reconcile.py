@@ -97,7 +97,7 @@ class _Reconciliation:
         self.objections += gathered.objections
         endpoints = assemble(gathered.lives, self._build(gathered.lives, traffic), self.end)
         resets = [event for _, event in self._of(TcpEvent)]
-        self.objections += unreal_resets(resets, traffic, nodes, gathered.lives, self._pause)
+        self.objections += unreal_resets(resets, traffic, nodes, gathered.lives, self._pause, self._blurred())
         return Record(self.header, endpoints, traffic.passages, tuple(self.objections), self.complete)
 
     def _of(self, kind: type[T]) -> list[tuple[int, T]]:
@@ -105,9 +105,9 @@ class _Reconciliation:
 
     def _build(self, lives: list[Life], traffic: Traffic) -> dict[int, list[Draft]]:
         """The transitions of every life, by its id()."""
-        run = Surroundings(lives, [step for _, step in self._of(Step)], self._grown(), self._pause)
+        blurred = self._blurred()
+        run = Surroundings(lives, [step for _, step in self._of(Step)], self._grown(), self._pause, blurred)
         cookies = self._cookie_senders()
-        blurred = {each.node for _, each in self._of(Missed) if each.observer == "capture"}
         mishaps = Mishaps(traffic.passages)
         built: dict[int, list[Draft]] = {}
         for life in lives:
@@ -115,7 +115,7 @@ class _Reconciliation:
             legs = traffic.legs.get((life.node, life.local, life.remote), [])
             first, last = (bisect_left(legs, at, key=lambda leg: leg.t) for at in (life.start, life.stop))
             wire = Wire(legs[first:last])
-            captured = bool(traffic.passages) and not {"", life.node} & blurred
+            captured = bool(traffic.passages) and life.node not in blurred
             account = Account(
                 life,
                 wire,
@@ -133,6 +133,11 @@ class _Reconciliation:
 
     def _grown(self) -> dict[str, dict[str, int]]:
         return {counters.node: counters.grown for _, counters in self._of(Counters)}
+
+    def _blurred(self) -> set[str]:
+        """The nodes whose captures are known to have lost segments."""
+        lost = {each.node for _, each in self._of(Missed) if each.observer == "capture"}
+        return set(self.header.nodes) | {""} if "" in lost else lost
 
     def _cookie_senders(self) -> frozenset[str]:
         return frozenset(

@@ -11,7 +11,7 @@ from harness.timeline.sentences import Said, say
 from harness.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     from harness.tcp.address import Address
     from harness.timeline.drafts import Draft
@@ -77,13 +77,19 @@ def _lie(draft: Draft, kind: str) -> None:
 
 
 def unreal_resets(
-    events: Iterable[TcpEvent], traffic: Traffic, nodes: Nodes, lives: Iterable[Life], pause: int = SLACK
+    events: Iterable[TcpEvent],
+    traffic: Traffic,
+    nodes: Nodes,
+    lives: Iterable[Life],
+    pause: int = SLACK,
+    blurred: Container[str] = (),
 ) -> list[Said]:
     """Objections to ``tcp_receive_reset`` events where no RST arrived.
 
     Linux resets itself with tcp_reset(), which fires that tracepoint, when data arrives
     after close() (tcp_rcv_state_process(), net/ipv4/tcp_input.c). Tracepoints have no namespace:
-    a socket with a cookie that none of this run's has is of another world on the same kernel.
+    a socket with a cookie that none of this run's has is of another world on the same kernel. Where a
+    node's capture is ``blurred``, having lost segments, nobody can say that there was no RST.
     """
     objections: list[Said] = []
     cookies: dict[tuple[Address, Address], set[int]] = defaultdict(set)
@@ -97,7 +103,7 @@ def unreal_resets(
             continue
         node = nodes.of(event.local.ip)
         legs = traffic.legs.get((node, event.local, event.remote))
-        if legs is None:
+        if legs is None or node in blurred:
             continue
         arrived = [leg.t for leg in legs if not leg.outgoing and "R" in leg.passage.flags]
         if not any(event.t - pause <= at <= event.t + SLACK for at in arrived):

@@ -217,6 +217,24 @@ def test_where_the_capture_lost_segments_nobody_says_that_a_fin_was_not_sent() -
     assert "h1: the capture lost 1" in str(record.objections[0])
 
 
+def test_where_the_capture_lost_segments_nobody_says_that_no_reset_came() -> None:
+    """Neither that the kernel made it up, nor that somebody destroyed the socket."""
+    run = [each for each in recorded("linger0") if not (isinstance(each, SegmentSeen) and "R" in each.flags)]
+    softirq = [
+        structs.replace(each, pid=4711) if isinstance(each, StateChange) and each.new is State.CLOSED else each
+        for each in run
+    ]
+    lost = [Missed(run[-1].t, "capture", node, 1) for node in ("h1", "h2")]
+    believed, doubted = (reconcile([*softirq[:-1], *more, run[-1]]) for more in ([], lost))
+    causes = [str(only(record.endpoints, "h2").transitions[-1].cause.said) for record in (believed, doubted)]
+
+    assert [sum("tcp_receive_reset" in str(each) for each in record.objections) for record in (believed, doubted)] == [
+        1,
+        0,
+    ]
+    assert causes == ["SOCK_DESTROY by another program", "nobody saw why"]
+
+
 def test_time_wait_is_there_though_the_tracepoint_says_closed() -> None:
     """To it the socket is CLOSED from the orphan's FIN-WAIT-2 on; looks and the capture tell the rest."""
     run = recorded("normal")
