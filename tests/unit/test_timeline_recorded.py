@@ -31,7 +31,7 @@ from harness.timeline.store import read
 from harness.timeline.verdict import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from harness.timeline.history import Endpoint, Record
 
@@ -101,6 +101,8 @@ EXPECTED: dict[str, tuple[str, ...]] = {
         "h2 server 1 4 10 13 16 19",
     ),
     "reuse_many": ("h1 client 2 7 27.ES", "h2 server 1 4 10 26.ES") * 5,
+    # The run before, in the same kernel, left an orphan whose LAST-ACK ends in this one.
+    "dead_namespace": ("h1 client 2 7 12 21 20", "h2 server 1 4 10 13 16 19"),
     # Before 6.15 a child is first shown with its listener's address and remote port 0.
     "normal-6.1": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
     "wild": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
@@ -205,6 +207,78 @@ def test_an_unsent_fin_is_a_lie() -> None:
     assert [step.flaw for step in client.transitions if step.flaw] == ["lie", "lie"]
     assert "no FIN had been sent" in str(client.transitions[2].objection)
     assert not judge(record).ok
+
+
+def _changes(run: Iterable[Observation]) -> list[StateChange]:
+    return [each for each in run if isinstance(each, StateChange)]
+
+
+#: Each trap of the tracepoint, a recording of it, and how it shows there.
+TRAPS: dict[str, tuple[str, Callable[[Sequence[Observation]], bool]]] = {
+    "a connecting socket without a port": (
+        "normal",
+        lambda run: any(each.new is State.SYN_SENT and each.local.port == 0 for each in _changes(run)),
+    ),
+    "a child without a remote port": (
+        "normal-6.1",
+        lambda run: any(each.new is State.SYN_RECEIVED and each.remote.port == 0 for each in _changes(run)),
+    ),
+    "a state set to what it is": (
+        "shutdown_then_close",
+        lambda run: any(each.old is each.new for each in _changes(run)),
+    ),
+    "memory used again": (
+        "reuse_many",
+        lambda run: len({each.sk for each in _changes(run)}) < len(EXPECTED["reuse_many"]),
+    ),
+    "another socket's last step, from a namespace that is gone": (
+        "dead_namespace",
+        lambda run: any(each.new is State.CLOSED and each.local.port == 80 for each in _changes(run)[-1:]),
+    ),
+    "a request that is never named": (
+        "third_ack_never",
+        lambda run: not any(State.SYN_RECEIVED in (each.old, each.new) for each in _changes(run)),
+    ),
+    "an orphan's FIN-WAIT-2 that is called CLOSED": (
+        "orphan_f2",
+        lambda run: any((each.old, each.new) == (State.FIN_WAIT_2, State.CLOSED) for each in _changes(run)),
+    ),
+    "a reset that was not received": (
+        "data_after_close_f1",
+        lambda run: any(isinstance(each, TcpEvent) and each.name == "tcp_receive_reset" for each in run),
+    ),
+    "a FIN that was not sent": (
+        "unsent_fin_later",
+        lambda run: any(each.new is State.CLOSING for each in _changes(run)),
+    ),
+    "a request that is in no table": (
+        "syncookies",
+        lambda run: not any(isinstance(each, SocketSeen) and each.state is State.SYN_RECEIVED for each in run),
+    ),
+    "a child that is there at the SYN": (
+        "fastopen2",
+        lambda run: any(isinstance(each, SegmentSeen) and "S" in each.flags and each.length for each in run),
+    ),
+    "a connection with itself": ("self", lambda run: any(each.local == each.remote for each in _changes(run))),
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_each_trap_is_in_a_recording(trap: str) -> None:
+    """`test_recording` says that it is not fallen into; this, that it is there."""
+    name, shows = TRAPS[trap]
+
+    assert shows(recorded(name))
+
+
+def test_an_orphan_of_the_run_before_is_left_out_and_said() -> None:
+    """Its FIN was lost for good; the kernel gives it up two minutes into the next run, which has the same addresses."""
+    record = reconcile(recorded("dead_namespace"))
+
+    (said,) = (str(each) for each in record.objections)
+
+    assert "10.0.0.2:80 → 10.0.0.1:57316" in said
+    assert said.endswith("left over from before this run, and left out")
 
 
 def test_where_the_capture_lost_segments_nobody_says_that_a_fin_was_not_sent() -> None:
