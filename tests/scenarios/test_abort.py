@@ -209,6 +209,7 @@ def test_close_unread(net: World) -> None:
 
 
 @pytest.mark.scenario(51)
+@pytest.mark.network(delay="300ms")  # within it, even a slow machine closes one end and sends from the other
 def test_data_after_close_f1(net: World) -> None:
     """RFC 9293, 3.6.1: data for a program that has closed is answered with a RST; here it crosses the FIN.
 

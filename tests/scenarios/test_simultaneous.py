@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from harness.experiment.sockets import RecordedSocket
     from harness.experiment.world import World
 
-pytestmark = pytest.mark.network(delay="50ms")
+#: One way: within it, even a slow machine has both ends do something.
+pytestmark = pytest.mark.network(delay="300ms")
 
 PORTS = (4001, 4002)
 
