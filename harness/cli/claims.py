@@ -29,7 +29,7 @@ class _Claim(click.ParamType[str]):
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a page with every claim and the notes' questions.")
 @options.seed
 @options.kernel
-@click.option("--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Language of the text.")
+@options.language
 def command(ids: tuple[str, ...], seed: int, kernel_name: str, lang: str, *, as_json: bool, as_markdown: bool) -> int:
     """Measure what two sets of course notes claim about TCP's handshakes, C1 to C27, on real TCP.
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli import options
-from harness.cli.patience import waiting
+from harness.cli.running import carry_out
 from harness.errors import UsageError
-from harness.kernel.job import INTERRUPTED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,9 +23,8 @@ if TYPE_CHECKING:
 @options.seed
 @options.kernel
 @options.out
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the ladder.")
-@click.option("--plain", is_flag=True, help="No colour and no box characters: stable for diffing.")
-@click.option("--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Language of the text.")
+@options.ladder
+@options.language
 def command(
     delay: str,
     loss: str,
@@ -55,10 +52,8 @@ def command(
       handshake demo --json | jq .verdict
       handshake demo --out my-run && handshake show my-run
     """
-    from harness.experiment.conduct import conducted
     from harness.experiment.plan import Plan
     from harness.network.requests import check_requests
-    from harness.timeline.verdict import judge
 
     impairment = _impairment({"delay": delay, "loss": loss})
     wanted = tuple(filter(None, (str(impairment), *links)))
@@ -71,22 +66,7 @@ def command(
         kernel=kernel.info,
         replay=options.again(),
     )
-    with contextlib.ExitStack() as stack:
-        with waiting(f"Running on Linux {kernel.info.release} ({kernel.info.kind})"):
-            run = stack.enter_context(conducted(plan, kernel, out))
-        verdict = judge(run.record)
-        if as_json:
-            from harness.report.document import document, to_json
-
-            click.echo(to_json(document(run.record, verdict=verdict)), nl=False)
-        else:
-            from harness.report.ladder import show
-
-            show(run.record, judgement=verdict, plain=plain, lang=lang)
-        if run.interrupted:
-            click.echo("handshake: interrupted; this is what was recorded up to then", err=True)
-            return INTERRUPTED
-    return verdict.exit_code
+    return carry_out(plan, kernel, out, as_json=as_json, plain=plain, lang=lang)
 
 
 def _impairment(wanted: dict[str, object]) -> Impairment:

@@ -88,6 +88,23 @@ def out(function: _Function) -> _Function:
     )(function)
 
 
+def ladder(function: _Function) -> _Function:
+    """``--json`` and ``--plain``: how a run is shown."""
+    function = click.option("--plain", is_flag=True, help="No colour and no box characters: stable for diffing.")(
+        function
+    )
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the ladder.")(
+        function
+    )
+
+
+def language(function: _Function) -> _Function:
+    """``--lang``: the language of what is shown."""
+    return click.option(
+        "--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Language of the text."
+    )(function)
+
+
 #: Parameters that change what is shown or kept, not what happens.
 _SHOWN = frozenset({"out", "watch", "as_json", "plain", "lang"})
 

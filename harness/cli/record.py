@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli import options
-from harness.cli.patience import waiting
+from harness.cli.running import carry_out
 from harness.errors import UsageError
-from harness.kernel.job import INTERRUPTED
 from harness.report.safe import visible
 from harness.timeline.observations import Program
 
@@ -73,9 +70,8 @@ SHOWN_LINES = 20
     help="Meanwhile, show all sockets with their states, timers and queues on standard error: "
     "a table on a terminal, a line for each change elsewhere.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the ladder.")
-@click.option("--plain", is_flag=True, help="No colour and no box characters.")
-@click.option("--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Language of the text.")
+@options.ladder
+@options.language
 def command(
     topology: str,
     servers: tuple[str, ...],
@@ -106,13 +102,10 @@ def command(
           --client "curl -s http://h2/" --out my-run
       handshake record --topology star,4 --server h1="iperf3 -s -1" --client h2="iperf3 -c h1 -n 200K"
     """
-    from harness.experiment.conduct import conducted, prepare_directory
     from harness.experiment.plan import Plan
     from harness.experiment.programs import ProgramRequest, ProgramsRequest
     from harness.network.requests import check_requests
     from harness.network.units import duration
-    from harness.report.live import watching
-    from harness.timeline.verdict import judge
 
     programs = (
         *(ProgramRequest.parse(text, "server", "h2", n) for n, text in enumerate(servers, 1)),
@@ -144,28 +137,16 @@ def command(
         heartbeat=0.5 if watch and kernel.info.kind != "lab" else 5.0,
         replay=options.again(),
     )
-    with contextlib.ExitStack() as stack:
-        if watch:
-            results = prepare_directory(out or Path(stack.enter_context(tempfile.TemporaryDirectory())))
-            with watching(results, real_time=kernel.info.kind != "lab", plain=plain, lang=lang):
-                run = stack.enter_context(conducted(plan, kernel, results))
-        else:
-            with waiting(f"Running on Linux {kernel.info.release} ({kernel.info.kind})"):
-                run = stack.enter_context(conducted(plan, kernel, out))
-        verdict = judge(run.record)
-        if as_json:
-            from harness.report.document import document, to_json
-
-            click.echo(to_json(document(run.record, verdict=verdict)), nl=False)
-        else:
-            from harness.report.ladder import show
-
-            show(run.record, judgement=verdict, plain=plain, lang=lang)
-            _tell_of_programs(run, kept=out is not None)
-        if run.interrupted:
-            click.echo("handshake: interrupted; this is what was recorded up to then", err=True)
-            return INTERRUPTED
-    return verdict.exit_code
+    return carry_out(
+        plan,
+        kernel,
+        out,
+        as_json=as_json,
+        plain=plain,
+        lang=lang,
+        watch=watch,
+        after=lambda run: _tell_of_programs(run, kept=out is not None),
+    )
 
 
 def _tell_of_programs(run: Run, *, kept: bool) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli import options
 from harness.cli.patience import waiting
 from harness.errors import UsageError
 
@@ -16,7 +17,7 @@ from harness.errors import UsageError
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the pages go.  [default: FOLDER/report]"
 )
 @click.option("--title", metavar="TEXT", help="What the index is called.  [default: the folder's name]")
-@click.option("--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Language of the text.")
+@options.language
 def command(folder: Path, out: Path | None, title: str | None, lang: str) -> int:
     """Write an HTML page for every run under FOLDER, and an index over them.
 

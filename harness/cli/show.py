@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli import options
 from harness.cli.patience import waiting
 from harness.errors import UsageError
 from harness.report.safe import visible
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "--width", type=click.IntRange(min=40), metavar="N", help="Columns to draw on; the terminal's by default."
 )
-@click.option("--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Language of the text.")
+@options.language
 def command(
     directory: Path,
     svg: str | None,
