@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from harness.errors import RecordUnreadable
-from harness.report.safe import visible
 from harness.timeline.observations import End, Failure
 from harness.timeline.store import EVENTS, Writer, read
 
@@ -155,6 +154,8 @@ def _printed(results: Path) -> list[Path]:
 
 def _shown(file: Path) -> str:
     """The last of what a program has printed, harmless to a terminal, and to JUnit's XML."""
+    from harness.report.safe import visible
+
     lines = file.read_text("utf-8", "replace").rstrip().splitlines()
     left_out = [f"({len(lines) - _LINES:,} lines before)"] if len(lines) > _LINES else []
     return "\n".join([*left_out, *map(visible, lines[-_LINES:])])

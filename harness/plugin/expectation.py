@@ -32,12 +32,19 @@ def _states(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and bool(value) and all(isinstance(each, str) and each in _NAMES for each in value)
 
 
-def explanation(recorded: Sequence[str], expected: Sequence[str]) -> list[str]:
-    """What pytest prints of it."""
-    lines = ["other states than expected", f"recorded: {' → '.join(recorded)}", f"expected: {' → '.join(expected)}"]
-    for place, (was, should) in enumerate(zip_longest(recorded, expected), 1):
+def explanation(recorded: Sequence[str], expected: Sequence[str], lang: str = "en") -> list[str]:
+    """What pytest prints of it, in a language of `harness.report.words`."""
+    from harness.report.words import words
+
+    w = words(lang)
+    lines = [
+        w("states.other"),
+        w("states.recorded", states=" → ".join(recorded)),
+        w("states.wanted", states=" → ".join(expected)),
+    ]
+    for place, (was, should) in enumerate(zip_longest(recorded, expected, fillvalue=w("states.nothing")), 1):
         if was != should:
-            lines.append(f"they part at state {place}: {was or 'nothing more'} instead of {should or 'nothing more'}")
+            lines.append(w("states.part_at", place=place, was=was, should=should))
             break
     return lines
 

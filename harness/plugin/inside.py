@@ -97,7 +97,7 @@ class Reporter:
         if found is None:
             return None
         self._compared = found
-        return expectation.explanation(*found)
+        return expectation.explanation(*found, self._options["handshake_lang"])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write a report of setup, call or teardown."""

@@ -9,6 +9,10 @@ import pytest
 
 from harness.kernel.cache import cache_root
 
+# pytester forgets what a run in this process imports. Of a package that stays, half would be imported anew, and its
+# classes would be others than those of the half that its attributes keep: so all of it stays.
+from harness.report import index, ladder, page, pcapng  # noqa: F401
+
 if TYPE_CHECKING:
     from pathlib import Path
 

@@ -57,6 +57,7 @@ def test_in_korean(project: Project) -> None:
 
     result.stdout.fnmatch_lines(["h1 클라이언트 *", "*CLOSE-WAIT를 끝내 떠나지 않음*"])
     assert '<html lang="ko">' in html
+    assert "2번째 상태에서 갈라짐: 예상 LAST-ACK, 실제 CLOSE-WAIT" in html
     assert "✗ 실패" in html
     assert "✗ 1 실패" in (project.path / "kept/index.html").read_text("utf-8")
 

@@ -21,7 +21,8 @@ from harness.timeline.verdict import judge
 _CODE = [
     path.read_text("utf-8")
     for path in Path(harness.__file__).parent.rglob("*")
-    if path.suffix in (".py", ".j2") and ("report" in path.parts or path.name in ("show.py", "report.py"))
+    if path.suffix in (".py", ".j2")
+    and ("report" in path.parts or path.name in ("show.py", "report.py", "expectation.py"))
 ]
 
 
