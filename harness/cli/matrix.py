@@ -115,7 +115,7 @@ def told(columns: Sequence[Column], name: str, at: int) -> str:
     mark = _MARKS[cell.outcome]
     if cell.outcome == "skipped" or (at and first.cells[name].outcome != "skipped" and alike(first, this, name)):
         return mark
-    return f"{mark} {cell.segments} segments, {cell.seconds:.4g} s"
+    return f"{mark} {cell.segments} segments, {round(cell.seconds, 3):g} s"
 
 
 def markdown(columns: Sequence[Column], wanted: Sequence[Scenario], command: str) -> str:
