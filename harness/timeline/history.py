@@ -121,3 +121,4 @@ class Record(msgspec.Struct, frozen=True):
     passages: tuple[Passage, ...]
     objections: tuple[Said, ...]  #: what does not fit, for a person
     complete: bool  #: False: the record was cut before its end
+    blurred: frozenset[str] = frozenset()  #: hosts whose captures lost segments: what was not seen there may have been

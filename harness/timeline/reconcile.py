@@ -98,7 +98,8 @@ class _Reconciliation:
         endpoints = assemble(gathered.lives, self._build(gathered.lives, traffic), self.end)
         resets = [event for _, event in self._of(TcpEvent)]
         self.objections += unreal_resets(resets, traffic, nodes, gathered.lives, self._pause, self._blurred())
-        return Record(self.header, endpoints, traffic.passages, tuple(self.objections), self.complete)
+        objections = tuple(self.objections)
+        return Record(self.header, endpoints, traffic.passages, objections, self.complete, frozenset(self._blurred()))
 
     def _of(self, kind: type[T]) -> list[tuple[int, T]]:
         return self._kinds[kind]  # type: ignore[return-value]  # filed under its own type

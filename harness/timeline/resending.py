@@ -48,20 +48,26 @@ def resendings(record: Record) -> Iterator[Resending]:
             if data[way] > TOLD:
                 more[way].append(first)
                 continue
-        yield Resending(number, _told(first, repeats, back[way]))
+        yield Resending(number, _told(first, repeats, back[way], record.blurred))
     for rest in more.values():
-        lost = sum(each.received is None for each in rest)
+        first = rest[0]
         if len(rest) == 1:  # "and 1 more" says less than the sentence itself
-            yield Resending(rest[0].number, _told(rest[0], again[rest[0].number], back[rest[0].src, rest[0].dst]))
+            told = _told(first, again[first.number], back[first.src, first.dst], record.blurred)
+        elif {first.sender, first.receiver} & record.blurred:
+            told = say("again_more_unseen", who=first.sender, count=len(rest))
         else:
-            yield Resending(rest[0].number, say("again_more", who=rest[0].sender, count=len(rest), lost=lost))
+            lost = sum(each.received is None for each in rest)
+            told = say("again_more", who=first.sender, count=len(rest), lost=lost)
+        yield Resending(first.number, told)
 
 
-def _told(first: Passage, repeats: Sequence[Passage], back: Sequence[Passage]) -> Said:
+def _told(first: Passage, repeats: Sequence[Passage], back: Sequence[Passage], blurred: frozenset[str]) -> Said:
     reasons: list[Said] = []
     acks: list[str] = []
     for before, after in pairwise([first, *repeats]):
-        reason = _reason(before, after, back)
+        # Whether it arrived, and what was answered, may be among what the capture lost.
+        unseen = {before.sender, before.receiver} & blurred
+        reason = say("not_captured") if unseen else _reason(before, after, back)
         if reason.kind == "ack_lost":
             acks.append(str(reason.values["number"]))
         if reason not in reasons and not (reason.kind == "ack_lost" and len(acks) > 1):

@@ -309,6 +309,21 @@ def test_where_the_capture_lost_segments_nobody_says_that_no_reset_came() -> Non
     assert causes == ["SOCK_DESTROY by another program", "nobody saw why"]
 
 
+def test_where_the_capture_lost_segments_nobody_says_that_the_network_did() -> None:
+    """A retransmission is one all the same; why it was sent may be among what was lost."""
+    run = recorded("syn_blackhole")
+    lost = Missed(run[-1].t, "capture", "h2", 1)
+    whole, blurred = (
+        [finding.text for finding in judge(reconcile([*run[:-1], *more, run[-1]])).findings if "again" in finding.text]
+        for more in ([], [lost])
+    )
+
+    assert whole
+    assert len(blurred) == len(whole)
+    assert not any("was not captured" in each for each in whole)
+    assert all(each.endswith("because of something that was not captured") for each in blurred)
+
+
 def test_time_wait_is_there_though_the_tracepoint_says_closed() -> None:
     """To it the socket is CLOSED from the orphan's FIN-WAIT-2 on; looks and the capture tell the rest."""
     run = recorded("normal")
