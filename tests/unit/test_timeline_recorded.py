@@ -6,17 +6,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from msgspec import structs
+from recordings import RUNS, only, recorded
 
 from harness.tcp.diagram import BY_ID
 from harness.tcp.states import State
 from harness.timeline.observations import (
     Address,
-    Missed,
     Observation,
     SegmentSeen,
     SocketGone,
@@ -27,15 +26,12 @@ from harness.timeline.observations import (
     Witness,
 )
 from harness.timeline.reconcile import reconcile
-from harness.timeline.store import read
 from harness.timeline.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from harness.timeline.history import Endpoint, Record
-
-RUNS = Path(__file__).with_name("fixtures") / "timeline"
 
 #: For each run, its endpoints: node, role, and the edges in order.
 EXPECTED: dict[str, tuple[str, ...]] = {
@@ -125,11 +121,6 @@ EXPECTED: dict[str, tuple[str, ...]] = {
 }
 
 
-def recorded(name: str) -> tuple[Observation, ...]:
-    """The observations of a run."""
-    return read(RUNS / f"{name}.jsonl").observations
-
-
 def without(name: str, *kinds: type) -> Record:
     """A run as it would have been read without some observers."""
     return reconcile([each for each in recorded(name) if not isinstance(each, kinds)])
@@ -143,12 +134,6 @@ def told(end: Endpoint) -> str:
 def place(end: Endpoint) -> tuple[str, Address, Address]:
     """Which connection's end it is."""
     return end.node, end.local, end.remote
-
-
-def only(ends: Iterable[Endpoint], node: str) -> Endpoint:
-    """The only endpoint of a node."""
-    (end,) = [end for end in ends if end.node == node]
-    return end
 
 
 def test_every_recording_is_expected_to_hold_something() -> None:
@@ -281,49 +266,6 @@ def test_an_orphan_of_the_run_before_is_left_out_and_said() -> None:
     assert said.endswith("left over from before this run, and left out")
 
 
-def test_where_the_capture_lost_segments_nobody_says_that_a_fin_was_not_sent() -> None:
-    """It may be among them: an observer that knows of its loss is no witness of what did not happen."""
-    run = recorded("unsent_fin_later")
-
-    record = reconcile([*run[:-1], Missed(run[-1].t, "capture", "h1", 1), run[-1]])
-
-    assert not [step for step in only(record.endpoints, "h1").transitions if step.flaw == "lie"]
-    assert "h1: the capture lost 1" in str(record.objections[0])
-
-
-def test_where_the_capture_lost_segments_nobody_says_that_no_reset_came() -> None:
-    """Neither that the kernel made it up, nor that somebody destroyed the socket."""
-    run = [each for each in recorded("linger0") if not (isinstance(each, SegmentSeen) and "R" in each.flags)]
-    softirq = [
-        structs.replace(each, pid=4711) if isinstance(each, StateChange) and each.new is State.CLOSED else each
-        for each in run
-    ]
-    lost = [Missed(run[-1].t, "capture", node, 1) for node in ("h1", "h2")]
-    believed, doubted = (reconcile([*softirq[:-1], *more, run[-1]]) for more in ([], lost))
-    causes = [str(only(record.endpoints, "h2").transitions[-1].cause.said) for record in (believed, doubted)]
-
-    assert [sum("tcp_receive_reset" in str(each) for each in record.objections) for record in (believed, doubted)] == [
-        1,
-        0,
-    ]
-    assert causes == ["SOCK_DESTROY by another program", "nobody saw why"]
-
-
-def test_where_the_capture_lost_segments_nobody_says_that_the_network_did() -> None:
-    """A retransmission is one all the same; why it was sent may be among what was lost."""
-    run = recorded("syn_blackhole")
-    lost = Missed(run[-1].t, "capture", "h2", 1)
-    whole, blurred = (
-        [finding.text for finding in judge(reconcile([*run[:-1], *more, run[-1]])).findings if "again" in finding.text]
-        for more in ([], [lost])
-    )
-
-    assert whole
-    assert len(blurred) == len(whole)
-    assert not any("was not captured" in each for each in whole)
-    assert all(each.endswith("because of something that was not captured") for each in blurred)
-
-
 def test_time_wait_is_there_though_the_tracepoint_says_closed() -> None:
     """To it the socket is CLOSED from the orphan's FIN-WAIT-2 on; looks and the capture tell the rest."""
     run = recorded("normal")
@@ -382,31 +324,6 @@ def test_reading_a_thousand_connections_takes_less_than_two_seconds() -> None:
     assert len(many) > 20_000
     assert len(record.endpoints) == 2000
     assert took < 2
-
-
-def test_reading_a_transfer_that_the_captures_lost_half_of_takes_less_than_five_seconds() -> None:
-    """Forty thousand segments, of which each end saw another half: nothing is compared with everything."""
-    import time
-
-    run = recorded("normal")
-    seen = [each for each in run if isinstance(each, SegmentSeen)]
-    data = next(each for each in seen if (each.flags, each.direction, each.node) == ("A", "sent", "h1"))
-    arrived = next(each for each in seen if (each.flags, each.direction, each.node) == ("A", "received", "h2"))
-    many: list[Observation] = []
-    for number in range(40_000):
-        which = data if number % 2 else arrived
-        seq = (data.seq + number * 1000) % (1 << 32)
-        frame = data.frame[:18] + (number % 65536).to_bytes(2, "big") + data.frame[20:38]
-        frame += seq.to_bytes(4, "big") + data.frame[42:]
-        many.append(structs.replace(which, t=which.t + number * 1000, seq=seq, length=1000, frame=frame))
-    lost = [Missed(run[-1].t, "capture", node, 20_000) for node in ("h1", "h2")]
-
-    began = time.process_time()
-    record = reconcile([run[0], *sorted([*run[1:-1], *many], key=lambda each: each.t), *lost, run[-1]])
-    took = time.process_time() - began
-
-    assert len(record.passages) > 40_000
-    assert took < 5
 
 
 def _moved(each: Observation, number: int) -> Observation:
