@@ -149,7 +149,8 @@ class LabKernel:
         if ending.word == "timeout":
             raise KernelFailed(
                 f"the lab kernel was killed after {self._wall_limit:g} s of wall time: a program in it computes "
-                "without ever waiting (computing takes no virtual time), or waits for what never comes",
+                "without ever waiting, or waits in a loop (computing takes no virtual time, and asking for the time "
+                "hardly any), or waits for what never comes",
                 ending.console,
             )
         if ending.word == "error":
