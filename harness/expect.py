@@ -370,7 +370,7 @@ def traced(observations: Iterable[Observation], history: Endpoint) -> list[str]:
         f"{seen.old}→{seen.new}"
         for seen in changes
         # A client's first word comes before it has a port; what a socket's memory is used for next is another's.
-        if seen.sk in sockets and seen.t >= min(times) and seen.local.port in (0, history.local.port)
+        if seen.sk in sockets and (seen.t in times or (seen.t >= min(times) and seen.local == history.local))
     ]
 
 

@@ -68,8 +68,8 @@ def _finders(case: Case) -> tuple[Callable[[Case], Found | None], ...]:
         return (_last_acknowledged, _reset, _destroyed, _orphans, _timer, _given_up, _by_another, _aborted)
     return (
         _reset, _destroyed, _refused_by_icmp, _after_close, _orphans, _called_off, _timer, _given_up,
-        _listener_closed, _lingered, _by_another,
-        _overflow, _aborted,
+        _listener_closed, _lingered, _overflow,
+        _by_another, _aborted,
     )  # fmt: skip
 
 
