@@ -10,6 +10,7 @@ from strategies import Plan, Side, Sight, Talk, observers, offsets, plans, seeds
 
 from harness.tcp.diagram import edges_between
 from harness.tcp.states import State
+from harness.timeline.observations import Missed
 from harness.timeline.reconcile import reconcile
 
 if TYPE_CHECKING:
@@ -112,6 +113,26 @@ def test_what_an_observer_misses_the_others_make_good(
     for side in (talk.a, talk.b):
         for end in ends(record, side):
             assert end.states in possible(side, misses) or declared(record, end)
+
+
+@thorough
+@given(plan=plans, clock=offsets, rate=st.floats(0.05, 0.9), seed=seeds)
+def test_a_capture_that_knows_of_its_losses_accuses_nobody(
+    plan: Plan, clock: tuple[int, int, int], rate: float, seed: int
+) -> None:
+    """What it did not see may have been: no lie is told of the kernel, and the others still bring the walk back."""
+    talk = Talk(plan)
+    run = watched(talk, Sight(misses="capture", rate=rate, offsets=clock, seed=seed))
+    lost = [Missed(run[-1].t, "capture", side.name, 1) for side in (talk.a, talk.b)]
+
+    record = reconcile([*run[:-1], *lost, run[-1]])
+
+    check_form(record)
+    for side in (talk.a, talk.b):
+        for end in ends(record, side):
+            assert not [step for step in end.transitions if step.flaw == "lie"]
+            doubts = [step for step in end.transitions if step.flaw or step.objection]
+            assert end.states in possible(side, "capture") or doubts
 
 
 @thorough
