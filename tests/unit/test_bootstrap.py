@@ -39,8 +39,10 @@ case "$1 $2" in
     echo "pip $*" >>"$log"
     [ -e "$STUBS/pip-fails" ] && exit 1
     [ -e "$STUBS/pip-waits" ] && cat "$STUBS/fifo"
-    printf '#!/bin/sh\necho "cwd=$PWD"\nfor word; do echo "word=$word"; done\nexit 7\n' >"$(dirname "$0")/handshake"
-    chmod +x "$(dirname "$0")/handshake"
+    made=$(dirname "$0")/handshake
+    printf '#!/bin/sh\necho "cwd=$PWD"${PYTHONDONTWRITEBYTECODE+uncompiled}\n' >"$made"
+    printf 'for word; do echo "word=$word"; done\nexit 7\n' >>"$made"
+    chmod +x "$made"
     ;;
 esac
 """
@@ -120,10 +122,14 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def test_the_first_start_sets_up_and_becomes_the_command(checkout: Checkout, tmp_path: Path) -> None:
-    """With the same words, in the same directory, with the command's own status and nothing else on its output."""
+    """With the same words, in the same directory, with the command's own status and nothing else on its output.
+
+    What it imports is compiled once, whatever is usual elsewhere: kernels import the same again and again.
+    """
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
 
+    checkout.environment["PYTHONDONTWRITEBYTECODE"] = "1"
     status, out, _ = checkout.run("record", "--out", "two words", "", cwd=elsewhere)
 
     assert status == 7
