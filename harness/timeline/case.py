@@ -104,10 +104,11 @@ class Case:
     def belongs(self, leg: Leg) -> bool:
         """Whether a segment can have caused the transition, by when it arrived, or come of it, by when it left.
 
-        What leaves after something else has arrived answers that.
+        What leaves after something else has arrived answers that, and what arrived before the transition before this
+        one is done with.
         """
         if not leg.outgoing:
-            return self.draft.earliest - self.run.pause <= leg.t <= self.draft.time + SLACK
+            return self._still_open_at(self.draft.earliest) <= leg.t <= self.draft.time + SLACK
         over = self.draft.time + SLACK
         if any(not other.outgoing and over < other.t <= leg.t for other in self.wire.legs):
             return False
@@ -126,8 +127,13 @@ class Case:
 
     def answered_by(self, answer: Leg) -> list[Leg]:
         """What had arrived when a segment left that answers at once, such as a RST."""
-        first, last = answer.t - self.run.pause, answer.t + SLACK
+        first, last = self._still_open_at(answer.t), answer.t + SLACK
         return [leg for leg in self.wire.legs if not leg.outgoing and first <= leg.t <= last]
+
+    def _still_open_at(self, t: int) -> int:
+        """Since when what arrived may still wait to be taken up at a time."""
+        before = self.drafts[self.place - 1].time + SLACK if self.place else 0
+        return min(max(t - self.run.pause, before), t - SLACK)
 
     def called(self, *names: str) -> str:
         """The call that a program was in on this socket then, as it was recorded; "" where none was."""
