@@ -16,10 +16,6 @@ from pathlib import Path
 #: include/uapi/linux/random.h: _IOW('R', 0x03, int[2]), _IO('R', 0x06), _IO('R', 0x07).
 _RNDADDENTROPY, _RNDCLEARPOOL, _RNDRESEEDCRNG = 0x40085203, 0x5206, 0x5207
 
-#: Bits that are claimed for the seed: a kernel that has not been told of so many refuses to draw from them (ENODATA;
-#: POOL_READY_BITS in drivers/char/random.c).
-_READY = 256
-
 
 def begin(seed: int) -> None:
     """Wait for a whole second of the virtual clock, and at least its first; then begin with this seed's randomness.
@@ -32,7 +28,7 @@ def begin(seed: int) -> None:
         OSError: This process may not seed the kernel (EPERM).
     """
     begin_on_a_second()
-    # 512 bits: Linux 6.1 calls its generator ready only when it has been given 256 (POOL_READY_BITS).
+    # 512 bits: Linux 6.1 draws nothing before it was given 256 (ENODATA; POOL_READY_BITS, drivers/char/random.c).
     start = hashlib.sha512(b"handshake lab, seed %d" % seed).digest()
     with Path("/dev/random").open("wb", buffering=0) as device:
         # The lab kernel's RNDCLEARPOOL empties the pool (harness.kernel.config); what is put in then is all there is.

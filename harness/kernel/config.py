@@ -52,6 +52,13 @@ ADJUSTMENTS = (
     ),
     Adjustment(
         "drivers/char/random.c",
+        r"\barch_get_random(_seed)?_longs\(&block\.rdseed\[i\], ARRAY_SIZE\(block\.rdseed\) - i\)",
+        "0",
+        "User-Mode Linux asks the host's getrandom() for these, so the seed shim: how often it was asked before, "
+        "is no part of the seed.",
+    ),
+    Adjustment(
+        "drivers/char/random.c",
         r"^(\t\tblock\.rdseed\[i\+\+\] =) random_get_entropy\(\);$",
         r"\1 0;",
         "Nor is how many times the clock was read until a number was drawn.",

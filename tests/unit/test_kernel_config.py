@@ -17,6 +17,8 @@ UM_KCONFIG = "config HZ\n\tint\n\tdefault 100\n\nconfig UML\n\tbool\n"
 INTERRUPTS = "\tretval = __handle_irq_event_percpu(desc);\n\n\tadd_interrupt_randomness(desc->irq_data.irq);\n"
 
 RANDOM = """\
+		longs = arch_get_random_seed_longs(&block.rdseed[i], ARRAY_SIZE(block.rdseed) - i);
+		longs = arch_get_random_longs(&block.rdseed[i], ARRAY_SIZE(block.rdseed) - i);
 		block.rdseed[i++] = random_get_entropy();
 	case RNDZAPENTCNT:
 	case RNDCLEARPOOL:
@@ -81,6 +83,7 @@ def test_the_source_is_adjusted(tmp_path: Path) -> None:
     assert "randomness" not in (tree / "kernel/irq/handle.c").read_text()
     random = (tree / "drivers/char/random.c").read_text()
     assert "entropy()" not in random
+    assert random.count("longs = 0;") == 2
     assert "-EPERM;\n\t\tblake2s_init(&input_pool.hash, BLAKE2S_HASH_SIZE);\n\t\treturn 0;\n" in random
 
 
