@@ -28,12 +28,15 @@ def begin(seed: int) -> None:
         OSError: This process may not seed the kernel (EPERM).
     """
     begin_on_a_second()
-    # 512 bits: Linux 6.1 draws nothing before it was given 256 (ENODATA; POOL_READY_BITS, drivers/char/random.c).
     start = hashlib.sha512(b"handshake lab, seed %d" % seed).digest()
+    entropy = struct.pack(f"ii{len(start)}s", 8 * len(start), len(start), start)
     with Path("/dev/random").open("wb", buffering=0) as device:
+        # Linux 6.1 may not have been given 256 bits by now (POOL_READY_BITS, drivers/char/random.c). It draws once when
+        # it has, which would make a difference later.
+        fcntl.ioctl(device, _RNDADDENTROPY, entropy)
         # The lab kernel's RNDCLEARPOOL empties the pool (harness.kernel.config); what is put in then is all there is.
         fcntl.ioctl(device, _RNDCLEARPOOL)
-        fcntl.ioctl(device, _RNDADDENTROPY, struct.pack(f"ii{len(start)}s", 8 * len(start), len(start), start))
+        fcntl.ioctl(device, _RNDADDENTROPY, entropy)
         fcntl.ioctl(device, _RNDRESEEDCRNG)
     random.seed()  # Python's own numbers come from there, too
 
