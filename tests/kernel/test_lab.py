@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 JOBS = "tests.kernel.guest_jobs"
 
 #: How many runs are killed at a random moment.
-KILLS = int(os.environ.get("HANDSHAKE_KILLS", "100"))
+KILLS = int(os.environ.get("HANDSHAKE_KILLS", "25"))
 
 
 def test_waiting_takes_no_wall_time(lab: LabKernel) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 JOBS = "tests.network.guest_jobs"
-KILLS = int(os.environ.get("HANDSHAKE_KILLS", "100"))
+KILLS = int(os.environ.get("HANDSHAKE_KILLS", "25"))
 
 #: A run that is still going on when it is killed: a network with faults, and programs in its hosts.
 VICTIM = f"""
@@ -167,7 +167,7 @@ def test_any_number_runs_side_by_side(do: Callable[..., Any]) -> None:
 
 
 def test_nothing_is_left_after_being_killed_at_any_moment(host: HostKernel, scratch: Path) -> None:
-    """SIGKILL of the caller, a hundred times, each at another moment of a run."""
+    """SIGKILL of the caller, many times (HANDSHAKE_KILLS: how many), each at another moment of a run."""
     assert host
     before = belongings(scratch)
     chance = random.Random(7)  # noqa: S311 -- not a secret
