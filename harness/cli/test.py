@@ -22,6 +22,9 @@ _CHECKS = (
     ("mypy --strict", ["mypy", "--no-error-summary"]),
 )
 
+#: Everything, on every processor; who has none left takes from the other, so that all end at once.
+_ALL = ("-n", "auto", "--dist", "worksteal")
+
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--checks/--no-checks", default=True, show_default=True, help="Lint, format and type checks first.")
@@ -45,7 +48,7 @@ def command(pytest_arguments: tuple[str, ...], kernel_name: str, *, checks: bool
     options.choose_kernel(kernel_name, seed=1)  # built now, with its progress shown, not inside the first test
     failed = [name for name, words in _CHECKS if checks and not _check(name, words)]
     writable = _ROOT / DEFAULT_ARTIFACTS if boot_once else None
-    status = run_pytest(pytest_arguments or ("-n", "auto"), _ROOT, kernel_name, writable=writable)
+    status = run_pytest(pytest_arguments or _ALL, _ROOT, kernel_name, writable=writable)
     if failed:
         click.echo(f"handshake: these checks failed: {', '.join(failed)} (see above)", err=True)
     return status or int(bool(failed))
