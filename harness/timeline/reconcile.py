@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.timeline.account import Account
@@ -89,7 +90,7 @@ class _Reconciliation:
             traced_at_all=bool(self._kinds[StateChange]),
             # Only where others looked as well can it be told whose a socket is.
             shared=self.header.kernel.kind == "host" and bool(self._kinds[SocketSeen]) and bool(traffic.passages),
-            cookies=self._cookie_senders(),
+            cookies=self._cookie_senders,
         )
         if not self._kinds[SocketSeen] and (self._kinds[StateChange] or traffic.passages):
             self.objections.append(say("sockets_unseen"))
@@ -97,18 +98,17 @@ class _Reconciliation:
         self.objections += gathered.objections
         endpoints = assemble(gathered.lives, self._build(gathered.lives, traffic), self.end)
         resets = [event for _, event in self._of(TcpEvent)]
-        self.objections += unreal_resets(resets, traffic, nodes, gathered.lives, self._pause, self._blurred())
+        self.objections += unreal_resets(resets, traffic, nodes, gathered.lives, self._pause, self._blurred)
         objections = tuple(self.objections)
-        return Record(self.header, endpoints, traffic.passages, objections, self.complete, frozenset(self._blurred()))
+        return Record(self.header, endpoints, traffic.passages, objections, self.complete, self._blurred)
 
     def _of(self, kind: type[T]) -> list[tuple[int, T]]:
         return self._kinds[kind]  # type: ignore[return-value]  # filed under its own type
 
     def _build(self, lives: list[Life], traffic: Traffic) -> dict[int, list[Draft]]:
         """The transitions of every life, by its id()."""
-        blurred = self._blurred()
-        run = Surroundings(lives, [step for _, step in self._of(Step)], self._grown(), self._pause, blurred)
-        cookies = self._cookie_senders()
+        steps = [step for _, step in self._of(Step)]
+        run = Surroundings(lives, steps, self._grown, self._pause, self._blurred)
         mishaps = Mishaps(traffic.passages)
         built: dict[int, list[Draft]] = {}
         for life in lives:
@@ -116,13 +116,13 @@ class _Reconciliation:
             legs = traffic.legs.get((life.node, life.local, life.remote), [])
             first, last = (bisect_left(legs, at, key=lambda leg: leg.t) for at in (life.start, life.stop))
             wire = Wire(legs[first:last])
-            captured = bool(traffic.passages) and life.node not in blurred
+            captured = bool(traffic.passages) and life.node not in self._blurred
             account = Account(
                 life,
                 wire,
                 captured=captured,
                 traced=bool(self._kinds[StateChange]),
-                cookies=life.node in cookies,
+                cookies=life.node in self._cookie_senders,
                 end=self.end,
                 pause=self._pause,
             )
@@ -132,17 +132,20 @@ class _Reconciliation:
             Causes(life, wire, run, legs[last] if last < len(legs) else None).assign(drafts)
         return built
 
+    @cached_property
     def _grown(self) -> dict[str, dict[str, int]]:
         return {counters.node: counters.grown for _, counters in self._of(Counters)}
 
-    def _blurred(self) -> set[str]:
+    @cached_property
+    def _blurred(self) -> frozenset[str]:
         """The nodes whose captures are known to have lost segments."""
-        lost = {each.node for _, each in self._of(Missed) if each.observer == "capture"}
-        return set(self.header.nodes) | {""} if "" in lost else lost
+        lost = frozenset(each.node for _, each in self._of(Missed) if each.observer == "capture")
+        return frozenset({*self.header.nodes, ""}) if "" in lost else lost
 
+    @cached_property
     def _cookie_senders(self) -> frozenset[str]:
         return frozenset(
-            node for node, grown in self._grown().items() if grown.get("SyncookiesSent") or grown.get("SyncookiesRecv")
+            node for node, grown in self._grown.items() if grown.get("SyncookiesSent") or grown.get("SyncookiesRecv")
         )
 
 
