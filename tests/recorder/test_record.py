@@ -195,20 +195,12 @@ def test_an_unknown_program_is_a_mistake_in_the_command_line() -> None:
 def test_a_killed_run_leaves_what_was_recorded(tmp_path: Path, kernel: str) -> None:
     """SIGKILL to the whole process group: `handshake show` shows everything up to then, and says that it was cut."""
     out = tmp_path / "run"
-    # A program that computes makes no time pass on the lab kernel: the run cannot end by itself.
-    spins = f"{sys.executable} -c 'while True: pass'"
-    running = subprocess.Popen(
-        [
-            *HANDSHAKE, "record", "--kernel", kernel, "--server", LEAKY, "--client", ask(), "--client", spins,
-            "--out", str(out),
-        ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+    running = _endless(out, kernel)
     try:
         _wait_for(lambda: b'"ESTABLISHED"' in _content(out))
     finally:
         os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
+        running.communicate()
     shown = handshake("show", str(out), "--json")
 
     assert "the recorder was killed" in shown.stderr
@@ -219,15 +211,7 @@ def test_a_killed_run_leaves_what_was_recorded(tmp_path: Path, kernel: str) -> N
 def test_ctrl_c_leaves_what_was_recorded(tmp_path: Path, kernel: str) -> None:
     """SIGINT, as from the keyboard: the record, its capture, and a shell's exit status."""
     out = tmp_path / "run"
-    spins = f"{sys.executable} -c 'while True: pass'"
-    running = subprocess.Popen(
-        [
-            *HANDSHAKE, "record", "--kernel", kernel, "--server", LEAKY, "--client", ask(), "--client", spins,
-            "--out", str(out),
-        ],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=ctrl_c.hear,  # noqa: PLW1509  no threads here
-    )  # fmt: skip
+    running = _endless(out, kernel)
     try:
         _wait_for(lambda: b'"ESTABLISHED"' in _content(out))
     finally:
@@ -237,6 +221,20 @@ def test_ctrl_c_leaves_what_was_recorded(tmp_path: Path, kernel: str) -> None:
     assert running.returncode == 130
     assert "interrupted; this is what was recorded up to then" in said
     assert (out / "capture.pcapng").stat().st_size > 0
+
+
+def _endless(out: Path, kernel: str) -> subprocess.Popen[str]:
+    """Start a recording that cannot end by itself: a program that computes makes no time pass on the lab kernel."""
+    spins = f"{sys.executable} -c 'while True: pass'"
+    words = ["--kernel", kernel, "--server", LEAKY, "--client", ask(), "--client", spins, "--out", str(out)]
+    return subprocess.Popen(
+        [*HANDSHAKE, "record", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=ctrl_c.hear,  # noqa: PLW1509  no threads here
+    )
 
 
 def _content(out: Path) -> bytes:
