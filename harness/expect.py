@@ -97,7 +97,7 @@ def expect_of(kernel: KernelInfo, measured: Callable[[], float] = lambda: 0.0, s
         slowness: How many times slower than an ordinary machine it computes.
     """
     _Present.slowness = slowness
-    _Present.real = kernel.kind != "lab"
+    _Present.real = kernel.real_time
     _Present.measured = staticmethod(measured)
 
 

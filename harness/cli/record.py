@@ -134,7 +134,7 @@ def command(
         kernel=kernel.info,
         directory=str(Path.cwd()),
         # The clock of a person who watches; the lab kernel's is past before anybody could look.
-        heartbeat=0.5 if watch and kernel.info.kind != "lab" else 5.0,
+        heartbeat=0.5 if watch and kernel.info.real_time else 5.0,
         replay=options.again(),
     )
     return carry_out(

@@ -58,7 +58,7 @@ def carry_out(
             from harness.report.live import watching
 
             out = prepare_directory(out or Path(stack.enter_context(tempfile.TemporaryDirectory())))
-            meanwhile = watching(out, real_time=kernel.info.kind != "lab", plain=plain, lang=lang)
+            meanwhile = watching(out, real_time=kernel.info.real_time, plain=plain, lang=lang)
         else:
             meanwhile = waiting(f"Running on Linux {kernel.info.release} ({kernel.info.kind})")
         with meanwhile:

@@ -50,10 +50,9 @@ def net(request: pytest.FixtureRequest, net_plan: Plan) -> Iterator[World]:
 def _expecting(plan: Plan) -> Iterator[None]:
     """Have expectations allow what the kernel needs; where time is real, measure how late this machine is."""
     from harness.expect import expect_of
-    from harness.plugin.realtime import is_real
     from harness.recorder.pulse import Pulse
 
-    if not is_real(plan.kernel):
+    if not plan.kernel.real_time:
         expect_of(plan.kernel)
         yield
         return

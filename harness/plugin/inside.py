@@ -85,7 +85,7 @@ class Reporter:
             setattr(report, expectation.COMPARED, self._compared)
             if isinstance(error, HandshakeError):
                 report.longrepr = str(error)
-            if isinstance(error, EnvironmentUnsupported) and realtime.is_real(self._place.kernel):
+            if isinstance(error, EnvironmentUnsupported) and self._place.kernel.real_time:
                 # What this machine's own kernel lacks is no failure of the test; the lab kernel lacks nothing.
                 report.outcome = "skipped"
                 report.longrepr = realtime.skipped(item, str(error)).longrepr

@@ -20,11 +20,6 @@ SLOW = 10.0
 WALL_LIMIT, SLOW_WALL_LIMIT = 60.0, 1200.0
 
 
-def is_real(kernel: KernelInfo) -> bool:
-    """Whether waiting takes as long as it says."""
-    return kernel.kind != "lab"
-
-
 def wall_limit(config: pytest.Config) -> float:
     """How long a test may take here: as the command line says, or as its tests need."""
     given: float | None = config.option.wall_limit
@@ -35,7 +30,7 @@ def wall_limit(config: pytest.Config) -> float:
 
 def too_slow(item: pytest.Item, kernel: KernelInfo) -> str:
     """Why a test is not run, if it is marked ``slow`` and nobody asked for those; "" if it is."""
-    if not is_real(kernel) or item.config.option.slow or item.get_closest_marker("slow") is None:
+    if not kernel.real_time or item.config.option.slow or item.get_closest_marker("slow") is None:
         return ""
     return f"takes more than {SLOW:g} s of real time: run it with --slow, or with --kernel lab, whose time is virtual"
 

@@ -64,6 +64,11 @@ class KernelInfo(msgspec.Struct, frozen=True):
     hz: int
     seed: int | None
 
+    @property
+    def real_time(self) -> bool:
+        """Whether waiting takes as long as it says."""
+        return self.kind != "lab"
+
 
 class _Observation(msgspec.Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
     t: int  #: nanoseconds since the recorder started

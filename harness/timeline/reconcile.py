@@ -76,7 +76,7 @@ class _Reconciliation:
         for place, (_, observation) in enumerate(ordered):
             self._kinds[type(observation)].append((place, observation))
         self.objections: list[Said] = []
-        self._pause = SLACK if self.header.kernel.kind == "lab" else HELD_UP
+        self._pause = HELD_UP if self.header.kernel.real_time else SLACK
 
     def record(self) -> Record:
         nodes = Nodes(self.header.nodes)
