@@ -2,6 +2,7 @@
 
     python benchmarks/repeats.py                                   10 times the scenarios and the claims
     python benchmarks/repeats.py --times 200 tests/scenarios       what is said after the options goes to pytest
+    python benchmarks/repeats.py --times 50 --kept repeats.json    goes on where the last run with this file stopped
 
 Odd rounds run in one process, even ones in two and from the last test to the first: a test's record must not depend
 on what ran before it or beside it. The exit status is 1 if any test failed, or any record differed.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -54,14 +56,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=10, metavar="N", help="how often (default: 10)")
     parser.add_argument("pytest", nargs="*", help="for pytest (default: tests/scenarios tests/documented)")
+    parser.add_argument(
+        "--kept", type=Path, metavar="FILE", help="keeps the first round's digests, and how many passed"
+    )
     wanted = parser.parse_args()
     words = wanted.pytest or ["tests/scenarios", "tests/documented"]
     failed, differed = 0, Counter[str]()
-    first: dict[str, str] = {}
+    done, first = 0, dict[str, str]()
+    if wanted.kept and wanted.kept.exists():
+        done, first = json.loads(wanted.kept.read_text()).values()
     with tempfile.TemporaryDirectory() as place:
         plugins = Path(place)
         (plugins / "backwards.py").write_text(BACKWARDS)
-        for number in range(1, wanted.times + 1):
+        for number in range(done + 1, done + wanted.times + 1):
             began = time.monotonic()
             with tempfile.TemporaryDirectory() as kept:
                 passed, digests = run(words, Path(kept), plugins, backwards=number % 2 == 0)
@@ -69,8 +76,10 @@ def main() -> int:
             other = sorted(name for name in {*first, *digests} if first.get(name) != digests.get(name))
             differed.update(other)
             failed += not passed
+            if wanted.kept and passed and not other:
+                wanted.kept.write_text(json.dumps({"rounds": number, "first": first}))
             print(
-                f"round {number} of {wanted.times}: {'passed' if passed else 'FAILED'}, {len(digests)} records, "
+                f"round {number} of {done + wanted.times}: {'passed' if passed else 'FAILED'}, {len(digests)} records, "
                 f"{len(other)} other than the first, {time.monotonic() - began:.0f} s",
                 flush=True,
             )
