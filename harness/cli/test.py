@@ -30,8 +30,11 @@ _ALL = ("-n", "auto", "--dist", "worksteal")
 @click.option("--checks/--no-checks", default=True, show_default=True, help="Lint, format and type checks first.")
 @options.kernel
 @one_boot
+@click.option("--artifacts", type=click.Path(path_type=Path), metavar="DIR", help="Keep every record here.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
-def command(pytest_arguments: tuple[str, ...], kernel_name: str, *, checks: bool, boot_once: bool) -> int:
+def command(
+    pytest_arguments: tuple[str, ...], kernel_name: str, artifacts: Path | None, *, checks: bool, boot_once: bool
+) -> int:
     """Run the checks and the tests of this checkout. Further arguments go to pytest.
 
     \b
@@ -47,8 +50,10 @@ def command(pytest_arguments: tuple[str, ...], kernel_name: str, *, checks: bool
         )
     options.choose_kernel(kernel_name, seed=1)  # built now, with its progress shown, not inside the first test
     failed = [name for name, words in _CHECKS if checks and not _check(name, words)]
-    writable = _ROOT / DEFAULT_ARTIFACTS if boot_once else None
-    status = run_pytest(pytest_arguments or _ALL, _ROOT, kernel_name, writable=writable)
+    words = list(pytest_arguments or _ALL)
+    words += ["--artifacts", str(artifacts.resolve())] if artifacts else []
+    writable = (artifacts or _ROOT / DEFAULT_ARTIFACTS).resolve() if boot_once else None
+    status = run_pytest(words, _ROOT, kernel_name, writable=writable)
     if failed:
         click.echo(f"handshake: these checks failed: {', '.join(failed)} (see above)", err=True)
     return status or int(bool(failed))

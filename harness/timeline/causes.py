@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from harness.tcp.diagram import edge_of
 from harness.tcp.edges import Why
 from harness.tcp.segment import name_of
+from harness.tcp.sequence import add
 from harness.tcp.states import State
 from harness.timeline.case import Case, Surroundings, spell
 from harness.timeline.endings import end
@@ -113,8 +114,14 @@ class Causes:
         return repeats[-1] if repeats and not repeats[-1].outgoing else None
 
     def _fast_open(self, draft: Draft, leg: Leg) -> bool:
-        """Whether a full socket answered the SYN: the tracepoint then saw it at the SYN, not at the ACK."""
-        return leg.passage.length > 0 and Witness.TRACEPOINT in draft.witnesses and abs(draft.time - leg.t) <= SLACK
+        """Whether a full socket answered the SYN: it acknowledged the data, too (tcp_make_synack(), tcp_output.c).
+
+        Where its SYN-ACK was not captured: the tracepoint saw a full socket at the SYN, not at the ACK.
+        """
+        syn, answer = leg.passage, self._wire.first(Mark.SYN_ACK_SENT)
+        if answer is not None:
+            return syn.length > 0 and answer.passage.ack == add(syn.seq, 1 + syn.length)
+        return syn.length > 0 and Witness.TRACEPOINT in draft.witnesses and abs(draft.time - leg.t) <= SLACK
 
     def _called(self, draft: Draft, until: int) -> None:
         draft.why = Why.CALL

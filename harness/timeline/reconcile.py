@@ -32,6 +32,7 @@ from harness.timeline.observations import (
     StateChange,
     Step,
     TcpEvent,
+    Witness,
 )
 from harness.timeline.passages import Traffic, join
 from harness.timeline.sentences import Said, say
@@ -81,6 +82,7 @@ class _Reconciliation:
     def record(self) -> Record:
         nodes = Nodes(self.header.nodes)
         traffic = join(self._of(SegmentSeen), nodes)
+        captured = bool(traffic.passages) or self.header.observers.get(Witness.CAPTURE) == ""
         gathered = Gathering(
             trace(self._of(StateChange), [event for _, event in self._of(TcpEvent)]),
             sort_looks(sorted([*self._of(SocketSeen), *self._of(SocketGone)], key=lambda pair: pair[0])),
@@ -88,8 +90,8 @@ class _Reconciliation:
             nodes,
             looked=bool(self._kinds[SocketSeen]),
             traced_at_all=bool(self._kinds[StateChange]),
-            # Only where others looked as well can it be told whose a socket is.
-            shared=self.header.kernel.kind == "host" and bool(self._kinds[SocketSeen]) and bool(traffic.passages),
+            # Only where others watched as well can it be told whose a socket is.
+            shared=self.header.kernel.kind == "host" and bool(self._kinds[SocketSeen]) and captured,
             cookies=self._cookie_senders,
         )
         if not self._kinds[SocketSeen] and (self._kinds[StateChange] or traffic.passages):

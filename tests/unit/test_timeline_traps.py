@@ -99,6 +99,44 @@ def test_events_of_another_world_on_the_same_kernel_are_left_out_and_said() -> N
     assert "another world on this kernel" in str(shared.objections[0])
 
 
+def test_a_run_without_any_segment_has_no_sockets_of_another_world() -> None:
+    """A socket connected to itself sends nothing that a capture could show; that the capture watched is known."""
+    run = plain_run()
+    assert isinstance(run[0], RunHeader)
+    head = msgspec.structs.replace(
+        run[0], kernel=KernelInfo("host", "6.1.0", 250, None), observers={Witness.CAPTURE: "", Witness.DIAG: ""}
+    )
+    quiet = Talk(dataclasses.replace(PLAN, delay=(0, 0)))
+    ours = [each for each in watched(quiet, Sight()) if not isinstance(each, SegmentSeen | RunHeader)]
+    mine, other = Address(CLIENT.ip, 4711), Address(SERVER.ip, 80)
+    more = [
+        StateChange(5 * MS, 0xDEAD, S.CLOSED, S.SYN_SENT, Address(CLIENT.ip, 0), other),
+        StateChange(6 * MS, 0xDEAD, S.SYN_SENT, S.ESTABLISHED, mine, other),
+    ]
+
+    record = reconcile([head, *sorted([*ours[:-1], *more], key=lambda each: each.t), ours[-1]])
+
+    assert {end.local.port for end in record.endpoints} == {CLIENT.port, SERVER.port}
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_syn_with_data_opens_fast_where_its_syn_ack_takes_the_data(*, answered: bool) -> None:
+    """Tracepoint and capture may be further apart than clocks are, on a slow machine: the acknowledgment decides."""
+    run = plain_run()
+    changed: list[Observation] = []
+    for each in run:
+        new = each
+        if isinstance(each, SegmentSeen) and each.flags == "S":
+            new = msgspec.structs.replace(each, length=5)
+        elif isinstance(each, SegmentSeen) and each.flags == "SA" and answered:
+            new = msgspec.structs.replace(each, ack=each.ack + 5)
+        changed.append(new)
+
+    server = next(end for end in reconcile(changed).endpoints if end.node == "h2")
+
+    assert server.transitions[1].edge == ("41b" if answered else "4")
+
+
 @pytest.mark.parametrize(("cookie", "objections"), [(7, 1), (0, 1), (4242, 0)])
 def test_a_reset_of_another_world_is_not_held_against_this_one(cookie: int, objections: int) -> None:
     """tcp_receive_reset has no namespace: by its cookie it is known whose it is, where the kernel tells one."""
