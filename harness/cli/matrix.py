@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from harness.errors import UsageError
+from harness.tcp.timers import TARDY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ _EXAMPLE = "--kernels 6.1,newest,vm:stock"
 #: How far a time may be off and still count as the same: by the rule of kernel timers (one of t fires within
 #: t · 1.125, depending on the phase of the timer wheel: kernel/time/timer.c), and by so many seconds, on lab
 #: kernels and where time is real.
-_SHARE = 0.125
+_SHARE = 1 / TARDY
 _SECONDS = {True: 0.02, False: 0.6}
 
 _LEGEND = (

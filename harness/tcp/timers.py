@@ -12,6 +12,8 @@ import msgspec
 
 SECOND = 1_000_000_000
 
+#: A kernel timer may fire late by this part of its time, and a jiffy: see `Window`.
+TARDY = 8
 #: TIME-WAIT: TCP_TIMEWAIT_LEN, include/net/tcp.h. No sysctl changes it.
 TIME_WAIT = 60 * SECOND
 #: An orphan's FIN-WAIT-2 (net.ipv4.tcp_fin_timeout, or the socket option TCP_LINGER2).
@@ -184,7 +186,7 @@ class Window(msgspec.Struct, frozen=True):
             hz: The kernel's ticks a second.
             plus: What passes besides until it can be seen, such as a round trip.
         """
-        return cls(nanoseconds + plus, nanoseconds * 9 // 8 + SECOND // hz + plus)
+        return cls(nanoseconds + plus, nanoseconds + nanoseconds // TARDY + SECOND // hz + plus)
 
     def contains(self, measured: int) -> bool:
         """Whether a measured time, in nanoseconds, is one at which the timer may fire."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.tcp.states import State
+from harness.tcp.timers import TARDY, TIME_WAIT
 from harness.timeline.bridges import by_diagram, by_wire
 from harness.timeline.closes import join_note_2, resolve
 from harness.timeline.drafts import Draft
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 
     from harness.timeline.sightings import Look
 
-#: TIME-WAIT's sixty seconds (TCP_TIMEWAIT_LEN, include/net/tcp.h), at the earliest and at the latest.
-_TIME_WAIT = 60_000_000_000
-_TIME_WAIT_LATEST = 67_520_000_000
+#: How late TIME-WAIT may end: its timer's lateness and two jiffies of the slowest clock. Nanoseconds.
+_TARDINESS = TIME_WAIT // TARDY + 20_000_000
 
 
 class Account:
@@ -222,9 +222,10 @@ class Account:
     def _expire(self) -> None:
         """TIME-WAIT ends by its timer, which nobody watched; its segments would show any other end."""
         began = max([self._at, *(leg.t for leg in self._wire.legs if not leg.outgoing)])
-        if self._end > began + _TIME_WAIT_LATEST:
-            self._append(Draft(State.TIME_WAIT, State.CLOSED, began + _TIME_WAIT_LATEST, began + _TIME_WAIT, set()))
-        elif self._end >= began + _TIME_WAIT:
+        due = began + TIME_WAIT
+        if self._end > due + _TARDINESS:
+            self._append(Draft(State.TIME_WAIT, State.CLOSED, due + _TARDINESS, due, set()))
+        elif self._end >= due:
             self.drafts[-1].object(say("expiry_unseen"))
 
     def _hold_against_wire(self) -> None:
@@ -244,7 +245,7 @@ class Account:
         due = last.due if last else None
         if last is None or due is None or last.state is not self._state or not self.drafts:
             return
-        late = due + (due - last.t) // 8 + _TIME_WAIT_LATEST - _TIME_WAIT
+        late = due + (due - last.t) // TARDY + _TARDINESS
         if (last.mini or last.state is State.SYN_RECEIVED) and self._end > late:
             self.drafts[-1].object(say("timer_unwatched", time=_s(due)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.tcp.states import State
+from harness.tcp.timers import TIME_WAIT
 from harness.timeline.drafts import Draft
 from harness.timeline.lives import SLACK
 from harness.timeline.observations import Witness
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 _SILENT = {State.ESTABLISHED: State.FIN_WAIT_1, State.CLOSE_WAIT: State.LAST_ACK}
 #: How many of several ways are told.
 _TOLD = 3
-#: TCP_TIMEWAIT_LEN (include/net/tcp.h), less what clocks may differ by.
-_TIME_WAIT = 60_000_000_000 - SLACK
 
 
 def by_wire(wire: Wire, state: State, target: State, low: int, high: int) -> list[Draft] | None:
@@ -44,7 +43,7 @@ def by_wire(wire: Wire, state: State, target: State, low: int, high: int) -> lis
             return drafts
     if drafts:
         state = drafts[-1].new
-        if state is State.TIME_WAIT and target is State.CLOSED and high - drafts[-1].time < _TIME_WAIT:
+        if state is State.TIME_WAIT and target is State.CLOSED and high - drafts[-1].time < TIME_WAIT - SLACK:
             drafts[-1].new = State.CLOSED  # it was gone sooner than TIME-WAIT ends: it never was
             return drafts
     if target is State.CLOSED or _SILENT.get(state) is target:

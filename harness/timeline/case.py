@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.tcp.timers import SECOND, TARDY
 from harness.timeline.lives import SLACK, Life
 from harness.timeline.observations import Step, Witness
 
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from harness.timeline.passages import Leg
     from harness.timeline.wire import Mark, Wire
 
-SECOND = 1_000_000_000
-#: A kernel timer fires within [t, t * 1.125 + 1 jiffy] (kernel/time/timer.c); HZ is 100 or more.
-_LATE = 0.125
+#: Of the slowest clock that Linux is built with: HZ is 100 or more.
 JIFFY = 10_000_000
 
 
@@ -185,7 +184,7 @@ class Case:
 
     def due(self, at: int, after: int) -> bool:
         """Whether the transition fits a timer that was set to ``after`` nanoseconds and due at ``at``."""
-        latest = at + int(after * _LATE) + 2 * JIFFY + SLACK
+        latest = at + after // TARDY + 2 * JIFFY + SLACK
         return self.draft.time >= at - JIFFY and self.draft.earliest <= latest
 
     def silence(self) -> list[Leg]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from harness.tcp.edges import Why
 from harness.tcp.segment import name_of
 from harness.tcp.states import State
-from harness.timeline.case import JIFFY, SECOND, Case, Found
+from harness.tcp.timers import SECOND, TIME_WAIT
+from harness.timeline.case import JIFFY, Case, Found
 from harness.timeline.history import Cause
 from harness.timeline.observations import Witness
 from harness.timeline.sentences import say
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from harness.timeline.passages import Leg
 
-_TIME_WAIT = 60 * SECOND
 _RETRANSMISSION = say("retransmission_timer")
 _TIMERS = {
     "keepalive": say("keepalive_timer"),
@@ -324,12 +324,12 @@ def _time_wait_over(case: Case) -> Found | None:
     """Sixty seconds after it began, or after the last segment that made it begin anew."""
     began = case.drafts[case.place - 1].time if case.place else case.life.start
     armed = [began, *(leg.t for leg in case.wire.legs if not leg.outgoing and began <= leg.t < case.draft.time)]
-    if any(case.due(at + _TIME_WAIT, _TIME_WAIT) for at in armed):
+    if any(case.due(at + TIME_WAIT, TIME_WAIT) for at in armed):
         return Found(Why.TIMER, Cause("timer", say("time_wait_timer")))
     return None
 
 
 def _removed(case: Case) -> Found | None:
-    if case.draft.time < case.drafts[case.place - 1].time + _TIME_WAIT:
+    if case.draft.time < case.drafts[case.place - 1].time + TIME_WAIT:
         return Found(Why.DESTROYED, Cause("call", say("destroyed_early")))
     return None
