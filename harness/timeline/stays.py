@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Nanoseconds within which a kernel answers what arrived.
 _AT_ONCE = 1_000_000
+#: The same where time is real, and what it runs on may be taken away: less than the 40 ms after which an ACK leaves by
+#: a timer (TCP_DELACK_MIN, include/net/tcp.h).
+_AT_ONCE_IN_REAL_TIME = 30_000_000
 #: Nanoseconds after which a FIN-WAIT-2 with a timer would be over: 60 s, as late as a timer may fire.
 _FIN_TIMEOUT = 67_600_000_000
 _OVERFLOWS = ("ListenOverflows", "TCPReqQFullDrop", "ListenDrops")
@@ -65,10 +68,14 @@ class _Search:
                 self._steps.append(observation)
             elif isinstance(observation, Counters):
                 self._grown[observation.node] = observation.grown
+        self._pause = _AT_ONCE_IN_REAL_TIME if record.header.kernel.real_time else _AT_ONCE
         self._sent: dict[tuple[Address, Address], list[Passage]] = {}
+        self._received: dict[tuple[Address, Address], list[int]] = {}
         for passage in record.passages:
             if passage.sent is not None:
                 self._sent.setdefault((passage.src, passage.dst), []).append(passage)
+            if passage.received is not None:
+                self._received.setdefault((passage.src, passage.dst), []).append(passage.received)
 
     def found(self) -> Iterator[Stay]:
         for endpoint in self._record.endpoints:
@@ -85,7 +92,7 @@ class _Search:
         if any(step.cause.segment == passage.number for step in endpoint.transitions):
             return
         state = _state_at(endpoint, at)
-        if state is None or state is not _state_at(endpoint, at + _AT_ONCE):
+        if state is None or state is not _state_at(endpoint, self._answered_until(passage, at)):
             return
         edge = self._edge(state, passage, self._answers(passage, at), endpoint.node)
         if edge:
@@ -115,8 +122,14 @@ class _Search:
 
     def _answers(self, passage: Passage, at: int) -> list[str]:
         """The flags of what its receiver sent back at once."""
+        until = self._answered_until(passage, at)
         back = self._sent.get((passage.dst, passage.src), ())
-        return [answer.flags for answer in back if answer.sent is not None and at <= answer.sent <= at + _AT_ONCE]
+        return [answer.flags for answer in back if answer.sent is not None and at <= answer.sent <= until]
+
+    def _answered_until(self, passage: Passage, at: int) -> int:
+        """Until when what its receiver sends answers it: what arrives later is answered, too."""
+        later = [time for time in self._received[passage.src, passage.dst] if time > at + _AT_ONCE]
+        return min([at + self._pause, *later])
 
     def _turned_away(self, passage: Passage, at: int) -> Iterator[Stay]:
         """A SYN to a listener that has no room for it: dropped without an answer."""

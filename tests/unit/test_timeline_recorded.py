@@ -1,7 +1,8 @@
 """Recordings of the lab kernel, each of one way to trip a recorder up, and what must be read from them.
 
-``tests/unit/fixtures/timeline/`` holds what the recorder wrote on Linux 7.3.4, and on
-6.1.192 where the name ends so. An endpoint is told by the edges it took (`handshake edges`).
+``tests/unit/fixtures/timeline/`` holds what the recorder wrote on Linux 7.3.4, on 6.1.192
+where the name ends so, and on Debian's 6.1 in a machine that QEMU emulated, where it ends
+in ``-emulated``. An endpoint is told by the edges it took (`handshake edges`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from harness.timeline.observations import (
     Witness,
 )
 from harness.timeline.reconcile import reconcile
+from harness.timeline.stays import stays
 from harness.timeline.verdict import judge
 
 if TYPE_CHECKING:
@@ -112,6 +114,8 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "fin_blackhole": ("h1 client 2 7 12 29.F1", "h2 server 1 4 10"),
     "sskill": ("h1 client 2 7 42.ES", "h2 server 1 4 10 26.ES"),
     "sskill_tw": ("h1 client 2 7 12 14 17 42.TW", "h2 server 1 4 10 13 16 19"),
+    # Time is real, and the machine slow: a stock kernel of Debian, emulated.
+    "challenged-emulated": ("h1 client 2 7 12", "h2 server 1 4 10"),
     # What the middle does to segments.
     "syn_dup": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
     "corrupt": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
@@ -296,6 +300,16 @@ def test_a_duplicate_is_known_for_one() -> None:
     assert [(each.flags, each.copies) for each in passages[:4]] == [("S", None), ("SA", None), ("S", 1), ("SA", None)]
     assert passages[2].sent is None
     assert passages[3].retransmits == 2
+
+
+def test_a_challenge_ack_is_known_on_a_slow_machine() -> None:
+    """An emulated one took 1.2 ms from a RST's arrival to the answer."""
+    run = recorded("challenged-emulated")
+    record = reconcile(run)
+
+    (stay,) = stays(record, run)
+    rst = next(passage for passage in record.passages if passage.flags == "R")
+    assert (stay.edge, stay.node, stay.segment) == ("26a.F1", "h1", rst.number)
 
 
 def test_damage_is_told_from_loss() -> None:
