@@ -90,8 +90,10 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
         shelf.put(f"linux-image-{release}", {**kernel(release), **modules(release)})
     for name in (f"{NEW}-unsigned", f"{SPLIT}-dbg", "6.1.0-99-cloud-amd64", "6.1.0-99-rt-amd64", "7.2-amd64"):
         shelf.put(f"linux-image-{name}")
-    shelf.put(f"linux-image-{SPLIT}", depends=f"linux-binary-{SPLIT}, linux-modules-{SPLIT}")
-    shelf.put(f"linux-binary-{SPLIT}", kernel(SPLIT))
+    parts = (f"linux-{part}-{SPLIT}" for part in ("base", "binary", "modules"))
+    shelf.put(f"linux-image-{SPLIT}", depends=", ".join(parts))
+    shelf.put(f"linux-base-{SPLIT}", {f"usr/lib/modules/{SPLIT}/config": "CONFIG_HZ=250\n"})
+    shelf.put(f"linux-binary-{SPLIT}", {f"usr/lib/modules/{SPLIT}/vmlinuz": "MZ"})
     shelf.put(f"linux-modules-{SPLIT}", modules(SPLIT, "usr/lib"))
     shelf.put("linux-image-amd64", depends=f"linux-image-{NEW} (= 1-1)")
     stubs = tmp_path / "bin"
@@ -112,7 +114,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     ("version", "release"), [("", NEW), ("stock", NEW), ("newest", SPLIT), ("7.2", SPLIT), (OLD, OLD), ("6.1", NEW)]
 )
 def test_a_kernel_is_fetched(tmp_path: Path, version: str, release: str) -> None:
-    """In one package or in three, without the drivers of real devices, and found again."""
+    """In one package or in four, without the drivers of real devices, and found again."""
     stock = StockKernels(tmp_path)
 
     made = stock.ensure(version, Silent())

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.kernel.progress import Progress
 
 #: The packages that together are one kernel, as far as a distribution has them.
-_PARTS = ("linux-image-", "linux-binary-", "linux-modules-", "linux-modules-extra-")
+_PARTS = ("linux-image-", "linux-base-", "linux-binary-", "linux-modules-", "linux-modules-extra-")
 
 #: The flavours for ordinary machines; those for clouds lack 9p, those for real time are another subject.
 _FLAVOURS = ("amd64", "generic")
