@@ -66,11 +66,16 @@ class Gathering:
             self._by_tuple[each.local, each.remote].append(each)
         self._listeners = [each for each in sighted if each.listens]
         self._taken: set[int] = set()
+        self._strangers: list[tuple[Address, Address]] = []
         self.lives: list[Life] = []
         in_order = sorted(traced, key=lambda each: each.begins)
         _follow(in_order)
         for each_traced in in_order:
             self._add_traced(each_traced)
+        if self._strangers:
+            (local, remote), count = self._strangers[0], len(self._strangers)
+            kind = "another_worlds" if shared else "left_over"
+            self.objections.append(say(kind, count=count, local=str(local), remote=str(remote)))
         for each in sighted:
             if id(each) not in self._taken:
                 self._add_sighted(each)
@@ -95,8 +100,7 @@ class Gathering:
                 self.objections.append(say("anybodys", local=str(local), remote=str(remote)))
             return
         if match is None and not self._legs(traced.node, local, remote) and (self._shared or not traced.whole):
-            kind = "another_worlds" if self._shared else "left_over"
-            self.objections.append(say(kind, local=str(local), remote=str(remote)))
+            self._strangers.append((local, remote))
             return
         passive = traced.passive or (not traced.whole and self._is_passive(traced.node, local, remote, match))
         self.lives.append(Life(traced.node, local, remote, passive, traced.listens, traced, match))

@@ -110,10 +110,10 @@ _OBJECTIONS = {
     "missed": "the {observer} lost {count} of its reports or more",
     "missed_on": "{node}: the {observer} lost {count} of its reports or more",
     "anybodys": "the tracepoint told of a socket {local} → {remote}, which may be any host's: left out",
-    "another_worlds": "the tracepoint told of a socket {local} → {remote} that nobody else saw: of another world on "
-    "this kernel, and left out",
-    "left_over": "the tracepoint told of a socket {local} → {remote} that nobody else saw: left over from before this "
-    "run, and left out",
+    "another_worlds": "the tracepoint told of sockets that nobody else saw ({count}; the first: {local} → {remote}): "
+    "of other worlds on this kernel, and left out",
+    "left_over": "the tracepoint told of sockets that nobody else saw ({count}; the first: {local} → {remote}): left "
+    "over from before this run, and left out",
     "capture_alone": "{node}: the capture shows a connection {local} → {remote} that no look at the sockets and no "
     "tracepoint told of: its states are read off its segments",
     "unreal_reset": "{node}: the kernel reported tcp_receive_reset on {local} → {remote} at {time} s, but no RST "

@@ -96,7 +96,7 @@ def test_events_of_another_world_on_the_same_kernel_are_left_out_and_said() -> N
         [CLIENT_STATES, SERVER_STATES, [S.CLOSED, S.SYN_SENT, S.ESTABLISHED, S.CLOSED]]
     )
     assert states(shared) == [CLIENT_STATES, SERVER_STATES]
-    assert "another world on this kernel" in str(shared.objections[0])
+    assert "other worlds on this kernel" in str(shared.objections[0])
 
 
 def test_a_run_without_any_segment_has_no_sockets_of_another_world() -> None:
