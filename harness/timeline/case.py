@@ -103,15 +103,16 @@ class Case:
     def belongs(self, leg: Leg) -> bool:
         """Whether a segment can have caused the transition, by when it arrived, or come of it, by when it left.
 
-        What leaves after something else has arrived answers that, and what arrived before the transition before this
-        one is done with.
+        What leaves after something else has arrived answers that, and what arrived or left before the transition before
+        this one is done with. A RST leaves before its socket is closed (tcp_write_err(), tcp_keepalive_timer()).
         """
+        first = self._still_open_at(self.draft.earliest)
         if not leg.outgoing:
-            return self._still_open_at(self.draft.earliest) <= leg.t <= self.draft.time + SLACK
+            return first <= leg.t <= self.draft.time + SLACK
         over = self.draft.time + SLACK
         if any(not other.outgoing and over < other.t <= leg.t for other in self.wire.legs):
             return False
-        return self.draft.earliest - SLACK <= leg.t <= self.draft.time + self.run.pause
+        return first <= leg.t <= self.draft.time + self.run.pause
 
     def marked(self, mark: Mark) -> Leg | None:
         """The segment that set a mark at that time."""
@@ -130,8 +131,10 @@ class Case:
         return [leg for leg in self.wire.legs if not leg.outgoing and first <= leg.t <= last]
 
     def _still_open_at(self, t: int) -> int:
-        """Since when what arrived may still wait to be taken up at a time."""
-        before = self.drafts[self.place - 1].time + SLACK if self.place else 0
+        """Since when what arrived may still wait to be taken up at a time, or what left may be what led there."""
+        # One segment may lead through two states: what brought the one before at this very moment is at hand, too.
+        earlier = [draft.time for draft in self.drafts[: self.place] if draft.time < self.draft.earliest - SLACK]
+        before = earlier[-1] + SLACK if earlier else 0
         return min(max(t - self.run.pause, before), t - SLACK)
 
     def called(self, *names: str) -> str:

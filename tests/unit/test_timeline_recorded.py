@@ -7,6 +7,9 @@ in ``-emulated``. An endpoint is told by the edges it took (`handshake edges`).
 
 from __future__ import annotations
 
+import random
+from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +21,7 @@ from harness.tcp.states import State
 from harness.timeline.observations import (
     Address,
     Observation,
+    RunHeader,
     SegmentSeen,
     SocketGone,
     SocketSeen,
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from harness.timeline.history import Endpoint, Record
+
+#: Nanoseconds in a millisecond.
+MS = 1_000_000
 
 #: For each run, its endpoints: node, role, and the edges in order.
 EXPECTED: dict[str, tuple[str, ...]] = {
@@ -116,6 +123,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "sskill_tw": ("h1 client 2 7 12 14 17 42.TW", "h2 server 1 4 10 13 16 19"),
     # Time is real, and the machine slow: a stock kernel of Debian, emulated.
     "challenged-emulated": ("h1 client 2 7 12", "h2 server 1 4 10"),
+    "silent-emulated": ("h1 client 2 7 12 14 29.F2", "h2 server 1 4 10 13"),
     # What the middle does to segments.
     "syn_dup": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
     "corrupt": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
@@ -178,6 +186,51 @@ def test_recording_without_an_observer(name: str, blind: tuple[type, ...]) -> No
     for end in record.endpoints:
         doubts = [step for step in end.transitions if step.flaw or step.objection]
         assert doubts or [str(state) for state in end.states] in truth[place(end)]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize(("share", "longest"), [(0.3, 5 * MS), (0.3, 10 * MS), (0.05, 40 * MS)])
+def test_recording_of_a_machine_that_is_held_up(name: str, share: float, longest: int) -> None:
+    """Where time is real, the processor may be taken away between any two things that are seen."""
+    quick = recorded(name)
+    stayed = [(stay.edge, stay.node) for stay in stays(reconcile(quick), quick)]
+    for seed in range(3):
+        run = held_up(quick, random.Random(f"{name} {seed}"), share, longest)  # noqa: S311  nothing secret
+
+        record = reconcile(run)
+
+        found = tuple(told(end) for end in record.endpoints if end.role != "listener")
+        assert sorted(EXPECTED[name]) == sorted(found), f"seed {seed}"
+        if longest <= 10 * MS:
+            assert [(stay.edge, stay.node) for stay in stays(record, run)] == stayed
+
+
+def held_up(run: Sequence[Observation], chance: random.Random, share: float, longest: int) -> list[Observation]:
+    """A run as on a machine that stops now and then: after a share of the moments, for so many nanoseconds at most.
+
+    In the lab all that a segment does happens in one moment; here its arrival is what comes first.
+    """
+    head = run[0]
+    assert isinstance(head, RunHeader)
+    real = structs.replace(head, kernel=structs.replace(head.kernel, kind="host", seed=None))
+    apart = [
+        structs.replace(each, t=max(each.t - MS // 1000, 0))
+        if isinstance(each, SegmentSeen) and each.direction == "received"
+        else each
+        for each in run[1:]
+    ]
+    moments = sorted({each.t for each in apart})
+    late = list(accumulate(chance.randrange(longest) if chance.random() < share else 0 for _ in moments))
+
+    def warped(t: int) -> int:
+        place = bisect_right(moments, t)
+        return t + (late[place - 1] if place else 0)
+
+    moved: list[Observation] = [real]
+    for each in apart:
+        since = {"since": warped(each.since)} if isinstance(each, SocketSeen | SocketGone) else {}
+        moved.append(structs.replace(each, t=warped(each.t), **since))
+    return moved
 
 
 def test_time_wait_is_seen_by_looks_alone() -> None:
