@@ -38,6 +38,7 @@ class Gathering:
         traced_at_all: Whether there were tracepoints.
         shared: Whether other worlds run on the same kernel, of whose sockets the tracepoint tells too.
         cookies: Who sends SYN cookies.
+        pause: Nanoseconds by which what belongs together may be apart.
 
     Attributes:
         lives: Connections' ends and listeners, in order of their birth.
@@ -55,9 +56,11 @@ class Gathering:
         traced_at_all: bool,
         shared: bool,
         cookies: frozenset[str],
+        pause: int = SLACK,
     ) -> None:
         self.objections: list[Said] = []
         self._shared = shared
+        self._pause = pause
         self._nodes = nodes
         self._traffic = traffic
         self._sighted = sighted
@@ -69,7 +72,10 @@ class Gathering:
         self._strangers: list[tuple[Address, Address]] = []
         self.lives: list[Life] = []
         in_order = sorted(traced, key=lambda each: each.begins)
+        for each_traced in in_order:
+            each_traced.node = nodes.of(each_traced.local.ip)
         _follow(in_order)
+        self._paired = _pair([each for each in in_order if each.listens], self._listeners, pause)
         for each_traced in in_order:
             self._add_traced(each_traced)
         if self._strangers:
@@ -86,7 +92,6 @@ class Gathering:
     # Which look belongs to which trace.
 
     def _add_traced(self, traced: Traced) -> None:
-        traced.node = self._nodes.of(traced.local.ip)
         match = self._find(traced)
         if match is not None:
             self._taken.add(id(match))
@@ -106,17 +111,17 @@ class Gathering:
         self.lives.append(Life(traced.node, local, remote, passive, traced.listens, traced, match))
 
     def _find(self, traced: Traced) -> Sighted | None:
-        pool: Sequence[Sighted] = self._sighted
         if traced.listens:
-            pool = self._listeners
-        elif traced.local.port and traced.remote.port:
+            return self._paired.get(id(traced))
+        pool: Sequence[Sighted] = self._sighted
+        if traced.local.port and traced.remote.port:
             pool = self._by_tuple.get((traced.local, traced.remote), [])
         fitting = [each for each in pool if id(each) not in self._taken and _agree(traced, each)]
         if traced.cookie:
             named = [each for each in fitting if each.cookie == traced.cookie]
             if named:
                 return named[0]
-        fitting = [each for each in fitting if _timely(traced, each)]
+        fitting = [each for each in fitting if _timely(traced, each, self._pause)]
         return min(fitting, key=lambda each: _distance(traced, each), default=None)
 
     def _complete(self, traced: Traced) -> tuple[Address, Address]:
@@ -215,9 +220,44 @@ def _follow(traced: Sequence[Traced]) -> None:
             latest[each.local, each.remote] = each
 
 
+def _pair(traced: Sequence[Traced], sighted: Sequence[Sighted], pause: int) -> dict[int, Sighted]:
+    """The look that belongs to each listener's trace, by its id(): those next to each other first.
+
+    Worlds side by side on one kernel have the same addresses, and the tracepoint tells of all their listeners.
+    """
+    at_port: dict[int, list[Sighted]] = defaultdict(list)
+    for look in sighted:
+        at_port[look.local.port].append(look)
+    near = [
+        (not _same_cookie(trace, look), _distance(trace, look), place, trace, look)
+        for trace in traced
+        for place, look in enumerate(at_port[trace.local.port])
+        if _agree(trace, look) and (_same_cookie(trace, look) or _fresh(trace, look, pause))
+    ]
+    paired: dict[int, Sighted] = {}
+    taken: set[int] = set()
+    for *_, trace, look in sorted(near, key=lambda pair: pair[:3]):
+        if id(trace) not in paired and id(look) not in taken:
+            paired[id(trace)] = look
+            taken.add(id(look))
+    return paired
+
+
+def _same_cookie(traced: Traced, sighted: Sighted) -> bool:
+    return traced.cookie != 0 and traced.cookie == sighted.cookie
+
+
+def _fresh(traced: Traced, sighted: Sighted, pause: int) -> bool:
+    """Whether a listener that was seen may be a traced one, by their times: the look before had not shown it yet."""
+    began_before = traced.whole and traced.begins < sighted.looks[0].since - pause
+    return not began_before and _timely(traced, sighted, pause)
+
+
 def _agree(traced: Traced, sighted: Sighted) -> bool:
-    """Whether two accounts may be of one socket, by node and addresses as far as known."""
+    """Whether two accounts may be of one socket, by node, cookie and addresses as far as known."""
     if traced.listens != sighted.listens or (traced.node and traced.node != sighted.node):
+        return False
+    if traced.cookie and sighted.cookie and traced.cookie != sighted.cookie:
         return False
     if traced.listens:
         return traced.local == sighted.local or (
@@ -230,23 +270,23 @@ def _agree(traced: Traced, sighted: Sighted) -> bool:
     return mine == NOWHERE or (mine.port in (0, theirs.port) and (mine.ip in WILDCARDS or mine.ip == theirs.ip))
 
 
-def _timely(traced: Traced, sighted: Sighted) -> bool:
-    """Whether two accounts of the same addresses may be of one socket, by their times."""
+def _timely(traced: Traced, sighted: Sighted, pause: int) -> bool:
+    """Whether two accounts of the same addresses may be of one socket, by their times: a look takes some, too."""
     first, last = sighted.looks[0], sighted.looks[-1]
-    if first.t > traced.followed + SLACK:
+    if first.t > traced.followed + pause:
         return False  # of the next connection with these addresses
-    over = last.t + SLACK if last.gone else FOREVER
+    over = last.t + pause if last.gone else FOREVER
     if traced.begins > over:
         return False
     settled = sighted.settled
     if settled is None and traced.passive:  # a request only: its child must have come in its time
-        return first.since - SLACK <= traced.begins <= over
+        return first.since - pause <= traced.begins <= over
     if settled is None:
         settled = first  # SYN-RECEIVED by simultaneous open: a full socket
-    if traced.whole and settled.t < traced.begins - SLACK:
+    if traced.whole and settled.t < traced.begins - pause:
         return False
     # Seen in a full state after the trace's end: only a mini-socket is.
-    return settled.since <= traced.ends + SLACK or settled.state in (State.TIME_WAIT, State.FIN_WAIT_2)
+    return settled.since <= traced.ends + pause or settled.state in (State.TIME_WAIT, State.FIN_WAIT_2)
 
 
 def _distance(traced: Traced, sighted: Sighted) -> int:
@@ -273,11 +313,26 @@ def _opening(life: Life, legs: Sequence[Leg]) -> int:
     syns = [leg for leg in legs if not leg.outgoing and leg.passage.flags.startswith("S") and leg.t <= known + SLACK]
     if not syns:
         return life.born - SLACK
-    latest = syns[-1]
+    same = [leg for leg in syns if leg.passage.seq == syns[-1].passage.seq]
     if life.sighted and life.sighted.looks[0].state is State.SYN_RECEIVED:
-        return latest.t
+        return _answered(same, legs, known)
     # Seen late: its SYN was the first of those with the latest's sequence number.
-    return next(leg.t for leg in syns if leg.passage.seq == latest.passage.seq)
+    return same[0].t
+
+
+def _answered(syns: Sequence[Leg], legs: Sequence[Leg], known: int) -> int:
+    """Which of a SYN's copies made the request that was seen: one before its first SYN-ACK, or the last of all.
+
+    A copy before it may have been dropped (the accept queue was full), and one after it is answered by the same SYN-ACK
+    again, whose sequence number is the request's own.
+    """
+    answers = [
+        leg for leg in legs if leg.outgoing and leg.passage.flags == "SA" and syns[0].t <= leg.t <= known + SLACK
+    ]
+    if not answers:
+        return syns[-1].t
+    first = next(leg.t for leg in answers if leg.passage.seq == answers[-1].passage.seq)
+    return max((leg.t for leg in syns if leg.t <= first), default=syns[0].t)
 
 
 def _openings(legs: Sequence[Leg]) -> Iterable[tuple[bool, int]]:

@@ -93,6 +93,7 @@ class _Reconciliation:
             # Only where others watched as well can it be told whose a socket is.
             shared=self.header.kernel.kind == "host" and bool(self._kinds[SocketSeen]) and captured,
             cookies=self._cookie_senders,
+            pause=self._pause,
         )
         if not self._kinds[SocketSeen] and (self._kinds[StateChange] or traffic.passages):
             self.objections.append(say("sockets_unseen"))

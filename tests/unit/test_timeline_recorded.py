@@ -1,7 +1,7 @@
 """Recordings of the lab kernel, each of one way to trip a recorder up, and what must be read from them.
 
 ``tests/unit/fixtures/timeline/`` holds what the recorder wrote on Linux 7.3.4, on 6.1.192
-where the name ends so, and on Debian's 6.1 in a machine that QEMU emulated, where it ends
+where the name ends so, and on Debian's kernels in a machine that QEMU emulated, where it ends
 in ``-emulated``. An endpoint is told by the edges it took (`handshake edges`).
 """
 
@@ -124,6 +124,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     # Time is real, and the machine slow: a stock kernel of Debian, emulated.
     "challenged-emulated": ("h1 client 2 7 12", "h2 server 1 4 10"),
     "silent-emulated": ("h1 client 2 7 12 14 29.F2", "h2 server 1 4 10 13"),
+    "syn_dup-emulated": ("h1 client 2 7", "h2 server 1 4 10"),
     # What the middle does to segments.
     "syn_dup": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
     "corrupt": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),

@@ -119,6 +119,34 @@ def test_a_run_without_any_segment_has_no_sockets_of_another_world() -> None:
     assert {end.local.port for end in record.endpoints} == {CLIENT.port, SERVER.port}
 
 
+@pytest.mark.parametrize("before", [2000 * MS, 0], ids=["long before", "at the same time"])
+def test_a_listener_of_another_world_is_not_taken_for_this_ones(before: int) -> None:
+    """It has the same address; it is older, or farther from the look at ours, or its cookie is another."""
+    ours = [
+        msgspec.structs.replace(
+            each, t=each.t + before, **({"since": each.since + before} if "since" in dir(each) else {})
+        )
+        for each in plain_run()[1:]
+    ]
+    head = plain_run()[0]
+    assert isinstance(head, RunHeader)
+    head = msgspec.structs.replace(head, kernel=KernelInfo("host", "6.1.0", 250, None))
+    address, anyone = Address(SERVER.ip, SERVER.port), ANY
+    more = [
+        StateChange(MS // 2, 0xBEEF, S.CLOSED, S.LISTEN, address, anyone),
+        StateChange(before + 90 * MS, 0xBEEF, S.LISTEN, S.CLOSED, address, anyone),
+        TcpEvent(before + 90 * MS, "tcp_destroy_sock", address, anyone, 0xBEEF, 4242),
+    ]
+
+    record = reconcile([head, *sorted([*ours[:-1], *more], key=lambda each: each.t), ours[-1]])
+
+    server = next(end for end in record.endpoints if end.node == "h2" and end.role == "server")
+    assert server.states == SERVER_STATES
+    assert server.transitions[0].time == before + MS
+    assert Witness.TRACEPOINT in server.transitions[0].witnesses
+    assert [end.role for end in record.endpoints].count("listener") <= 1
+
+
 @pytest.mark.parametrize("answered", [True, False])
 def test_a_syn_with_data_opens_fast_where_its_syn_ack_takes_the_data(*, answered: bool) -> None:
     """Tracepoint and capture may be further apart than clocks are, on a slow machine: the acknowledgment decides."""
