@@ -6,6 +6,7 @@ the accept queue has no room: the kernel decides there too, and this finds where
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -69,13 +70,17 @@ class _Search:
             elif isinstance(observation, Counters):
                 self._grown[observation.node] = observation.grown
         self._pause = _AT_ONCE_IN_REAL_TIME if record.header.kernel.real_time else _AT_ONCE
-        self._sent: dict[tuple[Address, Address], list[Passage]] = {}
+        self._sent: dict[tuple[Address, Address], list[tuple[int, str]]] = {}  # when, and the flags
         self._received: dict[tuple[Address, Address], list[int]] = {}
         for passage in record.passages:
             if passage.sent is not None:
-                self._sent.setdefault((passage.src, passage.dst), []).append(passage)
+                self._sent.setdefault((passage.src, passage.dst), []).append((passage.sent, passage.flags))
             if passage.received is not None:
                 self._received.setdefault((passage.src, passage.dst), []).append(passage.received)
+        for departures in self._sent.values():
+            departures.sort()
+        for arrivals in self._received.values():
+            arrivals.sort()
 
     def found(self) -> Iterator[Stay]:
         for endpoint in self._record.endpoints:
@@ -122,14 +127,15 @@ class _Search:
 
     def _answers(self, passage: Passage, at: int) -> list[str]:
         """The flags of what its receiver sent back at once."""
-        until = self._answered_until(passage, at)
-        back = self._sent.get((passage.dst, passage.src), ())
-        return [answer.flags for answer in back if answer.sent is not None and at <= answer.sent <= until]
+        back = self._sent.get((passage.dst, passage.src), [])
+        first, last = bisect_left(back, (at, "")), bisect_left(back, (self._answered_until(passage, at) + 1, ""))
+        return [flags for _, flags in back[first:last]]
 
     def _answered_until(self, passage: Passage, at: int) -> int:
         """Until when what its receiver sends answers it: what arrives later is answered, too."""
-        later = [time for time in self._received[passage.src, passage.dst] if time > at + _AT_ONCE]
-        return min([at + self._pause, *later])
+        arrivals = self._received[passage.src, passage.dst]
+        place = bisect_right(arrivals, at + _AT_ONCE)
+        return min([at + self._pause, *arrivals[place : place + 1]])
 
     def _turned_away(self, passage: Passage, at: int) -> Iterator[Stay]:
         """A SYN to a listener that has no room for it: dropped without an answer."""
