@@ -42,7 +42,7 @@ def command(
       handshake test
       handshake test -k time_wait -x
       handshake test --no-checks tests/unit
-      handshake test --no-checks --kernel vm --boot-once --slow -n 6 tests/scenarios
+      handshake test --no-checks --kernel vm --boot-once --slow -n 4 tests/scenarios
     """
     if not (_ROOT / "tests").is_dir():
         raise UsageError(
