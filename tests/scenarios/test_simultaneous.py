@@ -151,6 +151,6 @@ def test_shutdown_in_syn_received(net: World) -> None:
     assert [step.edge for step in closed.transitions] == ["2", "6", "10", "12", "14"]
     assert peer.states == ["CLOSED", "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "CLOSE-WAIT"]
     assert seconds(closed.time_in("SYN-RECEIVED")) == approx_trip(net.rtt)
-    assert entered(closed, "FIN-WAIT-1") - called_at(net, "shutdown(SHUT_WR)") == approx_trip(net.rtt / 4)
+    assert entered(closed, "SYN-RECEIVED") < called_at(net, "shutdown(SHUT_WR)") < entered(closed, "ESTABLISHED")
     assert seconds(closed.time_in("ESTABLISHED")) == approx_trip(0)
     assert exchange(net.record(), after=called_at(net, "shutdown(SHUT_WR)"))[0] == "h1 FA"
