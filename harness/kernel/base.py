@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from harness.kernel.job import Job, Outcome
     from harness.timeline.observations import KernelInfo
 
+#: Why a run in real time takes longer than it may, and what mends it.
+TOO_LONG = (
+    "something in it waits for what never comes, or this machine is too busy for it (--wall-limit gives it longer)"
+)
+
 
 class Kernel(Protocol):
     """A kernel to run on."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import EnvironmentUnsupported, KernelFailed
 from harness.kernel import private_world
+from harness.kernel.base import TOO_LONG
 from harness.kernel.job import INTERRUPTED, PACKAGE_ROOT, Job, Outcome, hand_over
 from harness.kernel.ward import Ward, new_scratch
 from harness.timeline.observations import KernelInfo
@@ -81,7 +82,7 @@ class HostKernel:
                     f"this machine does not let a program have a world of its own: {ending.console.strip()}", _REMEDY
                 )
             elif ending.word == "timeout":
-                raise KernelFailed(f"the run was killed after {self._wall_limit:g} s", ending.console)
+                raise KernelFailed(f"the run was killed after {self._wall_limit:g} s: {TOO_LONG}", ending.console)
             else:
                 told = f"{ending.word} {ending.detail}".strip() or "its warden was killed"
                 raise KernelFailed(f"the run ended before its time ({told})", ending.console)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import EnvironmentUnsupported
+from harness.errors import EnvironmentUnsupported, KernelFailed
 from harness.kernel.host import HostKernel
 from harness.kernel.job import Job
 from harness.kernel.store import KernelStore
@@ -189,6 +189,21 @@ def test_nothing_is_left_after_being_killed_at_any_moment(host: HostKernel, scra
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="it is run as an ordinary user already")
+def test_a_run_that_does_not_end_is_told_how_to_get_longer(host: HostKernel, scratch: Path) -> None:
+    """What takes too long is killed with all that it started, and the message has the remedy."""
+    assert host
+    before = belongings(scratch)
+    hurried = HostKernel(KernelStore().warden(), wall_limit=2)
+
+    with (
+        pytest.raises(KernelFailed, match=r"killed after 2 s: .* too busy .*--wall-limit"),
+        hurried.run(Job(call="tests.kernel.guest_jobs:wait_for_ever")),
+    ):
+        pass
+
+    assert belongings(scratch) == before
+
+
 def test_an_ordinary_user_can_do_it_too(host: HostKernel, scratch: Path) -> None:
     """Without any privilege, where the machine allows user namespaces."""
     assert host

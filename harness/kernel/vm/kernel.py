@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import EnvironmentUnsupported, KernelFailed
+from harness.kernel.base import TOO_LONG
 from harness.kernel.job import INTERRUPTED, PACKAGE_ROOT, Job, Outcome, hand_over
 from harness.kernel.lab import ENVIRONMENT
 from harness.kernel.progress import shown
@@ -99,7 +100,9 @@ class VmKernel:
         if ending.word == "killed":
             return Outcome(status=INTERRUPTED, results=results, console=ending.console)
         if ending.word == "timeout":
-            raise KernelFailed(f"the virtual machine was killed after {self._wall_limit:g} s", ending.console)
+            raise KernelFailed(
+                f"the virtual machine was killed after {self._wall_limit:g} s: {TOO_LONG}", ending.console
+            )
         if ending.word == "error":
             raise EnvironmentUnsupported(f"QEMU could not be started: {ending.detail}", "Run: handshake doctor")
         told = f"{ending.word} {ending.detail}".strip() or "its warden was killed"
