@@ -40,7 +40,21 @@ class Ending(msgspec.Struct, frozen=True):
 def new_scratch() -> Path:
     """A path for a scratch directory; the warden makes it."""
     # Always as long: the length of a path can be seen from inside a kernel.
-    return Path(tempfile.gettempdir(), f"handshake-{os.urandom(6).hex()}")
+    return Path(_temporary_directory(), f"handshake-{os.urandom(6).hex()}")
+
+
+def _temporary_directory() -> Path:
+    """Where temporary files go: what `tempfile.gettempdir` would say, but without its trying each by writing a file.
+
+    Killed just then, a process would leave that file behind.
+    """
+    if tempfile.tempdir:
+        return Path(os.fsdecode(tempfile.tempdir))
+    asked = [Path(os.environ[name]) for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)]
+    for directory in (*asked, Path("/tmp"), Path("/var/tmp")):  # noqa: S108
+        if directory.is_dir() and os.access(directory, os.W_OK | os.X_OK):
+            return directory.absolute()
+    return Path.cwd()
 
 
 class Ward:
