@@ -53,7 +53,7 @@ class Busy:
         passed = (time.monotonic() - self._began) * len(self._processors)
         idle = idle_seconds(self._processors) - self._idle
         terminalreporter.write_line(
-            f"{len(self._processors)} busy processes took {self._taken / passed:.0%} of the processors' time; "
+            f"busy processes ({len(self._processors)}) took {self._taken / passed:.0%} of the processors' time; "
             f"{idle / passed:.1%} was left idle"
         )
 
