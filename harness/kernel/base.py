@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 #: Why a run in real time takes longer than it may, and what mends it.
 TOO_LONG = (
-    "something in it waits for what never comes, or this machine is too busy for it (--wall-limit gives it longer)"
+    "something in it waits for what never comes, or this machine is too busy for it "
+    "(pytest and handshake record give it longer with --wall-limit)"
 )
 
 

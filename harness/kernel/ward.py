@@ -40,7 +40,7 @@ class Ending(msgspec.Struct, frozen=True):
 def new_scratch() -> Path:
     """A path for a scratch directory; the warden makes it."""
     # Always as long: the length of a path can be seen from inside a kernel.
-    return Path(_temporary_directory(), f"handshake-{os.urandom(6).hex()}")
+    return _temporary_directory() / f"handshake-{os.urandom(6).hex()}"
 
 
 def _temporary_directory() -> Path:

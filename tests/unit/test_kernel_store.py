@@ -267,7 +267,7 @@ def test_a_missing_tool_is_named_with_its_package(tmp_path: Path, stub: Path, to
 @pytest.mark.usefixtures("stub")
 def test_what_a_killed_builder_left_is_cleared_away(tmp_path: Path) -> None:
     """Whoever holds the lock knows that other builds in progress are not."""
-    remains = tmp_path / "cache/handshake-lab/work/build-dead/source"
+    remains = cache.cache_root() / "work/build-dead/source"
     remains.mkdir(parents=True)
     (remains / "half").write_text("x")
 
