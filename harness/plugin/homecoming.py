@@ -72,6 +72,11 @@ def failure(item: pytest.Item, message: str) -> pytest.TestReport:
     )
 
 
+def of_the_call(found: list[pytest.TestReport]) -> pytest.TestReport:
+    """The report of a test's call, which comes after those of its subtests; the first, if it never was called."""
+    return next((report for report in reversed(found) if report.when == "call"), found[0])
+
+
 def finish(item: pytest.Item, found: list[pytest.TestReport], began: float) -> None:
     """Give the reports this machine's time, and show what was printed if nothing is to be captured.
 
@@ -81,7 +86,7 @@ def finish(item: pytest.Item, found: list[pytest.TestReport], began: float) -> N
         began: When it was sent into the kernel.
     """
     ended = time.time()
-    main = next((report for report in found if report.when == "call"), found[0])
+    main = of_the_call(found)
     for report in found:
         report.start = began if report is main else ended
         report.stop = ended

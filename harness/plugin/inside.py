@@ -101,6 +101,9 @@ class Reporter:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write a report of setup, call or teardown."""
+        # Where this is asked, pytest fails a test of which subtests failed (_pytest/subtests.py); the outer session
+        # does not know of them, and there is no terminal here that would ask.
+        self._config.hook.pytest_report_teststatus(report=report, config=self._config)
         self._report(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

@@ -27,7 +27,7 @@ class Summary:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._results: dict[str, Result] = {}
-        self._outcomes: dict[str, Word] = {}
+        self._outcomes: dict[str, dict[str | None, Word]] = {}
         self._seconds: dict[str, float] = {}
         self._coverage = Coverage()
         self._began = time.perf_counter()
@@ -35,15 +35,17 @@ class Summary:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in a test's outcome, and with its last report its properties."""
         properties: dict[str, Any] = dict(report.user_properties)
-        outcome = worst([self._outcomes.get(report.nodeid, "passed"), _outcome(report)])
-        self._outcomes[report.nodeid] = outcome
+        # The call's own report comes after those of subtests: what it says holds, unless one of them failed.
+        outcomes = self._outcomes.setdefault(report.nodeid, {})
+        if outcomes.get(report.when) != "failed":
+            outcomes[report.when] = _outcome(report)
         self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
         if AGAIN not in properties:
             return
         result = self._results[report.nodeid] = Result(
             name=report.nodeid.rpartition("::")[2].removeprefix("test_"),
             test=report.nodeid,
-            outcome=outcome,
+            outcome=worst(list(outcomes.values())),
             number=properties.get(SCENARIO),
             mutant=properties.get(CAME_TO),
             tcp_seconds=properties.get(TCP_SECONDS, 0.0),

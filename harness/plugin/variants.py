@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from harness.plugin.homecoming import of_the_call
 from harness.plugin.inside import RAISED
 from harness.plugin.options import LOSS
 
@@ -134,7 +135,7 @@ def settle(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
     if not mutation:
         return
     failed = next((report for report in reports if report.failed), None)
-    main = next((report for report in reports if report.when == "call"), reports[0])
+    main = of_the_call(reports)
     told = MUTATIONS[mutation]
     if failed is not None:
         raised = getattr(failed, RAISED, ())
@@ -145,7 +146,7 @@ def settle(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
         else:
             came_to = "crashed"
             failed.sections.append(("broken on purpose", f"{told}; it should have failed by its own assertions"))
-    elif any(report.skipped for report in reports):
+    elif main.skipped:
         came_to = "skipped"
     elif not any(value for report in reports for name, value in report.user_properties if name == TOUCHED):
         came_to = "nothing"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
@@ -87,6 +89,59 @@ def test_outcomes(project: Project) -> None:
             "XFAIL test_outcomes.py::test_xfail - known",
         ]
     )
+
+
+def test_subtests(project: Project) -> None:
+    """Each is reported; one that fails fails its test and shows the ladder, one that is skipped does neither.
+
+    (What pytest itself says of a TestCase in which subtests failed is that it passed.)
+    """
+    project.write(
+        test_it="""
+            import unittest
+
+            import pytest
+
+            def test_one_fails(net, subtests):
+                client = net.h1.connect(net.h2.listen(80))
+                for number in range(3):
+                    with subtests.test("round", number=number):
+                        assert number != 1
+
+            def test_one_is_skipped(net, subtests):
+                with subtests.test("first"):
+                    pytest.skip("not this one")
+
+            @pytest.mark.usefixtures("net")
+            class TestCase(unittest.TestCase):
+                def test_two_fail(self):
+                    for number in range(3):
+                        with self.subTest(number=number):
+                            self.assertEqual(number, 1)
+        """
+    )
+
+    result = project.run("-v", "--durations=0", "--handshake-json=told.json")
+
+    told = json.loads((project.path / "told.json").read_text())
+    assert [each["outcome"] for each in told["tests"]] == ["failed", "passed", "failed"]
+    assert (told["passed"], told["failed"]) == (1, 2)
+    result.stdout.fnmatch_lines(
+        [
+            "test_it.py::test_one_fails SUBPASSED[[]round[]] (number=*0*)*",
+            "test_it.py::test_one_fails SUBFAILED[[]round[]] (number=*1*)*",
+            "test_it.py::test_one_fails FAILED*",
+            "test_it.py::test_one_is_skipped SUBSKIPPED[[]first[]] (not this one)*",
+            "test_it.py::test_one_is_skipped PASSED*",
+            "test_it.py::TestCase::test_two_fail SUBFAILED(number=*0*)*",
+            "*ladder*",
+            "*SYN seq=0*",
+            "contains 1 failed subtest",
+            "FAILED test_it.py::test_one_fails - contains 1 failed subtest",
+        ]
+    )
+    slowest = result.stdout.str().partition("slowest durations")[2]
+    assert re.findall(r"^(?!0\.00s).*call +(\S+)", slowest, re.MULTILINE), "a whole test takes its time, not a part"
 
 
 def test_failure_tells_everything(project: Project) -> None:
