@@ -31,12 +31,16 @@ def place(plan: Plan, requests: Iterable[LinkRequest]) -> dict[Direction, Impair
     The topology's own parameters come first; requests are laid over them in their order.
 
     Raises:
-        UsageError: A request names no link and no path, or contradicts another.
+        UsageError: A request names no link and no path, or all of them together mean nothing
+            somewhere: a jitter where there is no delay.
     """
     wanted = {port.name: port.impairment for ends in plan.links for port in ends if port.impairment}
     for request in requests:
         for name in directions(plan, request):
             wanted[name] = wanted.get(name, Impairment()).overlaid(request.impairment, request.off)
+    for name, impairment in wanted.items():
+        port = plan.port(name)
+        impairment.checked({}, f"link {port.node}>{plan.port(port.peer).node} {{}}")
     return wanted
 
 

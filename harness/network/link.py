@@ -119,12 +119,14 @@ class Impairment(msgspec.Struct, frozen=True):
     corrupt_correlation: int = 0
 
     @classmethod
-    def of(cls, wanted: Mapping[str, object], *, spell: str = "{}") -> Self:
+    def of(cls, wanted: Mapping[str, object], *, spell: str = "{}", complete: bool = True) -> Self:
         """Make an impairment from names and texts with units; None stands for "not given".
 
         Args:
             wanted: For example ``{"delay": "50ms", "loss": "1%"}``.
             spell: How the user wrote a field, for messages: ``"--{}"`` for options.
+            complete: Whether it has to mean something by itself; what is laid over another may be
+                a jitter alone.
 
         Raises:
             UsageError: A value that cannot be meant, an unknown name, or fields that
@@ -137,10 +139,10 @@ class Impairment(msgspec.Struct, frozen=True):
                 raise UsageError(field, text, f"is not a property of a link; {_nearest(key)}", EXAMPLES["delay"])
             if text is not None:
                 values[key] = _read(key, field, text)
-        return cls(**values).checked(wanted, spell)
+        return cls(**values).checked(wanted, spell, complete=complete)
 
     @classmethod
-    def parse(cls, text: object, *, field: str = "link") -> Self:
+    def parse(cls, text: object, *, field: str = "link", complete: bool = True) -> Self:
         """Read ``delay=50ms,loss=1%``; the empty text is a link that is not impaired.
 
         Raises:
@@ -156,7 +158,7 @@ class Impairment(msgspec.Struct, frozen=True):
             if key in wanted:
                 raise UsageError(f"{field} {key}", text, "is given twice", EXAMPLES.get(key, "delay=50ms"))
             wanted[key] = value
-        return cls.of(wanted, spell=f"{field} {{}}")
+        return cls.of(wanted, spell=f"{field} {{}}", complete=complete)
 
     def changed(self, wanted: Mapping[str, object], *, spell: str = "{}") -> Self:
         """This impairment with some fields set anew; ``{"loss": "0%"}`` takes the loss away.
@@ -178,28 +180,33 @@ class Impairment(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, **values).checked(fresh, spell)
 
     def overlaid(self, other: Impairment, off: Iterable[str] = ()) -> Self:
-        """This impairment, with whatever ``other`` sets in its place, and without what is ``off``.
-
-        Raises:
-            UsageError: The two mean nothing together.
-        """
+        """This impairment, with whatever ``other`` sets in its place, and without what is ``off``; not `checked`."""
         values = {key: getattr(other, key) for key in EXAMPLES if getattr(other, key) or key in off}
         if other.loss:
             values["gilbert"] = None
         if other.gilbert:
             values["loss"] = values["loss_correlation"] = 0
-        return msgspec.structs.replace(self, **values).checked({}, "{}")
+        return msgspec.structs.replace(self, **values)
 
-    def checked(self, wanted: Mapping[str, object], spell: str) -> Self:
-        """Return this value, or refuse fields that mean nothing together."""
+    def checked(self, wanted: Mapping[str, object], spell: str, *, complete: bool = True) -> Self:
+        """Return this value, or refuse fields that mean nothing together.
+
+        Args:
+            wanted: What was asked for, as it was written.
+            spell: As for `of`.
+            complete: As for `of`.
+
+        Raises:
+            UsageError: Which field, and why.
+        """
 
         def refuse(key: str, reason: str) -> UsageError:
             return UsageError(spell.format(key), wanted.get(key, self._show(key)), reason, EXAMPLES[key])
 
         for key, needed in _NEEDS.items():
-            if getattr(self, key) and not getattr(self, needed):
+            if complete and getattr(self, key) and not getattr(self, needed):
                 raise refuse(key, f"means nothing without a {needed}")
-        if self.jitter > self.delay:
+        if self.jitter > self.delay and (complete or self.delay):
             raise refuse("jitter", f"is larger than the delay ({units.show_duration(self.delay)})")
         if self.gilbert is not None and self.loss:
             raise refuse("gilbert", "is a second model of loss beside loss")
@@ -255,6 +262,8 @@ class LinkRequest(msgspec.Struct, frozen=True):
     def parse(cls, text: object, *, field: str = "link") -> Self:
         """Read ``delay=50ms``, ``h1>h2:loss=5%`` (one way) or ``h1-h2:loss=5%`` (both ways).
 
+        What it needs, such as a delay for a jitter, may be there already, where it is laid over.
+
         Raises:
             UsageError: As `Impairment.parse`; or the place before the colon is not two names.
         """
@@ -265,7 +274,7 @@ class LinkRequest(msgspec.Struct, frozen=True):
             if ":" in text:
                 place = text.partition(":")[0]
                 raise UsageError(field, text, f"begins with {place!r}, which is not two nodes", _LINK_EXAMPLE)
-            impairment = Impairment.parse(text, field=field)
+            impairment = Impairment.parse(text, field=field, complete=False)
             return cls(impairment, off=_off(impairment, text))
         first, second = match["first"], match["second"]
         if first == second:
@@ -275,7 +284,7 @@ class LinkRequest(msgspec.Struct, frozen=True):
         if match["arrow"] in ("-", "<>"):
             # Both ways is one thing, however it was written.
             first, second = sorted((first, second))
-        impairment = Impairment.parse(match["rest"], field=field)
+        impairment = Impairment.parse(match["rest"], field=field, complete=False)
         return cls(impairment, first, second, match["arrow"] in ("-", "<>"), _off(impairment, match["rest"]))
 
     def __str__(self) -> str:

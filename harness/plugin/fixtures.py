@@ -110,7 +110,7 @@ def _plan(wanted: dict[str, Any], place: Place) -> Plan:
         raise UsageError("network topology", topology, "is not a topology's name", 'topology="star"')
     if not isinstance(sysctls, dict):
         raise UsageError("network sysctls", sysctls, "is not a mapping", 'sysctls={"net.ipv4.tcp_syncookies": 2}')
-    impairment = str(Impairment.of(wanted, spell="network {}"))
+    impairment = str(Impairment.of(wanted, spell="network {}", complete=False))
     return Plan(
         script="",
         topology=topology,

@@ -90,13 +90,28 @@ def test_a_request_names_a_link_a_direction_or_a_path() -> None:
     [
         ("pair", "h1>h3:loss=5%", "'h3' is not a node here"),
         ("star", "h1>h2:loss=5%", "'h1-h2' is not a link here"),
-        ("pair", "h1>h2:reorder=5%", "means nothing without a delay"),
+        ("pair", "h1>h2:reorder=5%", r"link s1>h2 reorder: '5%' means nothing without a delay"),
+        ("pair,delay=5ms", "h1>h2:jitter=6ms", r"link s1>h2 jitter: '6ms' is larger than the delay \(5ms\)"),
+        ("pair,delay=5ms", "delay=5ms,jitter=6ms", "link jitter: '6ms' is larger than the delay"),
+        ("pair,delay=5ms,jitter=1ms", "h1>h2:delay=0ms", "link s1>h2 jitter: '1ms' means nothing without a delay"),
     ],
 )
-def test_a_request_for_no_link_is_refused(topology: str, link: str, reason: str) -> None:
-    """A name that is not there, or two nodes that no link joins."""
+def test_a_request_that_means_nothing_here_is_refused(topology: str, link: str, reason: str) -> None:
+    """A name that is not there, two nodes that no link joins, or what such a link cannot do."""
     with pytest.raises(UsageError, match=reason):
         check_requests(topology, [link], [])
+
+
+def test_a_request_may_need_what_is_there_already() -> None:
+    """A jitter is laid over a delay, wherever that comes from and in whatever order."""
+    both = dict.fromkeys(["s1-eth1", "s1-eth2"], "delay=50ms,jitter=5ms")
+    assert both == placed("pair", "delay=50ms", "jitter=5ms")
+    assert both == placed("pair", "jitter=5ms", "delay=50ms")
+    assert both == placed("pair,delay=50ms", "jitter=5ms")
+    assert placed("pair", "delay=50ms", "h1>h2:reorder=5%") == {
+        "s1-eth1": "delay=50ms",
+        "s1-eth2": "delay=50ms,reorder=5%",
+    }
 
 
 def test_a_request_can_take_away_what_another_asks_for() -> None:
