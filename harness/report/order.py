@@ -141,11 +141,16 @@ def _constraints(events: list[Happening]) -> list[tuple[int, int]]:
                 pairs.append((arrivals[cause.segment], place))
             flag = _SENDS.get(change.transition.new)
             tells = [each for each in segments if flag and _departs_with(events[each], flag)]
-            if change.transition.new is State.LISTEN:
+            if _begins_to_listen(change):
                 tells = segments  # who did not listen yet would have answered with a reset
             if tells:
                 pairs.append((place, min(tells, key=lambda each: _rank(events[each]))))
     return pairs
+
+
+def _begins_to_listen(change: Change) -> bool:
+    """Whether it is listen(), not a request that was given up: that returns to LISTEN."""
+    return (change.transition.old, change.transition.new) == (State.CLOSED, State.LISTEN)
 
 
 def _departs_with(event: Happening, flag: str) -> bool:
@@ -154,5 +159,5 @@ def _departs_with(event: Happening, flag: str) -> bool:
 
 def _rank(event: Happening) -> tuple[int, int]:
     if isinstance(event, Change):
-        return (-1 if event.transition.new is State.LISTEN else event.transition.cause.segment or 0, 1)
+        return (-1 if _begins_to_listen(event) else event.transition.cause.segment or 0, 1)
     return (event.passage.number, 0)

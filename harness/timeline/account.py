@@ -24,6 +24,7 @@ from harness.timeline.wire import Mark, Wire
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from harness.timeline.passages import Leg
     from harness.timeline.sightings import Look
 
 #: How late TIME-WAIT may end: its timer's lateness and two jiffies of the slowest clock. Nanoseconds.
@@ -202,6 +203,9 @@ class Account:
         """No observer of the kernel can tell of the states from here on: take the wire's account."""
         start = self._at if self._life.traced else self._life.start
         for told in self._wire.tell(self._state, start - SLACK, self._life.stop):
+            if told.new is State.ESTABLISHED and self._traced and self._life.passive and not self._life.traced:
+                self._refuse_request(told.leg)
+                break
             draft = Draft(told.old, told.new, told.leg.t, told.leg.t, {Witness.CAPTURE}, told.leg)
             if self._life.traced:
                 draft.object(say("off_segments"))
@@ -218,6 +222,15 @@ class Account:
             last.object(say("end_unseen"))
         if self._state is State.TIME_WAIT:
             self._expire()
+
+    def _refuse_request(self, asking: Leg) -> None:
+        """The tracepoint, which tells of every full socket, told of none: the ACK did not make the request one.
+
+        It was dropped if the ACK was answered by a RST (tcp_check_req(), net/ipv4/tcp_minisocks.c).
+        """
+        answer = next((leg for leg in self._wire.legs if leg.outgoing and leg.t >= asking.t), None)
+        if answer is not None and "R" in answer.passage.flags:
+            self._append(Draft(self._state, State.CLOSED, answer.t, answer.t, {Witness.CAPTURE}, answer))
 
     def _expire(self) -> None:
         """TIME-WAIT ends by its timer, which nobody watched; its segments would show any other end."""

@@ -223,7 +223,7 @@ def _request_refused(case: Case) -> Found | None:
     if not received:
         return None
     for leg in reversed(received):
-        if "S" in leg.passage.flags and "A" not in leg.passage.flags:
+        if "S" in leg.passage.flags:
             case.draft.new = State.LISTEN
             return Found(Why.NEW_SYN, _received(leg), leg)
     leg = received[-1]

@@ -34,6 +34,7 @@ class Mark(Enum):
     RST_SENT = auto()
     RST_RECEIVED = auto()  #: one that this end must believe
     DENIED = auto()  #: this end answered a SYN or SYN-ACK with a RST: it had given up connecting
+    REFUSED = auto()  #: a listener's end answered another SYN in the window with a RST: the request is gone
 
 
 class Told(NamedTuple):
@@ -58,6 +59,7 @@ _RULES: dict[State, tuple[tuple[frozenset[Mark], State], ...]] = {
     ),
     State.SYN_RECEIVED: (
         (frozenset({Mark.RST_RECEIVED}), State.CLOSED),
+        (frozenset({Mark.REFUSED}), State.CLOSED),
         (frozenset({Mark.SYN_ACKED}), State.ESTABLISHED),
         (frozenset({Mark.FIN_SENT}), State.FIN_WAIT_1),
     ),
@@ -116,6 +118,8 @@ class Wire:
         self._initial: int | None = None  # this end's initial sequence number
         self._sent_end: int | None = None  # behind all this end has sent
         self._fin: int | None = None  # its FIN's sequence number
+        self._peer_initial: int | None = None  # the other's initial sequence number
+        self._intruder = False  # whether the last segment was another SYN in a request's window
         self._expected: int | None = None  # RCV.NXT
         self._early: list[tuple[int, int]] = []  # received beyond a hole, in order
         self._peer_fin: int | None = None  # behind the other's FIN
@@ -146,7 +150,13 @@ class Wire:
                     break
 
     def acknowledges_syn(self, leg: Leg) -> bool:
-        """Whether a segment that arrived acknowledges this end's SYN."""
+        """Whether a segment that arrived acknowledges this end's SYN.
+
+        One with a SYN does where this end sent a SYN of its own and it is the first that came, or that one again
+        (a simultaneous open; tcp_validate_incoming(), net/ipv4/tcp_input.c).
+        """
+        if "S" in leg.passage.flags and not (Mark.SYN_SENT in self._found and self._peer_initial == leg.passage.seq):
+            return False
         return self._acknowledges(leg, self._initial)
 
     def acknowledges_fin(self, leg: Leg) -> bool:
@@ -187,8 +197,11 @@ class Wire:
     def _read_sent(self, leg: Leg) -> Iterator[Mark]:
         segment = leg.passage
         flags = segment.flags
+        intruder, self._intruder = self._intruder, False
         if "R" in flags:
             yield Mark.RST_SENT
+            if intruder:
+                yield Mark.REFUSED
             return
         end = add(segment.seq, occupied(flags, segment.length))
         if "S" in flags:
@@ -219,8 +232,8 @@ class Wire:
         if self._acknowledges_unsent(leg):
             self.leaky = True
         if "S" in flags:
-            if Mark.SYN_RECEIVED not in self._found:
-                self._expected = add(segment.seq, 1)
+            if not self._takes_syn(leg):
+                return
             yield Mark.SYN_RECEIVED
         if self.acknowledges_syn(leg):
             yield Mark.SYN_ACKED
@@ -232,6 +245,24 @@ class Wire:
             self._peer_fin = end
         if start != end and self._advance(start, end):
             yield Mark.FIN_RECEIVED
+
+    def _takes_syn(self, leg: Leg) -> bool:
+        """Whether a SYN is the first for this end, or that one again; any other can do no more than end a request."""
+        seq = leg.passage.seq
+        # In SYN-SENT, what it acknowledges comes first: tcp_rcv_synsent_state_process(), net/ipv4/tcp_input.c.
+        if self._peer_initial is None and (Mark.SYN_SENT not in self._found or self._acknowledges_rightly(leg)):
+            self._peer_initial, self._expected = seq, add(seq, 1)
+        if self._peer_initial == seq:
+            return True
+        # As in tcp_check_req(), net/ipv4/tcp_minisocks.c; that it is in the window is for the RST to tell.
+        waits = not self._found & {Mark.SYN_SENT, Mark.SYN_ACKED}
+        beyond = self._expected is not None and distance(self._expected, seq) >= 0
+        self._intruder = waits and beyond and self._acknowledges_rightly(leg)
+        return False
+
+    def _acknowledges_rightly(self, leg: Leg) -> bool:
+        """Whether a segment acknowledges nothing, or this end's SYN."""
+        return "A" not in leg.passage.flags or self._acknowledges(leg, self._initial)
 
     def _advance(self, start: int, end: int) -> bool:
         """Take in what arrived; whether that brings the other's FIN in order."""

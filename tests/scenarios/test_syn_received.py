@@ -108,6 +108,31 @@ def test_syn_in_syn_received(net: World) -> None:
     assert [look.state for look in net.h2.sockets()] == ["LISTEN"]
 
 
+def test_syn_ack_in_syn_received(net: World) -> None:
+    """RFC 9293, 3.10.7.4: the check for a SYN in the window comes before that for an ACK, and a SYN-ACK has both.
+
+    Linux ends the request as for a SYN, if it acknowledges the right number. The RST has that number, so that the
+    client, ESTABLISHED meanwhile, is reset by it.
+    """
+    net.inject("SYN-ACK", to="h2", from_="h1", seq=100, on="SYN-ACK", nth=1)
+    listener = net.h2.listen(80)
+    client = net.h1.connect(listener)
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+    net.settle()
+
+    request = endpoint(net.record(), "h2", "server")
+    syn_ack = made_up(net.record())
+    assert (syn_ack.flags, syn_ack.rel_seq) == ("SA", 101)
+    assert net.history(client).states == [*OPENED, "CLOSED"]
+    assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "LISTEN"]
+    assert (request.transitions[-1].edge, request.transitions[-1].cause.segment) == ("23", syn_ack.number)
+    assert flags(net.record(), sender="h1") == ["S", "A"]
+    assert flags(net.record(), sender="h2") == ["SA", "R", "R"]
+    assert net.h2.counters()["EmbryonicRsts"] == 1
+    assert [look.state for look in net.h2.sockets()] == ["LISTEN"]
+
+
 @pytest.mark.scenario(21)
 def test_bad_ack_in_syn_received(net: World) -> None:
     """RFC 9293, 3.5.2, group 1, and 3.10.7.4: an ACK of what was never sent is answered by RST; the state stays.

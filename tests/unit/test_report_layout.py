@@ -50,6 +50,30 @@ def test_with_no_delay_causes_still_come_first() -> None:
     ]
 
 
+def test_with_no_delay_a_request_is_there_before_it_is_given_up() -> None:
+    """Back in LISTEN is not the same as listening from the start: a RST that comes at the same instant led there."""
+    story = Story(delay=0)
+    story.change("h2", State.LISTEN, 5 * MS, "listen()").change("h1", State.SYN_SENT, 5 * MS, "connect()")
+    syn = story.send("h1", "S", 5 * MS)
+    story.change("h2", State.SYN_RECEIVED, 5 * MS, segment=syn)
+    story.send("h2", "SA", 5 * MS)
+    rst = story.send("h1", "R", 5 * MS)
+    story.change("h2", State.LISTEN, 5 * MS, segment=rst)
+
+    assert _story(story.record(20 * MS)) == [
+        "right LISTEN",
+        "left SYN-SENT",
+        "sends 1",
+        "gets 1",
+        "right SYN-RECEIVED",
+        "sends 2",
+        "gets 2",
+        "sends 3",
+        "gets 3",
+        "right LISTEN",
+    ]
+
+
 def test_change_stamped_before_its_segment_is_told_after_it() -> None:
     """The kernel changes the state and the capture stamps the segment some nanoseconds apart, in either order."""
     record = normal()

@@ -60,6 +60,8 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "close_in_ss": ("h1 client 2 8", "h2 server 1 4 30"),
     "rst_in_sr": ("h1 client 2 7", "h2 server 1 4 9"),
     "syn_in_sr": ("h1 client 2 7", "h2 server 1 4 23"),
+    "syn_ack_in_sr": ("h1 client 2 7 26.ES", "h2 server 1 4 23"),
+    "syn_ack_stray": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
     "syncookies": ("h1 client 2 7 12 14 17 20", "h2 server 1 41 10 13 16 19"),
     "syncookies-6.1": ("h1 client 2 7 12 14 17 20", "h2 server 1 41 10 13 16 19"),
     "fastopen2": ("h1 client 2 7 12 14 17 20", "h2 server 1 41b 10 13 16 19") * 2,
@@ -312,6 +314,42 @@ def test_each_trap_is_in_a_recording(trap: str) -> None:
     name, shows = TRAPS[trap]
 
     assert shows(recorded(name))
+
+
+#: In which run there is a request that is given up, and its edges.
+UNSEEN = {
+    "rst_in_sr": "h2 server 1 4 9",
+    "syn_in_sr": "h2 server 1 4 23",
+    "syn_ack_in_sr": "h2 server 1 4 23",
+    "abort_on_overflow3": "h2 server 1 4 40",
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_a_request_that_no_look_showed_ends_as_its_segments_tell(name: str) -> None:
+    """On a link without delay it is over before anybody looks; the tracepoint tells that it never was a connection."""
+    run = recorded(name)
+    gone = next(end for end in reconcile(run).endpoints if told(end) == UNSEEN[name])
+    looks = (SocketSeen, SocketGone)
+    unseen = [
+        each for each in run if not (isinstance(each, looks) and each.node == "h2" and each.remote == gone.remote)
+    ]
+
+    end = next(end for end in reconcile(unseen).endpoints if (end.node, end.remote) == (gone.node, gone.remote))
+
+    assert len(unseen) < len(run)
+    assert told(end) == UNSEEN[name]
+    assert end.transitions[-1].cause == gone.transitions[-1].cause
+    assert "diag" not in end.transitions[-1].witnesses
+    assert end.transitions[-1].objection is not None
+
+
+def test_a_stray_syn_ack_does_not_open_a_request() -> None:
+    """It acknowledges what it should, but begins before the window (tcp_check_req()): the ACK behind it opens."""
+    opened = only(reconcile(recorded("syn_ack_stray")).endpoints, "h2").transitions[2]
+
+    assert opened.new is State.ESTABLISHED
+    assert (opened.cause.kind, opened.cause.segment) == ("segment", 5)
 
 
 def test_an_orphan_of_the_run_before_is_left_out_and_said() -> None:
