@@ -12,6 +12,7 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from harness.tcp.sequence import add
 from harness.tcp.states import State
 from harness.timeline.lives import FOREVER, NOWHERE, SLACK, Life, Traced
 from harness.timeline.nodes import WILDCARDS, is_loopback
@@ -310,14 +311,24 @@ def _opening(life: Life, legs: Sequence[Leg]) -> int:
     if not life.passive:
         return life.born - SLACK
     known = life.sighted.looks[0].t if life.sighted else life.born
-    syns = [leg for leg in legs if not leg.outgoing and leg.passage.flags.startswith("S") and leg.t <= known + SLACK]
+    syns = [leg for leg in legs if not leg.outgoing and _asks(leg) and leg.t <= known + SLACK]
     if not syns:
         return life.born - SLACK
+    # A SYN that strays into a connection is never answered by a SYN-ACK.
+    taken = {leg.passage.ack for leg in legs if leg.outgoing and "S" in leg.passage.flags and "A" in leg.passage.flags}
+    syns = [
+        leg for leg in syns if taken & {add(leg.passage.seq, 1), add(leg.passage.seq, 1 + leg.passage.length)}
+    ] or syns
     same = [leg for leg in syns if leg.passage.seq == syns[-1].passage.seq]
     if life.sighted and life.sighted.looks[0].state is State.SYN_RECEIVED:
         return _answered(same, legs, known)
     # Seen late: its SYN was the first of those with the latest's sequence number.
     return same[0].t
+
+
+def _asks(leg: Leg) -> bool:
+    """Whether a segment asks for a connection: a SYN that acknowledges nothing."""
+    return leg.passage.flags.startswith("S") and "A" not in leg.passage.flags
 
 
 def _answered(syns: Sequence[Leg], legs: Sequence[Leg], known: int) -> int:

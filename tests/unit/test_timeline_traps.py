@@ -186,6 +186,20 @@ def test_a_request_gone_after_one_syn_ack(grown: dict[str, int] | None, last: St
     assert (end.states[-1] is last) if last else (end.transitions[-1].flaw == "gap")
 
 
+@pytest.mark.parametrize("flags", ["S", "SA"])
+def test_a_stray_syn_does_not_begin_a_connection(flags: str) -> None:
+    """Right behind the SYN another is made up, which no SYN-ACK answers: the connection is that of the first."""
+    first = next(each for each in plain_run() if isinstance(each, SegmentSeen) and each.node == "h2")
+    stray = msgspec.structs.replace(first, t=first.t + MS // 2, flags=flags, seq=first.seq + 1_000_000)
+    plain, strayed = (
+        [[str(step.cause.text) for step in end.transitions] for end in record.endpoints]
+        for record in (reconcile(plain_run()), with_more(stray))
+    )
+
+    assert (first.flags, first.direction) == ("S", "received")
+    assert strayed == plain
+
+
 def test_events_of_a_dead_namespace_are_left_out_and_said() -> None:
     """An orphan of the run before fires LAST-ACK→CLOSED with this run's addresses."""
     record = with_more(StateChange(5 * MS, 0xDEAD, S.LAST_ACK, S.CLOSED, Address(SERVER.ip, 80), Address(CLIENT.ip, 5)))
