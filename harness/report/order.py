@@ -1,13 +1,7 @@
-"""What happened in a connection, in an order in which causes come before effects.
-
-Times alone do not give it: the lab's clock stands still while the kernel computes, and with no
-delay on the link a whole handshake happens at one and the same nanosecond.
-"""
+"""What happened in a connection, in an order in which causes come before effects."""
 
 from __future__ import annotations
 
-import heapq
-from collections import defaultdict
 from itertools import accumulate, groupby, pairwise
 
 import msgspec
@@ -15,6 +9,7 @@ import msgspec
 from harness.report.connections import Connection, Side
 from harness.report.times import MICROSECOND
 from harness.tcp.states import State
+from harness.timeline.causality import arrange
 from harness.timeline.history import Passage, Transition
 
 #: What happens within this of its cause is drawn on its cause's line, and is one moment to a
@@ -87,33 +82,10 @@ def _told(step: Transition, side: Side, arrived: dict[tuple[int, Side], int]) ->
 
 
 def _causal(events: list[Happening]) -> list[Happening]:
-    """Order what happened at one instant: a topological sort, ties broken by segment number."""
+    """Order what happened at one instant, ties broken by segment number."""
     if len(events) == 1:
         return events
-    after: dict[int, set[int]] = defaultdict(set)
-    for before, effect in _constraints(events):
-        if before != effect:
-            after[before].add(effect)
-    waiting = [0] * len(events)
-    for effects in after.values():
-        for effect in effects:
-            waiting[effect] += 1
-    ready = [(_rank(event), place) for place, event in enumerate(events) if not waiting[place]]
-    heapq.heapify(ready)
-    left = set(range(len(events)))
-    ordered = []
-    while left:
-        # Damaged data may hold a circle: then the lowest of what is left goes first.
-        place = heapq.heappop(ready)[1] if ready else min(left, key=lambda each: _rank(events[each]))
-        if place not in left:
-            continue
-        left.remove(place)
-        ordered.append(events[place])
-        for effect in sorted(after[place]):
-            waiting[effect] -= 1
-            if not waiting[effect] and effect in left:
-                heapq.heappush(ready, (_rank(events[effect]), effect))
-    return ordered
+    return [events[place] for place in arrange([_rank(event) for event in events], _constraints(events))]
 
 
 def _constraints(events: list[Happening]) -> list[tuple[int, int]]:

@@ -316,14 +316,14 @@ def _opening(life: Life, legs: Sequence[Leg]) -> int:
         return life.born - SLACK
     # A SYN that strays into a connection is never answered by a SYN-ACK.
     taken = {leg.passage.ack for leg in legs if leg.outgoing and "S" in leg.passage.flags and "A" in leg.passage.flags}
-    syns = [
-        leg for leg in syns if taken & {add(leg.passage.seq, 1), add(leg.passage.seq, 1 + leg.passage.length)}
-    ] or syns
+    syns = [leg for leg in syns if taken & _acknowledging(leg)] or syns
     same = [leg for leg in syns if leg.passage.seq == syns[-1].passage.seq]
-    if life.sighted and life.sighted.looks[0].state is State.SYN_RECEIVED:
-        return _answered(same, legs, known)
-    # Seen late: its SYN was the first of those with the latest's sequence number.
-    return same[0].t
+    answered = _answered(same, legs, known)
+    if answered is not None:
+        return answered
+    # Its SYN was the latest if it was seen as a request, else, seen late, the first.
+    requested = life.sighted is not None and life.sighted.looks[0].state is State.SYN_RECEIVED
+    return same[-1 if requested else 0].t
 
 
 def _asks(leg: Leg) -> bool:
@@ -331,8 +331,13 @@ def _asks(leg: Leg) -> bool:
     return leg.passage.flags.startswith("S") and "A" not in leg.passage.flags
 
 
-def _answered(syns: Sequence[Leg], legs: Sequence[Leg], known: int) -> int:
-    """Which of a SYN's copies made the request that was seen: one before its first SYN-ACK, or the last of all.
+def _acknowledging(syn: Leg) -> set[int]:
+    """The numbers that a SYN-ACK answers a SYN with: without the data in it, or with (RFC 7413, section 4.1.2)."""
+    return {add(syn.passage.seq, 1), add(syn.passage.seq, 1 + syn.passage.length)}
+
+
+def _answered(syns: Sequence[Leg], legs: Sequence[Leg], known: int) -> int | None:
+    """Which of a SYN's copies made the request: the last before its first SYN-ACK, by when it came.
 
     A copy before it may have been dropped (the accept queue was full), and one after it is answered by the same SYN-ACK
     again, whose sequence number is the request's own.
@@ -341,7 +346,7 @@ def _answered(syns: Sequence[Leg], legs: Sequence[Leg], known: int) -> int:
         leg for leg in legs if leg.outgoing and leg.passage.flags == "SA" and syns[0].t <= leg.t <= known + SLACK
     ]
     if not answers:
-        return syns[-1].t
+        return None
     first = next(leg.t for leg in answers if leg.passage.seq == answers[-1].passage.seq)
     return max((leg.t for leg in syns if leg.t <= first), default=syns[0].t)
 
@@ -349,17 +354,17 @@ def _answered(syns: Sequence[Leg], legs: Sequence[Leg], known: int) -> int:
 def _openings(legs: Sequence[Leg]) -> Iterable[tuple[bool, int]]:
     """Where connections begin that this end took part in: whether it was asked, and when."""
     own: int | None = None  # the initial sequence number of the connection under way
-    asked: Leg | None = None
+    asked: dict[int, Leg] = {}  # the latest SYN by the number that acknowledges it
     for leg in legs:
         segment = leg.passage
         if "S" not in segment.flags or "R" in segment.flags:
             continue
         if not leg.outgoing:
-            if "A" not in segment.flags and (asked is None or asked.passage.seq != segment.seq):
-                asked = leg
+            if _asks(leg):
+                asked |= dict.fromkeys(_acknowledging(leg), leg)
         elif segment.seq != own:
             own = segment.seq
             if "A" not in segment.flags:
                 yield False, leg.t
-            elif asked is not None:
-                yield True, asked.t
+            elif segment.ack in asked:
+                yield True, asked[segment.ack].t

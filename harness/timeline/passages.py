@@ -9,12 +9,14 @@ those of one content are matched in their order, at the way's usual delay.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from harness.tcp.address import Address
 from harness.tcp.sequence import add
+from harness.timeline.causality import arrange
 from harness.timeline.history import Passage
 from harness.timeline.nodes import is_loopback
 from harness.timeline.repeats import Numbering
@@ -92,7 +94,29 @@ def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes) -> Traffic:
     for way in departures.keys() | arrivals.keys():
         found += [(match, *way) for match in _match_way(departures.get(way, {}), arrivals.get(way, {}))]
     found.sort(key=lambda each: _first(each[0])[:2])
-    return _number(found)
+    groups = groupby(found, key=lambda each: _first(each[0]).t)
+    return _number([each for _, group in groups for each in _causal(list(group))])
+
+
+def _causal(found: list[tuple[_Match, str, str]]) -> list[tuple[_Match, str, str]]:
+    """Order segments of one time: what had arrived at a host, as its capture saw it, before what it sent then."""
+    if len(found) == 1:
+        return found
+    at: dict[str, list[tuple[int, bool, int]]] = defaultdict(list)
+    for place, (match, sender, receiver) in enumerate(found):
+        if match.received:
+            at[receiver].append((match.received.order, False, place))
+        if match.sent:
+            at[sender].append((match.sent.order, True, place))
+    pairs: list[tuple[int, int]] = []
+    for seen in at.values():
+        before: list[int] = []  # what a host sent last, and what has arrived since
+        for _, outgoing, place in sorted(seen):
+            if outgoing:
+                pairs += [(each, place) for each in before]
+                before.clear()
+            before.append(place)
+    return [found[place] for place in arrange([_first(match)[:2] for match, _, _ in found], pairs)]
 
 
 def ends(seen: SegmentSeen, nodes: Nodes) -> tuple[str, str]:
