@@ -86,8 +86,10 @@ def _number(leg: Leg | None) -> int | None:
 
 
 def _reset(case: Case) -> Found | None:
-    leg = case.marked(Mark.RST_RECEIVED)
-    return Found(Why.RESET, _received(leg, "reset"), leg) if leg else None
+    leg, own = case.marked(Mark.RST_RECEIVED), case.marked(Mark.RST_SENT)
+    # On a short link both may abort before either has heard of it: a RST that comes behind one's own is too late.
+    late = leg is not None and own is not None and case.draft.time <= own.t < leg.t
+    return Found(Why.RESET, _received(leg, "reset"), leg) if leg and not late else None
 
 
 def _destroyed(case: Case) -> Found | None:

@@ -200,6 +200,14 @@ def test_a_stray_syn_does_not_begin_a_connection(flags: str) -> None:
     assert strayed == plain
 
 
+def test_both_abort_before_either_has_heard_of_it() -> None:
+    """On a link of a millisecond each RST comes within the clocks' difference, but to a socket that is gone."""
+    plan = dataclasses.replace(PLAN, endings=("abort", "abort"), when=(200, 200), delay=(1, 1))
+    ends = [end.transitions[-1] for end in reconcile(watched(Talk(plan), Sight())).endpoints]
+
+    assert [(end.new, end.edge, end.cause.kind) for end in ends] == [(S.CLOSED, "27.ES", "call")] * 2
+
+
 def test_events_of_a_dead_namespace_are_left_out_and_said() -> None:
     """An orphan of the run before fires LAST-ACK→CLOSED with this run's addresses."""
     record = with_more(StateChange(5 * MS, 0xDEAD, S.LAST_ACK, S.CLOSED, Address(SERVER.ip, 80), Address(CLIENT.ip, 5)))
