@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.tcp.address import Address
+from harness.timeline.causality import arrange
 from harness.timeline.nodes import Nodes
 from harness.timeline.observations import SegmentSeen
 from harness.timeline.passages import join
@@ -162,3 +163,23 @@ def test_nothing_is_lost_or_made_up_in_joining(sendings: list[tuple[int, bool, i
     assert sum(each.received is not None for each in found) == sum(not lost for _, lost, _ in sendings)
     assert all(each.sent is not None for each in found)
     assert [each.number for each in found] == list(range(1, len(found) + 1))
+
+
+@given(st.lists(st.booleans(), max_size=12), st.booleans())
+def test_segments_of_one_instant_are_in_the_order_of_cause_and_effect(backs: list[bool], h2_first: bool) -> None:
+    """A link without delay: all has one time, and the captures are read one host after the other."""
+    sights = []
+    for seq, back in enumerate(backs):
+        sights += [
+            seen(0, "h2" if back else "h1", "sent", seq=seq, back=back),
+            seen(0, "h1" if back else "h2", "received", seq=seq, back=back),
+        ]
+    sights.sort(key=lambda sight: sight.node, reverse=h2_first)
+
+    assert [each.seq for each in passages(*sights)] == list(range(len(backs)))
+
+
+def test_a_circle_of_causes_does_not_lose_anything() -> None:
+    """Damaged data may hold one: then the lowest of what is left goes first."""
+    assert arrange([3, 1, 2], [(0, 1)]) == [2, 0, 1]
+    assert arrange([3, 1, 2, 0], [(0, 1), (1, 2), (2, 0)]) == [3, 1, 2, 0]
