@@ -194,9 +194,10 @@ BEYOND: tuple[Edge, ...] = (
         capture="data in, RST out", tracepoint="FIN-WAIT-1→CLOSED, with a tcp_receive_reset though none came; nothing "
         "for a mini-socket",
     ),
-    _one(
-        "39.ES", ES, CL, Why.LISTENER, "the listener was closed before accept()", "send RST", "none", "Linux",
-        "inet_csk_listen_stop(), net/ipv4/inet_connection_sock.c", tracepoint=_TP, diag="gone", capture="RST-ACK out",
+    *_from_each(
+        39, (ES, CW), Why.LISTENER, "the listener was closed before accept()", "send RST", "none", "Linux",
+        "inet_csk_listen_stop(), net/ipv4/inet_connection_sock.c, and tcp_disconnect() of each that waits",
+        capture="RST-ACK out",
     ),
     _one(
         "39.SR", SR, CL, Why.LISTENER, "the listener was closed", "drop the request at its next segment or timer",

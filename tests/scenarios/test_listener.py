@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +44,28 @@ def test_listener_close_queued(net: World) -> None:
     assert ours.states == ["CLOSED", "SYN-SENT", "ESTABLISHED", "CLOSED"]
     assert theirs.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED", "CLOSED"]
     assert transition(theirs, "CLOSED").edge == "39.ES"
+    assert entered(theirs, "CLOSED") - began == approx_trip(0)
+    assert entered(ours, "CLOSED") - entered(theirs, "CLOSED") == approx_trip(net.one_way)
+    assert failure == errno.ECONNRESET
+    assert net.h2.sockets() == []
+
+
+def test_edge_39_cw(net: World) -> None:
+    """listen(2): so is one whose client has closed meanwhile, and that waits for accept() in CLOSE-WAIT."""
+    listener = net.h2.listen(PORT)
+    client = net.h1.connect(listener)
+    client.shutdown(socket.SHUT_WR)
+    wait_for_socket(net, "h2", "CLOSE-WAIT")
+    assert net.wait_for_state(client, "FIN-WAIT-2")
+    began = seconds(net.clock.now())
+    listener.close()
+    failure = errno_of(lambda: client.recv(1))
+
+    ours, theirs = net.history(client), endpoint(net.record(), "h2", "server")
+    assert exchange(net.record(), after=began) == ["h2 RA"]
+    assert ours.states[3:] == ["FIN-WAIT-1", "FIN-WAIT-2", "CLOSED"]
+    assert theirs.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED", "CLOSE-WAIT", "CLOSED"]
+    assert transition(theirs, "CLOSED").edge == "39.CW"
     assert entered(theirs, "CLOSED") - began == approx_trip(0)
     assert entered(ours, "CLOSED") - entered(theirs, "CLOSED") == approx_trip(net.one_way)
     assert failure == errno.ECONNRESET
