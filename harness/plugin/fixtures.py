@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.experiment.world import World
     from harness.plugin.inside import Place
     from harness.plugin.variants import Variant
+    from harness.timeline.history import Record
 
 _EXAMPLE = '@pytest.mark.network(delay="50ms")'
 
@@ -42,8 +43,9 @@ def net(request: pytest.FixtureRequest, net_plan: Plan) -> Iterator[World]:
             return
         with recorded(net_plan, results) as world:
             yield world
-            if chosen.loss:
-                _hold_against_document(world)
+            record = world.record() if chosen.loss else None
+        if record is not None:  # once the recording is complete
+            _hold_against_document(record)
 
 
 @contextmanager
@@ -131,11 +133,11 @@ def _texts(field: str, value: object) -> tuple[str, ...]:
     raise UsageError(f"network {field}", value, "is neither a text nor a list of texts", example)
 
 
-def _hold_against_document(world: World) -> None:
+def _hold_against_document(record: Record) -> None:
     """Whatever is lost, only edges of the diagram may be taken."""
     from harness.timeline.verdict import judge
 
-    verdict = judge(world.record())
+    verdict = judge(record)
     if not verdict.ok:
         told = [finding.text for finding in verdict.findings if finding.ok is False]
         raise NotAsDocumented("\n".join((verdict.summary, *told)))

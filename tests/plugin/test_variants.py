@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.timeline.observations import End
+from harness.timeline.store import read
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -59,6 +62,39 @@ def test_lossy_without_seeds(project: Project) -> None:
     project.write(test_it=LOSSY)
 
     project.run("-k", "opens").assert_outcomes(passed=1, deselected=1)
+
+
+def test_what_is_not_documented_fails_with_a_whole_record(project: Project) -> None:
+    """A FIN that waits behind data: Linux says FIN-WAIT-1 before it is sent, which no loss of segments excuses."""
+    project.write(
+        test_it="""
+            import socket
+            import time
+
+            import pytest
+
+            @pytest.mark.lossy(loss="0%")
+            def test_fin_waits(net):
+                listener = net.h2.socket()
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                listener.bind((net.h2.ip, 80))
+                listener.listen()
+                client = net.h1.connect(listener)
+                client.setblocking(False)
+                client.send(bytes(100_000))
+                time.sleep(1)
+                client.shutdown(socket.SHUT_WR)
+        """
+    )
+
+    result = project.run("--seeds=1")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["not as documented: *", "*reported FIN-WAIT-1, but no FIN *", "*random loss: 0 of 1 runs hold*"]
+    )
+    (kept,) = (project.path / "handshake-artifacts").glob("*fin_waits*")
+    assert isinstance(read(kept / "events.jsonl").observations[-1], End)
 
 
 @pytest.mark.parametrize("given", ["1-", "a-b", "5-1", "-3", "1-99999999"])
