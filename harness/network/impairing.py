@@ -34,13 +34,14 @@ def place(plan: Plan, requests: Iterable[LinkRequest]) -> dict[Direction, Impair
         UsageError: A request names no link and no path, or all of them together mean nothing
             somewhere: a jitter where there is no delay.
     """
-    wanted = {port.name: port.impairment for ends in plan.links for port in ends if port.impairment}
+    ports = {port.name: port for ends in plan.links for port in ends}
+    wanted = {name: port.impairment for name, port in ports.items() if port.impairment}
     for request in requests:
         for name in directions(plan, request):
             wanted[name] = wanted.get(name, Impairment()).overlaid(request.impairment, request.off)
     for name, impairment in wanted.items():
-        port = plan.port(name)
-        impairment.checked({}, f"link {port.node}>{plan.port(port.peer).node} {{}}")
+        port = ports[name]
+        impairment.checked({}, f"link {port.node}>{ports[port.peer].node} {{}}")
     return wanted
 
 

@@ -187,10 +187,15 @@ class Account:
             self._append(draft)
 
     def _never_more_than_a_request(self) -> bool:
-        """Whether the tracepoint, which tells of every full socket, told of none here, and no look showed one."""
-        life = self._life
-        unsettled = life.sighted is not None and life.sighted.settled is None
-        return self._traced and life.passive and not life.traced and unsettled and self._state is State.SYN_RECEIVED
+        """Whether neither the tracepoint told of a full socket nor any look showed one."""
+        sighted = self._life.sighted
+        unsettled = sighted is not None and sighted.settled is None
+        return self._untraced_child and unsettled and self._state is State.SYN_RECEIVED
+
+    @property
+    def _untraced_child(self) -> bool:
+        """Whether the tracepoint, which tells of every full socket, told of none that a request became."""
+        return self._traced and self._life.passive and not self._life.traced
 
     def _append(self, draft: Draft) -> None:
         self.drafts.append(draft)
@@ -203,7 +208,7 @@ class Account:
         """No observer of the kernel can tell of the states from here on: take the wire's account."""
         start = self._at if self._life.traced else self._life.start
         for told in self._wire.tell(self._state, start - SLACK, self._life.stop):
-            if told.new is State.ESTABLISHED and self._traced and self._life.passive and not self._life.traced:
+            if told.new is State.ESTABLISHED and self._untraced_child:
                 self._refuse_request(told.leg)
                 break
             draft = Draft(told.old, told.new, told.leg.t, told.leg.t, {Witness.CAPTURE}, told.leg)
@@ -224,7 +229,7 @@ class Account:
             self._expire()
 
     def _refuse_request(self, asking: Leg) -> None:
-        """The tracepoint, which tells of every full socket, told of none: the ACK did not make the request one.
+        """The ACK did not make the request a connection.
 
         It was dropped if the ACK was answered by a RST (tcp_check_req(), net/ipv4/tcp_minisocks.c).
         """

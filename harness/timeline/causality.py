@@ -38,8 +38,6 @@ def arrange(ranks: Sequence[Any], pairs: Iterable[tuple[int, int]]) -> list[int]
     ordered: list[int] = []
     while left:
         place = heapq.heappop(ready)[1] if ready else min(left, key=lambda each: (ranks[each], each))
-        if place not in left:
-            continue
         left.remove(place)
         ordered.append(place)
         for effect in after[place]:

@@ -315,7 +315,7 @@ def _opening(life: Life, legs: Sequence[Leg]) -> int:
     if not syns:
         return life.born - SLACK
     # A SYN that strays into a connection is never answered by a SYN-ACK.
-    taken = {leg.passage.ack for leg in legs if leg.outgoing and "S" in leg.passage.flags and "A" in leg.passage.flags}
+    taken = {leg.passage.ack for leg in legs if _grants(leg)}
     syns = [leg for leg in syns if taken & _acknowledging(leg)] or syns
     same = [leg for leg in syns if leg.passage.seq == syns[-1].passage.seq]
     answered = _answered(same, legs, known)
@@ -331,6 +331,11 @@ def _asks(leg: Leg) -> bool:
     return leg.passage.flags.startswith("S") and "A" not in leg.passage.flags
 
 
+def _grants(leg: Leg) -> bool:
+    """Whether a segment answers such a one: a SYN-ACK, with ECN's flag or without (RFC 3168, section 6.1.1)."""
+    return leg.outgoing and leg.passage.flags.startswith("SA")
+
+
 def _acknowledging(syn: Leg) -> set[int]:
     """The numbers that a SYN-ACK answers a SYN with: without the data in it, or with (RFC 7413, section 4.1.2)."""
     return {add(syn.passage.seq, 1), add(syn.passage.seq, 1 + syn.passage.length)}
@@ -342,9 +347,7 @@ def _answered(syns: Sequence[Leg], legs: Sequence[Leg], known: int) -> int | Non
     A copy before it may have been dropped (the accept queue was full), and one after it is answered by the same SYN-ACK
     again, whose sequence number is the request's own.
     """
-    answers = [
-        leg for leg in legs if leg.outgoing and leg.passage.flags == "SA" and syns[0].t <= leg.t <= known + SLACK
-    ]
+    answers = [leg for leg in legs if _grants(leg) and syns[0].t <= leg.t <= known + SLACK]
     if not answers:
         return None
     first = next(leg.t for leg in answers if leg.passage.seq == answers[-1].passage.seq)

@@ -39,29 +39,28 @@ AT_ONCE = 500_000
 TIME_WAIT_OVER = 70.0
 
 
-class Network:
-    """What is random of a network: a short or a long way, what is lost on it, settings, faults."""
+def impair(net: World, chance: random.Random) -> None:
+    """A short or a long way, what is lost on it, settings, faults."""
+    delay, loss = chance.choice(["0ms", "0ms", "1ms", "20ms", "300ms"]), chance.choice(["0%", "0%", "10%", "30%"])
+    for host in ("h1", "h2"):
+        net.link("s1", host).set(to=host, delay=delay, loss=loss)
+    for setting, value in (("tcp_abort_on_overflow", 1), ("tcp_syncookies", 2), ("tcp_max_tw_buckets", 0)):
+        if chance.random() < 0.15:
+            net.h2.sysctl(f"net.ipv4.{setting}", value)
+    for _ in range(chance.choice([0, 1, 2])):
+        net.network.fault(f"{fault(chance)} optional")
 
-    def __init__(self, net: World, chance: random.Random) -> None:
-        delay, loss = chance.choice(["0ms", "0ms", "1ms", "20ms", "300ms"]), chance.choice(["0%", "0%", "10%", "30%"])
-        for host in ("h1", "h2"):
-            net.link("s1", host).set(to=host, delay=delay, loss=loss)
-        for setting, value in (("tcp_abort_on_overflow", 1), ("tcp_syncookies", 2), ("tcp_max_tw_buckets", 0)):
-            if chance.random() < 0.15:
-                net.h2.sysctl(f"net.ipv4.{setting}", value)
-        for _ in range(chance.choice([0, 1, 2])):
-            net.network.fault(f"{self._fault(chance)} optional")
 
-    @staticmethod
-    def _fault(chance: random.Random) -> str:
-        kind, nth = chance.choice(KINDS), chance.randint(1, 3)
-        action = chance.choice(["drop", "drop", "delay", "duplicate", "reorder", "inject"])
-        if action == "inject":
-            made = chance.choice(["SYN", "SYN-ACK", "ACK", "FIN", "RST"])
-            to, seq = chance.choice(["h1", "h2"]), chance.choice(["+0", "+1", "-1", "+100", "+70000"])
-            return f"inject {made} to {to} seq={seq} on ACK nth={nth}"
-        by = chance.choice([" 1ms", " 300ms", " 3s"]) if action == "delay" else ""
-        return f"{action} {kind}{by} nth={nth}"
+def fault(chance: random.Random) -> str:
+    """Something done to segments, in the words of ``--fault``."""
+    kind, nth = chance.choice(KINDS), chance.randint(1, 3)
+    action = chance.choice(["drop", "drop", "delay", "duplicate", "reorder", "inject"])
+    if action == "inject":
+        made = chance.choice(["SYN", "SYN-ACK", "ACK", "FIN", "RST"])
+        to, seq = chance.choice(["h1", "h2"]), chance.choice(["+0", "+1", "-1", "+100", "+70000"])
+        return f"inject {made} to {to} seq={seq} on ACK nth={nth}"
+    by = chance.choice([" 1ms", " 300ms", " 3s"]) if action == "delay" else ""
+    return f"{action} {kind}{by} nth={nth}"
 
 
 class Programs:
@@ -173,7 +172,7 @@ def test_what_is_read_of_a_random_program_is_sound(net: World, program: int) -> 
     if net.kernel.real_time:
         pytest.skip("where time is real, nobody sees everything: only the lab kernel's records must leave nothing open")
     chance = random.Random(f"{program} {net.kernel.seed}")  # noqa: S311  nothing secret
-    Network(net, chance)
+    impair(net, chance)
     Programs(net, chance).run()
     net.settle()
 

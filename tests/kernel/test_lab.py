@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import ctrl_c
 import pytest
+from polling import comes_true
 
 from harness.errors import KernelFailed
 from harness.kernel.job import Job
@@ -22,7 +23,7 @@ from harness.kernel.lab import LabKernel
 from harness.kernel.store import KernelStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from harness.kernel.store import LabKernelImage
 
@@ -171,16 +172,6 @@ def processes_below(directory: Path) -> list[int]:
             if entry.name.isdigit() and str((entry / "cwd").readlink()).startswith(str(directory)):
                 found.append(int(entry.name))
     return found
-
-
-def comes_true(condition: Callable[[], bool]) -> bool:
-    """Wait until a condition holds; whether it did within 20 s."""
-    ends = time.monotonic() + 20
-    while not condition():
-        if time.monotonic() >= ends:
-            return False
-        os.sched_yield()
-    return True
 
 
 def vanishes(directory: Path) -> bool:

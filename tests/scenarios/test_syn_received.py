@@ -13,11 +13,21 @@ import pytest
 from harness.expect import approx_trip, endpoint, flags, made_up, seconds, witnesses
 
 if TYPE_CHECKING:
+    from harness.experiment.sockets import RecordedSocket
     from harness.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 
 OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
+
+
+def reset_meanwhile(net: World) -> RecordedSocket:
+    """A client that is ESTABLISHED, and then reset; its request is gone. Everything has arrived by then."""
+    client = net.h1.connect(net.h2.listen(80))
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+    net.settle()
+    return client
 
 
 @pytest.mark.scenario(18)
@@ -88,11 +98,7 @@ def test_syn_in_syn_received(net: World) -> None:
     Linux answers it by RST-ACK besides (embryonic_reset in tcp_check_req()); the client's ACK then meets no request.
     """
     net.inject("SYN", to="h2", from_="h1", on="SYN-ACK", nth=1)
-    listener = net.h2.listen(80)
-    client = net.h1.connect(listener)
-    with pytest.raises(ConnectionResetError):
-        client.recv(1)
-    net.settle()
+    client = reset_meanwhile(net)
 
     request = endpoint(net.record(), "h2", "server")
     syn = made_up(net.record())
@@ -115,11 +121,7 @@ def test_syn_ack_in_syn_received(net: World) -> None:
     client, ESTABLISHED meanwhile, is reset by it.
     """
     net.inject("SYN-ACK", to="h2", from_="h1", seq=100, on="SYN-ACK", nth=1)
-    listener = net.h2.listen(80)
-    client = net.h1.connect(listener)
-    with pytest.raises(ConnectionResetError):
-        client.recv(1)
-    net.settle()
+    client = reset_meanwhile(net)
 
     request = endpoint(net.record(), "h2", "server")
     syn_ack = made_up(net.record())

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from harness.timeline.history import Record
 
 
+#: What happens until a server's answer to a SYN has come.
+REQUESTED = ("right LISTEN", "left SYN-SENT", "sends 1", "gets 1", "right SYN-RECEIVED", "sends 2", "gets 2")
+
+
 def _story(record: Record) -> list[str]:
     """What happened, in words."""
     words = []
@@ -36,13 +40,7 @@ def test_with_no_delay_causes_still_come_first() -> None:
     _opening(story, 5 * MS)
 
     assert _story(story.record(MS * 20)) == [
-        "right LISTEN",
-        "left SYN-SENT",
-        "sends 1",
-        "gets 1",
-        "right SYN-RECEIVED",
-        "sends 2",
-        "gets 2",
+        *REQUESTED,
         "left ESTABLISHED",
         "sends 3",
         "gets 3",
@@ -61,13 +59,7 @@ def test_with_no_delay_a_request_is_there_before_it_is_given_up() -> None:
     story.change("h2", State.LISTEN, 5 * MS, segment=rst)
 
     assert _story(story.record(20 * MS)) == [
-        "right LISTEN",
-        "left SYN-SENT",
-        "sends 1",
-        "gets 1",
-        "right SYN-RECEIVED",
-        "sends 2",
-        "gets 2",
+        *REQUESTED,
         "sends 3",
         "gets 3",
         "right LISTEN",

@@ -7,10 +7,10 @@ import io
 import os
 import pty
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
+from polling import comes_true
 from strategies import ANY, CLIENT, SERVER
 
 from harness.errors import RecordUnreadable
@@ -28,7 +28,7 @@ from harness.timeline.observations import (
 from harness.timeline.store import EVENTS, Follower, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 MS = 1_000_000
@@ -143,14 +143,6 @@ def test_a_follower_tells_of_damage_by_its_line(tmp_path: Path) -> None:
             follower.read()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    ends = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < ends, "it did not come to be"
-        time.sleep(0.01)
-
-
 def write(directory: Path, *observations: Observation) -> None:
     """Write some of a run."""
     with Writer(directory / EVENTS) as writer:
@@ -162,7 +154,7 @@ def test_elsewhere_than_on_a_terminal_there_are_lines(tmp_path: Path) -> None:
     stream = io.StringIO()
     with watching(tmp_path, real_time=True, stream=stream):
         write(tmp_path, HEADER, seen(1, State.SYN_SENT))
-        until(lambda: stream.getvalue() == "    0.001000 h1 10.0.0.1:40000 > 10.0.0.2:80 SYN-SENT\n")
+        assert comes_true(lambda: stream.getvalue() == "    0.001000 h1 10.0.0.1:40000 > 10.0.0.2:80 SYN-SENT\n")
         write(tmp_path, gone(5))
 
     assert stream.getvalue().endswith("CLOSED\n")
@@ -219,7 +211,7 @@ def test_on_a_terminal_there_is_a_table(tmp_path: Path, terminal: Terminal) -> N
     listener = SocketSeen(2 * MS, 0, "h2", 9, State.LISTEN, SERVER, ANY, wqueue=128)
     with watching(tmp_path, real_time=False, stream=terminal.stream):
         write(tmp_path, HEADER, listener, seen(51, State.ESTABLISHED, timer="on", expires=204 * MS, wqueue=17))
-        until(lambda: any("10.0.0.1:40000" in line for line in terminal.lines))
+        assert comes_true(lambda: any("10.0.0.1:40000" in line for line in terminal.lines))
     terminal.close()
     (row,) = {line.strip() for line in terminal.lines if "10.0.0.1:40000" in line}
 
@@ -241,6 +233,6 @@ def test_where_time_is_real_timers_count_down(tmp_path: Path, terminal: Terminal
 
     with watching(tmp_path, real_time=True, stream=terminal.stream):
         write(tmp_path, HEADER, seen(51, State.FIN_WAIT_1, timer="on", expires=90_000 * MS))
-        until(lambda: len(left()) > 2)
+        assert comes_true(lambda: len(left()) > 2)
 
     assert max(left()) <= 90

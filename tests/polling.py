@@ -1,0 +1,24 @@
+"""For tests that wait for what another thread, process or kernel does in its own time."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Seconds of real time: far more than a busy machine needs.
+LIMIT = 20.0
+#: Seconds between two looks.
+_PAUSE = 0.01
+
+
+def comes_true(condition: Callable[[], bool], limit: float = LIMIT) -> bool:
+    """Wait until a condition holds; whether it did within the limit."""
+    ends = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() >= ends:
+            return False
+        time.sleep(_PAUSE)
+    return True
