@@ -1,0 +1,145 @@
+"""Behind a NAT, nothing that arrives is lost, and what the router itself sends is the router's."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from complaints import describe
+from tcp_steps import open_connection
+
+from harness.expect import seconds, transition
+from harness.timeline.verdict import judge
+
+if TYPE_CHECKING:
+    from harness.experiment.sockets import RecordedSocket
+    from harness.experiment.world import World
+    from harness.timeline.history import Passage
+
+pytestmark = pytest.mark.network(topology="nat", delay="5ms")
+
+LIBERAL = "r1:net.netfilter.nf_conntrack_tcp_be_liberal"
+#: By how much the sequence number of a crafted segment is out of any window.
+FAR_OUT = 10_000_000
+
+two_captures = pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="a translated segment is not joined to the one that was sent"
+)
+routers_own = pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="a segment that the router sends has no sender"
+)
+
+
+def send_out_of_window(net: World, server: RecordedSocket) -> None:
+    """From h2, send an ACK of a connection whose sequence number no window holds: conntrack calls it INVALID."""
+    remote = net.history(server).remote
+    *_, latest = (each for each in net.record().passages if each.src.ip == net.h2.ip and each.dst == remote)
+    seq = (latest.seq + ("S" in latest.flags) + latest.length + FAR_OUT) % 2**32
+    with net.network["h2"].socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
+        raw.sendto(_ack(latest, seq), (latest.dst.ip, 0))
+
+
+def _ack(like: Passage, seq: int) -> bytes:
+    """A segment without data between the addresses of another, with this sequence number."""
+    ports = like.src.port.to_bytes(2) + like.dst.port.to_bytes(2)
+    header = ports + seq.to_bytes(4) + like.ack.to_bytes(4) + bytes((5 << 4, 0x10)) + (65_535).to_bytes(2) + bytes(4)
+    pseudo = socket.inet_aton(like.src.ip) + socket.inet_aton(like.dst.ip) + bytes((0, socket.IPPROTO_TCP, 0, 20))
+    words = pseudo + header
+    total = sum(int.from_bytes(words[at : at + 2]) for at in range(0, len(words), 2))
+    folded = (total & 0xFFFF) + (total >> 16)
+    checksum = ~(folded + (folded >> 16)) & 0xFFFF
+    return header[:16] + checksum.to_bytes(2) + header[18:]
+
+
+def resets(net: World, after: float) -> list[Passage]:
+    """The RSTs that came to h2 after a time."""
+    return [
+        each
+        for each in net.record().passages
+        if each.receiver == "h2" and "R" in each.flags and each.received is not None and seconds(each.received) > after
+    ]
+
+
+def exchange_and_send_out_of_window(net: World) -> tuple[RecordedSocket, RecordedSocket, float]:
+    """A connection with a request on it, then the invalid segment; both ends, and when that was sent."""
+    client, server, _ = open_connection(net)
+    client.sendall(b"GET")
+    server.recv(10)
+    net.sleep(1)
+    sent = seconds(net.clock.now())
+    send_out_of_window(net, server)
+    net.sleep(1)
+    return client, server, sent
+
+
+def test_router_resets_the_server(net: World) -> None:
+    """The segment is not translated, so it is for the router itself, which has no such connection and says so."""
+    client, server, sent = exchange_and_send_out_of_window(net)
+
+    assert net.history(client).states[-1] == "ESTABLISHED"
+    assert net.history(server).states[-1] == "CLOSED"
+    assert transition(net.history(server), "CLOSED").edge == "26.ES"
+    assert len(resets(net, sent)) == 1
+
+
+@pytest.mark.network(sysctls={LIBERAL: 1})
+def test_liberal_conntrack_resets_nobody(net: World) -> None:
+    """With nf_conntrack_tcp_be_liberal, only a RST out of the window is INVALID."""
+    client, server, sent = exchange_and_send_out_of_window(net)
+
+    assert net.history(client).states[-1] == "ESTABLISHED"
+    assert net.history(server).states[-1] == "ESTABLISHED"
+    assert resets(net, sent) == []
+
+
+@routers_own
+def test_the_reset_is_the_routers(net: World) -> None:
+    """The RST that ends the server's end was sent by the router, and by nobody else."""
+    _, _, sent = exchange_and_send_out_of_window(net)
+
+    assert [(each.sender, each.sent is not None) for each in resets(net, sent)] == [("r1", True)]
+
+
+def test_the_crafted_segment_is_the_servers(net: World) -> None:
+    """A segment that a raw socket sent belongs to the host whose capture holds it, whatever becomes of it."""
+    _, _, sent = exchange_and_send_out_of_window(net)
+    crafted = [each for each in net.record().passages if each.flags == "A" and seconds(each.sent or 0) >= sent]
+
+    assert [each.sender for each in crafted] == ["h2"]
+
+
+@two_captures
+def test_nothing_is_lost(net: World) -> None:
+    """Each segment that was sent is one that arrived, though its address was translated on the way."""
+    client, server, _ = open_connection(net)
+    client.sendall(b"hello")
+    server.recv(10)
+    net.sleep(1)
+
+    assert [(each.number, each.sender, each.flags) for each in net.record().passages if each.lost] == []
+
+
+@two_captures
+def test_nothing_comes_from_nobody(net: World) -> None:
+    """Each segment that arrived is one that a host sent."""
+    client, server, _ = open_connection(net)
+    client.sendall(b"hello")
+    server.recv(10)
+    net.sleep(1)
+
+    assert [(each.number, each.flags) for each in net.record().passages if each.sent is None] == []
+
+
+@two_captures
+def test_why_data_were_sent_again(net: World) -> None:
+    """Data whose acknowledgment is held back are sent again, though they had arrived: they were not lost."""
+    client, server, _ = open_connection(net)
+    net.sleep(1)
+    net.delay("ACK", "400ms", from_="h2")
+    client.sendall(b"hello")
+    server.recv(10)
+    net.sleep(2)
+    (reason,) = [finding.text for finding in judge(net.record()).findings if "again" in finding.text]
+
+    assert "it was lost" not in reason, describe(net.record())

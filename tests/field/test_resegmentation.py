@@ -1,0 +1,104 @@
+"""A link of a smaller MTU behind a router: what is too big for it is sent again in smaller parts, or never arrives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from complaints import describe
+from tcp_steps import open_connection
+
+from harness.timeline.verdict import judge
+
+if TYPE_CHECKING:
+    from harness.experiment.world import World
+
+pytestmark = [pytest.mark.slow, pytest.mark.network(topology="routed", delay="10ms")]
+
+#: The router's: it throws away its own ICMP errors.
+BLACK_HOLE = (
+    "add table ip hole; add chain ip hole out { type filter hook output priority 0; policy accept; }; "
+    "add rule ip hole out icmp type destination-unreachable drop"
+)
+#: Bytes of the second link's MTU.
+MTU = "1300"
+
+in_parts = pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="a segment that is sent again in two parts counts as sent again twice"
+)
+mtu_unnamed = pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="a segment that is too big for a link counts as lost, without a reason"
+)
+
+
+def narrow(net: World, *, icmp: bool = True) -> None:
+    """Give the router's link to h2 a smaller MTU; without ``icmp``, have its errors dropped."""
+    net.network["r1"].run(["ip", "link", "set", "r1-eth1", "mtu", MTU])
+    if not icmp:
+        net.network["r1"].run(["nft", BLACK_HOLE])
+
+
+def arrives(net: World, count: int) -> int:
+    """Send this number of bytes from h1 to h2. Returns how many arrived before a minute of silence."""
+    client, server, _ = open_connection(net)
+    client.sendall(bytes(count))
+    server.settimeout(60)
+    got = 0
+    try:
+        while got < count:
+            got += len(server.recv(65_536))
+    except TimeoutError:
+        pass
+    net.sleep(1)
+    return got
+
+
+def sent_again(net: World) -> list[str]:
+    """What the verdict reports of segments that were sent again."""
+    return [finding.text for finding in judge(net.record()).findings if "again" in finding.text]
+
+
+def test_path_mtu_discovery(net: World) -> None:
+    """RFC 1191: the router's ICMP error names its MTU, and smaller segments arrive."""
+    narrow(net)
+
+    assert arrives(net, 5000) == 5000
+
+
+def test_black_hole(net: World) -> None:
+    """RFC 2923, 2.1: without the ICMP error, the handshake succeeds and no full segment ever arrives."""
+    narrow(net, icmp=False)
+
+    assert arrives(net, 5000) == 0
+
+
+@pytest.mark.network(sysctls={"h1:net.ipv4.tcp_mtu_probing": 1})
+def test_mtu_probing(net: World) -> None:
+    """RFC 4821: with tcp_mtu_probing, a sender that suspects a black hole finds a size that arrives."""
+    narrow(net, icmp=False)
+
+    assert arrives(net, 5000) == 5000
+
+
+@in_parts
+def test_sent_again_once_in_two_parts(net: World) -> None:
+    """A segment of 1448 B is sent again as 1248 B and 200 B: that is once, and both could have been acknowledged."""
+    narrow(net)
+    arrives(net, 1448)
+    reported = sent_again(net)
+    if not reported:
+        pytest.fail("the segment was to be sent again:\n" + describe(net.record()))
+
+    assert [text for text in reported if "2 times" in text or "could not have come back" in text] == []
+
+
+@mtu_unnamed
+def test_the_mtu_is_why(net: World) -> None:
+    """The segment was dropped because it is larger than the MTU of the next link."""
+    narrow(net)
+    arrives(net, 1448)
+    reported = sent_again(net)
+    if not reported:
+        pytest.fail("the segment was to be sent again:\n" + describe(net.record()))
+
+    assert any("MTU" in text for text in reported), reported
