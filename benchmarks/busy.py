@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.plugin.options import INSIDE
+from handshake_lab.plugin.options import INSIDE
 
 if TYPE_CHECKING:
     import pytest

@@ -59,9 +59,9 @@ def look_until_told(look: Callable[[], Iterable[tuple[str, int, int]]], pause: f
 
 def trace_until_told(told: list[int]) -> Any:
     """The tracepoint and nothing else; an event without its ports is filed with the socket's next."""
-    from harness.recorder.clock import Clock
-    from harness.recorder.tracepoint import Tracepoints
-    from harness.timeline.observations import StateChange
+    from handshake_lab.recorder.clock import Clock
+    from handshake_lab.recorder.tracepoint import Tracepoints
+    from handshake_lab.timeline.observations import StateChange
 
     tracepoints = Tracepoints(Clock())
     early: dict[int, list[str]] = {}

@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT))
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 PORT = 80
 TURNS = 41
@@ -55,9 +55,8 @@ def ss_look() -> Iterable[tuple[str, int, int]]:
 
 def pyroute2_look() -> Callable[[], Iterable[tuple[str, int, int]]]:
     """One look with pyroute2: its own request, its own decoding."""
+    from handshake_lab.tcp.states import FROM_LINUX
     from pyroute2 import DiagSocket
-
-    from harness.tcp.states import FROM_LINUX
 
     diag = DiagSocket()
     diag.bind()
@@ -90,9 +89,9 @@ def turns(ways: dict[str, Callable[[], object]], prepare: Callable[[], None]) ->
 
 def measure(connections: int, out: Path) -> None:
     """All cases, in the calling process's namespace."""
-    from harness.recorder.clock import Clock
-    from harness.recorder.diag import Diag
-    from harness.recorder.sock_diag import EVERYTHING, SockDiag, exact_request
+    from handshake_lab.recorder.clock import Clock
+    from handshake_lab.recorder.diag import Diag
+    from handshake_lab.recorder.sock_diag import EVERYTHING, SockDiag, exact_request
 
     found: Costs = {}
     with socket.create_server(("127.0.0.1", PORT), backlog=4096) as listener:
@@ -151,9 +150,9 @@ def script(world: World, connections: Any) -> None:
 
 def costs(kernel_name: str, connections: int) -> Costs:
     """Measure in a private world."""
-    from harness.cli.options import choose_kernel
-    from harness.experiment.conduct import conducted
-    from harness.experiment.plan import Plan
+    from handshake_lab.cli.options import choose_kernel
+    from handshake_lab.experiment.conduct import conducted
+    from handshake_lab.experiment.plan import Plan
 
     kernel = choose_kernel(kernel_name, 1)
     plan = Plan(script="benchmarks.looks:script", argument=connections, kernel=kernel.info)

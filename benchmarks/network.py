@@ -33,8 +33,8 @@ LARGE = "star,500"
 
 def ours(topology: str, rounds: int, link: str) -> list[float]:
     """Seconds of each round of `Network`."""
-    from harness.network.network import Network
-    from harness.network.topology import load_topology
+    from handshake_lab.network.network import Network
+    from handshake_lab.network.topology import load_topology
 
     taken = []
     for _ in range(rounds):
@@ -47,12 +47,11 @@ def ours(topology: str, rounds: int, link: str) -> list[float]:
 
 def stock(topology: str, rounds: int, link: str) -> list[float]:
     """Seconds of each round of stock Mininet, with bridges in place of Open vSwitch and no controller."""
+    from handshake_lab.network.topology import load_topology
     from mininet.link import Link, TCLink
     from mininet.log import setLogLevel
     from mininet.net import Mininet
     from mininet.nodelib import LinuxBridge
-
-    from harness.network.topology import load_topology
 
     setLogLevel("critical")
     taken = []
@@ -80,7 +79,7 @@ def boot(kernel: Any, builder: str, topology: str, rounds: int, link: str) -> tu
     Returns:
         The seconds that each took on the kernel's own clock, and those of the whole on the wall.
     """
-    from harness.kernel.job import Job
+    from handshake_lab.kernel.job import Job
 
     argument = {"builder": builder, "topology": topology, "rounds": rounds, "link": link}
     began = time.perf_counter()
@@ -101,7 +100,7 @@ def seconds(kernel: Any, builder: str, topology: str, rounds: int) -> float:
 
 def main() -> int:
     """Print the ratios; the exit status is 1 where one is below what is asked."""
-    from harness.cli.options import choose_kernel
+    from handshake_lab.cli.options import choose_kernel
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kernel", choices=["host", "lab"], default="host")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.cli.options import choose_kernel
-from harness.experiment.conduct import conducted
-from harness.experiment.plan import Plan
-from harness.report.ladder import text
-from harness.timeline.verdict import judge
+from handshake_lab.cli.options import choose_kernel
+from handshake_lab.experiment.conduct import conducted
+from handshake_lab.experiment.plan import Plan
+from handshake_lab.report.ladder import text
+from handshake_lab.timeline.verdict import judge
 
 if TYPE_CHECKING:
-    from harness.kernel.base import Kernel
+    from handshake_lab.kernel.base import Kernel
 
 #: What is drawn: the demonstration's connection, with these faults.
 FAULTS = {
@@ -31,7 +31,7 @@ def kernel() -> Kernel:
 def fresh(name: str, on: Kernel) -> str:
     """Boot a kernel, make a run, and draw all of it."""
     plan = Plan(
-        script="harness.experiment.demo:script",
+        script="handshake_lab.experiment.demo:script",
         links=("delay=50ms",),
         faults=FAULTS[name],
         kernel=on.info,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.timeline.store import read
+from handshake_lab.timeline.store import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.timeline.history import Endpoint
-    from harness.timeline.observations import Observation
+    from handshake_lab.timeline.history import Endpoint
+    from handshake_lab.timeline.observations import Observation
 
 RUNS = Path(__file__).parent / "unit" / "fixtures" / "timeline"
 

@@ -1,13 +1,13 @@
-"""Runs written by hand, for the tests of `harness.report`: small, and with known content."""
+"""Runs written by hand, for the tests of `handshake_lab.report`: small, and with known content."""
 
 from __future__ import annotations
 
 import struct
 from typing import Self
 
-from harness.tcp.states import State
-from harness.timeline.history import Cause, Endpoint, Passage, Record, Transition
-from harness.timeline.observations import (
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.history import Cause, Endpoint, Passage, Record, Transition
+from handshake_lab.timeline.observations import (
     SCHEMA,
     Address,
     Counters,
@@ -22,7 +22,7 @@ from harness.timeline.observations import (
     Step,
     Witness,
 )
-from harness.timeline.sentences import Said, say
+from handshake_lab.timeline.sentences import Said, say
 
 S = State
 MS = 1_000_000

@@ -13,12 +13,9 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Literal
 
-from hypothesis import strategies as st
-from msgspec import structs
-
-from harness.tcp.sequence import add, distance
-from harness.tcp.states import State
-from harness.timeline.observations import (
+from handshake_lab.tcp.sequence import add, distance
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.observations import (
     Address,
     End,
     KernelInfo,
@@ -29,6 +26,8 @@ from harness.timeline.observations import (
     SocketSeen,
     StateChange,
 )
+from hypothesis import strategies as st
+from msgspec import structs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

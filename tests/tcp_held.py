@@ -5,15 +5,14 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+from handshake_lab.tcp.states import State
 from tcp_steps import PORT, open_connection
-
-from harness.tcp.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.experiment.sockets import RecordedSocket
-    from harness.experiment.world import World
+    from handshake_lab.experiment.sockets import RecordedSocket
+    from handshake_lab.experiment.world import World
 
 #: Both ends of a connection that two hosts open at once.
 PORTS = (4001, 4002)

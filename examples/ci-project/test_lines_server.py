@@ -6,11 +6,10 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.expect import endpoints, sockets_in
+from handshake_lab.expect import endpoints, sockets_in
 
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="40ms")
 

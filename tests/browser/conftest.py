@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from handshake_lab.report.held import Claim, Covered
+from handshake_lab.report.index import index, run
+from handshake_lab.report.page import page
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.observations import Failure
+from handshake_lab.timeline.verdict import Verdict, judge
 from msgspec.structs import replace
 from report_records import ALL, CLEVER, clever, observed, orphan
-
-from harness.report.held import Claim, Covered
-from harness.report.index import index, run
-from harness.report.page import page
-from harness.tcp.states import State
-from harness.timeline.observations import Failure
-from harness.timeline.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.report.session import find, write
 from report_records import ALL
-
-from harness.report.session import find, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-
-from harness.claims.findings import PROPERTY, Finding, Verdict
-from harness.claims.words import LANGUAGES, fields, table
+from handshake_lab.claims.findings import PROPERTY, Finding, Verdict
+from handshake_lab.claims.words import LANGUAGES, fields, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from claim_measures import connected, distance, flags, ms, next_numbers, passages, read
-
-from harness.expect import approx_timer, approx_trip, entered, seconds
-from harness.experiment.world import PATIENCE
-from harness.timeline.observations import StateChange
+from handshake_lab.expect import approx_timer, approx_trip, entered, seconds
+from handshake_lab.experiment.world import PATIENCE
+from handshake_lab.timeline.observations import StateChange
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-
-    from harness.experiment.sockets import RecordedSocket
-    from harness.experiment.world import World
+    from handshake_lab.experiment.sockets import RecordedSocket
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from claim_measures import ms
-
-from harness.expect import approx_trip, seconds
+from handshake_lab.expect import approx_trip, seconds
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -12,10 +12,9 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 
 from fresh_ladders import FAULTS, fresh, kernel, ladder_of  # noqa: E402 - the path is set above
+from handshake_lab.report.ladder import text  # noqa: E402
+from handshake_lab.timeline.verdict import judge  # noqa: E402
 from report_records import ALL  # noqa: E402
-
-from harness.report.ladder import text  # noqa: E402
-from harness.timeline.verdict import judge  # noqa: E402
 
 
 def write_made_up() -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.kernel.lab import LabKernel
-from harness.kernel.store import KernelStore
+from handshake_lab.kernel.lab import LabKernel
+from handshake_lab.kernel.store import KernelStore
 
 if TYPE_CHECKING:
-    from harness.kernel.store import LabKernelImage
+    from handshake_lab.kernel.store import LabKernelImage
 
 sys.path.insert(0, str(Path(__file__).parent))
 

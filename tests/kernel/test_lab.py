@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING
 
 import ctrl_c
 import pytest
+from handshake_lab.errors import KernelFailed
+from handshake_lab.kernel.job import Job
+from handshake_lab.kernel.lab import LabKernel
+from handshake_lab.kernel.store import KernelStore
 from polling import comes_true
-
-from harness.errors import KernelFailed
-from harness.kernel.job import Job
-from harness.kernel.lab import LabKernel
-from harness.kernel.store import KernelStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.kernel.store import LabKernelImage
+    from handshake_lab.kernel.store import LabKernelImage
 
 JOBS = "tests.kernel.guest_jobs"
 
@@ -138,9 +137,9 @@ def test_results_are_kept_where_they_are_asked_for(lab: LabKernel, tmp_path: Pat
 
 
 PROGRAM = f"""
-from harness.kernel.job import Job
-from harness.kernel.lab import LabKernel
-from harness.kernel.store import KernelStore
+from handshake_lab.kernel.job import Job
+from handshake_lab.kernel.lab import LabKernel
+from handshake_lab.kernel.store import KernelStore
 with LabKernel(KernelStore().ensure(), wall_limit=60).run(Job(call="{JOBS}:wait_for_ever")):
     pass
 """
@@ -183,7 +182,7 @@ def test_finding_a_place_for_scratch_writes_nothing(tmp_path: Path) -> None:
     """Python's own `tempfile.gettempdir` would make a file and remove it: a kill in between would leave it behind."""
     program = """
 import os, sys
-from harness.kernel.ward import new_scratch
+from handshake_lab.kernel.ward import new_scratch
 made = []
 sys.addaudithook(lambda event, words: made.append(words) if event == "open" and words[2] & os.O_CREAT else None)
 place = new_scratch()

@@ -6,15 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness.kernel.job import Job
-from harness.kernel.lab import LabKernel
-from harness.kernel.store import KernelStore
+from handshake_lab.kernel.job import Job
+from handshake_lab.kernel.lab import LabKernel
+from handshake_lab.kernel.store import KernelStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.kernel.store import LabKernelImage
+    from handshake_lab.kernel.store import LabKernelImage
 
 JOBS = "tests.network.guest_jobs"
 

@@ -16,14 +16,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HandshakeError
-from harness.network import packet
-from harness.network.measure import expected
-from harness.network.measure import measure as measured
-from harness.network.network import Network
-from harness.network.topology import load_topology
-from harness.tcp.segment import decode
-from harness.timeline.observations import FaultReport
+from handshake_lab.errors import HandshakeError
+from handshake_lab.network import packet
+from handshake_lab.network.measure import expected
+from handshake_lab.network.measure import measure as measured
+from handshake_lab.network.network import Network
+from handshake_lab.network.topology import load_topology
+from handshake_lab.tcp.segment import decode
+from handshake_lab.timeline.observations import FaultReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness.errors import EnvironmentUnsupported, KernelFailed
-from harness.kernel.host import HostKernel
-from harness.kernel.job import Job
-from harness.kernel.store import KernelStore
+from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
+from handshake_lab.kernel.host import HostKernel
+from handshake_lab.kernel.job import Job
+from handshake_lab.kernel.store import KernelStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,9 +32,9 @@ KILLS = int(os.environ.get("HANDSHAKE_KILLS", "25"))
 VICTIM = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from harness.kernel.host import HostKernel
-from harness.kernel.job import Job
-from harness.kernel.store import KernelStore
+from handshake_lab.kernel.host import HostKernel
+from handshake_lab.kernel.job import Job
+from handshake_lab.kernel.store import KernelStore
 print("begins", flush=True)
 with HostKernel(KernelStore().warden(), wall_limit=60).run(Job(call="{JOBS}:busy")):
     pass

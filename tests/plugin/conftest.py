@@ -6,12 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness.kernel.cache import cache_root
+from handshake_lab.kernel.cache import cache_root
 
 # pytester forgets what a run in this process imports. Of a package that stays, half would be imported anew, and its
 # classes would be others than those of the half that its attributes keep: so all of it stays.
-from harness.report import index, ladder, page, pcapng  # noqa: F401
+from handshake_lab.report import index, ladder, page, pcapng  # noqa: F401
 
 if TYPE_CHECKING:
     from pathlib import Path

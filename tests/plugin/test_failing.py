@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.timeline.observations import Failure
-from harness.timeline.store import read
+from handshake_lab.timeline.observations import Failure
+from handshake_lab.timeline.store import read
 
 if TYPE_CHECKING:
     from conftest import Project

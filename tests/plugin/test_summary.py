@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.plugin.catalogue import Scenario
-from harness.plugin.edges import Coverage
-from harness.plugin.results import Result, Session, by_scenario, proofs
-from harness.tcp.diagram import EDGES
+from handshake_lab.plugin.catalogue import Scenario
+from handshake_lab.plugin.edges import Coverage
+from handshake_lab.plugin.results import Result, Session, by_scenario, proofs
+from handshake_lab.tcp.diagram import EDGES
 
 if TYPE_CHECKING:
     from conftest import Project

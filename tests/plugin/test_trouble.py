@@ -111,7 +111,7 @@ def test_wrong_marker(project: Project) -> None:
         "network seed: -1 is not a whole number below 2[*][*]64. *",
     ):
         result.stdout.fnmatch_lines([told])
-    result.stdout.no_fnmatch_line("*harness/*.py*")
+    result.stdout.no_fnmatch_line("*handshake_lab/*.py*")
 
 
 def test_fault_that_never_fired(project: Project) -> None:

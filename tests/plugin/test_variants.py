@@ -6,9 +6,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.timeline.observations import End
-from harness.timeline.store import read
+from handshake_lab.timeline.observations import End
+from handshake_lab.timeline.store import read
 
 if TYPE_CHECKING:
     from pathlib import Path

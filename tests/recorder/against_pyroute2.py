@@ -6,12 +6,11 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any
 
+from handshake_lab.recorder.sock_diag import EVERYTHING, SockDiag
 from pyroute2.netlink.diag import DiagSocket
 
-from harness.recorder.sock_diag import EVERYTHING, SockDiag
-
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 #: INET_DIAG_INFO and what pyroute2 calls it.
 _INFO = 2

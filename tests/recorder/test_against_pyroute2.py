@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from harness.experiment.conduct import conducted
-from harness.experiment.plan import Plan
-from harness.kernel.lab import LabKernel
-from harness.kernel.store import KernelStore
+from handshake_lab.experiment.conduct import conducted
+from handshake_lab.experiment.plan import Plan
+from handshake_lab.kernel.lab import LabKernel
+from handshake_lab.kernel.store import KernelStore
 
 
 def test_both_read_the_same() -> None:

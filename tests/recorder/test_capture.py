@@ -6,12 +6,11 @@ import json
 from typing import Any
 
 import pytest
-
-from harness.errors import EnvironmentUnsupported
-from harness.kernel.host import HostKernel
-from harness.kernel.job import Job
-from harness.kernel.lab import LabKernel
-from harness.kernel.store import KernelStore
+from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.kernel.host import HostKernel
+from handshake_lab.kernel.job import Job
+from handshake_lab.kernel.lab import LabKernel
+from handshake_lab.kernel.store import KernelStore
 
 
 @pytest.mark.parametrize("kernel", ["lab", "host"])

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.experiment.conduct import conducted
-from harness.experiment.plan import Plan
-from harness.kernel.lab import LabKernel
-from harness.kernel.store import KernelStore
-from harness.timeline.observations import Missed
-from harness.timeline.verdict import judge
+from handshake_lab.experiment.conduct import conducted
+from handshake_lab.experiment.plan import Plan
+from handshake_lab.kernel.lab import LabKernel
+from handshake_lab.kernel.store import KernelStore
+from handshake_lab.timeline.observations import Missed
+from handshake_lab.timeline.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.experiment.conduct import Run
+    from handshake_lab.experiment.conduct import Run
 
 CONNECTIONS = 150
 TRUTH = {

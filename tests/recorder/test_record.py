@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import ctrl_c
 import pytest
-
-from harness.timeline.observations import RunHeader
-from harness.timeline.reconcile import reconcile
-from harness.timeline.store import read
-from harness.timeline.verdict import judge
+from handshake_lab.timeline.observations import RunHeader
+from handshake_lab.timeline.reconcile import reconcile
+from handshake_lab.timeline.store import read
+from handshake_lab.timeline.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HANDSHAKE = [sys.executable, "-c", "from harness.cli import main; main()"]
+HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli import main; main()"]
 HERE = Path(__file__).parent
 LEAKY = f"{sys.executable} {HERE / 'leaky.py'}"
 LOSSY = ("--link", "delay=20ms,loss=5%")

@@ -6,17 +6,17 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.experiment.conduct import conducted
+from handshake_lab.experiment.plan import Plan
+from handshake_lab.kernel.lab import LabKernel
+from handshake_lab.kernel.store import KernelStore
 
-from harness.experiment.conduct import conducted
-from harness.experiment.plan import Plan
-from harness.kernel.lab import LabKernel
-from harness.kernel.store import KernelStore
 from tests.recorder.thousand import WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.experiment.conduct import Run
+    from handshake_lab.experiment.conduct import Run
 
 CONNECTIONS = 1000
 

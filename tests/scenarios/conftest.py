@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.plugin.evidence import AGAIN, TCP_SECONDS
-from harness.plugin.realtime import SLOW
+from handshake_lab.plugin.evidence import AGAIN, TCP_SECONDS
+from handshake_lab.plugin.realtime import SLOW
 
 if TYPE_CHECKING:
     from typing import Any

@@ -8,9 +8,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from tcp_steps import arrived, errno_of, open_connection, read_to_end
-
-from harness.expect import (
+from handshake_lab.expect import (
     approx_trip,
     entered,
     events,
@@ -21,9 +19,10 @@ from harness.expect import (
     transition,
     witnesses,
 )
+from tcp_steps import arrived, errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -6,8 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.expect import (
+from handshake_lab.expect import (
     approx_timer,
     approx_times,
     approx_trip,
@@ -23,12 +22,12 @@ from harness.expect import (
     version,
     witnesses,
 )
-from harness.tcp.timers import syn_schedule
+from handshake_lab.tcp.timers import syn_schedule
 
 if TYPE_CHECKING:
-    from harness.experiment.sockets import RecordedSocket
-    from harness.experiment.world import World
-    from harness.timeline.history import Endpoint
+    from handshake_lab.experiment.sockets import RecordedSocket
+    from handshake_lab.experiment.world import World
+    from handshake_lab.timeline.history import Endpoint
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -7,9 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from tcp_steps import looks, open_connection, read_to_end, retransmission_timers
-
-from harness.expect import (
+from handshake_lab.expect import (
     approx_timer,
     approx_trip,
     entered,
@@ -20,9 +18,10 @@ from harness.expect import (
     transition,
     witnesses,
 )
+from tcp_steps import looks, open_connection, read_to_end, retransmission_timers
 
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -7,9 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from tcp_steps import PORT, errno_of, open_connection, read_to_end
-
-from harness.expect import (
+from handshake_lab.expect import (
     approx_trip,
     endpoint,
     entered,
@@ -20,11 +18,12 @@ from harness.expect import (
     transition,
     witnesses,
 )
+from tcp_steps import PORT, errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -7,9 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from tcp_steps import PORT, arrived, errno_of, wait_for_socket
-
-from harness.expect import (
+from handshake_lab.expect import (
     approx_trip,
     endpoint,
     entered,
@@ -19,9 +17,10 @@ from harness.expect import (
     transition,
     witnesses,
 )
+from tcp_steps import PORT, arrived, errno_of, wait_for_socket
 
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -7,9 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from tcp_steps import open_connection, read_to_end, retransmission_timers
-
-from harness.expect import (
+from handshake_lab.expect import (
     approx_timer,
     approx_trip,
     entered,
@@ -20,10 +18,11 @@ from harness.expect import (
     transition,
     witnesses,
 )
-from harness.tcp.timers import ORPHAN_RETRIES, least_patience
+from handshake_lab.tcp.timers import ORPHAN_RETRIES, least_patience
+from tcp_steps import open_connection, read_to_end, retransmission_timers
 
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -6,8 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.expect import (
+from handshake_lab.expect import (
     approx_giving_up,
     approx_timer,
     approx_times,
@@ -24,10 +23,10 @@ from harness.expect import (
     version,
     witnesses,
 )
-from harness.tcp.timers import syn_schedule, synack_schedule
+from handshake_lab.tcp.timers import syn_schedule, synack_schedule
 
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -11,14 +11,13 @@ from math import comb
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.expect import COMPUTING, Expected, approx_trip, endpoints, seconds, sent, version
+from handshake_lab.tcp.timers import syn_schedule
 from tcp_steps import PORT, errno_of
 
-from harness.expect import COMPUTING, Expected, approx_trip, endpoints, seconds, sent, version
-from harness.tcp.timers import syn_schedule
-
 if TYPE_CHECKING:
-    from harness.experiment.world import World
-    from harness.timeline.history import Endpoint, Passage
+    from handshake_lab.experiment.world import World
+    from handshake_lab.timeline.history import Endpoint, Passage
 
 HANDSHAKES = 200
 LOSS = 0.3

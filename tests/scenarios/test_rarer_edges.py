@@ -12,19 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.expect import approx_trip, endpoint, entered, exchange, seconds, sent, transition, witnesses
+from handshake_lab.tcp.edges import SHORT
+from handshake_lab.tcp.states import State
 from tcp_held import PORTS, hold
 from tcp_steps import PORT, errno_of, open_connection
-
-from harness.errors import EnvironmentUnsupported
-from harness.expect import approx_trip, endpoint, entered, exchange, seconds, sent, transition, witnesses
-from harness.tcp.edges import SHORT
-from harness.tcp.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.experiment.sockets import RecordedSocket
-    from harness.experiment.world import World
+    from handshake_lab.experiment.sockets import RecordedSocket
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -12,19 +12,18 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from handshake_lab.expect import approx_timer, approx_trip, entered, exchange, made_up, seconds, sent, transition
+from handshake_lab.tcp.edges import SHORT
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.stays import stays
 from tcp_held import TOLD, hold
 from tcp_steps import arrived
-
-from harness.expect import approx_timer, approx_trip, entered, exchange, made_up, seconds, sent, transition
-from harness.tcp.edges import SHORT
-from harness.tcp.states import State
-from harness.timeline.stays import stays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from harness.experiment.sockets import RecordedSocket
-    from harness.experiment.world import World
+    from handshake_lab.experiment.sockets import RecordedSocket
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -6,13 +6,12 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.expect import approx_timer, approx_trip, entered, exchange, flags, seconds, sent, witnesses
-from harness.timeline.observations import Step
+from handshake_lab.expect import approx_timer, approx_trip, entered, exchange, flags, seconds, sent, witnesses
+from handshake_lab.timeline.observations import Step
 
 if TYPE_CHECKING:
-    from harness.experiment.sockets import RecordedSocket
-    from harness.experiment.world import World
+    from handshake_lab.experiment.sockets import RecordedSocket
+    from handshake_lab.experiment.world import World
 
 #: One way: within it, even a slow machine has both ends do something.
 pytestmark = pytest.mark.network(delay="300ms")

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.expect import approx_trip, endpoint, flags, made_up, seconds, witnesses
+from handshake_lab.expect import approx_trip, endpoint, flags, made_up, seconds, witnesses
 
 if TYPE_CHECKING:
-    from harness.experiment.sockets import RecordedSocket
-    from harness.experiment.world import World
+    from handshake_lab.experiment.sockets import RecordedSocket
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.expect import (
+from handshake_lab.expect import (
     approx_timer,
     approx_trip,
     endpoint,
@@ -20,7 +19,7 @@ from harness.expect import (
 )
 
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

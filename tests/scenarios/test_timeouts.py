@@ -8,13 +8,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.expect import approx_timer, entered, exchange, seconds, sent_at, transition
+from handshake_lab.tcp.timers import least_patience
 from tcp_steps import errno_of, open_connection, retransmission_timers
 
-from harness.expect import approx_timer, entered, exchange, seconds, sent_at, transition
-from harness.tcp.timers import least_patience
-
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -13,13 +13,12 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.expect import endpoint, endpoints, since
 from tcp_steps import errno_of, open_connection, read_to_end
 
-from harness.expect import endpoint, endpoints, since
-
 if TYPE_CHECKING:
-    from harness.experiment.sockets import RecordedSocket
-    from harness.experiment.world import World
+    from handshake_lab.experiment.sockets import RecordedSocket
+    from handshake_lab.experiment.world import World
 
 pytestmark = [pytest.mark.network(delay="50ms"), pytest.mark.slow, pytest.mark.lossy(loss="10%")]
 

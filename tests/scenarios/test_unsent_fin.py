@@ -6,12 +6,11 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.expect import approx_trip, entered, exchange, flags, seconds, sent, traced, transition
 from tcp_steps import PORT, read_to_end
 
-from harness.expect import approx_trip, entered, exchange, flags, seconds, sent, traced, transition
-
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

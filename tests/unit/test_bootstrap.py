@@ -62,8 +62,7 @@ class Checkout:
         self.stubs = place / "stubs"
         self.bin = self.stubs / "bin"
         self.bin.mkdir(parents=True)
-        (self.place / "harness").mkdir(parents=True)
-        (self.place / "topologies").mkdir()
+        (self.place / "harness" / "handshake_lab").mkdir(parents=True)
         (self.place / "pyproject.toml").write_text("[project]\n")
         (self.place / "README.md").write_text("# x\n")
         shutil.copy(SCRIPT, self.place)

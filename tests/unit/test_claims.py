@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from click.testing import CliRunner
+from handshake_lab.claims import running, telling
+from handshake_lab.claims.findings import CHAPTERS, CLAIMS, PROPERTY, QUESTIONS, Finding, Outcome, Verdict
+from handshake_lab.claims.words import LANGUAGES, evidence, fields, proof, table
+from handshake_lab.cli import options
+from handshake_lab.cli.claims import command
+from handshake_lab.errors import HandshakeError, UsageError
+from handshake_lab.timeline.observations import KernelInfo
 from rich.console import Console
-
-from harness.claims import running, telling
-from harness.claims.findings import CHAPTERS, CLAIMS, PROPERTY, QUESTIONS, Finding, Outcome, Verdict
-from harness.claims.words import LANGUAGES, evidence, fields, proof, table
-from harness.cli import options
-from harness.cli.claims import command
-from harness.errors import HandshakeError, UsageError
-from harness.timeline.observations import KernelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

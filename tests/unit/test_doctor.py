@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-
-from harness.cli import doctor as verb
-from harness.doctor import checks, host, lab, probe, vm
-from harness.doctor.checks import Check, Findings
-from harness.errors import KernelFailed
+from handshake_lab.cli import doctor as verb
+from handshake_lab.doctor import checks, host, lab, probe, vm
+from handshake_lab.doctor.checks import Check, Findings
+from handshake_lab.errors import KernelFailed
 
 GOOD = Check("good", ok=True, detail="fine")
 LACK = Check("lack", ok=False, detail="not here\nsecond line", remedy="apt-get install it")

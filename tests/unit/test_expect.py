@@ -6,13 +6,12 @@ import doctest
 
 import pytest
 import report_records as records
+from handshake_lab import expect
+from handshake_lab.tcp.states import State
+from handshake_lab.tcp.timers import syn_schedule, synack_schedule
+from handshake_lab.timeline.observations import KernelInfo
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness import expect
-from harness.tcp.states import State
-from harness.tcp.timers import syn_schedule, synack_schedule
-from harness.timeline.observations import KernelInfo
 
 MS = 1_000_000
 

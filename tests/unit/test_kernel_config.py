@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.errors import EnvironmentUnsupported
-from harness.kernel import config
+from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.kernel import config
 
 if TYPE_CHECKING:
     from pathlib import Path

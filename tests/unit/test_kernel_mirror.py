@@ -9,12 +9,11 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.errors import KernelSourceMissing, UsageError
-from harness.kernel import aptsources
-from harness.kernel.aptsources import Archive, Distribution
-from harness.kernel.mirror import Mirror, Offer, check_version, choose
-from harness.kernel.progress import Silent
+from handshake_lab.errors import KernelSourceMissing, UsageError
+from handshake_lab.kernel import aptsources
+from handshake_lab.kernel.aptsources import Archive, Distribution
+from handshake_lab.kernel.mirror import Mirror, Offer, check_version, choose
+from handshake_lab.kernel.progress import Silent
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 
 import pytest
+from handshake_lab.kernel.build import COMPILED_FILES, expected_files
+from handshake_lab.kernel.progress import PlainProgress, TerminalProgress, amount
 from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.progress import TextColumn
-
-from harness.kernel.build import COMPILED_FILES, expected_files
-from harness.kernel.progress import PlainProgress, TerminalProgress, amount
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,10 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.errors import KernelSourceMissing, UsageError
-from harness.kernel.progress import Silent
-from harness.kernel.releases import Release, release_of, version_order
-from harness.kernel.source import Kind, Source, given, unpack
+from handshake_lab.errors import KernelSourceMissing, UsageError
+from handshake_lab.kernel.progress import Silent
+from handshake_lab.kernel.releases import Release, release_of, version_order
+from handshake_lab.kernel.source import Kind, Source, given, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,11 +13,10 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from harness.errors import EnvironmentUnsupported, KernelFailed, UsageError
-from harness.kernel import cache, config, helpers
-from harness.kernel.source import Kind, Source
-from harness.kernel.store import KernelStore, LabKernelImage
+from handshake_lab.errors import EnvironmentUnsupported, KernelFailed, UsageError
+from handshake_lab.kernel import cache, config, helpers
+from handshake_lab.kernel.source import Kind, Source
+from handshake_lab.kernel.store import KernelStore, LabKernelImage
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,8 +68,8 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("harness.kernel.build.SPACE_NEEDED", 1)
-    monkeypatch.setattr("harness.kernel.mirror.SPACE_NEEDED", 1)
+    monkeypatch.setattr("handshake_lab.kernel.build.SPACE_NEEDED", 1)
+    monkeypatch.setattr("handshake_lab.kernel.mirror.SPACE_NEEDED", 1)
     return directory
 
 
@@ -219,7 +218,7 @@ def test_a_full_disk_while_compiling_is_told_as_such(tmp_path: Path, stub: Path)
 @pytest.mark.usefixtures("stub")
 def test_too_little_space_is_noticed_before_anything_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message tells how much is needed and how much is there."""
-    monkeypatch.setattr("harness.kernel.build.SPACE_NEEDED", 1 << 60)
+    monkeypatch.setattr("handshake_lab.kernel.build.SPACE_NEEDED", 1 << 60)
 
     with pytest.raises(EnvironmentUnsupported, match=r"needs 1073741824\.0 GiB, but .* has .* GiB free"):
         build(tmp_path)
@@ -320,8 +319,8 @@ def test_a_second_builder_waits_and_uses_the_first_ones_kernel(tmp_path: Path, s
     (stub / "fifo").read_text()
     code = (
         "import sys\n"
-        "from harness.kernel.progress import PlainProgress\n"
-        "from harness.kernel.store import KernelStore\n"
+        "from handshake_lab.kernel.progress import PlainProgress\n"
+        "from handshake_lab.kernel.store import KernelStore\n"
         "print(KernelStore().ensure('9.8', PlainProgress(sys.stdout)).release)\n"
     )
     second = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
@@ -343,8 +342,8 @@ def start_build(tmp_path: Path) -> subprocess.Popen[bytes]:
     code = (
         "import signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job of a shell ignores it
-        "import harness.kernel.build as build; build.SPACE_NEEDED = 1\n"
-        "from harness.cli import main\n"
+        "import handshake_lab.kernel.build as build; build.SPACE_NEEDED = 1\n"
+        "from handshake_lab.cli import main\n"
         f"sys.argv = ['handshake', 'kernel', 'build', '--source', {str(source.path)!r}]\n"
         "main()\n"
     )
@@ -406,7 +405,7 @@ def test_the_list_as_json(tmp_path: Path) -> None:
     """For programs: one document with what is needed to choose."""
     image = build(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", "from harness.cli import main; main()", "kernel", "list", "--json"],
+        [sys.executable, "-c", "from handshake_lab.cli import main; main()", "kernel", "list", "--json"],
         capture_output=True,
         check=True,
         cwd=ROOT,
@@ -432,7 +431,7 @@ def test_what_is_no_version_is_refused(version: str) -> None:
 def test_looking_a_kernel_up_imports_little() -> None:
     """Every start does it: rich, click and what a build takes stay out."""
     code = (
-        "import sys; from harness.kernel.store import KernelStore; KernelStore().find(); "
+        "import sys; from handshake_lab.kernel.store import KernelStore; KernelStore().find(); "
         "print(*sorted(m for m in sys.modules if m in {'rich', 'click', 'subprocess', 'tempfile', 'msgspec'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

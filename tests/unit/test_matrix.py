@@ -6,11 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from harness.cli import matrix
-from harness.cli.matrix import Cell, Column
-from harness.errors import UsageError
-from harness.timeline.observations import KernelInfo
+from handshake_lab.cli import matrix
+from handshake_lab.cli.matrix import Cell, Column
+from handshake_lab.errors import UsageError
+from handshake_lab.timeline.observations import KernelInfo
 
 OLD = KernelInfo(kind="lab", release="6.1.192", hz=250, seed=1)
 NEW = KernelInfo(kind="lab", release="7.3.4", hz=250, seed=1)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from handshake_lab.errors import UsageError
+from handshake_lab.network import ruleset
+from handshake_lab.network.fault import ACTIONS, KINDS, MADE, Fault
+from handshake_lab.network.middlebox import is_kind
+from handshake_lab.tcp.address import Address
+from handshake_lab.tcp.segment import Segment
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.errors import UsageError
-from harness.network import ruleset
-from harness.network.fault import ACTIONS, KINDS, MADE, Fault
-from harness.network.middlebox import is_kind
-from harness.tcp.address import Address
-from harness.tcp.segment import Segment
 
 WRITTEN = [
     ("drop SYN nth=1 from h1", Fault("drop", "SYN", nth=(1,), sender="h1")),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from handshake_lab.errors import UsageError
+from handshake_lab.network.link import DISTRIBUTIONS, EXAMPLES, Gilbert, Impairment, LinkRequest
+from handshake_lab.network.units import CERTAIN, MILLISECOND, PERCENT, show_chance, show_duration, show_rate
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.errors import UsageError
-from harness.network.link import DISTRIBUTIONS, EXAMPLES, Gilbert, Impairment, LinkRequest
-from harness.network.units import CERTAIN, MILLISECOND, PERCENT, show_chance, show_duration, show_rate
 
 SET_ALONE = [
     ("delay=50ms", {"delay": 50 * MILLISECOND}),

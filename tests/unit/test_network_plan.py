@@ -6,19 +6,18 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from handshake_lab.errors import UsageError
+from handshake_lab.network.impairing import place
+from handshake_lab.network.link import Impairment, LinkRequest
+from handshake_lab.network.plan import from_topo
+from handshake_lab.network.requests import check_requests
+from handshake_lab.network.topology import load_topology
 from mininet.topo import Topo
-
-from harness.errors import UsageError
-from harness.network.impairing import place
-from harness.network.link import Impairment, LinkRequest
-from harness.network.plan import from_topo
-from harness.network.requests import check_requests
-from harness.network.topology import load_topology
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.network.plan import Plan
+    from handshake_lab.network.plan import Plan
 
 
 def plan(text: str) -> Plan:

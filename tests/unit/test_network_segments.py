@@ -5,14 +5,13 @@ from __future__ import annotations
 import struct
 
 import pytest
-
-from harness.network import forge
-from harness.network.connections import Connections
-from harness.network.distributions import table
-from harness.network.link import Impairment
-from harness.network.netem import Settings
-from harness.tcp.address import Address
-from harness.tcp.segment import Segment, decode
+from handshake_lab.network import forge
+from handshake_lab.network.connections import Connections
+from handshake_lab.network.distributions import table
+from handshake_lab.network.link import Impairment
+from handshake_lab.network.netem import Settings
+from handshake_lab.tcp.address import Address
+from handshake_lab.tcp.segment import Segment, decode
 
 CLIENT, SERVER = Address("10.0.0.1", 40_000), Address("10.0.0.2", 80)
 ETHERNET = bytes(12) + b"\x08\x00"

@@ -6,8 +6,7 @@ import io
 import time
 
 import pytest
-
-from harness.cli.patience import waiting
+from handshake_lab.cli.patience import waiting
 
 
 class _Terminal(io.StringIO):

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pytest
-
-from harness.claims.findings import PROPERTY, Finding, Verdict
-from harness.claims.words import table
-from harness.plugin.evidence import AGAIN, EDGES, RUN
-from harness.plugin.pages import Pages
+from handshake_lab.claims.findings import PROPERTY, Finding, Verdict
+from handshake_lab.claims.words import table
+from handshake_lab.plugin.evidence import AGAIN, EDGES, RUN
+from handshake_lab.plugin.pages import Pages
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,11 +10,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness import expect
-from harness.expect import expect_of
-from harness.recorder.pulse import slowness
-from harness.timeline.observations import KernelInfo
+from handshake_lab import expect
+from handshake_lab.expect import expect_of
+from handshake_lab.recorder.pulse import slowness
+from handshake_lab.timeline.observations import KernelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +26,7 @@ VM = KernelInfo(kind="vm", release="6.1.0-56-amd64", hz=250, seed=None)
 SUITE = """
 import pytest
 
-from harness.errors import EnvironmentUnsupported
+from handshake_lab.errors import EnvironmentUnsupported
 
 
 @pytest.mark.slow
@@ -120,7 +119,7 @@ def test_the_pulse_tells_a_stopped_process() -> None:
     """A process that was stopped for a while was late by that while."""
     code = (
         "import os, signal, sys, time\n"
-        "from harness.recorder.pulse import Pulse\n"
+        "from handshake_lab.recorder.pulse import Pulse\n"
         "with Pulse() as pulse:\n"
         "    print('ready', flush=True)\n"
         "    sys.stdin.readline()\n"

@@ -6,8 +6,8 @@ import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from harness.recorder import counters
-from harness.recorder.clock import Clock
+from handshake_lab.recorder import counters
+from handshake_lab.recorder.clock import Clock
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,11 +7,10 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.recorder.diag import DUE_AGAIN, Diag
-from harness.recorder.sock_diag import EVERYTHING, Look, SockDiag, SockDiagError, exact_request
-from harness.tcp.states import State
-from harness.timeline.observations import Address, SocketGone, SocketSeen, TcpInfo
+from handshake_lab.recorder.diag import DUE_AGAIN, Diag
+from handshake_lab.recorder.sock_diag import EVERYTHING, Look, SockDiag, SockDiagError, exact_request
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.observations import Address, SocketGone, SocketSeen, TcpInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,16 +10,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.report.document import document, to_json
+from handshake_lab.report.pcapng import pcapng
+from handshake_lab.timeline.verdict import Verdict
 from report_records import ALL, CLEVER, clever, lost_syn_ack, normal, orphan, seen
-
-from harness.report.document import document, to_json
-from harness.report.pcapng import pcapng
-from harness.timeline.verdict import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.timeline.history import Record
+    from handshake_lab.timeline.history import Record
 
 
 @pytest.mark.parametrize("name", ALL)

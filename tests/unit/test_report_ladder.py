@@ -8,19 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from handshake_lab.report import cells
+from handshake_lab.report.ladder import ladder, show, text
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.history import Cause, Record, Transition
+from handshake_lab.timeline.observations import Witness
+from handshake_lab.timeline.sentences import say
+from handshake_lab.timeline.verdict import Finding, Verdict, judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from report_records import ALL, CLEVER, Story, clever, normal, orphan
 from rich.console import Console
-
-from harness.report import cells
-from harness.report.ladder import ladder, show, text
-from harness.tcp.states import State
-from harness.timeline.history import Cause, Record, Transition
-from harness.timeline.observations import Witness
-from harness.timeline.sentences import say
-from harness.timeline.verdict import Finding, Verdict, judge
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -178,7 +177,7 @@ def test_one_connection_can_be_drawn_alone() -> None:
 
 def test_importing_the_ladder_costs_no_templates_and_no_rich() -> None:
     """The demo must start at once: jinja2 and rich wait until something is drawn with them."""
-    code = "import sys, harness.report.ladder; print([m for m in ('jinja2', 'rich') if m in sys.modules])"
+    code = "import sys, handshake_lab.report.ladder; print([m for m in ('jinja2', 'rich') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"

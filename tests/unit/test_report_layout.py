@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.report.connections import connections
+from handshake_lab.report.layout import Bulk, Row, Wait, ladder
+from handshake_lab.report.order import Arrival, Change, Departure, happenings
+from handshake_lab.tcp.states import State
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from report_records import ALL, DELAY, MS, Story, _opening, bulk, normal, orphan
 
-from harness.report.connections import connections
-from harness.report.layout import Bulk, Row, Wait, ladder
-from harness.report.order import Arrival, Change, Departure, happenings
-from harness.tcp.states import State
-
 if TYPE_CHECKING:
-    from harness.timeline.history import Record
+    from handshake_lab.timeline.history import Record
 
 
 #: What happens until a server's answer to a SYN has come.

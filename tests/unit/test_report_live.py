@@ -10,14 +10,11 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from polling import comes_true
-from strategies import ANY, CLIENT, SERVER
-
-from harness.errors import RecordUnreadable
-from harness.report.board import LINGERS, Board
-from harness.report.live import watching
-from harness.tcp.states import State
-from harness.timeline.observations import (
+from handshake_lab.errors import RecordUnreadable
+from handshake_lab.report.board import LINGERS, Board
+from handshake_lab.report.live import watching
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.observations import (
     KernelInfo,
     Observation,
     Program,
@@ -25,7 +22,9 @@ from harness.timeline.observations import (
     SocketGone,
     SocketSeen,
 )
-from harness.timeline.store import EVENTS, Follower, Writer
+from handshake_lab.timeline.store import EVENTS, Follower, Writer
+from polling import comes_true
+from strategies import ANY, CLIENT, SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from handshake_lab.report import axes
+from handshake_lab.report.connections import connections
+from handshake_lab.report.layout import ladder
+from handshake_lab.report.placing import Arrows
 from msgspec.structs import replace
 from report_records import DELAY, MS, Story
-
-from harness.report import axes
-from harness.report.connections import connections
-from harness.report.layout import ladder
-from harness.report.placing import Arrows
 
 
 def _burst() -> Story:

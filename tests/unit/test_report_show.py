@@ -9,13 +9,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner
+from handshake_lab.cli import demo, options, report, show
+from handshake_lab.errors import RecordUnreadable, UsageError
+from handshake_lab.timeline.observations import Failure
+from handshake_lab.timeline.store import EVENTS, Writer
 from msgspec.structs import replace
 from report_records import many, normal, observed
-
-from harness.cli import demo, options, report, show
-from harness.errors import RecordUnreadable, UsageError
-from harness.timeline.observations import Failure
-from harness.timeline.store import EVENTS, Writer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+from handshake_lab.report import axes, diagram_svg, ladder_svg
+from handshake_lab.report.connections import connections, middle
+from handshake_lab.report.diagram_layout import ARROWS
+from handshake_lab.report.layout import Row, Wait, ladder
+from handshake_lab.report.words import words
+from handshake_lab.tcp.diagram import EDGES
 from report_records import ALL, CLEVER, MS, SECOND, Story, clever, lost_syn_ack, normal, orphan
 
-from harness.report import axes, diagram_svg, ladder_svg
-from harness.report.connections import connections, middle
-from harness.report.diagram_layout import ARROWS
-from harness.report.layout import Row, Wait, ladder
-from harness.report.words import words
-from harness.tcp.diagram import EDGES
-
 if TYPE_CHECKING:
-    from harness.timeline.history import Record
+    from handshake_lab.timeline.history import Record
 
 _NS = "{http://www.w3.org/2000/svg}"
 

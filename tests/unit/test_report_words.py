@@ -6,21 +6,20 @@ import re
 from pathlib import Path
 from string import Formatter
 
+import handshake_lab
 import pytest
+from handshake_lab.errors import UsageError
+from handshake_lab.report.words import LANGUAGES, words
+from handshake_lab.tcp.diagram import EDGES
+from handshake_lab.timeline import sentences
+from handshake_lab.timeline.history import Cause
+from handshake_lab.timeline.sentences import say
+from handshake_lab.timeline.verdict import judge
 from report_records import lost_syn_ack
-
-import harness
-from harness.errors import UsageError
-from harness.report.words import LANGUAGES, words
-from harness.tcp.diagram import EDGES
-from harness.timeline import sentences
-from harness.timeline.history import Cause
-from harness.timeline.sentences import say
-from harness.timeline.verdict import judge
 
 _CODE = [
     path.read_text("utf-8")
-    for path in Path(harness.__file__).parent.rglob("*")
+    for path in Path(handshake_lab.__file__).parent.rglob("*")
     if path.suffix in (".py", ".j2")
     and ("report" in path.parts or path.name in ("show.py", "report.py", "expectation.py"))
 ]
@@ -114,7 +113,7 @@ def test_verdicts_are_said_in_the_readers_language() -> None:
 
 def test_every_sentence_of_a_verdict_is_one_that_there_is() -> None:
     """No kind is said that no language has, and none is kept that nobody says; edges say themselves."""
-    code = "\n".join(path.read_text("utf-8") for path in Path(harness.__file__).parent.glob("timeline/*.py"))
+    code = "\n".join(path.read_text("utf-8") for path in Path(handshake_lab.__file__).parent.glob("timeline/*.py"))
     written = set(re.findall(r'"([a-z_0-9]+)"', code.replace(Path(sentences.__file__).read_text("utf-8"), "")))
 
     assert set(re.findall(r'\bsay\(\s*"([a-z_0-9]+)"', code)) <= set(sentences.SENTENCES)

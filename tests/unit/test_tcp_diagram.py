@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 from click.testing import CliRunner
-
-from harness.cli.edges import command
-from harness.tcp.diagram import BY_ID, EDGES, FIGURE_5, SHORT, Why, edge_of, edges_between
-from harness.tcp.states import State
-from harness.timeline.ways import ways
+from handshake_lab.cli.edges import command
+from handshake_lab.tcp.diagram import BY_ID, EDGES, FIGURE_5, SHORT, Why, edge_of, edges_between
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.ways import ways
 
 S = State
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import struct
 
 import pytest
+from handshake_lab.tcp.address import Address
+from handshake_lab.tcp.segment import ORDER, decode, name_of, parse_options
+from handshake_lab.tcp.sequence import add, after, before, between, distance, occupied
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness.tcp.address import Address
-from harness.tcp.segment import ORDER, decode, name_of, parse_options
-from harness.tcp.sequence import add, after, before, between, distance, occupied
 
 WORDS = st.integers(0, 0xFFFF)
 LONGS = st.integers(0, 0xFFFF_FFFF)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from harness.tcp.timers import (
+from handshake_lab.tcp.timers import (
     ORPHAN_RETRIES,
     RETRIES_2,
     SECOND,
@@ -18,6 +15,8 @@ from harness.tcp.timers import (
     syn_schedule,
     synack_schedule,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def in_seconds(times: tuple[int, ...]) -> list[float]:

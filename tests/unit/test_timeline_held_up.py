@@ -6,11 +6,10 @@ from typing import Literal
 
 import msgspec
 import pytest
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.observations import KernelInfo, Observation, RunHeader, SegmentSeen, SocketSeen
+from handshake_lab.timeline.reconcile import reconcile
 from strategies import Plan, Sight, Talk, watched
-
-from harness.tcp.states import State
-from harness.timeline.observations import KernelInfo, Observation, RunHeader, SegmentSeen, SocketSeen
-from harness.timeline.reconcile import reconcile
 
 MS = 1_000_000
 PLAN = Plan(

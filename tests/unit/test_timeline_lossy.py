@@ -4,13 +4,12 @@ what was not seen.
 
 from __future__ import annotations
 
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.observations import Missed, Observation, SegmentSeen, StateChange
+from handshake_lab.timeline.reconcile import reconcile
+from handshake_lab.timeline.verdict import judge
 from msgspec import structs
 from recordings import only, recorded
-
-from harness.tcp.states import State
-from harness.timeline.observations import Missed, Observation, SegmentSeen, StateChange
-from harness.timeline.reconcile import reconcile
-from harness.timeline.verdict import judge
 
 
 def test_where_the_capture_lost_segments_nobody_says_that_a_fin_was_not_sent() -> None:

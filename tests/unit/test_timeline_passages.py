@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from handshake_lab.tcp.address import Address
+from handshake_lab.timeline.causality import arrange
+from handshake_lab.timeline.nodes import Nodes
+from handshake_lab.timeline.observations import SegmentSeen
+from handshake_lab.timeline.passages import join
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.tcp.address import Address
-from harness.timeline.causality import arrange
-from harness.timeline.nodes import Nodes
-from harness.timeline.observations import SegmentSeen
-from harness.timeline.passages import join
-
 if TYPE_CHECKING:
-    from harness.timeline.history import Passage
+    from handshake_lab.timeline.history import Passage
 
 MS = 1_000_000
 A, B = Address("10.0.0.1", 40000), Address("10.0.0.2", 80)

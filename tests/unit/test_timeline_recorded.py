@@ -13,12 +13,9 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pytest
-from msgspec import structs
-from recordings import RUNS, only, recorded
-
-from harness.tcp.diagram import BY_ID
-from harness.tcp.states import State
-from harness.timeline.observations import (
+from handshake_lab.tcp.diagram import BY_ID
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.observations import (
     Address,
     Observation,
     RunHeader,
@@ -30,14 +27,16 @@ from harness.timeline.observations import (
     TcpEvent,
     Witness,
 )
-from harness.timeline.reconcile import reconcile
-from harness.timeline.stays import stays
-from harness.timeline.verdict import judge
+from handshake_lab.timeline.reconcile import reconcile
+from handshake_lab.timeline.stays import stays
+from handshake_lab.timeline.verdict import judge
+from msgspec import structs
+from recordings import RUNS, only, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from harness.timeline.history import Endpoint, Record
+    from handshake_lab.timeline.history import Endpoint, Record
 
 #: Nanoseconds in a millisecond.
 MS = 1_000_000

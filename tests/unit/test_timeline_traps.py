@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import pytest
-from strategies import ANY, CLIENT, SERVER, Plan, Sight, Talk, watched
-
-from harness.tcp.address import Address
-from harness.tcp.states import State
-from harness.timeline.observations import (
+from handshake_lab.tcp.address import Address
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.observations import (
     Counters,
     End,
     KernelInfo,
@@ -26,13 +24,14 @@ from harness.timeline.observations import (
     TcpEvent,
     Witness,
 )
-from harness.timeline.reconcile import reconcile
-from harness.timeline.verdict import judge
+from handshake_lab.timeline.reconcile import reconcile
+from handshake_lab.timeline.verdict import judge
+from strategies import ANY, CLIENT, SERVER, Plan, Sight, Talk, watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.timeline.history import Record
+    from handshake_lab.timeline.history import Record
 
 S = State
 MS = 1_000_000

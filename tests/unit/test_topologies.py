@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from harness.network.plan import from_topo
-from harness.network.topology import MODULES, load_topology
+from handshake_lab.network.plan import from_topo
+from handshake_lab.network.topology import MODULES, load_topology
 
 FOLDER = Path(__file__).parents[2] / "topologies"
 
@@ -37,7 +36,7 @@ def test_stock_mininet_takes_the_file_alone(name: str) -> None:
         f"topos = runpy.run_path({str(FOLDER / (MODULES[name] + '.py'))!r})['topos']\n"
         f"topo = topos[{name!r}](delay='5ms', loss=1)\n"
         "assert topo.hosts() and topo.links(withInfo=True)\n"
-        "assert not [module for module in sys.modules if module.startswith('harness')]\n"
+        "assert not [module for module in sys.modules if module.startswith('handshake_lab')]\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd="/", capture_output=True, text=True, check=False)
 

@@ -8,10 +8,9 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.errors import EnvironmentUnsupported, UsageError
-from harness.kernel.vm import images, initramfs, machine
-from harness.kernel.vm.images import NEEDED, StockKernel, StockKernels
+from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.kernel.vm import images, initramfs, machine
+from handshake_lab.kernel.vm.images import NEEDED, StockKernel, StockKernels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,12 +9,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-from harness.errors import EnvironmentUnsupported
-from harness.kernel.aptsources import Archive
-from harness.kernel.progress import Silent
-from harness.kernel.vm import packages
-from harness.kernel.vm.images import StockKernels
+from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.kernel.aptsources import Archive
+from handshake_lab.kernel.progress import Silent
+from handshake_lab.kernel.vm import packages
+from handshake_lab.kernel.vm.images import StockKernels
 
 #: The driver of a card that no virtual machine has.
 NIC = "drivers/net/ethernet/intel/e1000.ko"

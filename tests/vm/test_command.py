@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from harness.cli.session import run_pytest
-from harness.kernel.vm import command
+from handshake_lab.cli.session import run_pytest
+from handshake_lab.kernel.vm import command
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.world import World
 
 
 @pytest.mark.network(delay="50ms")
@@ -35,7 +35,7 @@ def test_the_demonstration(request: pytest.FixtureRequest) -> None:
     """The README's demonstration: as documented, with TIME-WAIT's minute in real time (TCP_TIMEWAIT_LEN)."""
     words = ["demo", "--json", "--kernel", request.config.getoption("--kernel")]
     done = subprocess.run(
-        [sys.executable, "-c", "from harness.cli import main; main()", *words],
+        [sys.executable, "-c", "from handshake_lab.cli import main; main()", *words],
         capture_output=True,
         text=True,
         check=False,

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from handshake_lab.cli.options import choose_kernel
+from handshake_lab.errors import KernelFailed
+from handshake_lab.kernel.job import Job
 
-from harness.cli.options import choose_kernel
-from harness.errors import KernelFailed
-from harness.kernel.job import Job
 from tests.vm.guest_jobs import INTERVAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.kernel.base import Kernel
+    from handshake_lab.kernel.base import Kernel
 
 JOBS = "tests.vm.guest_jobs"
 
@@ -84,8 +84,8 @@ def test_a_panic_is_reported_with_the_last_console_lines(kernel: Kernel) -> None
 PROGRAM = """
 import sys
 from pathlib import Path
-from harness.cli.options import choose_kernel
-from harness.kernel.job import Job
+from handshake_lab.cli.options import choose_kernel
+from handshake_lab.kernel.job import Job
 with choose_kernel(sys.argv[1], 1).run(Job(call="tests.vm.guest_jobs:wait_for_ever", results=Path(sys.argv[2]))):
     pass
 """

@@ -1,0 +1,78 @@
+"""Has pytest measure the claims: each in ``tests/documented/``, by its id."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import msgspec
+
+from handshake_lab.claims.findings import CLAIMS, PROPERTY, Finding, Outcome
+from handshake_lab.errors import HandshakeError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ROOT = Path(__file__).resolve().parents[3]
+_TESTS = "tests/documented"
+_NAME = re.compile(r"test_c(\d+)_")
+#: pytest's exit statuses when it ran the tests to their end: all passed, some failed.
+_RAN = (0, 1)
+
+
+def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[Outcome]:
+    """Check claims on a kernel; pytest's own words go to standard error.
+
+    Args:
+        kernel: As for ``--kernel``.
+        seed: As for ``--seed``.
+        only: The claims' ids; all, if there are none.
+
+    Returns:
+        What came of each, in the order of the notes.
+
+    Raises:
+        UsageError: This is no checkout of the project: the checks are not installed with it.
+        HandshakeError: pytest did not get as far as running them.
+    """
+    if not (_ROOT / _TESTS).is_dir():
+        raise UsageError(
+            "claims", str(_ROOT), "is not a checkout of Handshake Lab", "cd handshake-lab && ./handshake claims"
+        )
+    wanted = tuple(only) or CLAIMS
+    with tempfile.TemporaryDirectory() as directory:
+        report = Path(directory) / "claims.xml"
+        words = [sys.executable, "-m", "pytest", _TESTS, "--quiet", "--no-header", "--numprocesses=auto", "--slow"]
+        words += [f"--kernel={kernel}", f"--seed={seed}", f"--junitxml={report}"]
+        if only:
+            words += ["-k", " or ".join(f"test_c{int(each[1:]):02}_" for each in only)]
+        status = subprocess.run(words, cwd=_ROOT, stdout=sys.stderr, check=False).returncode
+        if status not in _RAN:
+            raise HandshakeError(f"pytest could not run {_TESTS} (its exit status was {status}): see above")
+        found = {outcome.id: outcome for outcome in read(report.read_text("utf-8"))}
+    return [found.get(each, Outcome(each, None, "its check did not run")) for each in wanted]
+
+
+def read(report: str) -> list[Outcome]:
+    """The outcomes in pytest's JUnit report."""
+    return [_outcome(case) for case in ET.fromstring(report).iter("testcase")]  # noqa: S314 -- pytest has just written it
+
+
+def _outcome(case: ET.Element) -> Outcome:
+    name = case.get("name", "")
+    number = _NAME.match(name)
+    if number is None:
+        raise HandshakeError(f"{_TESTS} holds {name!r}, which is no claim's check: test_c01_… is")
+    claim = f"C{int(number[1])}"
+    trouble = next((each for each in case if each.tag in ("failure", "error", "skipped")), None)
+    if trouble is not None:
+        return Outcome(claim, None, (trouble.get("message") or trouble.tag).partition("\n")[0])
+    for told in case.iter("property"):
+        if told.get("name") == PROPERTY:
+            return Outcome(claim, msgspec.json.decode(told.get("value", ""), type=Finding))
+    return Outcome(claim, None, "its check came to no verdict")

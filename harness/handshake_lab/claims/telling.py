@@ -1,0 +1,120 @@
+"""Tells what came of the claims: a table, JSON, and a page in Markdown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from handshake_lab.claims.findings import CHAPTERS, QUESTIONS, Verdict
+from handshake_lab.claims.words import answer, proof, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from handshake_lab.claims.findings import Outcome
+    from handshake_lab.timeline.observations import KernelInfo
+
+_COLOURS = {Verdict.HOLDS: "green", Verdict.NUANCE: "yellow", Verdict.FAILS: "red", Verdict.UNKNOWN: "red"}
+
+
+def document(outcomes: Sequence[Outcome], kernel: KernelInfo, lang: str) -> dict[str, Any]:
+    """What a program may read. ``verdict`` is English in every language, as `Verdict` spells it."""
+    claims = []
+    for outcome in outcomes:
+        words = table(lang)[outcome.id]
+        claims.append(
+            {
+                "id": outcome.id,
+                "claim": words["claim"],
+                "verdict": outcome.verdict.value,
+                "evidence": proof(outcome, lang),
+                "nuance": _nuance(outcome, lang),
+                "as_expected": outcome.as_expected,
+            }
+        )
+    questions = [{"id": name, "question": asked, "answer": told} for name, asked, told in _answers(outcomes, lang)]
+    return {"kernel": kernel, "claims": claims, "questions": questions}
+
+
+def shown(outcomes: Sequence[Outcome], lang: str, *, explained: bool = False) -> Table:
+    """The table for a terminal; ``explained`` adds what each nuance is about."""
+    heading = table(lang)["table"]
+    made = Table(heading["id"], show_lines=True)
+    made.add_column(heading["claim"], ratio=3, overflow="fold")
+    made.add_column(heading["verdict"], width=12, overflow="fold")
+    made.add_column(heading["evidence"], ratio=4, overflow="fold")
+    for outcome in outcomes:
+        nuance = _nuance(outcome, lang) if explained else ""
+        evidence = escape(proof(outcome, lang)) + (f"\n[dim]{escape(nuance)}[/dim]" if nuance else "")
+        colour = _COLOURS[outcome.verdict]
+        verdict = f"[{colour}]{table(lang)['verdict'][outcome.verdict]}[/{colour}]"
+        made.add_row(outcome.id, escape(table(lang)[outcome.id]["claim"]), verdict, evidence)
+    return made
+
+
+def summary(outcomes: Sequence[Outcome], lang: str) -> str:
+    """How many claims came out how, in one line; and which came out other than the project expects."""
+    words = table(lang)["table"]
+    counts = Counter(outcome.verdict for outcome in outcomes)
+    text = words["summary"].format(
+        total=len(outcomes),
+        holds=counts[Verdict.HOLDS],
+        nuance=counts[Verdict.NUANCE],
+        fails=counts[Verdict.FAILS],
+    )
+    if counts[Verdict.UNKNOWN]:
+        text += words["unmeasured"].format(unknown=counts[Verdict.UNKNOWN])
+    unexpected = [outcome.id for outcome in outcomes if not outcome.as_expected]
+    if unexpected:
+        text += "\n" + words["unexpected"].format(ids=", ".join(unexpected))
+    return text
+
+
+def markdown(outcomes: Sequence[Outcome], kernel: KernelInfo, lang: str) -> str:
+    """The page ``docs/claims.md``."""
+    return "\n".join(_page(outcomes, kernel, lang))
+
+
+def _page(outcomes: Sequence[Outcome], kernel: KernelInfo, lang: str) -> Iterator[str]:
+    words = table(lang)
+    yield f"# {words['page']['title']}\n"
+    yield words["page"]["intro"].format(release=kernel.release)
+    yield f"\n{summary(outcomes, lang)}"
+    found = {outcome.id: outcome for outcome in outcomes}
+    for chapter, names in CHAPTERS.items():
+        yield f"\n## {words['chapter'][chapter]}"
+        for name in names:
+            if name in found:
+                yield from _section(found[name], lang)
+    yield f"\n## {words['chapter']['questions']}"
+    for name, asked, told in _answers(outcomes, lang):
+        yield f"\n### {name}. {asked}\n\n{told}"
+    yield ""
+
+
+def _section(outcome: Outcome, lang: str) -> Iterator[str]:
+    words = table(lang)
+    yield f"\n### {outcome.id}: {words['verdict'][outcome.verdict]}"
+    yield f"\n{words[outcome.id]['claim']}"
+    yield f"\n- {words['page']['evidence']}: {proof(outcome, lang)}"
+    nuance = _nuance(outcome, lang)
+    if nuance:
+        yield f"- {words['page']['nuance']}: {nuance}"
+
+
+def _nuance(outcome: Outcome, lang: str) -> str:
+    return table(lang)[outcome.id].get("nuance", "") if outcome.finding else ""
+
+
+def _answers(outcomes: Sequence[Outcome], lang: str) -> Iterator[tuple[str, str, str]]:
+    """Each question and its answer, where what the answer rests on was measured."""
+    figures = {outcome.id: outcome.finding.figures for outcome in outcomes if outcome.finding}
+    for name in QUESTIONS:
+        try:
+            told = answer(name, figures, lang)
+        except KeyError:
+            continue
+        yield name, table(lang)[name]["question"], told.strip()

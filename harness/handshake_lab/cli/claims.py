@@ -1,0 +1,68 @@
+"""handshake claims: what the course notes say, checked against the kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from handshake_lab.claims.findings import CLAIMS
+from handshake_lab.cli import options
+from handshake_lab.errors import UsageError
+
+
+class _Claim(click.ParamType[str]):
+    """A claim's id, in either case."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """The id, or a usage error that says which there are."""
+        if str(value).upper() not in CLAIMS:
+            raise UsageError("ID", value, f"is no claim; they are {CLAIMS[0]} to {CLAIMS[-1]}", "handshake claims C19")
+        return str(value).upper()
+
+
+@click.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...", type=_Claim())
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a page with every claim and the notes' questions.")
+@options.seed
+@options.kernel
+@options.language
+def command(ids: tuple[str, ...], seed: int, kernel_name: str, lang: str, *, as_json: bool, as_markdown: bool) -> int:
+    """Measure what two sets of course notes claim about TCP's handshakes, C1 to C27, on real TCP.
+
+    Each claim holds, holds with a nuance, or does not hold here; the evidence says what was measured.
+    Claims that are asked for by their ids come with their nuance explained.
+    The exit status is 0 if every claim came out as the project expects, and 1 otherwise.
+
+    \b
+    Examples:
+      handshake claims
+      handshake claims C19 C20
+      handshake claims --kernel lab:6.1 --json | jq '.claims[] | {id, verdict}'
+      handshake claims --markdown --lang ko > claims.ko.md
+    """
+    from handshake_lab.claims import telling
+    from handshake_lab.claims.running import measure
+
+    if as_json and as_markdown:
+        raise UsageError("--markdown", True, "and --json cannot both be printed", "handshake claims --json")
+    kernel = options.choose_kernel(kernel_name, seed).info
+    wanted = [each for each in CLAIMS if each in ids]
+    outcomes = measure(kernel_name, seed, wanted)
+    if as_json:
+        import msgspec
+
+        encoded = msgspec.json.encode(telling.document(outcomes, kernel, lang))
+        click.echo(msgspec.json.format(encoded).decode())
+    elif as_markdown:
+        click.echo(telling.markdown(outcomes, kernel, lang), nl=False)
+    else:
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        console.print(telling.shown(outcomes, lang, explained=bool(ids)))
+        console.print(telling.summary(outcomes, lang))
+    return 0 if all(outcome.as_expected for outcome in outcomes) else 1

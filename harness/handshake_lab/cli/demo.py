@@ -1,0 +1,84 @@
+"""handshake demo: one connection, from the first SYN to the end of TIME-WAIT."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from handshake_lab.cli import options
+from handshake_lab.cli.running import carry_out
+from handshake_lab.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from handshake_lab.network.link import Impairment
+
+
+@click.command()
+@click.option("--delay", default="50ms", show_default=True, help="One-way delay; the round-trip time is twice that.")
+@click.option("--loss", default="0%", show_default=True, help="Random loss in each direction.")
+@options.network
+@options.seed
+@options.kernel
+@options.out
+@options.ladder
+@options.language
+def command(
+    delay: str,
+    loss: str,
+    links: tuple[str, ...],
+    faults: tuple[str, ...],
+    seed: int,
+    kernel_name: str,
+    out: Path | None,
+    *,
+    as_json: bool,
+    plain: bool,
+    lang: str,
+) -> int:
+    """Run one real TCP connection and show every segment and every state.
+
+    Two hosts with a switch between them: h1 connects to h2, asks, is answered, and closes first.
+    Both sides are recorded until TIME-WAIT ends; then every transition is held against RFC 9293.
+
+    \b
+    Examples:
+      handshake demo
+      handshake demo --delay 200ms
+      handshake demo --loss 20% --seed 7
+      handshake demo --fault "drop SYN-ACK nth=1"
+      handshake demo --json | jq .verdict
+      handshake demo --out my-run && handshake show my-run
+    """
+    from handshake_lab.experiment.plan import Plan
+    from handshake_lab.network.requests import check_requests
+
+    impairment = _impairment({"delay": delay, "loss": loss})
+    wanted = tuple(filter(None, (str(impairment), *links)))
+    check_requests("pair", wanted, faults)
+    kernel = options.choose_kernel(kernel_name, seed)
+    plan = Plan(
+        script="handshake_lab.experiment.demo:script",
+        links=wanted,
+        faults=faults,
+        kernel=kernel.info,
+        replay=options.again(),
+    )
+    return carry_out(plan, kernel, out, as_json=as_json, plain=plain, lang=lang)
+
+
+def _impairment(wanted: dict[str, object]) -> Impairment:
+    """What the options ask for; an error's example is written as options, too.
+
+    Raises:
+        UsageError: One of them cannot be meant.
+    """
+    from handshake_lab.network.link import Impairment
+
+    try:
+        return Impairment.of(wanted, spell="--{}")
+    except UsageError as error:
+        example = " ".join("--" + item.replace("=", " ") for item in error.example.split(","))
+        raise UsageError(error.field, error.value, error.reason, example) from None

@@ -1,0 +1,129 @@
+"""``handshake kernel``: build, list and remove lab kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from handshake_lab.errors import UsageError
+
+if TYPE_CHECKING:
+    from handshake_lab.kernel.store import LabKernelImage
+
+
+@click.group()
+def command() -> None:
+    """Build, list and remove lab kernels.
+
+    A lab kernel is Linux built as an ordinary program (User-Mode Linux), with virtual
+    time. The first `handshake demo` builds one by itself; this is for having several,
+    and for choosing.
+    """
+
+
+@command.command()
+@click.option("--version", metavar="X.Y", help="Which Linux, of those the package mirror offers. Default: the newest.")
+@click.option("--source", metavar="PATH", help="Build from this tarball, linux-source package or source tree instead.")
+@click.option("--force", is_flag=True, help="Build anew, even if there is one from the same source package.")
+def build(version: str | None, source: str | None, force: bool) -> None:
+    r"""Build a lab kernel: some four minutes on two processors.
+
+    The source is the distribution's linux-source package: the newest that its mirror
+    has, in newer suites too. Kernels are kept in ~/.cache/handshake-lab (or under
+    XDG_CACHE_HOME), by release and configuration.
+
+    \b
+    Examples:
+      handshake kernel build
+      handshake kernel build --version 6.1
+      handshake kernel build --source linux-7.3.tar.xz
+    """
+    # A build's imports are not for every start.
+    from handshake_lab.kernel import progress
+    from handshake_lab.kernel import source as sources
+    from handshake_lab.kernel.mirror import check_version
+    from handshake_lab.kernel.store import KernelStore
+
+    if version is not None and source is not None:
+        raise UsageError("--version", version, "cannot be given together with --source", "--version 6.1 alone")
+    if version is not None:
+        check_version(version)
+    given = sources.given(source) if source is not None else None
+    store = KernelStore()
+    with progress.shown() as shown:
+        image = store.build(version, given, shown, force=force)
+    click.echo(f"Linux {image.release} is ready: {image.directory}")
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def list_(as_json: bool) -> None:
+    """List the lab kernels here.
+
+    "current" are those with the configuration of this version of handshake; only
+    they are used.
+    """
+    from handshake_lab.kernel.store import KernelStore
+
+    store = KernelStore()
+    images = store.images()
+    if as_json:
+        import json
+
+        click.echo(
+            json.dumps({"directory": str(store.root), "kernels": [_described(image) for image in images]}, indent=2)
+        )
+        return
+    if not images:
+        click.echo("No lab kernel yet. Build one: handshake kernel build")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("release", "HZ", "built", "from", "current", box=None)
+    for image in images:
+        built = image.built.astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(image.release, str(image.hz), built, image.origin, "yes" if image.current else "no")
+    Console(highlight=False).print(table)
+
+
+def _described(image: LabKernelImage) -> dict[str, object]:
+    return {
+        "version": image.version,
+        "release": image.release,
+        "hz": image.hz,
+        "built": image.built.isoformat(),
+        "origin": image.origin,
+        "directory": str(image.directory),
+        "key": image.key,
+        "current": image.current,
+    }
+
+
+@command.command()
+@click.argument("version", required=False)
+@click.option("--all", "everything", is_flag=True, help="All kernels, and the downloaded sources.")
+def remove(version: str | None, everything: bool) -> None:
+    r"""Remove lab kernels of a version or a release.
+
+    \b
+    Examples:
+      handshake kernel remove 6.1
+      handshake kernel remove 6.1.192
+      handshake kernel remove --all
+    """
+    from handshake_lab.kernel.store import KernelStore
+
+    if (version is None) != everything:
+        reason = "is missing" if version is None else "cannot be given together with --all"
+        raise UsageError(
+            "VERSION", version or "", reason, "handshake kernel remove 6.1, or handshake kernel remove --all"
+        )
+    store = KernelStore()
+    if everything:
+        store.clear()
+        click.echo(f"{store.root} is empty.")
+        return
+    for image in store.remove(version or ""):
+        click.echo(f"Removed Linux {image.release} ({image.directory}).")

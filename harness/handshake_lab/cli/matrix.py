@@ -1,0 +1,170 @@
+"""Scenarios on several kernels, side by side: what differs between releases of Linux.
+
+``handshake scenarios run --all --kernels 6.1,newest,vm:stock``
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from handshake_lab.errors import UsageError
+from handshake_lab.tcp.timers import TARDY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handshake_lab.plugin.catalogue import Scenario
+    from handshake_lab.plugin.results import Session
+    from handshake_lab.timeline.observations import KernelInfo
+
+_EXAMPLE = "--kernels 6.1,newest,vm:stock"
+
+#: How far a time may be off and still count as the same: by the rule of kernel timers (one of t fires within
+#: t · 1.125, depending on the phase of the timer wheel: kernel/time/timer.c), and by so many seconds, on lab
+#: kernels and where time is real.
+_SHARE = 1 / TARDY
+_SECONDS = {True: 0.02, False: 0.6}
+
+_LEGEND = (
+    "✓ as documented for that kernel, ✗ not, - not run there (`--slow` runs what takes more than 10 s of real time). "
+    "The first kernel's numbers are given: segments, and seconds from the first event to the last. Another's are "
+    "given where they differ: in segments, or by more than kernel timers may (one of t fires within t · 1.125). Where "
+    "time is real, programs take some of it, too. Where segments are lost by chance, each kernel loses others."
+)
+
+_MARKS = {"passed": "✓", "failed": "✗", "skipped": "-"}
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """What a scenario came to on one kernel; ``seconds`` and ``segments`` are sums over its tests."""
+
+    outcome: Literal["passed", "failed", "skipped"]
+    segments: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One kernel.
+
+    Attributes:
+        kernel: Which.
+        cells: By the scenario's name.
+    """
+
+    kernel: KernelInfo
+    cells: dict[str, Cell]
+
+    @property
+    def title(self) -> str:
+        """The kernel, as a head of a column."""
+        return f"{self.kernel.release} ({self.kernel.kind})"
+
+
+def kernels(text: str) -> list[str]:
+    """What ``--kernels`` says, as ``--kernel`` would.
+
+    Raises:
+        UsageError: There is nothing in it, or one is named twice.
+    """
+    named = [part.strip() for part in text.split(",")]
+    if not all(named):
+        raise UsageError("--kernels", text, "names no kernel between two commas", _EXAMPLE)
+    wanted = ["lab" if name == "newest" else f"lab:{name}" if re.match(r"\d", name) else name for name in named]
+    if len(set(wanted)) < len(wanted):
+        raise UsageError("--kernels", text, "names a kernel twice", _EXAMPLE)
+    return wanted
+
+
+def column(kernel: KernelInfo, session: Session, wanted: Sequence[Scenario]) -> Column:
+    """Gather what the scenarios came to on one kernel.
+
+    Args:
+        kernel: Which.
+        session: What pytest wrote down.
+        wanted: The scenarios.
+    """
+    from handshake_lab.plugin.results import by_scenario, tests_of
+
+    cells = {}
+    for scenario, outcome in zip(wanted, by_scenario(session, wanted), strict=True):
+        tests = tests_of(session, scenario)
+        cells[outcome.name] = Cell(
+            outcome=outcome.outcome,
+            segments=sum(test.segments for test in tests),
+            seconds=sum(test.span_seconds for test in tests),
+        )
+    return Column(kernel, cells)
+
+
+def alike(one: Column, other: Column, name: str) -> bool:
+    """Whether a scenario went the same way on two kernels."""
+    first, second = one.cells[name], other.cells[name]
+    more = _SECONDS[one.kernel.kind == other.kernel.kind == "lab"]
+    off = abs(first.seconds - second.seconds)
+    return first.segments == second.segments and off <= _SHARE * min(first.seconds, second.seconds) + more
+
+
+def told(columns: Sequence[Column], name: str, at: int) -> str:
+    """A cell's text: numbers in the first column, and where they differ from it."""
+    first, this = columns[0], columns[at]
+    cell = this.cells[name]
+    mark = _MARKS[cell.outcome]
+    if cell.outcome == "skipped" or (at and first.cells[name].outcome != "skipped" and alike(first, this, name)):
+        return mark
+    return f"{mark} {cell.segments} segments, {round(cell.seconds, 3):g} s"
+
+
+def markdown(columns: Sequence[Column], wanted: Sequence[Scenario], command: str) -> str:
+    """The tables as a document: first what differs, with what each scenario demands, then all of them.
+
+    Args:
+        columns: One for each kernel.
+        wanted: The scenarios.
+        command: What makes this document.
+    """
+    differing = [
+        each
+        for each in wanted
+        if any(
+            columns[0].cells[each.name].outcome != "skipped" != column.cells[each.name].outcome
+            and not alike(columns[0], column, each.name)
+            for column in columns[1:]
+        )
+    ]
+    head = " | ".join(column.title for column in columns)
+    rule = "---|" * len(columns)
+    lines = ["# The scenarios on several kernels", "", f"Made by `{command}`; not written by hand.", ""]
+    for column in columns:
+        outcomes = [cell.outcome for cell in column.cells.values()]
+        lines.append(
+            f"- Linux {column.title}, HZ={column.kernel.hz}: {outcomes.count('passed')} as documented, "
+            f"{outcomes.count('failed')} not, {outcomes.count('skipped')} not run"
+        )
+    lines += ["", _LEGEND, "", "## What differs", ""]
+    lines.append(f"{len(differing)} of {len(wanted)} scenarios differ between these kernels.")
+    if differing:
+        lines += ["", f"| | scenario | {head} | what it demands |", f"|---|---|{rule}---|"]
+    lines += [_row(columns, each, (_cell_of(each.what),)) for each in differing]
+    lines += ["", "## All", "", f"| | scenario | {head} |", f"|---|---|{rule}"]
+    lines += [_row(columns, each) for each in wanted]
+    return "\n".join(lines) + "\n"
+
+
+def _row(columns: Sequence[Column], scenario: Scenario, more: Sequence[str] = ()) -> str:
+    texts = [told(columns, scenario.name, at) for at in range(len(columns))]
+    return f"| {scenario.number or ''} | {scenario.name} | {' | '.join([*texts, *more])} |"
+
+
+def _cell_of(text: str) -> str:
+    """The first sentence of a text, as a cell of a table takes it."""
+    return re.split(r"(?<=[.;]) ", text, maxsplit=1)[0].rstrip(";").replace("|", "\\|")
+
+
+def document(columns: Sequence[Column]) -> dict[str, object]:
+    """The same for a program."""
+    return {"kernels": [{"kernel": column.kernel, "scenarios": column.cells} for column in columns]}

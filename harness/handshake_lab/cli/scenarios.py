@@ -1,0 +1,299 @@
+"""handshake scenarios: the catalogue of what TCP does, run and judged."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import textwrap
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import msgspec
+
+from handshake_lab.cli import options
+from handshake_lab.cli.session import one_boot, run_pytest
+from handshake_lab.errors import HandshakeError, UsageError
+from handshake_lab.plugin import catalogue
+from handshake_lab.plugin.evidence import DEFAULT_ARTIFACTS
+from handshake_lab.plugin.results import Outcome, Session, by_scenario, proofs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from handshake_lab.plugin.catalogue import Scenario
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+#: From so many scenarios on, several run at once if nothing else is said.
+_MANY = 4
+#: Columns that a scenario's number and name take in the list.
+_LEFT = 35
+
+
+@click.group()
+def command() -> None:
+    """List the scenarios, run them, or prove that each of them can fail.
+
+    A scenario is a network, what happens on it, and what RFC 9293 or a sysctl says must come of it.
+
+    \b
+    Examples:
+      handshake scenarios list
+      handshake scenarios run syn_lost_1
+      handshake scenarios run --all --json | jq .edges_covered
+    """
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
+def list_them(*, as_json: bool) -> int:
+    """Print every scenario: its number, its name, and what it demands.
+
+    \b
+    Examples:
+      handshake scenarios list
+      handshake scenarios list --json | jq -r '.scenarios[].name'
+    """
+    known = _known()
+    if as_json:
+        _print_json({"scenarios": known})
+        return 0
+    subject = ""
+    width = shutil.get_terminal_size((120, 24)).columns
+    subjects = list(dict.fromkeys(each.subject for each in known))
+    for each in sorted(known, key=lambda each: subjects.index(each.subject)):
+        if each.subject != subject:
+            subject = each.subject
+            click.echo(f"\n{subject.replace('_', ' ')}")
+        what = textwrap.shorten(each.what, max(width - _LEFT, 20), placeholder="…")
+        click.echo(f"  {each.number or '':>3}  {each.name:<28}  {what}")
+    return 0
+
+
+def _running(function: _Function) -> _Function:
+    """The options of everything that runs scenarios."""
+    function = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")(
+        function
+    )
+    function = click.option(
+        "-n", "workers", metavar="N", help="Run so many at once; 0 for none beside this process. [default: all cores]"
+    )(function)
+    function = options.seed(options.kernel(function))
+    function = click.option("--all", "every", is_flag=True, help="All of them.")(function)
+    return click.argument("names", nargs=-1, metavar="[NAME]...")(function)
+
+
+@command.command()
+@_running
+@click.option(
+    "--link", "links", multiple=True, metavar="TEXT", help='Laid over every scenario\'s links: "delay=200ms".'
+)
+@click.option(
+    "--seeds",
+    metavar="FIRST-LAST",
+    help="Run those whose outcome is no chance's under random loss too, once for each seed.",
+)
+@click.option("--artifacts", type=click.Path(path_type=Path), metavar="DIR", help="Keep every record here.")
+@click.option("--slow", is_flag=True, help="On real kernels, run what takes more than 10 s of real time, too.")
+@click.option("--kernels", metavar="KIND,KIND", help="Run on each of these, and print one table: 6.1,newest,vm:stock.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="With --kernels: write the table here.")
+@one_boot
+def run(
+    names: tuple[str, ...],
+    kernel_name: str,
+    seed: int,
+    workers: str | None,
+    links: tuple[str, ...],
+    seeds: str | None,
+    artifacts: Path | None,
+    kernels: str | None,
+    out: Path | None,
+    *,
+    every: bool,
+    as_json: bool,
+    slow: bool,
+    boot_once: bool,
+) -> int:
+    """Run scenarios by name or number, and judge each against the document.
+
+    The exit status is 0 if all passed, and 1 if any failed.
+
+    \b
+    Examples:
+      handshake scenarios run three_way_handshake syn_lost_1
+      handshake scenarios run --all -n 2
+      handshake scenarios run --all --kernel lab:6.1 --json
+      handshake scenarios run 30 --link delay=200ms
+      handshake scenarios run --all --seeds 1-50
+      handshake scenarios run --all --kernels 6.1,newest,vm:stock --out docs/kernels.md
+    """
+    wanted = _wanted(names, every=every, verb="run")
+    words = [word for link in links for word in ("--link", link)]
+    words += ["--slow"] if slow else []
+    if kernels:
+        return _matrix(wanted, kernels, seed, workers, words, artifacts, out, as_json=as_json, boot_once=boot_once)
+    words += _under_loss(wanted, seeds) if seeds else []
+    words += ["--artifacts", str(artifacts.resolve())] if artifacts else []
+    writable = (artifacts or catalogue.checkout("scenarios") / DEFAULT_ARTIFACTS).resolve() if boot_once else None
+    session, status = _pytest(wanted, kernel_name, seed, workers, words, quiet=as_json, writable=writable)
+    found = by_scenario(session, wanted)
+    if as_json:
+        _print_json(_document(session, found))
+    return status or int(any(each.outcome == "failed" for each in found))
+
+
+def _matrix(
+    wanted: Sequence[Scenario],
+    kernels: str,
+    seed: int,
+    workers: str | None,
+    words: Sequence[str],
+    artifacts: Path | None,
+    out: Path | None,
+    *,
+    as_json: bool,
+    boot_once: bool,
+) -> int:
+    """Run the scenarios on several kernels, one after the other, and print what differs."""
+    from handshake_lab.cli import matrix
+
+    columns = []
+    with tempfile.TemporaryDirectory(prefix="handshake-kernels-") as directory:
+        for name in matrix.kernels(kernels):
+            kernel = options.choose_kernel(name, seed)
+            runs = (artifacts or Path(directory)).resolve() / name.replace(":", "-")
+            kept = [*words, "--artifacts", str(runs)] if artifacts else words
+            writable = runs if boot_once and name.startswith("vm") else None
+            session, _ = _pytest(wanted, name, seed, workers, kept, quiet=True, may_fail=True, writable=writable)
+            columns.append(matrix.column(kernel.info, session, wanted))
+    if as_json:
+        _print_json(matrix.document(columns))
+    else:
+        again = ["handshake scenarios run", "--all" if wanted == _known() else " ".join(each.name for each in wanted)]
+        text = matrix.markdown(columns, wanted, " ".join([*again, *words, "--kernels", kernels]))
+        if out is None:
+            click.echo(text, nl=False)
+        else:
+            out.write_text(text, encoding="utf-8")
+    return int(any(cell.outcome == "failed" for column in columns for cell in column.cells.values()))
+
+
+@command.command()
+@_running
+def mutate(
+    names: tuple[str, ...], kernel_name: str, seed: int, workers: str | None, *, every: bool, as_json: bool
+) -> int:
+    """Break scenarios on purpose, and report those that pass all the same: none may.
+
+    Each is run with its faults, settings and socket options ignored, and with a record that lacks its last
+    transitions, tells wrong times, or lacks segments. A scenario that none of this fails cannot fail at all.
+
+    \b
+    Examples:
+      handshake scenarios mutate syn_lost_1
+      handshake scenarios mutate --all -n 2
+    """
+    wanted = _wanted(names, every=every, verb="mutate")
+    session, status = _pytest(wanted, kernel_name, seed, workers, ["--mutate", "all"], quiet=True, may_fail=True)
+    found = proofs(session, wanted)
+    if as_json:
+        _print_json({"can_fail": sum(each.can_fail for each in found), "scenarios": found})
+    else:
+        for each in found:
+            mark = "✓" if each.can_fail else "✗"
+            click.echo(f"{mark} {each.number or '':>3}  {each.name:<32}{each.told}")
+        click.echo(f"{sum(each.can_fail for each in found)} of {len(found)} can fail")
+    return status or int(not all(each.can_fail for each in found))
+
+
+def _known() -> list[Scenario]:
+    return catalogue.scenarios(catalogue.checkout("scenarios"))
+
+
+def _wanted(names: tuple[str, ...], *, every: bool, verb: str) -> list[Scenario]:
+    known = _known()
+    if every and names:
+        raise UsageError("--all", " ".join(names), "leaves nothing to choose", f"handshake scenarios {verb} --all")
+    if not every and not names:
+        example = f"handshake scenarios {verb} {known[0].name}"
+        raise UsageError("NAME", "", f"is missing: name scenarios, or say --all ({len(known)} of them)", example)
+    return known if every else catalogue.chosen(known, names)
+
+
+def _under_loss(wanted: Sequence[Scenario], seeds: str) -> list[str]:
+    """What runs scenarios under random loss, besides."""
+    found = [each.under_loss for each in wanted if each.under_loss]
+    if len(found) < len(wanted):
+        click.echo(
+            f"handshake: {len(wanted) - len(found)} of {len(wanted)} run without random loss only: "
+            "they are about the loss of certain segments, or about none",
+            err=True,
+        )
+    return ["--seeds", seeds, *found]
+
+
+def _pytest(
+    wanted: Sequence[Scenario],
+    kernel_name: str,
+    seed: int,
+    workers: str | None,
+    words: Sequence[str],
+    *,
+    quiet: bool,
+    may_fail: bool = False,
+    writable: Path | None = None,
+) -> tuple[Session, int]:
+    """Run the scenarios' tests; returns what they came to, and an exit status other than 0 if they could not run.
+
+    With ``writable``, in a virtual machine that is booted once and can write there.
+    """
+    options.choose_kernel(kernel_name, seed)  # built now, with its progress shown, not inside the first test
+    root = catalogue.checkout("scenarios")
+    with tempfile.TemporaryDirectory(prefix="handshake-session-") as directory:
+        file = (writable or Path(directory)) / "session.json"
+        command_line = [
+            *(each.test for each in wanted),
+            *("--seed", str(seed), "--handshake-json", str(file)),
+            *_parallel(workers, len(wanted)),
+            *(["-q", "--no-header"] if quiet else []),
+            *words,
+        ]
+        status = run_pytest(command_line, root, kernel_name, quiet=quiet, writable=writable)
+        if status in (0, 1) and file.exists():
+            return msgspec.json.decode(file.read_bytes(), type=Session), 0 if may_fail else status
+    if status == 2:
+        raise KeyboardInterrupt
+    if status == 4:
+        raise UsageError(
+            "pytest", " ".join(words) or kernel_name, "was refused (see above)", "handshake scenarios run --all"
+        )
+    raise HandshakeError(f"pytest ended with status {status} (see above)")
+
+
+def _parallel(workers: str | None, count: int) -> list[str]:
+    if workers is not None:
+        if not (workers.isdecimal() or workers in ("auto", "logical")):
+            raise UsageError("-n", workers, "is not a number of processes", "-n 2")
+        return ["-n", workers] if workers != "0" else []
+    return ["-n", "auto"] if count >= _MANY and find_spec("xdist") else []
+
+
+def _document(session: Session, found: Sequence[Outcome]) -> dict[str, Any]:
+    outcomes = [each.outcome for each in found]
+    return {
+        "passed": outcomes.count("passed"),
+        "failed": outcomes.count("failed"),
+        "skipped": outcomes.count("skipped"),
+        "edges_covered": session.edges_covered,
+        "edges_total": session.edges_total,
+        "tcp_seconds": session.tcp_seconds,
+        "wall_seconds": session.wall_seconds,
+        "scenarios": found,
+        "edges": session.edges,
+    }
+
+
+def _print_json(document: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())

@@ -1,0 +1,153 @@
+"""handshake show: a stored run, looked at again."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from handshake_lab.cli import options
+from handshake_lab.cli.patience import waiting
+from handshake_lab.errors import UsageError
+from handshake_lab.report.safe import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handshake_lab.report.connections import Connection
+    from handshake_lab.timeline.history import Record
+
+
+@click.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--plain", is_flag=True, help="No colour and no box characters: stable for diffing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the ladder.")
+@click.option("--svg", type=click.Choice(["ladder", "diagram"]), help="Print a picture for slides instead.")
+@click.option(
+    "--axis",
+    type=click.Choice(["sequence", "time"]),
+    default="sequence",
+    show_default=True,
+    help="What goes down the ladder's picture: one step an event, or the clock.",
+)
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a self-contained page instead.")
+@click.option(
+    "--pcapng", type=click.Path(path_type=Path), metavar="FILE", help="Write a capture for Wireshark instead."
+)
+@click.option("--connection", type=click.IntRange(min=1), metavar="N", help="Draw only this connection.")
+@click.option("--all", "every", is_flag=True, help="Draw every segment: long runs of data are folded otherwise.")
+@click.option(
+    "--width", type=click.IntRange(min=40), metavar="N", help="Columns to draw on; the terminal's by default."
+)
+@options.language
+def command(
+    directory: Path,
+    svg: str | None,
+    axis: str,
+    html: Path | None,
+    pcapng: Path | None,
+    connection: int | None,
+    width: int | None,
+    lang: str,
+    *,
+    plain: bool,
+    as_json: bool,
+    every: bool,
+) -> int:
+    """Show a recorded run again: DIR holds its events.jsonl.
+
+    \b
+    Examples:
+      handshake show my-run
+      handshake show my-run --plain --width 100
+      handshake show my-run --svg ladder --axis time > ladder.svg
+      handshake show my-run --html my-run.html --lang ko
+      handshake show my-run --pcapng my-run.pcapng
+    """
+    from handshake_lab.timeline.observations import Failure
+    from handshake_lab.timeline.reconcile import reconcile
+    from handshake_lab.timeline.store import read
+    from handshake_lab.timeline.verdict import judge
+
+    chosen = [name for name, given in (("--json", as_json), ("--svg", svg), ("--plain", plain)) if given]
+    if len(chosen) > 1:
+        raise UsageError(
+            chosen[1], True, f"and {chosen[0]} cannot both be printed", f"handshake show {directory} {chosen[0]}"
+        )
+    with waiting(f"Reading {visible(str(directory))}"):
+        log = read(directory)
+        record = reconcile(log.observations)
+        verdict = judge(record)
+    if log.cut:
+        click.echo(f"handshake: {directory}: {log.cut}", err=True)
+    if html:
+        from handshake_lab.report.page import page
+
+        with _writing("--html", html), waiting(f"Writing {visible(str(html))}"):
+            html.write_text(
+                page(record, log.observations, title=directory.resolve().name, judgement=verdict, lang=lang), "utf-8"
+            )
+    if pcapng:
+        from handshake_lab.report.pcapng import pcapng as packed
+
+        with _writing("--pcapng", pcapng), waiting(f"Writing {visible(str(pcapng))}"):
+            pcapng.write_bytes(packed(record, log.observations))
+    if as_json:
+        from handshake_lab.report.document import document, to_json
+
+        click.echo(to_json(document(record, verdict=verdict)), nl=False)
+    elif svg:
+        sys.stdout.write(_picture(record, svg, axis, connection, lang, fold=not every))
+    elif not html and not pcapng:
+        from handshake_lab.report.ladder import show
+
+        show(
+            record,
+            judgement=verdict,
+            plain=plain,
+            width=width,
+            only=_number(record, connection),
+            lang=lang,
+            fold=not every,
+            failures=[each.what for each in log.observations if isinstance(each, Failure)],
+        )
+    return verdict.exit_code
+
+
+def _picture(record: Record, svg: str, axis: str, number: int | None, lang: str, *, fold: bool) -> str:
+    from handshake_lab.report import diagram_svg, ladder_svg
+    from handshake_lab.report.connections import connections, middle
+    from handshake_lab.report.layout import ladder
+    from handshake_lab.report.words import words
+
+    found = connections(record)
+    _number(record, number)
+    if svg == "diagram":
+        return diagram_svg.picture([each for each in found if number in (None, each.number)], words(lang))
+    if not found:
+        raise UsageError("--svg", svg, "cannot be drawn: no TCP connection was recorded", "--svg diagram")
+    one: Connection = found[(number or 1) - 1]
+    return ladder_svg.picture(ladder(one, middle(record, one), fold=fold), words(lang), axis)
+
+
+def _number(record: Record, number: int | None) -> int | None:
+    from handshake_lab.report.connections import connections
+
+    if number is not None:
+        count = len(connections(record))
+        if number > count:
+            raise UsageError("--connection", number, f"is not one of the {count} recorded", "--connection 1")
+    return number
+
+
+@contextmanager
+def _writing(option: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            option, str(path), f"cannot be written ({error.strerror})", f"{option} my-run{path.suffix}"
+        ) from None

@@ -1,0 +1,64 @@
+"""handshake test: the project's own checks and tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from handshake_lab.cli import options
+from handshake_lab.cli.session import one_boot, run_pytest
+from handshake_lab.errors import UsageError
+from handshake_lab.plugin.evidence import DEFAULT_ARTIFACTS
+
+_ROOT = Path(__file__).resolve().parents[3]
+
+#: What is run before the tests, because it is quick and its findings explain many failures.
+_CHECKS = (
+    ("ruff check", ["ruff", "check", "--quiet"]),
+    ("ruff format", ["ruff", "format", "--check", "--quiet"]),
+    ("mypy --strict", ["mypy", "--no-error-summary"]),
+)
+
+#: Everything, on every processor; who has none left takes from the other, so that all end at once.
+_ALL = ("-n", "auto", "--dist", "worksteal")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--checks/--no-checks", default=True, show_default=True, help="Lint, format and type checks first.")
+@options.kernel
+@one_boot
+@click.option("--artifacts", type=click.Path(path_type=Path), metavar="DIR", help="Keep every record here.")
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def command(
+    pytest_arguments: tuple[str, ...], kernel_name: str, artifacts: Path | None, *, checks: bool, boot_once: bool
+) -> int:
+    """Run the checks and the tests of this checkout. Further arguments go to pytest.
+
+    \b
+    Examples:
+      handshake test
+      handshake test -k time_wait -x
+      handshake test --no-checks tests/unit
+      handshake test --no-checks --kernel vm --boot-once --slow -n 4 tests/scenarios
+    """
+    if not (_ROOT / "tests").is_dir():
+        raise UsageError(
+            "test", str(_ROOT), "is not a checkout of Handshake Lab", "cd handshake-lab && ./handshake test"
+        )
+    options.choose_kernel(kernel_name, seed=1)  # built now, with its progress shown, not inside the first test
+    failed = [name for name, words in _CHECKS if checks and not _check(name, words)]
+    words = list(pytest_arguments or _ALL)
+    words += ["--artifacts", str(artifacts.resolve())] if artifacts else []
+    writable = (artifacts or _ROOT / DEFAULT_ARTIFACTS).resolve() if boot_once else None
+    status = run_pytest(words, _ROOT, kernel_name, writable=writable)
+    if failed:
+        click.echo(f"handshake: these checks failed: {', '.join(failed)} (see above)", err=True)
+    return status or int(bool(failed))
+
+
+def _check(name: str, words: list[str]) -> bool:
+    click.echo(f"{name} ...", err=True)
+    return subprocess.run([sys.executable, "-m", *words], cwd=_ROOT, check=False).returncode == 0

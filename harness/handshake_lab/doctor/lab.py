@@ -1,0 +1,144 @@
+"""Checks for ``--kernel lab``: the kernel that runs as an ordinary program."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handshake_lab.doctor.checks import Check, Findings, apt_install, program
+from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
+from handshake_lab.kernel import tools
+from handshake_lab.kernel.cache import MIB
+from handshake_lab.kernel.job import Job
+from handshake_lab.kernel.lab import LabKernel, memory_directory
+from handshake_lab.kernel.store import KernelStore
+
+if TYPE_CHECKING:
+    from handshake_lab.kernel.store import LabKernelImage
+
+_BUILD = "./handshake kernel build"
+
+# What a run with two hosts was seen to touch of its memory, and some room.
+_MEMORY_NEEDED = 256 * MIB
+
+_BOOT_LIMIT = 30.0  # seconds of wall time; a boot takes a fifth of one
+
+
+def examine() -> Findings:
+    """Look at the lab kernel, and boot it once; takes about half a second."""
+    image = KernelStore().find()
+    checks = [_user(), _processor(), _tracing(), _seccomp(), _memory(), _scratch(), _image(image)]
+    checks += _build_tools(needed=image is None)
+    checks += [program(*wanted) for wanted in (("mnexec", "mininet"), ("ip", "iproute2"), ("nft", "nftables"))]
+    if image is not None:
+        checks.append(_boot(image))
+    return Findings("lab", "a kernel of its own, in virtual time, without root", tuple(checks))
+
+
+def rehearse(_argument: object, _results: Path) -> None:
+    """What the kernel is given to do when it is only to show that it boots."""
+
+
+def _user() -> Check:
+    uid = os.geteuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = "no name"
+    return Check("user", ok=True, detail=f"{uid} ({name}); root is not needed")
+
+
+def _processor() -> Check:
+    machine = os.uname().machine
+    ok = machine == "x86_64"
+    remedy = "" if ok else "use --kernel host: User-Mode Linux exists for x86-64 only"
+    return Check("processor", ok=ok, detail=machine, remedy=remedy)
+
+
+def _tracing() -> Check:
+    """Whether a process may trace its own child, as User-Mode Linux does with its processes."""
+    trace_me, trap = 0, 0x7F
+    libc = ctypes.CDLL(None, use_errno=True)
+    child = os.fork()
+    if child == 0:
+        if libc.ptrace(trace_me, 0, None, None) == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(trap)
+    _, status = os.waitpid(child, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return Check("ptrace", ok=True, detail="a process may trace its children")
+    remedy = "docker run --cap-add SYS_PTRACE --security-opt seccomp=unconfined, or sysctl kernel.yama.ptrace_scope=1"
+    return Check("ptrace", ok=False, detail="a process may not trace its own child", remedy=remedy)
+
+
+def _seccomp() -> Check:
+    actions = Path("/proc/sys/kernel/seccomp/actions_avail")
+    ok = actions.exists() and "trap" in actions.read_text(encoding="ascii").split()
+    detail = "filters can trap system calls" if ok else "no filters that trap; runs are half as fast, through ptrace"
+    return Check("seccomp", ok=ok, detail=detail, needed=False)
+
+
+def _memory() -> Check:
+    """Where the kernel's memory file goes: executable, and large enough."""
+    try:
+        directory = memory_directory()
+    except EnvironmentUnsupported as error:
+        return Check("memory file", ok=False, detail=error.lack, remedy=error.remedy)
+    free = shutil.disk_usage(directory).free
+    detail = f"{directory}: executable, {free // MIB} MiB free"
+    if free < _MEMORY_NEEDED:
+        remedy = f"give it {_MEMORY_NEEDED // MIB} MiB (in a container: --shm-size=1g), or set TMPDIR to a larger place"
+        return Check("memory file", ok=False, detail=detail, remedy=remedy)
+    return Check("memory file", ok=True, detail=detail)
+
+
+def _scratch() -> Check:
+    try:
+        with tempfile.TemporaryDirectory(prefix="handshake-") as directory:
+            return Check("results directory", ok=True, detail=str(Path(directory).parent))
+    except OSError as error:
+        remedy = "set TMPDIR to a directory you can write to"
+        return Check("results directory", ok=False, detail=str(error), remedy=remedy)
+
+
+def _image(image: LabKernelImage | None) -> Check:
+    if image is not None:
+        return Check("lab kernel", ok=True, detail=f"Linux {image.release}, HZ={image.hz}, from {image.origin}")
+    others = KernelStore().images()
+    if any(other.current for other in others):
+        detail = "there is one, but not the present version of the programs beside it"
+    elif others:
+        detail = f"none of the present configuration (only {', '.join(other.release for other in others)})"
+    else:
+        detail = "none built yet"
+    return Check("lab kernel", ok=False, detail=detail, remedy=_BUILD)
+
+
+def _build_tools(*, needed: bool) -> list[Check]:
+    missing = tools.missing()
+    if not missing:
+        return [Check("build tools", ok=True, detail="all there", needed=needed)]
+    names = ", ".join(f"{tool.program} ({tool.why})" for tool in missing)
+    remedy = apt_install(*dict.fromkeys(tool.package for tool in missing))
+    return [Check("build tools", ok=False, detail=f"missing: {names}", remedy=remedy, needed=needed)]
+
+
+def _boot(image: LabKernelImage) -> Check:
+    """Boot it and let it power off: the proof that everything above suffices."""
+    kernel = LabKernel(image, wall_limit=_BOOT_LIMIT)
+    try:
+        with kernel.run(Job(call="handshake_lab.doctor.lab:rehearse")) as outcome:
+            status = outcome.status
+    except HandshakeError as error:
+        return Check("boot", ok=False, detail=str(error), remedy=f"{_BUILD} --force")
+    if status != 0:
+        return Check("boot", ok=False, detail=f"a job in it ended with status {status}", remedy=f"{_BUILD} --force")
+    return Check("boot", ok=True, detail=f"Linux {image.release} booted, ran a job and powered off")

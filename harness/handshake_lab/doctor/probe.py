@@ -1,0 +1,200 @@
+"""Tries out what the machine's own kernel can do; runs inside throwaway namespaces.
+
+Started by :mod:`handshake_lab.doctor.host` as a program of its own; prints one JSON
+object, of every feature's name and what went wrong with it ("" for nothing).
+Everything it makes lies in its own network namespace and goes when it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TIMEOUT = 10.0  # seconds, for each command and each answer
+
+# include/uapi/linux/netlink.h, sock_diag.h, inet_diag.h, netfilter/nfnetlink.h
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP = 0x1, 0x4, 0x300
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_NETLINK_SOCK_DIAG, _NETLINK_NETFILTER = 4, 12
+_SOCK_DIAG_BY_FAMILY, _SOCK_DESTROY = 20, 21
+_NFQUEUE_CONFIG = 3 << 8 | 2  # NFNL_SUBSYS_QUEUE, NFQNL_MSG_CONFIG
+_ETH_P_ALL = 3
+
+
+def main() -> None:
+    """Try everything and print the findings."""
+    found: dict[str, str] = {}
+    for name, attempt in _ATTEMPTS.items():
+        try:
+            attempt()
+        except (OSError, subprocess.SubprocessError) as error:
+            found[name] = _reason(error)
+        else:
+            found[name] = ""
+    json.dump(found, sys.stdout)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = (error.stderr or "").strip().splitlines()
+        telling = [line.partition("Error: ")[2] for line in lines if "Error: " in line]
+        return (telling or lines or [str(error)])[0]
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"no answer within {_TIMEOUT:g} s"
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"there is no {error.filename}"
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def _run(*command: str, given: str | None = None) -> str:
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=True, timeout=_TIMEOUT)
+    return done.stdout
+
+
+# --- Devices and queueing disciplines ---------------------------------------------
+
+
+def _veth() -> None:
+    _run("ip", "link", "add", "probe0", "type", "veth", "peer", "name", "probe1")
+
+
+def _bridge() -> None:
+    _run("ip", "link", "add", "probebr", "type", "bridge")
+
+
+def _ifb() -> None:
+    _run("ip", "link", "add", "probeifb", "type", "ifb")
+
+
+def _qdisc(*words: str) -> Callable[[], None]:
+    def attempt() -> None:
+        # On the loopback device, which is there even if veth is not.
+        _run("tc", "qdisc", "replace", "dev", "lo", "root", *words)
+        # Older kernels and some containers take a discipline and then do without it.
+        if f"qdisc {words[0]} " not in _run("tc", "qdisc", "show", "dev", "lo"):
+            raise OSError(0, f"tc accepted {words[0]}, but it is not there")
+
+    return attempt
+
+
+def _nftables() -> None:
+    device = "probe0" if os.path.exists("/sys/class/net/probe0") else "lo"  # noqa: PTH110  a kernel's name, no file of ours
+    rules = f"""
+        table netdev probe {{
+            chain drops {{
+                type filter hook ingress device "{device}" priority 0;
+                numgen inc mod 3 == 0 counter drop
+            }}
+        }}"""
+    _run("nft", "-f", "-", given=rules)
+
+
+def _nfqueue_rule() -> None:
+    rules = """
+        table inet probe {
+            chain out {
+                type filter hook output priority 0
+                queue num 7
+            }
+        }"""
+    _run("nft", "-f", "-", given=rules)
+    _run("nft", "delete", "table", "inet", "probe")
+
+
+# --- Sockets --------------------------------------------------------------------------
+
+
+def _packet() -> None:
+    socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL)).close()
+
+
+def _netlink(family: int, kind: int, flags: int, body: bytes) -> list[tuple[int, bytes]]:
+    """Send one request; returns the answers up to the last, as (type, body)."""
+    with closing(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, family)) as channel:
+        channel.settimeout(_TIMEOUT)
+        channel.bind((0, 0))
+        channel.send(struct.pack("=IHHII", 16 + len(body), kind, _NLM_F_REQUEST | flags, 1, 0) + body)
+        answers: list[tuple[int, bytes]] = []
+        while True:
+            data = channel.recv(65536)
+            while len(data) >= 16:
+                length, answer = struct.unpack_from("=IH", data)
+                content, data = data[16:length], data[(length + 3) & ~3 :]
+                if answer == _NLMSG_DONE:
+                    return answers
+                if answer == _NLMSG_ERROR:
+                    (number,) = struct.unpack_from("=i", content)
+                    if number:
+                        raise OSError(-number, os.strerror(-number))
+                    return answers
+                answers.append((answer, content))
+
+
+def _nfqueue() -> None:
+    """Bind a queue, as a program that holds packets back would."""
+    bind = struct.pack(">BxH", 1, socket.AF_INET)  # NFQNL_CFG_CMD_BIND
+    body = struct.pack(">BBH", socket.AF_UNSPEC, 0, 7) + struct.pack("=HH", 4 + len(bind), 1) + bind
+    _netlink(_NETLINK_NETFILTER, _NFQUEUE_CONFIG, _NLM_F_ACK, body)
+    _nfqueue_rule()
+
+
+def _listening_sockets() -> list[bytes]:
+    """The socket identities (struct inet_diag_sockid, 48 bytes) of all listeners here."""
+    request = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 1 << 10) + bytes(48)
+    answers = _netlink(_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _NLM_F_DUMP, request)
+    return [body[4:52] for kind, body in answers if kind == _SOCK_DIAG_BY_FAMILY]
+
+
+def _inet_diag() -> None:
+    with socket.socket() as listener:
+        listener.bind(("0.0.0.0", 0))  # noqa: S104  in a namespace without a way out
+        listener.listen()
+        if not _listening_sockets():
+            raise OSError(0, "the kernel answered, but did not name a listening socket")
+
+
+def _inet_diag_destroy() -> None:
+    with socket.socket() as listener:
+        listener.bind(("0.0.0.0", 0))  # noqa: S104
+        listener.listen()
+        for identity in _listening_sockets():
+            request = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 1 << 10) + identity
+            _netlink(_NETLINK_SOCK_DIAG, _SOCK_DESTROY, _NLM_F_ACK, request)
+        if _listening_sockets():
+            raise OSError(0, "the kernel took the order, but the socket lives on")
+
+
+def _mnexec() -> None:
+    if shutil.which("mnexec") is None:
+        raise FileNotFoundError(2, "No such file or directory", "mnexec")
+    _run("mnexec", "-n", "true")
+
+
+# In this order: the nftables attempt uses the veth.
+_ATTEMPTS: dict[str, Callable[[], None]] = {
+    "veth": _veth,
+    "bridge": _bridge,
+    "ifb": _ifb,
+    "sch_netem": _qdisc("netem", "delay", "50ms", "loss", "1%"),
+    "sch_htb": _qdisc("htb"),
+    "sch_tbf": _qdisc("tbf", "rate", "10mbit", "burst", "16kb", "latency", "50ms"),
+    "nftables": _nftables,
+    "nfqueue": _nfqueue,
+    "packet": _packet,
+    "inet_diag": _inet_diag,
+    "inet_diag_destroy": _inet_diag_destroy,
+    "mnexec": _mnexec,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Checks for ``--kernel vm``: a distribution's stock kernel under QEMU."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from handshake_lab.doctor.checks import Check, Findings, apt_install, as_root, program
+from handshake_lab.kernel.vm.images import StockKernels
+from handshake_lab.kernel.vm.machine import noted_kvm
+
+_TIMEOUT = 20.0  # seconds
+
+
+def examine() -> Findings:
+    """Look for what a virtual machine takes."""
+    checks = (
+        _answers("qemu-system-x86_64", "qemu", apt_install("qemu-system-x86")),
+        program("modprobe", "kmod"),
+        program("gcc", "gcc"),
+        _kvm(),
+        _kernels(),
+    )
+    return Findings("vm", "a stock kernel in a virtual machine, in real time", checks)
+
+
+def _answers(name: str, called: str, remedy: str) -> Check:
+    """Whether a program is here, and runs."""
+    if shutil.which(name) is None:
+        return Check(called, ok=False, detail=f"{name} is not on PATH", remedy=remedy)
+    try:
+        done = subprocess.run([name, "--version"], capture_output=True, text=True, timeout=_TIMEOUT, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check(called, ok=False, detail=f"{name} does not run: {error}", remedy=remedy)
+    said = (done.stdout or done.stderr).strip().splitlines()
+    return Check(called, ok=True, detail=said[0] if said else name)
+
+
+def _kvm() -> Check:
+    """Whether /dev/kvm can be opened, and a kernel started under it when that was tried.
+
+    Without it QEMU emulates, which is some ten times slower.
+    """
+    device = Path("/dev/kvm")
+    nested = "switch virtualization on in the firmware; inside a virtual machine, nested virtualization"
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        detail = f"there is no {device}; emulation works, slower"
+        return Check("kvm", ok=False, detail=detail, remedy=nested, needed=False)
+    except OSError as error:
+        remedy = as_root("usermod -aG kvm $USER") + ", then log in again"
+        detail = f"{device}: {error.strerror}; emulation works, slower"
+        return Check("kvm", ok=False, detail=detail, remedy=remedy, needed=False)
+    works = noted_kvm()
+    if works is False:
+        detail = f"{device} can be opened, but no kernel started under it; emulation works, slower"
+        return Check("kvm", ok=False, detail=detail, remedy=nested, needed=False)
+    return Check(
+        "kvm", ok=True, detail="works" if works else f"{device} can be opened; tried at first use", needed=False
+    )
+
+
+def _kernels() -> Check:
+    here = [kernel.release for kernel in StockKernels().kernels()]
+    if here:
+        return Check("stock kernels", ok=True, detail=", ".join(here))
+    if shutil.which("apt-get") and shutil.which("dpkg-deb"):
+        return Check("stock kernels", ok=True, detail="none yet: the first run fetches the distribution's (75 MB)")
+    detail = "none with 9p, virtio and netem in /boot, and no apt-get to fetch one with"
+    return Check("stock kernels", ok=False, detail=detail, remedy="install a kernel package with all its modules")

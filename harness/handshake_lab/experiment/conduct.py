@@ -1,0 +1,119 @@
+"""From outside: have a kernel carry out a plan, and bring its record home."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab import errors
+from handshake_lab.errors import HandshakeError, KernelFailed, UsageError
+from handshake_lab.kernel.guest import PRIVATE
+from handshake_lab.kernel.job import INTERRUPTED, Job
+from handshake_lab.report.pcapng import pcapng
+from handshake_lab.timeline.reconcile import reconcile
+from handshake_lab.timeline.store import EVENTS, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handshake_lab.experiment.plan import Plan
+    from handshake_lab.kernel.base import Kernel
+    from handshake_lab.timeline.history import Record
+    from handshake_lab.timeline.observations import Observation
+
+#: Where a run's error is left by `handshake_lab.experiment.world.enter`.
+ERROR = "error.json"
+#: The run for Wireshark, beside its events.
+CAPTURE = "capture.pcapng"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that was carried out: what was observed, the record that follows from it, the directory with its files.
+
+    ``interrupted`` says that Ctrl-C ended it: the record goes up to then.
+    """
+
+    observations: tuple[Observation, ...]
+    record: Record
+    directory: Path
+    interrupted: bool = False
+
+
+def prepare_directory(path: Path) -> Path:
+    """Make a directory for a run's files; those of an earlier run in it are removed.
+
+    Raises:
+        UsageError: It cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        for name in (EVENTS, ERROR, CAPTURE):
+            (path / name).unlink(missing_ok=True)
+        probe = path / EVENTS
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError("--out", str(path), f"cannot be written to ({error.strerror})", "--out my-run") from None
+    return path.resolve()
+
+
+@contextmanager
+def _told_where(results: Path | None) -> Iterator[None]:
+    """Where a kernel did not come to its end: say that what was recorded up to then has been kept."""
+    try:
+        yield
+    except KernelFailed as error:
+        if not (results and (results / EVENTS).exists()):
+            raise
+        kept = f"What was recorded up to then has been kept: handshake show {shlex.quote(str(results))}"
+        raise KernelFailed(f"{error.what}\n{kept}", error.console) from None
+
+
+@contextmanager
+def conducted(plan: Plan, kernel: Kernel, out: Path | None = None) -> Iterator[Run]:
+    """Carry out a plan on a kernel; its files vanish at the end of the block unless ``out`` keeps them.
+
+    What is kept has a capture beside the events, also where Ctrl-C ended the run.
+
+    Raises:
+        HandshakeError: As it was raised where the kernel is; `KernelFailed` where the
+            kernel did not come to its end.
+    """
+    results = prepare_directory(out) if out else None
+    job = Job(
+        call="handshake_lab.experiment.world:enter",
+        argument=msgspec.to_builtins(plan),
+        results=results,
+        # A directory such as /tmp itself is the run's own: what lies there on this machine stays there.
+        readable=(Path(plan.directory),) if plan.directory and plan.directory not in PRIVATE else (),
+    )
+    with _told_where(results), kernel.run(job) as outcome:
+        _raise_error(outcome.results / ERROR)
+        interrupted = outcome.status == INTERRUPTED
+        if interrupted and not (outcome.results / EVENTS).exists():
+            raise KeyboardInterrupt
+        if outcome.status != 0 and not interrupted:
+            raise KernelFailed("the run failed inside the kernel, which is a defect of this program", outcome.console)
+        observations = read(outcome.results).observations
+        record = reconcile(observations)
+        if results:
+            (results / CAPTURE).write_bytes(pcapng(record, observations))
+        yield Run(observations, record, outcome.results, interrupted)
+
+
+def _raise_error(file: Path) -> None:
+    if not file.exists():
+        return
+    told = json.loads(file.read_text())
+    file.unlink()
+    kind = getattr(errors, told["class"], HandshakeError)
+    error: HandshakeError = kind.__new__(kind)
+    error.args = (told["message"],)
+    raise error

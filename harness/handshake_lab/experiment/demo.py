@@ -1,0 +1,50 @@
+"""The demonstration: one connection, from the first SYN to the end of TIME-WAIT."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from handshake_lab.experiment.sockets import RecordedSocket
+    from handshake_lab.experiment.world import World
+
+PORT = 80
+#: Seconds the server takes between the client's end and its own: time to see CLOSE-WAIT and FIN-WAIT-2.
+SERVER_FINISHES = 0.5
+
+
+def script(world: World, _: Any) -> None:
+    """A client asks, a server answers; the client ends its direction first, the server a little later."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(world["h2"].listen(PORT))
+        try:
+            client = stack.enter_context(world["h1"].connect(listener))
+        except OSError:
+            # Over a network that loses everything there is no connection: the record shows it.
+            world.wait_until_closed()
+            return
+        server = stack.enter_context(listener.accept()[0])
+        client.sendall(b"What is the time?")
+        _read(server, 17)
+        server.sendall(b"Handshake time.")
+        _read(client, 15)
+        world.recorder.checkpoint()
+        client.shutdown(socket.SHUT_WR)
+        _read(server, 1)  # the end of what the client has to say
+        time.sleep(SERVER_FINISHES)
+        world.recorder.checkpoint()
+        server.close()
+        _read(client, 1)
+        client.close()
+        world.recorder.checkpoint()
+        world.wait_until_closed()
+
+
+def _read(connection: RecordedSocket, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (chunk := connection.recv(size - len(data))):
+        data += chunk
+    return data

@@ -1,0 +1,30 @@
+"""What is wanted of a run, as a value that travels into a kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from handshake_lab.timeline.observations import KernelInfo
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A run: the network, what happens to it, and the script that uses it.
+
+    ``topology`` is a name from ``topologies/`` or the path of a course's own file;
+    ``links`` and ``faults`` are descriptions as on the command line; ``directory`` is where
+    programs are run ("" where the kernel puts them), as far as the kernel shows its files;
+    ``heartbeat`` is the time between two looks at all sockets when nothing happens, in seconds.
+    """
+
+    script: str  #: "package.module:function", called with the `World` and ``argument``
+    argument: Any = None
+    topology: str = "pair"
+    links: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    sysctls: dict[str, str] = {}
+    kernel: KernelInfo
+    directory: str = ""
+    heartbeat: float = 5.0
+    replay: str = ""  #: the command that gives this run again, for the record

@@ -1,0 +1,33 @@
+"""What every kind of kernel is to the rest: something that does a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from handshake_lab.kernel.job import Job, Outcome
+    from handshake_lab.timeline.observations import KernelInfo
+
+#: Why a run in real time takes longer than it may, and what mends it.
+TOO_LONG = (
+    "something in it waits for what never comes, or this machine is too busy for it "
+    "(pytest and handshake record give it longer with --wall-limit)"
+)
+
+
+class Kernel(Protocol):
+    """A kernel to run on."""
+
+    @property
+    def info(self) -> KernelInfo:
+        """What a record says of it."""
+
+    def run(self, job: Job) -> AbstractContextManager[Outcome]:
+        """Do a job; what it left and was not asked to be kept vanishes at the end of the block.
+
+        Raises:
+            KernelFailed: The kernel did not come to its end.
+            EnvironmentUnsupported: It cannot run on this machine.
+        """

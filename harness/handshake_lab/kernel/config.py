@@ -1,0 +1,171 @@
+"""What the lab kernel is made of: its configuration and what is changed in its source."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONFIG_FILE = Path(__file__).with_name("lab.config")
+
+_SET = re.compile(r"^(CONFIG_\w+)=(.+)$")
+_UNSET = re.compile(r"^# (CONFIG_\w+) is not set$")
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """One change to the kernel's source, made before it is configured.
+
+    Attributes:
+        file: Path inside the source tree.
+        pattern: Regular expression (multi-line) of what is there.
+        replacement: What to put in its place.
+        why: The reason.
+    """
+
+    file: str
+    pattern: str
+    replacement: str
+    why: str
+
+
+ADJUSTMENTS = (
+    Adjustment(
+        "arch/um/Kconfig",
+        r"^(config HZ\n\tint\n\tdefault) 100$",
+        r"\1 250",
+        "User-Mode Linux fixes HZ at 100 without a way to set it. 250 is what Debian's own kernels use, "
+        "and TCP's timers then round up to 4 ms rather than 10.",
+    ),
+    Adjustment(
+        "kernel/irq/handle.c",
+        r"^\tadd_interrupt_randomness\(desc->irq_data\.irq\);$",
+        "",
+        "When interrupts came before a run is no part of its seed.",
+    ),
+    Adjustment(
+        "drivers/char/random.c",
+        r"\barch_get_random(_seed)?_longs\(&block\.rdseed\[i\], ARRAY_SIZE\(block\.rdseed\) - i\)",
+        "0",
+        "User-Mode Linux asks the host's getrandom() for these, so the seed shim: how often it was asked before, "
+        "is no part of the seed.",
+    ),
+    Adjustment(
+        "drivers/char/random.c",
+        r"^(\t\tblock\.rdseed\[i\+\+\] =) random_get_entropy\(\);$",
+        r"\1 0;",
+        "Nor is how many times the clock was read until a number was drawn.",
+    ),
+    Adjustment(
+        "drivers/char/random.c",
+        r"^(\tcase RNDCLEARPOOL:\n)\t\t/\* No longer has any effect\. \*/\n"
+        r"(\t\tif \(!capable\(CAP_SYS_ADMIN\)\)\n\t\t\treturn -EPERM;\n)\t\treturn 0;$",
+        r"\1\2\t\tblake2s_init(&input_pool.hash, BLAKE2S_HASH_SIZE);\n\t\treturn 0;",
+        "Gives the call its old meaning back: what programs did before a run is forgotten when the run begins.",
+    ),
+)
+
+# For every build: the same source gives the same kernel on any machine, down to
+# /proc/version, which the guest can read.
+MAKE_VARIABLES: Mapping[str, str] = {
+    "ARCH": "um",
+    "KBUILD_BUILD_TIMESTAMP": "2000-01-01 00:00:00 UTC",
+    "KBUILD_BUILD_USER": "handshake",
+    "KBUILD_BUILD_HOST": "lab",
+    "KBUILD_BUILD_VERSION": "1",
+}
+
+
+def parse(text: str) -> dict[str, str]:
+    """The options of a ``.config`` file; ``n`` for "is not set"."""
+    options = {}
+    for line in text.splitlines():
+        if found := _SET.match(line):
+            options[found[1]] = found[2]
+        elif found := _UNSET.match(line):
+            options[found[1]] = "n"
+    return options
+
+
+def wanted() -> dict[str, str]:
+    """The options of ``lab.config``."""
+    return parse(CONFIG_FILE.read_text(encoding="utf-8"))
+
+
+def key() -> str:
+    """Twelve characters that change when a kernel would come out different.
+
+    They cover the options (not the comments), the changes to the source and
+    what is said to make. The release of Linux is not in them.
+    """
+    parts = [f"{option}={value}" for option, value in sorted(wanted().items())]
+    parts += [f"{change.file}\0{change.pattern}\0{change.replacement}" for change in ADJUSTMENTS]
+    parts += [f"{name}={value}" for name, value in sorted(MAKE_VARIABLES.items())]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def adjust(tree: Path) -> list[str]:
+    """Make the changes to a source tree.
+
+    Returns:
+        One sentence for every change that this release has no place for.
+    """
+    notes = []
+    for change in ADJUSTMENTS:
+        file = tree / change.file
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        text, count = re.subn(change.pattern, change.replacement, before, flags=re.MULTILINE)
+        if count == 0:
+            notes.append(f"This release has nothing like {change.pattern!r} in {change.file}; left as it is.")
+            continue
+        file.write_text(text, encoding="utf-8")
+    return notes
+
+
+def known_options(tree: Path) -> frozenset[str]:
+    """Every option that this release of Linux has for User-Mode Linux."""
+    declared = re.compile(r"^\s*(?:menu)?config\s+(\w+)\s*$", re.MULTILINE)
+    elsewhere = {path for path in (tree / "arch").iterdir() if path.is_dir() and path.name not in {"um", "x86"}}
+    names: set[str] = set()
+    for file in tree.rglob("Kconfig*"):
+        if file.is_file() and not elsewhere.intersection(file.parents):
+            names.update(
+                "CONFIG_" + name for name in declared.findall(file.read_text(encoding="utf-8", errors="replace"))
+            )
+    return frozenset(names)
+
+
+def lost_options(asked: Mapping[str, str], got: Mapping[str, str], known: frozenset[str]) -> list[str]:
+    """The lines of ``asked`` that did not survive, though this release knows the option.
+
+    An option that depends on another one which is off vanishes silently in
+    Kconfig; here it is an error.
+    """
+    return [
+        f"{option}={value} (got {got.get(option, 'n')})"
+        for option, value in asked.items()
+        if got.get(option, "n") != value and option in known
+    ]
+
+
+def check(tree: Path, release: str) -> dict[str, str]:
+    """The final options of a configured tree.
+
+    Raises:
+        EnvironmentUnsupported: if a line of ``lab.config`` was lost.
+    """
+    got = parse((tree / ".config").read_text(encoding="utf-8"))
+    lost = lost_options(wanted(), got, known_options(tree))
+    if lost:
+        raise EnvironmentUnsupported(
+            f"Linux {release} does not take these lines of {CONFIG_FILE.name}: {', '.join(lost)}",
+            "Build another release, for example: handshake kernel build --version 6.1",
+        )
+    return got

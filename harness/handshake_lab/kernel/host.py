@@ -1,0 +1,88 @@
+"""The host kernel: this machine's own, in a private world, in real time.
+
+Unprivileged where the machine allows user namespaces. Any number of worlds run side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
+from handshake_lab.kernel import private_world
+from handshake_lab.kernel.base import TOO_LONG
+from handshake_lab.kernel.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, Outcome, hand_over
+from handshake_lab.kernel.ward import Ward, new_scratch
+from handshake_lab.timeline.observations import KernelInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CLOCK_MONOTONIC_COARSE = 6  # include/uapi/linux/time.h
+
+_REMEDY = (
+    "Where unprivileged user namespaces are switched off, allow them (Ubuntu: sysctl "
+    "kernel.apparmor_restrict_unprivileged_userns=0; Debian: sysctl kernel.unprivileged_userns_clone=1; "
+    "in a container: the option --privileged), or run it with sudo; --kernel lab needs none of this."
+)
+
+
+class HostKernel:
+    """Does one job at a time in a private world on this machine's kernel.
+
+    Args:
+        warden: The compiled ``warden.c``.
+        wall_limit: Seconds after which everything in the world is killed.
+    """
+
+    def __init__(self, warden: Path, *, wall_limit: float) -> None:
+        self._warden = warden
+        self._wall_limit = wall_limit
+
+    @property
+    def info(self) -> KernelInfo:
+        """What a record says of it. Chance is real here: there is no seed."""
+        # The coarse clock moves once in a tick (clock_getres(2)), so its resolution is 1/HZ.
+        hz = round(1 / time.clock_getres(_CLOCK_MONOTONIC_COARSE))
+        return KernelInfo(kind="host", release=platform.release(), hz=hz, seed=None)
+
+    @contextmanager
+    def run(self, job: Job) -> Iterator[Outcome]:
+        """Make the world, do the job; the world ends with it.
+
+        Raises:
+            KernelFailed: The job was killed, or ran into the wall-clock limit.
+            EnvironmentUnsupported: This machine does not allow such a world.
+        """
+        scratch = new_scratch()
+        shown = [PACKAGE_ROOT, *PACKAGES, Path(sys.prefix), Path(sys.base_prefix), *job.readable]
+        setup = {
+            "argv": [sys.executable, "-P", "-m", "handshake_lab.kernel.work", str(scratch)],
+            "environment": {"PYTHONPATH": str(PACKAGE_ROOT)},
+            "results": str(job.results) if job.results else None,
+            "shown": [str(scratch), *(str(path.resolve()) for path in shown)],
+        }
+        program = [sys.executable, "-I", "-S", str(private_world.__file__), json.dumps(setup)]
+        with Ward(self._warden, scratch, program, None, wall_limit=self._wall_limit, pinned=False) as ward:
+            results = hand_over(job, scratch, {**os.environ, "HANDSHAKE_PRIVATE": "1"})
+            ending = ward.run()
+            left = scratch / "status"
+            if ending.word == "exit" and left.exists():
+                yield Outcome(status=int(left.read_text()), results=results, console=ending.console)
+            elif ending.word == "killed":
+                yield Outcome(status=INTERRUPTED, results=results, console=ending.console)
+            elif ending.word == "exit" and int(ending.detail) == private_world.REFUSED:
+                raise EnvironmentUnsupported(
+                    f"this machine does not let a program have a world of its own: {ending.console.strip()}", _REMEDY
+                )
+            elif ending.word == "timeout":
+                raise KernelFailed(f"the run was killed after {self._wall_limit:g} s: {TOO_LONG}", ending.console)
+            else:
+                told = f"{ending.word} {ending.detail}".strip() or "its warden was killed"
+                raise KernelFailed(f"the run ended before its time ({told})", ending.console)

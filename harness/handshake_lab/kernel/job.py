@@ -1,0 +1,69 @@
+"""What a kernel is given to do: one Python function, called in its world."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The directory to import `handshake_lab` from.
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+#: All that a kernel must see of this project: in a checkout, the topologies are a link that leads elsewhere.
+PACKAGES = (PACKAGE_ROOT / "handshake_lab", (PACKAGE_ROOT / "handshake_lab" / "topologies").resolve())
+
+
+#: The exit status of a job that Ctrl-C ended: that of a shell for SIGINT.
+INTERRUPTED = 130
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A function to call where the kernel is, as root of its own world.
+
+    It is called with two arguments: ``argument``, and the path of a directory for its
+    results. Its return value is the exit status (None counts as 0). What it prints goes
+    to the console, which is shown only where something failed.
+    """
+
+    call: str  #: "package.module:function"
+    argument: Any = None  #: of JSON's types
+    results: Path | None = None  #: a directory that exists; None: one that vanishes with the `Outcome`
+    readable: tuple[Path, ...] = ()  #: host directories it must see even below /tmp or /run
+    environment: dict[str, str] = {}
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a job ended: its exit status, its results, and the console's last lines."""
+
+    status: int
+    results: Path
+    console: str
+
+
+def hand_over(job: Job, scratch: Path, environment: Mapping[str, str]) -> Path:
+    """Lay a job down in a scratch directory, for `handshake_lab.kernel.guest` to find.
+
+    Args:
+        job: The job.
+        scratch: The directory, which exists.
+        environment: What every program finds where the kernel is; the job's own comes on top.
+
+    Returns:
+        The directory for its results, which exists.
+    """
+    results = (job.results or scratch / "results").resolve()
+    results.mkdir(exist_ok=True)
+    own = [PACKAGE_ROOT, *PACKAGES, Path(sys.prefix), Path(sys.base_prefix)]
+    complete = msgspec.structs.replace(
+        job,
+        results=results,
+        environment={**environment, "PYTHONPATH": str(PACKAGE_ROOT), **job.environment},
+        readable=(*job.readable, *own),
+    )
+    (scratch / "job.json").write_bytes(msgspec.json.encode(complete, enc_hook=str))
+    return results

@@ -1,0 +1,270 @@
+"""Asking the distribution's package mirror for kernel sources, and downloading one.
+
+The machine's own apt configuration is read and never changed: apt runs with its
+state in a throwaway directory, as whoever is asking. It checks signatures as
+always.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import KernelSourceMissing, UsageError
+from handshake_lab.kernel import aptsources
+from handshake_lab.kernel.cache import MIB, disk_errors, no_space
+from handshake_lab.kernel.processes import group, is_full, plain_environment
+from handshake_lab.kernel.releases import version_order
+from handshake_lab.kernel.source import Kind, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from handshake_lab.kernel.progress import Progress
+
+# "linux-source-6.1" in Debian, "linux-source-6.8.0" in Ubuntu.
+_PACKAGE = re.compile(r"^linux-source-(\d+\.\d+)(?:\.0)?$")
+_OFFER = re.compile(r"^'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+)")
+_STATUS = re.compile(r"^dlstatus:\d+:([\d.]+):")
+_DOUBT = re.compile(r"NO_PUBKEY|Missing key|not signed|verification failed|is expired|is not valid yet")
+
+_OTHER_WAY = "Give a kernel's source yourself: handshake kernel build --source linux-7.3.tar.xz"
+
+# Bytes on disk while a package is fetched: some 170 MB of it, 80 of package lists, and apt's own index of them.
+SPACE_NEEDED = 350 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A source package that can be had.
+
+    Attributes:
+        version: "7.3".
+        package: "linux-source-7.3".
+        file: The package's file name, which has its full version.
+        size: Bytes; 0 if unknown.
+    """
+
+    version: str
+    package: str
+    file: str
+    size: int
+
+
+def check_version(version: str) -> None:
+    """Refuse what is no version of Linux.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    if not re.fullmatch(r"\d+\.\d+", version):
+        reason = "names a point release; the mirror has one of each" if re.match(r"\d+\.\d+\.\d+", version) else ""
+        raise UsageError("--version", version, reason or "is not a version of Linux", "--version 6.1")
+
+
+class Mirror:
+    """The package mirror, seen through a private apt.
+
+    Args:
+        state: An empty directory for apt's lists.
+        packages: Where downloaded packages are kept.
+        archives: Where to look; by default what the machine's apt uses, and later suites of it.
+        progress: Told what is being done.
+    """
+
+    def __init__(
+        self, state: Path, packages: Path, progress: Progress, archives: Iterable[aptsources.Archive] | None = None
+    ) -> None:
+        self._state = state
+        self._packages = packages
+        self._progress = progress
+        self._archives = list(machine_archives() if archives is None else archives)
+        self._config = state / "apt.conf"
+
+    def fetch(self, version: str | None) -> Source:
+        """The source package of a version, downloaded unless it is here already.
+
+        Args:
+            version: "6.1"; None takes the newest.
+
+        Raises:
+            KernelSourceMissing: if the mirror does not have it, or cannot be reached and none is here.
+            EnvironmentUnsupported: if the disk is full.
+        """
+        trouble = self._update()
+        offers = self._offers()
+        if not offers:
+            return self._kept(version, trouble)
+        chosen = choose(offers, version)
+        place = self._packages / chosen.file
+        if not (place.exists() and place.stat().st_size == chosen.size):
+            self._download(chosen, place)
+        return _package(place)
+
+    def _update(self) -> str:
+        """Fetch the package lists; returns what apt complained about."""
+        if not self._archives:
+            return "this machine has no Debian or Ubuntu package sources"
+        self._progress.stage("Asking the package mirror for kernels", 100, "%")
+        with disk_errors("reading the mirror's package lists"):
+            self._write_configuration()
+        said: list[str] = []
+        # A suite that a mirror lacks makes apt end with an error, though all others are there.
+        self._apt(["update"], said)
+        complaints = [line for line in said if line.startswith(("W:", "E:", "Err:"))]
+        if any(is_full(line) for line in complaints):
+            raise no_space("reading the mirror's package lists")
+        for line in complaints:
+            if _DOUBT.search(line):
+                self._progress.note(f"One suite of the mirror is left out, because apt does not trust it. {line}")
+        return "\n".join(complaints)
+
+    def _write_configuration(self) -> None:
+        for directory in ("sources", "preferences", "lists/partial", "cache/archives/partial"):
+            (self._state / directory).mkdir(parents=True)
+        (self._state / "sources/mirror.sources").write_text(aptsources.to_deb822(self._archives), encoding="utf-8")
+        settings = {
+            "Dir::Etc::sourcelist": "/dev/null",
+            "Dir::Etc::sourceparts": f"{self._state}/sources",
+            "Dir::Etc::preferences": "/dev/null",
+            "Dir::Etc::preferencesparts": f"{self._state}/preferences",
+            "Dir::State::lists": f"{self._state}/lists",
+            "Dir::Cache": f"{self._state}/cache",
+            "Dir::Cache::archives": f"{self._state}/cache/archives",
+            # Container images switch these off, and then every question costs two seconds.
+            "Dir::Cache::pkgcache": "pkgcache.bin",
+            "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
+            "APT::Default-Release": "",
+            # apt as root would become a user who may not enter root's cache.
+            "APT::Sandbox::User": "root",
+            "Acquire::Languages": "none",
+            "Acquire::PDiffs": "false",
+            "Acquire::GzipIndexes": "true",
+            "Acquire::http::Timeout": "20",
+            "Acquire::https::Timeout": "20",
+        }
+        # The machine's hooks after an update are about its own lists.
+        hooks = ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")
+        lines = [f'{name} "{value}";' for name, value in settings.items()]
+        lines += [f"#clear APT::Update::{hook};" for hook in hooks]
+        self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _apt(self, arguments: list[str], said: list[str], at: Callable[[float], None] | None = None) -> int:
+        """Run apt-get; returns its status."""
+        command = ["apt-get", "-c", str(self._config), "-o", "APT::Status-Fd=1", *arguments]
+        tell = at or (lambda percent: self._progress.at(int(percent)))
+        with group(command, cwd=self._state, environment=plain_environment()) as child:
+            for line in child.stdout or ():
+                if found := _STATUS.match(line):
+                    tell(float(found[1]))
+                else:
+                    said.append(line.rstrip())
+            return child.wait()
+
+    def _ask(self, *command: str) -> str:
+        done = subprocess.run(
+            [command[0], "-c", str(self._config), *command[1:]],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=plain_environment(),
+        )
+        return done.stdout if done.returncode == 0 else ""
+
+    def _offers(self) -> list[Offer]:
+        """What the mirror has: of each version apt's candidate."""
+        if not self._config.exists():
+            return []
+        names = [name for name in self._ask("apt-cache", "pkgnames", "linux-source-").split() if _PACKAGE.match(name)]
+        offers = []
+        for line in self._ask("apt-get", "download", "--print-uris", *names).splitlines() if names else ():
+            if found := _OFFER.match(line):
+                file = found["file"].replace("%3a", ":")
+                package = file.partition("_")[0]
+                offers.append(Offer(_PACKAGE.sub(r"\1", package), package, file, int(found["size"])))
+        return offers
+
+    def _download(self, offer: Offer, place: Path) -> None:
+        self._progress.stage(f"Downloading {offer.file}", offer.size, "bytes")
+        said: list[str] = []
+        status = self._apt(
+            ["download", offer.package], said, lambda percent: self._progress.at(int(offer.size * percent / 100))
+        )
+        fetched = list(self._state.glob(f"{offer.package}_*.deb"))
+        if status != 0 or not fetched:
+            complaint = "\n".join(line for line in said if line.startswith(("W:", "E:", "Err:")))
+            if is_full(complaint):
+                raise no_space(f"downloading {offer.file}")
+            raise KernelSourceMissing(
+                f"{offer.file} could not be downloaded: {complaint or 'apt-get did not say why'}", _OTHER_WAY
+            )
+        with disk_errors(f"storing {offer.file}"):
+            self._packages.mkdir(exist_ok=True)
+            if fetched[0].is_symlink():  # a mirror on this machine's own disk
+                place.with_suffix(".part").write_bytes(fetched[0].read_bytes())
+                place.with_suffix(".part").replace(place)
+            else:
+                fetched[0].replace(place)
+
+    def _kept(self, version: str | None, trouble: str) -> Source:
+        """A package from an earlier build, for when no mirror answers."""
+        kept = [
+            Offer(found[1], "", file.name, 0)
+            for file in sorted(self._packages.glob("linux-source-*.deb"))
+            if (found := re.match(r"linux-source-(\d+\.\d+)", file.name))
+        ]
+        if not kept:
+            raise KernelSourceMissing(
+                f"No kernel source could be found: {trouble or 'the mirror offers none'}", _OTHER_WAY
+            )
+        chosen = choose(kept, version)
+        self._progress.note(f"The package mirror does not answer; using {chosen.file}, which was downloaded before.")
+        return _package(self._packages / chosen.file)
+
+
+def choose(offers: list[Offer], version: str | None) -> Offer:
+    """The offer of that version, or the newest.
+
+    Raises:
+        KernelSourceMissing: if that version is not among them.
+    """
+    fitting = [offer for offer in offers if version in {None, offer.version}]
+    if not fitting:
+        have = ", ".join(sorted({offer.version for offer in offers}, key=version_order))
+        raise KernelSourceMissing(
+            f"--version: {version!r} is not among the kernel sources of this machine's package mirror ({have})",
+            f"Take one of these, for example --version {have.rpartition(' ')[2]}, or: --source linux-{version}.tar.xz",
+        )
+    return max(fitting, key=lambda offer: version_order(offer.version))
+
+
+def machine_archives() -> list[aptsources.Archive]:
+    """The archives of this machine's apt, and the later suites of the same mirror."""
+    try:
+        os_release = Path("/etc/os-release").read_text(encoding="utf-8")
+        directories = subprocess.run(
+            ["apt-config", "shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**plain_environment(), **{name: os.environ[name] for name in ("APT_CONFIG",) if name in os.environ}},
+        ).stdout
+    except FileNotFoundError:
+        return []  # no apt here
+    said = dict(re.findall(r"^(LIST|PARTS)='(.*)'$", directories, re.MULTILINE))
+    own: list[aptsources.Archive] = []
+    files = [Path(said.get("LIST", "")), *sorted(Path(said.get("PARTS", "")).glob("*"))]
+    for file in files:
+        if file.suffix == ".list" and file.is_file():
+            own += aptsources.parse_list(file.read_text(encoding="utf-8", errors="replace"))
+        elif file.suffix == ".sources" and file.is_file():
+            own += aptsources.parse_deb822(file.read_text(encoding="utf-8", errors="replace"))
+    return aptsources.wanted(own, aptsources.distribution(os_release))
+
+
+def _package(path: Path) -> Source:
+    return Source(Kind.PACKAGE, path, path.stem)

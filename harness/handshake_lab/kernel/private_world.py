@@ -1,0 +1,183 @@
+"""What `handshake_lab.kernel.host` starts: makes a private world and runs a program in it.
+
+Private user, network, mount, process, IPC and host-name namespaces: whatever is made there
+(interfaces, rules, mounts, files in /tmp and /run, processes) is gone when the program ends,
+however it ends, and nothing of the machine's own is changed. The world is held by its first
+process, which dies with its parent.
+
+A script of its own with nothing but the standard library, started without site-packages:
+it is the world's first process, and should be there at once.
+
+Source: namespaces(7), user_namespaces(7), pid_namespaces(7), prctl(2) PR_SET_PDEATHSIG.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+from typing import Any, NoReturn
+
+_NEWUSER, _NEWNET, _NEWNS, _NEWPID, _NEWIPC, _NEWUTS = 0x10000000, 0x40000000, 0x20000, 0x20000000, 0x8000000, 0x4000000
+_MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
+_PDEATHSIG = 1
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _UP = 0x8913, 0x8914, 1
+
+#: What programs write without being asked where; private, so that it goes away.
+_SCRATCH = ("/tmp", "/run", "/var/tmp", "/dev/shm")  # noqa: S108
+#: What lies below /sys and is mounted there on its own.
+_TRACEFS = "/sys/kernel/tracing"
+_BELOW_SYS = (_TRACEFS, "/sys/kernel/debug", "/sys/fs/cgroup")
+
+#: The exit status where this machine does not allow such a world.
+REFUSED = 125
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
+    done = _libc.mount(source.encode(), target.encode(), kind.encode() if kind else None, flags, data.encode())
+    _check(done, f"mounting {kind or source} on {target}")
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the parent ends; if it has ended already, end now."""
+    _check(_libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "tying this process to its parent")
+    # 0: the parent is outside this process's own process namespace, hence alive when it forked.
+    if os.getppid() not in (parent, 0):
+        os._exit(1)
+
+
+def _show_tracepoints() -> None:
+    """Where root has not mounted tracefs yet, do so in private: it belongs to root, and to root only."""
+    if os.getuid() != 0 or os.path.ismount(_TRACEFS) or not os.path.isdir(_TRACEFS):  # noqa: PTH112
+        return
+    _check(_libc.unshare(_NEWNS), "making a mount namespace")
+    _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+    _mount("tracefs", _TRACEFS, "tracefs", 0)
+
+
+def _unshare() -> None:
+    """A user namespace of our own, and with its privilege all the others."""
+    uid, gid = os.getuid(), os.getgid()
+    rest = _NEWNET | _NEWNS | _NEWPID | _NEWIPC | _NEWUTS
+    if _libc.unshare(_NEWUSER | rest) != 0:
+        if uid != 0:
+            _check(-1, "making namespaces")
+        _check(_libc.unshare(rest), "making namespaces")
+        return
+    # Root keeps everyone's names; anyone else is root in there, and nobody else exists.
+    everyone = uid == 0
+    if not everyone:
+        _write("/proc/self/setgroups", "deny")
+    try:
+        _write("/proc/self/uid_map", "0 0 4294967295" if everyone else f"0 {uid} 1")
+        _write("/proc/self/gid_map", "0 0 4294967295" if everyone else f"0 {gid} 1")
+    except PermissionError:
+        # Root of a container that is itself in a user namespace: map what there is.
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"0 {uid} 1")
+        _write("/proc/self/gid_map", f"0 {gid} 1")
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:  # noqa: PTH123 -- pathlib is not loaded here
+        file.write(text)
+
+
+def _furnish(setup: dict[str, Any]) -> None:
+    """Private /proc, /sys and scratch directories; what must be seen is shown at its own path."""
+    _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+    shown = {path for path in [setup["results"], *setup["shown"], os.getcwd()] if path and _in_scratch(path)}  # noqa: PTH109
+    kept = {path: os.open(path, os.O_PATH) for path in sorted(shown) if os.path.isdir(path)}  # noqa: PTH112
+    below = {path: os.open(path, os.O_PATH) for path in _BELOW_SYS if os.path.ismount(path)}
+    _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV)
+    try:
+        _mount("sysfs", "/sys", "sysfs", _MS_NOSUID | _MS_NODEV)
+    except PermissionError:
+        # A container that hides parts of /sys may not show them anew: then it stays as it is,
+        # and /sys/class/net shows the interfaces outside. Nothing of ours looks there.
+        below = {}
+    for path, descriptor in below.items():
+        _mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND | _MS_REC)
+    for path in _SCRATCH:
+        if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
+            _mount("tmpfs", path, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")
+    for path, descriptor in kept.items():
+        os.makedirs(path, exist_ok=True)  # noqa: PTH103
+        _mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND | _MS_REC)
+        os.close(descriptor)
+    for descriptor in below.values():
+        os.close(descriptor)
+    os.chdir(os.getcwd())  # noqa: PTH109 -- the same place, in the mounts as they are now
+
+
+def _in_scratch(path: str) -> bool:
+    return any(path == scratch or path.startswith(scratch + "/") for scratch in _SCRATCH)
+
+
+def _loopback_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        request = struct.pack("16sH14x", b"lo", 0)
+        flags = struct.unpack_from("H", fcntl.ioctl(sock, _SIOCGIFFLAGS, request), 16)[0]
+        fcntl.ioctl(sock, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _UP))
+
+
+def _first(setup: dict[str, Any]) -> NoReturn:
+    """Be the first process of the world: furnish it, run the program, take in orphans, end with it."""
+    _furnish(setup)
+    _loopback_up()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.execvpe(setup["argv"][0], setup["argv"], {**os.environ, **setup["environment"]})  # noqa: S606
+        except OSError as error:
+            print(f"{setup['argv'][0]}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        finally:
+            os._exit(127)
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            # With its first process the whole world ends.
+            os._exit(_exit_status(status))
+
+
+def _exit_status(status: int) -> int:
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+def main() -> NoReturn:
+    """Make the world in a child of this process, and end as it ends."""
+    setup = json.loads(sys.argv[1])
+    parent = os.getppid()
+    try:
+        _show_tracepoints()
+        _unshare()
+        # Only now: gaining privilege over a user namespace takes the tie away.
+        _die_with(parent)
+        here = os.getpid()
+        first = os.fork()
+        if first == 0:
+            _die_with(here)
+            _first(setup)
+    except OSError as error:
+        print(error.strerror or error, file=sys.stderr)  # noqa: T201
+        os._exit(REFUSED)
+    _, status = os.waitpid(first, 0)
+    os._exit(_exit_status(status))
+
+
+if __name__ == "__main__":
+    main()

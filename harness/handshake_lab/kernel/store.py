@@ -1,0 +1,276 @@
+"""The lab kernels this machine has, and getting one if it has none."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.kernel import cache, config, helpers
+from handshake_lab.kernel.releases import version_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from handshake_lab.kernel.progress import Progress
+    from handshake_lab.kernel.source import Source
+
+
+class _Unless(Enum):
+    """What makes a build unnecessary."""
+
+    ANY = "there is a kernel of that version"
+    SAME_SOURCE = "there is a kernel from that very package"
+    NOTHING = "nothing does"
+
+
+@dataclass(frozen=True, slots=True)
+class LabKernelImage:
+    """A built lab kernel.
+
+    Attributes:
+        version: Which Linux: "7.3".
+        release: The same with its point release: "7.3.4", what ``uname -r`` says.
+        directory: Its directory in the cache.
+        helpers: The directory of the programs that are compiled beside it.
+        key: The configuration it was built with.
+        hz: Its timer ticks per second (CONFIG_HZ).
+        built: When.
+        origin: What it was built from: a package and its version, or a path.
+        compiled_files: How many files that took.
+    """
+
+    version: str
+    release: str
+    directory: Path
+    helpers: Path
+    key: str
+    hz: int
+    built: datetime
+    origin: str
+    compiled_files: int
+
+    @property
+    def linux(self) -> Path:
+        """The kernel: an ordinary program."""
+        return self.directory / "linux"
+
+    @property
+    def shim(self) -> Path:
+        """To be preloaded into it: answers getrandom() from HANDSHAKE_SEED."""
+        return self.helper("seed")
+
+    @property
+    def warden(self) -> Path:
+        """Starts the kernel and ends it."""
+        return self.helper("warden")
+
+    @property
+    def current(self) -> bool:
+        """Whether it was built with the configuration of today."""
+        return self.key == config.key()
+
+    def helper(self, name: str) -> Path:
+        """What ``harness/handshake_lab/kernel/<name>.c`` was compiled to."""
+        return self.helpers / helpers.product(name)
+
+
+class KernelStore:
+    """The kernels in the user's cache directory."""
+
+    def __init__(self) -> None:
+        self.root = cache.cache_root()
+
+    @property
+    def _helpers(self) -> Path:
+        return self.root / "helpers" / helpers.key()
+
+    def images(self) -> list[LabKernelImage]:
+        """All kernels, the newest first; those of other configurations too."""
+        return sorted(self._read(), key=_order, reverse=True)
+
+    def _read(self) -> Iterator[LabKernelImage]:
+        for description in (self.root / "kernels").glob("*/kernel.json"):
+            directory = description.parent
+            try:
+                about = json.loads(description.read_bytes())
+                image = LabKernelImage(
+                    version=about["version"],
+                    release=about["release"],
+                    directory=directory,
+                    helpers=self._helpers,
+                    key=about["key"],
+                    hz=about["hz"],
+                    built=datetime.fromisoformat(about["built"]),
+                    origin=about["origin"],
+                    compiled_files=about["compiled_files"],
+                )
+                whole = image.linux.stat().st_size == about["size"]
+            except (OSError, ValueError, KeyError) as error:
+                raise _damaged(directory) from error
+            if not whole:
+                raise _damaged(directory)
+            yield image
+
+    def find(self, version: str | None = None) -> LabKernelImage | None:
+        """The newest kernel of the present configuration that is ready to run.
+
+        Args:
+            version: "6.1" or "6.1.192"; None takes any.
+        """
+        if not self._helpers.is_dir():
+            return None
+        return self._find_kernel(version)
+
+    def _find_kernel(self, version: str | None) -> LabKernelImage | None:
+        present = config.key()
+        fitting = [
+            image for image in self._read() if image.key == present and version in {None, image.version, image.release}
+        ]
+        return max(fitting, key=_order, default=None)
+
+    def ensure(self, version: str | None = None, progress: Progress | None = None) -> LabKernelImage:
+        """A kernel that is ready to run; built if there is none.
+
+        Args:
+            version: "6.1"; None takes the newest there is, and builds the newest
+                that the distribution offers if there is none.
+            progress: Told how far a build is.
+
+        Raises:
+            UsageError: if ``version`` is none.
+            KernelSourceMissing: if its source cannot be had.
+            EnvironmentUnsupported: if this machine cannot build it.
+            KernelFailed: if building it failed.
+        """
+        return self.find(version) or self._make(version, None, progress, _Unless.ANY)
+
+    def warden(self) -> Path:
+        """The warden alone, for a run that needs no lab kernel; compiled if it is not there.
+
+        Raises:
+            EnvironmentUnsupported: if there is no compiler.
+        """
+        if not self._helpers.is_dir():
+            from handshake_lab.kernel.processes import tidy_on_signals  # noqa: PLC0415
+
+            with tidy_on_signals(), cache.exclusive(lambda: None), cache.workshop() as workshop:
+                self._compile_helpers(workshop)
+        return self._helpers / helpers.product("warden")
+
+    def build(
+        self,
+        version: str | None = None,
+        source: Source | None = None,
+        progress: Progress | None = None,
+        *,
+        force: bool = False,
+    ) -> LabKernelImage:
+        """Build the newest point release of a version; it takes the place of one of the same name.
+
+        Nothing is built if there is a kernel from that very package already. From a
+        ``source`` of the caller's, one is always built: what is in it may have changed.
+
+        Args:
+            version: "6.1"; None takes the newest that the distribution offers.
+            source: Build from this instead.
+            progress: Told how far it is.
+            force: Build anyway.
+
+        Raises:
+            HandshakeError: as :meth:`ensure`.
+        """
+        unless = _Unless.NOTHING if force or source is not None else _Unless.SAME_SOURCE
+        return self._make(version, source, progress, unless)
+
+    def _make(
+        self, version: str | None, source: Source | None, progress: Progress | None, unless: _Unless
+    ) -> LabKernelImage:
+        # Everything that only a build needs is imported here: looking a kernel up is done at every start.
+        from handshake_lab.kernel import tools  # noqa: PLC0415
+        from handshake_lab.kernel.build import SPACE_NEEDED as BUILD_SPACE  # noqa: PLC0415
+        from handshake_lab.kernel.build import Builder  # noqa: PLC0415
+        from handshake_lab.kernel.mirror import SPACE_NEEDED as FETCH_SPACE  # noqa: PLC0415
+        from handshake_lab.kernel.mirror import Mirror, check_version  # noqa: PLC0415
+        from handshake_lab.kernel.processes import tidy_on_signals  # noqa: PLC0415
+        from handshake_lab.kernel.progress import Silent  # noqa: PLC0415
+
+        if version is not None:
+            check_version(version)
+        told = progress or Silent()
+
+        def waiting() -> None:
+            told.note("Another handshake is building a lab kernel here; waiting for it.")
+
+        with tidy_on_signals(), cache.exclusive(waiting), cache.workshop() as workshop:
+            self._compile_helpers(workshop)
+            if unless is _Unless.ANY and (image := self._find_kernel(version)):
+                told.note(f"Linux {image.release} is here now.")
+                return image
+            tools.demand()
+            cache.demand_space(
+                BUILD_SPACE + (FETCH_SPACE if source is None else 0), "Fetching and building the lab kernel"
+            )
+            if source is None:
+                (workshop / "apt").mkdir()
+                source = Mirror(workshop / "apt", self.root / "packages", told).fetch(version)
+            if unless is _Unless.SAME_SOURCE and (image := self._built_from(source)):
+                told.note(f"Linux {image.release} was built from {source.origin} already.")
+                return image
+            learned = {image.version: image.compiled_files for image in reversed(self.images())}
+            built = Builder(workshop, self.root / "logs", told, learned).build(source)
+            place = self.root / "kernels" / f"{built.release.name}-{config.key()}"
+            with cache.disk_errors("putting the kernel in its place"):
+                cache.install(built.directory, place)
+        image = self.find(built.release.name)
+        if image is None:
+            raise AssertionError(f"{place} was just put there")
+        return image
+
+    def _built_from(self, source: Source) -> LabKernelImage | None:
+        return next((image for image in self.images() if image.current and image.origin == source.origin), None)
+
+    def _compile_helpers(self, workshop: Path) -> None:
+        if self._helpers.is_dir():
+            return
+        made = workshop / "helpers"
+        with cache.disk_errors("compiling the programs beside the kernel"):
+            made.mkdir()
+            helpers.compile_into(made)
+            cache.install(made, self._helpers)
+
+    def remove(self, version: str) -> list[LabKernelImage]:
+        """Remove the kernels of a version or a release; returns them.
+
+        Raises:
+            UsageError: if there is none.
+        """
+        chosen = [image for image in self.images() if version in {image.version, image.release}]
+        if not chosen:
+            have = ", ".join(image.release for image in self.images()) or "none"
+            raise UsageError("VERSION", version, f"is not among the lab kernels here ({have})", "handshake kernel list")
+        for image in chosen:
+            cache.discard(image.directory)
+        return chosen
+
+    def clear(self) -> None:
+        """Remove everything: kernels, downloaded packages, logs; builds in progress are waited for."""
+        if not self.root.is_dir():
+            return
+        with cache.exclusive(lambda: None):
+            for entry in self.root.iterdir():
+                if entry.is_dir():
+                    cache.discard(entry)
+
+
+def _order(image: LabKernelImage) -> tuple[tuple[int, ...], datetime]:
+    return version_order(image.release), image.built
+
+
+def _damaged(directory: Path) -> EnvironmentUnsupported:
+    # Builds put whole directories here, so somebody else has been at it.
+    return EnvironmentUnsupported(f"The lab kernel in {directory} is damaged", f"Remove it: rm -r '{directory}'")

@@ -1,0 +1,96 @@
+"""One command on a stock kernel's machine, as on a machine of its own: what it prints is printed as it comes.
+
+This is how a whole test session runs there with one start: where starting takes long, because QEMU has
+to emulate, the tests' waiting then overlaps.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from handshake_lab.errors import KernelFailed
+from handshake_lab.kernel import cache
+from handshake_lab.kernel.job import INTERRUPTED, Job
+from handshake_lab.kernel.vm.kernel import prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+#: Seconds that a command may take.
+WALL_LIMIT = 4 * 3600.0
+#: MiB; a machine takes them as they are used.
+MEMORY = 3072
+#: What the command printed, in its writable directory.
+LOG = "session.log"
+#: Seconds between two looks at what was printed.
+_PACE = 0.2
+
+
+def run(version: str, words: Sequence[str], directory: Path, writable: Path, output: BinaryIO) -> int:
+    """Boot a stock kernel, run a command there, power off.
+
+    Args:
+        version: Which kernel, as in `handshake_lab.kernel.vm.images.StockKernels.find`.
+        words: The program and its arguments.
+        directory: Where it runs. Like all of this machine's files, it can be read there, not written.
+        writable: The only directory that can be written. What the command prints is kept there too, in `LOG`.
+        output: Where that is printed as it comes.
+
+    Returns:
+        The command's exit status.
+
+    Raises:
+        KernelFailed: The machine ended before the command did.
+        KeyboardInterrupt: It was interrupted; nothing is left running.
+    """
+    writable.mkdir(parents=True, exist_ok=True)
+    log = writable / LOG
+    log.unlink(missing_ok=True)
+    kernel = prepared(version, wall_limit=WALL_LIMIT, memory=MEMORY)
+    job = Job(
+        call=f"{__name__}:inside",
+        argument={"words": list(words), "directory": str(directory)},
+        results=writable.resolve(),
+        readable=(directory.resolve(), cache.cache_root()),
+        # The helpers are compiled already, and the machine's own home is empty.
+        environment={"XDG_CACHE_HOME": str(cache.cache_root().parent)},
+    )
+    ended = threading.Event()
+    printer = threading.Thread(target=_print, args=(log, output, ended), daemon=True, name="printer")
+    printer.start()
+    try:
+        with kernel.run(job) as outcome:
+            if outcome.status == INTERRUPTED:
+                raise KeyboardInterrupt
+            if not log.exists():
+                raise KernelFailed("the command could not be started", outcome.console)
+            return outcome.status
+    finally:
+        ended.set()
+        printer.join()
+
+
+def _print(log: Path, output: BinaryIO, ended: threading.Event) -> None:
+    """Copy what is appended to a file until its writer has ended."""
+    done = 0
+    last = False
+    while not last:
+        last = ended.wait(_PACE)
+        if log.exists():
+            with log.open("rb") as file:
+                file.seek(done)
+                new = file.read()
+            done += len(new)
+            output.write(new)
+            output.flush()
+
+
+def inside(argument: Any, results: Path) -> int:
+    """The job: run the command; what it prints goes to `LOG`."""
+    with (results / LOG).open("wb") as log:
+        return subprocess.run(
+            argument["words"], cwd=argument["directory"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+        ).returncode

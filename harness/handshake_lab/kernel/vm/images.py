@@ -1,0 +1,208 @@
+"""The stock kernels this machine has, in /boot or in the cache, and getting one if it has none.
+
+~/.cache/handshake-lab/stock/
+    6.1.0-56-amd64/                vmlinuz, config, kernel.json, lib/modules/6.1.0-56-amd64/
+    init-<key>                     the compiled ``init.c``
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.kernel import cache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handshake_lab.kernel.progress import Progress
+
+#: Modules without which a kernel is of no use here: the way to the host's files, and impairments.
+NEEDED = ("virtio_pci", "9pnet_virtio", "9p", "sch_netem")
+
+#: Bytes on disk while a kernel is fetched and unpacked.
+SPACE_NEEDED = 400 * cache.MIB
+
+_INIT = Path(__file__).with_name("init.c")
+_FLAGS = ("-O2", "-Wall", "-Wextra", "-static", "-s")
+
+
+@dataclass(frozen=True, slots=True)
+class StockKernel:
+    """A kernel of a distribution.
+
+    Attributes:
+        release: What ``uname -r`` says: "6.1.0-56-amd64".
+        vmlinuz: The kernel.
+        base: The directory whose lib/modules has the modules of that release.
+        hz: Its timer ticks per second (CONFIG_HZ).
+        asked: For what it was fetched: "stock", "newest" or a version; "" for one of this machine's own.
+    """
+
+    release: str
+    vmlinuz: Path
+    base: Path
+    hz: int
+    asked: str = ""
+
+    @property
+    def modules(self) -> Path:
+        """The directory of its modules."""
+        return self.base / "lib/modules" / self.release
+
+    def has(self, version: str) -> bool:
+        """Whether "6.1", "6.1.0" or the whole release means it."""
+        return self.release == version or bool(re.match(re.escape(version) + r"(?![0-9])", self.release))
+
+
+def order(release: str) -> tuple[int, ...]:
+    """For sorting releases as their distribution numbers them: 6.1.0-9 before 6.1.0-56."""
+    return tuple(int(number) for number in re.findall(r"\d+", release))
+
+
+def check_version(version: str) -> None:
+    """Refuse what is no version of Linux.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if version not in {"", "stock", "newest"} and not re.match(r"\d+\.\d+", version):
+        raise UsageError("--kernel", f"vm:{version}", "is no release of Linux", "--kernel vm:6.1, or vm:newest")
+
+
+class StockKernels:
+    """The stock kernels of this machine and of the user's cache directory."""
+
+    def __init__(self, installed: Path = Path("/")) -> None:
+        self._installed = installed
+        self.root = cache.cache_root() / "stock"
+
+    def kernels(self) -> list[StockKernel]:
+        """All that can be booted here, the newest first."""
+        return sorted([*self._of_machine(), *self._fetched()], key=lambda kernel: order(kernel.release), reverse=True)
+
+    def find(self, version: str) -> StockKernel | None:
+        """The newest here that is meant.
+
+        Args:
+            version: "6.1", or a whole release; "newest" is what was fetched as such; "" and "stock"
+                are the machine's own, or what was fetched in its place.
+        """
+        kernels = self.kernels()
+        if version in {"", "stock"}:
+            fitting = [kernel for kernel in kernels if kernel.asked in {"", "stock"}]
+        elif version == "newest":
+            fitting = [kernel for kernel in kernels if kernel.asked == "newest"]
+        else:
+            fitting = [kernel for kernel in kernels if kernel.has(version)]
+        return fitting[0] if fitting else None
+
+    def ensure(self, version: str, progress: Progress) -> StockKernel:
+        """A kernel that is ready to boot; fetched from the distribution's mirror if there is none.
+
+        Raises:
+            UsageError: ``version`` is none.
+            EnvironmentUnsupported: It cannot be had.
+        """
+        check_version(version)
+        if found := self.find(version):
+            return found
+        from handshake_lab.kernel.processes import tidy_on_signals  # noqa: PLC0415  seldom needed
+        from handshake_lab.kernel.vm.packages import fetch  # noqa: PLC0415
+
+        def waiting() -> None:
+            progress.note("Another handshake is fetching or building a kernel here; waiting for it.")
+
+        with tidy_on_signals(), cache.exclusive(waiting), cache.workshop() as workshop:
+            if found := self.find(version):
+                return found
+            cache.demand_space(SPACE_NEEDED, "Fetching a stock kernel")
+            made = fetch(version or "stock", workshop, progress)
+            with cache.disk_errors("putting the kernel in its place"):
+                cache.install(made, self.root / made.name)
+        found = self.find(version)
+        if found is None:
+            raise EnvironmentUnsupported(
+                f"Linux {made.name} was fetched, but it lacks what a run needs ({', '.join(NEEDED)})",
+                "Name another release: --kernel vm:6.12",
+            )
+        return found
+
+    def init(self) -> Path:
+        """The compiled ``init.c``.
+
+        Raises:
+            EnvironmentUnsupported: There is no compiler, or no C library to link with.
+        """
+        key = hashlib.sha256("\0".join(_FLAGS).encode() + _INIT.read_bytes()).hexdigest()[:12]
+        place = self.root / f"init-{key}"
+        if not place.exists():
+            with cache.disk_errors("compiling the virtual machine's first program"):
+                self.root.mkdir(parents=True, exist_ok=True)
+                part = place.with_name(f"{place.name}.{os.getpid()}")
+                _compile(part)
+                part.replace(place)
+        return place
+
+    def _of_machine(self) -> Iterator[StockKernel]:
+        # Debian and Ubuntu keep kernels in /boot, Fedora beside their modules.
+        for modules in (self._installed / "lib/modules").glob("*"):
+            release = modules.name
+            for vmlinuz, config in (
+                (self._installed / f"boot/vmlinuz-{release}", self._installed / f"boot/config-{release}"),
+                (modules / "vmlinuz", modules / "config"),
+            ):
+                if os.access(vmlinuz, os.R_OK) and os.access(config, os.R_OK) and _has_what_is_needed(modules):
+                    yield StockKernel(release, vmlinuz, self._installed, hz_of(config))
+                    break
+
+    def _fetched(self) -> Iterator[StockKernel]:
+        for description in self.root.glob("*/kernel.json"):
+            directory = description.parent
+            about = json.loads(description.read_bytes())
+            release = about["release"]
+            if _has_what_is_needed(directory / "lib/modules" / release):
+                yield StockKernel(
+                    release, directory / "vmlinuz", directory, hz_of(directory / "config"), about["asked"]
+                )
+
+
+def hz_of(config: Path) -> int:
+    """CONFIG_HZ of a kernel's configuration."""
+    found = re.search(r"^CONFIG_HZ=(\d+)$", config.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    if found is None:
+        raise EnvironmentUnsupported(f"{config} does not say CONFIG_HZ", "Name another kernel: --kernel vm:newest")
+    return int(found[1])
+
+
+def _has_what_is_needed(modules: Path) -> bool:
+    """Whether all of `NEEDED` is there, as a module or built in."""
+    try:
+        text = (modules / "modules.dep").read_text() + (modules / "modules.builtin").read_text()
+    except OSError:
+        return False
+    return all(re.search(rf"/{name}\.ko", text) for name in NEEDED)
+
+
+def _compile(place: Path) -> None:
+    try:
+        done = subprocess.run(
+            ["gcc", *_FLAGS, "-o", str(place), str(_INIT)], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise EnvironmentUnsupported(
+            "The C compiler is missing (gcc)",
+            "Install it: sudo apt-get install --no-install-recommends gcc libc6-dev",
+        ) from error
+    if done.returncode != 0:
+        raise EnvironmentUnsupported(
+            f"gcc could not compile {_INIT.name}:\n{done.stderr.strip()}\n",
+            "If the C library to link with is missing: sudo apt-get install --no-install-recommends libc6-dev",
+        )

@@ -1,0 +1,119 @@
+"""A stock kernel's first file system: one program, and the modules on the way to the host's files."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import re
+import stat
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.kernel.processes import plain_environment
+
+if TYPE_CHECKING:
+    from handshake_lab.kernel.vm.images import StockKernel
+
+#: What mounting the host's files takes; the kernel asks for everything else when it needs it.
+_ON_THE_WAY = ("virtio_pci", "9pnet_virtio", "9p")
+
+_TRAILER = "TRAILER!!!"
+
+
+class Cpio:
+    """A cpio archive in the "newc" format, which the kernel unpacks.
+
+    Source: Documentation/driver-api/early-userspace/buffer-format.rst.
+    """
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._count = 0
+
+    def add(self, name: str, mode: int, content: bytes = b"", device: int = 0) -> None:
+        """Append a file; ``mode`` has its type too."""
+        self._count += 1
+        numbers = (
+            *(self._count, mode, 0, 0, 1, 0, len(content), 0, 0),
+            *(os.major(device), os.minor(device), len(name) + 1, 0),
+        )
+        self._data += b"070701" + b"".join(b"%08X" % number for number in numbers) + name.encode() + b"\0"
+        self._align()
+        self._data += content
+        self._align()
+
+    def _align(self) -> None:
+        self._data += b"\0" * (-len(self._data) % 4)
+
+    def finished(self) -> bytes:
+        """The archive."""
+        self.add(_TRAILER, 0)
+        return bytes(self._data)
+
+
+def build(kernel: StockKernel, init: Path) -> bytes:
+    """The first file system for a kernel.
+
+    Args:
+        kernel: Whose modules.
+        init: The compiled ``init.c``.
+
+    Raises:
+        EnvironmentUnsupported: A module is missing, or cannot be unpacked.
+    """
+    archive = Cpio()
+    for directory in ("dev", "root"):
+        archive.add(directory, stat.S_IFDIR | 0o755)
+    archive.add("dev/console", stat.S_IFCHR | 0o600, device=os.makedev(5, 1))
+    archive.add("init", stat.S_IFREG | 0o755, init.read_bytes())
+    names = []
+    for module in modules_for(kernel):
+        name = re.sub(r"\.ko\..*$", ".ko", module.name)
+        archive.add(name, stat.S_IFREG | 0o644, plain(module))
+        names.append(f"/{name}\n")
+    archive.add("modules", stat.S_IFREG | 0o644, "".join(names).encode())
+    return archive.finished()
+
+
+def modules_for(kernel: StockKernel) -> list[Path]:
+    """The modules on the way to the host's files, each after those it needs."""
+    found: dict[Path, None] = {}
+    for name in _ON_THE_WAY:
+        done = subprocess.run(
+            ["modprobe", "-d", str(kernel.base), "-S", kernel.release, "--show-depends", name],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=plain_environment(),
+        )
+        if done.returncode != 0:
+            raise EnvironmentUnsupported(
+                f"Linux {kernel.release} lacks the module {name}: {done.stderr.strip()}",
+                "Name another release: --kernel vm:6.12",
+            )
+        # "insmod PATH OPTIONS", or "builtin NAME".
+        for line in done.stdout.splitlines():
+            if line.startswith("insmod "):
+                found.setdefault(Path(line.split()[1]), None)
+    return list(found)
+
+
+def plain(module: Path) -> bytes:
+    """A module's content, unpacked."""
+    if module.suffix == ".ko":
+        return module.read_bytes()
+    if module.suffix == ".xz":
+        return lzma.decompress(module.read_bytes())
+    if module.suffix == ".zst":
+        try:
+            return subprocess.run(["zstd", "-dcq", str(module)], capture_output=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise EnvironmentUnsupported(
+                f"{module.name} cannot be unpacked (zstd)",
+                "Install it: sudo apt-get install --no-install-recommends zstd",
+            ) from error
+    raise EnvironmentUnsupported(
+        f"{module.name} is packed in a way that is not known here", "Name another release: --kernel vm:6.12"
+    )

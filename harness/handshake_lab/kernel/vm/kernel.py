@@ -1,0 +1,142 @@
+"""The stock kernel: a distribution's own, booted under QEMU for one job, in real time.
+
+Its root is the host's own file tree, read-only (9p); a job goes in and its results come
+out through two more shared directories. An ordinary user can run it: nothing of the host is
+touched, and with the QEMU process everything is gone.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
+from handshake_lab.kernel.base import TOO_LONG
+from handshake_lab.kernel.job import INTERRUPTED, PACKAGE_ROOT, Job, Outcome, hand_over
+from handshake_lab.kernel.lab import ENVIRONMENT
+from handshake_lab.kernel.progress import shown
+from handshake_lab.kernel.store import KernelStore
+from handshake_lab.kernel.vm import images, initramfs, machine
+from handshake_lab.kernel.ward import Ending, Ward, new_scratch
+from handshake_lab.timeline.observations import KernelInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handshake_lab.kernel.vm.images import StockKernel
+
+#: Seconds that starting a kernel and the first imports may take on top of the job's own limit:
+#: emulation takes some 15 on an idle machine.
+BOOT_LIMIT = 90.0
+#: MiB that one test or one recorded run needs.
+MEMORY = 1024
+
+
+class VmKernel:
+    """Boots a stock kernel for one job at a time.
+
+    Args:
+        kernel: What to boot.
+        init: The compiled ``init.c``.
+        warden: The compiled ``warden.c``.
+        wall_limit: Seconds that a job may take.
+        memory: The machine's memory, in MiB; taken as it is used.
+    """
+
+    def __init__(
+        self,
+        kernel: StockKernel,
+        *,
+        init: Path,
+        warden: Path,
+        wall_limit: float = 120.0,
+        memory: int = MEMORY,
+    ) -> None:
+        self._kernel = kernel
+        self._init = init
+        self._warden = warden
+        self._wall_limit = wall_limit + BOOT_LIMIT
+        self._memory = memory
+
+    @property
+    def info(self) -> KernelInfo:
+        """What a record says of it. Chance is real here: there is no seed."""
+        return KernelInfo(kind="vm", release=self._kernel.release, hz=self._kernel.hz, seed=None)
+
+    @contextmanager
+    def run(self, job: Job) -> Iterator[Outcome]:
+        """Boot, do the job, power off. What was not asked to be kept vanishes at the end of the block.
+
+        Raises:
+            KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit.
+            EnvironmentUnsupported: It could not be started on this machine.
+        """
+        first = initramfs.build(self._kernel, self._init)
+        accelerator = machine.accelerator(self._kernel, first, self._warden)
+        scratch = new_scratch()
+        results = (job.results or scratch / "results").resolve()
+        line = machine.command(
+            self._kernel,
+            scratch / "initramfs",
+            accelerator,
+            memory=self._memory,
+            processors=machine.processors(accelerator),
+            shared={"root": (Path("/"), False), "scratch": (scratch, True), "results": (results, True)},
+            words=(f"HANDSHAKE_INIT={scratch}/init",),
+        )
+        with Ward(self._warden, scratch, line, None, wall_limit=self._wall_limit, pinned=False) as ward:
+            hand_over(job, scratch, ENVIRONMENT)
+            (scratch / "initramfs").write_bytes(first)
+            _write_init(scratch, self._kernel)
+            yield self._judge(ward.run(), scratch, results)
+
+    def _judge(self, ending: Ending, scratch: Path, results: Path) -> Outcome:
+        left = scratch / "status"
+        if ending.word == "exit" and left.exists():
+            return Outcome(status=int(left.read_text()), results=results, console=ending.console)
+        if ending.word == "killed":
+            return Outcome(status=INTERRUPTED, results=results, console=ending.console)
+        if ending.word == "timeout":
+            raise KernelFailed(
+                f"the virtual machine was killed after {self._wall_limit:g} s: {TOO_LONG}", ending.console
+            )
+        if ending.word == "error":
+            raise EnvironmentUnsupported(f"QEMU could not be started: {ending.detail}", "Run: handshake doctor")
+        told = f"{ending.word} {ending.detail}".strip() or "its warden was killed"
+        raise KernelFailed(f"the virtual machine ended before its job did ({told})", ending.console)
+
+
+def _write_init(scratch: Path, kernel: StockKernel) -> None:
+    """The guest's first programs: this Python on `handshake_lab.kernel.vm.guest`, and how modules are found."""
+    words = [sys.executable, "-P", "-m", "handshake_lab.kernel.vm.guest", str(scratch)]
+    environment = f"PYTHONPATH={shlex.quote(str(PACKAGE_ROOT))} PYTHONDONTWRITEBYTECODE=1"
+    _script(scratch / "init", f"{environment} exec {shlex.join(words)}")
+    _script(scratch / "modprobe", f'exec modprobe -d {shlex.quote(str(kernel.base))} "$@"')
+
+
+def _script(file: Path, line: str) -> None:
+    file.write_text(f"#!/bin/sh\n{line}\n")
+    file.chmod(0o755)
+
+
+def prepared(version: str, *, wall_limit: float, memory: int = MEMORY) -> VmKernel:
+    """The stock kernel that is meant, ready to boot; fetched where it is not here.
+
+    Args:
+        version: As in `handshake_lab.kernel.vm.images.StockKernels.find`.
+        wall_limit: Seconds that a job may take.
+        memory: As for `VmKernel`.
+
+    Raises:
+        UsageError: ``version`` is none.
+        EnvironmentUnsupported: This machine cannot do it.
+    """
+    images.check_version(version)
+    machine.demand_programs()
+    stock = images.StockKernels()
+    with shown() as progress:
+        kernel = stock.ensure(version, progress)
+    return VmKernel(kernel, init=stock.init(), warden=KernelStore().warden(), wall_limit=wall_limit, memory=memory)

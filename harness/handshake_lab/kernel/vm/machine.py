@@ -1,0 +1,158 @@
+"""QEMU's command line, and whether KVM works here."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.kernel import cache
+from handshake_lab.kernel.ward import Ward, new_scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from handshake_lab.kernel.vm.images import StockKernel
+
+Accelerator = Literal["kvm", "tcg"]
+
+_PROGRAM = "qemu-system-x86_64"
+# An ordinary user's PATH lacks these on Debian.
+_SYSTEM_PATH = "/usr/sbin:/sbin"
+
+#: Seconds within which a kernel must show a sign of life under KVM; it takes about one.
+_PATIENCE = 10.0
+
+#: What the kernel is told: its console, no waiting after a panic, no mitigations (nobody else is in there).
+_WORDS = ("console=ttyS0", "quiet", "panic=-1", "mitigations=off", "no_timer_check")
+
+#: Under emulation the processor's own clock is the host's, and how fast it runs the guest finds out by
+#: counting: on a busy machine it counted wrong by a factor of two. The HPET says its frequency.
+_EMULATED = ("clocksource=hpet", "tsc=unstable")
+
+
+def command(
+    kernel: StockKernel,
+    initramfs: Path,
+    accelerator: Accelerator,
+    *,
+    memory: int,
+    processors: int,
+    shared: Mapping[str, tuple[Path, bool]],
+    words: tuple[str, ...] = (),
+) -> list[str]:
+    """The QEMU command that boots a kernel.
+
+    Args:
+        kernel: What to boot.
+        initramfs: From `handshake_lab.kernel.vm.initramfs.build`.
+        accelerator: From `accelerator`.
+        memory: In MiB.
+        processors: How many.
+        shared: Directories of the host by their tags for 9p, and whether they may be written to.
+        words: For the kernel's command line.
+
+    Raises:
+        EnvironmentUnsupported: There is no QEMU here.
+    """
+    line = [
+        *(qemu(), "-machine", "q35", "-accel", accelerator, "-cpu", "max" if accelerator == "tcg" else "host"),
+        *("-smp", str(processors), "-m", str(memory), "-nodefaults", "-no-user-config", "-display", "none"),
+        *("-serial", "file:/dev/stdout", "-no-reboot", "-kernel", str(kernel.vmlinuz), "-initrd", str(initramfs)),
+        *("-append", " ".join((*_WORDS, *(_EMULATED if accelerator == "tcg" else ()), *words))),
+    ]
+    for tag, (directory, writable) in shared.items():
+        path = str(directory).replace(",", ",,")
+        access = "" if writable else ",readonly=on"
+        line += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none,multidevs=remap{access}"]
+    return line
+
+
+def processors(accelerator: Accelerator) -> int:
+    """How many a machine gets: all of this one's, up to four; one where QEMU emulates them.
+
+    Two processors that read the HPET at once share one's reading (read_hpet(), arch/x86/kernel/hpet.c); where this
+    machine takes that one's processor away in between, the other's clock goes back by as long.
+    """
+    return min(4, os.cpu_count() or 1) if accelerator == "kvm" else 1
+
+
+def qemu() -> str:
+    """The program.
+
+    Raises:
+        EnvironmentUnsupported: It is not here, or not for this machine's processor.
+    """
+    machine = platform.machine()
+    if machine != "x86_64":
+        raise EnvironmentUnsupported(f"--kernel vm is made for x86-64 only; this is {machine}", "Use --kernel host.")
+    found = shutil.which(_PROGRAM)
+    if found is None:
+        raise EnvironmentUnsupported(
+            f"There is no {_PROGRAM} here",
+            "Install it: sudo apt-get install --no-install-recommends qemu-system-x86",
+        )
+    return found
+
+
+def demand_programs() -> None:
+    """See that the programs are here that a machine takes.
+
+    Raises:
+        EnvironmentUnsupported: One is missing.
+    """
+    qemu()
+    if shutil.which("modprobe", path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_PATH}") is None:
+        raise EnvironmentUnsupported(
+            "There is no modprobe here, which loads a kernel's modules",
+            "Install it: sudo apt-get install --no-install-recommends kmod",
+        )
+
+
+def accelerator(kernel: StockKernel, initramfs: bytes, warden: Path) -> Accelerator:
+    """KVM where a kernel really starts under it, emulation elsewhere.
+
+    That /dev/kvm can be opened does not say that guests run: it is tried, once after each
+    start of this machine.
+    """
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    works = noted_kvm()
+    if works is None:
+        works = _starts(kernel, initramfs, warden)
+        notes = _notes()
+        part = notes.with_name(f"kvm.{os.getpid()}")
+        with cache.disk_errors("noting whether KVM works"):
+            part.write_text(json.dumps({"of": _present(), "works": works}))
+            part.replace(notes)
+    return "kvm" if works else "tcg"
+
+
+def noted_kvm() -> bool | None:
+    """What trying KVM came to since this machine started; None if it was not tried."""
+    try:
+        noted = json.loads(_notes().read_bytes())
+        return bool(noted["works"]) if noted["of"] == _present() else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _notes() -> Path:
+    return cache.cache_root() / "stock/kvm.json"
+
+
+def _present() -> list[str | None]:
+    """What the note holds for: this start of this machine (a cache may be shared), and this QEMU."""
+    return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), shutil.which(_PROGRAM)]
+
+
+def _starts(kernel: StockKernel, initramfs: bytes, warden: Path) -> bool:
+    scratch = new_scratch()
+    line = command(kernel, scratch / "initramfs", "kvm", memory=512, processors=1, shared={})
+    with Ward(warden, scratch, line, None, wall_limit=_PATIENCE, pinned=False) as ward:
+        (scratch / "initramfs").write_bytes(initramfs)
+        return "init: alive" in ward.run().console

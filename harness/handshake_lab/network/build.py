@@ -1,0 +1,273 @@
+"""Making what was planned: namespaces, bridges, wires, addresses.
+
+Everything is made by one thread in three passes (namespaces, the middle, each host), with
+many requests in one message and without asking for anything that can be known beforehand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
+from handshake_lab.network import netns, nft, rtnetlink
+from handshake_lab.network.ethtool import offloads_off
+from handshake_lab.network.netlink import Netlink
+from handshake_lab.network.plan import MESH
+from handshake_lab.network.sysctls import set_sysctl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from handshake_lab.network.netlink import Request
+    from handshake_lab.network.plan import Node, Plan
+
+#: The name of the namespace in which all switches are.
+MIDDLE = "middle"
+
+#: Buckets of a namespace's own table of connections. Small: a look at a host's sockets
+#: walks the whole table, and the machine's own has hundreds of thousands of buckets.
+_EHASH = 512
+#: How many sockets may be in TIME-WAIT: what a machine of 16 GB allows. By default it is half of
+#: the table's buckets (net/ipv4/tcp_ipv4.c, tcp_set_hashinfo), and what is over goes to CLOSED.
+_TIME_WAITS = 131072
+
+_RESOLVER = "/etc/resolv.conf"
+
+_LINKS = 1  # RTMGRP_LINK
+#: Seconds in which a link comes up: the kernel takes at most one.
+_PATIENCE = 10.0
+
+
+class Spaces:
+    """The namespaces of one network: a descriptor per host and router, one for all switches."""
+
+    def __init__(self) -> None:
+        self.descriptors: dict[str, int] = {}
+        self._mounts: list[str] = []
+        self._files: list[str] = []
+
+    def make(self, names: list[str], *, named: bool) -> None:
+        """Make the middle's namespace, and one for each name.
+
+        Args:
+            names: The hosts and routers.
+            named: Give each a name under /run/netns, for ``ip netns exec``.
+
+        Raises:
+            EnvironmentUnsupported: It is not allowed here.
+        """
+        before = netns.here()
+        try:
+            self._make(MIDDLE, named=named)
+            # A namespace takes the size of its table from the one it is made from.
+            netns.sysctl("net/ipv4/tcp_child_ehash_entries", _EHASH, optional=True)
+            for name in names:
+                netns.setns(self.descriptors[MIDDLE])
+                self._make(name, named=named)
+                netns.sysctl("net/ipv4/tcp_max_tw_buckets", _TIME_WAITS)
+        except PermissionError as error:
+            raise EnvironmentUnsupported(
+                "Making network namespaces is not allowed here",
+                "Use --kernel lab, which needs no privilege; or run it in namespaces of its own: "
+                "unshare --user --map-root-user --net --mount",
+            ) from error
+        finally:
+            netns.setns(before)
+            os.close(before)
+
+    def _make(self, name: str, *, named: bool) -> None:
+        self.descriptors[name] = netns.create()
+        if os.path.exists("/proc/sys/net/ipv6/conf/default/addr_gen_mode"):  # noqa: PTH110 -- hot
+            # No link-local addresses, hence no multicast chatter; addresses are usable at once.
+            netns.sysctl("net/ipv6/conf/default/addr_gen_mode", 1)
+            netns.sysctl("net/ipv6/conf/default/accept_ra", 0)
+        if named:
+            directory = Path("/run/netns")
+            directory.mkdir(exist_ok=True)
+            target = directory / name
+            target.touch()
+            netns.bind("/proc/thread-self/ns/net", str(target))
+            self._mounts.append(str(target))
+
+    def name_hosts(self, lines: list[str]) -> None:
+        """Make the hosts' names known to every program, by a private /etc/hosts.
+
+        The machine's name servers are not within reach, and a program that asks them, such as a server
+        that looks up its own name, would wait for seconds. A resolv.conf that names none has it ask
+        127.0.0.1 (resolv.conf(5)), where nobody listens: the kernel says so at once.
+        """
+        self._cover("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n" + "".join(line + "\n" for line in lines))
+        # A link into /run may lead nowhere here: a file that is not there names no server either.
+        if os.path.exists(_RESOLVER):  # noqa: PTH110 -- hot
+            self._cover(os.path.realpath(_RESOLVER), "# no name server is within reach\n")
+
+    def _cover(self, target: str, content: str) -> None:
+        """Have all programs see another content of a file."""
+        path = Path(f"/run/handshake-{Path(target).name}-{os.getpid()}")
+        path.write_text(content)
+        self._files.append(str(path))
+        netns.bind(str(path), target)
+        self._mounts.append(target)
+
+    def close(self) -> None:
+        """Let go of everything; what nobody else holds is gone then."""
+        with contextlib.ExitStack() as stack:
+            for descriptor in self.descriptors.values():
+                stack.callback(os.close, descriptor)
+            for file in self._files:
+                stack.callback(os.unlink, file)
+            for target in self._mounts:
+                if target.startswith("/run/netns/"):
+                    stack.callback(os.unlink, target)
+                stack.callback(netns.unbind, target)
+        self.descriptors, self._mounts, self._files = {}, [], []
+
+
+def build(plan: Plan, spaces: Spaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:
+    """Make all that was planned, in namespaces that exist.
+
+    Args:
+        plan: What to make.
+        spaces: The namespaces.
+        sysctls: For each host or router, by its path: what to set.
+
+    Raises:
+        NetlinkError: The kernel refused something.
+    """
+    with contextlib.ExitStack() as stack:
+        news = {name: stack.enter_context(_News(spaces.descriptors[name])) for name in _spaces_between(plan)}
+        _make(plan, spaces, sysctls)
+        for name, wanted in _spaces_between(plan).items():
+            news[name].wait_until_ready(name, wanted)
+
+
+def _spaces_between(plan: Plan) -> dict[str, set[int]]:
+    """The interfaces that are to be waited for, by namespace: all but the hosts' own.
+
+    A host's interface comes up after the other end of its wire, and can be used at once.
+    """
+    found: dict[str, set[int]] = {}
+    for name, node in plan.nodes.items():
+        if node.kind != "host" and node.ports:
+            found.setdefault(MIDDLE if node.kind == "switch" else name, set()).update(p.index for p in node.ports)
+    return found
+
+
+class _News:
+    """What happens to the interfaces of a namespace, from now on."""
+
+    def __init__(self, space: int) -> None:
+        with netns.inside(space):
+            self._listening = Netlink(groups=_LINKS)
+            self._asking = Netlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+        self._asking.close()
+
+    def wait_until_ready(self, name: str, wanted: set[int]) -> None:
+        """Wait until interfaces carry frames.
+
+        Raises:
+            HandshakeError: One of them does not.
+        """
+        while waiting := rtnetlink.not_ready(self._asking, wanted):
+            if not self._listening.told(_PATIENCE):
+                raise HandshakeError(f"{name}: {len(waiting)} interfaces have not come up in {_PATIENCE:.0f} s")
+
+
+def _make(plan: Plan, spaces: Spaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:
+    with netns.inside(spaces.descriptors[MIDDLE]), Netlink() as middle:
+        middle.ask(_bridges(plan))
+        middle.ask(_wires(plan, spaces))
+        middle.ask(_forwarding(plan))
+        for node in plan.nodes.values():
+            if node.kind == "switch":
+                for port in node.ports:
+                    offloads_off(middle.socket, port.name)
+    neighbours = _neighbours(plan)
+    for name, node in plan.nodes.items():
+        if node.kind != "switch":
+            with netns.inside(spaces.descriptors[name]):
+                _equip(node, neighbours, sysctls.get(name, {}))
+
+
+def _bridges(plan: Plan) -> Iterator[Request]:
+    for name, node in plan.nodes.items():
+        if node.kind == "switch":
+            yield rtnetlink.bridge(name, node.index)
+
+
+def _wires(plan: Plan, spaces: Spaces) -> Iterator[Request]:
+    middle = spaces.descriptors[MIDDLE]
+    for first, second in plan.links:
+        ends = []
+        for port in (first, second):
+            node = plan.nodes[port.node]
+            switch = node.kind == "switch"
+            ends.append(
+                rtnetlink.End(
+                    port.name,
+                    port.index,
+                    port.mac,
+                    middle if switch else spaces.descriptors[node.name],
+                    node.index if switch else 0,
+                )
+            )
+        yield from rtnetlink.veth(*ends)
+
+
+def _forwarding(plan: Plan) -> Iterator[Request]:
+    for entries in plan.forwarding().values():
+        for port, mac in entries:
+            yield rtnetlink.forward(port.index, mac)
+
+
+def _neighbours(plan: Plan) -> dict[str, list[tuple[str, str]]]:
+    """For each port of a host or router: the addresses it can reach directly, and their hardware addresses.
+
+    A port that would have to know too many is left out; it asks by ARP.
+    """
+    ports = {port.name: port for ends in plan.links for port in ends}
+    found: dict[str, list[tuple[str, str]]] = {}
+    for domain in plan.domains():
+        everyone = [
+            (name, address.partition("/")[0], ports[name].mac) for name in domain for address in ports[name].addresses
+        ]
+        if len(domain) <= MESH:
+            for name in domain:
+                found[name] = [(ip, mac) for other, ip, mac in everyone if other != name]
+    return found
+
+
+def _equip(node: Node, neighbours: dict[str, list[tuple[str, str]]], sysctls: Mapping[str, str]) -> None:
+    """Addresses, routes, neighbours and offloads of one host or router; the thread is in it."""
+    requests = [rtnetlink.switch_on("lo")]
+    for port in node.ports:
+        # With every neighbour known there is nothing to ask.
+        requests.append(rtnetlink.switch_on(port.name, quiet=port.name in neighbours))
+        for address in port.addresses:
+            ip, _, prefix = address.partition("/")
+            requests.append(rtnetlink.address(port.index, ip, int(prefix), port.name))
+    for destination, prefix_length, via in node.routes:
+        requests.append(rtnetlink.route(destination, prefix_length, via, node.name))
+    for port in node.ports:
+        requests += [rtnetlink.neighbour(port.index, ip, mac) for ip, mac in neighbours.get(port.name, ())]
+    with Netlink() as netlink:
+        netlink.ask(requests)
+        if node.kind == "router":
+            # After its interfaces have become quiet: a router joins groups where it can.
+            netns.sysctl("net/ipv4/ip_forward", 1)
+            netns.sysctl("net/ipv6/conf/all/forwarding", 1, optional=True)
+        for path, value in sysctls.items():
+            set_sysctl(node.name, path, value)
+        for port in node.ports:
+            offloads_off(netlink.socket, port.name)
+    if node.rules:
+        nft.run_here(node.rules)

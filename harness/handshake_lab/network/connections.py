@@ -1,0 +1,96 @@
+"""What each end of a connection has sent and been given, as the middle sees it: pure.
+
+From it a made-up segment gets the sequence numbers that its receiver expects, or ones at a
+chosen distance from those.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.tcp.address import Address
+from handshake_lab.tcp.sequence import add, after, before, occupied
+
+if TYPE_CHECKING:
+    from handshake_lab.tcp.segment import Segment
+
+
+class End(msgspec.Struct):
+    """One end of a connection.
+
+    Attributes:
+        address: Where it is.
+        sent: The sequence number behind all that it has sent; None before its first segment.
+        given: The sequence number that it expects next: behind all that reached it in order.
+    """
+
+    address: Address
+    sent: int | None = None
+    given: int | None = None
+    waiting: list[tuple[int, int]] = []
+
+
+class Connections:
+    """The connections seen so far; of two with one four-tuple, the later counts."""
+
+    def __init__(self) -> None:
+        self._ends: dict[tuple[Address, Address], tuple[End, End]] = {}
+
+    def sent(self, segment: Segment) -> None:
+        """A host sent this segment."""
+        mine, _ = self._pair(segment)
+        end = add(segment.seq, occupied(segment.flags, segment.length))
+        if mine.sent is None or segment.flags == "S" or after(end, mine.sent):
+            mine.sent = end
+
+    def given(self, segment: Segment) -> None:
+        """A segment was passed on to its receiver."""
+        _, other = self._pair(segment)
+        if "R" in segment.flags:
+            return
+        start, end = segment.seq, add(segment.seq, occupied(segment.flags, segment.length))
+        if other.given is None or "S" in segment.flags:
+            other.given, other.waiting = end, []
+            return
+        other.waiting.append((start, end))
+        moved = True
+        while moved:
+            moved = False
+            for start, end in other.waiting:
+                if not after(start, other.given) and before(other.given, end):
+                    other.given, moved = end, True
+        expected = other.given
+        other.waiting = [piece for piece in other.waiting if after(piece[0], expected)]
+
+    def latest(self, receiver: set[str], sender: set[str], port: int) -> tuple[End, End] | None:
+        """The connection last heard of whose one end is at one of the receiver's addresses.
+
+        Args:
+            receiver: IP addresses of the host that is to receive.
+            sender: Those of the host it is to seem to come from; empty for any.
+            port: A port that the connection has at either end; 0 for any.
+
+        Returns:
+            The sender's end and the receiver's; None if there is no such connection.
+        """
+        for (one, other), (end, far) in reversed(self._ends.items()):
+            for source, target, ends in ((one, other, (end, far)), (other, one, (far, end))):
+                heard = ends[1].given is not None or ends[1].sent is not None
+                known = target.ip in receiver and (not sender or source.ip in sender)
+                if heard and known and (not port or port in (source.port, target.port)):
+                    return ends
+        return None
+
+    def _pair(self, segment: Segment) -> tuple[End, End]:
+        key, back = (segment.src, segment.dst), (segment.dst, segment.src)
+        pair = self._ends.pop(key, None)
+        swapped = False
+        if pair is None:
+            found = self._ends.pop(back, None)
+            pair = (found[1], found[0]) if found else (End(segment.src), End(segment.dst))
+            swapped = found is not None
+        # Kept in the order of the last use.
+        self._ends[back if swapped else key] = (pair[1], pair[0]) if swapped else pair
+        return pair

@@ -1,0 +1,283 @@
+"""Faults in force: who carries each out, how often it fired, and that none was forgotten.
+
+What only drops is done by the kernel's packet filter (`handshake_lab.network.ruleset`), on any
+kernel and at no cost to the rest; everything else by the middlebox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import time
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import FaultNeverFired, HandshakeError
+from handshake_lab.network import build, netns, nft, packet, rtnetlink, ruleset
+from handshake_lab.network.connections import Connections
+from handshake_lab.network.middlebox import Edge, Middlebox, Rule, made_up
+from handshake_lab.network.netlink import Netlink
+from handshake_lab.tcp.segment import decode
+from handshake_lab.timeline.observations import FaultReport
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
+    from handshake_lab.network.fault import Fault
+    from handshake_lab.network.plan import Plan
+
+#: How much of a frame is kept to know a connection's numbers: all headers.
+_HEADERS = 160
+#: Seconds between two looks at the counter of a fault that the kernel carries out: it tells nobody.
+_LOOK_AGAIN = 0.05
+
+
+class FaultHandle:
+    """A fault in force.
+
+    Attributes:
+        fault: What it is.
+    """
+
+    def __init__(self, fault: Fault, faults: Faults, name: str = "", space: str = "", rule: Rule | None = None) -> None:
+        self.fault = fault
+        self._faults = faults
+        self._name = name
+        self._space = space
+        self._rule = rule
+        self._at_once = 0
+
+    def __repr__(self) -> str:
+        return f"<fault {self.fault}: fired {self.fired}>"
+
+    @property
+    def fired(self) -> int:
+        """How often it has acted so far."""
+        if self._rule is not None:
+            return self._rule.fired
+        return self._faults.counted(self._space, self._name) if self._name else self._at_once
+
+    @property
+    def held(self) -> int:
+        """How many segments it holds now."""
+        return len(self._rule.held) if self._rule is not None else 0
+
+    def wait(self, times: int = 1, *, limit: float = 600.0) -> bool:
+        """Wait until it has fired.
+
+        Args:
+            times: So often, in all.
+            limit: Seconds of the kernel's time to wait at most.
+
+        Returns:
+            Whether it has.
+        """
+        if self._rule is not None:
+            return self._faults.middlebox.wait(self._rule, times, limit)
+        end = time.monotonic() + limit
+        while self.fired < times:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_LOOK_AGAIN)
+        return True
+
+    def release(self, count: int | None = None) -> int:
+        """Let go of held segments, the first to come first; of all, if no count is given.
+
+        Returns:
+            How many.
+        """
+        return self._faults.middlebox.release(self._rule, count) if self._rule is not None else 0
+
+    def remove(self) -> None:
+        """End the fault; what it holds goes on. Its count is kept for the report."""
+        if self._rule is not None:
+            self._faults.middlebox.remove(self._rule)
+        elif self._name:
+            self._faults.disarm(self._space, self._name)
+
+
+class Faults:
+    """All faults of one network.
+
+    Args:
+        plan: The network.
+        spaces: A descriptor of each namespace, by node; the switches' under `build.MIDDLE`.
+    """
+
+    def __init__(self, plan: Plan, spaces: Mapping[str, int]) -> None:
+        self._spaces = spaces
+        self._addresses = {name: set(node.addresses) for name, node in plan.nodes.items() if node.kind == "host"}
+        self._aliases = _aliases(plan)
+        self._edges: dict[bytes, Edge] = {}
+        self._ports: dict[str, list[int]] = {}
+        for port, peer in plan.edge_ports():
+            space = build.MIDDLE if plan.nodes[port.node].kind == "switch" else port.node
+            self._edges[rtnetlink.mac_bytes(peer.mac)] = Edge(
+                peer.node,
+                space,
+                port.name,
+                peer.mac,
+                tuple(address.partition("/")[0] for address in peer.addresses),
+                port.mac if plan.nodes[port.node].kind == "router" else "",
+            )
+            self._ports.setdefault(space, []).append(port.index)
+        self._handles: list[FaultHandle] = []
+        self._tables: set[str] = set()
+        self._middlebox: Middlebox | None = None
+        self._connections = Connections()
+        self._watching: dict[str, socket.socket] = {}
+
+    @property
+    def middlebox(self) -> Middlebox:
+        """The middlebox, put into the path if it is not there yet."""
+        if self._middlebox is None:
+            # It has to know the numbers of connections that are older than itself.
+            self._look()
+            self._middlebox = Middlebox(self._edges, self._addresses, copy.deepcopy(self._connections))
+            for space in self._ports:
+                self._insert(space)
+        return self._middlebox
+
+    def watch(self) -> None:
+        """Begin to watch connections, so that segments can be made up for them later."""
+        for space, indexes in self._ports.items():
+            if len(indexes) <= packet.MOST_INTERFACES:
+                self._watching[space] = packet.receiver(self._spaces[space], indexes, size=_HEADERS)
+
+    def add(self, fault: Fault) -> FaultHandle:
+        """Put a fault in force.
+
+        Raises:
+            EnvironmentUnsupported: This kernel cannot do it.
+        """
+        edges = [e for e in self._edges.values() if fault.receiver in ("", e.host) and fault.sender != e.host]
+        spaces = {edge.space for edge in edges}
+        senders = self._addresses.get(fault.sender, set()) | self._aliases.get(fault.sender, set())
+        # One counter counts in one namespace only: what spans several is the middlebox's work.
+        if fault.action == "drop" and len(spaces) == 1 and len(self._ports[min(spaces)]) <= ruleset.MOST_DEVICES:
+            space = spaces.pop()
+            self._table(space)
+            name = f"f{len(self._handles)}"
+            nft.run(self._spaces[space], ruleset.drop(name, fault, [edge.interface for edge in edges], sorted(senders)))
+            handle = FaultHandle(fault, self, name, space)
+        elif fault.action == "inject":
+            # The segments counted may go either way; its own two ends say where the made-up one goes.
+            rule = Rule(fault, set(), set())
+            self.middlebox.add(rule)
+            handle = FaultHandle(fault, self, rule=rule)
+        else:
+            rule = Rule(fault, senders, {fault.receiver} if fault.receiver else set())
+            self.middlebox.add(rule)
+            handle = FaultHandle(fault, self, rule=rule)
+        self._handles.append(handle)
+        return handle
+
+    def inject(self, fault: Fault) -> FaultHandle:
+        """Make up a segment for the connection last heard of, and send it at once.
+
+        Raises:
+            HandshakeError: No connection of these hosts has been seen.
+        """
+        self._look()
+        receivers = self._addresses[fault.receiver]
+        senders = self._addresses.get(fault.sender, set()) | self._aliases.get(fault.sender, set())
+        found = self._connections.latest(receivers, senders, fault.port)
+        if found is None:
+            raise HandshakeError(
+                f"{fault}: no connection of {fault.receiver} has been seen yet to make a segment up for"
+            )
+        edge, frame = made_up(fault, *found, self._edges)
+        with packet.sender(self._spaces[edge.space], ruleset.PASSED) as sock:
+            sock.sendto(frame, (edge.interface, 0))
+        handle = FaultHandle(fault, self)
+        handle._at_once = 1  # noqa: SLF001 -- its own module
+        self._handles.append(handle)
+        return handle
+
+    def counted(self, space: str, name: str) -> int:
+        """The counter of a fault that the kernel carries out."""
+        return nft.counters(self._spaces[space], ruleset.TABLE, ruleset.HITS)[name]
+
+    def disarm(self, space: str, name: str) -> None:
+        """End a fault that the kernel carries out."""
+        nft.run(self._spaces[space], f"flush chain netdev {ruleset.TABLE} {name}\n")
+
+    def reports(self, now: int) -> list[FaultReport]:
+        """How often each fault fired; ``now`` is the run's clock, in nanoseconds."""
+        kernel = {
+            space: nft.counters(self._spaces[space], ruleset.TABLE, ruleset.HITS) for space in sorted(self._tables)
+        }
+        found = []
+        for handle in self._handles:
+            fired = kernel[handle._space][handle._name] if handle._name else handle.fired  # noqa: SLF001
+            found.append(FaultReport(now, str(handle.fault), fired, handle.fault.optional))
+        return found
+
+    def check(self) -> None:
+        """Make sure that every fault fired that was not optional.
+
+        Raises:
+            FaultNeverFired: One did not; it names them all.
+        """
+        idle = [report.fault for report in self.reports(0) if not report.fired and not report.optional]
+        if idle:
+            raise FaultNeverFired(
+                "; ".join(f"the fault {text!r} never fired" for text in idle)
+                + ". If it may stay without effect, say so with 'optional'"
+            )
+
+    def close(self) -> None:
+        """End everything that runs."""
+        with contextlib.ExitStack() as stack:
+            if self._middlebox is not None:
+                stack.callback(self._middlebox.stop)
+            for sock in self._watching.values():
+                stack.callback(sock.close)
+
+    def _table(self, space: str) -> None:
+        if space not in self._tables:
+            devices = [edge.interface for edge in self._edges.values() if edge.space == space]
+            nft.run(self._spaces[space], ruleset.base(devices))
+            self._tables.add(space)
+
+    def _insert(self, space: str) -> None:
+        self._table(space)
+        with netns.inside(self._spaces[space]), Netlink() as netlink:
+            # What is sent into one end of a wire is shown there; the other end, which nobody
+            # listens at, is brought up first, so that the wire can be used at once.
+            for name in (ruleset.SHOWN, ruleset.SHOWN_LOST):
+                end = f"{name}-end"
+                netlink.ask([rtnetlink.wire(name, end), rtnetlink.switch_on(end), rtnetlink.switch_on(name)])
+            indexes = rtnetlink.indexes(netlink)
+        assert self._middlebox is not None  # noqa: S101 -- its caller has just made it
+        self._middlebox.attend(space, self._spaces[space], [indexes[ruleset.SHOWN], indexes[ruleset.SHOWN_LOST]])
+        devices = [edge.interface for edge in self._edges.values() if edge.space == space]
+        nft.run(self._spaces[space], ruleset.act(devices))
+
+    def _look(self) -> None:
+        """Take in what has passed since the last look."""
+        for sock in self._watching.values():
+            if packet.overrun(sock):
+                raise HandshakeError("too much has passed to know a connection's numbers: inject earlier, or by 'on'")
+            for frame, outgoing in packet.read(sock, _HEADERS):
+                segment = decode(frame)
+                if segment is None:
+                    continue
+                if outgoing:
+                    self._connections.given(segment)
+                else:
+                    self._connections.sent(segment)
+
+
+def _aliases(plan: Plan) -> dict[str, set[str]]:
+    """The addresses under which hosts behind a router that translates are seen beyond it."""
+    found: dict[str, set[str]] = {}
+    for router in plan.nodes.values():
+        outside = [port for port in router.ports if port.name == router.masquerade]
+        shown = {address.partition("/")[0] for port in outside for address in port.addresses}
+        beyond = {plan.port(port.peer).node for port in outside}
+        for name, node in plan.nodes.items():
+            if shown and node.kind == "host" and name not in beyond:
+                found[name] = shown
+    return found

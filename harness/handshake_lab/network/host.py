@@ -1,0 +1,93 @@
+"""The nodes of a running network, as a test meets them."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from handshake_lab.network import netns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from handshake_lab.network.plan import Node as NodePlan
+    from handshake_lab.network.plan import Port
+
+
+class Node:
+    """A host, a router or a switch.
+
+    Attributes:
+        name: Its name in the topology.
+        kind: ``"host"``, ``"router"`` or ``"switch"``.
+        ports: Its interfaces.
+        space: A descriptor of its network namespace; switches share one.
+    """
+
+    def __init__(self, plan: NodePlan, space: int) -> None:
+        self.name = plan.name
+        self.kind = plan.kind
+        self.ports: list[Port] = plan.ports
+        self.addresses: list[str] = plan.addresses
+        self.space = space
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name}{''.join(' ' + ip for ip in self.addresses)}>"
+
+    def enter(self) -> AbstractContextManager[None]:
+        """The calling thread is in this node's network namespace within the ``with`` block.
+
+        A socket belongs to the namespace in which it was made, and keeps it afterwards.
+        """
+        return netns.inside(self.space)
+
+    def popen(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        """Start a program in this node.
+
+        Args:
+            argv: The program and its arguments.
+            options: As for `subprocess.Popen`.
+        """
+        with self.enter():
+            return subprocess.Popen(argv, **options)
+
+    def run(self, argv: Sequence[str], *, check: bool = True, **options: Any) -> subprocess.CompletedProcess[Any]:
+        """Run a program in this node to its end; unless told otherwise, its output is returned as text.
+
+        Raises:
+            subprocess.CalledProcessError: It failed (unless ``check`` is False).
+        """
+        options = {"capture_output": True, "text": True, **options}
+        with self.enter():
+            return subprocess.run(argv, check=check, **options)
+
+
+class Host(Node):
+    """An end host, or a router seen as one: it has addresses, and sockets can be opened in it."""
+
+    @property
+    def ip(self) -> str:
+        """The address that the host's name stands for."""
+        return self.addresses[0]
+
+    @property
+    def ip4(self) -> str:
+        """Its first IPv4 address."""
+        return next(ip for ip in self.addresses if ":" not in ip)
+
+    @property
+    def ip6(self) -> str:
+        """Its first IPv6 address."""
+        return next(ip for ip in self.addresses if ":" in ip)
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """The address family of `ip`."""
+        return socket.AF_INET6 if ":" in self.ip else socket.AF_INET
+
+    def socket(self, family: int | None = None, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
+        """An ordinary Python socket in this host; TCP of the host's own family, if not told otherwise."""
+        with self.enter():
+            return socket.socket(self.family if family is None else family, kind, protocol)

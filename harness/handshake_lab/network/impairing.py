@@ -1,0 +1,280 @@
+"""Where impairments go, and keeping the kernel to them.
+
+An impairment belongs to one direction of one link, and sits at the *middle's* end of that
+link: on what leaves the middle's port, or, for what comes from a host, on what arrives at
+it (through an ifb device). Never on a host's own interface: there the sender's TCP is told
+of its losses, and its capture does not see them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.network import build, netem, netns, nft, rtnetlink, ruleset
+from handshake_lab.network.link import Impairment, LinkRequest
+from handshake_lab.network.netlink import Netlink, NetlinkError
+from handshake_lab.timeline.observations import QdiscReport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from handshake_lab.network.plan import Plan, Port
+
+#: A direction of a link: the interface that sends into it.
+Direction = str
+
+
+def place(plan: Plan, requests: Iterable[LinkRequest]) -> dict[Direction, Impairment]:
+    """Decide which directions of which links are impaired, and how.
+
+    The topology's own parameters come first; requests are laid over them in their order.
+
+    Raises:
+        UsageError: A request names no link and no path, or all of them together mean nothing
+            somewhere: a jitter where there is no delay.
+    """
+    ports = {port.name: port for ends in plan.links for port in ends}
+    wanted = {name: port.impairment for name, port in ports.items() if port.impairment}
+    for request in requests:
+        for name in directions(plan, request):
+            wanted[name] = wanted.get(name, Impairment()).overlaid(request.impairment, request.off)
+    for name, impairment in wanted.items():
+        port = ports[name]
+        impairment.checked({}, f"link {port.node}>{ports[port.peer].node} {{}}")
+    return wanted
+
+
+def directions(plan: Plan, request: LinkRequest) -> list[Direction]:
+    """The directions that a request is about.
+
+    Raises:
+        UsageError: It names nodes that no link joins.
+    """
+    if not request.first:
+        if plan.bottleneck:
+            return [port.name for one, other in plan.bottleneck for port in plan.between(one, other)]
+        return [port.name for port, _host in plan.edge_ports()]
+    found = [_direction(plan, request.first, request.second)]
+    if request.both:
+        found.append(_direction(plan, request.second, request.first))
+    return found
+
+
+def _direction(plan: Plan, sender: str, receiver: str) -> Direction:
+    """The sending interface of a link, or of the last link of the path between two hosts."""
+    one, other = plan.node(sender, "link"), plan.node(receiver, "link")
+    neighbours = {port.peer for port in one.ports}
+    if any(port.name in neighbours for port in other.ports):
+        return plan.between(sender, receiver)[0].name
+    if one.kind == other.kind == "host" and len(plan.edge_ports()) == 2:
+        # From one host to another: the middle's port to the receiver. What other hosts send
+        # to it passes there too, so with more than two hosts it would say more than was meant.
+        return next(port.name for port, peer in plan.edge_ports() if peer.node == receiver)
+    return plan.between(sender, receiver)[0].name
+
+
+class Impairer:
+    """Sets impairments in the kernel, reads them back, changes them, and reports their counters.
+
+    Args:
+        plan: The network.
+        spaces: A descriptor of each namespace, by node; the switches' under `build.MIDDLE`.
+    """
+
+    def __init__(self, plan: Plan, spaces: Mapping[str, int]) -> None:
+        self._plan = plan
+        self._spaces = spaces
+        self._sockets: dict[str, Netlink] = {}
+        self._targets: dict[Direction, tuple[str, int, str]] = {}
+        self._now: dict[Direction, Impairment] = {}
+        self._next = 0
+        self._ports = {port.name: port for ends in plan.links for port in ends}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for sock in self._sockets.values():
+            sock.close()
+
+    def now(self, direction: Direction) -> Impairment:
+        """What is asked of a direction now."""
+        return self._now.get(direction, Impairment())
+
+    def all(self) -> dict[Direction, Impairment]:
+        """What is asked of every direction now."""
+        return dict(self._now)
+
+    def lines(self) -> list[str]:
+        """What is asked now, in the words of ``--link``: ``s1>h2:delay=50ms``."""
+        found = []
+        for name, impairment in self._now.items():
+            if impairment:
+                port = self._ports[name]
+                found.append(f"{port.node}>{self._ports[port.peer].node}:{impairment}")
+        return found
+
+    def set(self, wanted: Mapping[Direction, Impairment]) -> None:
+        """Put impairments in force, and make sure that they are.
+
+        Raises:
+            EnvironmentUnsupported: The kernel cannot do it.
+            ImpairmentNotApplied: The kernel does something else.
+        """
+        groups: dict[str, list[tuple[int, str, Impairment, bool]]] = {}
+        for direction, impairment in wanted.items():
+            known = direction in self._targets
+            if not known and not impairment:
+                continue  # nothing is asked, and nothing has been: a kernel without netem does that, too
+            if not known:
+                self._targets[direction] = self._target(direction)
+            space, index, where = self._targets[direction]
+            # A table of a distribution cannot be taken out of a queue again: make it anew.
+            anew = known and impairment.distribution != self.now(direction).distribution
+            groups.setdefault(space, []).append((index, where, impairment, anew))
+        for space, group in groups.items():
+            netem.apply(self._socket(space), group)
+        self._now.update(wanted)
+
+    def queued(self) -> int:
+        """How many packets all impaired directions hold back now."""
+        held = 0
+        for space in {space for space, _, _ in self._targets.values()}:
+            answers = netem.read(self._socket(space))
+            held += sum(answers[index].queued for at, index, _ in self._targets.values() if at == space)
+        return held
+
+    def reports(self, now: int) -> list[QdiscReport]:
+        """The counters of every impaired direction, read from the kernel."""
+        answers = {space: netem.read(self._socket(space)) for space, _, _ in self._targets.values()}
+        found = []
+        for direction, (space, index, where) in self._targets.items():
+            qdisc = answers[space].get(index)
+            # Read back once more: what was in force at the end is what the record claims.
+            netem.verify(where, self.now(direction), qdisc)
+            if qdisc is not None:
+                asked = str(self.now(direction))
+                found.append(QdiscReport(now, where, qdisc.kind, asked, qdisc.sent, qdisc.dropped, qdisc.overlimits))
+        return found
+
+    def cut(self, direction: Direction) -> None:
+        """Lose all that enters a direction's link, either way."""
+        port = self._middle_port(direction)
+        space = self._space(port)
+        if space == build.MIDDLE:
+            # A port of a bridge that is disabled neither takes nor gives frames, and its
+            # neighbour's link stays up: nobody is told.
+            self._socket(space).ask([rtnetlink.port_state(port.index, rtnetlink.DISABLED, port.name)])
+            return
+        led = [where for known, (_, _, where) in self._targets.items() if known == port.peer]
+        nft.run(self._spaces[space], ruleset.cut(port.name, led))
+
+    def mend(self, direction: Direction) -> None:
+        """Undo `cut`."""
+        port = self._middle_port(direction)
+        space = self._space(port)
+        if space == build.MIDDLE:
+            self._socket(space).ask([rtnetlink.port_state(port.index, rtnetlink.FORWARDING, port.name)])
+        else:
+            nft.run(self._spaces[space], f"delete table netdev {ruleset.cut_table(port.name)}\n")
+
+    def _middle_port(self, direction: Direction) -> Port:
+        """The end of a direction's link that is in the middle; a switch's, where there is one."""
+        ends = (self._ports[direction], self._ports[self._ports[direction].peer])
+        ranks = {"switch": 0, "router": 1, "host": 2}
+        return min(ends, key=lambda port: ranks[self._plan.nodes[port.node].kind])
+
+    def _target(self, direction: Direction) -> tuple[str, int, str]:
+        """The interface whose queue impairs a direction: its namespace, index and name."""
+        port = self._ports[direction]
+        if self._plan.nodes[port.node].kind != "host":
+            return self._space(port), port.index, port.name
+        peer = self._ports[port.peer]
+        return self._space(peer), *self._turn_in(peer)
+
+    def _turn_in(self, port: Port) -> tuple[int, str]:
+        """Lead what arrives at a port of the middle through a device whose queue can be impaired."""
+        netlink = self._socket(self._space(port))
+        name = f"in{port.index}-{port.node}"[:15]
+        try:
+            netlink.ask([rtnetlink.device("ifb", name)])
+            index = rtnetlink.indexes(netlink)[name]
+            netlink.ask(netem.turn_in(port.index, index, port.name))
+        except NetlinkError as error:
+            raise EnvironmentUnsupported(
+                f"This kernel cannot impair what comes from {self._ports[port.peer].node} ({error})",
+                "It needs ifb, sch_ingress, cls_matchall and act_mirred; impair the other ports of the middle "
+                "instead, or use --kernel lab, which has them.",
+            ) from error
+        return index, name
+
+    def _space(self, port: Port) -> str:
+        return build.MIDDLE if self._plan.nodes[port.node].kind == "switch" else port.node
+
+    def _socket(self, space: str) -> Netlink:
+        if space not in self._sockets:
+            with netns.inside(self._spaces[space]):
+                self._sockets[space] = Netlink()
+        return self._sockets[space]
+
+
+class LinkHandle:
+    """A link of a running network, to be changed.
+
+    Args:
+        impairer: What changes it.
+        there: The direction from the first node to the second.
+        back: The other one.
+        ends: The names of the two nodes.
+    """
+
+    def __init__(self, impairer: Impairer, there: Direction, back: Direction, ends: tuple[str, str]) -> None:
+        self._impairer = impairer
+        self._ways = {ends[1]: there, ends[0]: back}
+        self._ends = ends
+
+    def __repr__(self) -> str:
+        return f"<link {self._ends[0]}-{self._ends[1]}>"
+
+    def set(self, *, to: str | None = None, **wanted: str) -> None:
+        """Change some properties, and keep the others: ``set(loss="100%")``, ``set(loss="0%")``.
+
+        What is in flight stays in flight.
+
+        Args:
+            to: Only the direction towards this node; both, if not given.
+            wanted: The properties, with units.
+
+        Raises:
+            UsageError: A value that cannot be meant, or a node that is not of this link.
+            EnvironmentUnsupported: This kernel cannot do it.
+            ImpairmentNotApplied: The kernel does something else.
+        """
+        self._impairer.set({way: self._impairer.now(way).changed(wanted) for way in self._some(to)})
+
+    def clear(self, *, to: str | None = None) -> None:
+        """Take every impairment away."""
+        self._impairer.set({way: Impairment() for way in self._some(to)})
+
+    def impairment(self, *, to: str) -> Impairment:
+        """What happens now to what goes to one of the two nodes."""
+        return self._impairer.now(self._some(to)[0])
+
+    def cut(self) -> None:
+        """Lose everything that enters the link, either way; neither end is told.
+
+        Works on every kernel. What is in flight behind the cut arrives.
+        """
+        self._impairer.cut(self._ways[self._ends[1]])
+
+    def mend(self) -> None:
+        """Undo `cut`."""
+        self._impairer.mend(self._ways[self._ends[1]])
+
+    def _some(self, to: str | None) -> list[Direction]:
+        if to is None:
+            return list(self._ways.values())
+        if to not in self._ways:
+            raise UsageError("to", to, f"is not an end of the link {self._ends[0]}-{self._ends[1]}", self._ends[1])
+        return [self._ways[to]]

@@ -1,0 +1,256 @@
+"""Measuring a network with real packets, and comparing it with what was asked for.
+
+Datagrams (UDP) are sent from host to host: nothing there is sent again or held back, so
+what arrives when is the network's doing alone. All hosts are on one machine and one clock,
+so one-way delays can be measured.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import select
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from handshake_lab.network import units
+from handshake_lab.network.link import DEFAULT_LIMIT, Impairment
+from handshake_lab.network.network import Network
+from handshake_lab.network.topology import load_topology
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from handshake_lab.network.host import Host
+    from handshake_lab.network.plan import Plan
+
+#: The file that `job` leaves.
+FINDINGS = "measured.json"
+
+#: Headers of a frame in front of a datagram: Ethernet, then IPv4 or IPv6, then UDP.
+_OVERHEAD = {socket.AF_INET: 14 + 20 + 8, socket.AF_INET6: 14 + 40 + 8}
+_SMALL, _LARGE = 32, 1400
+_PROBES = 4000
+_TRAIN = 100
+#: How far a delay may be off: programs and timers take their time (none, where time is virtual).
+_DELAY_TOLERANCE = 1 * units.MILLISECOND
+_RATE_TOLERANCE = 0.02
+#: Standard deviations to either side that hold 99.9 % of a normal distribution: a check has
+#: several such comparisons, and should not cry wolf.
+_Z = 3.291
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What a path should do to what crosses it: all its links together."""
+
+    hops: tuple[Impairment, ...]
+
+    @property
+    def delay(self) -> int:
+        """Nanoseconds, without the time that sending takes at a limited rate."""
+        return sum(hop.delay for hop in self.hops)
+
+    @property
+    def jitter(self) -> int:
+        """Nanoseconds to either side, at most (of a uniform distribution)."""
+        return sum(hop.jitter for hop in self.hops)
+
+    @property
+    def rate(self) -> int:
+        """Bits per second; 0: not limited."""
+        return min((hop.rate for hop in self.hops if hop.rate), default=0)
+
+    @property
+    def limit(self) -> int:
+        """How many packets fit into the path's smallest queue."""
+        return min((hop.limit or DEFAULT_LIMIT for hop in self.hops), default=DEFAULT_LIMIT)
+
+    @property
+    def survival(self) -> float:
+        """The chance of getting through undamaged."""
+        chance = 1.0
+        for hop in self.hops:
+            chance *= (1 - hop.corrupt / units.CERTAIN) * (1 - _loss(hop))
+        return chance
+
+    @property
+    def burstiness(self) -> float:
+        """By how much losses that come in bursts widen the spread of their number."""
+        models = [hop.gilbert for hop in self.hops if hop.gilbert]
+        stay = max((1 - (m.worsen + m.recover) / units.CERTAIN for m in models), default=0.0)
+        return ((1 + stay) / (1 - stay)) ** 0.5 if stay < 1 else 1.0
+
+    def sending(self, size: int) -> int:
+        """Nanoseconds that a frame of so many bytes takes, over all links with a rate."""
+        return sum(size * 8 * units.SECOND // hop.rate for hop in self.hops if hop.rate)
+
+
+def _loss(hop: Impairment) -> float:
+    if hop.gilbert is None:
+        return hop.loss / units.CERTAIN
+    model = hop.gilbert
+    bad = model.worsen / (model.worsen + model.recover)
+    return (bad * model.bad + (1 - bad) * model.good) / units.CERTAIN
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One property of one path: what was asked for and what was measured."""
+
+    path: str
+    what: str  #: "RTT", "delay", "loss", "rate"
+    asked: str
+    measured: str
+    right: bool
+
+
+def expected(plan: Plan, wanted: dict[str, Impairment], sender: str, receiver: str) -> Expected:
+    """What the path from one host to another should do.
+
+    Args:
+        plan: The network.
+        wanted: Each impaired direction, by the interface that sends into it.
+        sender: A host.
+        receiver: Another.
+    """
+    ways = (wanted.get(port.name) for port in plan.path(sender, receiver))
+    return Expected(tuple(way for way in ways if way))
+
+
+class _Probe:
+    """Two sockets in two hosts that have heard of each other, through whatever is between them."""
+
+    def __init__(self, one: Host, other: Host, patience: float) -> None:
+        self.hosts = (one, other)
+        self.patience = patience
+        self.sockets = [host.socket(kind=socket.SOCK_DGRAM) for host in self.hosts]
+        for host, sock in zip(self.hosts, self.sockets, strict=True):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+            sock.bind((host.ip, 0))
+        self.targets: list[Any] = [self.sockets[1].getsockname(), self.sockets[0].getsockname()]
+
+    def close(self) -> None:
+        for sock in self.sockets:
+            sock.close()
+
+    def acquaint(self, tries: int = 20) -> bool:
+        """Let each learn how to reach the other: a firewall lets answers in, a NAT shows another address."""
+        known = [False, False]
+        for attempt in range(tries):
+            sender = attempt % 2
+            self.sockets[sender].sendto(b"", self.targets[sender])
+            if self._wait(1 - sender):
+                _, self.targets[1 - sender] = self.sockets[1 - sender].recvfrom(2048)
+                known[sender] = True
+            if all(known):
+                break
+        for index in (0, 1):
+            while self._wait(index):
+                self.sockets[index].recv(2048)
+        return all(known)
+
+    def _wait(self, receiver: int) -> bool:
+        return bool(select.select([self.sockets[receiver]], [], [], self.patience)[0])
+
+    def send(self, sender: int, count: int, size: int) -> list[tuple[int, int, int]]:
+        """Send datagrams back to back.
+
+        Returns:
+            For each that arrived, in their order: its number, when it was sent and when it
+            arrived, in nanoseconds.
+        """
+        padding = bytes(size - 16)
+        for number in range(count):
+            self.sockets[sender].sendto(struct.pack("=QQ", number, time.monotonic_ns()) + padding, self.targets[sender])
+        arrived = []
+        receiver = self.sockets[1 - sender]
+        while self._wait(1 - sender):
+            data = receiver.recv(2048)
+            now = time.monotonic_ns()
+            if len(data) == size:
+                number, sent = struct.unpack_from("=QQ", data)
+                arrived.append((number, sent, now))
+        return arrived
+
+
+def measure(net: Network, one: str, other: str, probes: int = _PROBES) -> list[Finding]:
+    """Measure the path between two hosts, each way, and compare it with what was asked for."""
+    ways = [expected(net.plan, net.impairments, *pair) for pair in ((one, other), (other, one))]
+    slowest = max(way.delay + way.jitter + way.sending(2 * _LARGE) for way in ways)
+    probe = _Probe(net[one], net[other], slowest / units.SECOND + 0.25)
+    try:
+        if not probe.acquaint():
+            lossless = all(way.survival > 0.5 for way in ways)
+            return [Finding(f"{one}-{other}", "reach", "packets both ways", "nothing comes through", not lossless)]
+        return _findings(probe, ways, (one, other), probes)
+    finally:
+        probe.close()
+
+
+def _findings(probe: _Probe, ways: list[Expected], names: tuple[str, str], probes: int) -> list[Finding]:
+    found = []
+    overhead = _OVERHEAD[probe.hosts[0].family]
+    delays: list[float] = []
+    for sender, way in enumerate(ways):
+        path = f"{names[sender]}>{names[1 - sender]}"
+        single = [sample for _ in range(25) for sample in probe.send(sender, 1, _SMALL)]
+        asked = way.delay + way.sending(_SMALL + overhead)
+        measured = sum(got - sent for _, sent, got in single) / max(1, len(single))
+        delays.append(measured)
+        # The mean of so many: a jitter's own spread is divided by the root of their number.
+        spread = way.jitter / max(1, len(single)) ** 0.5 * 3
+        right = bool(single) and abs(measured - asked) <= _DELAY_TOLERANCE + spread
+        found.append(Finding(path, "delay", _ms(asked), _ms(measured), right))
+        found.append(_loss_of(probe, sender, way, path, probes))
+        if way.rate:
+            found.append(_rate_of(probe, sender, way, path, overhead))
+    asked = sum(way.delay + way.sending(_SMALL + overhead) for way in ways)
+    spread = sum(way.jitter for way in ways)
+    right = abs(sum(delays) - asked) <= 2 * _DELAY_TOLERANCE + spread
+    return [Finding(f"{names[0]}-{names[1]}", "RTT", _ms(asked), _ms(sum(delays)), right), *found]
+
+
+def _loss_of(probe: _Probe, sender: int, way: Expected, path: str, probes: int) -> Finding:
+    batch = max(1, min(way.limit // 2, 250, probes))
+    arrived = sum(len({number for number, _, _ in probe.send(sender, batch, _SMALL)}) for _ in range(probes // batch))
+    sent = probes // batch * batch
+    chance = 1 - way.survival
+    half = _Z * (chance * (1 - chance) / sent) ** 0.5 * way.burstiness
+    loss = 1 - arrived / sent
+    correlated = any(hop.loss_correlation for hop in way.hops)
+    right = abs(loss - chance) <= half + 1e-12 or correlated
+    asked = f"{chance:.3%} ± {half:.3%}" + (" (correlated: not compared)" if correlated else "")
+    return Finding(path, "loss", asked, f"{loss:.3%} of {sent}", right)
+
+
+def _rate_of(probe: _Probe, sender: int, way: Expected, path: str, overhead: int) -> Finding:
+    arrived = probe.send(sender, max(3, min(_TRAIN, way.limit)), _LARGE)
+    if len(arrived) < 3:
+        return Finding(path, "rate", units.show_rate(way.rate), "too few packets arrived", right=False)
+    arrived.sort(key=lambda sample: sample[2])
+    narrow = next(index for index, hop in enumerate(way.hops) if hop.rate == way.rate)
+    lossy = [index for index, hop in enumerate(way.hops) if _loss(hop)]
+    # What is lost behind the narrow link has taken its time there; what is lost before has not.
+    behind = bool(lossy) and min(lossy) > narrow
+    frames = arrived[-1][0] - arrived[0][0] if behind else len(arrived) - 1
+    bits = frames * (_LARGE + overhead) * 8
+    rate = bits * units.SECOND / (arrived[-1][2] - arrived[0][2])
+    mixed = way.jitter > 0 or (lossy and min(lossy) <= narrow < max(lossy))
+    right = abs(rate / way.rate - 1) <= _RATE_TOLERANCE or bool(mixed)
+    return Finding(path, "rate", units.show_rate(way.rate), f"{rate / 1e6:.4g}mbit", right)
+
+
+def _ms(nanoseconds: float) -> str:
+    return f"{nanoseconds / units.MILLISECOND:.3f} ms"
+
+
+def job(argument: dict[str, Any], results: Path) -> int:
+    """Build a network where the kernel is, measure it, and leave the findings in `FINDINGS`."""
+    with Network(load_topology(argument["topology"]), link=argument["links"]) as net:
+        hosts = [host.name for host in net.hosts][: argument["hosts"]]
+        found = [finding for pair in itertools.pairwise(hosts) for finding in measure(net, *pair, argument["probes"])]
+    (results / FINDINGS).write_text(json.dumps(msgspec.to_builtins(found)))
+    return 0

@@ -1,0 +1,313 @@
+"""The middlebox: a thread in the path, for what the kernel's packet filter cannot do.
+
+It is shown every TCP segment that is about to leave the middle towards a host, and sends it
+on, at once or later, once or more often, as it is or damaged; or not at all. It sends to the
+very interface that the segment was about to leave through, so that everything behind (the
+link's impairment, captures) works as without it.
+
+In the lab kernel it takes no time: computing takes none there. On a real kernel a segment
+is late by a thread's wake-up, tens of microseconds.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import select
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.network import forge, packet
+from handshake_lab.network.fault import Fault
+from handshake_lab.network.rtnetlink import mac_bytes
+from handshake_lab.network.ruleset import PASSED, SHOWN_LOST
+from handshake_lab.network.timer import Timer
+from handshake_lab.tcp.segment import decode
+from handshake_lab.tcp.sequence import add
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping, Sequence
+
+    from handshake_lab.network.connections import Connections, End
+    from handshake_lab.tcp.segment import Segment
+
+_FRAME = 65_550
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """A way out of the middle: to one host, through one interface of one namespace."""
+
+    host: str
+    space: str
+    interface: str
+    mac: str  #: the host's
+    addresses: tuple[str, ...]  #: the host's, at this edge
+    via: str  #: the router's hardware address there; empty where it is a switch
+
+
+class Rule(msgspec.Struct):
+    """A fault in force, and what has become of it."""
+
+    fault: Fault
+    senders: set[str]  #: addresses; empty for any
+    receivers: set[str]  #: hosts; empty for any
+    seen: int = 0
+    fired: int = 0
+    held: list[tuple[Edge, bytes]] = []
+
+    def matches(self, segment: Segment, edge: Edge) -> bool:
+        """Whether the fault counts this segment."""
+        fault = self.fault
+        if self.receivers and edge.host not in self.receivers:
+            return False
+        if self.senders and segment.src.ip not in self.senders:
+            return False
+        if fault.port and fault.port not in (segment.src.port, segment.dst.port):
+            return False
+        return is_kind(segment, fault.watched)
+
+
+def is_kind(segment: Segment, kind: str) -> bool:
+    """Whether a segment is of a kind (`handshake_lab.network.fault.KINDS`)."""
+    flags = "".join(letter for letter in "SFRA" if letter in segment.flags)
+    return {
+        "SYN": flags == "S",
+        "SYN-ACK": flags == "SA",
+        "ACK": flags == "A" and not segment.length,
+        "DATA": segment.length > 0,
+        "FIN": "F" in flags and "R" not in flags,
+        "RST": "R" in flags,
+        "any": True,
+    }[kind]
+
+
+class Middlebox:
+    """Carries out faults on the segments that it is shown.
+
+    Args:
+        edges: Every way out, by the host's hardware address.
+        addresses: The IP addresses of each host.
+        connections: Those seen before it was put into the path.
+    """
+
+    def __init__(
+        self, edges: Mapping[bytes, Edge], addresses: Mapping[str, set[str]], connections: Connections
+    ) -> None:
+        self._edges = edges
+        self._addresses = addresses
+        self._rules: list[Rule] = []
+        self._shown: dict[int, socket.socket] = {}
+        self._senders: dict[str, socket.socket] = {}
+        self._late: list[tuple[int, int, Edge, bytes]] = []
+        self._behind: list[tuple[int, Rule, tuple[object, object], Edge, bytes]] = []
+        self._order = 0
+        self._connections = connections
+        self._error: BaseException | None = None
+        self._stopping = False
+        self._changed = threading.Condition()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._timer = Timer()
+        self._thread = threading.Thread(target=self._run, name="middlebox", daemon=True)
+
+    def attend(self, name: str, space: int, indexes: Sequence[int]) -> None:
+        """Watch the interfaces of a namespace on which segments are shown."""
+        sock = packet.receiver(space, indexes, size=_FRAME)
+        with self._changed:
+            self._shown[sock.fileno()] = sock
+            self._senders[name] = packet.sender(space, PASSED)
+        if not self._thread.is_alive():
+            self._thread.start()
+        self._nudge()
+
+    def add(self, rule: Rule) -> None:
+        """Put a fault in force."""
+        with self._changed:
+            self._rules.append(rule)
+
+    def remove(self, rule: Rule) -> None:
+        """End a fault; what it holds goes on."""
+        self.release(rule)
+        with self._changed:
+            self._rules.remove(rule)
+
+    def release(self, rule: Rule, count: int | None = None) -> int:
+        """Let go of held segments, in the order in which they came.
+
+        Returns:
+            How many.
+        """
+        with self._changed:
+            self._check()
+            going, rule.held = rule.held[:count], rule.held[len(rule.held[:count]) :]
+            for edge, frame in going:
+                self._send(edge, frame)
+        return len(going)
+
+    def wait(self, rule: Rule, times: int, limit: float) -> bool:
+        """Wait until a fault has fired so often; False if that took longer than ``limit`` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._check() or rule.fired >= times, limit)
+
+    def stop(self) -> None:
+        """End the thread. What is held or late by then is lost.
+
+        Raises:
+            Exception: Whatever it died of.
+        """
+        with self._changed:
+            self._stopping = True
+        if self._thread.is_alive():
+            self._nudge()
+            self._thread.join()
+        for sock in self._shown.values():
+            sock.close()
+        for sock in self._senders.values():
+            sock.close()
+        os.close(self._wake)
+        self._timer.close()
+        self._check()
+
+    def _check(self) -> bool:
+        if self._error is not None:
+            raise self._error
+        return False
+
+    def _nudge(self) -> None:
+        os.eventfd_write(self._wake, 1)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._turn()
+        except BaseException as error:  # noqa: BLE001 -- handed to whoever asks next
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _turn(self) -> None:
+        self._timer.set(self._late[0][0] if self._late else None)
+        ready, _, _ = select.select([*self._shown, self._wake, self._timer.fileno()], [], [])
+        with self._changed:
+            while self._late and self._late[0][0] <= time.monotonic_ns():
+                _, _, edge, frame = heapq.heappop(self._late)
+                self._send(edge, frame)
+            for descriptor in ready:
+                if descriptor in self._shown:
+                    self._read(self._shown[descriptor])
+                elif descriptor == self._wake:
+                    os.eventfd_read(self._wake)
+            self._changed.notify_all()
+
+    def _read(self, sock: socket.socket) -> None:
+        while True:
+            try:
+                frame, address = sock.recvfrom(_FRAME)
+            except BlockingIOError:
+                break
+            self._handle(frame, lost=address[0] == SHOWN_LOST)
+        if packet.overrun(sock):
+            raise EnvironmentUnsupported(
+                "The middlebox could not keep up with the traffic", "Use --kernel lab, where it takes no time."
+            )
+
+    def _handle(self, frame: bytes, *, lost: bool) -> None:
+        segment = decode(frame)
+        edge = self._edges.get(frame[:6])
+        if segment is None or edge is None:
+            return
+        self._connections.sent(segment)
+        hit: list[Fault] = []
+        held: Rule | None = None
+        turn: Rule | None = None
+        forged: list[Rule] = []
+        for rule in self._rules:
+            if not rule.matches(segment, edge):
+                continue
+            rule.seen += 1
+            if not rule.fault.hits(rule.seen):
+                continue
+            rule.fired += 1
+            hit.append(rule.fault)
+            if rule.fault.action == "hold":
+                held = held or rule
+            elif rule.fault.action == "reorder":
+                turn = turn or rule
+            elif rule.fault.action == "inject":
+                forged.append(rule)
+        if not lost and not any(fault.action == "drop" for fault in hit):
+            self._connections.given(segment)
+            self._forward(edge, frame, hit, held, turn, (segment.src, segment.dst))
+        for rule in forged:
+            self._inject(rule.fault, segment)
+
+    def _forward(
+        self,
+        edge: Edge,
+        frame: bytes,
+        hit: list[Fault],
+        held: Rule | None,
+        turn: Rule | None,
+        flow: tuple[object, object],
+    ) -> None:
+        if any(fault.action == "corrupt" for fault in hit):
+            frame = forge.damaged(frame)
+        delay = sum(fault.by for fault in hit)
+        for _ in range(1 + sum(fault.copies for fault in hit)):
+            if held is not None:
+                held.held.append((edge, frame))
+            elif turn is not None:
+                self._behind.append((turn.fault.behind, turn, flow, edge, frame))
+            elif delay:
+                self._order += 1
+                heapq.heappush(self._late, (time.monotonic_ns() + delay, self._order, edge, frame))
+            else:
+                self._send(edge, frame)
+        if held is None and turn is None and not delay:
+            self._let_follow(flow)
+
+    def _let_follow(self, flow: tuple[object, object]) -> None:
+        """A segment of the flow has passed: those that were to go behind it may be due."""
+        waiting, self._behind = self._behind, []
+        for left, rule, of, edge, frame in waiting:
+            left -= of == flow  # noqa: PLW2901
+            if left:
+                self._behind.append((left, rule, of, edge, frame))
+            else:
+                self._send(edge, frame)
+
+    def _send(self, edge: Edge, frame: bytes) -> None:
+        self._senders[edge.space].sendto(frame, (edge.interface, 0))
+
+    def _inject(self, fault: Fault, behind: Segment) -> None:
+        receivers = self._addresses[fault.receiver]
+        senders = self._addresses.get(fault.sender, set())
+        port = behind.src.port if behind.src.ip in receivers else behind.dst.port
+        found = self._connections.latest(receivers, senders, port)
+        if found is None:
+            raise UsageError("fault", str(fault), f"found no connection of {fault.receiver}", "inject RST to h2 on SYN")
+        edge, frame = made_up(fault, *found, self._edges)
+        self._send(edge, frame)
+
+
+def made_up(fault: Fault, sender: End, receiver: End, edges: Mapping[bytes, Edge]) -> tuple[Edge, bytes]:
+    """The segment that an ``inject`` makes up for a connection, and where it is to leave.
+
+    An end that has not heard of the other yet (SYN-SENT) expects no particular number: the
+    distance is then counted from 0.
+    """
+    edge = next(edge for edge in edges.values() if receiver.address.ip in edge.addresses)
+    # Behind a switch, a frame comes from the sender itself; behind a router, from the router.
+    near = next((known.mac for known in edges.values() if sender.address.ip in known.addresses), edge.mac)
+    kind = b"\x86\xdd" if ":" in receiver.address.ip else b"\x08\x00"
+    ethernet = mac_bytes(edge.mac) + mac_bytes(edge.via or near) + kind
+    seq = add(receiver.given or 0, fault.seq)
+    ack = None
+    if fault.ack is not None or "ACK" in fault.kind:
+        ack = add(receiver.sent or 0, fault.ack or 0)
+    frame = forge.segment(ethernet, sender.address, receiver.address, fault.kind, seq, ack)
+    return edge, frame

@@ -1,0 +1,123 @@
+"""Network namespaces: made, entered and left, by one thread at a time.
+
+A namespace lives as long as something holds it: a descriptor, a process, a mount. Those
+made here are held by descriptors, so that nothing is left of them when the process ends,
+however it ends. Names under /run/netns are given only where /run is private.
+
+Source: setns(2), unshare(2), network_namespaces(7).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CLONE_NEWNET = 0x40000000
+_MS_BIND = 4096
+_MNT_DETACH = 2
+
+# Python has os.setns and os.unshare from 3.12 on.
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def here() -> int:
+    """A descriptor of the calling thread's network namespace; the caller closes it."""
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def setns(descriptor: int) -> None:
+    """Move the calling thread, and no other, into a network namespace.
+
+    Raises:
+        OSError: It is not allowed, or no namespace.
+    """
+    _check(_libc.setns(descriptor, _CLONE_NEWNET), "entering a network namespace")
+
+
+def create() -> int:
+    """Make a namespace, move the calling thread into it, and return a descriptor of it.
+
+    Raises:
+        OSError: It is not allowed (EPERM), or the kernel's limit is reached (ENOSPC).
+    """
+    _check(_libc.unshare(_CLONE_NEWNET), "making a network namespace")
+    return here()
+
+
+@contextlib.contextmanager
+def inside(descriptor: int) -> Iterator[None]:
+    """Run the body with the calling thread in a namespace, and bring it back."""
+    before = here()
+    try:
+        setns(descriptor)
+        try:
+            yield
+        finally:
+            setns(before)
+    finally:
+        os.close(before)
+
+
+def bind(source: str, target: str) -> None:
+    """Mount a file over another one.
+
+    Raises:
+        OSError: It is not allowed.
+    """
+    _check(_libc.mount(source.encode(), target.encode(), None, _MS_BIND, None), f"mounting {source} on {target}")
+
+
+def unbind(target: str) -> None:
+    """Take such a mount away.
+
+    Raises:
+        OSError: There is none.
+    """
+    _check(_libc.umount2(target.encode(), _MNT_DETACH), f"unmounting {target}")
+
+
+def sysctl(name: str, value: int, *, optional: bool = False) -> None:
+    """Set a sysctl of the calling thread's namespace, by its path below /proc/sys.
+
+    Args:
+        name: For example ``net/ipv4/ip_forward``.
+        value: What to set it to.
+        optional: Whether a kernel that has no such sysctl may do without.
+
+    Raises:
+        OSError: It cannot be set.
+    """
+    try:
+        descriptor = os.open(f"/proc/sys/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        if optional:
+            return
+        raise
+    try:
+        os.write(descriptor, b"%d" % value)
+    finally:
+        os.close(descriptor)
+
+
+def mounts_are_private() -> bool:
+    """Whether this process's mounts are its own, so that names may be given in /run and /etc.
+
+    So it is in a lab kernel (its root is a view of the host's files) and in the private
+    namespaces that `handshake_lab.kernel.private_world` makes, which say so in HANDSHAKE_PRIVATE.
+    """
+    if os.environ.get("HANDSHAKE_PRIVATE") == "1":
+        return True
+    with Path("/proc/self/mounts").open(encoding="utf-8", errors="replace") as mounts:
+        return any(line.split()[1:3] == ["/", "hostfs"] for line in mounts)

@@ -1,0 +1,72 @@
+"""Running nft in a namespace of the middle."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
+from handshake_lab.network import netns
+
+_NO_NFT = "The program nft is not installed"
+_NO_NFT_REMEDY = "Faults and firewalls need it: apt-get install nftables"
+
+
+def run(space: int, rules: str) -> None:
+    """Put rules in force, all or none.
+
+    Args:
+        space: A descriptor of the namespace.
+        rules: As in a file for ``nft -f``.
+
+    Raises:
+        EnvironmentUnsupported: There is no nft, or the kernel cannot hold such rules.
+    """
+    with netns.inside(space):
+        run_here(rules)
+
+
+def run_here(rules: str) -> None:
+    """`run`, in the calling thread's own namespace."""
+    done = _nft(["-f", "-"], rules)
+    if done.returncode == 0:
+        return
+    said = done.stderr.strip().splitlines()[0] if done.stderr.strip() else f"exit status {done.returncode}"
+    if "not supported" in done.stderr or "No such file" in done.stderr or "syntax error" in done.stderr:
+        raise EnvironmentUnsupported(
+            f"This kernel or its nft cannot do what is needed ({said})",
+            "Faults and firewalls need Linux 5.16 or newer with nf_tables (netdev family, egress hook, numgen, fwd) "
+            "and nft 1.0.1; --kernel lab has all of it.",
+        )
+    raise HandshakeError(f"nft refused the rules of the network: {said}\n{rules}")
+
+
+def counters(space: int, table: str, suffix: str) -> dict[str, int]:
+    """What the rules of a table's chains have counted, in packets, by the chain's name without its suffix.
+
+    Args:
+        space: A descriptor of the namespace.
+        table: The table.
+        suffix: Only chains whose names end so.
+
+    Raises:
+        HandshakeError: nft failed.
+    """
+    with netns.inside(space):
+        done = _nft(["-j", "list", "table", "netdev", table], "")
+    if done.returncode != 0:
+        raise HandshakeError(f"nft cannot list the counters of the faults: {done.stderr.strip()}")
+    found = {}
+    for item in json.loads(done.stdout)["nftables"]:
+        rule = item.get("rule")
+        for expression in rule["expr"] if rule and rule["chain"].endswith(suffix) else ():
+            if "counter" in expression:
+                found[rule["chain"].removesuffix(suffix)] = int(expression["counter"]["packets"])
+    return found
+
+
+def _nft(arguments: list[str], text: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(["nft", *arguments], input=text, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise EnvironmentUnsupported(_NO_NFT, _NO_NFT_REMEDY) from None

@@ -1,0 +1,144 @@
+"""Faults that drop, as rules of the kernel's own packet filter: pure text.
+
+In each namespace of the middle there is one table, with two chains on what leaves towards
+the hosts. The first counts for each fault, by itself, what it matches, and marks what it is
+to lose; the second does away with the marked, and leads the rest through the middlebox
+where there is one. So a fault's count does not depend on what other faults do.
+
+Source: nft(8); numgen: net/netfilter/nft_numgen.c (``inc`` counts 0, 1, 2, ...).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from handshake_lab.network.fault import Fault
+
+TABLE = "handshake"
+#: What the name of the chain that counts a fault's hits ends in.
+HITS = "-hits"
+#: Marks on packets, in the middle only: to be lost; made or let go by the middlebox.
+LOST, PASSED = 0x1, 0x2
+#: Dummy interfaces through which the middlebox is shown segments: live ones, and lost ones.
+SHOWN, SHOWN_LOST = "mb-shown", "mb-lost"
+
+#: As many as a chain can have (NFT_NETDEVICE_MAX is 256).
+MOST_DEVICES = 256
+
+_FLAGS = {
+    "SYN": "tcp flags & (fin|syn|rst|ack) == syn",
+    "SYN-ACK": "tcp flags & (fin|syn|rst|ack) == (syn|ack)",
+    "ACK": "tcp flags & (fin|syn|rst|ack) == ack",
+    "DATA": "meta l4proto tcp",
+    "FIN": "tcp flags & (fin|rst) == fin",
+    "RST": "tcp flags & rst == rst",
+    "any": "meta l4proto tcp",
+}
+#: A data offset of 5 to 15 words; nft cannot subtract one field from another, but it can
+#: compare: a segment without payload is as long as its headers.
+_EMPTY = [
+    *(f"ip length {20 + 4 * words} tcp doff {words}" for words in range(5, 16)),
+    *(f"ip6 length {4 * words} tcp doff {words}" for words in range(5, 16)),
+]
+
+
+def base(devices: Sequence[str]) -> str:
+    """The table with its two chains."""
+    ports = ", ".join(f'"{name}"' for name in devices)
+    hook = "type filter hook egress devices = {{ {ports} }} priority {priority}; policy accept;"
+    return (
+        f"table netdev {TABLE} {{\n"
+        f"  chain count {{ {hook.format(ports=ports, priority=0)} meta mark & {PASSED} != 0 accept; }}\n"
+        f"  chain act {{ {hook.format(ports=ports, priority=10)} }}\n"
+        "}\n" + act(diverted=())
+    )
+
+
+def act(diverted: Iterable[str]) -> str:
+    """The rules of the second chain, anew.
+
+    Args:
+        diverted: The interfaces on which the middlebox is to see what leaves.
+    """
+    lines = [f"flush chain netdev {TABLE} act", f"add rule netdev {TABLE} act meta mark & {PASSED} != 0 accept"]
+    ports = ", ".join(f'"{name}"' for name in diverted)
+    if ports:
+        tcp = f"add rule netdev {TABLE} act oifname {{ {ports} }} meta l4proto tcp"
+        lines.append(f'{tcp} meta mark & {LOST} != 0 fwd to "{SHOWN_LOST}"')
+        lines.append(f'{tcp} fwd to "{SHOWN}"')
+    lines.append(f"add rule netdev {TABLE} act meta mark & {LOST} != 0 drop")
+    return "\n".join(lines) + "\n"
+
+
+def drop(name: str, fault: Fault, devices: Iterable[str], senders: Iterable[str]) -> str:
+    """The rules of one fault that drops.
+
+    Args:
+        name: The fault's own name, for its chains.
+        fault: What it does.
+        devices: The interfaces on which it acts.
+        senders: The addresses it is limited to; none for all.
+    """
+    lines = [
+        # What it hits is counted in a chain of its own, which stays when the fault ends. No named counter: a
+        # kernel before 6.2 refers to one by nft_objref, which it may lack.
+        f"add chain netdev {TABLE} {name}{HITS}",
+        f"add rule netdev {TABLE} {name}{HITS} counter meta mark set meta mark | {LOST}",
+        f"add chain netdev {TABLE} {name}",
+        f"add rule netdev {TABLE} {name} {_count(fault)} goto {name}{HITS}",
+    ]
+    target = name
+    if fault.watched in ("ACK", "DATA"):
+        target = f"{name}-sift"
+        lines.append(f"add chain netdev {TABLE} {target}")
+        empty, rest = (f"goto {name}", "") if fault.watched == "ACK" else ("return", f"goto {name}")
+        lines += [f"add rule netdev {TABLE} {target} {headers} {empty}" for headers in _EMPTY]
+        if rest:
+            lines.append(f"add rule netdev {TABLE} {target} {rest}")
+    ports = ", ".join(f'"{device}"' for device in devices)
+    for source in _sources(senders):
+        for port in (f"tcp sport {fault.port}", f"tcp dport {fault.port}") if fault.port else ("",):
+            match = " ".join(part for part in (f"oifname {{ {ports} }}", source, _FLAGS[fault.watched], port) if part)
+            lines.append(f"add rule netdev {TABLE} count {match} jump {target}")
+    return "\n".join(lines) + "\n"
+
+
+def _sources(senders: Iterable[str]) -> list[str]:
+    addresses = list(senders)
+    if not addresses:
+        return [""]
+    groups = (("ip", [a for a in addresses if ":" not in a]), ("ip6", [a for a in addresses if ":" in a]))
+    return [f"{family} saddr {{ {', '.join(found)} }}" for family, found in groups if found]
+
+
+def _count(fault: Fault) -> str:
+    # numgen's period is as long as it can be: it never comes round.
+    if fault.nth:
+        return f"numgen inc mod 4294967295 {{ {', '.join(str(number - 1) for number in fault.nth)} }}"
+    if fault.first:
+        return f"numgen inc mod 4294967295 < {fault.first}"
+    if fault.every > 1:
+        return f"numgen inc mod {fault.every} == {fault.every - 1}"
+    return ""
+
+
+def cut(device: str, further: Iterable[str]) -> str:
+    """A table that loses all that leaves or reaches an interface.
+
+    Args:
+        device: The interface.
+        further: Interfaces through which what reaches it is led before it can be seen there.
+    """
+    chains = [f'chain out {{ type filter hook egress device "{device}" priority -10; policy drop; }}']
+    chains.append(f'chain in {{ type filter hook ingress device "{device}" priority -10; policy drop; }}')
+    for number, name in enumerate(further):
+        chains.append(f'chain led{number} {{ type filter hook egress device "{name}" priority -10; policy drop; }}')
+    return f"table netdev {cut_table(device)} {{\n  " + "\n  ".join(chains) + "\n}\n"
+
+
+def cut_table(device: str) -> str:
+    """The name of the table that `cut` makes."""
+    return "cut-" + device.replace(".", "-")

@@ -1,0 +1,104 @@
+"""The scenarios of a checkout: read from their files, without running them."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
+
+_ROOT = Path(__file__).resolve().parents[3]
+#: The scenarios under random loss, each by its name.
+_UNDER_LOSS = "test_under_loss.py"
+#: Where scenarios without a number come in the catalogue's order.
+_LAST = 1000
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """A scenario and its test."""
+
+    number: int | None  #: its row in the catalogue; None: it is there for an edge that no row takes
+    name: str
+    subject: str  #: the file it is in: opening, backlog, …
+    what: str  #: what it demands, by which document
+    test: str  #: its node id, relative to the checkout
+    under_loss: str = ""  #: that of the test which runs it under random loss, where its outcome is no chance's
+
+
+def checkout(verb: str) -> Path:
+    """The checkout with the scenarios.
+
+    Raises:
+        UsageError: The package was installed without one.
+    """
+    if not (_ROOT / "tests" / "scenarios").is_dir():
+        raise UsageError(
+            verb, str(_ROOT), "is not a checkout of Handshake Lab", f"cd handshake-lab && ./handshake {verb}"
+        )
+    return _ROOT
+
+
+def scenarios(root: Path) -> list[Scenario]:
+    """All scenarios, in the catalogue's order."""
+    folder = root / "tests" / "scenarios"
+    lossy = {function.name for function in _tests(folder / _UNDER_LOSS)}
+    files = [file for file in sorted(folder.glob("test_*.py")) if file.name != _UNDER_LOSS]
+    found = [each for file in files for each in _read(file, root, lossy)]
+    return sorted(found, key=lambda each: each.number or _LAST)
+
+
+def _tests(file: Path) -> Iterator[ast.FunctionDef]:
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            yield node
+
+
+def _read(file: Path, root: Path, lossy: AbstractSet[str]) -> Iterator[Scenario]:
+    for function in _tests(file):
+        numbered = dict(_marks(function)).get("scenario")
+        yield Scenario(
+            number=ast.literal_eval(numbered[0]) if numbered else None,
+            name=function.name.removeprefix("test_"),
+            subject=file.stem.removeprefix("test_"),
+            what=" ".join((ast.get_docstring(function) or "").split()),
+            test=f"{file.relative_to(root)}::{function.name}",
+            under_loss=(
+                f"{file.with_name(_UNDER_LOSS).relative_to(root)}::{function.name}" if function.name in lossy else ""
+            ),
+        )
+
+
+def _marks(function: ast.FunctionDef) -> Iterator[tuple[str, list[ast.expr]]]:
+    """The names of a test's markers, with their arguments."""
+    for decorator in function.decorator_list:
+        call = decorator if isinstance(decorator, ast.Call) else None
+        name = call.func if call else decorator
+        if isinstance(name, ast.Attribute):
+            yield name.attr, call.args if call else []
+
+
+def chosen(known: list[Scenario], names: Iterable[str]) -> list[Scenario]:
+    """The scenarios of these names or numbers.
+
+    Raises:
+        UsageError: There is none of that name; it says which is nearest.
+    """
+    by_name = {each.name: each for each in known} | {str(each.number): each for each in known if each.number}
+    wanted = []
+    for given in names:
+        name = given.removeprefix("test_")
+        if name not in by_name:
+            near = difflib.get_close_matches(name, [each.name for each in known], n=1, cutoff=0.3)
+            told = f"; the nearest is {near[0]!r}" if near else ""
+            example = f"handshake scenarios run {near[0] if near else known[0].name}"
+            raise UsageError("NAME", given, f"is no scenario{told}", example)
+        wanted.append(by_name[name])
+    return list(dict.fromkeys(wanted))

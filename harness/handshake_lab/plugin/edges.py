@@ -1,0 +1,83 @@
+"""Edge coverage: which edges of the state diagram the tests took, like line coverage for code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from handshake_lab.tcp.diagram import EDGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+#: How many tests are named beside an edge.
+_NAMED = 2
+
+
+class Coverage:
+    """The edges taken so far, by whom, and who saw it."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, dict[str, set[str]]] = {}  # edge -> test -> witnesses
+
+    def add(self, test: str, edges: Iterable[tuple[str, Iterable[str]]]) -> None:
+        """Take in what a test's record says."""
+        for edge, witnesses in edges:
+            self._taken.setdefault(edge, {}).setdefault(test, set()).update(witnesses)
+
+    @property
+    def covered(self) -> list[str]:
+        """The edges that were taken, of those that Linux has, in the diagram's order."""
+        return [edge.id for edge in EDGES if edge.in_linux and edge.id in self._taken]
+
+    @property
+    def total(self) -> int:
+        """How many edges Linux has."""
+        return sum(edge.in_linux for edge in EDGES)
+
+    @property
+    def percent(self) -> float:
+        """How many of the edges that Linux has were taken, of a hundred."""
+        return 100 * len(self.covered) / self.total
+
+    def lines(self) -> Iterator[str]:
+        """A table: every edge, how many tests took it and which, and who saw it; why not, where it was not taken."""
+        for edge in EDGES:
+            way = f"{edge.old}→{edge.new}" if edge.moves else f"{edge.old} stays"
+            yield f"{'✓' if edge.id in self._taken else '·'} {edge.id:<7}{way:<27}{self._told(edge.id, edge.absent)}"
+
+    def _told(self, edge: str, absent: str) -> str:
+        tests = self._taken.get(edge, {})
+        if not tests:
+            return f"not in Linux: {absent}" if absent else "not taken"
+        names = sorted(test.rpartition("::")[2] for test in tests)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        seen = ", ".join(self._witnesses(edge)) or "nobody: inferred"
+        return f"{', '.join(names[:_NAMED])}{more}; seen by {seen}"
+
+    def _witnesses(self, edge: str) -> list[str]:
+        return sorted(set().union(*self._taken.get(edge, {}).values()))
+
+    def document(self) -> list[dict[str, Any]]:
+        """The same for programs."""
+        return [
+            {
+                "edge": edge.id,
+                "from": edge.old,
+                "to": edge.new,
+                "event": edge.event,
+                "in_linux": edge.in_linux,
+                "absent": edge.absent,
+                "taken": edge.id in self._taken,
+                "tests": sorted(self._taken.get(edge.id, {})),
+                "witnesses": self._witnesses(edge.id),
+            }
+            for edge in EDGES
+        ]
+
+    def picture(self) -> str:
+        """The diagram as an SVG file: edges taken are solid, the others dashed."""
+        from handshake_lab.report.diagram_svg import covered
+        from handshake_lab.report.words import words
+
+        taken = [(edge.old, edge.new) for edge in EDGES if edge.id in self._taken and edge.moves]
+        return covered(list(dict.fromkeys(taken)), words("en"))

@@ -1,0 +1,200 @@
+"""What a test leaves behind: its record, what it says of the state diagram, and its ladder where it failed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from handshake_lab.errors import RecordUnreadable
+from handshake_lab.timeline.observations import End, Failure
+from handshake_lab.timeline.store import EVENTS, Writer, read
+
+if TYPE_CHECKING:
+    import pytest
+
+    from handshake_lab.timeline.history import Record
+    from handshake_lab.timeline.observations import Observation, Witness
+    from handshake_lab.timeline.verdict import Verdict
+
+#: Names of the properties that travel on a test's reports.
+EDGES = "handshake_edges"
+TCP_SECONDS = "handshake_tcp_seconds"
+SCENARIO = "handshake_scenario"
+AGAIN = "handshake_again"
+RUN = "handshake_run"
+SEGMENTS = "handshake_segments"
+SPAN = "handshake_span"
+
+DEFAULT_ARTIFACTS = "handshake-artifacts"
+
+#: The files of a test in the artifacts, besides its events.
+PAGE = "index.html"
+CAPTURE = "segments.pcapng"
+
+#: How much of what a failed test tells is kept in its record.
+_LONGEST = 4000
+
+#: How many lines of what a program printed stand below a failed test.
+_LINES = 100
+
+
+def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *, replay: str) -> None:
+    """Add to a test's reports what its record says, and keep the record where it is wanted.
+
+    Args:
+        item: The test.
+        reports: Its reports; the last gets the properties, a failed one the ladder.
+        results: The directory with its record.
+        replay: The command that gives this run again.
+    """
+    last = reports[-1]  # the one whose properties JUnit's file shows, too
+    last.user_properties.append((AGAIN, replay))
+    marker = item.get_closest_marker("scenario")
+    if marker is not None and marker.args:
+        last.user_properties.append((SCENARIO, marker.args[0]))
+    failed = next((report for report in reports if report.failed), None)
+    try:
+        log = read(results) if (results / EVENTS).exists() else None
+    except RecordUnreadable as error:
+        log = None
+        if failed is not None:
+            failed.sections.append(("record", str(error)))
+    if log is None:
+        if failed is not None:
+            failed.sections.append(("again", replay))
+        return
+    from handshake_lab.timeline.reconcile import reconcile
+
+    record = reconcile(log.observations)
+    verdict = _verdict(record, failed)
+    seconds = max(observation.t for observation in log.observations) / 1e9
+    last.user_properties.append((EDGES, edges(record, log.observations)))
+    last.user_properties.append((TCP_SECONDS, seconds))
+    last.user_properties.append((SEGMENTS, len(record.passages)))
+    last.user_properties.append((SPAN, span(record)))
+    artifacts: str | None = item.config.option.artifacts
+    if failed is not None:
+        from handshake_lab.report.ladder import text
+
+        failed.sections += [
+            (f"Printed by {file.name}", printed) for file in _printed(results) if (printed := _shown(file))
+        ]
+        lang = item.config.option.handshake_lang
+        failed.sections.append(("ladder", text(record, judgement=verdict, lang=lang)))
+    if failed is not None or artifacts is not None:
+        observations = log.observations if failed is None else _with_failure(log.observations, failed)
+        kept = keep(item, results, observations, Path(artifacts or DEFAULT_ARTIFACTS))
+        run = _draw(item, kept, record, observations, verdict)
+        last.user_properties.append((RUN, run))
+        if failed is not None:
+            failed.sections.append(("record", f"{kept}: handshake show {kept}"))
+
+
+def edges(record: Record, observations: tuple[Observation, ...]) -> list[tuple[str, list[str]]]:
+    """The edges that a run took, those that lead nowhere included, and who saw it."""
+    from handshake_lab.timeline.stays import stays
+
+    seen: dict[str, set[Witness]] = {}
+    for endpoint in record.endpoints:
+        for step in endpoint.transitions:
+            if step.edge is not None:
+                seen.setdefault(step.edge, set()).update(step.witnesses)
+    for stay in stays(record, observations):
+        seen.setdefault(stay.edge, set()).update(stay.witnesses)
+    return [(edge, sorted(witness.value for witness in witnesses)) for edge, witnesses in sorted(seen.items())]
+
+
+def span(record: Record) -> float:
+    """Seconds from a run's first transition or segment to its last."""
+    times = [step.time for endpoint in record.endpoints for step in endpoint.transitions]
+    times += [moment for passage in record.passages for moment in (passage.sent, passage.received) if moment]
+    return (max(times) - min(times)) / 1e9 if times else 0.0
+
+
+def keep(item: pytest.Item, results: Path, observations: tuple[Observation, ...], artifacts: Path) -> Path:
+    """Write a test's record to the artifacts, replacing that of an earlier run."""
+    directory = artifacts / re.sub(r"[^\w.\[\]=-]+", "-", item.nodeid)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    with Writer(directory / EVENTS) as file:
+        file.write_all(observations)
+    for printed in _printed(results):
+        shutil.copy2(printed, directory / printed.name)
+    return directory
+
+
+def _with_failure(observations: tuple[Observation, ...], failed: pytest.TestReport) -> tuple[Observation, ...]:
+    """A failed test's record says why it failed, before its end."""
+    last = observations[-1]
+    failure = Failure(last.t, "", _told(failed))
+    return (*observations[:-1], failure, last) if isinstance(last, End) else (*observations, failure)
+
+
+def _told(failed: pytest.TestReport) -> str:
+    """Why a test failed, in few lines: what was found, then where."""
+    text = failed.longreprtext
+    found = [line[1:] for line in text.splitlines() if re.match(r"E( |$)", line)]
+    if not found:
+        return text[:_LONGEST]
+    crash = getattr(failed.longrepr, "reprcrash", None)
+    where = [f"{Path(crash.path).name}:{crash.lineno}:"] if crash else []
+    where += [line[1:].strip() for line in text.splitlines() if line.startswith(">")][-1:]
+    return f"{dedent(chr(10).join(found))}\n\n{' '.join(where)}"[:_LONGEST]
+
+
+def _printed(results: Path) -> list[Path]:
+    """What the programs that a test started have printed."""
+    return sorted(file for file in results.iterdir() if file.suffix in (".out", ".err"))
+
+
+def _shown(file: Path) -> str:
+    """The last of what a program has printed, harmless to a terminal, and to JUnit's XML."""
+    from handshake_lab.report.safe import visible
+
+    lines = file.read_text("utf-8", "replace").rstrip().splitlines()
+    left_out = [f"({len(lines) - _LINES:,} lines before)"] if len(lines) > _LINES else []
+    return "\n".join([*left_out, *map(visible, lines[-_LINES:])])
+
+
+def _verdict(record: Record, failed: pytest.TestReport | None) -> Verdict:
+    """The document's verdict, with what the test expected of an endpoint where it told."""
+    from handshake_lab.plugin.expectation import COMPARED, expected_of
+    from handshake_lab.timeline.verdict import judge
+
+    verdict = judge(record)
+    compared = getattr(failed, COMPARED, None)
+    if not compared:
+        return verdict
+    recorded, expected = compared
+    return replace(verdict, expected=expected_of(record, recorded, expected))
+
+
+def _draw(
+    item: pytest.Item, directory: Path, record: Record, observations: tuple[Observation, ...], verdict: Verdict
+) -> dict[str, Any]:
+    """Write the record as a page for a browser and as a capture for Wireshark; returns its line for an index."""
+    from handshake_lab.report.details import headline
+    from handshake_lab.report.index import run
+    from handshake_lab.report.page import page
+    from handshake_lab.report.pcapng import pcapng
+    from handshake_lab.report.words import words
+
+    option = item.config.option
+    back = f"../{PAGE}" if option.artifacts else ""  # without it, there is no index
+    html = page(record, observations, title=item.nodeid, judgement=verdict, back=back, lang=option.handshake_lang)
+    (directory / PAGE).write_text(html, "utf-8")
+    (directory / CAPTURE).write_bytes(pcapng(record, observations))
+    summary = headline(observations, verdict, words(option.handshake_lang))
+    line = run(item.nodeid, "recorded", record, summary=summary)
+    return {
+        "directory": directory.name,
+        "summary": line.summary,
+        "connections": line.connections,
+        "lost": line.lost,
+        "length": line.length,
+    }

@@ -1,0 +1,66 @@
+"""A comparison of states that failed: told in the document's words, and marked in the ladder."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from typing import TYPE_CHECKING, TypeGuard
+
+from handshake_lab.tcp.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handshake_lab.timeline.history import Record
+
+#: On a report: the states that were recorded, and those that the test expected instead.
+COMPARED = "handshake_compared"
+
+_NAMES = frozenset(map(str, State))
+
+
+def compared(left: object, right: object) -> tuple[list[str], list[str]] | None:
+    """The recorded and the expected states of a comparison; None where it compares something else."""
+    if not (_states(left) and _states(right)):
+        return None
+    recorded, expected = left, right
+    if not any(type(state) is State for state in recorded) and any(type(state) is State for state in expected):
+        recorded, expected = right, left
+    return [str(state) for state in recorded], [str(state) for state in expected]
+
+
+def _states(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) and each in _NAMES for each in value)
+
+
+def explanation(recorded: Sequence[str], expected: Sequence[str], lang: str = "en") -> list[str]:
+    """What pytest prints of it, in a language of `handshake_lab.report.words`."""
+    from handshake_lab.report.words import words
+
+    w = words(lang)
+    lines = [
+        w("states.other"),
+        w("states.recorded", states=" → ".join(recorded)),
+        w("states.wanted", states=" → ".join(expected)),
+    ]
+    for place, (was, should) in enumerate(zip_longest(recorded, expected, fillvalue=w("states.nothing")), 1):
+        if was != should:
+            lines.append(w("states.part_at", place=place, was=was, should=should))
+            break
+    return lines
+
+
+def expected_of(record: Record, recorded: Sequence[str], expected: Sequence[str]) -> dict[int, tuple[State, ...]]:
+    """The endpoint whose states were compared, and the way that was expected of it: for a verdict.
+
+    A test may have compared a part of an endpoint's states only; the rest is taken as expected.
+    Where several endpoints went that way, it is nobody's.
+    """
+    found = {}
+    for place, endpoint in enumerate(record.endpoints):
+        states = endpoint.states
+        for start in range(len(states) - len(recorded) + 1):
+            if list(states[start : start + len(recorded)]) == list(recorded):
+                wanted = [*states[:start], *map(State, expected), *states[start + len(recorded) :]]
+                found[place] = tuple(wanted)
+                break
+    return found if len(found) == 1 else {}

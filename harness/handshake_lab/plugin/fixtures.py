@@ -1,0 +1,143 @@
+"""The fixture ``net``: the network of a test, recorded from its first segment to its last."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handshake_lab.errors import NotAsDocumented, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from handshake_lab.experiment.plan import Plan
+    from handshake_lab.experiment.world import World
+    from handshake_lab.plugin.inside import Place
+    from handshake_lab.plugin.variants import Variant
+    from handshake_lab.timeline.history import Record
+
+_EXAMPLE = '@pytest.mark.network(delay="50ms")'
+
+
+@pytest.fixture
+def net(request: pytest.FixtureRequest, net_plan: Plan) -> Iterator[World]:
+    """The network that the marker ``network`` describes, on a kernel of its own."""
+    # Imported where the kernel is: the outer session does not need any of it.
+    from handshake_lab.experiment.world import recorded
+    from handshake_lab.plugin import variants
+
+    results = _place(request).results
+    chosen = variants.of(request.node)
+    with _expecting(net_plan):
+        if chosen.mutation:
+            from handshake_lab.plugin.mutants import Mutation
+
+            mutation = Mutation(chosen.mutation)
+            with recorded(mutation.plan(net_plan), results) as world:
+                mutation.enter(world)
+                yield world
+            request.node.user_properties.append((variants.TOUCHED, mutation.touched))
+            return
+        with recorded(net_plan, results) as world:
+            yield world
+            record = world.record() if chosen.loss else None
+        if record is not None:  # once the recording is complete
+            _hold_against_document(record)
+
+
+@contextmanager
+def _expecting(plan: Plan) -> Iterator[None]:
+    """Have expectations allow what the kernel needs; where time is real, measure how late this machine is."""
+    from handshake_lab.expect import expect_of
+    from handshake_lab.recorder.pulse import Pulse
+
+    if not plan.kernel.real_time:
+        expect_of(plan.kernel)
+        yield
+        return
+    with Pulse() as pulse:
+        expect_of(plan.kernel, pulse.late, pulse.slowness)
+        yield
+
+
+@pytest.fixture
+def net_plan(request: pytest.FixtureRequest) -> Plan:
+    """What ``net`` is made from: the marker ``network``, with the command line's links laid over it.
+
+    A project can have its own of this name, to give all its tests another network.
+    """
+    place = _place(request)
+    wanted: dict[str, Any] = {}
+    for marker in reversed(list(request.node.iter_markers("network"))):
+        if marker.args:
+            raise UsageError("network", marker.args, "takes keywords only", _EXAMPLE)
+        wanted.update(marker.kwargs)
+    return _plan(wanted, place)
+
+
+@pytest.fixture
+def handshake_variant(request: pytest.FixtureRequest) -> Variant:
+    """Another way in which this test is run: the parameter of ``--seeds`` and ``--mutate``."""
+    found: Variant = request.param
+    return found
+
+
+def _place(request: pytest.FixtureRequest) -> Place:
+    from handshake_lab.plugin.inside import PLACE
+
+    place = request.config.stash.get(PLACE, None)
+    if place is None:
+        raise UsageError(
+            "net",
+            request.node.name,
+            "asks for it while it runs, which is too late to send it where a kernel is",
+            "def test_it(net): ..., or @pytest.mark.usefixtures('net')",
+        )
+    return place
+
+
+def _plan(wanted: dict[str, Any], place: Place) -> Plan:
+    from handshake_lab.experiment.plan import Plan
+    from handshake_lab.network.link import Impairment
+
+    wanted.pop("seed", None)  # the kernel has it
+    topology = wanted.pop("topology", "pair")
+    faults = _texts("faults", wanted.pop("faults", ()))
+    links = _texts("links", wanted.pop("links", ()))
+    sysctls = wanted.pop("sysctls", {})
+    if not isinstance(topology, str):
+        raise UsageError("network topology", topology, "is not a topology's name", 'topology="star"')
+    if not isinstance(sysctls, dict):
+        raise UsageError("network sysctls", sysctls, "is not a mapping", 'sysctls={"net.ipv4.tcp_syncookies": 2}')
+    impairment = str(Impairment.of(wanted, spell="network {}", complete=False))
+    return Plan(
+        script="",
+        topology=topology,
+        links=tuple(filter(None, (impairment, *links, *place.links))),
+        faults=faults,
+        sysctls={str(name): str(value) for name, value in sysctls.items()},
+        kernel=place.kernel,
+        replay=place.replay,
+    )
+
+
+def _texts(field: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return tuple(value)
+    example = 'faults=["drop SYN nth=1 from h1"]' if field == "faults" else 'links=["h1>h2:loss=5%"]'
+    raise UsageError(f"network {field}", value, "is neither a text nor a list of texts", example)
+
+
+def _hold_against_document(record: Record) -> None:
+    """Whatever is lost, only edges of the diagram may be taken."""
+    from handshake_lab.timeline.verdict import judge
+
+    verdict = judge(record)
+    if not verdict.ok:
+        told = [finding.text for finding in verdict.findings if finding.ok is False]
+        raise NotAsDocumented("\n".join((verdict.summary, *told)))

@@ -1,0 +1,123 @@
+"""What a test takes along into a kernel: pytest's arguments, options, plugins, import path and environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from handshake_lab.plugin.options import INSIDE
+
+if TYPE_CHECKING:
+    import pytest
+
+#: Plugins of the outer session alone: they start workers, reorder, run again, time out by a clock that the
+#: kernel does not have, or report. By the names of their entry points.
+_OUTER_PLUGINS = frozenset(
+    {
+        "xdist", "xdist.looponfail", "pytest_cov", "html", "json-report", "pytest_jsonreport", "metadata", "sugar",
+        "instafail", "randomly", "random_order", "rerunfailures", "flaky", "timeout", "hypothesispytest", "handshake",
+    }
+)  # fmt: skip
+
+#: Options of the outer session alone: they choose tests, end the session, or write files.
+_OUTER_OPTIONS = frozenset(
+    {
+        "file_or_dir", "keyword", "markexpr", "maxfail", "lf", "failedfirst", "newfirst", "last_failed_no_failures",
+        "stepwise", "stepwise_skip", "stepwise_reset", "usepdb", "trace", "xmlpath", "deselect", "ignore",
+        "ignore_glob", "inifilename", "rootdir", "override_ini", "plugins", "pyargs", "confcutdir", "basetemp",
+        "capture", "log_file", "cacheshow", "cacheclear", "collectonly", "pastebin", "pythonwarnings", "strict_config",
+        "assertmode", "importmode", "handshake_json", "edge_coverage_svg",
+    }
+)  # fmt: skip
+_OUTER_PREFIXES = ("cov", "no_cov", "dist", "numprocesses", "tx", "px", "loop", "html", "json_report", "reruns")
+
+#: What only means something outside, or would make what happens inside depend on this machine.
+_OUTER_VARIABLES = frozenset(
+    {"HOME", "TMPDIR", "TEMP", "TMP", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES", "PYTEST_ADDOPTS"}
+)
+_OUTER_VARIABLE_PREFIXES = ("LD_", "XDG_", "SSH_", "DBUS_", "COV_", "COVERAGE_", "PYTEST_CURRENT", "PYTHON")
+#: Where Debian keeps what an ordinary user's PATH lacks: nft, tc.
+_SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+#: Where pytest's cache is kept inside: in memory.
+_CACHE = "/run/pytest-cache"
+#: And its temporary directories: /tmp may hold links to what the machine has there.
+_TEMPORARY = "/run/pytest"
+
+
+def arguments(item: pytest.Item) -> list[str]:
+    """The command line of the pytest that runs this one test."""
+    config = item.config
+    option = config.option
+    path, colons, rest = item.nodeid.partition("::")
+    words = [f"{item.path}{colons}{rest}" if path else str(item.path), f"--rootdir={config.rootpath}"]
+    words += [f"--import-mode={option.importmode}", f"--assert={option.assertmode}"]
+    words += [f"--basetemp={_TEMPORARY}"]
+    if config.inipath:
+        words += ["-c", str(config.inipath)]
+    if option.confcutdir:
+        words += [f"--confcutdir={option.confcutdir}"]
+    settings = [*(option.override_ini or ()), "addopts=", "required_plugins=", "strict_config=false", "log_file="]
+    for setting in (*settings, f"cache_dir={_CACHE}"):
+        words += ["-o", setting]
+    # The outer session has said by now what is to be said of the configuration.
+    for warning in (*(option.pythonwarnings or ()), "ignore::pytest.PytestConfigWarning"):
+        words += ["-W", warning]
+    words += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
+    for name in (*(option.plugins or ()), "no:terminal"):
+        if name.removeprefix("no:") not in _OUTER_PLUGINS:
+            words += ["-p", name]
+    return words
+
+
+def options(config: pytest.Config) -> dict[str, Any]:
+    """The values of the outer session's options that hold inside too."""
+    return {
+        name: value
+        for name, value in vars(config.option).items()
+        if name not in _OUTER_OPTIONS
+        and not name.startswith(_OUTER_PREFIXES)
+        and isinstance(value, str | int | float | bool | list | type(None))
+    }
+
+
+def plugins(config: pytest.Config) -> list[str]:
+    """The installed plugins in force, as ``module`` or ``module:attribute``.
+
+    Told by name, they are imported alone: finding them anew would mean reading the file list of every
+    installed package through the kernel's file system.
+    """
+    found = []
+    for _, distribution in config.pluginmanager.list_plugin_distinfo():
+        for point in distribution.entry_points:
+            wanted = point.group == "pytest11" and point.name not in _OUTER_PLUGINS
+            if wanted and config.pluginmanager.has_plugin(point.name) and point.value not in found:
+                found.append(point.value)
+    return found
+
+
+def environment() -> dict[str, str]:
+    """The outer environment, without what means something there only."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _OUTER_VARIABLES and not name.startswith(_OUTER_VARIABLE_PREFIXES)
+    }
+    path = [*os.environ.get("PATH", "/usr/bin:/bin").split(":"), *_SYSTEM]
+    return {
+        **kept,
+        "PATH": ":".join(dict.fromkeys(path)),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        INSIDE: "1",
+    }
+
+
+def readable(item: pytest.Item) -> tuple[Path, ...]:
+    """The directories that must be there inside, wherever they are."""
+    imported = [Path(entry) for entry in sys.path if entry and Path(entry).is_dir()]
+    found = [item.config.rootpath, Path.cwd(), item.path.parent, *imported]
+    if item.config.inipath:
+        found.append(item.config.inipath.parent)
+    return tuple(dict.fromkeys(path.resolve() for path in found))

@@ -1,0 +1,154 @@
+"""Breaking a test on purpose, where the kernel is: a test that passes all the same cannot fail."""
+
+from __future__ import annotations
+
+import socket
+from subprocess import CompletedProcess
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from handshake_lab.experiment.sockets import RecordedSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from handshake_lab.experiment.plan import Plan
+    from handshake_lab.experiment.world import World, WorldHost
+    from handshake_lab.timeline.history import Endpoint, Passage, Record
+
+_FAULTS = ("drop", "delay", "duplicate", "reorder", "corrupt", "hold", "inject", "fault", "link")
+
+#: Socket options that cause nothing that a scenario is about.
+_HARMLESS = {
+    (socket.SOL_SOCKET, socket.SO_REUSEADDR),
+    (socket.SOL_SOCKET, socket.SO_REUSEPORT),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+    (socket.IPPROTO_TCP, socket.TCP_QUICKACK),
+}
+#: Programs that change what the kernel does, and `ss` when it is to destroy sockets.
+_MEDDLING = ("nft", "iptables", "ip6tables", "ip", "tc", "sysctl", "conntrack")
+
+#: What a link keeps when its impairments are taken away.
+_PLAIN = ("delay", "jitter", "rate", "limit")
+
+
+class Ignored:
+    """What a test gets in place of a fault or a link: it says that all went as wanted."""
+
+    fired = 1
+    held = 0
+
+    def __getattr__(self, name: str) -> Callable[..., bool]:
+        return lambda *_, **__: True
+
+
+class Mutation:
+    """One way of breaking a test. ``touched`` counts what it changed.
+
+    Args:
+        kind: A key of `handshake_lab.plugin.variants.MUTATIONS`.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self.touched = 0
+
+    def plan(self, plan: Plan) -> Plan:
+        """The plan that is carried out in place of the test's."""
+        if self._kind != "cause":
+            return plan
+        links = tuple(kept for link in plan.links if (kept := _harmless(link)))
+        self.touched += len(plan.faults) + len(plan.sysctls) + (links != plan.links)
+        return replace(plan, faults=(), sysctls={}, links=links)
+
+    def enter(self, world: World) -> None:
+        """Let the world do less than it is asked for, or tell lies."""
+        if self._kind != "cause":
+            self._falsify(world)
+            return
+        for name in _FAULTS:
+            for owner in (world, world.network):
+                if hasattr(type(owner), name) or name in vars(owner):
+                    setattr(owner, name, self._ignore)
+        for host in world.network.hosts:
+            self._tame(world[host.name])
+        original = socket.socket.setsockopt
+
+        def setsockopt(made: RecordedSocket, level: int, option: int, *value: Any) -> None:
+            if (level, option) in _HARMLESS:
+                original(made, level, option, *value)
+            else:
+                self.touched += 1
+
+        RecordedSocket.setsockopt = setsockopt  # type: ignore[method-assign,assignment]
+
+    def _ignore(self, *_: Any, **__: Any) -> Ignored:
+        self.touched += 1
+        return Ignored()
+
+    def _tame(self, host: WorldHost) -> None:
+        sysctl, run = host.sysctl, host.run
+
+        def set_nothing(name: str, value: str | int | None = None) -> str:
+            if value is None:
+                return sysctl(name)
+            self.touched += 1
+            return str(value)
+
+        def run_harmless(argv: Sequence[str], *, check: bool = True) -> CompletedProcess[Any]:
+            if argv[0] not in _MEDDLING and not {"-K", "--kill"} & set(argv):
+                return run(argv, check=check)
+            self.touched += 1
+            return CompletedProcess(list(argv), 0, "", "")
+
+        host.sysctl = set_nothing  # type: ignore[method-assign]
+        host.run = run_harmless  # type: ignore[method-assign]
+
+    def _falsify(self, world: World) -> None:
+        record = world.record
+        lie = {"states": _without_last_states, "times": _with_doubled_times, "segments": _without_last_segments}
+
+        def falsified() -> Record:
+            self.touched += 1
+            return lie[self._kind](record())
+
+        world.record = falsified  # type: ignore[method-assign]
+
+
+def _harmless(link: str) -> str:
+    scope, colon, fields = link.rpartition(":")
+    kept = [field for field in fields.split(",") if field.partition("=")[0].strip() in _PLAIN]
+    return f"{scope}{colon}{','.join(kept)}" if kept else ""
+
+
+def _without_last_states(record: Record) -> Record:
+    return replace(
+        record,
+        endpoints=tuple(replace(endpoint, transitions=endpoint.transitions[:-1]) for endpoint in record.endpoints),
+    )
+
+
+def _with_doubled_times(record: Record) -> Record:
+    def endpoint(each: Endpoint) -> Endpoint:
+        steps = tuple(replace(step, time=2 * step.time, earliest=2 * step.earliest) for step in each.transitions)
+        return replace(each, transitions=steps, ended=2 * each.ended)
+
+    def passage(each: Passage) -> Passage:
+        return replace(
+            each,
+            sent=None if each.sent is None else 2 * each.sent,
+            received=None if each.received is None else 2 * each.received,
+        )
+
+    return replace(
+        record, endpoints=tuple(map(endpoint, record.endpoints)), passages=tuple(map(passage, record.passages))
+    )
+
+
+def _without_last_segments(record: Record) -> Record:
+    last = {(passage.src, passage.dst): passage.number for passage in record.passages}
+    return replace(
+        record,
+        passages=tuple(passage for passage in record.passages if passage.number != last[passage.src, passage.dst]),
+    )

@@ -1,0 +1,179 @@
+"""Outside of the kernel: send a test into one, and bring its reports home."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from handshake_lab.errors import HandshakeError, KernelFailed, UsageError
+from handshake_lab.kernel.job import INTERRUPTED, Job
+from handshake_lab.plugin import evidence, homecoming, luggage, measuring, realtime, variants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handshake_lab.kernel.base import Kernel
+    from handshake_lab.kernel.job import Outcome
+
+_FIXTURES = "handshake_lab.plugin.fixtures"
+
+
+class Outside:
+    """Runs the tests that need a kernel, each in one of its own."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._kernels: dict[int, Kernel] = {}
+
+    @staticmethod
+    def needs_kernel(item: pytest.Item) -> bool:
+        """Whether a test asks for our fixture ``net``, directly or through other fixtures.
+
+        A project may well have a fixture of that name which is none of ours.
+        """
+        info = getattr(item, "_fixtureinfo", None)
+        found = list(info.name2fixturedefs.get("net", ())) if info else []
+        while found:
+            last = found.pop()
+            if last.func.__module__ == _FIXTURES:
+                return True
+            if "net" not in last.argnames:
+                return False
+        return False
+
+    def prepare(self) -> None:
+        """Find the kernel, build one where there is none, and refuse what cannot work.
+
+        Raises:
+            pytest.UsageError: With what to do about it.
+        """
+        option = self._config.option
+        if option.usepdb or getattr(option, "trace", False):
+            raise pytest.UsageError(
+                "--pdb cannot reach into a test that uses `net`: it runs in a kernel of its own, which has no "
+                "terminal. Its ladder and its record tell what happened (handshake show); print() and -l show values."
+            )
+        try:
+            with self._uncaptured():
+                self._kernel(option.seed)
+        except HandshakeError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    def _kernel(self, seed: int) -> Kernel:
+        from handshake_lab.cli.options import choose_kernel
+
+        if seed not in self._kernels:
+            option = self._config.option
+            self._kernels[seed] = choose_kernel(option.kernel, seed, realtime.wall_limit(self._config))
+        return self._kernels[seed]
+
+    @contextlib.contextmanager
+    def _uncaptured(self) -> Iterator[None]:
+        """Building a kernel takes minutes: let its progress be seen."""
+        manager = self._config.pluginmanager.getplugin("capturemanager")
+        with manager.global_and_fixture_disabled() if manager else contextlib.nullcontext():
+            yield
+
+    def run(self, item: pytest.Item) -> list[pytest.TestReport]:
+        """Run one test where the kernel is; its reports come back as if it had run here.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted; nothing is left running.
+        """
+        began = time.time()
+        # Kept apart from the kernel's own scratch: what was recorded until a kernel failed is worth having.
+        with tempfile.TemporaryDirectory(prefix="handshake-results-", ignore_cleanup_errors=True) as place:
+            results = Path(place).resolve()
+            try:
+                reports = self._run(item, results)
+            except (HandshakeError, pytest.fail.Exception) as error:
+                reports = [homecoming.failure(item, str(error))]
+            evidence.attach(item, reports, results, replay=self.replay(item))
+        homecoming.finish(item, reports, began)
+        variants.settle(item, reports)
+        return reports
+
+    def _run(self, item: pytest.Item, results: Path) -> list[pytest.TestReport]:
+        chosen = variants.of(item)
+        kernel = self._kernel(seed_of(item))
+        if reason := realtime.too_slow(item, kernel.info):
+            return [realtime.skipped(item, reason)]
+        coverage = measuring.settings(self._config)
+        job = Job(
+            call="handshake_lab.plugin.inside:run",
+            argument={
+                "args": luggage.arguments(item),
+                "options": luggage.options(self._config),
+                "markers": self._config.getini("markers"),
+                "plugins": luggage.plugins(self._config),
+                "path": sys.path,
+                "directory": str(Path.cwd()),
+                "kernel": msgspec.to_builtins(kernel.info),
+                "coverage": coverage,
+                "links": [*self._config.option.handshake_links, *chosen.links],
+                "replay": self.replay(item),
+            },
+            results=results,
+            readable=luggage.readable(item),
+            environment=luggage.environment(),
+        )
+        with kernel.run(job) as outcome:
+            if outcome.status == INTERRUPTED:
+                raise KeyboardInterrupt
+            measuring.bring_home(coverage, outcome.results)
+            return self._home(item, outcome)
+
+    def _home(self, item: pytest.Item, outcome: Outcome) -> list[pytest.TestReport]:
+        reports = homecoming.reports(self._config, outcome.results)
+        if any(isinstance(report, pytest.TestReport) and report.when == "teardown" for report in reports):
+            homecoming.warnings(item, outcome.results)
+            return [report for report in reports if isinstance(report, pytest.TestReport)]
+        for report in reports:
+            if isinstance(report, pytest.CollectReport):
+                text = f"the test could not be collected where the kernel is:\n{report.longreprtext}"
+                return [homecoming.failure(item, text)]
+        raise KernelFailed(_unfinished(outcome.status), outcome.console)
+
+    def replay(self, item: pytest.Item) -> str:
+        """The command that gives this very run again."""
+        option = self._config.option
+        words = ["pytest", item.nodeid]
+        chosen = variants.of(item)
+        words += chosen.words or (["--seed", str(option.seed)] if option.seed != 1 else [])
+        words += ["--kernel", option.kernel] if option.kernel != "lab" else []
+        for link in option.handshake_links:
+            words += ["--link", link]
+        return shlex.join(words)
+
+
+def seed_of(item: pytest.Item) -> int:
+    """The seed of a test's kernel: its variant's, its marker's, or the command line's."""
+    chosen = variants.of(item).seed
+    if chosen is not None:
+        return chosen
+    marked: Any = next(
+        (marker.kwargs["seed"] for marker in item.iter_markers("network") if marker.kwargs.get("seed") is not None),
+        item.config.option.seed,
+    )
+    if isinstance(marked, bool) or not isinstance(marked, int) or not 0 <= marked < 1 << 64:
+        raise UsageError("network seed", marked, "is not a whole number below 2**64", "@pytest.mark.network(seed=7)")
+    return marked
+
+
+def _unfinished(status: int) -> str:
+    if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return (
+            f"the test was not found where the kernel is (pytest's status {int(status)}): "
+            "it is collected anew there, and must have the same id every time"
+        )
+    if status < 0:
+        return f"signal {-status} ended the test inside the kernel: see its console for why (such as too little memory)"
+    return f"the test did not come to its end inside the kernel (exit status {status})"

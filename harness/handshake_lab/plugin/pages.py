@@ -1,0 +1,102 @@
+"""The index over a session's kept runs: what passed, what was claimed, which edges were taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+import pytest
+
+from handshake_lab.plugin.evidence import AGAIN, EDGES, PAGE, RUN
+from handshake_lab.plugin.results import Word, worst
+
+if TYPE_CHECKING:
+    from handshake_lab.report.held import Claim
+    from handshake_lab.report.index import Run
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What a test's reports tell of the run that was kept: numbers for its line of the index."""
+
+    directory: str  #: in the artifacts
+    summary: str
+    connections: int
+    lost: int
+    length: int  #: nanoseconds
+
+
+class Pages:
+    """Gathers what the reports say; under pytest-xdist, in the controlling process."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._outcomes: dict[str, Word] = {}
+        self._kept: dict[str, Kept | None] = {}
+        self._edges: dict[str, int] = {}
+        self._claims: dict[str, Claim] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in a test's outcome and, with the report that has them, its properties."""
+        properties: dict[str, Any] = dict(report.user_properties)
+        here: Word = "skipped" if report.skipped else "failed" if report.failed else "passed"
+        self._outcomes[report.nodeid] = worst([self._outcomes.get(report.nodeid, "passed"), here])
+        if AGAIN not in properties or report.nodeid in self._kept:
+            return
+        told = properties.get(RUN)
+        self._kept[report.nodeid] = None if told is None else msgspec.convert(told, Kept)
+        for edge, _ in properties.get(EDGES, []):
+            self._edges[edge] = self._edges.get(edge, 0) + 1
+        self._add_claim(properties)
+
+    def _add_claim(self, properties: dict[str, Any]) -> None:
+        from handshake_lab.claims.findings import PROPERTY, Finding, Outcome
+        from handshake_lab.claims.words import proof, table
+        from handshake_lab.report.held import Claim
+
+        if PROPERTY in properties:
+            found = msgspec.json.decode(properties[PROPERTY], type=Finding)
+            words = {"HOLDS": "holds", "NUANCE": "nuance", "FAILS": "fails"}
+            verdict: Any = words.get(found.verdict.name, "open")
+            lang = self._config.option.handshake_lang
+            text = str(table(lang)[found.id]["claim"])
+            self._claims[found.id] = Claim(found.id, text, verdict, proof(Outcome(found.id, found), lang))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Write the index beside the directories with the runs."""
+        if hasattr(self._config, "workerinput") or not self._kept:
+            return
+        from handshake_lab.claims.findings import CLAIMS
+        from handshake_lab.report.held import Covered
+        from handshake_lab.report.index import index
+        from handshake_lab.report.words import words as language
+        from handshake_lab.tcp.diagram import EDGES as DIAGRAM
+
+        option = self._config.option
+        words = language(option.handshake_lang)
+        artifacts = Path(option.artifacts)
+        artifacts.mkdir(parents=True, exist_ok=True)
+        html = index(
+            [self._line(test, kept) for test, kept in self._kept.items()],
+            title=artifacts.resolve().name,
+            facts=[(words("page.kernel"), option.kernel), (words("page.seed"), str(option.seed))],
+            claims=[self._claims[name] for name in CLAIMS if name in self._claims],
+            coverage=[
+                Covered(edge.id, edge.old, edge.new, self._edges.get(edge.id, 0), edge.section)
+                for edge in DIAGRAM
+                if edge.in_linux
+            ],
+            lang=option.handshake_lang,
+        )
+        (artifacts / PAGE).write_text(html, "utf-8")
+
+    def _line(self, test: str, kept: Kept | None) -> Run:
+        from handshake_lab.report.index import Run
+
+        outcome = self._outcomes[test]
+        if kept is None:
+            return Run(test, outcome)
+        href = f"{quote(kept.directory)}/{PAGE}"
+        return Run(test, outcome, href, kept.summary, kept.connections, kept.lost, kept.length)

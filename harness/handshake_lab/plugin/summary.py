@@ -1,0 +1,143 @@
+"""What a session came to: TCP time and wall time, the edges taken, every test's outcome."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from handshake_lab.plugin.edges import Coverage
+from handshake_lab.plugin.evidence import AGAIN, EDGES, SCENARIO, SEGMENTS, SPAN, TCP_SECONDS
+from handshake_lab.plugin.results import Result, Session, Word, worst
+from handshake_lab.plugin.variants import CAME_TO
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+#: How many commands for failed seeds are printed.
+_SHOWN = 10
+
+
+class Summary:
+    """Gathers what the reports say; under pytest-xdist, in the controlling process."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._results: dict[str, Result] = {}
+        self._outcomes: dict[str, dict[str | None, Word]] = {}
+        self._seconds: dict[str, float] = {}
+        self._coverage = Coverage()
+        self._began = time.perf_counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in a test's outcome, and with its last report its properties."""
+        properties: dict[str, Any] = dict(report.user_properties)
+        # The call's own report comes after those of subtests: what it says holds, unless one of them failed.
+        outcomes = self._outcomes.setdefault(report.nodeid, {})
+        if outcomes.get(report.when) != "failed":
+            outcomes[report.when] = _outcome(report)
+        self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
+        if AGAIN not in properties:
+            return
+        result = self._results[report.nodeid] = Result(
+            name=report.nodeid.rpartition("::")[2].removeprefix("test_"),
+            test=report.nodeid,
+            outcome=worst(list(outcomes.values())),
+            number=properties.get(SCENARIO),
+            mutant=properties.get(CAME_TO),
+            tcp_seconds=properties.get(TCP_SECONDS, 0.0),
+            wall_seconds=self._seconds[report.nodeid],
+            segments=properties.get(SEGMENTS, 0),
+            span_seconds=properties.get(SPAN, 0.0),
+            again=properties[AGAIN],
+        )
+        edges = properties.get(EDGES, [])
+        result.edges += [edge for edge, _ in edges]
+        if result.mutant is None:
+            self._coverage.add(report.nodeid, edges)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the files, and fail the session where too few edges were taken."""
+        if hasattr(self._config, "workerinput") or self._config.option.collectonly:
+            return
+        option = self._config.option
+        if option.handshake_json:
+            Path(option.handshake_json).write_bytes(msgspec.json.format(msgspec.json.encode(self.session())))
+        if option.edge_coverage_svg:
+            Path(option.edge_coverage_svg).write_text(self._coverage.picture(), "utf-8")
+        if self._too_few() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _too_few(self) -> bool:
+        limit: float | None = self._config.option.edge_coverage_fail_under
+        return limit is not None and self._coverage.percent < limit
+
+    @property
+    def _wall(self) -> float:
+        return time.perf_counter() - self._began
+
+    def session(self) -> Session:
+        """Everything, for programs."""
+        tests = list(self._results.values())
+        outcomes = [result.outcome for result in tests]
+        return Session(
+            passed=outcomes.count("passed"),
+            failed=outcomes.count("failed"),
+            skipped=outcomes.count("skipped"),
+            edges_covered=len(self._coverage.covered),
+            edges_total=self._coverage.total,
+            tcp_seconds=sum(result.tcp_seconds for result in tests),
+            wall_seconds=self._wall,
+            tests=tests,
+            edges=self._coverage.document(),
+        )
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        """Print the edges where they were asked for, failed seeds, and the virtual time that passed."""
+        option = self._config.option
+        limit = option.edge_coverage_fail_under
+        if option.edge_coverage or limit is not None:
+            covered, total = len(self._coverage.covered), self._coverage.total
+            terminalreporter.section(f"edge coverage: {covered} of the {total} edges that Linux has")
+            for line in self._coverage.lines():
+                terminalreporter.write_line(line)
+        if self._too_few():
+            text = f"FAIL: edge coverage of {self._coverage.percent:.1f} % is less than {limit:g} %"
+            terminalreporter.write_line(text, red=True)
+        if option.seeds:
+            self._print_seeds(terminalreporter)
+        tcp = sum(result.tcp_seconds for result in self._results.values())
+        if tcp:
+            wall = self._wall
+            speed = f"{tcp / wall:,.0f}" if tcp >= 10 * wall else f"{tcp / wall:.2g}"
+            terminalreporter.write_line(
+                f"TCP time {_span(tcp)}, wall time {_span(wall)}: {speed} times as fast as the clock"
+            )
+
+    def _print_seeds(self, out: TerminalReporter) -> None:
+        seeded = [result for result in self._results.values() if "[" in result.name and "--seeds" in result.again]
+        failed = [result for result in seeded if result.outcome == "failed"]
+        out.section(f"random loss: {len(seeded) - len(failed)} of {len(seeded)} runs hold")
+        for result in failed[:_SHOWN]:
+            out.write_line(f"again: {result.again}")
+        if len(failed) > _SHOWN:
+            out.write_line(f"and {len(failed) - _SHOWN} more")
+
+
+def _outcome(report: pytest.TestReport) -> Word:
+    if hasattr(report, "wasxfail"):
+        return "passed" if report.passed or report.skipped else "failed"
+    return "skipped" if report.skipped else "failed" if report.failed else "passed"
+
+
+def _span(seconds: float) -> str:
+    """A time as a person says it: ``1 h 12 min``, ``45.2 s``."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

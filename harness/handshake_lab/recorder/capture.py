@@ -1,0 +1,99 @@
+"""The capture: every TCP segment that passes an interface, from an AF_PACKET socket with kernel timestamps."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from typing import TYPE_CHECKING, Literal
+
+from handshake_lab.network import packet
+from handshake_lab.tcp.segment import decode
+from handshake_lab.timeline.observations import SegmentSeen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from handshake_lab.recorder.clock import Clock
+
+_ETH_P_ALL = 3
+_SO_TIMESTAMPNS = 35
+_SO_RCVBUFFORCE = 33
+_PACKET_OTHERHOST = 3
+
+#: How much of a frame is kept: all headers with all options.
+SNAP = 192
+#: Bytes that may wait to be read: at 1,000 connections per second, some seconds of segments.
+ROOM = 32 << 20
+
+
+class Capture:
+    """Watches one interface of one node.
+
+    Args:
+        node: The node whose interface it is.
+        interface: The interface's name. The calling thread must be in that node's
+            network namespace.
+        clock: The run's clock.
+        only: "sent" or "received" to see one direction only.
+    """
+
+    name = "capture"
+
+    def __init__(
+        self, node: str, interface: str, clock: Clock, *, only: Literal["sent", "received"] | None = None
+    ) -> None:
+        self.node = node
+        self._interface = interface
+        self._clock = clock
+        self._only = only
+        # Protocol 0 receives nothing: no frame is queued before the filter is in place.
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
+        packet.attach(self._socket, packet.tcp_frames(SNAP))
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
+        with contextlib.suppress(PermissionError):  # beyond net.core.rmem_max only for root of the whole machine
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, ROOM)
+        self._socket.bind((interface, _ETH_P_ALL))
+
+    def descriptors(self) -> Iterable[int]:
+        """The packet socket."""
+        return (self._socket.fileno(),)
+
+    def read(self, descriptor: int) -> Iterator[SegmentSeen]:  # noqa: ARG002  there is only one
+        """All segments queued, oldest first."""
+        while True:
+            try:
+                frame, ancillary, _, address = self._socket.recvmsg(SNAP, 64)
+            except BlockingIOError:
+                return
+            packet_type = address[2]
+            if packet_type == _PACKET_OTHERHOST:
+                continue  # flooded by a switch: not for this node
+            direction: Literal["sent", "received"] = "sent" if packet_type == packet.OUTGOING else "received"
+            segment = decode(frame)
+            if segment is None or (self._only and direction != self._only):
+                continue
+            seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
+            yield SegmentSeen(
+                t=self._clock.from_real(seconds * 1_000_000_000 + nanoseconds),
+                node=self.node,
+                interface=self._interface,
+                direction=direction,
+                src=segment.src,
+                dst=segment.dst,
+                flags=segment.flags,
+                seq=segment.seq,
+                ack=segment.ack,
+                length=segment.length,
+                window=segment.window,
+                frame=frame,
+            )
+
+    def dropped(self) -> int:
+        """Frames the kernel had no room for since the last call (PACKET_STATISTICS)."""
+        return packet.overrun(self._socket)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()

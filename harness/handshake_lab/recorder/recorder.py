@@ -1,0 +1,315 @@
+"""The loop that drives the observers, and looks at sockets when something may have changed.
+
+A look at a connection follows every segment and every tracepoint event that may have changed
+its state, every timer that the last look announced, and every step of a program; a look at
+all of a node's sockets follows a request for one, and a slow heartbeat. On the lab kernel,
+where computing takes no time, a look thus happens at the very instant of what caused it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import threading
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Protocol, Self
+
+from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.recorder import ss
+from handshake_lab.recorder.capture import Capture
+from handshake_lab.recorder.counters import grown, read_counters
+from handshake_lab.recorder.diag import Diag
+from handshake_lab.recorder.tracepoint import Tracepoints
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.observations import Counters, Missed, SegmentSeen, StateChange, Step, TcpEvent, Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from handshake_lab.recorder.clock import Clock
+    from handshake_lab.recorder.observer import Observer
+    from handshake_lab.recorder.sock_diag import Flow, Look
+    from handshake_lab.timeline.observations import Observation
+
+#: Flags of segments that only carry or acknowledge data.
+_PLAIN = frozenset("AP")
+
+
+class WatchedNode(Protocol):
+    """What the recorder needs to know of a node."""
+
+    name: str
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Its IP addresses."""
+
+    @property
+    def interfaces(self) -> Sequence[str]:
+        """Its interfaces to capture on."""
+
+    def enter(self) -> AbstractContextManager[None]:
+        """Put the calling thread into its network namespace for a while."""
+
+
+class Sink(Protocol):
+    """Where observations go."""
+
+    def write_all(self, observations: Iterable[Observation]) -> None:
+        """Take some, in order. Once this returns they are safe against the death of this process."""
+
+
+class Targets:
+    """What is worth a look, by node: single connections, or the listeners."""
+
+    def __init__(self) -> None:
+        self.flows: dict[str, list[Flow]] = {}
+        self.listeners: set[str] = set()
+
+
+class Recorder:
+    """Watches nodes until it is stopped. A context manager: watching begins and ends with the block.
+
+    Args:
+        nodes: Hosts and routers, whose sockets are watched. Captures run on their interfaces.
+        clock: The run's clock.
+        sink: Where observations go, in the order in which they were read.
+        heartbeat: Nanoseconds between two looks at everything when nothing happens.
+    """
+
+    def __init__(self, nodes: Iterable[WatchedNode], clock: Clock, sink: Sink, heartbeat: int) -> None:
+        self._nodes = list(nodes)
+        self._clock = clock
+        self._sink = sink
+        self._heartbeat = heartbeat
+        self._node_of = {address: node.name for node in self._nodes for address in node.addresses}
+        #: Each observer, and "" or why it cannot watch.
+        self.observers: dict[str, str] = {}
+        self._by_descriptor: dict[int, Observer] = {}
+        self._captures: list[Capture] = []
+        self._diags: dict[str, Diag] = {}
+        self._tracepoints: Tracepoints | None = None
+        self._counters: dict[str, dict[str, int]] = {}
+        self._handed_in: deque[Observation] = deque()
+        self._changed = threading.Condition()
+        self._next_beat = 0
+        self._asked = 0
+        self._answered = 0
+        self._stopping = False
+        self._door = threading.Lock()
+        self._closed = False
+        self._error: BaseException | None = None
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def open(self) -> None:
+        """Open all observers. What cannot watch is noted in `observers`, with the reason."""
+        for node in self._nodes:
+            with node.enter():
+                self._diags[node.name] = Diag(node.name, self._clock)
+                self._counters[node.name] = read_counters()
+                for interface in node.interfaces:
+                    self._watch(Capture(node.name, interface, self._clock))
+        self.observers[Witness.DIAG] = self.observers[Witness.CAPTURE] = ""
+        self.observers[Witness.APPLICATION] = ""
+        self.observers[Witness.SS] = "" if shutil.which("ss") else "there is no ss on this machine (package iproute2)"
+        try:
+            self._tracepoints = Tracepoints(self._clock)
+            self._watch(self._tracepoints)
+            self.observers[Witness.TRACEPOINT] = ""
+        except EnvironmentUnsupported as error:
+            self.observers[Witness.TRACEPOINT] = str(error)
+
+    def _watch(self, observer: Observer) -> None:
+        if isinstance(observer, Capture):
+            self._captures.append(observer)
+        for descriptor in observer.descriptors():
+            self._by_descriptor[descriptor] = observer
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._stopping = True
+        os.eventfd_write(self._wake, 1)
+        self._thread.join()
+        if self._error is None:
+            self._sink.write_all([*self._missed(), *self.counters()])
+        for capture in self._captures:
+            capture.close()
+        for diag in self._diags.values():
+            diag.close()
+        if self._tracepoints:
+            self._tracepoints.close()
+        with self._door:
+            self._closed = True
+            os.close(self._wake)
+        if self._error is not None:
+            raise self._error
+
+    def counters(self) -> list[Counters]:
+        """By how much every node's counters have grown by now."""
+        found = []
+        for node in self._nodes:
+            with node.enter():
+                delta = grown(self._counters[node.name], read_counters())
+            found.append(Counters(t=self._clock.now(), node=node.name, grown=delta))
+        return found
+
+    def _missed(self) -> list[Missed]:
+        """What observers know to have lost: never let a gap look like nothing."""
+        t = self._clock.now()
+        lost: Counter[str] = Counter()
+        for capture in self._captures:
+            lost[capture.node] += capture.dropped()
+        found = [Missed(t=t, observer="capture", node=node, count=count) for node, count in lost.items() if count]
+        if self._tracepoints and (count := self._tracepoints.lost()):
+            found.append(Missed(t=t, observer="tracepoint", node="", count=count))
+        return found
+
+    def hand_in(self, observation: Observation) -> None:
+        """Take an observation of somebody else's, such as a program's step. From any thread; too late is no error."""
+        with self._door:
+            if not self._closed:
+                self._handed_in.append(observation)
+                os.eventfd_write(self._wake, 1)
+
+    def sync(self) -> None:
+        """Return when everything that has happened by now has been read and every node looked at."""
+        with self._changed:
+            self._asked += 1
+            asked = self._asked
+            os.eventfd_write(self._wake, 1)
+            self._changed.wait_for(lambda: self._answered >= asked or self._error is not None)
+        if self._error is not None:
+            raise self._error
+
+    def wait_until(self, condition: Callable[[], bool], limit: float) -> bool:
+        """Wait until a condition on what has been recorded holds; it is asked again after every change.
+
+        Args:
+            condition: Called with the recorder standing still.
+            limit: Seconds (of the kernel's time) after which to give up.
+
+        Returns:
+            Whether it came to hold.
+        """
+        with self._changed:
+            held = self._changed.wait_for(lambda: self._error is not None or condition(), limit)
+        if self._error is not None:
+            raise self._error
+        return held
+
+    def checkpoint(self) -> None:
+        """Have ``ss`` look at every node, too, and put what it shows on record. Without ss, does nothing."""
+        if self.observers[Witness.SS]:
+            return
+        for node in self._nodes:
+            with node.enter():
+                for seen in ss.look(self._clock.now(), node.name):
+                    self.hand_in(seen)
+        self.sync()
+
+    def sockets(self, node: str) -> list[Look]:
+        """The sockets that the last look at a node showed."""
+        return self._diags[node].open_sockets()
+
+    # -- the loop's thread -----------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            poll = select.epoll()
+            poll.register(self._wake, select.EPOLLIN)
+            for descriptor in self._by_descriptor:
+                poll.register(descriptor, select.EPOLLIN)
+            pause = 0.0
+            while True:
+                ready = poll.poll(pause)
+                pause = self._turn([descriptor for descriptor, _ in ready])
+                if self._stopping and self._answered == self._asked:
+                    break
+            self._next_beat = 0
+            self._turn(list(self._by_descriptor))
+            poll.close()
+        except BaseException as error:  # noqa: BLE001  handed to whoever waits: this is a thread's last stop
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _turn(self, ready: list[int]) -> float:
+        """Read what is ready, look where something may have changed. Returns seconds until the next turn."""
+        with self._changed:
+            asked = self._asked
+            self._clock.tick()
+            targets = Targets()
+            seen = self._read_all(ready, targets)
+            now = self._clock.now()
+            everything = asked > self._answered or now >= self._next_beat
+            if everything:
+                self._next_beat = now + self._heartbeat
+            for name, diag in self._diags.items():
+                if everything:
+                    seen.extend(diag.look())
+                    continue
+                for flow in dict.fromkeys([*targets.flows.get(name, ()), *diag.due(now)]):
+                    seen.extend(diag.look_at(flow))
+                if name in targets.listeners:
+                    seen.extend(diag.look_at_listeners())
+            self._sink.write_all(sorted(seen, key=lambda observation: observation.t))
+            self._answered = asked
+            self._changed.notify_all()
+            return self._pause()
+
+    def _read_all(self, ready: list[int], targets: Targets) -> list[Observation]:
+        """Everything that observers have, and what was handed in; what to look at is added to ``targets``."""
+        seen: list[Observation] = []
+        if self._wake in ready:
+            os.eventfd_read(self._wake)
+        # A tracepoint's event is committed before its wake-up arrives: read its buffers in any case.
+        events = self._tracepoints.descriptors() if self._tracepoints else ()
+        for descriptor in dict.fromkeys([*ready, *events]):
+            if descriptor != self._wake:
+                seen.extend(self._by_descriptor[descriptor].read(descriptor))
+        while self._handed_in:
+            seen.append(self._handed_in.popleft())
+        for observation in seen:
+            self._aim(observation, targets)
+        return seen
+
+    def _aim(self, observation: Observation, targets: Targets) -> None:
+        """Say what an observation makes worth a look."""
+        if isinstance(observation, SegmentSeen):
+            flow = observation.src, observation.dst
+            if observation.direction == "received":
+                flow = observation.dst, observation.src
+            # Data and acknowledgments within an open connection change nothing.
+            if not (_PLAIN.issuperset(observation.flags) and self._diags[observation.node].is_settled(flow)):
+                targets.flows.setdefault(observation.node, []).append(flow)
+        elif isinstance(observation, StateChange | TcpEvent):
+            self._aim_at_event(observation, targets)
+        elif isinstance(observation, Step):
+            flow_of_step = self._diags[observation.node].flow_of(observation.cookie)
+            if flow_of_step:
+                targets.flows.setdefault(observation.node, []).append(flow_of_step)
+            else:
+                targets.listeners.add(observation.node)
+
+    def _aim_at_event(self, event: StateChange | TcpEvent, targets: Targets) -> None:
+        node = self._node_of.get(event.local.ip)
+        if node is None:
+            # A wildcard address belongs to any of them, and so may one not bound yet.
+            targets.listeners.update(self._diags)
+            return
+        if event.remote.port == 0 or (isinstance(event, StateChange) and State.LISTEN in (event.old, event.new)):
+            targets.listeners.add(node)
+        if event.local.port and event.remote.port:
+            targets.flows.setdefault(node, []).append((event.local, event.remote))
+
+    def _pause(self) -> float:
+        """Seconds until something is due."""
+        due = [timer for diag in self._diags.values() if (timer := diag.next_timer()) is not None]
+        return max(min([self._next_beat, *due]) - self._clock.now(), 0) / 1e9

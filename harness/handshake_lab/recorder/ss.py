@@ -1,0 +1,109 @@
+"""``ss``: what a person would type, as an independent witness at checkpoints.
+
+It asks the kernel what `handshake_lab.recorder.diag` asks, but through another program's request
+and decoding (iproute2, misc/ss.c): where both agree, neither misread.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.observations import Address, SocketSeen, Timer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMAND = ["ss", "-H", "-t", "-a", "-n", "-o", "-e"]
+
+#: How ss spells states (misc/ss.c, sstate_name).
+_STATES = {
+    "ESTAB": State.ESTABLISHED,
+    "SYN-SENT": State.SYN_SENT,
+    "SYN-RECV": State.SYN_RECEIVED,
+    "FIN-WAIT-1": State.FIN_WAIT_1,
+    "FIN-WAIT-2": State.FIN_WAIT_2,
+    "TIME-WAIT": State.TIME_WAIT,
+    "CLOSE-WAIT": State.CLOSE_WAIT,
+    "LAST-ACK": State.LAST_ACK,
+    "LISTEN": State.LISTEN,
+    "CLOSING": State.CLOSING,
+}
+
+_TIMERS: dict[str, Timer] = {
+    "on": "on",
+    "keepalive": "keepalive",
+    "timewait": "timewait",
+    "persist": "persist",
+    "delack": "delack",
+}
+
+_LINE = re.compile(r"(?P<state>\S+)\s+(?P<rqueue>\d+)\s+(?P<wqueue>\d+)\s+(?P<local>\S+)\s+(?P<remote>\S+)(?P<rest>.*)")
+_TIMER = re.compile(r"timer:\((?P<kind>\w+),(?P<left>[^,]*),(?P<retrans>\d+)\)")
+_COOKIE = re.compile(r"\bsk:(?P<cookie>[0-9a-f]+)")
+_INODE = re.compile(r"\bino:(?P<inode>\d+)")
+_SPAN = re.compile(r"(?P<number>[\d.]+)(?P<unit>min|sec|ms)")
+_NANOSECONDS = {"min": 60_000_000_000, "sec": 1_000_000_000, "ms": 1_000_000}
+
+
+def look(t: int, node: str) -> Iterator[SocketSeen]:
+    """Run ss in the calling thread's network namespace.
+
+    Args:
+        t: The time of the look, on the run's clock.
+        node: The node whose namespace it is.
+
+    Raises:
+        OSError: There is no ss on this machine.
+        subprocess.CalledProcessError: It failed.
+    """
+    output = subprocess.run(COMMAND, capture_output=True, text=True, check=True).stdout
+    return parse(output, t, node)
+
+
+def parse(output: str, t: int, node: str) -> Iterator[SocketSeen]:
+    """What ``ss -H -t -a -n -o -e`` printed, as observations; lines of closed sockets are left out.
+
+    Raises:
+        ValueError: A line is not as ss writes them.
+    """
+    for line in output.splitlines():
+        found = _LINE.fullmatch(line.strip())
+        if found is None:
+            if not line.strip():
+                continue
+            raise ValueError(f"not a line of ss: {line!r}")
+        state = _STATES.get(found["state"])
+        if state is None:
+            continue
+        rest = found["rest"]
+        timer, cookie, inode = _TIMER.search(rest), _COOKIE.search(rest), _INODE.search(rest)
+        yield SocketSeen(
+            t=t,
+            since=t,
+            node=node,
+            cookie=int(cookie["cookie"], 16) if cookie else 0,
+            state=state,
+            local=_address(found["local"]),
+            remote=_address(found["remote"]),
+            observer="ss",
+            timer=_TIMERS.get(timer["kind"], "") if timer else "",
+            expires=_span(timer["left"]) if timer else 0,
+            retrans=int(timer["retrans"]) if timer else 0,
+            inode=int(inode["inode"]) if inode else 0,
+            rqueue=int(found["rqueue"]),
+            wqueue=int(found["wqueue"]),
+        )
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    ip = host.partition("%")[0].strip("[]").removeprefix("::ffff:")
+    return Address("0.0.0.0" if ip == "*" else ip, 0 if port == "*" else int(port))  # noqa: S104  what ss means by *
+
+
+def _span(text: str) -> int:
+    """``1min13sec`` or ``200ms`` in nanoseconds; ss rounds."""
+    return sum(int(float(part["number"]) * _NANOSECONDS[part["unit"]]) for part in _SPAN.finditer(text))

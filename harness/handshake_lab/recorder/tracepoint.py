@@ -1,0 +1,250 @@
+"""The tracepoints: exact, complete for full sockets, blind to request sockets and TIME-WAIT.
+
+Read from the raw ring buffer of a tracefs instance of its own: nanoseconds, and real
+socket addresses (the text form prints microseconds and no address on older kernels).
+The buffer's format is that of kernel/trace/ring_buffer.c; the events' own layout is
+read from their ``format`` files, since it differs between releases.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.tcp.states import FROM_LINUX
+from handshake_lab.timeline.observations import Address, StateChange, TcpEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from handshake_lab.recorder.clock import Clock
+
+TRACEFS = Path("/sys/kernel/tracing")
+
+STATE_EVENT = "sock/inet_sock_set_state"
+#: Further events, where the kernel has them.
+OTHER_EVENTS = (
+    "tcp/tcp_retransmit_skb",
+    "tcp/tcp_retransmit_synack",
+    "tcp/tcp_send_reset",
+    "tcp/tcp_receive_reset",
+    "tcp/tcp_destroy_sock",
+)
+
+_IPPROTO_TCP = 6
+_COMMIT_MASK = 0xFFFFF  # the upper bits of `commit` are flags (RB_MISSED_EVENTS)
+_MISSED = 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    offset: int
+    size: int
+
+    def integer(self, record: bytes) -> int:
+        return int.from_bytes(record[self.offset : self.offset + self.size], "little")
+
+    def raw(self, record: bytes) -> bytes:
+        return record[self.offset : self.offset + self.size]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """One event's fields, from its format file."""
+
+    name: str
+    fields: dict[str, _Field]
+
+
+_LOST = re.compile(r"^(?:overrun|dropped events): (\d+)$", re.MULTILINE)
+_FIELD = re.compile(r"field:.*?(\w+)(?:\[[^]]*\])?;\s*offset:(\d+);\s*size:(\d+);")
+
+
+def parse_format(text: str) -> tuple[int, dict[str, _Field]]:
+    """The number and the fields of an event, from its tracefs ``format`` file."""
+    number = re.search(r"^ID: (\d+)$", text, re.MULTILINE)
+    if number is None:
+        raise ValueError("an event's format file has no ID line")
+    return int(number[1]), {m[1]: _Field(int(m[2]), int(m[3])) for m in _FIELD.finditer(text)}
+
+
+def records(page: bytes) -> Iterator[tuple[int, bytes]]:
+    """The records of one ring-buffer page, as (nanoseconds, bytes from common_type on).
+
+    Layout: kernel/trace/ring_buffer.c, `struct buffer_data_page` and the comment on
+    event types in include/linux/ring_buffer.h (5 bits of type or length, 27 of time).
+    """
+    stamp, commit = struct.unpack_from("<QQ", page)
+    end = 16 + (commit & _COMMIT_MASK)
+    at = 16
+    while at + 4 <= end:
+        (head,) = struct.unpack_from("<I", page, at)
+        kind, delta = head & 31, head >> 5
+        at += 4
+        if kind == 31:  # an absolute time: 59 bits, the rest is the page's
+            (high,) = struct.unpack_from("<I", page, at)
+            stamp = (stamp & ~((1 << 59) - 1)) | ((high << 27) + delta)
+            at += 4
+        elif kind == 30:  # a long time since the last record
+            (high,) = struct.unpack_from("<I", page, at)
+            stamp += (high << 27) + delta
+            at += 4
+        elif kind == 29:  # padding
+            if delta == 0:
+                return
+            (length,) = struct.unpack_from("<I", page, at)
+            stamp += delta
+            at += length
+        else:
+            stamp += delta
+            if kind:
+                length = kind * 4
+            else:
+                (length,) = struct.unpack_from("<I", page, at)
+                at += 4
+                length -= 4
+            yield stamp, page[at : at + length]
+            at += (length + 3) & ~3
+
+
+class Tracepoints:
+    """Watches the whole kernel's TCP sockets: the events have no namespace.
+
+    Raises:
+        EnvironmentUnsupported: tracefs is missing or belongs to somebody else.
+    """
+
+    name = "tracepoint"
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._sockets: dict[int, int] = {}  # kernel address -> number
+        self.missed = 0  #: pages after which the kernel reported lost events
+        self._instance = TRACEFS / "instances" / f"handshake-{os.getpid()}-{os.urandom(3).hex()}"
+        try:
+            self._instance.mkdir()
+        except OSError as error:
+            raise EnvironmentUnsupported(
+                f"tracepoints cannot be read: {TRACEFS}/instances: {error.strerror}",
+                "Run as root with tracefs mounted (mount -t tracefs tracefs /sys/kernel/tracing).",
+            ) from None
+        try:
+            self._layouts = dict(self._enable())
+            self._pipes = [
+                os.open(cpu / "trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                for cpu in sorted(self._instance.glob("per_cpu/cpu*"))
+            ]
+        except BaseException:
+            self._instance.rmdir()
+            raise
+        self._page = (
+            int((self._instance / "buffer_subbuf_size_kb").read_text()) * 1024
+            if (self._instance / "buffer_subbuf_size_kb").exists()
+            else os.sysconf("SC_PAGE_SIZE")
+        )
+
+    def _enable(self) -> Iterator[tuple[int, _Layout]]:
+        (self._instance / "trace_clock").write_text("mono")
+        (self._instance / "buffer_percent").write_text("0")
+        for event in (STATE_EVENT, *OTHER_EVENTS):
+            directory = self._instance / "events" / event
+            if not directory.exists():
+                continue
+            number, fields = parse_format((directory / "format").read_text())
+            if event == STATE_EVENT:
+                (directory / "filter").write_text(f"protocol == {_IPPROTO_TCP}")
+            (directory / "enable").write_text("1")
+            yield number, _Layout(event.partition("/")[2], fields)
+
+    def descriptors(self) -> Iterable[int]:
+        """One ring buffer a processor."""
+        return tuple(self._pipes)
+
+    def read(self, descriptor: int) -> Iterator[StateChange | TcpEvent]:
+        """All events committed to that processor's buffer."""
+        while True:
+            try:
+                page = os.read(descriptor, self._page)
+            except BlockingIOError:
+                return
+            if not page:
+                return
+            if struct.unpack_from("<Q", page, 8)[0] & _MISSED:
+                self.missed += 1
+            for stamp, record in records(page):
+                layout = self._layouts.get(int.from_bytes(record[:2], "little"))
+                if layout is not None:
+                    yield self._event(layout, stamp, record)
+
+    def _event(self, layout: _Layout, stamp: int, record: bytes) -> StateChange | TcpEvent:
+        fields = layout.fields
+        local, remote = _addresses(fields, record)
+        t = self._clock.from_monotonic(stamp)
+        if "newstate" in fields:
+            return StateChange(
+                t=t,
+                sk=self._socket(fields["skaddr"].integer(record)),
+                old=FROM_LINUX[fields["oldstate"].integer(record)],
+                new=FROM_LINUX[fields["newstate"].integer(record)],
+                local=local,
+                remote=remote,
+                pid=fields["common_pid"].integer(record),
+            )
+        state = FROM_LINUX.get(fields["state"].integer(record)) if "state" in fields else None
+        cookie = fields["sock_cookie"].integer(record) if "sock_cookie" in fields else 0
+        sk = self._socket(fields["skaddr"].integer(record))
+        return TcpEvent(t=t, name=layout.name, local=local, remote=remote, sk=sk, cookie=cookie, state=state)
+
+    def lost(self) -> int:
+        """How many events the kernel had no room for (``per_cpu/*/stats``: overrun, dropped events)."""
+        counts = (
+            sum(map(int, _LOST.findall((cpu / "stats").read_text()))) for cpu in self._instance.glob("per_cpu/cpu*")
+        )
+        return max(sum(counts), self.missed)
+
+    def _socket(self, address: int) -> int:
+        """A small number for a kernel address: where a socket lies tells nothing, and differs from run to run."""
+        return self._sockets.setdefault(address, len(self._sockets) + 1) if address else 0
+
+    def close(self) -> None:
+        """Close the buffers and remove the instance."""
+        for pipe in self._pipes:
+            os.close(pipe)
+        with contextlib.suppress(FileNotFoundError):
+            self._instance.rmdir()
+
+
+def _addresses(fields: dict[str, _Field], record: bytes) -> tuple[Address, Address]:
+    if "sport" not in fields:  # newer events carry a whole struct sockaddr_in6
+        return _sockaddr(fields["saddr"].raw(record)), _sockaddr(fields["daddr"].raw(record))
+    sport, dport = fields["sport"].integer(record), fields["dport"].integer(record)
+    if fields["family"].integer(record) == socket.AF_INET6:
+        return (
+            Address(_ip6(fields["saddr_v6"].raw(record)), sport),
+            Address(_ip6(fields["daddr_v6"].raw(record)), dport),
+        )
+    return (
+        Address(socket.inet_ntoa(fields["saddr"].raw(record)), sport),
+        Address(socket.inet_ntoa(fields["daddr"].raw(record)), dport),
+    )
+
+
+def _sockaddr(raw: bytes) -> Address:
+    family, port = struct.unpack_from("<H", raw)[0], struct.unpack_from(">H", raw, 2)[0]
+    if family == socket.AF_INET6:
+        return Address(_ip6(raw[8:24]), port)
+    return Address(socket.inet_ntoa(raw[4:8]), port)
+
+
+def _ip6(raw: bytes) -> str:
+    """An IPv6 address; one that maps an IPv4 address is shown as that."""
+    if raw[:12] == bytes(10) + b"\xff\xff":
+        return socket.inet_ntoa(raw[12:])
+    return socket.inet_ntop(socket.AF_INET6, raw)

@@ -1,0 +1,117 @@
+"""How far down each line of a ladder stands in a drawing: one step a line, or by the clock."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.report.layout import Bulk, Ladder, Row, Wait
+from handshake_lab.report.order import Arrival, Departure
+from handshake_lab.report.times import MILLISECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Where the first line stands, below the heads.
+TOP = 84
+#: Between one line and the next on the sequence axis.
+STEP = 28
+#: Around the words of a wait or of folded data.
+BAND = 40
+#: What the usual flight measures on the time axis.
+FLIGHT = 64
+#: A gap longer than this on the time axis is broken.
+LONGEST = 170
+#: What a broken gap measures.
+BROKEN = 44
+#: The least distance between two texts in one column.
+TEXT = 17
+
+#: Where texts stand below each other: beside the lanes, and on the arrows that leave them.
+_COLUMNS = ("left", "right", "from left", "from right")
+
+
+class Axis(msgspec.Struct, frozen=True):
+    """A vertical position for every line, in pixels, and where time was cut short.
+
+    ``breaks`` has, for every line, the nanoseconds that were cut out before it and where the cut
+    is; None where there was none.
+    """
+
+    ys: tuple[float, ...]
+    breaks: tuple[tuple[int, float] | None, ...]
+    bottom: float
+
+
+def sequence(ladder: Ladder) -> Axis:
+    """One step a line: the order of things, every step as tall as the other."""
+    y = float(TOP)
+    ys = []
+    for number, line in enumerate(ladder.lines):
+        if number:
+            y += BAND if isinstance(line, Wait | Bulk) or isinstance(ladder.lines[number - 1], Wait | Bulk) else STEP
+        ys.append(y)
+    return Axis(tuple(ys), (None,) * len(ys), y + STEP)
+
+
+def time(ladder: Ladder, wide: Sequence[bool]) -> Axis:
+    """By the clock: equal times stand equally high, long waits are broken.
+
+    Args:
+        ladder: The ladder.
+        wide: For each line whether what is written on it needs more than half the area.
+    """
+    scale = FLIGHT / _usual_flight(ladder)
+    y = float(TOP)
+    now: int | None = None
+    ys: list[float] = []
+    breaks: list[tuple[int, float] | None] = []
+    used: dict[str, float] = {}
+    for line, long in zip(ladder.lines, wide, strict=True):
+        broken: tuple[int, float] | None = None
+        if isinstance(line, Wait):
+            y = max([y, *used.values()]) + BAND
+            used = dict.fromkeys(_COLUMNS, y + BAND - TEXT)
+            now = None
+            ys.append(y)
+            breaks.append(None)
+            continue
+        if now is not None:
+            gap = max(0, line.time - now)
+            if gap * scale > LONGEST:
+                broken = (gap, y + BROKEN / 2)
+                y += BROKEN
+            else:
+                y += gap * scale
+        columns = _columns(line, long)
+        y = max(
+            [y, *(used[column] + (BAND if isinstance(line, Bulk) else TEXT) for column in columns if column in used)]
+        )
+        for column in columns:
+            used[column] = y + (BAND - TEXT if isinstance(line, Bulk) else 0)
+        ys.append(y)
+        breaks.append(broken)
+        now = line.time + (line.length if isinstance(line, Bulk) else 0)
+    return Axis(tuple(ys), tuple(breaks), max([y, *used.values()]) + STEP)
+
+
+def _usual_flight(ladder: Ladder) -> float:
+    flights = [
+        passage.received - passage.sent
+        for passage in ladder.connection.passages
+        if passage.sent is not None and passage.received is not None and passage.received > passage.sent
+    ]
+    return median(flights) if flights else MILLISECOND
+
+
+def _columns(line: Row | Bulk, wide: bool) -> list[str]:
+    """The columns in which a line writes something."""
+    if not isinstance(line, Row):
+        return list(_COLUMNS)
+    columns = [side for side in ("left", "right") if (line.left if side == "left" else line.right)]
+    piece = line.piece
+    if isinstance(piece, Departure) or (isinstance(piece, Arrival) and piece.passage.sent is None):
+        columns += ["from left", "from right"] if wide or piece.passage.lost else [f"from {piece.side}"]
+    return columns

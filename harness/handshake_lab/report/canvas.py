@@ -1,0 +1,187 @@
+"""Lines of styled terminal cells, and the two sets of characters a ladder is drawn with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from handshake_lab.report import cells
+from handshake_lab.report.safe import LIMIT, visible
+from handshake_lab.tcp.states import State
+
+#: A piece of a line: text and its style in rich's words.
+Span = tuple[str, str]
+
+#: Signs of this project's own sentences, and what stands for them in ASCII.
+_LIKENESS = str.maketrans(
+    {
+        "→": "->",
+        "←": "<-",
+        "…": "...",
+        "·": ",",
+        "✓": "+",
+        "✗": "X",
+        "µ": "u",
+        "\u2013": "-",
+        "\u2014": "-",
+        "≤": "<=",
+        "≥": ">=",
+    }
+)
+
+
+class Glyphs(msgspec.Struct, frozen=True):
+    """What a ladder is drawn with."""
+
+    bar: str
+    line: str
+    to_right: str
+    to_left: str
+    leaves_right: str
+    leaves_left: str
+    enters_right: str
+    enters_left: str
+    channel: str
+    crossing: str
+    middle: str
+    lost: str
+    made: str
+    again: str
+    fold: str
+    yes: str
+    no: str
+    arrow: str
+    more: str
+    micro: str
+    dot: str
+    note: str
+    rule: str
+    #: What is spelt out: "" nothing, "symbols" those that ASCII has a likeness of, "all" whatever is not ASCII.
+    spelt: Literal["", "symbols", "all"] = ""
+
+    def told(self, text: str, limit: int = LIMIT) -> str:
+        """Text that came out of a record, harmless, in characters that these are drawn beside."""
+        shown = visible(text, limit)
+        if not self.spelt or shown.isascii():
+            return shown
+        shown = shown.translate(_LIKENESS)
+        return shown if self.spelt == "symbols" else shown.encode("ascii", "backslashreplace").decode()
+
+
+#: For a terminal.
+BOX = Glyphs(
+    bar="┃",
+    line="─",
+    to_right="▶",
+    to_left="◀",
+    leaves_right="╮",
+    leaves_left="╭",
+    enters_right="╰",
+    enters_left="╯",
+    channel="│",
+    crossing="┼",
+    middle="┊",
+    lost="✗",
+    made="◆",
+    again="↻",
+    fold="⋮",
+    yes="✓",
+    no="✗",
+    arrow="→",
+    more="…",
+    micro="µs",
+    dot="·",
+    note="·",
+    rule="─",
+)
+
+#: For files that are compared, and for terminals that know nothing else.
+ASCII = Glyphs(
+    bar="|",
+    line="-",
+    to_right=">",
+    to_left="<",
+    leaves_right=".",
+    leaves_left=".",
+    enters_right="'",
+    enters_left="'",
+    channel="!",
+    crossing="+",
+    middle=":",
+    lost="X",
+    made="*",
+    again="rtx ",
+    fold="...",
+    yes="+",
+    no="!",
+    arrow="->",
+    more="...",
+    micro="us",
+    dot=",",
+    note="-",
+    rule="-",
+    spelt="all",
+)
+
+#: The same for languages whose letters are not ASCII's.
+LETTERS = msgspec.structs.replace(ASCII, spelt="symbols")
+
+#: One colour a state: what opens is yellow, what is open green, the side that closes first blue to
+#: violet, the other orange. Readable on dark and on light.
+STATE_STYLE = {
+    State.CLOSED: "grey50",
+    State.LISTEN: "cyan",
+    State.SYN_SENT: "yellow",
+    State.SYN_RECEIVED: "dark_orange",
+    State.ESTABLISHED: "green",
+    State.FIN_WAIT_1: "dodger_blue2",
+    State.FIN_WAIT_2: "blue_violet",
+    State.CLOSING: "deep_pink3",
+    State.TIME_WAIT: "magenta",
+    State.CLOSE_WAIT: "orange3",
+    State.LAST_ACK: "red",
+}
+
+#: Segments: what opens, what closes, what aborts, and everything else.
+KIND_STYLE = {"syn": "yellow", "fin": "dodger_blue2", "rst": "bold red", "data": ""}
+
+#: Grey in the middle: the sixteen colours' own is a background in some themes.
+DIM = "grey50"
+
+
+class Strip:
+    """One line of cells to put text on; what is put later covers what was there."""
+
+    def __init__(self, size: int) -> None:
+        self._chars = [" "] * size
+        self._styles = [""] * size
+
+    def put(self, x: int, text: str, style: str = "") -> None:
+        """Write text from cell ``x`` on; what lies outside is dropped."""
+        for char in text:
+            taken = cells.cell(char)
+            if x >= 0 and x + taken <= len(self._chars):
+                for offset in range(taken):
+                    self._chars[x + offset] = "" if offset else char
+                    self._styles[x + offset] = style
+            x += taken
+
+    def at(self, x: int) -> str:
+        """The character in a cell."""
+        return self._chars[x]
+
+    def spans(self) -> list[Span]:
+        """The line as runs of one style."""
+        out: list[Span] = []
+        for char, style in zip(self._chars, self._styles, strict=True):
+            if out and out[-1][1] == style:
+                out[-1] = (out[-1][0] + char, style)
+            else:
+                out.append((char, style))
+        return out
+
+
+def plain(spans: list[Span]) -> str:
+    """A line without its styles and without spaces at its end."""
+    return "".join(text for text, _ in spans).rstrip()

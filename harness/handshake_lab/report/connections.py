@@ -1,0 +1,196 @@
+"""Which endpoints and segments belong to one connection, and who stands on which side."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Literal
+
+import msgspec
+
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.history import Endpoint, Passage, Record
+from handshake_lab.timeline.observations import Address
+
+Side = Literal["left", "right"]
+LEFT: Side = "left"
+RIGHT: Side = "right"
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """One side of a ladder. ``endpoint`` is None where no socket was seen, as with a closed port.
+
+    ``index`` is the endpoint's place in `Record.endpoints`.
+    """
+
+    node: str
+    address: Address
+    role: str
+    endpoint: Endpoint | None
+    index: int | None
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """Two lanes and what passed between them. ``number`` counts from 1 in order of time."""
+
+    number: int
+    left: Lane
+    right: Lane
+    passages: tuple[Passage, ...]
+
+    @property
+    def lanes(self) -> tuple[tuple[Side, Lane], tuple[Side, Lane]]:
+        """Both lanes with the side they are on."""
+        return ((LEFT, self.left), (RIGHT, self.right))
+
+    @property
+    def began(self) -> int:
+        """The time of the first thing that happened, in nanoseconds; that its server listened is no part of it."""
+        own = [_first(lane.endpoint) for _, lane in self.lanes if lane.endpoint and lane.role != "listener"]
+        return min(own + self._passed(), default=min(self._times(), default=0))
+
+    @property
+    def ended(self) -> int:
+        """The time of the last thing that happened, in nanoseconds."""
+        return max(self._times(), default=0)
+
+    @property
+    def lost(self) -> int:
+        """How many segments were lost."""
+        return sum(passage.lost for passage in self.passages)
+
+    @property
+    def again(self) -> int:
+        """How many segments were retransmissions."""
+        return sum(passage.retransmits is not None for passage in self.passages)
+
+    def side_of(self, passage: Passage) -> Side:
+        """The side a segment comes from."""
+        if passage.src == passage.dst:  # a connection to itself: told apart by the node alone
+            return "left" if passage.sender == self.left.node else "right"
+        return "left" if passage.src == self.left.address else "right"
+
+    def _times(self) -> list[int]:
+        changes = [step.time for _, lane in self.lanes if lane.endpoint for step in lane.endpoint.transitions]
+        return changes + self._passed()
+
+    def _passed(self) -> list[int]:
+        return [time for passage in self.passages for time in (passage.sent, passage.received) if time is not None]
+
+
+def connections(record: Record) -> list[Connection]:
+    """Sort a record into its connections, in order of time.
+
+    A four-tuple used twice makes two connections: endpoints of one host on the same tuple are
+    successive lives, and a segment belongs to the life in which it was sent.
+    """
+    lives: dict[frozenset[Address], list[list[tuple[int, Endpoint]]]] = defaultdict(list)
+    for index, endpoint in sorted(enumerate(record.endpoints), key=lambda pair: _first(pair[1])):
+        pairs = lives[_tuple(endpoint)]
+        for pair in pairs:
+            if _fits(endpoint, [other for _, other in pair]):
+                pair.append((index, endpoint))
+                break
+        else:
+            pairs.append([(index, endpoint)])
+    passages: dict[frozenset[Address], list[Passage]] = defaultdict(list)
+    for passage in record.passages:
+        passages[frozenset((passage.src, passage.dst))].append(passage)
+    found = []
+    for key in [*lives, *(key for key in passages if key not in lives)]:
+        pairs = lives.get(key) or [[]]
+        for number, pair in enumerate(pairs):
+            begins = min((_first(endpoint) for _, endpoint in pair), default=0) if number else 0
+            after = pairs[number + 1 :]
+            ends = min((_first(endpoint) for _, endpoint in after[0]), default=None) if after else None
+            mine = tuple(
+                passage
+                for passage in passages.get(key, [])
+                if begins <= _when(passage) and (ends is None or _when(passage) < ends)
+            )
+            found.append(_connection(record, pair, mine))
+    found = _with_listeners(found)
+    found.sort(key=lambda connection: (connection.began, str(connection.left.address), str(connection.right.address)))
+    return [msgspec.structs.replace(connection, number=place) for place, connection in enumerate(found, start=1)]
+
+
+def _with_listeners(found: list[Connection]) -> list[Connection]:
+    """Put a listener that nobody reached on the empty side of the first connection that was tried with it."""
+    alone = {
+        lane.address: lane
+        for connection in found
+        for lane in (connection.left, connection.right)
+        if lane.role == "listener" and not connection.passages
+    }
+    out = []
+    placed = set()
+    for connection in sorted(found, key=lambda each: each.began):
+        listener = alone.get(connection.right.address)
+        if listener and connection.right.endpoint is None and connection.right.address not in placed:
+            placed.add(connection.right.address)
+            out.append(msgspec.structs.replace(connection, right=listener))
+        else:
+            out.append(connection)
+    return [each for each in out if each.passages or not _is_of(each, placed)]
+
+
+def _is_of(connection: Connection, addresses: set[Address]) -> bool:
+    return any(lane.role == "listener" and lane.address in addresses for _, lane in connection.lanes)
+
+
+def _first(endpoint: Endpoint) -> int:
+    # A server's history may start with its listener's, long before the connection.
+    for step in endpoint.transitions:
+        if step.new not in (State.LISTEN, State.CLOSED):
+            return step.time
+    return endpoint.transitions[0].time if endpoint.transitions else endpoint.ended
+
+
+def _when(passage: Passage) -> int:
+    return passage.sent if passage.sent is not None else passage.received or 0
+
+
+def _tuple(endpoint: Endpoint) -> frozenset[Address]:
+    if endpoint.role == "listener" or not endpoint.remote.port:
+        # Nobody came, or nothing was sent: alone with itself, whoever else listens there.
+        return frozenset((endpoint.local, Address(f"{endpoint.node}#{endpoint.cookie}", 0)))
+    return frozenset((endpoint.local, endpoint.remote))
+
+
+def _fits(endpoint: Endpoint, pair: list[Endpoint]) -> bool:
+    if len(pair) != 1:
+        return False
+    other = pair[0]
+    return other.local == endpoint.remote and (other.node, other.local) != (endpoint.node, endpoint.local)
+
+
+def _connection(record: Record, pair: list[tuple[int, Endpoint]], passages: tuple[Passage, ...]) -> Connection:
+    ordered = sorted(pair, key=lambda each: (each[1].role != "client", _first(each[1]), each[0]))
+    lanes = [Lane(each.node, each.local, each.role, each, index) for index, each in ordered]
+    if not lanes:
+        first = passages[0]
+        lanes = [Lane(first.sender, first.src, "", None, None), Lane(first.receiver, first.dst, "", None, None)]
+    elif len(lanes) == 1:
+        endpoint = ordered[0][1]
+        lanes.append(Lane(_host_of(record, endpoint, passages), endpoint.remote, "", None, None))
+        if endpoint.role in ("server", "listener"):
+            lanes.reverse()
+    return Connection(0, lanes[0], lanes[1], passages)
+
+
+def _host_of(record: Record, endpoint: Endpoint, passages: tuple[Passage, ...]) -> str:
+    for node, addresses in record.header.nodes.items():
+        if endpoint.remote.ip in addresses:
+            return node
+    for passage in passages:
+        if passage.dst == endpoint.remote:
+            return passage.receiver
+    return ""
+
+
+def middle(record: Record, connection: Connection) -> str:
+    """The name of what stands between the two hosts: the one node that is no end of any connection."""
+    ends = {endpoint.node for endpoint in record.endpoints} | {connection.left.node, connection.right.node}
+    # A link is written "s1>h1:delay=50ms": switches have no address, and may be named there only.
+    linked = [name for link in record.header.links if ">" in link for name in link.partition(":")[0].split(">")]
+    between = [node for node in dict.fromkeys([*record.header.nodes, *linked]) if node not in ends]
+    return between[0] if len(between) == 1 else ""

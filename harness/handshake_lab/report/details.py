@@ -1,0 +1,120 @@
+"""What a page tells besides its ladders: the run's settings, and what links, faults and hosts counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from handshake_lab.report.times import seconds
+from handshake_lab.timeline.observations import Counters, Failure, FaultReport, Program, QdiscReport, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from handshake_lab.report.words import Words
+    from handshake_lab.timeline.history import Record
+    from handshake_lab.timeline.observations import Observation
+    from handshake_lab.timeline.verdict import Verdict
+
+#: How many system calls a page lists.
+STEPS = 300
+
+#: How many lines of a failure it shows.
+LINES = 40
+
+
+def facts(record: Record, w: Words) -> list[tuple[str, str]]:
+    """The settings of a run: name and value."""
+    header = record.header
+    seed = header.kernel.seed
+    told = [
+        (w("page.kernel"), f"Linux {header.kernel.release} ({header.kernel.kind}, HZ={header.kernel.hz})"),
+        (w("page.seed"), w("ladder.no_seed") if seed is None else str(seed)),
+        (w("page.topology"), header.topology),
+        (w("page.links"), "; ".join(header.links) or w("page.unimpaired")),
+        (w("page.faults"), "; ".join(header.faults)),
+        (w("page.started"), header.started),
+    ]
+    return [(name, value) for name, value in told if value]
+
+
+def failures(observations: Sequence[Observation]) -> list[dict[str, Any]]:
+    """What failed in the run: where, and the lines that say how."""
+    return [
+        {"node": each.node, "lines": each.what.splitlines()[:LINES]}
+        for each in observations
+        if isinstance(each, Failure)
+    ]
+
+
+def headline(observations: Iterable[Observation], verdict: Verdict, w: Words) -> str:
+    """A run in one line: what failed first, or the verdict."""
+    failure = next((each.what.partition("\n")[0] for each in observations if isinstance(each, Failure)), "")
+    return failure or w.summary(verdict)
+
+
+def tables(observations: Sequence[Observation], w: Words) -> list[dict[str, Any]]:
+    """Tables of what was counted; those that have anything."""
+    found = [
+        {
+            "title": w("page.qdiscs"),
+            "open": True,
+            "heads": [w(f"page.{key}") for key in ("interface", "kind", "asked", "packets", "dropped", "overlimits")],
+            "rows": [
+                (each.interface, each.kind, each.asked, each.sent, each.dropped, each.overlimits)
+                for each in observations
+                if isinstance(each, QdiscReport)
+            ],
+        },
+        {
+            "title": w("page.faults"),
+            "open": True,
+            "heads": [w("page.fault"), w("page.fired")],
+            "rows": [
+                (each.fault, each.fired if each.fired or each.optional else f"0 ({w('page.never')})")
+                for each in observations
+                if isinstance(each, FaultReport)
+            ],
+        },
+        {
+            "title": w("page.programs"),
+            "open": True,
+            "heads": [w(f"page.{key}") for key in ("host", "program", "command", "result")],
+            "rows": _programs(observations, w),
+        },
+        {
+            "title": w("page.steps"),
+            "open": False,
+            "heads": [w(f"page.{key}") for key in ("time", "host", "call", "phase", "result")],
+            "rows": [
+                (seconds(each.t), each.node, each.call, w(f"page.{each.phase}"), each.result)
+                for each in observations
+                if isinstance(each, Step)
+            ][:STEPS],
+        },
+        {
+            "title": w("page.counters"),
+            "open": False,
+            "heads": [w("page.host"), w("page.counter"), w("page.grown")],
+            "rows": _counters(observations),
+        },
+    ]
+    return [table for table in found if table["rows"]]
+
+
+def _programs(observations: Sequence[Observation], w: Words) -> list[tuple[str, str, str, str]]:
+    programs = [each for each in observations if isinstance(each, Program)]
+    ends = {each.name: each.status for each in programs if each.phase == "ends"}
+    rows = []
+    for each in programs:
+        if each.phase == "starts":
+            status = ends.get(each.name)
+            # A program that a signal ended has the signal's name for its status.
+            ended = status if status is None or not status.isdigit() else w("page.exit", status=status)
+            rows.append((each.node, each.name, each.command, w("page.running") if ended is None else ended))
+    return rows
+
+
+def _counters(observations: Sequence[Observation]) -> list[tuple[str, str, int]]:
+    # Each report counts from the beginning: the last of a host is the whole.
+    last = {each.node: each.grown for each in observations if isinstance(each, Counters)}
+    return [(node, name, grown) for node in sorted(last) for name, grown in sorted(last[node].items()) if grown]

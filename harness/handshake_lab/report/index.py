@@ -1,0 +1,102 @@
+"""The index over many runs: one row each, and what they cover together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from handshake_lab.report.connections import connections
+from handshake_lab.report.rendering import render
+from handshake_lab.report.times import span
+from handshake_lab.report.words import words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handshake_lab.report.held import Claim, Covered
+    from handshake_lab.timeline.history import Record
+
+Outcome = Literal["passed", "failed", "skipped", "recorded"]
+
+_MARKS: dict[Outcome, tuple[str, str]] = {
+    "passed": ("✓", "good"),
+    "failed": ("✗", "bad"),
+    "skipped": ("-", "quiet"),
+    "recorded": ("·", "quiet"),
+}
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A line of the index. ``href`` is its page's address relative to the index, "" where it has none."""
+
+    name: str
+    outcome: Outcome
+    href: str = ""
+    summary: str = ""
+    connections: int = 0
+    lost: int = 0
+    length: int = 0  #: nanoseconds on the run's clock
+
+
+def run(name: str, outcome: Outcome, record: Record, *, href: str = "", summary: str = "") -> Run:
+    """A line about a record."""
+    found = connections(record)
+    return Run(
+        name,
+        outcome,
+        href,
+        summary,
+        len(found),
+        sum(passage.lost for passage in record.passages),
+        max((each.ended for each in found), default=0),
+    )
+
+
+def index(
+    runs: Sequence[Run],
+    *,
+    title: str,
+    facts: Sequence[tuple[str, str]] = (),
+    claims: Sequence[Claim] = (),
+    coverage: Sequence[Covered] = (),
+    lang: str = "en",
+) -> str:
+    """Write the index of a session as an HTML page. What failed stands first.
+
+    Args:
+        runs: Its lines.
+        title: What was run.
+        facts: Names and values that hold for the whole session.
+        claims: Claims of the documents, measured.
+        coverage: Edges of the state diagram, and how often they were taken.
+        lang: ``en`` or ``ko``.
+    """
+    w = words(lang)
+    ordered = sorted(runs, key=lambda each: (each.outcome != "failed", each.name))
+    counted = Counter(each.outcome for each in runs)
+    outcomes = [outcome for outcome in _MARKS if counted[outcome]]
+    return render(
+        "index.html.j2",
+        w,
+        title=title,
+        facts=facts,
+        counts=[
+            {
+                "mark": _MARKS[outcome][0],
+                "style": _MARKS[outcome][1],
+                "text": f"{counted[outcome]} {w(f'outcome.{outcome}')}",
+            }
+            for outcome in outcomes
+        ],
+        outcomes=[{"key": outcome, "text": w(f"outcome.{outcome}")} for outcome in outcomes],
+        runs=[_view(each, w(f"outcome.{each.outcome}")) for each in ordered],
+        claims=claims,
+        coverage=coverage,
+    )
+
+
+def _view(each: Run, said: str) -> dict[str, Any]:
+    mark, style = _MARKS[each.outcome]
+    return msgspec.structs.asdict(each) | {"mark": mark, "style": style, "said": said, "length": span(each.length)}

@@ -1,0 +1,241 @@
+"""A connection as the lines of a ladder: the one layout behind the terminal, SVG and HTML."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.report import flags
+from handshake_lab.report.connections import Connection, Side
+from handshake_lab.report.order import TOGETHER, Arrival, Change, Departure, Happening, happenings
+from handshake_lab.report.times import MILLISECOND
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.history import Passage, Transition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: A run of ordinary data longer than this is folded, all but its first and last two segments.
+DATA_SHOWN = 8
+
+#: With more segments than this, losses and retransmissions among data are folded too.
+SEGMENTS_SHOWN = 120
+
+
+class Row(msgspec.Struct):
+    """One line: what happened at one moment. At most one change a side and one piece of an arrow."""
+
+    time: int
+    left: Change | None = None
+    right: Change | None = None
+    piece: Departure | Arrival | None = None
+
+    def change(self, side: Side) -> Change | None:
+        """The state entered on a side."""
+        return self.left if side == "left" else self.right
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Nothing happened for ``length`` nanoseconds.
+
+    ``until`` is the timer that ended it, ``again`` the retransmission that did, ``open`` whether it
+    was watching that ended.
+    """
+
+    length: int
+    until: Transition | None = None
+    again: Passage | None = None
+    open: bool = False
+
+
+class Bulk(msgspec.Struct, frozen=True):
+    """Ordinary data, folded: how many segments and bytes went from each side, and in what time."""
+
+    time: int
+    length: int
+    segments: dict[Side, int]
+    octets: dict[Side, int]
+    lost: int
+    again: int
+
+
+Line = Row | Wait | Bulk
+
+
+class Ladder(msgspec.Struct, frozen=True):
+    """A connection laid out.
+
+    ``start`` has each side's first state, where it has an endpoint; ``middle`` the name of what is
+    between them.
+    """
+
+    connection: Connection
+    lines: tuple[Line, ...]
+    start: dict[Side, State]
+    middle: str
+
+    @property
+    def rows(self) -> list[Row]:
+        """The lines on which something happens."""
+        return [line for line in self.lines if isinstance(line, Row)]
+
+
+def ladder(connection: Connection, middle: str = "", *, fold: bool = True) -> Ladder:
+    """Lay a connection out.
+
+    Args:
+        connection: What is drawn.
+        middle: The name of what is between its sides.
+        fold: Put long runs of ordinary data on one line each.
+    """
+    start: dict[Side, State] = {}
+    for side, lane in connection.lanes:
+        if lane.endpoint and lane.endpoint.transitions:
+            start[side] = lane.endpoint.transitions[0].old
+    events = happenings(connection)
+    lines = _with_waits(_rows(_folded(connection, events) if fold else events), connection)
+    return Ladder(connection, tuple(lines), start, middle)
+
+
+def _folded(connection: Connection, events: list[Happening]) -> list[Happening | Bulk]:
+    """Replace long runs of ordinary data by one line each."""
+    telling = {event.transition.cause.segment for event in events if isinstance(event, Change)}
+    many = len(connection.passages) > SEGMENTS_SHOWN
+    changed = sorted(event.time for event in events if isinstance(event, Change))
+    runs: list[list[Passage]] = [[]]
+    last = None
+    for passage in connection.passages:
+        when = passage.sent if passage.sent is not None else passage.received
+        moments = bisect_right(changed, when or 0)
+        ordinary = (
+            flags.kind(passage.flags) == "data"
+            and passage.number not in telling
+            and (many or not (passage.lost or passage.retransmits or passage.sent is None))
+        )
+        if not ordinary or moments != last:
+            runs.append([])
+        last = moments
+        if ordinary:
+            runs[-1].append(passage)
+        else:
+            runs.append([])
+    bulks: dict[int, Bulk] = {}
+    hidden: set[int] = set()
+    for run in runs:
+        if len(run) > DATA_SHOWN:
+            inner = run[2:-2]
+            hidden |= {passage.number for passage in inner}
+            bulks[inner[0].number] = _bulk(connection, inner)
+    kept: list[Happening | Bulk] = []
+    for event in events:
+        number = None if isinstance(event, Change) else event.passage.number
+        if number not in hidden:
+            kept.append(event)
+        elif number in bulks:
+            kept.append(bulks.pop(number))
+    return kept
+
+
+def _bulk(connection: Connection, passages: Sequence[Passage]) -> Bulk:
+    segments: dict[Side, int] = {"left": 0, "right": 0}
+    octets: dict[Side, int] = {"left": 0, "right": 0}
+    times = []
+    for passage in passages:
+        side = connection.side_of(passage)
+        segments[side] += 1
+        octets[side] += passage.length
+        times += [time for time in (passage.sent, passage.received) if time is not None]
+    return Bulk(
+        time=min(times),
+        length=max(times) - min(times),
+        segments=segments,
+        octets=octets,
+        lost=sum(passage.lost for passage in passages),
+        again=sum(passage.retransmits is not None for passage in passages),
+    )
+
+
+def _rows(events: Sequence[Happening | Bulk]) -> list[Row | Bulk]:
+    lines: list[Row | Bulk] = []
+    for event in events:
+        row = lines[-1] if lines and isinstance(lines[-1], Row) else None
+        if isinstance(event, Bulk):
+            lines.append(event)
+        elif isinstance(event, Change):
+            if row is None or not _joins(row, event):
+                row = Row(event.time)
+                lines.append(row)
+            if event.side == "left":
+                row.left = event
+            else:
+                row.right = event
+        elif isinstance(event, Departure) and row is not None and _tells(row, event):
+            row.piece = event
+        else:
+            lines.append(Row(event.time, piece=event))
+    return lines
+
+
+def _joins(row: Row, change: Change) -> bool:
+    """Whether a change can stand on the line before it."""
+    if row.change(change.side) is not None or change.time - row.time > TOGETHER:
+        return False
+    if isinstance(row.piece, Arrival) and row.piece.side == change.side:
+        return change.transition.cause.segment in (None, row.piece.passage.number)
+    # Two hosts that change at the same instant, or the same way at one moment, share a line, but not
+    # with a segment of another moment.
+    other = row.right if change.side == "left" else row.left
+    alike = other is not None and other.transition.new is change.transition.new
+    return row.piece is None and (alike or change.time == row.time)
+
+
+def _tells(row: Row, departure: Departure) -> bool:
+    """Whether a departing segment belongs on the line of the change that sends it."""
+    change = row.change(departure.side)
+    return (
+        row.piece is None
+        and change is not None
+        and departure.time - row.time <= TOGETHER
+        and change.transition.new is not State.LISTEN
+    )
+
+
+def _with_waits(lines: list[Row | Bulk], connection: Connection) -> list[Line]:
+    threshold = _long(connection)
+    out: list[Line] = []
+    now: int | None = None
+    for line in lines:
+        if now is not None and line.time - now >= threshold:
+            out.append(_wait(line, line.time - now))
+        out.append(line)
+        now = line.time + (line.length if isinstance(line, Bulk) else 0)
+    for _, lane in connection.lanes:
+        endpoint = lane.endpoint
+        if endpoint and now is not None and endpoint.transitions and endpoint.ended - now >= threshold:
+            if endpoint.transitions[-1].new in (State.CLOSED, State.LISTEN):
+                continue
+            out.append(Wait(endpoint.ended - now, open=True))
+            break
+    return out
+
+
+def _long(connection: Connection) -> int:
+    """From when on a wait is long: three times the longest flight, and 200 ms at least."""
+    flights = [
+        passage.received - passage.sent
+        for passage in connection.passages
+        if passage.sent is not None and passage.received is not None
+    ]
+    return max(200 * MILLISECOND, 3 * max(flights, default=0))
+
+
+def _wait(line: Row | Bulk, length: int) -> Wait:
+    if isinstance(line, Row):
+        for change in (line.left, line.right):
+            if change and change.transition.cause.kind == "timer":
+                return Wait(length, until=change.transition)
+        if isinstance(line.piece, Departure) and line.piece.passage.retransmits is not None:
+            return Wait(length, again=line.piece.passage)
+    return Wait(length)

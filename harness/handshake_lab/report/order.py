@@ -1,0 +1,135 @@
+"""What happened in a connection, in an order in which causes come before effects."""
+
+from __future__ import annotations
+
+from itertools import accumulate, groupby, pairwise
+
+import msgspec
+
+from handshake_lab.report.connections import Connection, Side
+from handshake_lab.report.times import MICROSECOND
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.causality import arrange
+from handshake_lab.timeline.history import Passage, Transition
+
+#: What happens within this of its cause is drawn on its cause's line, and is one moment to a
+#: reader. On a kernel with a real clock, a SYN leaves some tens of microseconds after SYN-SENT.
+TOGETHER = 300 * MICROSECOND
+
+
+class Departure(msgspec.Struct, frozen=True):
+    """A segment leaves its sender."""
+
+    time: int
+    side: Side
+    passage: Passage
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A segment reaches the ``side`` it was meant for. One whose ``passage.sent`` is None comes from the middle."""
+
+    time: int
+    side: Side
+    passage: Passage
+
+
+class Change(msgspec.Struct, frozen=True):
+    """An endpoint enters a state; ``place`` counts its transitions from 0."""
+
+    time: int
+    side: Side
+    transition: Transition
+    place: int
+
+
+Happening = Departure | Arrival | Change
+
+_OTHER: dict[Side, Side] = {"left": "right", "right": "left"}
+_SENDS = {State.SYN_SENT: "S", State.FIN_WAIT_1: "F", State.LAST_ACK: "F"}
+
+
+def happenings(connection: Connection) -> list[Happening]:
+    """Everything that happened, in order."""
+    events: list[Happening] = []
+    for passage in connection.passages:
+        side = connection.side_of(passage)
+        if passage.sent is not None:
+            events.append(Departure(passage.sent, side, passage))
+        if passage.received is not None:
+            events.append(Arrival(passage.received, _OTHER[side], passage))
+    arrived = {(event.passage.number, event.side): event.time for event in events if isinstance(event, Arrival)}
+    for side, lane in connection.lanes:
+        if lane.endpoint:
+            # A change that is told a little later, with its segment, takes those that follow it along.
+            told = accumulate((_told(step, side, arrived) for step in lane.endpoint.transitions), max)
+            steps = enumerate(zip(told, lane.endpoint.transitions, strict=True))
+            events.extend(Change(time, side, step, place) for place, (time, step) in steps)
+    events.sort(key=lambda event: event.time)
+    ordered: list[Happening] = []
+    for _, group in groupby(events, key=lambda event: event.time):
+        ordered.extend(_causal(list(group)))
+    return ordered
+
+
+def _told(step: Transition, side: Side, arrived: dict[tuple[int, Side], int]) -> int:
+    """When to tell of a change: with the segment that caused it, which a capture may have stamped a little later."""
+    cause = step.cause
+    if cause.kind in ("segment", "reset") and cause.segment is not None:
+        when = arrived.get((cause.segment, side))
+        if when is not None and step.time < when <= step.time + TOGETHER:
+            return when
+    return step.time
+
+
+def _causal(events: list[Happening]) -> list[Happening]:
+    """Order what happened at one instant, ties broken by segment number."""
+    if len(events) == 1:
+        return events
+    return [events[place] for place in arrange([_rank(event) for event in events], _constraints(events))]
+
+
+def _constraints(events: list[Happening]) -> list[tuple[int, int]]:
+    departures: dict[int, int] = {}
+    arrivals: dict[int, int] = {}
+    sides: dict[Side, list[int]] = {"left": [], "right": []}
+    for place, event in enumerate(events):
+        if isinstance(event, Departure):
+            departures[event.passage.number] = place
+        elif isinstance(event, Arrival):
+            arrivals[event.passage.number] = place
+        sides[event.side].append(place)
+    pairs = [(departures[number], place) for number, place in arrivals.items() if number in departures]
+    for places in sides.values():
+        # On one host: segments by number (an arrival is answered by a later number) ...
+        segments = [place for place in places if not isinstance(events[place], Change)]
+        pairs += pairwise(sorted(segments, key=lambda place: _rank(events[place])))
+        changes = [(place, event) for place in places if isinstance(event := events[place], Change)]
+        # ... changes as the history has them ...
+        pairs += pairwise(place for place, _ in sorted(changes, key=lambda each: each[1].place))
+        for place, change in changes:
+            # ... a change after the segment that caused it, and before the one that tells of it.
+            cause = change.transition.cause
+            if cause.kind in ("segment", "reset") and cause.segment in arrivals:
+                pairs.append((arrivals[cause.segment], place))
+            flag = _SENDS.get(change.transition.new)
+            tells = [each for each in segments if flag and _departs_with(events[each], flag)]
+            if _begins_to_listen(change):
+                tells = segments  # who did not listen yet would have answered with a reset
+            if tells:
+                pairs.append((place, min(tells, key=lambda each: _rank(events[each]))))
+    return pairs
+
+
+def _begins_to_listen(change: Change) -> bool:
+    """Whether it is listen(), not a request that was given up: that returns to LISTEN."""
+    return (change.transition.old, change.transition.new) == (State.CLOSED, State.LISTEN)
+
+
+def _departs_with(event: Happening, flag: str) -> bool:
+    return isinstance(event, Departure) and flag in event.passage.flags
+
+
+def _rank(event: Happening) -> tuple[int, int]:
+    if isinstance(event, Change):
+        return (-1 if _begins_to_listen(event) else event.transition.cause.segment or 0, 1)
+    return (event.passage.number, 0)

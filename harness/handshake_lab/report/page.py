@@ -1,0 +1,150 @@
+"""One run as one self-contained HTML file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from handshake_lab.report import details, diagram_svg
+from handshake_lab.report.connections import connections
+from handshake_lab.report.held import marks
+from handshake_lab.report.rendering import render
+from handshake_lab.report.rows import connection_view
+from handshake_lab.report.safe import visible
+from handshake_lab.report.words import words
+from handshake_lab.timeline.observations import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from handshake_lab.report.held import Claim, Covered
+    from handshake_lab.report.words import Words
+    from handshake_lab.timeline.history import Record
+    from handshake_lab.timeline.observations import Observation
+    from handshake_lab.timeline.verdict import Finding, Verdict
+
+#: How many connections a page draws; the others are in its table.
+DRAWN = 20
+
+#: With more findings than this, those that deviate from nothing are folded.
+FINDINGS = 12
+
+
+def page(
+    record: Record,
+    observations: Iterable[Observation] = (),
+    *,
+    title: str,
+    judgement: Verdict | None = None,
+    replay: str = "",
+    claims: Sequence[Claim] = (),
+    coverage: Sequence[Covered] = (),
+    back: str = "",
+    lang: str = "en",
+) -> str:
+    """Write a run as an HTML page that needs nothing else.
+
+    Args:
+        record: The run.
+        observations: What it was made of; gives the counters of links, faults and hosts.
+        title: What was run, such as a test's name.
+        judgement: What was expected and found; where they part is shown at the top.
+        replay: The command that gives this run again; the one in the record by default.
+        claims: Claims of the documents, measured.
+        coverage: Edges of the state diagram, and how often they were taken.
+        back: Where the index is, relative to the page.
+        lang: ``en`` or ``ko``.
+    """
+    w = words(lang)
+    found = connections(record)
+    partings, parting = _partings(record, judgement, w)
+    views = [
+        connection_view(record, each, judgement, w, parting, drawn=place < DRAWN) for place, each in enumerate(found)
+    ]
+    hosts = sorted({host for each in found for host in (each.left.node, each.right.node) if host})
+    for view, each in zip(views, found, strict=True):
+        # By number: a name may be anything, and as long as it likes.
+        view["hosts"] = json.dumps([str(hosts.index(node) + 1) for node in (each.left.node, each.right.node) if node])
+    seen = list(observations)
+    return render(
+        "run.html.j2",
+        w,
+        title=title,
+        back=back,
+        badges=_badges(judgement, w, failed=any(isinstance(each, Failure) for each in seen)),
+        facts=details.facts(record, w),
+        replay=replay or record.header.replay,
+        complete=record.complete,
+        blinds=[
+            w("verdict.blind", observer=observer, reason=reason)
+            for observer, reason in record.header.observers.items()
+            if reason
+        ],
+        partings=partings,
+        **_findings(judgement, w),
+        failures=details.failures(seen),
+        objections=[w.said(each) for each in record.objections],
+        hosts=[visible(host, 40) for host in hosts],
+        connections=views,
+        undrawn=max(0, len(found) - DRAWN),
+        diagram=Markup(str(diagram_svg.drawing(found[:DRAWN], w))),  # noqa: S704 - our own drawing, escaped by svg.py
+        tables=details.tables(seen, w),
+        claims=claims,
+        coverage=coverage,
+    )
+
+
+def _badges(verdict: Verdict | None, w: Words, *, failed: bool) -> list[dict[str, str]]:
+    """That the run failed, and the verdict: each in a few words, with a mark besides its colour."""
+    out = [{"style": "bad", "mark": "✗", "text": w("outcome.failed")}] if failed else []
+    if verdict is not None:
+        # TCP may well have done what the document says where a test expected something else.
+        style = "bad" if not verdict.ok else "quiet" if failed else "good"
+        out.append({"style": style, "mark": "✓" if verdict.ok else "✗", "text": w.summary(verdict)})
+    return out
+
+
+def _findings(verdict: Verdict | None, w: Words) -> dict[str, list[dict[str, str]]]:
+    """What stands above the ladder, and what is folded there: of many findings, all but the deviations."""
+    found = verdict.findings if verdict else ()
+    many = len(found) > FINDINGS
+    return {
+        "findings": [_finding(each, w) for each in found if not many or each.ok is False],
+        "others": [_finding(each, w) for each in found if many and each.ok is not False],
+    }
+
+
+def _finding(finding: Finding, w: Words) -> dict[str, str]:
+    text = w.said(finding.said or finding.text)
+    if finding.ok is None:
+        return {"style": "", "mark": "", "text": text}
+    return {"style": "good" if finding.ok else "bad", "mark": "✓" if finding.ok else "✗", "text": text}
+
+
+def _partings(record: Record, verdict: Verdict | None, w: Words) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Where expectation and reality part: both lists of states, one below the other, and what a ladder marks."""
+    views = []
+    parting: dict[str, str] = {}
+    for index, endpoint in enumerate(record.endpoints):
+        held = marks(endpoint, index, verdict)
+        first = next((place for place, mark in enumerate(held) if mark.parts), None)
+        if first is None:
+            continue
+        after = [mark.place for mark in held[first:] if mark.place is not None]
+        if after:
+            parting[f"t{index}-{after[0] - 1}" if after[0] else f"t{index}-start"] = ""
+        else:
+            parting[f"t{index}-end"] = held[first].state
+        views.append(
+            {
+                "name": w("states.heading", node=endpoint.node, role=w(f"role.{endpoint.role}"), local=endpoint.local),
+                "expected": verdict is not None and index in verdict.expected,
+                "states": [
+                    {"state": mark.state, "expected": mark.ok or mark.place is None, "observed": mark.place is not None}
+                    for mark in held
+                ],
+            }
+        )
+    return views, parting

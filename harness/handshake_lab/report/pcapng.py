@@ -1,0 +1,177 @@
+"""A run for Wireshark: every captured frame, with the state changes as packet comments.
+
+The format is draft-ietf-opsawg-pcapng; the four kinds of block needed are written here, since the
+library that knows them all takes options with repetitions only with difficulty.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections import defaultdict
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from handshake_lab.report.safe import visible
+from handshake_lab.report.times import SECOND, seconds, span
+from handshake_lab.timeline.observations import SegmentSeen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from handshake_lab.timeline.history import Endpoint, Passage, Record, Transition
+    from handshake_lab.timeline.observations import Address, Observation
+
+_SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
+_COMMENT, _IF_NAME, _IF_DESCRIPTION, _IF_TSRESOL = 1, 2, 3, 9
+_SHB_OS, _SHB_USERAPPL = 3, 4
+_ETHERNET = 1
+_NANOSECONDS = bytes([9])  # if_tsresol: 10 to the minus 9
+_ETHERNET_HEADER, _IPV6_HEADER = 14, 40
+
+#: A change told by a packet this near needs no word on how far away it was.
+_NEAR = SECOND // 1000
+
+_Key = tuple["Address", "Address", str, int, int, int]
+
+
+def pcapng(record: Record, observations: Iterable[Observation]) -> bytes:
+    """Write a run as a pcapng file.
+
+    Args:
+        record: What was made of the observations; its transitions become comments.
+        observations: What was seen; its segments become packets.
+
+    Returns:
+        The file: each interface of each node as an interface, times in nanoseconds since 1970. A
+        transition is told on the packet that caused it, as its own host saw it, or else on the
+        nearest one.
+    """
+    seen = sorted((each for each in observations if isinstance(each, SegmentSeen)), key=lambda each: each.t)
+    comments = _comments(record, seen)
+    begin = int(datetime.fromisoformat(record.header.started).timestamp()) * SECOND
+    interfaces = {key: number for number, key in enumerate(dict.fromkeys((s.node, s.interface) for s in seen))}
+    names = [interface for _, interface in interfaces]
+    blocks = [_section(record)]
+    for node, interface in interfaces:
+        name = interface if names.count(interface) == 1 else f"{node}:{interface}"
+        blocks.append(_interface(visible(name), visible(node)))
+    for place, segment in enumerate(seen):
+        number = interfaces[segment.node, segment.interface]
+        blocks.append(_packet(number, begin + segment.t, segment.frame, comments.get(place, ())))
+    return b"".join(blocks)
+
+
+def _comments(record: Record, seen: Sequence[SegmentSeen]) -> dict[int, list[str]]:
+    """Which comments each captured segment gets, by its place in the capture."""
+    places: dict[_Key, list[int]] = defaultdict(list)
+    by_host: dict[tuple[str, frozenset[Address]], list[int]] = defaultdict(list)
+    for number, each in enumerate(seen):
+        places[each.src, each.dst, each.flags, each.seq, each.ack, each.length].append(number)
+        by_host[each.node, frozenset((each.src, each.dst))].append(number)
+    comments: dict[int, list[str]] = defaultdict(list)
+    for passage in record.passages:
+        place = _sighting(passage, passage.sender, passage.sent, places, seen)
+        if place is not None and (passage.lost or passage.retransmits is not None):
+            comments[place].append(_fate(passage))
+    passages = {passage.number: passage for passage in record.passages}
+    for endpoint in record.endpoints:
+        mine = by_host.get((endpoint.node, frozenset((endpoint.local, endpoint.remote))), [])
+        times = [seen[place].t for place in mine]
+        for step in endpoint.transitions:
+            cause = passages.get(step.cause.segment or 0)
+            found = _sighting(cause, endpoint.node, cause.received, places, seen) if cause else None
+            place = _nearest(step.time, mine, times) if found is None else found
+            if place is not None:  # a listener that nobody came to has no packet to be told on
+                comments[place].append(_told(endpoint, step, seen[place].t))
+    return comments
+
+
+def _fate(passage: Passage) -> str:
+    again = "" if passage.retransmits is None else f" retransmission of #{passage.retransmits}"
+    return f"#{passage.number}{again}{' lost on the way' if passage.lost else ''}"
+
+
+def _sighting(
+    passage: Passage,
+    node: str,
+    when: int | None,
+    places: dict[_Key, list[int]],
+    seen: Sequence[SegmentSeen],
+) -> int | None:
+    """Where a host's capture has a passage."""
+    key = (passage.src, passage.dst, passage.flags, passage.seq, passage.ack, passage.length)
+    mine = [place for place in places.get(key, []) if seen[place].node == node]
+    if when is None or not mine:
+        return None
+    return min(mine, key=lambda place: abs(seen[place].t - when))
+
+
+def _nearest(time: int, places: Sequence[int], times: Sequence[int]) -> int | None:
+    """The nearest packet; of two that are as near, the later: what a call causes comes after it."""
+    if not places:
+        return None
+    after = bisect_left(times, time)
+    if after == len(times) or (after and time - times[after - 1] < times[after] - time):
+        after -= 1
+    return places[after]
+
+
+def _told(endpoint: Endpoint, step: Transition, at: int) -> str:
+    witnesses = ", ".join(step.witnesses) or "nobody: inferred"
+    text = f"{visible(endpoint.node)}: {step.old} -> {step.new} ({visible(step.cause.text)}; seen by {witnesses})"
+    away = step.time - at
+    if abs(away) >= _NEAR:
+        direction = "after" if away > 0 else "before"
+        text += f" at {seconds(step.time)} s, {span(abs(away))} {direction} this packet"
+    if step.objection:
+        text += f" ! {visible(str(step.objection))}"
+    return text
+
+
+def _section(record: Record) -> bytes:
+    header = record.header
+    options = [
+        (_SHB_OS, f"Linux {visible(header.kernel.release)} ({header.kernel.kind})".encode()),
+        (_SHB_USERAPPL, b"Handshake Lab"),
+    ]
+    # Byte-order magic, version 1.0, length not told.
+    return _block(_SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1), options)
+
+
+def _interface(name: str, node: str) -> bytes:
+    options = [
+        (_IF_NAME, name.encode()),
+        (_IF_DESCRIPTION, f"node {node}".encode()),
+        (_IF_TSRESOL, _NANOSECONDS),
+    ]
+    return _block(_INTERFACE, struct.pack("<HHI", _ETHERNET, 0, 0), options)
+
+
+def _packet(interface: int, time: int, frame: bytes, comments: Sequence[str]) -> bytes:
+    body = struct.pack("<IIIII", interface, time >> 32, time & 0xFFFFFFFF, len(frame), _whole(frame))
+    return _block(_PACKET, body + _padded(frame), [(_COMMENT, comment.encode()) for comment in comments])
+
+
+def _whole(frame: bytes) -> int:
+    """How long a frame was on the wire: its record holds only its first bytes."""
+    length = len(frame)
+    kind = frame[12:14]
+    if kind == b"\x08\x00" and length >= _ETHERNET_HEADER + 4:
+        length = max(length, _ETHERNET_HEADER + int.from_bytes(frame[16:18]))
+    elif kind == b"\x86\xdd" and length >= _ETHERNET_HEADER + 6:
+        length = max(length, _ETHERNET_HEADER + _IPV6_HEADER + int.from_bytes(frame[18:20]))
+    return length
+
+
+def _block(kind: int, body: bytes, options: Sequence[tuple[int, bytes]]) -> bytes:
+    for code, value in options:
+        body += struct.pack("<HH", code, len(value)) + _padded(value)
+    if options:
+        body += struct.pack("<HH", 0, 0)
+    length = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + length + body + length
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)

@@ -1,0 +1,197 @@
+"""Where a ladder's arrows run on an axis, and where what is written on them stands."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.report import axes, labels
+from handshake_lab.report.connections import LEFT, RIGHT, Side
+from handshake_lab.report.layout import Bulk, Row, Wait
+from handshake_lab.report.order import Departure
+
+if TYPE_CHECKING:
+    from handshake_lab.report.layout import Ladder
+    from handshake_lab.timeline.history import Passage
+
+#: The inner edges of the lanes' bars: arrows run between them.
+EDGE = {LEFT: 206, RIGHT: 574 + 60}
+MIDDLE = (EDGE[LEFT] + EDGE[RIGHT]) / 2
+#: What a character of a label measures.
+CHARACTER = 7.3
+#: Characters that fit on an arrow, and on half of one.
+ROOM = int((EDGE[RIGHT] - EDGE[LEFT] - 40) / CHARACTER)
+HALF = int((MIDDLE - EDGE[LEFT] - 20) / CHARACTER)
+#: How far from its lane a label begins, and where an arrow comes in just above it.
+NEAR, FAR = 12, 60
+#: Labels whose arrows differ less than this in slope, in degrees, run side by side.
+SAME_SLOPE = 2
+OTHER: dict[Side, Side] = {LEFT: RIGHT, RIGHT: LEFT}
+
+
+class Course(msgspec.Struct, frozen=True):
+    """Where an arrow runs, in pixels, and the side it comes from."""
+
+    side: Side
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    @property
+    def sign(self) -> int:
+        """1 from left to right, else -1."""
+        return 1 if self.side == LEFT else -1
+
+    @property
+    def angle(self) -> float:
+        """The slope in degrees, as text along it is turned."""
+        return math.degrees(math.atan2((self.y2 - self.y1) * self.sign, abs(self.x2 - self.x1)))
+
+
+class Label(msgspec.Struct, frozen=True):
+    """What is written on an arrow: where it begins (from the right: ends), and how it is turned."""
+
+    text: str
+    x: float
+    y: float
+    angle: float
+
+
+class Arrows:
+    """A ladder's segments.
+
+    Args:
+        ladder: The ladder.
+
+    Attributes:
+        passages: By number, in the order in which they are drawn.
+        places: On which lines each leaves and arrives.
+    """
+
+    def __init__(self, ladder: Ladder) -> None:
+        self._ladder = ladder
+        self.passages = {row.piece.passage.number: row.piece.passage for row in ladder.rows if row.piece}
+        self.places = self._lines()
+        self._halved: set[int] = set()  # segments that are told on their half of the area
+        self._text = self._texts()
+
+    def wide(self) -> list[bool]:
+        """For each line whether what is written on it needs more than half the area."""
+        return [
+            isinstance(line, Row) and line.piece is not None and len(self._text[line.piece.passage.number]) > HALF
+            for line in self._ladder.lines
+        ]
+
+    def courses(self, axis: axes.Axis) -> dict[int, Course]:
+        """Where each arrow runs on an axis."""
+        return {number: self._course(number, axis) for number in self.places}
+
+    def labels(self, axis: axes.Axis) -> dict[int, Label]:
+        """What is written on each arrow, and where. It follows its arrow where nothing is in its way."""
+        courses = self.courses(axis)
+        texts = {number: self._fitted(number) for number in courses}
+        reaches = {number: _reach(course, texts[number]) for number, course in courses.items()}
+        flat = {number for number in courses if self._is_crowded(number, courses, reaches[number], axis)}
+        while more := self._struck(flat, courses, reaches):
+            flat |= more
+        return {number: self._label(number, texts[number], courses, axis, flat=number in flat) for number in courses}
+
+    def _lines(self) -> dict[int, tuple[int | None, int | None]]:
+        places: dict[int, tuple[int | None, int | None]] = {}
+        for number, line in enumerate(self._ladder.lines):
+            if isinstance(line, Row) and line.piece:
+                departs, arrives = places.get(line.piece.passage.number, (None, None))
+                if isinstance(line.piece, Departure):
+                    departs = number
+                else:
+                    arrives = number
+                places[line.piece.passage.number] = (departs, arrives)
+        return places
+
+    def _texts(self) -> dict[int, str]:
+        """Shorter where another comes the other way."""
+        texts = {}
+        for passage in self.passages.values():
+            crossed = any(_cross(passage, other, self._ladder) for other in self.passages.values())
+            room = HALF if crossed or passage.lost else ROOM
+            texts[passage.number] = labels.fitting(labels.forms(passage, "↻"), room)
+            if room == HALF:
+                self._halved.add(passage.number)
+        return texts
+
+    def _fitted(self, number: int) -> str:
+        passage = self.passages[number]
+        room = HALF - 4 if passage.sent is None else ROOM
+        return labels.fitting([self._text[number], *labels.forms(passage, "↻")], room)
+
+    def _course(self, number: int, axis: axes.Axis) -> Course:
+        departs, arrives = self.places[number]
+        side = self._ladder.connection.side_of(self.passages[number])
+        begin, end = EDGE[side], EDGE[OTHER[side]]
+        if departs is None:
+            y = axis.ys[arrives or 0]
+            return Course(side, MIDDLE, y - 8, end, y)
+        y = axis.ys[departs]
+        if arrives is None:
+            return Course(side, begin, y, MIDDLE, y + 10)
+        return Course(side, begin, y, end, axis.ys[arrives])
+
+    def _label(self, number: int, text: str, courses: dict[int, Course], axis: axes.Axis, *, flat: bool) -> Label:
+        course = courses[number]
+        away = self._clearance(course, courses, axis)
+        if number in self._halved:
+            away = max(NEAR, min(away, int(MIDDLE - EDGE[LEFT] - 4 - CHARACTER * len(text))))
+        angle = 0.0 if flat else course.angle
+        down = away / abs(course.x2 - course.x1) * (course.y2 - course.y1) if angle else 0
+        return Label(text, course.x1 + course.sign * away, course.y1 + down, angle)
+
+    def _is_crowded(self, number: int, courses: dict[int, Course], reach: float, axis: axes.Axis) -> bool:
+        """Whether a label that follows its arrow down would run into what is written below it."""
+        course = courses[number]
+        for place, line in enumerate(self._ladder.lines):
+            if isinstance(line, Wait | Bulk) and course.y1 < axis.ys[place] < reach:
+                return True
+        for other, its in courses.items():
+            # What is made in the middle is told in the half that it crosses, where the other side tells.
+            beside = its.side == course.side or self.passages[other].sent is None
+            if beside and course.y1 < its.y1 < reach and abs(its.angle - course.angle) > SAME_SLOPE:
+                return True
+        return False
+
+    @staticmethod
+    def _struck(flat: set[int], courses: dict[int, Course], reaches: dict[int, float]) -> set[int]:
+        """Whose labels follow their arrows down into those that lie flat."""
+        return {
+            number
+            for number, course in courses.items()
+            if number not in flat
+            and any(
+                courses[other].side == course.side and course.y1 < courses[other].y1 < reaches[number] for other in flat
+            )
+        }
+
+    def _clearance(self, course: Course, courses: dict[int, Course], axis: axes.Axis) -> int:
+        """How far from its lane a label begins: farther where an arriving arrow comes in just above it."""
+        for number, (_, arrives) in self.places.items():
+            if arrives is not None and courses[number].side != course.side:
+                above = course.y1 - axis.ys[arrives]
+                if -1 <= above < axes.TEXT:
+                    return FAR
+        return NEAR
+
+
+def _reach(course: Course, text: str) -> float:
+    """How far down a label comes that follows its arrow."""
+    return course.y1 + math.tan(math.radians(abs(course.angle))) * (NEAR + CHARACTER * len(text)) + axes.TEXT
+
+
+def _cross(one: Passage, other: Passage, ladder: Ladder) -> bool:
+    """Whether two segments are in flight at once, in opposite directions."""
+    side_of = ladder.connection.side_of
+    if one.sent is None or other.sent is None or side_of(one) == side_of(other):
+        return False
+    ends = (one.received or one.sent, other.received or other.sent)
+    return one.sent < ends[1] and other.sent < ends[0]

@@ -1,0 +1,72 @@
+"""What every page shares: templates that escape, the style sheet, the script and its hash."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from handshake_lab.report.palette import DIAGRAM_CSS, KEY_CSS, PAGE_CSS, SVG_CSS
+from handshake_lab.report.safe import visible
+
+if TYPE_CHECKING:
+    from handshake_lab.report.words import Words
+
+#: What a value may take on a page; a whole traceback fits, ten megabytes do not.
+_LONGEST = 4000
+
+
+def render(template: str, words: Words, **values: Any) -> str:
+    """Fill a template. Whatever is not `Markup` is made visible, cut and escaped.
+
+    The page allows itself its own script, by hash, and nothing else: no network, no other script.
+    """
+    return (
+        _environment()
+        .get_template(template)
+        .render(w=words, css=_css(), script=_script(), script_hash=_script_hash(), **values)
+    )
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("handshake_lab.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_harmless,
+    )
+
+
+def _harmless(value: Any) -> Any:
+    return visible(value, _LONGEST) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@cache
+def _css() -> Markup:
+    page = _text("page.css").replace("\n", "")
+    return Markup(PAGE_CSS + SVG_CSS + DIAGRAM_CSS + KEY_CSS + page)  # noqa: S704 - our own
+
+
+@cache
+def _script() -> Markup:
+    """The script without its comments and indentation: a session has a hundred copies of it."""
+    lines = (line.strip() for line in _text("page.js").splitlines())
+    return Markup("\n".join(line for line in lines if line and not line.startswith("//")) + "\n")  # noqa: S704 - our own
+
+
+@cache
+def _script_hash() -> str:
+    digest = hashlib.sha256(_script().encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def _text(name: str) -> str:
+    return (files("handshake_lab.report") / "templates" / name).read_text("utf-8")

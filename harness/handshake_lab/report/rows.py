@@ -1,0 +1,162 @@
+"""A connection as the rows of a page's tables, each with the reference its drawing has."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from handshake_lab.report import diagram_svg, flags
+from handshake_lab.report.connections import middle
+from handshake_lab.report.held import marks
+from handshake_lab.report.ladder_svg import switchable
+from handshake_lab.report.layout import ladder
+from handshake_lab.report.times import seconds, span
+from handshake_lab.tcp.diagram import BY_ID
+from handshake_lab.tcp.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from handshake_lab.report.connections import Connection, Lane
+    from handshake_lab.report.held import Mark
+    from handshake_lab.report.words import Words
+    from handshake_lab.timeline.history import Endpoint, Passage, Record, Transition
+    from handshake_lab.timeline.verdict import Verdict
+
+#: How many segments a page lists for one connection.
+LISTED = 400
+
+
+def connection_view(
+    record: Record,
+    connection: Connection,
+    judgement: Verdict | None,
+    w: Words,
+    parting: Mapping[str, str],
+    *,
+    drawn: bool,
+) -> dict[str, Any]:
+    """Everything a page shows of a connection, in plain values."""
+    view: dict[str, Any] = {
+        "number": connection.number,
+        "drawn": drawn,
+        "left": f"{connection.left.node} {connection.left.address}",
+        "right": f"{connection.right.node} {connection.right.address}",
+        "count": len(connection.passages),
+        "lost": connection.lost,
+        "again": connection.again,
+        "duration": span(connection.ended - connection.began),
+        "segments": [],
+        "endpoints": [],
+    }
+    if not drawn:
+        return view
+    edges = {side: [f"{old}>{new}" for old, new in diagram_svg.edges([connection], side)] for side in ("left", "right")}
+    view["edges"] = json.dumps(edges)
+    # The drawing escapes what it is given: see svg.py.
+    view["svg"] = Markup(switchable(ladder(connection, middle(record, connection)), w, parting))  # noqa: S704
+    caused: dict[int, list[tuple[Lane, int]]] = defaultdict(list)
+    for _, lane in connection.lanes:
+        if lane.endpoint and lane.index is not None:
+            view["endpoints"].append(_endpoint(lane.endpoint, lane.index, judgement, w))
+            for place, step in enumerate(lane.endpoint.transitions):
+                if step.cause.segment is not None and step.cause.kind in ("segment", "reset"):
+                    caused[step.cause.segment].append((lane, place))
+    view["segments"] = [_segment(passage, caused[passage.number], w) for passage in connection.passages[:LISTED]]
+    return view
+
+
+def _endpoint(endpoint: Endpoint, index: int, judgement: Verdict | None, w: Words) -> dict[str, Any]:
+    name = w("states.heading", node=endpoint.node, role=w(f"role.{endpoint.role}"), local=endpoint.local)
+    held = marks(endpoint, index, judgement)
+    return {"name": name, "rows": [_state(endpoint, index, mark, w) for mark in held]}
+
+
+def _state(endpoint: Endpoint, index: int, mark: Mark, w: Words) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(
+        ("ref", "caused_by", "since", "spent", "cause", "witnesses", "edge", "section", "doubt", "title"), ""
+    )
+    row["state"] = mark.state
+    row["parts"] = mark.parts
+    row["bad"] = mark.ok is False
+    row["mark"] = "" if mark.ok is None else "✓" if mark.ok else "✗"
+    row["style"] = "good" if mark.ok else "bad"
+    doubts = [w("states.parts")] if mark.parts else []
+    if mark.place is None:
+        doubts.insert(0, w("states.missing"))
+    elif mark.ok is False:
+        doubts.insert(0, w("states.unexpected"))
+    if mark.place:
+        place = mark.place - 1
+        step = endpoint.transitions[place]
+        after = endpoint.transitions[mark.place].time if mark.place < len(endpoint.transitions) else None
+        row["ref"] = f"t{index}-{place}"
+        row["title"] = f"{endpoint.node}: {step.old} → {step.new}"
+        row["since"] = seconds(step.time)
+        row["bad"] = row["bad"] or bool(step.objection)
+        if step.earliest < step.time:
+            doubts.append(w("states.between", earliest=seconds(step.earliest), time=seconds(step.time)))
+        forever = "" if step.new is State.CLOSED else w("states.forever")
+        row["spent"] = span(after - step.time) if after is not None else forever
+        row["cause"], row["caused_by"] = _cause(step, w)
+        row["witnesses"] = ", ".join(w(f"witness.{each}") for each in step.witnesses) or w("states.nobody")
+        row["edge"] = step.edge or ""
+        row["section"] = section(step)
+        if step.inferred and step.witnesses:
+            doubts.append(w("states.nobody"))
+        if step.flaw:
+            doubts.append(w(f"flaw.{step.flaw}"))
+        if step.objection:
+            doubts.append(w.said(step.objection))
+    row["doubt"] = "; ".join(doubts)
+    return row
+
+
+def _cause(step: Transition, w: Words) -> tuple[str, str]:
+    if step.cause.segment is None:
+        return w.said(step.cause.said), ""
+    link = " →" if step.cause.kind in ("call", "timer") else ""
+    return f"{w.said(step.cause.said)}{link} #{step.cause.segment}", f"p{step.cause.segment}"
+
+
+def section(step: Transition) -> str:
+    """The section of the document that describes a transition: RFC 9293's unless another is named."""
+    edge = BY_ID.get(step.edge or "")
+    if edge is None:
+        return ""
+    return edge.section if " " in edge.section or not edge.section[:1].isdigit() else f"RFC 9293 {edge.section}"
+
+
+def _segment(passage: Passage, caused: list[tuple[Lane, int]], w: Words) -> dict[str, Any]:
+    fate = []
+    if passage.lost:
+        fate.append(w("page.lost"))
+    if passage.sent is None:
+        fate.append(w("page.made") if passage.copies is None else w("page.copy", number=passage.copies))
+    if passage.retransmits is not None:
+        fate.append(w("page.again", number=passage.retransmits))
+    told = []
+    for lane, place in caused:
+        if lane.endpoint:
+            step = lane.endpoint.transitions[place]
+            told.append(f"{lane.node}: {step.old} → {step.new}")
+    name = flags.names(passage.flags)
+    return {
+        "number": passage.number,
+        "title": f"#{passage.number} {name}, {passage.sender} → {passage.receiver}",
+        "sent": "" if passage.sent is None else seconds(passage.sent),
+        "arrived": "" if passage.received is None else seconds(passage.received),
+        "sender": f"{passage.sender} {passage.src}",
+        "receiver": f"{passage.receiver} {passage.dst}",
+        "flags": name,
+        "seq": f"{passage.rel_seq} ({passage.seq})",
+        "ack": f"{passage.rel_ack} ({passage.ack})" if "A" in passage.flags else "",
+        "length": passage.length,
+        "window": passage.window,
+        "fate": ", ".join(fate),
+        "caused": ", ".join(told),
+        "caused_refs": " ".join(f"t{lane.index}-{place}" for lane, place in caused),
+    }

@@ -1,0 +1,356 @@
+"""The rungs of a terminal ladder: a laid-out connection drawn on lines of cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.report import cells, flags, labels
+from handshake_lab.report.canvas import DIM, KIND_STYLE, STATE_STYLE, Glyphs, Span, Strip
+from handshake_lab.report.connections import LEFT, RIGHT, Lane, Side
+from handshake_lab.report.layout import Bulk, Ladder, Row, Wait
+from handshake_lab.report.order import Arrival, Change, Departure
+from handshake_lab.report.times import MILLISECOND, clock, digits_for, span
+
+if TYPE_CHECKING:
+    from handshake_lab.report.words import Words
+    from handshake_lab.tcp.states import State
+
+#: The longest state's name, SYN-RECEIVED.
+LABEL = 12
+#: "+50.041 ms" and a space, on wide terminals.
+DELTA = 10
+#: The least room between the lanes in which a segment can be told.
+NARROWEST = 30
+#: More than this only pulls the lanes apart.
+WIDEST = 66
+#: From this width on there is room for the time between rows.
+WIDE = 100
+#: And from this on for causes.
+NOTED = 116
+#: Segments in flight one way that get a channel of their own.
+CHANNELS = 4
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """Where things stand, in cells from the left."""
+
+    time: int  #: width of the time column
+    delta: int  #: width of the column of differences, 0 where there is none
+    left: int  #: the left lane's bar
+    right: int  #: the right lane's bar
+    note: int  #: where notes begin, 0 where there are none
+    width: int
+
+    @property
+    def area(self) -> int:
+        """Cells between the lanes."""
+        return self.right - self.left - 1
+
+    @property
+    def middle(self) -> int:
+        """The middle lane, from the left end of the area."""
+        return self.area // 2
+
+
+def columns(width: int, time: int) -> Columns:
+    """Share out a terminal's width."""
+    delta = DELTA + 1 if width >= WIDE else 0
+    left = time + delta + 1 + LABEL + 1
+    after = 1 + LABEL
+    rest = width - left - 2 - after
+    # Notes get a third of what is left, so that the ladder stays the main thing.
+    note = rest // 3 if width >= NOTED else 0
+    area = max(NARROWEST, min(rest - note, WIDEST))
+    right = left + 1 + area
+    return Columns(time, delta, left, right, right + 1 + after + 1 if note else 0, max(width, right + 1 + after))
+
+
+class Rungs:
+    """Draws one connection."""
+
+    def __init__(self, ladder: Ladder, width: int, glyphs: Glyphs, words: Words) -> None:
+        self._ladder = ladder
+        self._glyphs = glyphs
+        self._words = words
+        self._digits = digits_for([row.time for row in ladder.rows])
+        widest = max((len(clock(row.time, self._digits)) for row in ladder.rows), default=0)
+        self._at = columns(width, max(widest + 1, 8))
+        self._state: dict[Side, State | None] = {side: ladder.start.get(side) for side in (LEFT, RIGHT)}
+        self._flying: dict[int, int] = {}  # passage number -> its channel's column in the area
+        self._before: int | None = None
+        self._notes: list[str] = []  # what is still to be said beside the ladder
+        self.seen: set[str] = set()  #: which marks were drawn, for the legend
+
+    def lines(self) -> list[list[Span]]:
+        """The whole ladder, heads first."""
+        out = [*self._heads(), self._start()]
+        for line in self._ladder.lines:
+            if isinstance(line, Row):
+                note = self._note(line)
+                if note:
+                    out += self._rest()
+                    self._notes = note
+                strips = [self._row(line)]
+            elif isinstance(line, Wait):
+                strips = self._wait(line)
+            else:
+                strips = self._bulk(line)
+            out += [self._noted(strip) for strip in strips]
+        return [*out, *self._rest()]
+
+    def _noted(self, strip: Strip) -> list[Span]:
+        """A line with the next line of the note beside it."""
+        if self._notes:
+            strip.put(self._at.note, self._notes.pop(0), DIM)
+        return strip.spans()
+
+    def _rest(self) -> list[list[Span]]:
+        """What is left of a note, on lines on which nothing happens."""
+        return [self._noted(self._blank()) for _ in range(len(self._notes))]
+
+    def _heads(self) -> list[list[Span]]:
+        left, right = (self._head(lane) for _, lane in self._ladder.connection.lanes)
+        strips = []
+        for place, (mine, other) in enumerate(zip(left, right, strict=True)):
+            strip = Strip(self._at.width)
+            style = "bold" if place == 0 else DIM
+            text = cells.fit(mine, self._at.left - 1, self._glyphs.more)
+            strip.put(self._at.left - 1 - cells.width(text), text, style)
+            strip.put(min(self._at.right + 2, self._at.width - cells.width(other)), other, style)
+            if place == 0:
+                name = cells.fit(self._glyphs.told(self._ladder.middle), 12, self._glyphs.more)
+                strip.put(self._at.left + 1 + self._at.middle - cells.width(name) // 2, name, DIM)
+            strips.append(strip.spans())
+        return strips
+
+    def _head(self, lane: Lane) -> tuple[str, str, str]:
+        role = self._words(f"role.{lane.role}") if lane.role else self._words("role.none")
+        address = self._glyphs.told(str(lane.address)) if lane.address.ip else ""
+        return (
+            cells.fit(self._glyphs.told(lane.node) or "?", 20, self._glyphs.more),
+            role,
+            cells.fit(address, 40, self._glyphs.more),
+        )
+
+    def _blank(self) -> Strip:
+        """A line with its lanes and whatever is in flight."""
+        strip = Strip(self._at.width)
+        strip.put(self._at.left + 1 + self._at.middle, self._glyphs.middle, DIM)
+        for column in self._flying.values():
+            strip.put(self._at.left + 1 + column, self._glyphs.channel, DIM)
+        for side, x in ((LEFT, self._at.left), (RIGHT, self._at.right)):
+            state = self._state[side]
+            strip.put(x, self._glyphs.bar, STATE_STYLE[state] if state else DIM)
+        return strip
+
+    def _start(self) -> list[Span]:
+        strip = self._blank()
+        for side in (LEFT, RIGHT):
+            state = self._state[side]
+            if state:
+                self._label(strip, side, state, "")
+        return strip.spans()
+
+    def _label(self, strip: Strip, side: Side, state: State, mark: str) -> None:
+        style = f"bold {STATE_STYLE[state]}"
+        if side == "left":
+            strip.put(self._at.left - 1 - len(state), state, style)
+            strip.put(self._at.left - 1, mark, "bold red")
+        else:
+            strip.put(self._at.right + 2, state, style)
+            strip.put(self._at.right + 1, mark, "bold red")
+
+    def _row(self, row: Row) -> Strip:
+        for side in (LEFT, RIGHT):
+            change = row.change(side)
+            if change:
+                self._state[side] = change.transition.new
+        arriving = isinstance(row.piece, Arrival)
+        column = self._flying.pop(row.piece.passage.number, None) if row.piece and arriving else None
+        strip = self._blank()
+        if isinstance(row.piece, Departure):
+            self._departs(strip, row.piece)
+        elif row.piece:
+            self._arrives(strip, row.piece, column)
+        for side in (LEFT, RIGHT):
+            change = row.change(side)
+            if change:
+                self._label(strip, side, change.transition.new, self._mark(change))
+        self._time(strip, row.time)
+        return strip
+
+    def _mark(self, change: Change) -> str:
+        step = change.transition
+        mark = "!" if step.objection else "?" if step.inferred else ""
+        self.seen |= {mark} - {""}
+        return mark
+
+    def _time(self, strip: Strip, time: int) -> None:
+        text = clock(time, self._digits)
+        if self._before is None or clock(self._before, self._digits) != text:
+            strip.put(self._at.time - len(text), text)
+            if self._at.delta and self._before is not None and time - self._before >= MILLISECOND // 10:
+                delta = f"+{span(time - self._before, self._glyphs.micro)}"
+                strip.put(self._at.time + self._at.delta - cells.width(delta), delta, DIM)
+        self._before = time
+
+    def _note(self, row: Row) -> list[str]:
+        """What is said beside a line, where there is room: the causes that are not drawn."""
+        if not self._at.note:
+            return []
+        room = self._at.width - self._at.note
+        causes = []
+        for change in (row.left, row.right):
+            # A segment that caused it is on the line already.
+            if change and change.transition.objection:
+                objection = self._glyphs.told(self._words.said(change.transition.objection))
+                # The states below the ladder tell it in full.
+                causes.append(objection if cells.width(objection) <= room else self._words("ladder.see_below"))
+            elif change and change.transition.cause.kind != "segment":
+                causes.append(self._glyphs.told(self._words.said(change.transition.cause.said)))
+        return cells.wrap(", ".join(dict.fromkeys(causes)), room) if causes else []
+
+    def _line(self, strip: Strip, begin: int, end: int, style: str) -> None:
+        """A horizontal line over the area's cells [begin, end), crossing what is in flight."""
+        for x in range(begin, end):
+            crosses = strip.at(self._at.left + 1 + x) == self._glyphs.channel
+            strip.put(self._at.left + 1 + x, self._glyphs.crossing if crosses else self._glyphs.line, style)
+
+    def _channel(self, side: Side) -> int | None:
+        """A free column in which a segment from a side can wait for its arrival."""
+        for slot in range(CHANNELS):
+            column = self._at.area - 5 - 2 * slot if side == "left" else 4 + 2 * slot
+            if column not in self._flying.values():
+                return column
+        return None
+
+    def _departs(self, strip: Strip, piece: Departure) -> None:
+        passage, glyphs, area = piece.passage, self._glyphs, self._at.area
+        style = KIND_STYLE[flags.kind(passage.flags)]
+        forms = labels.forms(passage, glyphs.again)
+        if passage.retransmits is not None:
+            self.seen.add("again")
+        if passage.lost:
+            self._loses(strip, piece, forms, style)
+            return
+        column = self._channel(piece.side)
+        if piece.side == "left":
+            end = area - 5 if column is None else column
+            self._line(strip, 0, end, style)
+            strip.put(self._at.left + 1 + end, glyphs.to_right if column is None else glyphs.leaves_right, style)
+            self._write(strip, 2, labels.fitting(forms, end - 5), style)
+        else:
+            begin = 4 if column is None else column
+            self._line(strip, begin + 1, area, style)
+            strip.put(self._at.left + 1 + begin, glyphs.to_left if column is None else glyphs.leaves_left, style)
+            text = labels.fitting(forms, area - begin - 6)
+            self._write(strip, area - 4 - cells.width(text), text, style)
+        if column is not None:
+            self._flying[passage.number] = column
+
+    def _write(self, strip: Strip, x: int, text: str, style: str) -> None:
+        if text:
+            strip.put(self._at.left + 1 + x, f" {text} ", style)
+
+    def _loses(self, strip: Strip, piece: Departure, forms: list[str], style: str) -> None:
+        """A line to the middle that ends in a cross; what does not fit before it is told behind."""
+        middle, glyphs = self._at.middle, self._glyphs
+        self.seen.add("lost")
+        text = labels.fitting(forms, middle - 5)
+        behind = "" if text == forms[0] else labels.numbers(piece.passage)
+        if behind and text == forms[1]:
+            text = labels.fitting(forms[2:], middle - 5)
+        behind = behind if cells.width(behind) <= self._at.area - middle - 4 else ""
+        if piece.side == "left":
+            self._line(strip, 0, middle, style)
+            self._write(strip, 2, text, style)
+            strip.put(self._at.left + 1 + middle + 2, behind, style)
+        else:
+            self._line(strip, middle + 1, self._at.area, style)
+            self._write(strip, self._at.area - 4 - cells.width(text), text, style)
+            strip.put(self._at.left + 1 + middle - 1 - cells.width(behind), behind, style)
+        strip.put(self._at.left + 1 + middle, glyphs.lost, "bold red")
+
+    def _arrives(self, strip: Strip, piece: Arrival, column: int | None) -> None:
+        glyphs, area, left = self._glyphs, self._at.area, self._at.left + 1
+        style = KIND_STYLE[flags.kind(piece.passage.flags)]
+        made = piece.passage.sent is None
+        number = f"#{piece.passage.number}"
+        begin = self._at.middle if made else column
+        if piece.side == "right":
+            start = area - 5 if begin is None else begin
+            self._line(strip, start, area - 1, style)
+            strip.put(left + area - 1, glyphs.to_right, style)
+            turn = glyphs.enters_right
+        else:
+            start = 4 if begin is None else begin
+            self._line(strip, 1, start + 1, style)
+            strip.put(left, glyphs.to_left, style)
+            turn = glyphs.enters_left
+        if made:
+            self.seen.add("made")
+            forms = labels.forms(piece.passage, glyphs.again)
+            text = labels.fitting(forms, self._at.middle - 4)
+            x = self._at.middle - 1 - cells.width(text) if piece.side == "right" else self._at.middle + 2
+            strip.put(left + x, text, style)
+            strip.put(left + self._at.middle, glyphs.made, "bold red")
+        elif column is not None:
+            strip.put(left + column, turn, style)
+        else:
+            x = start - 1 - len(number) if piece.side == "right" else start + 2
+            strip.put(left + x, number, style)
+
+    def _wait(self, wait: Wait) -> list[Strip]:
+        length = span(wait.length, self._glyphs.micro)
+        if wait.open:
+            text = self._words("ladder.wait_open", length=length)
+        elif wait.until:
+            timer = self._glyphs.told(self._words.said(wait.until.cause.said))
+            text = self._words("ladder.wait_timer", length=length, timer=timer)
+        elif wait.again:
+            text = self._words("ladder.wait_again", length=length, number=wait.again.retransmits)
+        else:
+            text = self._words("ladder.wait", length=length)
+        return [self._across(self._blank(), line) for line in cells.wrap(text, self._room)]
+
+    def _bulk(self, bulk: Bulk) -> list[Strip]:
+        """Folded data: on one line if it fits, else each way and its fate on a line of its own."""
+        room = self._room
+        forms = [self._counted(bulk, key) for key in ("ladder.bulk", "ladder.bulk_short")]
+        parts = next((["  ".join(form)] for form in forms if cells.width("  ".join(form)) <= room), None)
+        if parts is None:
+            parts = next((form for form in forms if max(map(cells.width, form)) <= room), forms[-1])
+        lines = []
+        for place, part in enumerate(parts):
+            strip = self._blank()
+            if place == 0:
+                self._time(strip, bulk.time)
+            lines.append(self._across(strip, part))
+        return lines
+
+    def _counted(self, bulk: Bulk, key: str) -> list[str]:
+        parts = []
+        for side, arrow in ((LEFT, self._glyphs.to_right), (RIGHT, self._glyphs.to_left)):
+            if bulk.segments[side]:
+                told = self._words(key, segments=f"{bulk.segments[side]:,}", octets=f"{bulk.octets[side]:,}")
+                parts.append(f"{arrow} {told}")
+        fates = [
+            self._words(f"ladder.{fate}", count=f"{count:,}")
+            for fate, count in (("bulk_lost", bulk.lost), ("bulk_again", bulk.again))
+            if count
+        ]
+        return [*parts, ", ".join(fates)] if fates else parts
+
+    @property
+    def _room(self) -> int:
+        """Cells for words between the lanes, with a mark on both sides."""
+        return self._at.area - 2 - 2 * cells.width(self._glyphs.fold) - 2
+
+    def _across(self, strip: Strip, text: str) -> Strip:
+        """Words between the lanes, in place of anything drawn there."""
+        told = cells.fit(f"{self._glyphs.fold} {text} {self._glyphs.fold}", self._at.area - 2, self._glyphs.more)
+        x = self._at.left + 1 + (self._at.area - cells.width(told)) // 2
+        strip.put(x - 1, f" {told} ", "italic " + DIM)
+        return strip

@@ -1,0 +1,94 @@
+"""A folder of recorded runs as a folder of pages: an index, and one page for each run."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from handshake_lab.report.details import headline
+from handshake_lab.report.held import Covered
+from handshake_lab.report.index import Outcome, Run, index, run
+from handshake_lab.report.page import page
+from handshake_lab.report.words import words
+from handshake_lab.tcp.diagram import EDGES
+from handshake_lab.timeline.observations import Failure
+from handshake_lab.timeline.reconcile import reconcile
+from handshake_lab.timeline.store import EVENTS, read
+from handshake_lab.timeline.verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from handshake_lab.timeline.history import Record
+    from handshake_lab.timeline.observations import Observation
+
+#: The page to open.
+INDEX = "index.html"
+
+
+def find(folder: Path) -> list[Path]:
+    """Every directory under a folder that holds a run, itself included, in order."""
+    return sorted(path.parent for path in folder.rglob(EVENTS))
+
+
+def write(
+    directories: Iterable[Path],
+    out: Path,
+    *,
+    title: str,
+    lang: str = "en",
+    name: Callable[[Path], str] = lambda path: path.name,
+    done: Callable[[], None] = lambda: None,
+) -> Path:
+    """Write the pages of a session.
+
+    Args:
+        directories: The runs' directories.
+        out: Where the pages go; it is made where it is missing.
+        title: What was run.
+        lang: ``en`` or ``ko``.
+        name: What a run is called, from its directory.
+        done: Called after each page, for a progress bar.
+
+    Returns:
+        The index.
+
+    Raises:
+        RecordUnreadable: A run is damaged, or newer than this release.
+        OSError: A page cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    runs: list[Run] = []
+    taken: Counter[str] = Counter()
+    for number, directory in enumerate(directories, 1):
+        observations = read(directory).observations
+        record = reconcile(observations)
+        verdict = judge(record)
+        called = name(directory)
+        file = f"{number:03d}-{re.sub(r'[^A-Za-z0-9._-]+', '-', called)[-80:].strip('-.')}.html"
+        html = page(record, observations, title=called, judgement=verdict, back=INDEX, lang=lang)
+        (out / file).write_text(html, "utf-8")
+        summary = headline(observations, verdict, words(lang))
+        runs.append(run(called, _outcome(observations, ok=verdict.ok), record, href=file, summary=summary))
+        taken += edges_taken(record)
+        done()
+    (out / INDEX).write_text(index(runs, title=title, coverage=coverage(taken), lang=lang), "utf-8")
+    return out / INDEX
+
+
+def edges_taken(record: Record) -> Counter[str]:
+    """How often a run took each edge of the diagram."""
+    return Counter(step.edge for endpoint in record.endpoints for step in endpoint.transitions if step.edge)
+
+
+def coverage(taken: Counter[str]) -> list[Covered]:
+    """Every edge that Linux has, with how often it was taken."""
+    return [Covered(edge.id, edge.old, edge.new, taken[edge.id], edge.section) for edge in EDGES if edge.in_linux]
+
+
+def _outcome(observations: Iterable[Observation], *, ok: bool) -> Outcome:
+    if not ok or any(isinstance(each, Failure) for each in observations):
+        return "failed"
+    return "recorded"

@@ -1,0 +1,67 @@
+"""A few lines of SVG: elements as values, written once, text always escaped."""
+
+from __future__ import annotations
+
+from html import escape
+
+from handshake_lab.report.safe import visible
+
+Value = str | float
+
+
+class Element:
+    """An SVG element: its tag, attributes and children; a child that is a str is text.
+
+    Attribute names are written with ``_`` for ``-`` and a trailing ``_`` for Python's own words
+    (``class_``).
+    """
+
+    def __init__(self, tag: str, *children: Element | str, **attributes: Value | None) -> None:
+        self.tag = tag
+        self.children = list(children)
+        self.attributes = {
+            name.rstrip("_").replace("_", "-"): number(value) for name, value in attributes.items() if value is not None
+        }
+
+    def add(self, *children: Element | str) -> None:
+        """Append children."""
+        self.children.extend(children)
+
+    def __str__(self) -> str:
+        attributes = "".join(f' {name}="{escape(visible(value, 2000))}"' for name, value in self.attributes.items())
+        if not self.children:
+            return f"<{self.tag}{attributes}/>"
+        inner = "".join(
+            escape(visible(each), quote=False) if isinstance(each, str) else str(each) for each in self.children
+        )
+        return f"<{self.tag}{attributes}>{inner}</{self.tag}>"
+
+
+class Style(Element):
+    """A style sheet of our own, written as it is."""
+
+    def __init__(self, css: str) -> None:
+        super().__init__("style")
+        self._css = css
+
+    def __str__(self) -> str:
+        return f"<style>{self._css}</style>"
+
+
+def number(value: Value) -> str:
+    """A number with at most one decimal, which is finer than any screen."""
+    return value if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")
+
+
+def with_alternative(first: Element, second: Element) -> Element:
+    """Join two drawings of one structure: what differs in the second goes into ``data-time``.
+
+    The page's script swaps the two. ``data-time`` is ``name:value;name:value``.
+    """
+    differing = {name: value for name, value in second.attributes.items() if first.attributes.get(name) != value}
+    if differing:
+        first.attributes["data-time"] = ";".join(f"{name}:{value}" for name, value in differing.items())
+    for one, other in zip(first.children, second.children, strict=True):
+        if isinstance(one, Element) and isinstance(other, Element):
+            with_alternative(one, other)
+    return first

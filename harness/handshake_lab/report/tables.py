@@ -1,0 +1,243 @@
+"""The parts of a terminal report around the ladder: title, summary table, states, verdict, legend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handshake_lab.report import cells
+from handshake_lab.report.canvas import DIM, STATE_STYLE, Glyphs, Span
+from handshake_lab.report.times import seconds, span
+from handshake_lab.tcp.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handshake_lab.report.connections import Connection
+    from handshake_lab.report.held import Mark
+    from handshake_lab.report.words import Words
+    from handshake_lab.timeline.history import Endpoint, Record, Transition
+    from handshake_lab.timeline.verdict import Finding, Verdict
+
+Lines = list[list[Span]]
+
+#: A host's name is cut here.
+NAME = 60
+
+#: How many findings are told, if they deviate from nothing.
+FINDINGS = 30
+
+#: How many lines of a failure are told.
+FAILURE = 40
+
+#: A command is cut here.
+REPLAY = 2000
+
+
+def title(record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """What was run, on what, and who could not watch."""
+    header = record.header
+    seed = header.kernel.seed
+    facts = [
+        words("ladder.title", release=glyphs.told(header.kernel.release), kind=header.kernel.kind),
+        words("ladder.no_seed") if seed is None else words("ladder.seed", seed=seed),
+        glyphs.told(header.topology),
+        *map(glyphs.told, header.links),
+        *map(glyphs.told, header.faults),
+    ]
+    lines: Lines = []
+    for number, text in enumerate(_packed(facts, f" {glyphs.dot} ", width)):
+        lines.append([(text, "bold" if number == 0 else "")])
+    for observer, reason in header.observers.items():
+        if reason:
+            told = words("verdict.blind", observer=glyphs.told(observer), reason=glyphs.told(reason))
+            lines += [[(line, "yellow")] for line in cells.wrap(told, width)]
+    if not record.complete:
+        lines += [[(line, "bold red")] for line in cells.wrap(words("verdict.cut"), width)]
+    return lines
+
+
+def summary(found: list[Connection], glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """A table of connections, one line each."""
+    heads = [words(f"table.{key}") for key in ("number", "client", "server", "segments", "lost", "again", "duration")]
+    rows = [
+        [
+            str(each.number),
+            _name(each.left.node, str(each.left.address), glyphs),
+            _name(each.right.node, str(each.right.address), glyphs),
+            str(len(each.passages)),
+            str(each.lost or ""),
+            str(each.again or ""),
+            span(each.ended - each.began, glyphs.micro),
+        ]
+        for each in found
+    ]
+    flexible = (1, 2)
+    sizes = [max(map(cells.width, column)) for column in zip(heads, *rows, strict=True)]
+    fixed = sum(size for place, size in enumerate(sizes) if place not in flexible) + 2 * (len(sizes) - 1)
+    each = max(12, (width - fixed) // 2)
+    sizes = [min(size, each) if place in flexible else size for place, size in enumerate(sizes)]
+    lines: Lines = []
+    for number, row in enumerate([heads, *rows]):
+        text = "  ".join(
+            (cells.left if place in flexible else cells.right)(cells.fit(value, size, glyphs.more), size)
+            for place, (value, size) in enumerate(zip(row, sizes, strict=True))
+        )
+        lines.append([(text, "bold" if number == 0 else "")])
+    return lines
+
+
+def _name(node: str, address: str, glyphs: Glyphs) -> str:
+    return f"{glyphs.told(node, NAME)} {glyphs.told(address)}"
+
+
+def endpoint_states(endpoint: Endpoint, held: list[Mark], glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """Each state of an endpoint: tick, time spent, cause, witnesses."""
+    head = words(
+        "states.heading",
+        node=glyphs.told(endpoint.node, NAME),
+        role=words(f"role.{endpoint.role}"),
+        local=glyphs.told(str(endpoint.local)),
+    )
+    lines: Lines = [[(line, "bold")] for line in cells.wrap(head, width)]
+    for mark in held:
+        lines += _state(endpoint, mark, glyphs, words, width)
+    return lines
+
+
+def _state(endpoint: Endpoint, mark: Mark, glyphs: Glyphs, words: Words, width: int) -> Lines:
+    tick = " " if mark.ok is None else glyphs.yes if mark.ok else glyphs.no
+    style = "green" if mark.ok else "bold red"
+    name: Span = (cells.left(mark.state, 13), f"bold {STATE_STYLE[mark.state]}")
+    begin: list[Span] = [("  ", ""), (f"{tick} ", style), name]
+    indent = 17
+    steps = endpoint.transitions
+    lines: Lines
+    if mark.place is None:
+        lines = [[*begin, (words("states.missing"), style)]]
+    elif mark.place == 0:
+        told = words("states.unexpected") if mark.ok is False else ""
+        lines = [[*begin, (told, style)]]
+    else:
+        step = steps[mark.place - 1]
+        after = steps[mark.place].time if mark.place < len(steps) else None
+        spent = "" if step.new is State.CLOSED else words("states.forever")
+        spent = span(after - step.time, glyphs.micro) if after is not None else spent
+        witnesses = ", ".join(words(f"witness.{each}") for each in step.witnesses) or words("states.nobody")
+        cause = glyphs.told(words.said(step.cause.said))
+        if step.cause.segment is not None:
+            # What a call sends follows it; what arrives comes before.
+            link = f" {glyphs.arrow}" if step.cause.kind in ("call", "timer") else ""
+            cause = f"{cause}{link} #{step.cause.segment}"
+        room = width - indent - 15
+        reasons = [f"{cause}  [{witnesses}]"] if cells.width(cause) + cells.width(witnesses) + 4 <= room else []
+        reasons = reasons or [*cells.wrap(cause, room), *cells.wrap(f"[{witnesses}]", room)]
+        lines = [[*begin, (cells.right(spent, 13) + "  ", ""), (reasons[0], "")]]
+        lines += [[(" " * (indent + 15) + more, "")] for more in reasons[1:]]
+        if mark.ok is False:
+            lines += _under(indent, words("states.unexpected"), "bold red", width)
+        lines += _doubts(step, glyphs, words, width, indent)
+    if mark.parts:
+        lines += _under(2, f"{glyphs.to_right} {words('states.parts')}", "bold red", width)
+    return lines
+
+
+def _doubts(step: Transition, glyphs: Glyphs, words: Words, width: int, indent: int) -> Lines:
+    lines: Lines = []
+    if step.earliest < step.time:
+        between = words("states.between", earliest=seconds(step.earliest), time=seconds(step.time))
+        lines += _under(indent, between, DIM, width)
+    if step.inferred and step.witnesses:
+        lines += _under(indent, words("states.nobody"), "yellow", width)
+    if step.objection:
+        flaw = f"{words(f'flaw.{step.flaw}')}: " if step.flaw else ""
+        lines += _under(indent, f"! {flaw}{glyphs.told(words.said(step.objection))}", "bold red", width)
+    return lines
+
+
+def _under(indent: int, text: str, style: str, width: int) -> Lines:
+    return [[(" " * indent + line, style)] for line in cells.wrap(text, max(20, width - indent))]
+
+
+def verdict(judgement: Verdict | None, record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """The verdict's lines, what does not fit, and its one-line summary last."""
+    lines: Lines = []
+    if record.objections:
+        lines.append([(words("verdict.objections"), "bold red")])
+        for each in record.objections:
+            lines += [
+                [("  ! " if number == 0 else "    ", "bold red"), (line, "")]
+                for number, line in enumerate(cells.wrap(glyphs.told(words.said(each)), width - 4))
+            ]
+    if judgement is None:
+        return lines
+    told, left_out = _told(judgement)
+    for finding in told:
+        tick = glyphs.note if finding.ok is None else glyphs.yes if finding.ok else glyphs.no
+        style = "" if finding.ok is None else "green" if finding.ok else "bold red"
+        wrapped = cells.wrap(glyphs.told(words.said(finding.said or finding.text)), width - 2)
+        lines += [[(f"{tick} " if number == 0 else "  ", style), (line, "")] for number, line in enumerate(wrapped)]
+    if left_out:
+        lines.append([(f"{glyphs.note} {words('table.more', count=left_out)}", DIM)])
+    text = glyphs.told(words.summary(judgement))
+    tick, style = (glyphs.yes, "bold green") if judgement.ok else (glyphs.no, "bold red")
+    lines += [[(line, style)] for line in cells.wrap(f"{tick} {text}", width)]
+    return lines
+
+
+def _told(judgement: Verdict) -> tuple[list[Finding], int]:
+    """The findings that are told, and how many are not: of many, all that deviate, and the first of the others."""
+    room = FINDINGS - sum(finding.ok is False for finding in judgement.findings)
+    told = []
+    for finding in judgement.findings:
+        if finding.ok is False or room > 0:
+            told.append(finding)
+            room -= finding.ok is not False
+    return told, len(judgement.findings) - len(told)
+
+
+def failed(failures: Sequence[str], glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """What failed, each in a few lines, and last that it did."""
+    if not failures:
+        return []
+    lines: Lines = [[(words("page.failures"), "bold red")]]
+    for failure in failures:
+        for line in failure.splitlines()[:FAILURE]:
+            indent = len(line) - len(line.lstrip())
+            wrapped = cells.wrap(glyphs.told(line.strip()), width - 2 - min(indent, 20))
+            lines += [[(" " * (2 + min(indent, 20)) + each, "")] for each in wrapped]
+    return [*lines, [(f"{glyphs.no} {words('outcome.failed')}", "bold red")]]
+
+
+def again(record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """The command that gives this run again, whole: it is there to be copied."""
+    replay = glyphs.told(record.header.replay, REPLAY)
+    if not replay:
+        return []
+    return [[(line, DIM)] for line in cells.wrap(f"{words('ladder.replay')} {replay}", width)]
+
+
+def legend(seen: set[str], glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """What the marks mean: those that were drawn."""
+    told = [
+        text
+        for key, text in (
+            ("lost", words("ladder.legend_lost", mark=glyphs.lost)),
+            ("again", words("ladder.legend_again", mark=glyphs.again)),
+            ("made", words("ladder.legend_made", mark=glyphs.made)),
+            ("?", words("ladder.legend_inferred")),
+            ("!", words("ladder.legend_objection")),
+        )
+        if key in seen
+    ]
+    return [[(line, DIM)] for line in _packed(told, "   ", width)]
+
+
+def _packed(parts: list[str], glue: str, width: int) -> list[str]:
+    """As many parts on a line as fit; what is longer than a line is broken."""
+    lines: list[str] = []
+    for part in filter(None, parts):
+        if lines and cells.width(lines[-1]) + cells.width(glue) + cells.width(part) <= width:
+            lines[-1] += glue + part
+        else:
+            lines += cells.wrap(part, width)
+    return lines

@@ -1,0 +1,83 @@
+"""Every sentence of a report, in every language: one TOML file each, all with the same keys."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import UsageError
+from handshake_lab.timeline.sentences import SENTENCES, Said
+
+if TYPE_CHECKING:
+    from handshake_lab.timeline.sentences import Value
+    from handshake_lab.timeline.verdict import Verdict
+
+#: The languages there are, by their BCP 47 names.
+LANGUAGES = ("en", "ko")
+
+
+class Words:
+    """The words of one language: ``words("page.lost")``.
+
+    Args:
+        lang: One of `LANGUAGES`.
+
+    Raises:
+        UsageError: There is no such language.
+    """
+
+    def __init__(self, lang: str) -> None:
+        if lang not in LANGUAGES:
+            raise UsageError("--lang", lang, f"is not one of {', '.join(LANGUAGES)}", "--lang ko")
+        import tomllib  # noqa: PLC0415 - only needed once a run is looked at
+
+        self.lang = lang
+        self._table = _flat(tomllib.loads((files(__package__) / f"{lang}.toml").read_text("utf-8")))
+        if lang == "en":
+            self._table |= {f"said.{kind}": sentence for kind, sentence in SENTENCES.items()}
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The words under a dotted key, with ``{name}`` replaced by the value of that name."""
+        text = self._table[key]
+        return text.format(**values) if values else text
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Every key there is."""
+        return frozenset(self._table)
+
+    def template(self, key: str) -> str:
+        """The words under a key with their ``{name}`` left standing."""
+        return self._table[key]
+
+    def said(self, said: Said | str) -> str:
+        """A finding, a cause or an objection; what a program wrote stands as it is."""
+        if isinstance(said, str):
+            return said
+        return self(f"said.{said.kind}", **{name: self._value(value) for name, value in said.values.items()})
+
+    def summary(self, verdict: Verdict) -> str:
+        """A verdict in one line."""
+        if verdict.said is None and self.lang != "en":
+            return self("verdict.ok" if verdict.ok else "verdict.not_ok")
+        return self.said(verdict.said or verdict.summary)
+
+    def _value(self, value: Value) -> str | int:
+        return self.said(value) if isinstance(value, Said) else value
+
+
+@cache
+def words(lang: str = "en") -> Words:
+    """The words of a language, read once."""
+    return Words(lang)
+
+
+def _flat(table: dict[str, object], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = str(value)
+    return flat

@@ -1,0 +1,287 @@
+"""One endpoint's states in order, from what the kernel's observers and the wire say of it.
+
+The kernel's word makes the frame: the tracepoint's steps, and between and after them the
+states that looks showed. Where one state does not follow from the one before, the wire
+is asked; where it is silent too, the diagram, if it has one way only. Otherwise the
+history says that it does not know.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handshake_lab.tcp.states import State
+from handshake_lab.tcp.timers import TARDY, TIME_WAIT
+from handshake_lab.timeline.bridges import by_diagram, by_wire
+from handshake_lab.timeline.closes import join_note_2, resolve
+from handshake_lab.timeline.drafts import Draft
+from handshake_lab.timeline.lives import FOREVER, SLACK, Event, Life
+from handshake_lab.timeline.observations import Witness
+from handshake_lab.timeline.sentences import say
+from handshake_lab.timeline.ways import ways
+from handshake_lab.timeline.wire import Mark, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from handshake_lab.timeline.passages import Leg
+    from handshake_lab.timeline.sightings import Look
+
+#: How late TIME-WAIT may end: its timer's lateness and two jiffies of the slowest clock. Nanoseconds.
+_TARDINESS = TIME_WAIT // TARDY + 20_000_000
+
+
+class Account:
+    """Builds the transitions of one life.
+
+    Args:
+        life: Whose.
+        wire: Its segments; empty where nothing was captured.
+        captured: Whether the capture watched.
+        traced: Whether the tracepoint watched.
+        cookies: Whether this host answered SYNs with cookies.
+        end: When watching ended.
+        pause: Nanoseconds by which what belongs together may be apart.
+    """
+
+    def __init__(
+        self, life: Life, wire: Wire, *, captured: bool, traced: bool, cookies: bool, end: int, pause: int = SLACK
+    ) -> None:
+        self._life = life
+        self._wire = wire
+        self._trusted = captured and bool(wire.legs) and not wire.leaky
+        self._traced = traced
+        self._cookies = cookies
+        self._end = end
+        self._pause = pause
+        self._state = State.LISTEN if life.passive else State.CLOSED
+        self._at = life.start
+        self.drafts: list[Draft] = []
+
+    def build(self) -> list[Draft]:
+        """The transitions in order; a passive end's from LISTEN on."""
+        life = self._life
+        events = resolve(life, self._wire, self._pause, trusted=self._trusted)
+        for event in events:
+            self._take(event)
+        self._follow_looks()
+        if self._state is State.CLOSED and self.drafts:
+            pass
+        elif self._watched_on:
+            self._hold_against_wire()
+        else:
+            self._go_on_blindly()
+        self._mind_the_clock()
+        self.drafts = join_note_2(self.drafts, self._wire, self._life.looks, self._pause, trusted=self._trusted)
+        self._witness()
+        self._straighten()
+        return self.drafts
+
+    # The tracepoint.
+
+    def _take(self, event: Event) -> None:
+        if event.old is State.LISTEN and event.new is State.SYN_RECEIVED:
+            self._take_request(event)
+            return
+        if event.old is not self._state:
+            for look in self._looks_between(self._at, event.t):
+                if look.state is not self._state and look.state is not event.old:
+                    self._go(look.state, look.since, look.t, {look.witness})
+            self._go(event.old, self._at, event.t, set())
+        draft = Draft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})
+        if event.doubt:
+            draft.object(event.doubt)
+            draft.flaw = "gap" if event.new is State.CLOSED else None
+        self._append(draft)
+
+    @property
+    def _watched_on(self) -> bool:
+        """Whether a kernel observer would have told of any further state.
+
+        Once the tracepoint's socket is closed it tells no more, though a mini-socket goes on.
+        """
+        traced = self._life.traced
+        if traced is None or traced.ends == FOREVER:
+            return bool(traced or self._life.looks)
+        return any(look.t >= traced.ends - SLACK and (look.mini or look.gone) for look in self._life.looks)
+
+    def _take_request(self, event: Event) -> None:
+        """The child's first step, at the ACK: the request it came from is older."""
+        asked, answered = self._wire.first(Mark.SYN_RECEIVED), self._wire.first(Mark.SYN_ACK_SENT)
+        look = next((look for look in self._life.looks if look.state is State.SYN_RECEIVED), None)
+        draft = Draft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})
+        if look is None and self._cookies and answered and event.t - answered.t > SLACK:
+            draft.leg = next(
+                (leg for leg in reversed(self._wire.legs) if not leg.outgoing and leg.t <= event.t + SLACK), None
+            )
+            self._append(draft)
+            return
+        draft.leg = asked
+        if answered and answered.t <= event.t + SLACK:
+            draft.time, draft.earliest = answered.t, asked.t if asked else answered.t
+            draft.witnesses = {Witness.CAPTURE}
+        elif look and look.t <= event.t + SLACK:
+            draft.time, draft.earliest, draft.witnesses = look.t, look.since, {look.witness}
+        if event.t - draft.time <= SLACK:
+            draft.witnesses.add(Witness.TRACEPOINT)
+        self._append(draft)
+        self._at = event.t
+
+    # Looks.
+
+    def _looks_between(self, low: int, high: int) -> Iterable[Look]:
+        return [look for look in self._life.looks if low <= look.t <= high and not look.gone]
+
+    def _follow_looks(self) -> None:
+        """Go on with the states that looks showed and the tracepoint did not."""
+        known = len(self.drafts)
+        for look in self._life.looks:
+            if look.state is self._state or (known and self._explained(look)):
+                continue
+            if look.t < self._at - SLACK or not ways(self._state, look.state, passive=self._life.passive):
+                self._object_to(look)
+                continue
+            if look.gone and not self._was_in(look.seen.state):
+                # The look that showed this state was lost; this one remembers it.
+                self._go(look.seen.state, self._at, max(look.since, self._at), {look.witness})
+            self._go(look.state, max(look.since, self._at), max(look.t, self._at), {look.witness})
+
+    def _was_in(self, state: State) -> bool:
+        return self._state is state or any(state in (draft.old, draft.new) for draft in self.drafts)
+
+    def _explained(self, look: Look) -> bool:
+        """Whether the history so far has a state at the time of a look, clocks being what they are."""
+        if look.gone:
+            return self._state is State.CLOSED
+        start = self.drafts[0].old
+        entered = -FOREVER
+        for draft in [*self.drafts, None]:
+            left = draft.earliest if draft else FOREVER
+            if start is look.state and entered <= look.t + SLACK and left >= look.since - SLACK:
+                return True
+            if draft:
+                start, entered = draft.new, draft.earliest
+        return False
+
+    def _object_to(self, look: Look) -> None:
+        if self.drafts and not look.gone:
+            at = next((draft for draft in reversed(self.drafts) if draft.time <= look.t), self.drafts[0])
+            since, until = _s(look.since), _s(look.t)
+            at.object(say("showed", witness=str(look.witness), state=str(look.state), since=since, until=until))
+
+    # From one state to another.
+
+    def _go(self, target: State, low: int, high: int, witnesses: set[Witness]) -> None:
+        """Append the way to a state which the endpoint was in at some time in (low, high]."""
+        low = max(low, self._at)
+        if target is State.CLOSED and self._never_more_than_a_request():
+            self._append(Draft(self._state, target, high, low, set(witnesses)))
+            return
+        drafts = by_wire(self._wire, self._state, target, low, high) if self._trusted else None
+        if drafts is None:
+            drafts = by_diagram(self._state, target, low, high, passive=self._life.passive)
+        drafts[-1].witnesses |= witnesses
+        for draft in drafts:
+            if (draft.old, draft.new, target) == (State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSED):
+                draft.object(say("refused_perhaps"))
+            self._append(draft)
+
+    def _never_more_than_a_request(self) -> bool:
+        """Whether neither the tracepoint told of a full socket nor any look showed one."""
+        sighted = self._life.sighted
+        unsettled = sighted is not None and sighted.settled is None
+        return self._untraced_child and unsettled and self._state is State.SYN_RECEIVED
+
+    @property
+    def _untraced_child(self) -> bool:
+        """Whether the tracepoint, which tells of every full socket, told of none that a request became."""
+        return self._traced and self._life.passive and not self._life.traced
+
+    def _append(self, draft: Draft) -> None:
+        self.drafts.append(draft)
+        self._state = draft.new
+        self._at = max(self._at, draft.time)
+
+    # The wire.
+
+    def _go_on_blindly(self) -> None:
+        """No observer of the kernel can tell of the states from here on: take the wire's account."""
+        start = self._at if self._life.traced else self._life.start
+        for told in self._wire.tell(self._state, start - SLACK, self._life.stop):
+            if told.new is State.ESTABLISHED and self._untraced_child:
+                self._refuse_request(told.leg)
+                break
+            draft = Draft(told.old, told.new, told.leg.t, told.leg.t, {Witness.CAPTURE}, told.leg)
+            if self._life.traced:
+                draft.object(say("off_segments"))
+            self._append(draft)
+        if not self.drafts:
+            return
+        last = self.drafts[-1]
+        if self._wire.leaky:
+            last.object(say("capture_leaky"))
+            last.flaw = "gap"
+        elif not self._life.traced:
+            last.object(say("off_segments_alone"))
+        elif self._state is not State.TIME_WAIT:
+            last.object(say("end_unseen"))
+        if self._state is State.TIME_WAIT:
+            self._expire()
+
+    def _refuse_request(self, asking: Leg) -> None:
+        """The ACK did not make the request a connection.
+
+        It was dropped if the ACK was answered by a RST (tcp_check_req(), net/ipv4/tcp_minisocks.c).
+        """
+        answer = next((leg for leg in self._wire.legs if leg.outgoing and leg.t >= asking.t), None)
+        if answer is not None and "R" in answer.passage.flags:
+            self._append(Draft(self._state, State.CLOSED, answer.t, answer.t, {Witness.CAPTURE}, answer))
+
+    def _expire(self) -> None:
+        """TIME-WAIT ends by its timer, which nobody watched; its segments would show any other end."""
+        began = max([self._at, *(leg.t for leg in self._wire.legs if not leg.outgoing)])
+        due = began + TIME_WAIT
+        if self._end > due + _TARDINESS:
+            self._append(Draft(State.TIME_WAIT, State.CLOSED, due + _TARDINESS, due, set()))
+        elif self._end >= due:
+            self.drafts[-1].object(say("expiry_unseen"))
+
+    def _hold_against_wire(self) -> None:
+        """Object where the wire goes on and the kernel's observers stopped."""
+        if not self._trusted or self._state in (State.CLOSED, State.LISTEN) or not self.drafts:
+            return
+        told = next(iter(self._wire.tell(self._state, self._at + SLACK, self._life.stop)), None)
+        # A request need not become a connection at the ACK: the accept queue may be full.
+        if told is not None and (told.old, told.new) != (State.SYN_RECEIVED, State.ESTABLISHED):
+            leg = told.leg
+            self.drafts[-1].object(say("wire_goes_on", number=leg.passage.number, time=_s(leg.t), state=str(told.new)))
+
+    def _mind_the_clock(self) -> None:
+        """Object where a mini-socket's or a request's timer was due long ago, and nobody looked again."""
+        looks = self._life.looks
+        last = looks[-1] if looks else None
+        due = last.due if last else None
+        if last is None or due is None or last.state is not self._state or not self.drafts:
+            return
+        late = due + (due - last.t) // TARDY + _TARDINESS
+        if (last.mini or last.state is State.SYN_RECEIVED) and self._end > late:
+            self.drafts[-1].object(say("timer_unwatched", time=_s(due)))
+
+    def _witness(self) -> None:
+        """Add the looks, and the segments, to the witnesses of the states they show."""
+        for place, draft in enumerate(self.drafts):
+            left = self.drafts[place + 1].time if place + 1 < len(self.drafts) else FOREVER
+            for look in self._life.looks:
+                shows = (look.gone and draft.new is State.CLOSED) or look.state is draft.new
+                if shows and look.t >= draft.earliest - SLACK and look.since <= left + SLACK:
+                    draft.witnesses.add(look.witness)
+
+    def _straighten(self) -> None:
+        """Let no transition seem to come before the one it follows: clocks differ by less than a state lasts."""
+        at = -FOREVER
+        for draft in self.drafts:
+            draft.time = at = max(at, draft.time)
+
+
+def _s(nanoseconds: int) -> str:
+    return f"{nanoseconds / 1e9:.6f}"

@@ -1,0 +1,213 @@
+"""One transition under examination, with everything that can tell its cause."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from handshake_lab.tcp.timers import SECOND, TARDY
+from handshake_lab.timeline.lives import SLACK, Life
+from handshake_lab.timeline.observations import Step, Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping, Sequence
+
+    from handshake_lab.tcp.edges import Why
+    from handshake_lab.timeline.drafts import Draft
+    from handshake_lab.timeline.history import Cause
+    from handshake_lab.timeline.passages import Leg
+    from handshake_lab.timeline.wire import Mark, Wire
+
+#: Of the slowest clock that Linux is built with: HZ is 100 or more.
+JIFFY = 10_000_000
+
+
+class Found(NamedTuple):
+    """A cause, and the segment that shows it where there is one."""
+
+    why: Why | None
+    cause: Cause
+    leg: Leg | None = None
+
+
+class Surroundings:
+    """What a run holds besides one endpoint's own segments.
+
+    Args:
+        lives: All its lives.
+        steps: The programs' calls, in order of time.
+        grown: By how much each node's counters have grown at the end.
+        pause: Nanoseconds by which what belongs together may be apart: `SLACK`, or `HELD_UP` where time is real.
+        blurred: The nodes whose captures lost segments: that there was no RST, nobody can say there.
+    """
+
+    def __init__(
+        self,
+        lives: Sequence[Life],
+        steps: Sequence[Step],
+        grown: Mapping[str, Mapping[str, int]],
+        pause: int = SLACK,
+        blurred: Container[str] = (),
+    ) -> None:
+        self.grown = grown
+        self.blurred = blurred
+        self.pause = pause
+        self.listeners = [life for life in lives if life.listens]
+        self._steps: dict[tuple[str, int], list[Step]] = defaultdict(list)
+        self._accepted: set[tuple[str, str]] = set()
+        for step in steps:
+            self._steps[step.node, step.cookie].append(step)
+            if step.call.startswith("accept"):
+                self._accepted.add((step.node, step.result))
+        self.stopped = [(life, life.died) for life in self.listeners if life.died is not None]
+
+    def records(self, node: str, cookie: int) -> bool:
+        """Whether the calls on a socket were recorded: its own, or the accept() that made it."""
+        return bool(self._steps.get((node, cookie))) or (node, str(cookie)) in self._accepted
+
+    def steps_of(self, life: Life) -> list[Step]:
+        """The calls on a life's socket, and those of its node which name no socket, in order of time."""
+        named = self._steps.get((life.node, life.cookie), []) if life.cookie else []
+        unnamed = self._steps.get((life.node, 0), [])
+        return sorted([*named, *unnamed], key=lambda step: step.t) if named and unnamed else named or unnamed
+
+
+class Case:
+    """A transition and its surroundings.
+
+    Args:
+        life: Whose transition it is.
+        wire: Its segments.
+        drafts: All its transitions.
+        place: Which of them this is.
+        run: What else the run holds.
+        after: The first segment between the same addresses that belongs to the next connection.
+    """
+
+    def __init__(
+        self, life: Life, wire: Wire, drafts: Sequence[Draft], place: int, run: Surroundings, after: Leg | None
+    ) -> None:
+        self.life = life
+        self.wire = wire
+        self.drafts = drafts
+        self.place = place
+        self.draft = drafts[place]
+        self.run = run
+        self.after = after
+        self._steps = run.steps_of(life)
+
+    def near(self, t: int) -> bool:
+        """Whether a time is the transition's, clocks being what they are."""
+        return self.draft.earliest - SLACK <= t <= self.draft.time + SLACK
+
+    def belongs(self, leg: Leg) -> bool:
+        """Whether a segment can have caused the transition, by when it arrived, or come of it, by when it left.
+
+        What leaves after something else has arrived answers that, and what arrived or left before the transition before
+        this one is done with. A RST leaves before its socket is closed (tcp_write_err(), tcp_keepalive_timer()).
+        """
+        first = self._still_open_at(self.draft.earliest)
+        if not leg.outgoing:
+            return first <= leg.t <= self.draft.time + SLACK
+        over = self.draft.time + SLACK
+        if any(not other.outgoing and over < other.t <= leg.t for other in self.wire.legs):
+            return False
+        return first <= leg.t <= self.draft.time + self.run.pause
+
+    def marked(self, mark: Mark) -> Leg | None:
+        """The segment that set a mark at that time."""
+        for leg, marks in zip(self.wire.legs, self.wire.marks, strict=True):
+            if mark in marks and self.belongs(leg):
+                return leg
+        return None
+
+    def received(self) -> list[Leg]:
+        """What arrived at that time."""
+        return [leg for leg in self.wire.legs if not leg.outgoing and self.belongs(leg)]
+
+    def answered_by(self, answer: Leg) -> list[Leg]:
+        """What had arrived when a segment left that answers at once, such as a RST."""
+        first, last = self._still_open_at(answer.t), answer.t + SLACK
+        return [leg for leg in self.wire.legs if not leg.outgoing and first <= leg.t <= last]
+
+    def _still_open_at(self, t: int) -> int:
+        """Since when what arrived may still wait to be taken up at a time, or what left may be what led there."""
+        # One segment may lead through two states: what brought the one before at this very moment is at hand, too.
+        earlier = [draft.time for draft in self.drafts[: self.place] if draft.time < self.draft.earliest - SLACK]
+        before = earlier[-1] + SLACK if earlier else 0
+        return min(max(t - self.run.pause, before), t - SLACK)
+
+    def called(self, *names: str) -> str:
+        """The call that a program was in on this socket then, as it was recorded; "" where none was."""
+        for place, step in enumerate(self._steps):
+            if step.phase != "begins" or not step.call.startswith(names) or step.t > self.draft.time + SLACK:
+                continue
+            ends = (
+                after.t
+                for after in self._steps[place + 1 :]
+                if (after.call, after.cookie, after.phase) == (step.call, step.cookie, "ends")
+            )
+            if next(ends, step.t) >= self.draft.earliest - SLACK:
+                self.draft.witnesses.add(Witness.APPLICATION)
+                return spell(step)
+        return ""
+
+    def failed_with(self, *errors: str) -> bool:
+        """Whether a call on this socket ended with one of these errors then, or as soon as its program went on."""
+        first, last = self.draft.earliest - SLACK, self.draft.time + self.run.pause
+        return any(step.phase == "ends" and step.result in errors and first <= step.t <= last for step in self._steps)
+
+    def by_another_task(self) -> bool:
+        """Whether the transition ran in a call of another task than the one that opened the socket.
+
+        A child's opener is its listener's, which holds where the very socket's calls were recorded.
+        """
+        opener = self.life.opener
+        if self.life.passive and self.programs_recorded:
+            at = self.life.local.port
+            opener = next((each.opener for each in self.run.listeners if each.local.port == at and each.opener), 0)
+        pid = next((event.pid for event in self.life.events if event.new is self.draft.new), 0)
+        return opener not in (0, pid) and pid != 0
+
+    @property
+    def programs_recorded(self) -> bool:
+        """Whether this very socket's calls were recorded."""
+        cookie = self.life.cookie
+        return cookie != 0 and (self.run.records(self.life.node, cookie))
+
+    def listener_stopped(self, *, exactly: bool = False) -> bool:
+        """Whether the listener that took this connection had been closed, or was closed right then."""
+        return any(
+            listener.node in (self.life.node, "")
+            and listener.local.port == self.life.local.port
+            and self.life.born <= at + SLACK
+            and (self.near(at) if exactly else at <= self.draft.time + SLACK)
+            for listener, at in self.run.stopped
+        )
+
+    def due(self, at: int, after: int) -> bool:
+        """Whether the transition fits a timer that was set to ``after`` nanoseconds and due at ``at``."""
+        latest = at + after // TARDY + 2 * JIFFY + SLACK
+        return self.draft.time >= at - JIFFY and self.draft.earliest <= latest
+
+    def silence(self) -> list[Leg]:
+        """What left since the last segment arrived, up to then."""
+        out: list[Leg] = []
+        for leg in self.wire.legs:
+            if leg.t > self.draft.time or "R" in leg.passage.flags:
+                break
+            out = [*out, leg] if leg.outgoing else []
+        return out
+
+    def waited(self) -> bool:
+        """Whether a second, the least a handshake's timer takes, had demonstrably passed without a segment."""
+        if self.wire.leaky or self.life.unheard:
+            return False
+        before = [leg for leg in self.wire.legs if leg.t <= self.draft.earliest]
+        # What the timer is for must have left, and nothing have come since.
+        return bool(before) and before[-1].outgoing and self.draft.earliest - before[-1].t >= SECOND - SLACK
+
+
+def spell(step: Step) -> str:
+    """A call as a person writes it."""
+    return step.call if "(" in step.call else f"{step.call}()"

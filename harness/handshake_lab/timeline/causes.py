@@ -1,0 +1,165 @@
+"""Why each transition happened: the segment, the system call, or the timer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handshake_lab.tcp.diagram import edge_of
+from handshake_lab.tcp.edges import Why
+from handshake_lab.tcp.segment import name_of
+from handshake_lab.tcp.sequence import add
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.case import Case, Surroundings, spell
+from handshake_lab.timeline.endings import end
+from handshake_lab.timeline.history import Cause
+from handshake_lab.timeline.lives import SLACK, Life
+from handshake_lab.timeline.observations import Step, Witness
+from handshake_lab.timeline.sentences import Said, say
+from handshake_lab.timeline.wire import Mark, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from handshake_lab.timeline.drafts import Draft
+    from handshake_lab.timeline.passages import Leg
+
+S = State
+
+#: The segment that each transition takes.
+_TAKES = {
+    (S.LISTEN, S.SYN_RECEIVED): "SYN",
+    (S.SYN_SENT, S.SYN_RECEIVED): "SYN",
+    (S.SYN_SENT, S.ESTABLISHED): "SYN-ACK",
+    (S.SYN_RECEIVED, S.ESTABLISHED): "ACK",
+    (S.ESTABLISHED, S.CLOSE_WAIT): "FIN",
+    (S.FIN_WAIT_1, S.FIN_WAIT_2): "ACK",
+    (S.FIN_WAIT_1, S.CLOSING): "FIN",
+    (S.FIN_WAIT_1, S.TIME_WAIT): "FIN-ACK",
+    (S.FIN_WAIT_2, S.TIME_WAIT): "FIN",
+    (S.CLOSING, S.TIME_WAIT): "ACK",
+}
+
+
+class Causes:
+    """Finds the causes of one life's transitions.
+
+    Args:
+        life: Whose.
+        wire: Its segments.
+        run: What else the run holds.
+        after: The first segment between the same addresses that belongs to the next connection.
+    """
+
+    def __init__(self, life: Life, wire: Wire, run: Surroundings, after: Leg | None) -> None:
+        self._life = life
+        self._wire = wire
+        self._run = run
+        self._after = after
+        self._by_segment: dict[tuple[State, State], tuple[Mark, Callable[[Leg], bool]]] = {
+            (S.LISTEN, S.SYN_RECEIVED): (Mark.SYN_RECEIVED, _is_syn),
+            (S.SYN_SENT, S.SYN_RECEIVED): (Mark.SYN_RECEIVED, _is_syn),
+            (S.SYN_SENT, S.ESTABLISHED): (Mark.SYN_ACKED, wire.acknowledges_syn),
+            (S.SYN_RECEIVED, S.ESTABLISHED): (Mark.SYN_ACKED, wire.acknowledges_syn),
+            (S.ESTABLISHED, S.CLOSE_WAIT): (Mark.FIN_RECEIVED, _is_fin),
+            (S.FIN_WAIT_1, S.FIN_WAIT_2): (Mark.FIN_ACKED, wire.acknowledges_fin),
+            (S.FIN_WAIT_1, S.CLOSING): (Mark.FIN_RECEIVED, _is_fin),
+            (S.FIN_WAIT_1, S.TIME_WAIT): (Mark.FIN_RECEIVED, _is_fin),
+            (S.FIN_WAIT_2, S.TIME_WAIT): (Mark.FIN_RECEIVED, _is_fin),
+            (S.CLOSING, S.TIME_WAIT): (Mark.FIN_ACKED, wire.acknowledges_fin),
+        }
+
+    def assign(self, drafts: Sequence[Draft]) -> None:
+        """Give every transition its cause and its edge."""
+        for place, draft in enumerate(drafts):
+            if draft.new in (State.CLOSED, State.LISTEN) and draft.old is not State.CLOSED:
+                end(Case(self._life, self._wire, drafts, place, self._run, self._after))
+            elif (draft.old, draft.new) in self._by_segment:
+                self._received(draft)
+            else:
+                self._called(draft, drafts[place + 1].time if place + 1 < len(drafts) else self._life.stop)
+            if draft.flaw != "gap":
+                draft.edge = edge_of(draft.old, draft.new, draft.why)
+
+    def _received(self, draft: Draft) -> None:
+        mark, fits = self._by_segment[draft.old, draft.new]
+        draft.why = Why.SEGMENT
+        # The wire tells of a request by the SYN-ACK that left; its cause is the SYN that came.
+        leg = draft.leg if draft.leg and not draft.leg.outgoing else self._find(draft, mark, fits)
+        if leg is None:
+            # The kernel's word that it happened is enough to know which segment it takes.
+            draft.cause = Cause("segment", say("received_unseen", what=_TAKES[draft.old, draft.new]))
+            return
+        if (draft.old, draft.new) == (S.LISTEN, S.SYN_RECEIVED):
+            if "A" in leg.passage.flags:
+                draft.why = Why.NEW_SYN
+                draft.cause = Cause("segment", say("received_cookie"), leg.passage.number)
+                return
+            if self._fast_open(draft, leg):
+                draft.why = Why.DATA
+        draft.leg = leg
+        draft.witnesses.add(Witness.CAPTURE)
+        said = say("received", what=name_of(leg.passage.flags))
+        if mark is Mark.FIN_RECEIVED and "F" not in leg.passage.flags:
+            said = say("received_before_fin")
+        draft.cause = Cause("segment", said, leg.passage.number)
+
+    def _find(self, draft: Draft, mark: Mark, fits: Callable[[Leg], bool]) -> Leg | None:
+        """The segment at hand when the transition happened: the one that first set the mark, or its latest repeat."""
+        first = self._wire.first(mark)
+        if first is None:
+            return None
+        if draft.earliest - SLACK <= first.t <= draft.time + SLACK:
+            return first
+        repeats = [leg for leg in self._wire.legs if first.t <= leg.t <= draft.time + SLACK and fits(leg)]
+        return repeats[-1] if repeats and not repeats[-1].outgoing else None
+
+    def _fast_open(self, draft: Draft, leg: Leg) -> bool:
+        """Whether a full socket answered the SYN: it acknowledged the data, too (tcp_make_synack(), tcp_output.c).
+
+        Where its SYN-ACK was not captured: the tracepoint saw a full socket at the SYN, not at the ACK.
+        """
+        syn, answer = leg.passage, self._wire.first(Mark.SYN_ACK_SENT)
+        if answer is not None:
+            return syn.length > 0 and answer.passage.ack == add(syn.seq, 1 + syn.length)
+        return syn.length > 0 and Witness.TRACEPOINT in draft.witnesses and abs(draft.time - leg.t) <= SLACK
+
+    def _called(self, draft: Draft, until: int) -> None:
+        draft.why = Why.CALL
+        if draft.new is State.LISTEN:
+            draft.cause = Cause("call", self._call(draft, ("listen",)) or "listen()")
+            return
+        sends = Mark.SYN_SENT if draft.new is State.SYN_SENT else Mark.FIN_SENT
+        leg = draft.leg or self._wire.first(sends)
+        number = None
+        if leg is not None and leg.t <= until + SLACK:
+            draft.leg, number = leg, leg.passage.number
+            if leg.t <= draft.time + self._run.pause:
+                draft.witnesses.add(Witness.CAPTURE)
+        said: Said | str
+        if draft.new is State.SYN_SENT:
+            said = self._call(draft, ("connect",)) or "connect()"
+        else:
+            either = say("either_call", first="close()", other="shutdown()")
+            said = self._call(draft, ("close", "shutdown")) or either
+        draft.cause = Cause("call", said, number)
+
+    def _call(self, draft: Draft, names: Sequence[str]) -> str:
+        """The latest such call that a program had begun on this socket, as it was recorded; "" where none was."""
+        latest: Step | None = None
+        for step in self._run.steps_of(self._life):
+            if step.t > draft.time + SLACK:
+                break
+            if step.phase == "begins" and step.call.startswith(tuple(names)):
+                latest = step
+        if latest is None or not (latest.cookie or draft.time - latest.t <= SLACK):
+            return ""
+        draft.witnesses.add(Witness.APPLICATION)
+        return spell(latest)
+
+
+def _is_syn(leg: Leg) -> bool:
+    return not leg.outgoing and "S" in leg.passage.flags
+
+
+def _is_fin(leg: Leg) -> bool:
+    return not leg.outgoing and "F" in leg.passage.flags

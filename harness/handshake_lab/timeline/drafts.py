@@ -1,0 +1,51 @@
+"""A history in the making."""
+
+from __future__ import annotations
+
+import msgspec
+
+from handshake_lab.tcp.edges import Why
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.history import Cause, Transition
+from handshake_lab.timeline.observations import Witness
+from handshake_lab.timeline.passages import Leg
+from handshake_lab.timeline.sentences import Said, say
+
+
+class Draft(msgspec.Struct):
+    """A transition whose witnesses and cause are still being found.
+
+    ``leg`` is the segment that led to it, or that it led to, where one is known.
+    """
+
+    old: State
+    new: State
+    time: int
+    earliest: int
+    witnesses: set[Witness]
+    leg: Leg | None = None
+    objection: Said | None = None
+    flaw: str | None = None
+    why: Why | None = None
+    cause: Cause = Cause("unknown", say("nobody_saw_why"))
+    edge: str | None = None
+
+    def object(self, said: Said) -> None:
+        """Add what a witness says against it."""
+        self.objection = say("besides", first=self.objection, other=said) if self.objection else said
+
+    def final(self) -> Transition:
+        """The transition."""
+        flaw = self.flaw
+        return Transition(
+            old=self.old,
+            new=self.new,
+            time=self.time,
+            earliest=min(self.earliest, self.time),
+            witnesses=tuple(witness for witness in Witness if witness in self.witnesses),
+            cause=self.cause,
+            edge=self.edge,
+            inferred=not self.witnesses and flaw != "gap",
+            objection=self.objection,
+            flaw="lie" if flaw == "lie" else "gap" if flaw == "gap" else None,
+        )

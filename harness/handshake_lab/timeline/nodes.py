@@ -1,0 +1,53 @@
+"""Which host an address belongs to."""
+
+from __future__ import annotations
+
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import TYPE_CHECKING
+
+from handshake_lab.tcp.address import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: Every local address at once: what a listener may be bound to.
+WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
+
+_MAPPED = "::ffff:"
+
+
+def plain(address: Address) -> Address:
+    """The address as IPv4 where it is an IPv4 address mapped into IPv6 (a dual-stack socket's)."""
+    if address.ip.startswith(_MAPPED) and "." in address.ip:
+        return Address(address.ip[len(_MAPPED) :], address.port)
+    return address
+
+
+def is_loopback(ip: str) -> bool:
+    """Whether every host has this address, and none can be told from it."""
+    return ip == "::1" or ip.startswith("127.")
+
+
+class Nodes:
+    """The hosts of a run by their addresses.
+
+    Args:
+        nodes: `RunHeader.nodes`: names to addresses, with or without a prefix length.
+    """
+
+    def __init__(self, nodes: Mapping[str, Sequence[str]]) -> None:
+        self._owner = {
+            _spelt_as_the_kernel_does(text.partition("/")[0]): node
+            for node, addresses in nodes.items()
+            for text in addresses
+            if not is_loopback(text.partition("/")[0])
+        }
+
+    def of(self, ip: str) -> str:
+        """The node that has this address; "" where none or any could."""
+        return self._owner.get(ip, "")
+
+
+def _spelt_as_the_kernel_does(ip: str) -> str:
+    family = AF_INET6 if ":" in ip else AF_INET
+    return inet_ntop(family, inet_pton(family, ip))

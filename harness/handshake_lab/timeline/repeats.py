@@ -1,0 +1,78 @@
+"""Relative sequence numbers, and which segment repeats which."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from handshake_lab.tcp.sequence import distance, occupied
+
+if TYPE_CHECKING:
+    from handshake_lab.tcp.address import Address
+    from handshake_lab.timeline.observations import SegmentSeen
+
+
+class _Flow:
+    """One direction of a connection: its initial sequence number and what has been sent."""
+
+    def __init__(self, base: int, *, opened: bool) -> None:
+        self.base = base
+        self.opened = opened  #: a SYN told the base; else it is a guess
+        self._starts: list[int] = []  #: relative, ascending
+        self._numbers: list[int] = []
+        self._end = 0  #: relative, behind everything sent so far
+        self._syn: dict[str, int] = {}
+
+    def repeats(self, number: int, seen: SegmentSeen) -> int | None:
+        """The passage that first carried what this one begins with; None where this one is the first."""
+        size = occupied(seen.flags, seen.length)
+        if size == 0 or "R" in seen.flags:
+            return None
+        if "S" in seen.flags:
+            # With crossing SYNs, the SYN-ACK has the SYN's sequence number, and is another segment.
+            kind = "SA" if "A" in seen.flags else "S"
+            first = self._syn.setdefault(kind, number)
+            self._end = max(self._end, 1)
+            return None if first == number else first
+        start = distance(self.base, seen.seq)
+        if start >= self._end:
+            self._starts.append(start)
+            self._numbers.append(number)
+            self._end = start + size
+            return None
+        self._end = max(self._end, start + size)
+        place = bisect_right(self._starts, start)
+        return self._numbers[place - 1] if place else None
+
+
+class Numbering:
+    """Follows every direction of every connection, segment by segment in order of time."""
+
+    def __init__(self) -> None:
+        self._flows: dict[tuple[str, Address, Address], _Flow] = {}
+
+    def place(self, number: int, seen: SegmentSeen, sender: str, *, made_up: bool) -> tuple[int, int, int | None]:
+        """Where a segment stands in its connection.
+
+        Args:
+            number: The passage's number.
+            seen: The segment.
+            sender: Its sender's name, which tells hosts with equal addresses apart.
+            made_up: It comes from the middle: its sequence number founds nothing.
+
+        Returns:
+            The base of its sequence number, that of its acknowledgment, and the number
+            of the passage it repeats or None.
+        """
+        flow = self._flow((sender, seen.src, seen.dst), seen.seq, opens="S" in seen.flags and not made_up)
+        back = self._flow((sender, seen.dst, seen.src), seen.ack, opens=False) if "A" in seen.flags else None
+        return flow.base, back.base if back else 0, None if made_up else flow.repeats(number, seen)
+
+    def _flow(self, key: tuple[str, Address, Address], seq: int, *, opens: bool) -> _Flow:
+        node, src, dst = key
+        # Only a host that talks to itself shares its addresses (127.0.0.1) with others.
+        key = (node if src.ip == dst.ip else "", src, dst)
+        flow = self._flows.get(key)
+        if flow is None or (opens and (not flow.opened or flow.base != seq)):
+            flow = self._flows[key] = _Flow(seq, opened=opens)
+        return flow

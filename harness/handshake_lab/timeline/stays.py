@@ -1,0 +1,181 @@
+"""Edges of the diagram that lead nowhere: what arrived, and left the connection in the state it was in.
+
+A history is made of changes of state. A RST that is answered by a challenge ACK, a SYN for which
+the accept queue has no room: the kernel decides there too, and this finds where it did.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.tcp.edges import SHORT
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.observations import Counters, Step, Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from handshake_lab.timeline.history import Endpoint, Passage, Record
+    from handshake_lab.timeline.observations import Address, Observation
+
+#: Nanoseconds within which a kernel answers what arrived.
+_AT_ONCE = 1_000_000
+#: The same where time is real, and what it runs on may be taken away: less than the 40 ms after which an ACK leaves by
+#: a timer (TCP_DELACK_MIN, include/net/tcp.h).
+_AT_ONCE_IN_REAL_TIME = 30_000_000
+#: Nanoseconds after which a FIN-WAIT-2 with a timer would be over: 60 s, as late as a timer may fire.
+_FIN_TIMEOUT = 67_600_000_000
+_OVERFLOWS = ("ListenOverflows", "TCPReqQFullDrop", "ListenDrops")
+_SYNCHRONIZED = frozenset(
+    {State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK}
+)
+
+
+class Stay(msgspec.Struct, frozen=True):
+    """Something happened to an endpoint that changed nothing.
+
+    ``edge`` is its id in `handshake_lab.tcp.diagram`; ``segment`` the `Passage.number` of what arrived,
+    None where it is the waiting itself.
+    """
+
+    edge: str
+    node: str
+    time: int
+    witnesses: tuple[Witness, ...]
+    segment: int | None = None
+
+
+def stays(record: Record, observations: Iterable[Observation]) -> list[Stay]:
+    """Find the edges of a run along which nothing moved.
+
+    Args:
+        record: The run.
+        observations: What it was made of: the counters tell why an ACK was dropped, the programs'
+            calls whether a socket was still held.
+    """
+    return sorted(_Search(record, observations).found(), key=lambda stay: stay.time)
+
+
+class _Search:
+    def __init__(self, record: Record, observations: Iterable[Observation]) -> None:
+        self._record = record
+        self._steps: list[Step] = []
+        self._grown: dict[str, dict[str, int]] = {}
+        for observation in observations:
+            if isinstance(observation, Step):
+                self._steps.append(observation)
+            elif isinstance(observation, Counters):
+                self._grown[observation.node] = observation.grown
+        self._pause = _AT_ONCE_IN_REAL_TIME if record.header.kernel.real_time else _AT_ONCE
+        self._sent: dict[tuple[Address, Address], list[tuple[int, str]]] = {}  # when, and the flags
+        self._received: dict[tuple[Address, Address], list[int]] = {}
+        for passage in record.passages:
+            if passage.sent is not None:
+                self._sent.setdefault((passage.src, passage.dst), []).append((passage.sent, passage.flags))
+            if passage.received is not None:
+                self._received.setdefault((passage.src, passage.dst), []).append(passage.received)
+        for departures in self._sent.values():
+            departures.sort()
+        for arrivals in self._received.values():
+            arrivals.sort()
+
+    def found(self) -> Iterator[Stay]:
+        for endpoint in self._record.endpoints:
+            yield from self._held(endpoint)
+        for passage in self._record.passages:
+            if passage.received is None or passage.damaged:
+                continue
+            for endpoint in self._record.endpoints:
+                if (endpoint.node, endpoint.local, endpoint.remote) == (passage.receiver, passage.dst, passage.src):
+                    yield from self._arrived(endpoint, passage, passage.received)
+            yield from self._turned_away(passage, passage.received)
+
+    def _arrived(self, endpoint: Endpoint, passage: Passage, at: int) -> Iterator[Stay]:
+        if any(step.cause.segment == passage.number for step in endpoint.transitions):
+            return
+        state = _state_at(endpoint, at)
+        if state is None or state is not _state_at(endpoint, self._answered_until(passage, at)):
+            return
+        edge = self._edge(state, passage, self._answers(passage, at), endpoint.node)
+        if edge:
+            yield Stay(edge, endpoint.node, at, (Witness.CAPTURE,), passage.number)
+
+    def _edge(self, state: State, passage: Passage, answers: Sequence[str], node: str) -> str:
+        if state is State.SYN_SENT:
+            return _in_syn_sent(passage, answers)
+        if state is State.SYN_RECEIVED:
+            return self._in_syn_received(passage, answers, node)
+        if "A" not in answers:
+            return ""
+        if state is State.TIME_WAIT:
+            return "33" if "F" in passage.flags else ""
+        challenged = state in _SYNCHRONIZED and ("R" in passage.flags or passage.flags == "S")
+        return f"26a.{SHORT[state]}" if challenged else ""
+
+    def _in_syn_received(self, passage: Passage, answers: Sequence[str], node: str) -> str:
+        if "R" in passage.flags:
+            return "24" if "A" in answers else ""
+        completes = "S" not in passage.flags and "A" in passage.flags and passage.rel_ack == 1
+        if not completes or answers:
+            return ""
+        if self._overflowed(node):
+            return "40a"
+        return "" if passage.length else "41a"
+
+    def _answers(self, passage: Passage, at: int) -> list[str]:
+        """The flags of what its receiver sent back at once."""
+        back = self._sent.get((passage.dst, passage.src), [])
+        first, last = bisect_left(back, (at, "")), bisect_left(back, (self._answered_until(passage, at) + 1, ""))
+        return [flags for _, flags in back[first:last]]
+
+    def _answered_until(self, passage: Passage, at: int) -> int:
+        """Until when what its receiver sends answers it: what arrives later is answered, too."""
+        arrivals = self._received[passage.src, passage.dst]
+        place = bisect_right(arrivals, at + _AT_ONCE)
+        return min([at + self._pause, *arrivals[place : place + 1]])
+
+    def _turned_away(self, passage: Passage, at: int) -> Iterator[Stay]:
+        """A SYN to a listener that has no room for it: dropped without an answer."""
+        if passage.flags != "S" or not self._overflowed(passage.receiver) or self._answers(passage, at):
+            return
+        listened = any(
+            State.LISTEN in endpoint.states
+            and endpoint.node == passage.receiver
+            and endpoint.local.port == passage.dst.port
+            for endpoint in self._record.endpoints
+        )
+        if listened:
+            yield Stay("40b", passage.receiver, at, (Witness.CAPTURE,), passage.number)
+
+    def _held(self, endpoint: Endpoint) -> Iterator[Stay]:
+        """FIN-WAIT-2 of a socket that its program keeps: it has no timer."""
+        for step, after in zip(endpoint.transitions, [*endpoint.transitions[1:], None], strict=True):
+            until = after.time if after else endpoint.ended
+            if step.new is not State.FIN_WAIT_2 or until - step.time <= _FIN_TIMEOUT:
+                continue
+            closed = any(
+                call.cookie == endpoint.cookie and call.call == "close" and call.t < step.time + _FIN_TIMEOUT
+                for call in self._steps
+            )
+            if not closed:
+                yield Stay("32", endpoint.node, step.time, (Witness.DIAG,))
+
+    def _overflowed(self, node: str) -> bool:
+        grown = self._grown.get(node, {})
+        return any(grown.get(name, 0) for name in _OVERFLOWS)
+
+
+def _in_syn_sent(passage: Passage, answers: Sequence[str]) -> str:
+    if "R" in passage.flags:
+        return "" if "A" in passage.flags else "25a"
+    return "25b" if "A" in passage.flags and "R" in answers else ""
+
+
+def _state_at(endpoint: Endpoint, at: int) -> State | None:
+    """The state in which an endpoint was at a time; None before its first."""
+    if not endpoint.transitions or at < endpoint.transitions[0].time:
+        return None
+    return next(step.new for step in reversed(endpoint.transitions) if step.time <= at)

@@ -1,0 +1,112 @@
+"""Where the kernel's word contradicts the wire."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.lives import SLACK
+from handshake_lab.timeline.sentences import Said, say
+from handshake_lab.timeline.wire import Mark, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
+
+    from handshake_lab.tcp.address import Address
+    from handshake_lab.timeline.drafts import Draft
+    from handshake_lab.timeline.history import Passage
+    from handshake_lab.timeline.lives import Life
+    from handshake_lab.timeline.nodes import Nodes
+    from handshake_lab.timeline.observations import TcpEvent
+    from handshake_lab.timeline.passages import Traffic
+
+_MEANS_A_FIN = (State.FIN_WAIT_1, State.LAST_ACK)
+
+
+class Mishaps:
+    """Segments whose way is known at one end only, which weakens what the capture can tell of that end.
+
+    Args:
+        passages: All of the run.
+    """
+
+    def __init__(self, passages: Iterable[Passage]) -> None:
+        self._unsent: set[tuple[Address, Address]] = set()
+        self._strayed: dict[tuple[Address, Address], list[int]] = defaultdict(list)
+        for passage in passages:
+            if passage.sent is None:
+                if passage.copies is None:
+                    self._unsent.add((passage.src, passage.dst))
+            elif passage.received is None and "R" in passage.flags:
+                self._strayed[passage.dst, passage.src].append(passage.sent)
+
+    def tell(self, life: Life) -> None:
+        """Tell a life of its own."""
+        life.unheard = (life.local, life.remote) in self._unsent
+        life.strayed = self._strayed.get((life.local, life.remote), [])
+
+
+def unsent_fins(drafts: Sequence[Draft], wire: Wire) -> None:
+    """Name the lie of a FIN that was queued but never sent.
+
+    Linux changes the state when close() or shutdown() queues the FIN, however closed the
+    other's window is (net/ipv4/tcp.c, the comment "RED-PEN" in __tcp_close()). Until it
+    leaves, the connection is, to the document and to the other end, still ESTABLISHED or
+    CLOSE-WAIT.
+    """
+    if not wire.legs:
+        return
+    sent = wire.first(Mark.FIN_SENT)
+    for place, draft in enumerate(drafts):
+        if draft.new not in _MEANS_A_FIN:
+            continue
+        after = drafts[place + 1] if place + 1 < len(drafts) else None
+        if after is None and sent is None:
+            _lie(draft, "fin_never_sent")
+        elif after is not None and (sent is None or sent.t > after.time + SLACK):
+            _lie(draft, "fin_unsent")
+            if after.new in (State.CLOSING, State.FIN_WAIT_2):
+                _lie(after, "fin_unsent_close_wait")
+
+
+def _lie(draft: Draft, kind: str) -> None:
+    if draft.flaw is None:  # what is not known cannot be called a lie
+        draft.object(say(kind, state=str(draft.new)))
+        draft.flaw = "lie"
+
+
+def unreal_resets(
+    events: Iterable[TcpEvent],
+    traffic: Traffic,
+    nodes: Nodes,
+    lives: Iterable[Life],
+    pause: int = SLACK,
+    blurred: Container[str] = (),
+) -> list[Said]:
+    """Objections to ``tcp_receive_reset`` events where no RST arrived.
+
+    Linux resets itself with tcp_reset(), which fires that tracepoint, when data arrives
+    after close() (tcp_rcv_state_process(), net/ipv4/tcp_input.c). Tracepoints have no namespace:
+    a socket with a cookie that none of this run's has is of another world on the same kernel. Where a
+    node's capture is ``blurred``, having lost segments, nobody can say that there was no RST.
+    """
+    objections: list[Said] = []
+    cookies: dict[tuple[Address, Address], set[int]] = defaultdict(set)
+    for life in lives:
+        cookies[life.local, life.remote].add(life.cookie)
+    for event in events:
+        if event.name != "tcp_receive_reset":
+            continue
+        ours = cookies[event.local, event.remote]
+        if event.cookie and ours and not ours & {0, event.cookie}:
+            continue
+        node = nodes.of(event.local.ip)
+        legs = traffic.legs.get((node, event.local, event.remote))
+        if legs is None or node in blurred:
+            continue
+        arrived = [leg.t for leg in legs if not leg.outgoing and "R" in leg.passage.flags]
+        if not any(event.t - pause <= at <= event.t + SLACK for at in arrived):
+            between = {"local": str(event.local), "remote": str(event.remote)}
+            objections.append(say("unreal_reset", node=node, **between, time=f"{event.t / 1e9:.6f}"))
+    return objections

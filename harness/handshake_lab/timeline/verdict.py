@@ -1,0 +1,133 @@
+"""Holds a record against the document: is every transition an edge of RFC 9293's diagram?
+
+Loss and retransmission are no deviation: TCP is made for them. They are worth telling,
+and so is what was left half-open, or could not be seen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.tcp.diagram import BY_ID, edges_between
+from handshake_lab.tcp.states import State
+from handshake_lab.timeline.resending import resendings
+from handshake_lab.timeline.sentences import Said, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handshake_lab.timeline.history import Endpoint, Record, Transition
+
+_LEFT = {
+    State.SYN_SENT: "left_syn",
+    State.SYN_RECEIVED: "left_handshake",
+    State.FIN_WAIT_1: "left_fin",
+    State.FIN_WAIT_2: "left_other",
+    State.CLOSE_WAIT: "left_open",
+    State.CLOSING: "left_fin",
+    State.LAST_ACK: "left_fin",
+}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of a verdict.
+
+    ``ok`` is False for a deviation from the document, True for what was held against it
+    and agrees, None for what is only worth telling. ``endpoint`` and ``transition`` are
+    places in `Record.endpoints` and its transitions, ``segment`` a `Passage.number`.
+    ``said`` is what ``text`` says, for those who say it in another language.
+    """
+
+    ok: bool | None
+    text: str
+    endpoint: int | None = None
+    transition: int | None = None
+    segment: int | None = None
+    said: Said | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What was found about a record. ``said`` is what ``summary`` says."""
+
+    ok: bool
+    summary: str
+    findings: tuple[Finding, ...] = ()
+    #: What scenarios expect of an endpoint's states; the document expects no particular way.
+    expected: dict[int, tuple[State, ...]] = {}
+    said: Said | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 as documented, 1 not as documented."""
+        return 0 if self.ok else 1
+
+
+def judge(record: Record) -> Verdict:
+    """Hold a record against RFC 9293.
+
+    Args:
+        record: A reconciled run.
+
+    Returns:
+        The verdict: "as documented" where every endpoint starts at CLOSED and takes
+        edges of the diagram only, and the kernel said nothing that the wire disproves.
+    """
+    findings: list[Finding] = []
+    for place, endpoint in enumerate(record.endpoints):
+        found = list(_judge(place, endpoint))
+        if all(finding.ok is not False for finding in found) and endpoint.transitions:
+            way = " → ".join(endpoint.states)
+            findings.append(_found(True, say("way", who=_who(endpoint), way=way), place))
+        findings += found
+    findings += [_found(None, each.said, segment=each.segment) for each in resendings(record)]
+    if not record.complete:
+        findings.append(_found(None, say("cut")))
+    deviations = sum(finding.ok is False for finding in findings)
+    unseen = any(step.flaw == "gap" for endpoint in record.endpoints for step in endpoint.transitions)
+    transitions = sum(len(endpoint.transitions) for endpoint in record.endpoints)
+    if deviations:
+        summary = say("deviates", count=deviations, all=transitions)
+    else:
+        summary = say("unseen") if unseen else say("agrees", all=transitions)
+    return Verdict(not deviations, str(summary), tuple(findings), said=summary)
+
+
+def _found(
+    ok: bool | None, said: Said, endpoint: int | None = None, transition: int | None = None, segment: int | None = None
+) -> Finding:
+    return Finding(ok, str(said), endpoint, transition, segment, said)
+
+
+def _judge(place: int, endpoint: Endpoint) -> Iterator[Finding]:
+    who = _who(endpoint)
+    steps = endpoint.transitions
+    if steps and steps[0].old is not State.CLOSED:
+        yield _found(None, say("late", who=who), place, 0)
+    state = steps[0].old if steps else State.CLOSED
+    for number, step in enumerate(steps):
+        if step.old is not state:
+            yield _found(False, say("jump", who=who, state=str(state), old=str(step.old)), place, number)
+        state = step.new
+        yield from _judge_step(who, place, number, step)
+    if state in _LEFT:
+        seconds = f"{(endpoint.ended - steps[-1].time) / 1e9:.1f}"
+        left = say("left", who=who, why=say(_LEFT[state]), seconds=seconds, state=str(state))
+        yield _found(None, left, place, len(steps) - 1)
+
+
+def _judge_step(who: str, place: int, number: int, step: Transition) -> Iterator[Finding]:
+    what = {"who": who, "step": f"{step.old}→{step.new}", "time": f"{step.time / 1e9:.3f}"}
+    if step.flaw is not None:
+        found = say(step.flaw, **what, objection=step.objection or "")
+        yield _found(False if step.flaw == "lie" else None, found, place, number)
+    elif not any(edge.in_linux for edge in edges_between(step.old, step.new)):
+        yield _found(False, say("no_edge", **what), place, number)
+    elif step.edge is not None and BY_ID[step.edge].source == "Linux":
+        edge = BY_ID[step.edge]
+        yield _found(None, say("linux", **what, edge=edge.id, event=say(f"edge.{edge.id}")), place, number)
+
+
+def _who(endpoint: Endpoint) -> str:
+    return f"{endpoint.node} {endpoint.local}"

@@ -1,0 +1,44 @@
+"""The ways there are from one state to another, for bridging what nobody saw."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from handshake_lab.tcp.diagram import EDGES
+from handshake_lab.tcp.states import State
+
+
+@cache
+def steps(*, passive: bool) -> dict[State, frozenset[State]]:
+    """The states one step away from each, as Linux takes them.
+
+    A passively opened connection that goes back to LISTEN is over: no way leads on.
+    """
+    out: dict[State, set[State]] = {state: set() for state in State}
+    for edge in EDGES:
+        if edge.moves and edge.in_linux and edge.old is not State.TIME_WAIT:
+            out[edge.old].add(edge.new)
+    out[State.TIME_WAIT] = {State.CLOSED}
+    out[State.LISTEN] = {State.SYN_RECEIVED, State.CLOSED}
+    if not passive:
+        out[State.SYN_RECEIVED].discard(State.LISTEN)
+    return {state: frozenset(reached) for state, reached in out.items()}
+
+
+@cache
+def ways(old: State, new: State, *, passive: bool) -> tuple[tuple[State, ...], ...]:
+    """All ways from ``old`` to ``new`` that visit no state twice, each without ``old`` itself.
+
+    LISTEN and CLOSED are beginnings and ends: no way leads through them.
+    """
+    found: list[tuple[State, ...]] = []
+
+    def walk(at: State, way: tuple[State, ...]) -> None:
+        for reached in sorted(steps(passive=passive)[at]):
+            if reached is new:
+                found.append((*way, new))
+            elif reached not in (*way, old, State.LISTEN, State.CLOSED):
+                walk(reached, (*way, reached))
+
+    walk(old, ())
+    return tuple(sorted(found, key=len))

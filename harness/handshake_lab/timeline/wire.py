@@ -1,0 +1,315 @@
+"""What one end's segments tell of its states.
+
+The capture never says "FIN-WAIT-2"; but who sent a FIN and got it acknowledged is there.
+`Wire` finds those marks; `tell` follows RFC 9293 from mark to mark. It is an account of
+its own, held beside the kernel's: it fills in what no kernel observer saw, and gives a
+transition the segment that caused it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from enum import Enum, auto
+from typing import TYPE_CHECKING, NamedTuple
+
+from handshake_lab.tcp.sequence import add, distance, occupied
+from handshake_lab.tcp.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from handshake_lab.timeline.passages import Leg
+
+
+class Mark(Enum):
+    """What a segment did for this end; each but the resets can happen once."""
+
+    SYN_SENT = auto()
+    SYN_RECEIVED = auto()
+    SYN_ACK_SENT = auto()
+    SYN_ACKED = auto()  #: the other acknowledged this end's SYN
+    FIN_SENT = auto()
+    FIN_ACKED = auto()  #: the other acknowledged this end's FIN
+    FIN_RECEIVED = auto()  #: in order: with all that comes before it
+    RST_SENT = auto()
+    RST_RECEIVED = auto()  #: one that this end must believe
+    DENIED = auto()  #: this end answered a SYN or SYN-ACK with a RST: it had given up connecting
+    REFUSED = auto()  #: a listener's end answered another SYN in the window with a RST: the request is gone
+
+
+class Told(NamedTuple):
+    """A transition, as the wire tells it."""
+
+    old: State
+    new: State
+    leg: Leg
+
+
+_NOTHING: frozenset[Mark] = frozenset()
+
+#: From each state: the marks a segment must have all of, and where that leads; the first that fits.
+_RULES: dict[State, tuple[tuple[frozenset[Mark], State], ...]] = {
+    State.CLOSED: ((frozenset({Mark.SYN_SENT}), State.SYN_SENT),),
+    State.LISTEN: ((frozenset({Mark.SYN_ACK_SENT}), State.SYN_RECEIVED),),
+    State.SYN_SENT: (
+        (frozenset({Mark.RST_RECEIVED}), State.CLOSED),
+        (frozenset({Mark.DENIED}), State.CLOSED),
+        (frozenset({Mark.SYN_RECEIVED, Mark.SYN_ACKED}), State.ESTABLISHED),
+        (frozenset({Mark.SYN_RECEIVED}), State.SYN_RECEIVED),
+    ),
+    State.SYN_RECEIVED: (
+        (frozenset({Mark.RST_RECEIVED}), State.CLOSED),
+        (frozenset({Mark.REFUSED}), State.CLOSED),
+        (frozenset({Mark.SYN_ACKED}), State.ESTABLISHED),
+        (frozenset({Mark.FIN_SENT}), State.FIN_WAIT_1),
+    ),
+    State.ESTABLISHED: (
+        (frozenset({Mark.RST_RECEIVED}), State.CLOSED),
+        (frozenset({Mark.RST_SENT}), State.CLOSED),
+        (frozenset({Mark.FIN_RECEIVED}), State.CLOSE_WAIT),
+        (frozenset({Mark.FIN_SENT}), State.FIN_WAIT_1),
+    ),
+    State.FIN_WAIT_1: (
+        (frozenset({Mark.RST_RECEIVED}), State.CLOSED),
+        (frozenset({Mark.RST_SENT}), State.CLOSED),
+        (frozenset({Mark.FIN_ACKED, Mark.FIN_RECEIVED}), State.TIME_WAIT),
+        (frozenset({Mark.FIN_ACKED}), State.FIN_WAIT_2),
+        (frozenset({Mark.FIN_RECEIVED}), State.CLOSING),
+    ),
+    State.FIN_WAIT_2: (
+        (frozenset({Mark.RST_RECEIVED}), State.CLOSED),
+        (frozenset({Mark.RST_SENT}), State.CLOSED),
+        (frozenset({Mark.FIN_RECEIVED}), State.TIME_WAIT),
+    ),
+    State.CLOSE_WAIT: (
+        (frozenset({Mark.RST_RECEIVED}), State.CLOSED),
+        (frozenset({Mark.RST_SENT}), State.CLOSED),
+        (frozenset({Mark.FIN_SENT}), State.LAST_ACK),
+    ),
+    State.CLOSING: (
+        (frozenset({Mark.RST_RECEIVED}), State.CLOSED),
+        (frozenset({Mark.RST_SENT}), State.CLOSED),
+        (frozenset({Mark.FIN_ACKED}), State.TIME_WAIT),
+    ),
+    State.LAST_ACK: (
+        (frozenset({Mark.RST_RECEIVED}), State.CLOSED),
+        (frozenset({Mark.RST_SENT}), State.CLOSED),
+        (frozenset({Mark.FIN_ACKED}), State.CLOSED),
+    ),
+    State.TIME_WAIT: ((frozenset({Mark.RST_RECEIVED}), State.CLOSED),),
+}
+
+
+class Wire:
+    """The segments of one endpoint, in the order in which it sent and received them.
+
+    Args:
+        legs: What left and what arrived here, in order of time.
+
+    Attributes:
+        legs: The same.
+        leaky: Whether this end demonstrably sent or received what the capture did not
+            see: its account cannot be relied on then.
+    """
+
+    def __init__(self, legs: Sequence[Leg]) -> None:
+        self.legs = legs
+        self.leaky = False
+        self._initial: int | None = None  # this end's initial sequence number
+        self._sent_end: int | None = None  # behind all this end has sent
+        self._fin: int | None = None  # its FIN's sequence number
+        self._peer_initial: int | None = None  # the other's initial sequence number
+        self._intruder = False  # whether the last segment was another SYN in a request's window
+        self._expected: int | None = None  # RCV.NXT
+        self._early: list[tuple[int, int]] = []  # received beyond a hole, in order
+        self._peer_fin: int | None = None  # behind the other's FIN
+        self._found: set[Mark] = set()
+        self._denied = frozenset(_denied(legs))
+        self.marks: list[frozenset[Mark]] = [self._read(leg) for leg in legs]
+        self._first = {mark: leg for leg, marks in reversed(list(zip(legs, self.marks, strict=True))) for mark in marks}
+
+    def first(self, mark: Mark) -> Leg | None:
+        """The segment that set a mark first."""
+        return self._first.get(mark)
+
+    def tell(self, state: State, low: int, high: int) -> Iterator[Told]:
+        """The transitions that RFC 9293 has for the segments in [low, high], from a state on."""
+        for leg, marks in zip(self.legs, self.marks, strict=True):
+            if leg.t > high:
+                return
+            if leg.t < low or not marks:
+                continue
+            left = marks
+            while True:
+                for needed, new in _RULES[state]:
+                    if needed <= left:
+                        yield Told(state, new, leg)
+                        state, left = new, left - needed
+                        break
+                else:
+                    break
+
+    def acknowledges_syn(self, leg: Leg) -> bool:
+        """Whether a segment that arrived acknowledges this end's SYN.
+
+        One with a SYN does where this end sent a SYN of its own and it is the first that came, or that one again
+        (a simultaneous open; tcp_validate_incoming(), net/ipv4/tcp_input.c).
+        """
+        if "S" in leg.passage.flags and not (Mark.SYN_SENT in self._found and self._peer_initial == leg.passage.seq):
+            return False
+        return self._acknowledges(leg, self._initial)
+
+    def acknowledges_fin(self, leg: Leg) -> bool:
+        """Whether a segment that arrived acknowledges this end's FIN."""
+        return self._acknowledges(leg, self._fin)
+
+    def _acknowledges_unsent(self, leg: Leg) -> bool:
+        """Whether the other acknowledges what was never seen leaving: the capture missed it.
+
+        Not while the SYN is unanswered, when what the other says may be of an earlier
+        connection, nor where the middle made the segment up.
+        """
+        segment = leg.passage
+        return (
+            "A" in segment.flags
+            and segment.sent is not None
+            and self._sent_end is not None
+            and Mark.SYN_ACKED in self._found
+            and distance(self._sent_end, segment.ack) > 0
+        )
+
+    def _acknowledges(self, leg: Leg, seq: int | None) -> bool:
+        """Whether a segment acknowledges ``seq``, and nothing that was never sent."""
+        if leg.outgoing or "A" not in leg.passage.flags or seq is None or self._sent_end is None:
+            return False
+        return distance(seq, leg.passage.ack) >= 1 and distance(leg.passage.ack, self._sent_end) >= 0
+
+    def _read(self, leg: Leg) -> frozenset[Mark]:
+        if leg.passage.number in self._denied and not leg.outgoing:
+            return frozenset({Mark.DENIED})
+        found = set(self._read_sent(leg) if leg.outgoing else self._read_received(leg))
+        if not found:
+            return _NOTHING
+        once = found - self._found
+        self._found |= once - {Mark.RST_SENT, Mark.RST_RECEIVED}
+        return frozenset(once)
+
+    def _read_sent(self, leg: Leg) -> Iterator[Mark]:
+        segment = leg.passage
+        flags = segment.flags
+        intruder, self._intruder = self._intruder, False
+        if "R" in flags:
+            yield Mark.RST_SENT
+            if intruder:
+                yield Mark.REFUSED
+            return
+        end = add(segment.seq, occupied(flags, segment.length))
+        if "S" in flags:
+            self._initial = segment.seq
+            if "A" in flags and Mark.SYN_RECEIVED not in self._found:
+                self.leaky = True  # it answers a SYN that was not seen to arrive
+            yield Mark.SYN_ACK_SENT if "A" in flags else Mark.SYN_SENT
+        if self._sent_end is None or distance(self._sent_end, end) > 0:
+            self._sent_end = end
+        if "F" in flags:
+            self._fin = add(end, -1)
+            yield Mark.FIN_SENT
+        # Its acknowledgment tells what it has received, whether or not that was captured.
+        if "A" in flags and self._expected is not None and distance(self._expected, segment.ack) > 0:
+            self._expected = segment.ack
+            if self._peer_fin is not None and distance(self._peer_fin, segment.ack) >= 0:
+                yield Mark.FIN_RECEIVED
+            else:
+                self.leaky = True
+
+    def _read_received(self, leg: Leg) -> Iterator[Mark]:
+        segment = leg.passage
+        flags = segment.flags
+        if "R" in flags:
+            if self._must_believe(leg):
+                yield Mark.RST_RECEIVED
+            return
+        if self._acknowledges_unsent(leg):
+            self.leaky = True
+        if "S" in flags:
+            if not self._takes_syn(leg):
+                return
+            yield Mark.SYN_RECEIVED
+        if self.acknowledges_syn(leg):
+            yield Mark.SYN_ACKED
+        if self.acknowledges_fin(leg):
+            yield Mark.FIN_ACKED
+        start = add(segment.seq, "S" in flags)
+        end = add(start, segment.length + ("F" in flags))
+        if "F" in flags:
+            self._peer_fin = end
+        if start != end and self._advance(start, end):
+            yield Mark.FIN_RECEIVED
+
+    def _takes_syn(self, leg: Leg) -> bool:
+        """Whether a SYN is the first for this end, or that one again; any other can do no more than end a request."""
+        seq = leg.passage.seq
+        # In SYN-SENT, what it acknowledges comes first: tcp_rcv_synsent_state_process(), net/ipv4/tcp_input.c.
+        if self._peer_initial is None and (Mark.SYN_SENT not in self._found or self._acknowledges_rightly(leg)):
+            self._peer_initial, self._expected = seq, add(seq, 1)
+        if self._peer_initial == seq:
+            return True
+        # As in tcp_check_req(), net/ipv4/tcp_minisocks.c; that it is in the window is for the RST to tell.
+        waits = not self._found & {Mark.SYN_SENT, Mark.SYN_ACKED}
+        beyond = self._expected is not None and distance(self._expected, seq) >= 0
+        self._intruder = waits and beyond and self._acknowledges_rightly(leg)
+        return False
+
+    def _acknowledges_rightly(self, leg: Leg) -> bool:
+        """Whether a segment acknowledges nothing, or this end's SYN."""
+        return "A" not in leg.passage.flags or self._acknowledges(leg, self._initial)
+
+    def _advance(self, start: int, end: int) -> bool:
+        """Take in what arrived; whether that brings the other's FIN in order."""
+        if self._expected is None:
+            self._expected = start
+        before = self._expected
+        if distance(before, start) > 0:
+            place = bisect_left(self._early, distance(before, start), key=lambda block: distance(before, block[0]))
+            self._early.insert(place, (start, end))
+        elif distance(before, end) > 0:
+            self._expected = end
+        passed = 0
+        for start_of, end_of in self._early:  # in order, and beyond what is expected until a hole is filled
+            if distance(self._expected, start_of) > 0:
+                break
+            passed += 1
+            if distance(self._expected, end_of) > 0:
+                self._expected = end_of
+        del self._early[:passed]
+        fin = self._peer_fin
+        return fin is not None and distance(before, fin) > 0 and distance(self._expected, fin) <= 0
+
+    def _must_believe(self, leg: Leg) -> bool:
+        """RFC 9293, section 3.10.7, with RFC 5961's exactness and Linux's latitude (tcp_validate_incoming)."""
+        segment = leg.passage
+        if Mark.SYN_RECEIVED not in self._found and Mark.SYN_SENT in self._found:  # SYN-SENT
+            return "A" in segment.flags and self.acknowledges_syn(leg)
+        if self._expected is None:
+            return True
+        believed = {self._expected, *(end for _, end in self._early)}
+        if Mark.FIN_RECEIVED in self._found:
+            believed.add(add(self._expected, -1))  # tcp_reset_check()
+        return segment.seq in believed
+
+
+def _denied(legs: Sequence[Leg]) -> Iterator[int]:
+    """The numbers of the SYNs and good SYN-ACKs that this end, having sent a SYN, answered with a RST."""
+    initial: int | None = None
+    offered: Leg | None = None
+    for leg in legs:
+        flags = leg.passage.flags
+        if leg.outgoing:
+            if flags.startswith("S") and "A" not in flags:
+                initial = leg.passage.seq
+            elif offered is not None:
+                if "R" in flags:
+                    yield offered.passage.number
+                return
+        elif "S" in flags and initial is not None and ("A" not in flags or leg.passage.ack == add(initial, 1)):
+            offered = offered or leg
