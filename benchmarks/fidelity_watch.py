@@ -61,7 +61,7 @@ def trace_until_told(told: list[int]) -> Any:
     """The tracepoint and nothing else; an event without its ports is filed with the socket's next."""
     from handshake_lab.recorder.clock import Clock
     from handshake_lab.recorder.tracepoint import Tracepoints
-    from handshake_lab.timeline.observations import StateChange
+    from handshake_lab.recording.observations import StateChange
 
     tracepoints = Tracepoints(Clock())
     early: dict[int, list[str]] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from handshake_lab.experiment.sockets import RecordedSocket
     from handshake_lab.experiment.world import World
-    from handshake_lab.timeline.history import Passage
+    from handshake_lab.recording.history import Passage
 
 _MASK = (1 << 32) - 1
 _TCP_REPAIR, _TCP_REPAIR_QUEUE, _TCP_QUEUE_SEQ = 19, 20, 21

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handshake_lab.timeline.store import read
+from handshake_lab.recording.events_file import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handshake_lab.timeline.history import Endpoint
-    from handshake_lab.timeline.observations import Observation
+    from handshake_lab.recording.history import Endpoint
+    from handshake_lab.recording.observations import Observation
 
 RUNS = Path(__file__).parent / "unit" / "fixtures" / "timeline"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from typing import Self
 
-from handshake_lab.tcp.states import State
-from handshake_lab.timeline.history import Cause, Endpoint, Passage, Record, Transition
-from handshake_lab.timeline.observations import (
+from handshake_lab.recording.history import Cause, Endpoint, Passage, Record, Transition
+from handshake_lab.recording.messages import Said, say
+from handshake_lab.recording.observations import (
     SCHEMA,
     Address,
     Counters,
@@ -22,7 +22,7 @@ from handshake_lab.timeline.observations import (
     Step,
     Witness,
 )
-from handshake_lab.timeline.sentences import Said, say
+from handshake_lab.tcp.states import State
 
 S = State
 MS = 1_000_000

@@ -13,9 +13,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Literal
 
-from handshake_lab.tcp.sequence import add, distance
-from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import (
+from handshake_lab.recording.observations import (
     Address,
     End,
     KernelInfo,
@@ -26,6 +24,8 @@ from handshake_lab.timeline.observations import (
     SocketSeen,
     StateChange,
 )
+from handshake_lab.tcp.sequence_numbers import add, distance
+from handshake_lab.tcp.states import State
 from hypothesis import strategies as st
 from msgspec import structs
 

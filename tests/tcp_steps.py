@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from handshake_lab.expect import seconds, sockets_in
+from handshake_lab.recording.observations import SocketSeen
 from handshake_lab.tcp.states import State
 from handshake_lab.tcp.timers import RTO_MIN
-from handshake_lab.timeline.observations import SocketSeen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from handshake_lab.experiment.sockets import RecordedSocket
     from handshake_lab.experiment.world import World
-    from handshake_lab.timeline.history import Endpoint
+    from handshake_lab.recording.history import Endpoint
 
 PORT = 80
 

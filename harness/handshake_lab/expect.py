@@ -19,17 +19,17 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from handshake_lab.recording.observations import StateChange, TcpEvent
 from handshake_lab.tcp.timers import SECOND, Schedule, Window
 from handshake_lab.tcp.timers import seconds as nanoseconds
-from handshake_lab.timeline.observations import StateChange, TcpEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from handshake_lab.recorder.sock_diag import Look
+    from handshake_lab.recording.history import Endpoint, Passage, Record, Transition
+    from handshake_lab.recording.observations import KernelInfo, Observation, Witness
     from handshake_lab.tcp.states import State
-    from handshake_lab.timeline.history import Endpoint, Passage, Record, Transition
-    from handshake_lab.timeline.observations import KernelInfo, Observation, Witness
 
 __all__ = [
     "Schedule",

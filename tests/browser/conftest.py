@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from handshake_lab.recording.observations import Failure
 from handshake_lab.report.held import Claim, Covered
 from handshake_lab.report.index import index, run
 from handshake_lab.report.page import page
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Failure
 from handshake_lab.timeline.verdict import Verdict, judge
 from msgspec.structs import replace
 from report_records import ALL, CLEVER, clever, observed, orphan

@@ -13,7 +13,7 @@ import pytest
 from claim_measures import connected, distance, flags, ms, next_numbers, passages, read
 from handshake_lab.expect import approx_timer, approx_trip, entered, seconds
 from handshake_lab.experiment.world import PATIENCE
-from handshake_lab.timeline.observations import StateChange
+from handshake_lab.recording.observations import StateChange
 
 if TYPE_CHECKING:
     from documented.conftest import Claim

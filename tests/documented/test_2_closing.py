@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from claim_measures import connected, distance, flags, ms, passages, read
 from handshake_lab.expect import approx_timer, approx_trip, entered, seconds
-from handshake_lab.timeline.observations import StateChange
+from handshake_lab.recording.observations import StateChange
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
     from handshake_lab.experiment.sockets import RecordedSocket
     from handshake_lab.experiment.world import World
-    from handshake_lab.timeline.history import Passage
+    from handshake_lab.recording.history import Passage
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from claim_measures import connected, flags, passages, read
 from handshake_lab.expect import since
-from handshake_lab.timeline.observations import SegmentSeen
+from handshake_lab.recording.observations import SegmentSeen
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
     from handshake_lab.experiment.world import World
-    from handshake_lab.timeline.history import Passage
+    from handshake_lab.recording.history import Passage
 
 pytestmark = pytest.mark.network(delay="50ms")
 

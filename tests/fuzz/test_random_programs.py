@@ -14,16 +14,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.tcp.diagram import BY_ID
+from handshake_lab.recording.messages import Said
+from handshake_lab.tcp.diagram.lookup import BY_ID
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.sentences import Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from handshake_lab.experiment.sockets import RecordedSocket
     from handshake_lab.experiment.world import World
-    from handshake_lab.timeline.history import Endpoint, Record, Transition
+    from handshake_lab.recording.history import Endpoint, Record, Transition
 
 pytestmark = pytest.mark.slow
 

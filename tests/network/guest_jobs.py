@@ -22,8 +22,8 @@ from handshake_lab.network.measure import expected
 from handshake_lab.network.measure import measure as measured
 from handshake_lab.network.network import Network
 from handshake_lab.network.topology import load_topology
+from handshake_lab.recording.observations import FaultReport
 from handshake_lab.tcp.segment import decode
-from handshake_lab.timeline.observations import FaultReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable

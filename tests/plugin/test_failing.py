@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.timeline.observations import Failure
-from handshake_lab.timeline.store import read
+from handshake_lab.recording.events_file import read
+from handshake_lab.recording.observations import Failure
 
 if TYPE_CHECKING:
     from conftest import Project

@@ -8,7 +8,7 @@ import pytest
 from handshake_lab.plugin.catalogue import Scenario
 from handshake_lab.plugin.edges import Coverage
 from handshake_lab.plugin.results import Result, Session, by_scenario, proofs
-from handshake_lab.tcp.diagram import EDGES
+from handshake_lab.tcp.diagram.lookup import EDGES
 
 if TYPE_CHECKING:
     from conftest import Project

@@ -6,8 +6,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.timeline.observations import End
-from handshake_lab.timeline.store import read
+from handshake_lab.recording.events_file import read
+from handshake_lab.recording.observations import End
 
 if TYPE_CHECKING:
     from pathlib import Path

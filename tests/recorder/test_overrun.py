@@ -9,7 +9,7 @@ from handshake_lab.experiment.conduct import conducted
 from handshake_lab.experiment.plan import Plan
 from handshake_lab.kernel.lab import LabKernel
 from handshake_lab.kernel.store import KernelStore
-from handshake_lab.timeline.observations import Missed
+from handshake_lab.recording.observations import Missed
 from handshake_lab.timeline.verdict import judge
 
 if TYPE_CHECKING:

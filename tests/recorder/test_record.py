@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import ctrl_c
 import pytest
-from handshake_lab.timeline.observations import RunHeader
+from handshake_lab.recording.events_file import read
+from handshake_lab.recording.observations import RunHeader
 from handshake_lab.timeline.reconcile import reconcile
-from handshake_lab.timeline.store import read
 from handshake_lab.timeline.verdict import judge
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from handshake_lab.tcp.timers import syn_schedule
 if TYPE_CHECKING:
     from handshake_lab.experiment.sockets import RecordedSocket
     from handshake_lab.experiment.world import World
-    from handshake_lab.timeline.history import Endpoint
+    from handshake_lab.recording.history import Endpoint
 
 pytestmark = pytest.mark.network(delay="50ms")
 

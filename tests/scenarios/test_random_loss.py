@@ -17,7 +17,7 @@ from tcp_steps import PORT, errno_of
 
 if TYPE_CHECKING:
     from handshake_lab.experiment.world import World
-    from handshake_lab.timeline.history import Endpoint, Passage
+    from handshake_lab.recording.history import Endpoint, Passage
 
 HANDSHAKES = 200
 LOSS = 0.3

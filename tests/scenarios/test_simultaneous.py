@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.expect import approx_timer, approx_trip, entered, exchange, flags, seconds, sent, witnesses
-from handshake_lab.timeline.observations import Step
+from handshake_lab.recording.observations import Step
 
 if TYPE_CHECKING:
     from handshake_lab.experiment.sockets import RecordedSocket

@@ -17,7 +17,7 @@ from handshake_lab.claims.words import LANGUAGES, evidence, fields, proof, table
 from handshake_lab.cli import options
 from handshake_lab.cli.claims import command
 from handshake_lab.errors import HandshakeError, UsageError
-from handshake_lab.timeline.observations import KernelInfo
+from handshake_lab.recording.observations import KernelInfo
 from rich.console import Console
 
 if TYPE_CHECKING:

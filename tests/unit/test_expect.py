@@ -7,9 +7,9 @@ import doctest
 import pytest
 import report_records as records
 from handshake_lab import expect
+from handshake_lab.recording.observations import KernelInfo
 from handshake_lab.tcp.states import State
 from handshake_lab.tcp.timers import syn_schedule, synack_schedule
-from handshake_lab.timeline.observations import KernelInfo
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -9,7 +9,7 @@ import pytest
 from handshake_lab.cli import matrix
 from handshake_lab.cli.matrix import Cell, Column
 from handshake_lab.errors import UsageError
-from handshake_lab.timeline.observations import KernelInfo
+from handshake_lab.recording.observations import KernelInfo
 
 OLD = KernelInfo(kind="lab", release="6.1.192", hz=250, seed=1)
 NEW = KernelInfo(kind="lab", release="7.3.4", hz=250, seed=1)

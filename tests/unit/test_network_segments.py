@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 
 import pytest
-from handshake_lab.network import forge
 from handshake_lab.network.connections import Connections
 from handshake_lab.network.distributions import table
 from handshake_lab.network.link import Impairment
 from handshake_lab.network.netem import Settings
+from handshake_lab.tcp import craft
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.segment import Segment, decode
 
@@ -82,7 +82,7 @@ def test_a_made_up_segment_is_read_back_as_asked(kind: str, ack: int | None, fla
         (ETHERNET, CLIENT, SERVER),
         (ETHERNET6, Address("fd00::1", 1), Address("fd00::2", 2)),
     ):
-        segment = decode(forge.segment(ethernet, source, target, kind, 5, ack))
+        segment = decode(craft.segment(ethernet, source, target, kind, 5, ack))
 
         assert segment is not None
         assert (source, target, flags, 5, ack or 0, 0) == (
@@ -97,13 +97,13 @@ def test_a_made_up_segment_is_read_back_as_asked(kind: str, ack: int | None, fla
 
 def test_checksums_are_right() -> None:
     """Summing header and pseudo header with the checksum in place gives all ones (RFC 1071)."""
-    frame = forge.segment(ETHERNET, CLIENT, SERVER, "SYN-ACK", 1, 2)
+    frame = craft.segment(ETHERNET, CLIENT, SERVER, "SYN-ACK", 1, 2)
     ip, tcp = frame[14:34], frame[34:]
     pseudo = ip[12:20] + struct.pack("!HH", 6, len(tcp))
 
-    assert forge._checksum(ip) == 0
-    assert forge._checksum(pseudo + tcp) == 0
-    assert forge._checksum(pseudo + forge.damaged(frame)[34:]) != 0
+    assert craft._checksum(ip) == 0
+    assert craft._checksum(pseudo + tcp) == 0
+    assert craft._checksum(pseudo + craft.damaged(frame)[34:]) != 0
 
 
 @pytest.mark.parametrize(

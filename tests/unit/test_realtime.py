@@ -13,7 +13,7 @@ import pytest
 from handshake_lab import expect
 from handshake_lab.expect import expect_of
 from handshake_lab.recorder.pulse import slowness
-from handshake_lab.timeline.observations import KernelInfo
+from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

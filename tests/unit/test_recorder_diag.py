@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from handshake_lab.recorder.diag import DUE_AGAIN, Diag
 from handshake_lab.recorder.sock_diag import EVERYTHING, Look, SockDiag, SockDiagError, exact_request
+from handshake_lab.recording.observations import Address, SocketGone, SocketSeen, TcpInfo
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Address, SocketGone, SocketSeen, TcpInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

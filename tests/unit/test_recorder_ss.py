@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from handshake_lab.recorder.ss import parse
+from handshake_lab.recording.observations import Address, SocketSeen
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Address, SocketSeen
 
 SECOND = 1_000_000_000
 

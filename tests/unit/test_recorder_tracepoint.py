@@ -7,8 +7,8 @@ import struct
 
 import pytest
 from handshake_lab.recorder.tracepoint import Tracepoints, _addresses, _Layout, parse_format, records
+from handshake_lab.recording.observations import Address, StateChange
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Address, StateChange
 
 #: As Linux 6.1 writes it, cut to the fields that are told apart here.
 FORMAT = """name: inet_sock_set_state

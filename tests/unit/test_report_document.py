@@ -18,7 +18,7 @@ from report_records import ALL, CLEVER, clever, lost_syn_ack, normal, orphan, se
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handshake_lab.timeline.history import Record
+    from handshake_lab.recording.history import Record
 
 
 @pytest.mark.parametrize("name", ALL)

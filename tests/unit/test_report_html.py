@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.recording.observations import Failure, FaultReport, Program, QdiscReport
 from handshake_lab.report.held import Claim, Covered
 from handshake_lab.report.index import index, run
 from handshake_lab.report.page import page
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Failure, FaultReport, Program, QdiscReport
 from handshake_lab.timeline.verdict import Finding, Verdict, judge
 from report_records import ALL, CLEVER, clever, lost_syn_ack, normal, observed, orphan, seen, simultaneous_close
 
@@ -159,8 +159,8 @@ def test_index_has_failures_first_and_escapes() -> None:
 
 def test_session_writes_an_index_and_a_page_each(tmp_path: Path) -> None:
     """A folder of records becomes a folder of pages; failures of a run are its outcome."""
+    from handshake_lab.recording.events_file import EVENTS, Writer
     from handshake_lab.report.session import find, write
-    from handshake_lab.timeline.store import EVENTS, Writer
 
     for name, more in (("good", []), ("bad", [Failure(0, "h1", "AssertionError")])):
         (tmp_path / name).mkdir()

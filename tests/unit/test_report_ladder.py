@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from handshake_lab.recording.history import Cause, Record, Transition
+from handshake_lab.recording.messages import say
+from handshake_lab.recording.observations import Witness
 from handshake_lab.report import cells
 from handshake_lab.report.ladder import ladder, show, text
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.history import Cause, Record, Transition
-from handshake_lab.timeline.observations import Witness
-from handshake_lab.timeline.sentences import say
 from handshake_lab.timeline.verdict import Finding, Verdict, judge
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from report_records import ALL, DELAY, MS, Story, _opening, bulk, normal, orphan
 
 if TYPE_CHECKING:
-    from handshake_lab.timeline.history import Record
+    from handshake_lab.recording.history import Record
 
 
 #: What happens until a server's answer to a SYN has come.

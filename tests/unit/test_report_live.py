@@ -11,18 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.errors import RecordUnreadable
+from handshake_lab.recording.events_file import EVENTS, Follower, Writer
+from handshake_lab.recording.observations import KernelInfo, Observation, Program, RunHeader, SocketGone, SocketSeen
 from handshake_lab.report.board import LINGERS, Board
 from handshake_lab.report.live import watching
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import (
-    KernelInfo,
-    Observation,
-    Program,
-    RunHeader,
-    SocketGone,
-    SocketSeen,
-)
-from handshake_lab.timeline.store import EVENTS, Follower, Writer
 from polling import comes_true
 from strategies import ANY, CLIENT, SERVER
 

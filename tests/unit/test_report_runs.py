@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.recording.events_file import read
+from handshake_lab.recording.observations import FaultReport, QdiscReport, Step
 from handshake_lab.report import cells
 from handshake_lab.report.connections import connections
 from handshake_lab.report.ladder import DRAWN, show, text
 from handshake_lab.report.layout import Row, ladder
 from handshake_lab.report.page import page
 from handshake_lab.report.session import find
-from handshake_lab.timeline.observations import FaultReport, QdiscReport, Step
 from handshake_lab.timeline.reconcile import reconcile
-from handshake_lab.timeline.store import read
 from handshake_lab.timeline.verdict import judge
 from msgspec.structs import replace
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from handshake_lab.timeline.history import Record
+    from handshake_lab.recording.history import Record
 
 _RUNS = {file.stem: file for file in sorted((Path(__file__).with_name("fixtures") / "timeline").glob("*.jsonl"))}
 if "HANDSHAKE_RUNS" in os.environ:

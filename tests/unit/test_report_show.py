@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 from handshake_lab.cli import demo, options, report, show
 from handshake_lab.errors import RecordUnreadable, UsageError
-from handshake_lab.timeline.observations import Failure
-from handshake_lab.timeline.store import EVENTS, Writer
+from handshake_lab.recording.events_file import EVENTS, Writer
+from handshake_lab.recording.observations import Failure
 from msgspec.structs import replace
 from report_records import many, normal, observed
 

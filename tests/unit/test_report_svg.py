@@ -12,11 +12,11 @@ from handshake_lab.report.connections import connections, middle
 from handshake_lab.report.diagram_layout import ARROWS
 from handshake_lab.report.layout import Row, Wait, ladder
 from handshake_lab.report.words import words
-from handshake_lab.tcp.diagram import EDGES
+from handshake_lab.tcp.diagram.lookup import EDGES
 from report_records import ALL, CLEVER, MS, SECOND, Story, clever, lost_syn_ack, normal, orphan
 
 if TYPE_CHECKING:
-    from handshake_lab.timeline.history import Record
+    from handshake_lab.recording.history import Record
 
 _NS = "{http://www.w3.org/2000/svg}"
 

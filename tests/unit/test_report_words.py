@@ -9,11 +9,11 @@ from string import Formatter
 import handshake_lab
 import pytest
 from handshake_lab.errors import UsageError
+from handshake_lab.recording import messages
+from handshake_lab.recording.history import Cause
+from handshake_lab.recording.messages import say
 from handshake_lab.report.words import LANGUAGES, words
-from handshake_lab.tcp.diagram import EDGES
-from handshake_lab.timeline import sentences
-from handshake_lab.timeline.history import Cause
-from handshake_lab.timeline.sentences import say
+from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.timeline.verdict import judge
 from report_records import lost_syn_ack
 
@@ -114,10 +114,10 @@ def test_verdicts_are_said_in_the_readers_language() -> None:
 def test_every_sentence_of_a_verdict_is_one_that_there_is() -> None:
     """No kind is said that no language has, and none is kept that nobody says; edges say themselves."""
     code = "\n".join(path.read_text("utf-8") for path in Path(handshake_lab.__file__).parent.glob("timeline/*.py"))
-    written = set(re.findall(r'"([a-z_0-9]+)"', code.replace(Path(sentences.__file__).read_text("utf-8"), "")))
+    written = set(re.findall(r'"([a-z_0-9]+)"', code.replace(Path(messages.__file__).read_text("utf-8"), "")))
 
-    assert set(re.findall(r'\bsay\(\s*"([a-z_0-9]+)"', code)) <= set(sentences.SENTENCES)
-    assert {kind for kind in sentences.SENTENCES if not kind.startswith("edge.")} <= written
+    assert set(re.findall(r'\bsay\(\s*"([a-z_0-9]+)"', code)) <= set(messages.SENTENCES)
+    assert {kind for kind in messages.SENTENCES if not kind.startswith("edge.")} <= written
 
 
 def test_no_korean_particle_depends_on_a_value() -> None:

@@ -7,7 +7,7 @@ import struct
 import pytest
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.segment import ORDER, decode, name_of, parse_options
-from handshake_lab.tcp.sequence import add, after, before, between, distance, occupied
+from handshake_lab.tcp.sequence_numbers import add, after, before, between, distance, occupied
 from hypothesis import given
 from hypothesis import strategies as st
 

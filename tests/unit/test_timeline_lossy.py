@@ -4,8 +4,8 @@ what was not seen.
 
 from __future__ import annotations
 
+from handshake_lab.recording.observations import Missed, Observation, SegmentSeen, StateChange
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Missed, Observation, SegmentSeen, StateChange
 from handshake_lab.timeline.reconcile import reconcile
 from handshake_lab.timeline.verdict import judge
 from msgspec import structs

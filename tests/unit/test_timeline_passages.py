@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from handshake_lab.recording.causal_order import arrange
+from handshake_lab.recording.node_addresses import Nodes
+from handshake_lab.recording.observations import SegmentSeen
 from handshake_lab.tcp.address import Address
-from handshake_lab.timeline.causality import arrange
-from handshake_lab.timeline.nodes import Nodes
-from handshake_lab.timeline.observations import SegmentSeen
 from handshake_lab.timeline.passages import join
 from hypothesis import given
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
-    from handshake_lab.timeline.history import Passage
+    from handshake_lab.recording.history import Passage
 
 MS = 1_000_000
 A, B = Address("10.0.0.1", 40000), Address("10.0.0.2", 80)

@@ -13,9 +13,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.tcp.diagram import BY_ID
-from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import (
+from handshake_lab.recording.observations import (
     Address,
     Observation,
     RunHeader,
@@ -27,6 +25,8 @@ from handshake_lab.timeline.observations import (
     TcpEvent,
     Witness,
 )
+from handshake_lab.tcp.diagram.lookup import BY_ID
+from handshake_lab.tcp.states import State
 from handshake_lab.timeline.reconcile import reconcile
 from handshake_lab.timeline.stays import stays
 from handshake_lab.timeline.verdict import judge
@@ -36,7 +36,7 @@ from recordings import RUNS, only, recorded
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from handshake_lab.timeline.history import Endpoint, Record
+    from handshake_lab.recording.history import Endpoint, Record
 
 #: Nanoseconds in a millisecond.
 MS = 1_000_000

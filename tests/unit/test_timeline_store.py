@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from handshake_lab.errors import RecordUnreadable
-from handshake_lab.tcp.states import State
-from handshake_lab.timeline import schema
-from handshake_lab.timeline.observations import (
+from handshake_lab.recording import schema
+from handshake_lab.recording.events_file import EVENTS, Writer, read
+from handshake_lab.recording.observations import (
     SCHEMA,
     Address,
     End,
@@ -26,13 +26,13 @@ from handshake_lab.timeline.observations import (
     StateChange,
     TcpInfo,
 )
+from handshake_lab.tcp.states import State
 from handshake_lab.timeline.reconcile import reconcile
-from handshake_lab.timeline.store import EVENTS, Writer, read
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handshake_lab.timeline.observations import Observation
+    from handshake_lab.recording.observations import Observation
 
 HEADER = RunHeader(
     0, SCHEMA, KernelInfo("lab", "7.3.4", 250, 1), "pair", {"h1": ["10.0.0.1"]}, [], [], {"diag": ""}, "2026-01-01"
@@ -78,8 +78,8 @@ def test_killing_the_writer_leaves_all_up_to_then(tmp_path: Path) -> None:
     """SIGKILL in the middle of writing: what was reported before is there, and can be reconciled."""
     program = """
 import sys
-from handshake_lab.timeline.store import Writer
-from handshake_lab.timeline.observations import *
+from handshake_lab.recording.events_file import Writer
+from handshake_lab.recording.observations import *
 from handshake_lab.tcp.states import State
 from pathlib import Path
 writer = Writer(Path(sys.argv[1]))
@@ -150,7 +150,7 @@ def test_a_missing_file_is_told_by_name(tmp_path: Path) -> None:
 
 
 def test_the_json_schema_is_up_to_date() -> None:
-    """After a change of the types: python -m handshake_lab.timeline.schema."""
+    """After a change of the types: python -m handshake_lab.recording.schema."""
     assert schema.FILE.read_text(encoding="utf-8") == schema.generate()
 
 

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import pytest
-from handshake_lab.tcp.address import Address
-from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import (
+from handshake_lab.recording.observations import (
     Counters,
     End,
     KernelInfo,
@@ -24,6 +22,8 @@ from handshake_lab.timeline.observations import (
     TcpEvent,
     Witness,
 )
+from handshake_lab.tcp.address import Address
+from handshake_lab.tcp.states import State
 from handshake_lab.timeline.reconcile import reconcile
 from handshake_lab.timeline.verdict import judge
 from strategies import ANY, CLIENT, SERVER, Plan, Sight, Talk, watched
@@ -31,7 +31,7 @@ from strategies import ANY, CLIENT, SERVER, Plan, Sight, Talk, watched
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.timeline.history import Record
+    from handshake_lab.recording.history import Record
 
 S = State
 MS = 1_000_000

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.tcp.diagram import edges_between
+from handshake_lab.recording.observations import Missed
+from handshake_lab.tcp.diagram.lookup import edges_between
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Missed
 from handshake_lab.timeline.reconcile import reconcile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import Plan, Side, Sight, Talk, observers, offsets, plans, seeds, watched
 
 if TYPE_CHECKING:
-    from handshake_lab.timeline.history import Endpoint, Record
+    from handshake_lab.recording.history import Endpoint, Record
 
 thorough = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from handshake_lab.claims.findings import Outcome
-    from handshake_lab.timeline.observations import KernelInfo
+    from handshake_lab.recording.observations import KernelInfo
 
 _COLOURS = {Verdict.HOLDS: "green", Verdict.NUANCE: "yellow", Verdict.FAILS: "red", Verdict.UNKNOWN: "red"}
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from handshake_lab.tcp.diagram import EDGES
+from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.tcp.timers import TIMERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.tcp.edges import Edge
+    from handshake_lab.tcp.diagram.edge import Edge
 
 _OBSERVERS = ("tracepoint", "diag", "capture")
 _HEADINGS = {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.plugin.catalogue import Scenario
     from handshake_lab.plugin.results import Session
-    from handshake_lab.timeline.observations import KernelInfo
+    from handshake_lab.recording.observations import KernelInfo
 
 _EXAMPLE = "--kernels 6.1,newest,vm:stock"
 

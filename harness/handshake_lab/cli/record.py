@@ -10,8 +10,8 @@ import click
 from handshake_lab.cli import options
 from handshake_lab.cli.running import carry_out
 from handshake_lab.errors import UsageError
+from handshake_lab.recording.observations import Program
 from handshake_lab.report.safe import visible
-from handshake_lab.timeline.observations import Program
 
 if TYPE_CHECKING:
     from handshake_lab.experiment.conduct import Run

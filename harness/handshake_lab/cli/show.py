@@ -17,8 +17,8 @@ from handshake_lab.report.safe import visible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from handshake_lab.recording.history import Record
     from handshake_lab.report.connections import Connection
-    from handshake_lab.timeline.history import Record
 
 
 @click.command()
@@ -67,9 +67,9 @@ def command(
       handshake show my-run --html my-run.html --lang ko
       handshake show my-run --pcapng my-run.pcapng
     """
-    from handshake_lab.timeline.observations import Failure
+    from handshake_lab.recording.events_file import read
+    from handshake_lab.recording.observations import Failure
     from handshake_lab.timeline.reconcile import reconcile
-    from handshake_lab.timeline.store import read
     from handshake_lab.timeline.verdict import judge
 
     chosen = [name for name, given in (("--json", as_json), ("--svg", svg), ("--plain", plain)) if given]

@@ -15,17 +15,17 @@ from handshake_lab import errors
 from handshake_lab.errors import HandshakeError, KernelFailed, UsageError
 from handshake_lab.kernel.guest import PRIVATE
 from handshake_lab.kernel.job import INTERRUPTED, Job
+from handshake_lab.recording.events_file import EVENTS, read
 from handshake_lab.report.pcapng import pcapng
 from handshake_lab.timeline.reconcile import reconcile
-from handshake_lab.timeline.store import EVENTS, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handshake_lab.experiment.plan import Plan
     from handshake_lab.kernel.base import Kernel
-    from handshake_lab.timeline.history import Record
-    from handshake_lab.timeline.observations import Observation
+    from handshake_lab.recording.history import Record
+    from handshake_lab.recording.observations import Observation
 
 #: Where a run's error is left by `handshake_lab.experiment.world.enter`.
 ERROR = "error.json"

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from handshake_lab.timeline.observations import KernelInfo
+from handshake_lab.recording.observations import KernelInfo
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

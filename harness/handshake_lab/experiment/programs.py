@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from handshake_lab.errors import UsageError
+from handshake_lab.recording.observations import Program
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Program
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Any
 
-from handshake_lab.timeline.observations import Step
+from handshake_lab.recording.observations import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

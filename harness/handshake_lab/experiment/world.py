@@ -25,10 +25,10 @@ from handshake_lab.network.topology import load_topology
 from handshake_lab.recorder.clock import Clock
 from handshake_lab.recorder.counters import read_counters
 from handshake_lab.recorder.recorder import Recorder
+from handshake_lab.recording.events_file import EVENTS, Writer
+from handshake_lab.recording.observations import SCHEMA, End, Failure, Program, RunHeader, Step
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import SCHEMA, End, Failure, Program, RunHeader, Step
 from handshake_lab.timeline.reconcile import reconcile
-from handshake_lab.timeline.store import EVENTS, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from handshake_lab.network.host import Host
     from handshake_lab.recorder.sock_diag import Look
-    from handshake_lab.timeline.history import Endpoint, Record
-    from handshake_lab.timeline.observations import KernelInfo, Observation
+    from handshake_lab.recording.history import Endpoint, Record
+    from handshake_lab.recording.observations import KernelInfo, Observation
 
 #: Seconds after which a call on a recorded socket gives up: longer than any handshake's own limit.
 PATIENCE = 1200.0

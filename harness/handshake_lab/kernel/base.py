@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from handshake_lab.kernel.job import Job, Outcome
-    from handshake_lab.timeline.observations import KernelInfo
+    from handshake_lab.recording.observations import KernelInfo
 
 #: Why a run in real time takes longer than it may, and what mends it.
 TOO_LONG = (

@@ -19,7 +19,7 @@ from handshake_lab.kernel import private_world
 from handshake_lab.kernel.base import TOO_LONG
 from handshake_lab.kernel.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, Outcome, hand_over
 from handshake_lab.kernel.ward import Ward, new_scratch
-from handshake_lab.timeline.observations import KernelInfo
+from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

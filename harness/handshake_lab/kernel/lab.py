@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
 from handshake_lab.kernel.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, Outcome, hand_over
 from handshake_lab.kernel.ward import Ending, Ward, new_scratch
-from handshake_lab.timeline.observations import KernelInfo
+from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

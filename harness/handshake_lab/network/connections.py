@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.tcp.address import Address
-from handshake_lab.tcp.sequence import add, after, before, occupied
+from handshake_lab.tcp.sequence_numbers import add, after, before, occupied
 
 if TYPE_CHECKING:
     from handshake_lab.tcp.segment import Segment

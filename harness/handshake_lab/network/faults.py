@@ -16,8 +16,8 @@ from handshake_lab.network import build, netns, nft, packet, rtnetlink, ruleset
 from handshake_lab.network.connections import Connections
 from handshake_lab.network.middlebox import Edge, Middlebox, Rule, made_up
 from handshake_lab.network.netlink import Netlink
+from handshake_lab.recording.observations import FaultReport
 from handshake_lab.tcp.segment import decode
-from handshake_lab.timeline.observations import FaultReport
 
 if TYPE_CHECKING:
     import socket

@@ -14,7 +14,7 @@ from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.network import build, netem, netns, nft, rtnetlink, ruleset
 from handshake_lab.network.link import Impairment, LinkRequest
 from handshake_lab.network.netlink import Netlink, NetlinkError
-from handshake_lab.timeline.observations import QdiscReport
+from handshake_lab.recording.observations import QdiscReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
-from handshake_lab.network import forge, packet
+from handshake_lab.network import packet
 from handshake_lab.network.fault import Fault
 from handshake_lab.network.rtnetlink import mac_bytes
 from handshake_lab.network.ruleset import PASSED, SHOWN_LOST
 from handshake_lab.network.timer import Timer
+from handshake_lab.tcp import craft
 from handshake_lab.tcp.segment import decode
-from handshake_lab.tcp.sequence import add
+from handshake_lab.tcp.sequence_numbers import add
 
 if TYPE_CHECKING:
     import socket
@@ -255,7 +256,7 @@ class Middlebox:
         flow: tuple[object, object],
     ) -> None:
         if any(fault.action == "corrupt" for fault in hit):
-            frame = forge.damaged(frame)
+            frame = craft.damaged(frame)
         delay = sum(fault.by for fault in hit)
         for _ in range(1 + sum(fault.copies for fault in hit)):
             if held is not None:
@@ -309,5 +310,5 @@ def made_up(fault: Fault, sender: End, receiver: End, edges: Mapping[bytes, Edge
     ack = None
     if fault.ack is not None or "ACK" in fault.kind:
         ack = add(receiver.sent or 0, fault.ack or 0)
-    frame = forge.segment(ethernet, sender.address, receiver.address, fault.kind, seq, ack)
+    frame = craft.segment(ethernet, sender.address, receiver.address, fault.kind, seq, ack)
     return edge, frame

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.network.faults import FaultHandle
     from handshake_lab.network.plan import MininetTopo, Port
-    from handshake_lab.timeline.observations import FaultReport, QdiscReport
+    from handshake_lab.recording.observations import FaultReport, QdiscReport
 
 
 #: Seconds; a tick is a thousandth of a second or more.

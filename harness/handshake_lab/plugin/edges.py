@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handshake_lab.tcp.diagram import EDGES
+from handshake_lab.tcp.diagram.lookup import EDGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from handshake_lab.errors import RecordUnreadable
-from handshake_lab.timeline.observations import End, Failure
-from handshake_lab.timeline.store import EVENTS, Writer, read
+from handshake_lab.recording.events_file import EVENTS, Writer, read
+from handshake_lab.recording.observations import End, Failure
 
 if TYPE_CHECKING:
     import pytest
 
-    from handshake_lab.timeline.history import Record
-    from handshake_lab.timeline.observations import Observation, Witness
+    from handshake_lab.recording.history import Record
+    from handshake_lab.recording.observations import Observation, Witness
     from handshake_lab.timeline.verdict import Verdict
 
 #: Names of the properties that travel on a test's reports.

@@ -10,7 +10,7 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handshake_lab.timeline.history import Record
+    from handshake_lab.recording.history import Record
 
 #: On a report: the states that were recorded, and those that the test expected instead.
 COMPARED = "handshake_compared"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.world import World
     from handshake_lab.plugin.inside import Place
     from handshake_lab.plugin.variants import Variant
-    from handshake_lab.timeline.history import Record
+    from handshake_lab.recording.history import Record
 
 _EXAMPLE = '@pytest.mark.network(delay="50ms")'
 

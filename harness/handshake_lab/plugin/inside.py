@@ -14,7 +14,7 @@ import pytest
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
 from handshake_lab.plugin import expectation, realtime
 from handshake_lab.plugin.measuring import measured
-from handshake_lab.timeline.observations import KernelInfo
+from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
     import warnings

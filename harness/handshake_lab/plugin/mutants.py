@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.experiment.plan import Plan
     from handshake_lab.experiment.world import World, WorldHost
-    from handshake_lab.timeline.history import Endpoint, Passage, Record
+    from handshake_lab.recording.history import Endpoint, Passage, Record
 
 _FAULTS = ("drop", "delay", "duplicate", "reorder", "corrupt", "hold", "inject", "fault", "link")
 

@@ -72,7 +72,7 @@ class Pages:
         from handshake_lab.report.held import Covered
         from handshake_lab.report.index import index
         from handshake_lab.report.words import words as language
-        from handshake_lab.tcp.diagram import EDGES as DIAGRAM
+        from handshake_lab.tcp.diagram.lookup import EDGES as DIAGRAM
 
         option = self._config.option
         words = language(option.handshake_lang)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from handshake_lab.timeline.observations import KernelInfo
+    from handshake_lab.recording.observations import KernelInfo
 
 #: Seconds of a kernel's time from which a test counts as slow.
 SLOW = 10.0

@@ -8,8 +8,8 @@ import struct
 from typing import TYPE_CHECKING, Literal
 
 from handshake_lab.network import packet
+from handshake_lab.recording.observations import SegmentSeen
 from handshake_lab.tcp.segment import decode
-from handshake_lab.timeline.observations import SegmentSeen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,8 +10,8 @@ import heapq
 from typing import TYPE_CHECKING
 
 from handshake_lab.recorder.sock_diag import EVERYTHING, LISTENERS, Flow, Look, SockDiag
+from handshake_lab.recording.observations import SocketGone, SocketSeen
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import SocketGone, SocketSeen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

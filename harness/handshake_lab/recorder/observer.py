@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handshake_lab.timeline.observations import Observation
+    from handshake_lab.recording.observations import Observation
 
 
 class Observer(Protocol):

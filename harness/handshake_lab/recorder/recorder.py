@@ -21,8 +21,8 @@ from handshake_lab.recorder.capture import Capture
 from handshake_lab.recorder.counters import grown, read_counters
 from handshake_lab.recorder.diag import Diag
 from handshake_lab.recorder.tracepoint import Tracepoints
+from handshake_lab.recording.observations import Counters, Missed, SegmentSeen, StateChange, Step, TcpEvent, Witness
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Counters, Missed, SegmentSeen, StateChange, Step, TcpEvent, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from handshake_lab.recorder.clock import Clock
     from handshake_lab.recorder.observer import Observer
     from handshake_lab.recorder.sock_diag import Flow, Look
-    from handshake_lab.timeline.observations import Observation
+    from handshake_lab.recording.observations import Observation
 
 #: Flags of segments that only carry or acknowledge data.
 _PLAIN = frozenset("AP")

@@ -24,8 +24,8 @@ import msgspec
 
 from handshake_lab.errors import HandshakeError
 from handshake_lab.network.netlink import DONE, ERROR, attributes
+from handshake_lab.recording.observations import Address, TcpInfo, Timer
 from handshake_lab.tcp.states import FROM_LINUX, State
-from handshake_lab.timeline.observations import Address, TcpInfo, Timer
 
 _NETLINK_SOCK_DIAG = 4
 _TCPDIAG_GETSOCK = 18

@@ -10,8 +10,8 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
+from handshake_lab.recording.observations import Address, SocketSeen, Timer
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Address, SocketSeen, Timer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.recording.observations import Address, StateChange, TcpEvent
 from handshake_lab.tcp.states import FROM_LINUX
-from handshake_lab.timeline.observations import Address, StateChange, TcpEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

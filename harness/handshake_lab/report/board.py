@@ -6,15 +6,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from handshake_lab.recording.observations import Program, SocketGone, SocketSeen
 from handshake_lab.report.safe import visible
 from handshake_lab.report.times import SECOND, clock
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Program, SocketGone, SocketSeen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handshake_lab.timeline.observations import Address, Observation
+    from handshake_lab.recording.observations import Address, Observation
 
 #: Nanoseconds of the run for which a socket that is gone still stands there.
 LINGERS = 3 * SECOND

@@ -7,9 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from handshake_lab.recording.history import Endpoint, Passage, Record
+from handshake_lab.recording.observations import Address
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.history import Endpoint, Passage, Record
-from handshake_lab.timeline.observations import Address
 
 Side = Literal["left", "right"]
 LEFT: Side = "left"

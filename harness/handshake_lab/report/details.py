@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from handshake_lab.recording.observations import Counters, Failure, FaultReport, Program, QdiscReport, Step
 from handshake_lab.report.times import seconds
-from handshake_lab.timeline.observations import Counters, Failure, FaultReport, Program, QdiscReport, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from handshake_lab.recording.history import Record
+    from handshake_lab.recording.observations import Observation
     from handshake_lab.report.words import Words
-    from handshake_lab.timeline.history import Record
-    from handshake_lab.timeline.observations import Observation
     from handshake_lab.timeline.verdict import Verdict
 
 #: How many system calls a page lists.

@@ -15,7 +15,7 @@ import msgspec
 from handshake_lab.report.times import exact
 
 if TYPE_CHECKING:
-    from handshake_lab.timeline.history import Endpoint, Passage, Record
+    from handshake_lab.recording.history import Endpoint, Passage, Record
 
 #: Raised whenever a reader of an earlier document would misread a later one.
 VERSION = 1

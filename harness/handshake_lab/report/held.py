@@ -12,7 +12,7 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handshake_lab.timeline.history import Endpoint
+    from handshake_lab.recording.history import Endpoint
     from handshake_lab.timeline.verdict import Verdict
 
 if TYPE_CHECKING:

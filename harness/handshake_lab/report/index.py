@@ -15,8 +15,8 @@ from handshake_lab.report.words import words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from handshake_lab.recording.history import Record
     from handshake_lab.report.held import Claim, Covered
-    from handshake_lab.timeline.history import Record
 
 Outcome = Literal["passed", "failed", "skipped", "recorded"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from handshake_lab.report import cells, flags
 
 if TYPE_CHECKING:
-    from handshake_lab.timeline.history import Passage
+    from handshake_lab.recording.history import Passage
 
 
 def numbers(passage: Passage) -> str:

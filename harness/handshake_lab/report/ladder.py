@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, Group
 
-    from handshake_lab.timeline.history import Record
+    from handshake_lab.recording.history import Record
     from handshake_lab.timeline.verdict import Verdict
 
 #: With more connections than this, the rest is only in the summary table.
@@ -60,7 +60,7 @@ def ladder(
         only: Draw this connection alone (they count from 1 in order of time).
         lang: ``en`` or ``ko``.
         fold: Put long runs of ordinary data on one line each.
-        failures: What failed in the run, as `handshake_lab.timeline.observations.Failure` says it.
+        failures: What failed in the run, as `handshake_lab.recording.observations.Failure` says it.
 
     Returns:
         Something rich prints. All text is literal: no markup in it is obeyed.

@@ -17,12 +17,12 @@ from handshake_lab.report.times import clock, digits_for, span
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from handshake_lab.recording.history import Passage
     from handshake_lab.report.connections import Lane
     from handshake_lab.report.layout import Ladder
     from handshake_lab.report.order import Change
     from handshake_lab.report.words import Words
     from handshake_lab.tcp.states import State
-    from handshake_lab.timeline.history import Passage
 
 WIDTH = 780
 BAR = 10

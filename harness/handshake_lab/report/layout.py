@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from handshake_lab.recording.history import Passage, Transition
 from handshake_lab.report import flags
 from handshake_lab.report.connections import Connection, Side
 from handshake_lab.report.order import TOGETHER, Arrival, Change, Departure, Happening, happenings
 from handshake_lab.report.times import MILLISECOND
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.history import Passage, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

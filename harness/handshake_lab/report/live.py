@@ -8,11 +8,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from handshake_lab.recording.events_file import Follower
 from handshake_lab.report.board import Board
 from handshake_lab.report.times import clock, span
 from handshake_lab.report.words import words
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.store import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,11 +6,11 @@ from itertools import accumulate, groupby, pairwise
 
 import msgspec
 
+from handshake_lab.recording.causal_order import arrange
+from handshake_lab.recording.history import Passage, Transition
 from handshake_lab.report.connections import Connection, Side
 from handshake_lab.report.times import MICROSECOND
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.causality import arrange
-from handshake_lab.timeline.history import Passage, Transition
 
 #: What happens within this of its cause is drawn on its cause's line, and is one moment to a
 #: reader. On a kernel with a real clock, a SYN leaves some tens of microseconds after SYN-SENT.

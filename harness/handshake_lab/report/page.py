@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from handshake_lab.recording.observations import Failure
 from handshake_lab.report import details, diagram_svg
 from handshake_lab.report.connections import connections
 from handshake_lab.report.held import marks
@@ -14,15 +15,14 @@ from handshake_lab.report.rendering import render
 from handshake_lab.report.rows import connection_view
 from handshake_lab.report.safe import visible
 from handshake_lab.report.words import words
-from handshake_lab.timeline.observations import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from handshake_lab.recording.history import Record
+    from handshake_lab.recording.observations import Observation
     from handshake_lab.report.held import Claim, Covered
     from handshake_lab.report.words import Words
-    from handshake_lab.timeline.history import Record
-    from handshake_lab.timeline.observations import Observation
     from handshake_lab.timeline.verdict import Finding, Verdict
 
 #: How many connections a page draws; the others are in its table.

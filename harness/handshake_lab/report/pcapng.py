@@ -12,15 +12,15 @@ from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from handshake_lab.recording.observations import SegmentSeen
 from handshake_lab.report.safe import visible
 from handshake_lab.report.times import SECOND, seconds, span
-from handshake_lab.timeline.observations import SegmentSeen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from handshake_lab.timeline.history import Endpoint, Passage, Record, Transition
-    from handshake_lab.timeline.observations import Address, Observation
+    from handshake_lab.recording.history import Endpoint, Passage, Record, Transition
+    from handshake_lab.recording.observations import Address, Observation
 
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
 _COMMENT, _IF_NAME, _IF_DESCRIPTION, _IF_TSRESOL = 1, 2, 3, 9

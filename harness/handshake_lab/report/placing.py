@@ -13,8 +13,8 @@ from handshake_lab.report.layout import Bulk, Row, Wait
 from handshake_lab.report.order import Departure
 
 if TYPE_CHECKING:
+    from handshake_lab.recording.history import Passage
     from handshake_lab.report.layout import Ladder
-    from handshake_lab.timeline.history import Passage
 
 #: The inner edges of the lanes' bars: arrows run between them.
 EDGE = {LEFT: 206, RIGHT: 574 + 60}

@@ -14,16 +14,16 @@ from handshake_lab.report.held import marks
 from handshake_lab.report.ladder_svg import switchable
 from handshake_lab.report.layout import ladder
 from handshake_lab.report.times import seconds, span
-from handshake_lab.tcp.diagram import BY_ID
+from handshake_lab.tcp.diagram.lookup import BY_ID
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from handshake_lab.recording.history import Endpoint, Passage, Record, Transition
     from handshake_lab.report.connections import Connection, Lane
     from handshake_lab.report.held import Mark
     from handshake_lab.report.words import Words
-    from handshake_lab.timeline.history import Endpoint, Passage, Record, Transition
     from handshake_lab.timeline.verdict import Verdict
 
 #: How many segments a page lists for one connection.

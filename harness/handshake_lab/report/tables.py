@@ -12,10 +12,10 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from handshake_lab.recording.history import Endpoint, Record, Transition
     from handshake_lab.report.connections import Connection
     from handshake_lab.report.held import Mark
     from handshake_lab.report.words import Words
-    from handshake_lab.timeline.history import Endpoint, Record, Transition
     from handshake_lab.timeline.verdict import Finding, Verdict
 
 Lines = list[list[Span]]

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handshake_lab.recording.messages import say
+from handshake_lab.recording.observations import Witness
+from handshake_lab.tcp.diagram.paths import ways
 from handshake_lab.tcp.states import State
 from handshake_lab.tcp.timers import TARDY, TIME_WAIT
 from handshake_lab.timeline.bridges import by_diagram, by_wire
 from handshake_lab.timeline.closes import join_note_2, resolve
 from handshake_lab.timeline.drafts import Draft
 from handshake_lab.timeline.lives import FOREVER, SLACK, Event, Life
-from handshake_lab.timeline.observations import Witness
-from handshake_lab.timeline.sentences import say
-from handshake_lab.timeline.ways import ways
 from handshake_lab.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handshake_lab.recording.messages import Said, say
+from handshake_lab.recording.observations import Witness
+from handshake_lab.tcp.diagram.paths import ways
 from handshake_lab.tcp.states import State
 from handshake_lab.tcp.timers import TIME_WAIT
 from handshake_lab.timeline.drafts import Draft
 from handshake_lab.timeline.lives import SLACK
-from handshake_lab.timeline.observations import Witness
-from handshake_lab.timeline.sentences import Said, say
-from handshake_lab.timeline.ways import ways
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

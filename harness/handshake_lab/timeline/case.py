@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from handshake_lab.recording.observations import Step, Witness
 from handshake_lab.tcp.timers import SECOND, TARDY
 from handshake_lab.timeline.lives import SLACK, Life
-from handshake_lab.timeline.observations import Step, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
-    from handshake_lab.tcp.edges import Why
+    from handshake_lab.recording.history import Cause
+    from handshake_lab.tcp.diagram.edge import Why
     from handshake_lab.timeline.drafts import Draft
-    from handshake_lab.timeline.history import Cause
     from handshake_lab.timeline.passages import Leg
     from handshake_lab.timeline.wire import Mark, Wire
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.tcp.diagram import edge_of
-from handshake_lab.tcp.edges import Why
+from handshake_lab.recording.history import Cause
+from handshake_lab.recording.messages import Said, say
+from handshake_lab.recording.observations import Step, Witness
+from handshake_lab.tcp.diagram.edge import Why
+from handshake_lab.tcp.diagram.lookup import edge_of
 from handshake_lab.tcp.segment import name_of
-from handshake_lab.tcp.sequence import add
+from handshake_lab.tcp.sequence_numbers import add
 from handshake_lab.tcp.states import State
 from handshake_lab.timeline.case import Case, Surroundings, spell
 from handshake_lab.timeline.endings import end
-from handshake_lab.timeline.history import Cause
 from handshake_lab.timeline.lives import SLACK, Life
-from handshake_lab.timeline.observations import Step, Witness
-from handshake_lab.timeline.sentences import Said, say
 from handshake_lab.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:

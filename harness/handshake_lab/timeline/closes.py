@@ -10,9 +10,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from handshake_lab.recording.messages import Said, say
 from handshake_lab.tcp.states import State
 from handshake_lab.timeline.lives import SLACK, Event, Life
-from handshake_lab.timeline.sentences import Said, say
 from handshake_lab.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:

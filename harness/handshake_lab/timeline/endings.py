@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.tcp.edges import Why
+from handshake_lab.recording.history import Cause
+from handshake_lab.recording.messages import say
+from handshake_lab.recording.observations import Witness
+from handshake_lab.tcp.diagram.edge import Why
 from handshake_lab.tcp.segment import name_of
 from handshake_lab.tcp.states import State
 from handshake_lab.tcp.timers import SECOND, TIME_WAIT
 from handshake_lab.timeline.case import JIFFY, Case, Found
-from handshake_lab.timeline.history import Cause
-from handshake_lab.timeline.observations import Witness
-from handshake_lab.timeline.sentences import say
 from handshake_lab.timeline.wire import Mark
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from handshake_lab.recording.history import Endpoint
 from handshake_lab.tcp.states import State
 from handshake_lab.timeline.drafts import Draft
 from handshake_lab.timeline.gather import serves
-from handshake_lab.timeline.history import Endpoint
 from handshake_lab.timeline.lives import SLACK, Life
 
 if TYPE_CHECKING:

@@ -12,15 +12,10 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from handshake_lab.timeline.account import Account
-from handshake_lab.timeline.case import Surroundings
-from handshake_lab.timeline.causes import Causes
-from handshake_lab.timeline.endpoints import assemble
-from handshake_lab.timeline.gather import Gathering
-from handshake_lab.timeline.history import Record
-from handshake_lab.timeline.lives import HELD_UP, SLACK, Life, trace
-from handshake_lab.timeline.nodes import Nodes
-from handshake_lab.timeline.observations import (
+from handshake_lab.recording.history import Record
+from handshake_lab.recording.messages import Said, say
+from handshake_lab.recording.node_addresses import Nodes
+from handshake_lab.recording.observations import (
     Counters,
     End,
     Missed,
@@ -34,8 +29,13 @@ from handshake_lab.timeline.observations import (
     TcpEvent,
     Witness,
 )
+from handshake_lab.timeline.account import Account
+from handshake_lab.timeline.case import Surroundings
+from handshake_lab.timeline.causes import Causes
+from handshake_lab.timeline.endpoints import assemble
+from handshake_lab.timeline.gather import Gathering
+from handshake_lab.timeline.lives import HELD_UP, SLACK, Life, trace
 from handshake_lab.timeline.passages import Traffic, join
-from handshake_lab.timeline.sentences import Said, say
 from handshake_lab.timeline.sightings import sort_looks
 from handshake_lab.timeline.suspicions import Mishaps, unreal_resets, unsent_fins
 from handshake_lab.timeline.wire import Wire

@@ -5,11 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
-from handshake_lab.tcp.sequence import distance, occupied
+from handshake_lab.tcp.sequence_numbers import distance, occupied
 
 if TYPE_CHECKING:
+    from handshake_lab.recording.observations import SegmentSeen
     from handshake_lab.tcp.address import Address
-    from handshake_lab.timeline.observations import SegmentSeen
 
 
 class _Flow:

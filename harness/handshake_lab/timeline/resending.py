@@ -7,15 +7,15 @@ from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from handshake_lab.recording.messages import Said, say
 from handshake_lab.tcp.segment import name_of
-from handshake_lab.tcp.sequence import add, distance, occupied
-from handshake_lab.timeline.sentences import Said, say
+from handshake_lab.tcp.sequence_numbers import add, distance, occupied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from handshake_lab.recording.history import Passage, Record
     from handshake_lab.tcp.address import Address
-    from handshake_lab.timeline.history import Passage, Record
 
 
 #: So many segments of data that were sent again are told one by one, each way of a connection; the others are counted.

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from handshake_lab.recording.node_addresses import plain
+from handshake_lab.recording.observations import SocketGone, SocketSeen, Witness
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.nodes import plain
-from handshake_lab.timeline.observations import SocketGone, SocketSeen, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

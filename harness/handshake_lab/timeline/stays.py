@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.tcp.edges import SHORT
+from handshake_lab.recording.observations import Counters, Step, Witness
+from handshake_lab.tcp.diagram.edge import SHORT
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Counters, Step, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from handshake_lab.timeline.history import Endpoint, Passage, Record
-    from handshake_lab.timeline.observations import Address, Observation
+    from handshake_lab.recording.history import Endpoint, Passage, Record
+    from handshake_lab.recording.observations import Address, Observation
 
 #: Nanoseconds within which a kernel answers what arrived.
 _AT_ONCE = 1_000_000
@@ -37,7 +37,7 @@ _SYNCHRONIZED = frozenset(
 class Stay(msgspec.Struct, frozen=True):
     """Something happened to an endpoint that changed nothing.
 
-    ``edge`` is its id in `handshake_lab.tcp.diagram`; ``segment`` the `Passage.number` of what arrived,
+    ``edge`` is its id in `handshake_lab.tcp.diagram.lookup`; ``segment`` the `Passage.number` of what arrived,
     None where it is the waiting itself.
     """
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from handshake_lab.recording.messages import Said, say
 from handshake_lab.tcp.states import State
 from handshake_lab.timeline.lives import SLACK
-from handshake_lab.timeline.sentences import Said, say
 from handshake_lab.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
+    from handshake_lab.recording.history import Passage
+    from handshake_lab.recording.node_addresses import Nodes
+    from handshake_lab.recording.observations import TcpEvent
     from handshake_lab.tcp.address import Address
     from handshake_lab.timeline.drafts import Draft
-    from handshake_lab.timeline.history import Passage
     from handshake_lab.timeline.lives import Life
-    from handshake_lab.timeline.nodes import Nodes
-    from handshake_lab.timeline.observations import TcpEvent
     from handshake_lab.timeline.passages import Traffic
 
 _MEANS_A_FIN = (State.FIN_WAIT_1, State.LAST_ACK)

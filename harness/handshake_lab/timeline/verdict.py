@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.tcp.diagram import BY_ID, edges_between
+from handshake_lab.recording.messages import Said, say
+from handshake_lab.tcp.diagram.lookup import BY_ID, edges_between
 from handshake_lab.tcp.states import State
 from handshake_lab.timeline.resending import resendings
-from handshake_lab.timeline.sentences import Said, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.timeline.history import Endpoint, Record, Transition
+    from handshake_lab.recording.history import Endpoint, Record, Transition
 
 _LEFT = {
     State.SYN_SENT: "left_syn",

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
-from handshake_lab.tcp.sequence import add, distance, occupied
+from handshake_lab.tcp.sequence_numbers import add, distance, occupied
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:

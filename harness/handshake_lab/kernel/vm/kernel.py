@@ -21,7 +21,7 @@ from handshake_lab.kernel.progress import shown
 from handshake_lab.kernel.store import KernelStore
 from handshake_lab.kernel.vm import images, initramfs, machine
 from handshake_lab.kernel.ward import Ending, Ward, new_scratch
-from handshake_lab.timeline.observations import KernelInfo
+from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

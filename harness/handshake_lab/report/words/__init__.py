@@ -7,10 +7,10 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import UsageError
-from handshake_lab.timeline.sentences import SENTENCES, Said
+from handshake_lab.recording.messages import SENTENCES, Said
 
 if TYPE_CHECKING:
-    from handshake_lab.timeline.sentences import Value
+    from handshake_lab.recording.messages import Value
     from handshake_lab.timeline.verdict import Verdict
 
 #: The languages there are, by their BCP 47 names.

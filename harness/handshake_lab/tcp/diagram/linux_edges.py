@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from handshake_lab.tcp.edges import SHORT, Edge, Why
+from handshake_lab.tcp.diagram.edge import SHORT, Edge, Why
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ document's text and what Linux adds; one number may cover several edges ("26.ES"
 
 from __future__ import annotations
 
-from handshake_lab.tcp.beyond import BEYOND
-from handshake_lab.tcp.edges import SHORT, Edge, Why
-from handshake_lab.tcp.figure5 import FIGURE_5
+from handshake_lab.tcp.diagram.edge import SHORT, Edge, Why
+from handshake_lab.tcp.diagram.figure5 import FIGURE_5
+from handshake_lab.tcp.diagram.linux_edges import BEYOND
 from handshake_lab.tcp.states import State
 
 __all__ = ["BY_ID", "EDGES", "FIGURE_5", "SHORT", "Edge", "Why", "edge_of", "edges_between"]

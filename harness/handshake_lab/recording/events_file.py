@@ -1,6 +1,6 @@
 """``events.jsonl``: a run's observations, one JSON object a line, in the order in which they were made.
 
-The format is that of `handshake_lab.timeline.observations`, described for other programs by
+The format is that of `handshake_lab.recording.observations`, described for other programs by
 ``events.schema.json``. A line is written whole and at once, so that a recorder which is
 killed leaves everything up to then, and at most one line that is cut.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from handshake_lab.errors import RecordUnreadable
-from handshake_lab.timeline.observations import SCHEMA, End, Observation, RunHeader
+from handshake_lab.recording.observations import SCHEMA, End, Observation, RunHeader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from handshake_lab.tcp.diagram import EDGES
+from handshake_lab.tcp.diagram.lookup import EDGES
 
 #: What a verdict finds.
 _FINDINGS = {

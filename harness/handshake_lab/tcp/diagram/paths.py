@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from handshake_lab.tcp.diagram import EDGES
+from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.tcp.states import State
 
 

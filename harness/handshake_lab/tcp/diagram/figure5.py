@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handshake_lab.tcp.edges import Edge, Why
+from handshake_lab.tcp.diagram.edge import Edge, Why
 from handshake_lab.tcp.states import State
 
 _TP = "this change, as it happens"

@@ -1,11 +1,11 @@
 """``events.schema.json``: the format of ``events.jsonl`` for programs that are not this one.
 
-Generated from the types of `handshake_lab.timeline.observations`. After a change there::
+Generated from the types of `handshake_lab.recording.observations`. After a change there::
 
-    python -m handshake_lab.timeline.schema
+    python -m handshake_lab.recording.schema
 
 writes it anew. A change that an older reader would misunderstand also raises
-`handshake_lab.timeline.observations.SCHEMA`.
+`handshake_lab.recording.observations.SCHEMA`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from handshake_lab.timeline.observations import SCHEMA, Observation
+from handshake_lab.recording.observations import SCHEMA, Observation
 
 #: Where the generated file is kept.
 FILE = Path(__file__).with_name("events.schema.json")

@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
+from handshake_lab.recording.messages import Said
+from handshake_lab.recording.observations import Address, RunHeader, Witness
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.observations import Address, RunHeader, Witness
-from handshake_lab.timeline.sentences import Said
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class Transition(msgspec.Struct, frozen=True):
 
     ``time`` is the best account; it happened in [earliest, time]. Who saw it is in
     ``witnesses``: nobody, where it was ``inferred`` because the diagram has no other way.
-    ``edge`` is the number of the edge in `handshake_lab.tcp.diagram`, ``objection`` what one
+    ``edge`` is the number of the edge in `handshake_lab.tcp.diagram.lookup`, ``objection`` what one
     witness says against another (or against the document).
 
     ``flaw`` names what a program must know of the objection: "lie", where the kernel's

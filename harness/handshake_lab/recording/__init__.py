@@ -1,0 +1,1 @@
+"""A recorded run as values: what was observed, what happened, and the files that hold it. Pure."""
