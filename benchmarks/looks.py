@@ -89,9 +89,9 @@ def turns(ways: dict[str, Callable[[], object]], prepare: Callable[[], None]) ->
 
 def measure(connections: int, out: Path) -> None:
     """All cases, in the calling process's namespace."""
+    from handshake_lab.linux.netlink.sock_diag import EVERYTHING, SockDiag, exact_request
     from handshake_lab.recorder.clock import Clock
     from handshake_lab.recorder.diag import Diag
-    from handshake_lab.recorder.sock_diag import EVERYTHING, SockDiag, exact_request
 
     found: Costs = {}
     with socket.create_server(("127.0.0.1", PORT), backlog=4096) as listener:

@@ -26,7 +26,7 @@ from handshake_lab.tcp.timers import seconds as nanoseconds
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from handshake_lab.recorder.sock_diag import Look
+    from handshake_lab.linux.netlink.sock_diag import Look
     from handshake_lab.recording.history import Endpoint, Passage, Record, Transition
     from handshake_lab.recording.observations import KernelInfo, Observation, Witness
     from handshake_lab.tcp.states import State

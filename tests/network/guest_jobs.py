@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from handshake_lab.errors import HandshakeError
-from handshake_lab.network import packet
+from handshake_lab.linux import packet_socket
 from handshake_lab.network.measure import expected
 from handshake_lab.network.measure import measure as measured
 from handshake_lab.network.network import Network
@@ -133,7 +133,7 @@ class Tap:
     def __init__(self, net: Network) -> None:
         self.sockets: dict[str, socket.socket] = {}
         for host in net.hosts:
-            sock = packet.receiver(host.space, [port.index for port in host.ports], size=2000)
+            sock = packet_socket.receiver(host.space, [port.index for port in host.ports], size=2000)
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             self.sockets[host.name] = sock
 
@@ -148,7 +148,7 @@ class Tap:
                     segment = decode(frame)
                     assert segment is not None
                     flags = segment.flags.replace("P", "")
-                    way = "sent" if address[2] == packet.OUTGOING else "received"
+                    way = "sent" if address[2] == packet_socket.OUTGOING else "received"
                     moment = seconds * 10**9 + nanoseconds
                     right = _sound(frame)
                     found.append([moment, name, way, flags, segment.seq, segment.ack, segment.length, right])

@@ -6,7 +6,7 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any
 
-from handshake_lab.recorder.sock_diag import EVERYTHING, SockDiag
+from handshake_lab.linux.netlink.sock_diag import EVERYTHING, SockDiag
 from pyroute2.netlink.diag import DiagSocket
 
 if TYPE_CHECKING:

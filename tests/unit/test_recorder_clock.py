@@ -6,7 +6,7 @@ import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from handshake_lab.recorder import counters
+from handshake_lab.linux import tcp_counters
 from handshake_lab.recorder.clock import Clock
 
 if TYPE_CHECKING:
@@ -75,13 +75,13 @@ def test_counters_of_both_files_by_name(tmp_path: Path, monkeypatch: pytest.Monk
     netstat, snmp = tmp_path / "netstat", tmp_path / "snmp"
     netstat.write_text("TcpExt: SyncookiesSent ListenDrops\nTcpExt: 1 2\nIpExt: InOctets\nIpExt: 3\n")
     snmp.write_text("Ip: Forwarding\nIp: 1\nTcp: MaxConn OutRsts\nTcp: -1 4\n")
-    monkeypatch.setattr(counters, "_FILES", (netstat, snmp))
+    monkeypatch.setattr(tcp_counters, "_FILES", (netstat, snmp))
 
-    assert counters.read_counters() == {"SyncookiesSent": 1, "ListenDrops": 2, "MaxConn": -1, "OutRsts": 4}
+    assert tcp_counters.read_counters() == {"SyncookiesSent": 1, "ListenDrops": 2, "MaxConn": -1, "OutRsts": 4}
 
 
 def test_only_what_has_grown_is_told() -> None:
     """A gauge that fell is no event; a counter that was not there before counts from nothing."""
     before, after = {"OutRsts": 1, "CurrEstab": 3, "InSegs": 9}, {"OutRsts": 3, "CurrEstab": 2, "InSegs": 9, "New": 1}
 
-    assert counters.grown(before, after) == {"OutRsts": 2, "New": 1}
+    assert tcp_counters.grown(before, after) == {"OutRsts": 2, "New": 1}

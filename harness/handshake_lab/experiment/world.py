@@ -20,10 +20,10 @@ from handshake_lab.experiment.beginning import begin, begin_on_a_second
 from handshake_lab.experiment.plan import Plan
 from handshake_lab.experiment.programs import ProgramRequest, Running, start, wait_until_listening
 from handshake_lab.experiment.sockets import RecordedSocket
+from handshake_lab.linux.tcp_counters import read_counters
 from handshake_lab.network.network import Network
 from handshake_lab.network.topology import load_topology
 from handshake_lab.recorder.clock import Clock
-from handshake_lab.recorder.counters import read_counters
 from handshake_lab.recorder.recorder import Recorder
 from handshake_lab.recording.events_file import EVENTS, Writer
 from handshake_lab.recording.observations import SCHEMA, End, Failure, Program, RunHeader, Step
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from subprocess import CompletedProcess
 
+    from handshake_lab.linux.netlink.sock_diag import Look
     from handshake_lab.network.host import Host
-    from handshake_lab.recorder.sock_diag import Look
     from handshake_lab.recording.history import Endpoint, Record
     from handshake_lab.recording.observations import KernelInfo, Observation
 

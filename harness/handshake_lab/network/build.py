@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
-from handshake_lab.network import netns, nft, rtnetlink
-from handshake_lab.network.ethtool import offloads_off
-from handshake_lab.network.netlink import Netlink
+from handshake_lab.linux import netns, nftables
+from handshake_lab.linux.ethtool import offloads_off
+from handshake_lab.linux.netlink import links
+from handshake_lab.linux.netlink.connection import Netlink
 from handshake_lab.network.plan import MESH
 from handshake_lab.network.sysctls import set_sysctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from handshake_lab.network.netlink import Request
+    from handshake_lab.linux.netlink.connection import Request
     from handshake_lab.network.plan import Node, Plan
 
 #: The name of the namespace in which all switches are.
@@ -177,7 +178,7 @@ class _News:
         Raises:
             HandshakeError: One of them does not.
         """
-        while waiting := rtnetlink.not_ready(self._asking, wanted):
+        while waiting := links.not_ready(self._asking, wanted):
             if not self._listening.told(_PATIENCE):
                 raise HandshakeError(f"{name}: {len(waiting)} interfaces have not come up in {_PATIENCE:.0f} s")
 
@@ -201,7 +202,7 @@ def _make(plan: Plan, spaces: Spaces, sysctls: Mapping[str, Mapping[str, str]]) 
 def _bridges(plan: Plan) -> Iterator[Request]:
     for name, node in plan.nodes.items():
         if node.kind == "switch":
-            yield rtnetlink.bridge(name, node.index)
+            yield links.bridge(name, node.index)
 
 
 def _wires(plan: Plan, spaces: Spaces) -> Iterator[Request]:
@@ -212,7 +213,7 @@ def _wires(plan: Plan, spaces: Spaces) -> Iterator[Request]:
             node = plan.nodes[port.node]
             switch = node.kind == "switch"
             ends.append(
-                rtnetlink.End(
+                links.End(
                     port.name,
                     port.index,
                     port.mac,
@@ -220,13 +221,13 @@ def _wires(plan: Plan, spaces: Spaces) -> Iterator[Request]:
                     node.index if switch else 0,
                 )
             )
-        yield from rtnetlink.veth(*ends)
+        yield from links.veth(*ends)
 
 
 def _forwarding(plan: Plan) -> Iterator[Request]:
     for entries in plan.forwarding().values():
         for port, mac in entries:
-            yield rtnetlink.forward(port.index, mac)
+            yield links.forward(port.index, mac)
 
 
 def _neighbours(plan: Plan) -> dict[str, list[tuple[str, str]]]:
@@ -248,17 +249,17 @@ def _neighbours(plan: Plan) -> dict[str, list[tuple[str, str]]]:
 
 def _equip(node: Node, neighbours: dict[str, list[tuple[str, str]]], sysctls: Mapping[str, str]) -> None:
     """Addresses, routes, neighbours and offloads of one host or router; the thread is in it."""
-    requests = [rtnetlink.switch_on("lo")]
+    requests = [links.switch_on("lo")]
     for port in node.ports:
         # With every neighbour known there is nothing to ask.
-        requests.append(rtnetlink.switch_on(port.name, quiet=port.name in neighbours))
+        requests.append(links.switch_on(port.name, quiet=port.name in neighbours))
         for address in port.addresses:
             ip, _, prefix = address.partition("/")
-            requests.append(rtnetlink.address(port.index, ip, int(prefix), port.name))
+            requests.append(links.address(port.index, ip, int(prefix), port.name))
     for destination, prefix_length, via in node.routes:
-        requests.append(rtnetlink.route(destination, prefix_length, via, node.name))
+        requests.append(links.route(destination, prefix_length, via, node.name))
     for port in node.ports:
-        requests += [rtnetlink.neighbour(port.index, ip, mac) for ip, mac in neighbours.get(port.name, ())]
+        requests += [links.neighbour(port.index, ip, mac) for ip, mac in neighbours.get(port.name, ())]
     with Netlink() as netlink:
         netlink.ask(requests)
         if node.kind == "router":
@@ -270,4 +271,4 @@ def _equip(node: Node, neighbours: dict[str, list[tuple[str, str]]], sysctls: Ma
         for port in node.ports:
             offloads_off(netlink.socket, port.name)
     if node.rules:
-        nft.run_here(node.rules)
+        nftables.run_here(node.rules)

@@ -12,10 +12,12 @@ import time
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import FaultNeverFired, HandshakeError
-from handshake_lab.network import build, netns, nft, packet, rtnetlink, ruleset
+from handshake_lab.linux import netns, nftables, packet_socket
+from handshake_lab.linux.netlink import links
+from handshake_lab.linux.netlink.connection import Netlink
+from handshake_lab.network import build, ruleset
 from handshake_lab.network.connections import Connections
 from handshake_lab.network.middlebox import Edge, Middlebox, Rule, made_up
-from handshake_lab.network.netlink import Netlink
 from handshake_lab.recording.observations import FaultReport
 from handshake_lab.tcp.segment import decode
 
@@ -113,7 +115,7 @@ class Faults:
         self._ports: dict[str, list[int]] = {}
         for port, peer in plan.edge_ports():
             space = build.MIDDLE if plan.nodes[port.node].kind == "switch" else port.node
-            self._edges[rtnetlink.mac_bytes(peer.mac)] = Edge(
+            self._edges[links.mac_bytes(peer.mac)] = Edge(
                 peer.node,
                 space,
                 port.name,
@@ -142,8 +144,8 @@ class Faults:
     def watch(self) -> None:
         """Begin to watch connections, so that segments can be made up for them later."""
         for space, indexes in self._ports.items():
-            if len(indexes) <= packet.MOST_INTERFACES:
-                self._watching[space] = packet.receiver(self._spaces[space], indexes, size=_HEADERS)
+            if len(indexes) <= packet_socket.MOST_INTERFACES:
+                self._watching[space] = packet_socket.receiver(self._spaces[space], indexes, size=_HEADERS)
 
     def add(self, fault: Fault) -> FaultHandle:
         """Put a fault in force.
@@ -159,7 +161,9 @@ class Faults:
             space = spaces.pop()
             self._table(space)
             name = f"f{len(self._handles)}"
-            nft.run(self._spaces[space], ruleset.drop(name, fault, [edge.interface for edge in edges], sorted(senders)))
+            nftables.run(
+                self._spaces[space], ruleset.drop(name, fault, [edge.interface for edge in edges], sorted(senders))
+            )
             handle = FaultHandle(fault, self, name, space)
         elif fault.action == "inject":
             # The segments counted may go either way; its own two ends say where the made-up one goes.
@@ -188,7 +192,7 @@ class Faults:
                 f"{fault}: no connection of {fault.receiver} has been seen yet to make a segment up for"
             )
         edge, frame = made_up(fault, *found, self._edges)
-        with packet.sender(self._spaces[edge.space], ruleset.PASSED) as sock:
+        with packet_socket.sender(self._spaces[edge.space], ruleset.PASSED) as sock:
             sock.sendto(frame, (edge.interface, 0))
         handle = FaultHandle(fault, self)
         handle._at_once = 1  # noqa: SLF001 -- its own module
@@ -197,16 +201,16 @@ class Faults:
 
     def counted(self, space: str, name: str) -> int:
         """The counter of a fault that the kernel carries out."""
-        return nft.counters(self._spaces[space], ruleset.TABLE, ruleset.HITS)[name]
+        return nftables.counters(self._spaces[space], ruleset.TABLE, ruleset.HITS)[name]
 
     def disarm(self, space: str, name: str) -> None:
         """End a fault that the kernel carries out."""
-        nft.run(self._spaces[space], f"flush chain netdev {ruleset.TABLE} {name}\n")
+        nftables.run(self._spaces[space], f"flush chain netdev {ruleset.TABLE} {name}\n")
 
     def reports(self, now: int) -> list[FaultReport]:
         """How often each fault fired; ``now`` is the run's clock, in nanoseconds."""
         kernel = {
-            space: nft.counters(self._spaces[space], ruleset.TABLE, ruleset.HITS) for space in sorted(self._tables)
+            space: nftables.counters(self._spaces[space], ruleset.TABLE, ruleset.HITS) for space in sorted(self._tables)
         }
         found = []
         for handle in self._handles:
@@ -238,7 +242,7 @@ class Faults:
     def _table(self, space: str) -> None:
         if space not in self._tables:
             devices = [edge.interface for edge in self._edges.values() if edge.space == space]
-            nft.run(self._spaces[space], ruleset.base(devices))
+            nftables.run(self._spaces[space], ruleset.base(devices))
             self._tables.add(space)
 
     def _insert(self, space: str) -> None:
@@ -248,19 +252,19 @@ class Faults:
             # listens at, is brought up first, so that the wire can be used at once.
             for name in (ruleset.SHOWN, ruleset.SHOWN_LOST):
                 end = f"{name}-end"
-                netlink.ask([rtnetlink.wire(name, end), rtnetlink.switch_on(end), rtnetlink.switch_on(name)])
-            indexes = rtnetlink.indexes(netlink)
+                netlink.ask([links.wire(name, end), links.switch_on(end), links.switch_on(name)])
+            indexes = links.indexes(netlink)
         assert self._middlebox is not None  # noqa: S101 -- its caller has just made it
         self._middlebox.attend(space, self._spaces[space], [indexes[ruleset.SHOWN], indexes[ruleset.SHOWN_LOST]])
         devices = [edge.interface for edge in self._edges.values() if edge.space == space]
-        nft.run(self._spaces[space], ruleset.act(devices))
+        nftables.run(self._spaces[space], ruleset.act(devices))
 
     def _look(self) -> None:
         """Take in what has passed since the last look."""
         for sock in self._watching.values():
-            if packet.overrun(sock):
+            if packet_socket.overrun(sock):
                 raise HandshakeError("too much has passed to know a connection's numbers: inject earlier, or by 'on'")
-            for frame, outgoing in packet.read(sock, _HEADERS):
+            for frame, outgoing in packet_socket.read(sock, _HEADERS):
                 segment = decode(frame)
                 if segment is None:
                     continue

@@ -6,7 +6,7 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from handshake_lab.network import netns
+from handshake_lab.linux import netns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
-from handshake_lab.network import build, netem, netns, nft, rtnetlink, ruleset
+from handshake_lab.linux import netns, nftables
+from handshake_lab.linux.netlink import links, qdisc
+from handshake_lab.linux.netlink.connection import Netlink, NetlinkError
+from handshake_lab.network import build, ruleset
 from handshake_lab.network.link import Impairment, LinkRequest
-from handshake_lab.network.netlink import Netlink, NetlinkError
 from handshake_lab.recording.observations import QdiscReport
 
 if TYPE_CHECKING:
@@ -134,28 +136,28 @@ class Impairer:
             anew = known and impairment.distribution != self.now(direction).distribution
             groups.setdefault(space, []).append((index, where, impairment, anew))
         for space, group in groups.items():
-            netem.apply(self._socket(space), group)
+            qdisc.apply(self._socket(space), group)
         self._now.update(wanted)
 
     def queued(self) -> int:
         """How many packets all impaired directions hold back now."""
         held = 0
         for space in {space for space, _, _ in self._targets.values()}:
-            answers = netem.read(self._socket(space))
+            answers = qdisc.read(self._socket(space))
             held += sum(answers[index].queued for at, index, _ in self._targets.values() if at == space)
         return held
 
     def reports(self, now: int) -> list[QdiscReport]:
         """The counters of every impaired direction, read from the kernel."""
-        answers = {space: netem.read(self._socket(space)) for space, _, _ in self._targets.values()}
+        answers = {space: qdisc.read(self._socket(space)) for space, _, _ in self._targets.values()}
         found = []
         for direction, (space, index, where) in self._targets.items():
-            qdisc = answers[space].get(index)
+            state = answers[space].get(index)
             # Read back once more: what was in force at the end is what the record claims.
-            netem.verify(where, self.now(direction), qdisc)
-            if qdisc is not None:
+            qdisc.verify(where, self.now(direction), state)
+            if state is not None:
                 asked = str(self.now(direction))
-                found.append(QdiscReport(now, where, qdisc.kind, asked, qdisc.sent, qdisc.dropped, qdisc.overlimits))
+                found.append(QdiscReport(now, where, state.kind, asked, state.sent, state.dropped, state.overlimits))
         return found
 
     def cut(self, direction: Direction) -> None:
@@ -165,19 +167,19 @@ class Impairer:
         if space == build.MIDDLE:
             # A port of a bridge that is disabled neither takes nor gives frames, and its
             # neighbour's link stays up: nobody is told.
-            self._socket(space).ask([rtnetlink.port_state(port.index, rtnetlink.DISABLED, port.name)])
+            self._socket(space).ask([links.port_state(port.index, links.DISABLED, port.name)])
             return
         led = [where for known, (_, _, where) in self._targets.items() if known == port.peer]
-        nft.run(self._spaces[space], ruleset.cut(port.name, led))
+        nftables.run(self._spaces[space], ruleset.cut(port.name, led))
 
     def mend(self, direction: Direction) -> None:
         """Undo `cut`."""
         port = self._middle_port(direction)
         space = self._space(port)
         if space == build.MIDDLE:
-            self._socket(space).ask([rtnetlink.port_state(port.index, rtnetlink.FORWARDING, port.name)])
+            self._socket(space).ask([links.port_state(port.index, links.FORWARDING, port.name)])
         else:
-            nft.run(self._spaces[space], f"delete table netdev {ruleset.cut_table(port.name)}\n")
+            nftables.run(self._spaces[space], f"delete table netdev {ruleset.cut_table(port.name)}\n")
 
     def _middle_port(self, direction: Direction) -> Port:
         """The end of a direction's link that is in the middle; a switch's, where there is one."""
@@ -198,9 +200,9 @@ class Impairer:
         netlink = self._socket(self._space(port))
         name = f"in{port.index}-{port.node}"[:15]
         try:
-            netlink.ask([rtnetlink.device("ifb", name)])
-            index = rtnetlink.indexes(netlink)[name]
-            netlink.ask(netem.turn_in(port.index, index, port.name))
+            netlink.ask([links.device("ifb", name)])
+            index = links.indexes(netlink)[name]
+            netlink.ask(qdisc.turn_in(port.index, index, port.name))
         except NetlinkError as error:
             raise EnvironmentUnsupported(
                 f"This kernel cannot impair what comes from {self._ports[port.peer].node} ({error})",

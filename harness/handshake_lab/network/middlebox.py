@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
-from handshake_lab.network import packet
+from handshake_lab.linux import packet_socket
+from handshake_lab.linux.netlink.links import mac_bytes
+from handshake_lab.linux.timerfd import Timer
 from handshake_lab.network.fault import Fault
-from handshake_lab.network.rtnetlink import mac_bytes
 from handshake_lab.network.ruleset import PASSED, SHOWN_LOST
-from handshake_lab.network.timer import Timer
 from handshake_lab.tcp import craft
 from handshake_lab.tcp.segment import decode
 from handshake_lab.tcp.sequence_numbers import add
@@ -117,10 +117,10 @@ class Middlebox:
 
     def attend(self, name: str, space: int, indexes: Sequence[int]) -> None:
         """Watch the interfaces of a namespace on which segments are shown."""
-        sock = packet.receiver(space, indexes, size=_FRAME)
+        sock = packet_socket.receiver(space, indexes, size=_FRAME)
         with self._changed:
             self._shown[sock.fileno()] = sock
-            self._senders[name] = packet.sender(space, PASSED)
+            self._senders[name] = packet_socket.sender(space, PASSED)
         if not self._thread.is_alive():
             self._thread.start()
         self._nudge()
@@ -211,7 +211,7 @@ class Middlebox:
             except BlockingIOError:
                 break
             self._handle(frame, lost=address[0] == SHOWN_LOST)
-        if packet.overrun(sock):
+        if packet_socket.overrun(sock):
             raise EnvironmentUnsupported(
                 "The middlebox could not keep up with the traffic", "Use --kernel lab, where it takes no time."
             )

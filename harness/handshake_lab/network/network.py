@@ -11,7 +11,8 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from handshake_lab.errors import UsageError
-from handshake_lab.network import build, netns, plan
+from handshake_lab.linux import netns
+from handshake_lab.network import build, plan
 from handshake_lab.network.fault import Fault
 from handshake_lab.network.faults import Faults
 from handshake_lab.network.host import Host, Node

@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Literal
 
-from handshake_lab.network import packet
+from handshake_lab.linux import packet_socket
 from handshake_lab.recording.observations import SegmentSeen
 from handshake_lab.tcp.segment import decode
 
@@ -49,7 +49,7 @@ class Capture:
         self._only = only
         # Protocol 0 receives nothing: no frame is queued before the filter is in place.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
-        packet.attach(self._socket, packet.tcp_frames(SNAP))
+        packet_socket.attach(self._socket, packet_socket.tcp_frames(SNAP))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
         with contextlib.suppress(PermissionError):  # beyond net.core.rmem_max only for root of the whole machine
@@ -70,7 +70,7 @@ class Capture:
             packet_type = address[2]
             if packet_type == _PACKET_OTHERHOST:
                 continue  # flooded by a switch: not for this node
-            direction: Literal["sent", "received"] = "sent" if packet_type == packet.OUTGOING else "received"
+            direction: Literal["sent", "received"] = "sent" if packet_type == packet_socket.OUTGOING else "received"
             segment = decode(frame)
             if segment is None or (self._only and direction != self._only):
                 continue
@@ -92,7 +92,7 @@ class Capture:
 
     def dropped(self) -> int:
         """Frames the kernel had no room for since the last call (PACKET_STATISTICS)."""
-        return packet.overrun(self._socket)
+        return packet_socket.overrun(self._socket)
 
     def close(self) -> None:
         """Close the socket."""

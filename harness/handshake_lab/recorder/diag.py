@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from handshake_lab.recorder.sock_diag import EVERYTHING, LISTENERS, Flow, Look, SockDiag
+from handshake_lab.linux.netlink.sock_diag import EVERYTHING, LISTENERS, Flow, Look, SockDiag
 from handshake_lab.recording.observations import SocketGone, SocketSeen
 from handshake_lab.tcp.states import State
 

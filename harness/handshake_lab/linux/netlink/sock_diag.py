@@ -23,7 +23,7 @@ from typing import NamedTuple
 import msgspec
 
 from handshake_lab.errors import HandshakeError
-from handshake_lab.network.netlink import DONE, ERROR, attributes
+from handshake_lab.linux.netlink.connection import DONE, ERROR, attributes
 from handshake_lab.recording.observations import Address, TcpInfo, Timer
 from handshake_lab.tcp.states import FROM_LINUX, State
 

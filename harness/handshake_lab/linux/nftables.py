@@ -6,7 +6,7 @@ import json
 import subprocess
 
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
-from handshake_lab.network import netns
+from handshake_lab.linux import netns
 
 _NO_NFT = "The program nft is not installed"
 _NO_NFT_REMEDY = "Faults and firewalls need it: apt-get install nftables"

@@ -1,6 +1,6 @@
 """Requests that make interfaces, addresses, routes and neighbours.
 
-Each function returns one request; `handshake_lab.network.netlink.Netlink.ask` sends them, many
+Each function returns one request; `handshake_lab.linux.netlink.connection.Netlink.ask` sends them, many
 together. Interfaces are named, or numbered where a name would cost a lookup.
 
 Source: include/uapi/linux/{rtnetlink,if_link,if_addr,neighbour}.h.
@@ -14,10 +14,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.network.netlink import CREATE, EXCL, REPLACE, Request, attribute, attributes, nested, text, u32
+from handshake_lab.linux.netlink.connection import (
+    CREATE,
+    EXCL,
+    REPLACE,
+    Request,
+    attribute,
+    attributes,
+    nested,
+    text,
+    u32,
+)
 
 if TYPE_CHECKING:
-    from handshake_lab.network.netlink import Netlink
+    from handshake_lab.linux.netlink.connection import Netlink
 
 NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
 NEWADDR = 20

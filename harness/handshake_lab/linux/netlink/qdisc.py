@@ -14,9 +14,8 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from handshake_lab.errors import EnvironmentUnsupported, ImpairmentNotApplied
-from handshake_lab.network import distributions, units
-from handshake_lab.network.link import DEFAULT_LIMIT, Impairment
-from handshake_lab.network.netlink import (
+from handshake_lab.linux.netlink import netem_tables
+from handshake_lab.linux.netlink.connection import (
     CREATE,
     EXCL,
     REPLACE,
@@ -29,6 +28,8 @@ from handshake_lab.network.netlink import (
     nested,
     text,
 )
+from handshake_lab.network import units
+from handshake_lab.network.link import DEFAULT_LIMIT, Impairment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -127,7 +128,7 @@ class Settings(NamedTuple):
         if self.gilbert is not None:
             parts.append(nested(_LOSS, attribute(_LOSS_GILBERT_ELLIOTT, struct.pack("=4I", *self.gilbert))))
         if distribution and distribution != "uniform":
-            table = distributions.table(distribution)
+            table = netem_tables.table(distribution)
             parts.append(attribute(_DELAY_DIST, struct.pack(f"={len(table)}h", *table)))
         return b"".join(parts)
 

@@ -12,7 +12,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from handshake_lab.network import netns
+from handshake_lab.linux import netns
 from handshake_lab.tcp.segment import EXTENSIONS
 
 if TYPE_CHECKING:

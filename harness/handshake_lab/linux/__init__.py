@@ -1,0 +1,1 @@
+"""Raw kernel interfaces: namespaces, packet sockets, netlink, nftables. No values of this project."""

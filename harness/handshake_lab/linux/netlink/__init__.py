@@ -1,0 +1,1 @@
+"""The netlink protocols: links, addresses, routes, queueing disciplines, socket diagnostics."""
