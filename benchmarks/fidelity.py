@@ -92,7 +92,7 @@ def run(kernel_name: str, rate: int, number: int, watch: tuple[str, ...], pauses
     """One run: its figures, by who watched."""
     from handshake_lab.cli.options import choose_kernel
     from handshake_lab.experiment.conduct import conducted
-    from handshake_lab.experiment.plan import Plan
+    from handshake_lab.plan.run_plan import Plan
 
     kernel = choose_kernel(kernel_name, 1, wall_limit=500)
     argument = {"rate": rate, "number": number, "pauses": pauses, "watch": watch}

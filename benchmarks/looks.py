@@ -152,7 +152,7 @@ def costs(kernel_name: str, connections: int) -> Costs:
     """Measure in a private world."""
     from handshake_lab.cli.options import choose_kernel
     from handshake_lab.experiment.conduct import conducted
-    from handshake_lab.experiment.plan import Plan
+    from handshake_lab.plan.run_plan import Plan
 
     kernel = choose_kernel(kernel_name, 1)
     plan = Plan(script="benchmarks.looks:script", argument=connections, kernel=kernel.info)

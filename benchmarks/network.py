@@ -34,7 +34,7 @@ LARGE = "star,500"
 def ours(topology: str, rounds: int, link: str) -> list[float]:
     """Seconds of each round of `Network`."""
     from handshake_lab.network.network import Network
-    from handshake_lab.network.topology import load_topology
+    from handshake_lab.plan.load_topology import load_topology
 
     taken = []
     for _ in range(rounds):
@@ -47,7 +47,7 @@ def ours(topology: str, rounds: int, link: str) -> list[float]:
 
 def stock(topology: str, rounds: int, link: str) -> list[float]:
     """Seconds of each round of stock Mininet, with bridges in place of Open vSwitch and no controller."""
-    from handshake_lab.network.topology import load_topology
+    from handshake_lab.plan.load_topology import load_topology
     from mininet.link import Link, TCLink
     from mininet.log import setLogLevel
     from mininet.net import Mininet

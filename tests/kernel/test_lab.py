@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import ctrl_c
 import pytest
 from handshake_lab.errors import KernelFailed
-from handshake_lab.kernel.job import Job
 from handshake_lab.kernel.lab import LabKernel
 from handshake_lab.kernel.store import KernelStore
+from jobs import REPOSITORY, job_from_tests
 from polling import comes_true
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ KILLS = int(os.environ.get("HANDSHAKE_KILLS", "25"))
 def test_waiting_takes_no_wall_time(lab: LabKernel) -> None:
     """A minute's sleep inside is a minute of the guest's time, to 50 ms, and a few seconds at most outside."""
     began = time.perf_counter()
-    with lab.run(Job(call=f"{JOBS}:sleep_a_minute")) as outcome:
+    with lab.run(job_from_tests(f"{JOBS}:sleep_a_minute")) as outcome:
         slept = int((outcome.results / "slept").read_text())
 
     assert 60.0 <= slept / 1e9 < 60.05
@@ -48,7 +48,7 @@ def test_chance_is_a_function_of_the_seed(image: LabKernelImage) -> None:
     """
 
     def chance(image: LabKernelImage, seed: int) -> str:
-        with LabKernel(image, seed=seed).run(Job(call=f"{JOBS}:chance")) as outcome:
+        with LabKernel(image, seed=seed).run(job_from_tests(f"{JOBS}:chance")) as outcome:
             return (outcome.results / "chance").read_text()
 
     for each in KernelStore().images() or [image]:
@@ -64,7 +64,7 @@ def test_what_happened_before_a_run_does_not_show_in_it(image: LabKernelImage) -
     """
 
     def chance(image: LabKernelImage, history: int) -> str:
-        with LabKernel(image, seed=7).run(Job(call=f"{JOBS}:chance_of_a_run", argument=history)) as outcome:
+        with LabKernel(image, seed=7).run(job_from_tests(f"{JOBS}:chance_of_a_run", argument=history)) as outcome:
             assert outcome.status == 0, outcome.console
             return (outcome.results / "chance").read_text()
 
@@ -77,13 +77,13 @@ def test_a_job_that_never_waits_is_killed_and_the_error_says_why(image: LabKerne
     """Virtual time does not pass in a loop that never blocks, so wall time must end it."""
     lab = LabKernel(image, wall_limit=2)
 
-    with pytest.raises(KernelFailed, match="killed after 2 s of wall time"), lab.run(Job(call=f"{JOBS}:spin")):
+    with pytest.raises(KernelFailed, match="killed after 2 s of wall time"), lab.run(job_from_tests(f"{JOBS}:spin")):
         pass
 
 
 def test_an_exception_is_a_status_and_its_traceback_is_on_the_console(lab: LabKernel) -> None:
     """A job that raises ends with status 70 (EX_SOFTWARE)."""
-    with lab.run(Job(call=f"{JOBS}:fail")) as outcome:
+    with lab.run(job_from_tests(f"{JOBS}:fail")) as outcome:
         assert outcome.status == 70
         assert "ValueError: this job fails on purpose" in outcome.console
 
@@ -91,13 +91,13 @@ def test_an_exception_is_a_status_and_its_traceback_is_on_the_console(lab: LabKe
 @pytest.mark.parametrize("status", [0, 1, 3, 255])
 def test_the_exit_status_is_passed_back(lab: LabKernel, status: int) -> None:
     """What the job returns is what the outcome says."""
-    with lab.run(Job(call=f"{JOBS}:give_status", argument=status)) as outcome:
+    with lab.run(job_from_tests(f"{JOBS}:give_status", argument=status)) as outcome:
         assert outcome.status == status
 
 
 def test_a_panic_is_reported_with_the_last_console_lines(lab: LabKernel) -> None:
     """A kernel that panics fails its job, and says so."""
-    with pytest.raises(KernelFailed) as caught, lab.run(Job(call=f"{JOBS}:panic")):
+    with pytest.raises(KernelFailed) as caught, lab.run(job_from_tests(f"{JOBS}:panic")):
         pass
 
     assert "Kernel panic" in caught.value.console
@@ -105,14 +105,14 @@ def test_a_panic_is_reported_with_the_last_console_lines(lab: LabKernel) -> None
 
 def test_running_out_of_memory_ends_the_job_not_the_machine(lab: LabKernel) -> None:
     """The guest's own OOM killer ends the job: its status is that of a process killed by SIGKILL."""
-    with lab.run(Job(call=f"{JOBS}:exhaust")) as outcome:
+    with lab.run(job_from_tests(f"{JOBS}:exhaust")) as outcome:
         assert outcome.status == -signal.SIGKILL
         assert "Out of memory" in outcome.console
 
 
 def test_the_hosts_files_cannot_be_written(lab: LabKernel) -> None:
     """Only the results directory leads out; an ordinary root's power over files ends at a read-only root."""
-    with lab.run(Job(call=f"{JOBS}:look_around")) as outcome:
+    with lab.run(job_from_tests(f"{JOBS}:look_around")) as outcome:
         refused = (outcome.results / "refused").read_text()
 
     for directory in ("'/'", "'/usr'", "'/etc'"):
@@ -121,7 +121,7 @@ def test_the_hosts_files_cannot_be_written(lab: LabKernel) -> None:
 
 def test_results_vanish_with_the_block(lab: LabKernel) -> None:
     """What nobody asked to keep is gone afterwards."""
-    with lab.run(Job(call=f"{JOBS}:chance")) as outcome:
+    with lab.run(job_from_tests(f"{JOBS}:chance")) as outcome:
         results = outcome.results
         assert results.exists()
 
@@ -130,17 +130,19 @@ def test_results_vanish_with_the_block(lab: LabKernel) -> None:
 
 def test_results_are_kept_where_they_are_asked_for(lab: LabKernel, tmp_path: Path) -> None:
     """A directory that the caller names stays."""
-    with lab.run(Job(call=f"{JOBS}:chance", results=tmp_path)):
+    with lab.run(job_from_tests(f"{JOBS}:chance", results=tmp_path)):
         pass
 
     assert (tmp_path / "chance").exists()
 
 
 PROGRAM = f"""
-from handshake_lab.kernel.job import Job
+import sys
+sys.path.insert(0, {str(REPOSITORY / "tests")!r})
 from handshake_lab.kernel.lab import LabKernel
 from handshake_lab.kernel.store import KernelStore
-with LabKernel(KernelStore().ensure(), wall_limit=60).run(Job(call="{JOBS}:wait_for_ever")):
+from jobs import job_from_tests
+with LabKernel(KernelStore().ensure(), wall_limit=60).run(job_from_tests("{JOBS}:wait_for_ever")):
     pass
 """
 

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from handshake_lab.kernel.job import Job
 from handshake_lab.kernel.lab import LabKernel
 from handshake_lab.kernel.store import KernelStore
+from jobs import job_from_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def do(image: LabKernelImage) -> Callable[..., Any]:
 
     def run(name: str, argument: Any = None, *, seed: int = 1, memory: int = 512) -> Any:
         lab = LabKernel(image, seed=seed, wall_limit=120, memory=memory)
-        with lab.run(Job(call=f"{JOBS}:{name}", argument=argument)) as outcome:
+        with lab.run(job_from_tests(f"{JOBS}:{name}", argument=argument)) as outcome:
             assert outcome.status == 0, outcome.console
             return json.loads((outcome.results / "found.json").read_text())
 

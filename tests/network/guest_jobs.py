@@ -21,7 +21,7 @@ from handshake_lab.linux import packet_socket
 from handshake_lab.network.measure import expected
 from handshake_lab.network.measure import measure as measured
 from handshake_lab.network.network import Network
-from handshake_lab.network.topology import load_topology
+from handshake_lab.plan.load_topology import load_topology
 from handshake_lab.recording.observations import FaultReport
 from handshake_lab.tcp.segment import decode
 

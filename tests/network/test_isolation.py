@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
 from handshake_lab.kernel.host import HostKernel
-from handshake_lab.kernel.job import Job
 from handshake_lab.kernel.store import KernelStore
+from jobs import job_from_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,12 +31,12 @@ KILLS = int(os.environ.get("HANDSHAKE_KILLS", "25"))
 #: A run that is still going on when it is killed: a network with faults, and programs in its hosts.
 VICTIM = f"""
 import sys
-sys.path.insert(0, {str(ROOT)!r})
+sys.path.insert(0, {str(ROOT / "tests")!r})
 from handshake_lab.kernel.host import HostKernel
-from handshake_lab.kernel.job import Job
 from handshake_lab.kernel.store import KernelStore
+from jobs import job_from_tests
 print("begins", flush=True)
-with HostKernel(KernelStore().warden(), wall_limit=60).run(Job(call="{JOBS}:busy")):
+with HostKernel(KernelStore().warden(), wall_limit=60).run(job_from_tests("{JOBS}:busy")):
     pass
 """
 
@@ -59,7 +59,7 @@ def host(scratch: Path) -> HostKernel:
     assert scratch
     kernel = HostKernel(KernelStore().warden(), wall_limit=60)
     try:
-        with kernel.run(Job(call=f"{JOBS}:nothing")):
+        with kernel.run(job_from_tests(f"{JOBS}:nothing")):
             pass
     except EnvironmentUnsupported as error:
         pytest.skip(str(error))
@@ -71,7 +71,7 @@ def do(host: HostKernel) -> Callable[..., Any]:
     """Do a job of `guest_jobs` in a private world, and return what it found."""
 
     def run(name: str, argument: Any = None) -> Any:
-        with host.run(Job(call=f"{JOBS}:{name}", argument=argument)) as outcome:
+        with host.run(job_from_tests(f"{JOBS}:{name}", argument=argument)) as outcome:
             assert outcome.status == 0, outcome.console
             return json.loads((outcome.results / "found.json").read_text())
 
@@ -195,7 +195,7 @@ def test_a_run_that_does_not_end_is_told_how_to_get_longer(host: HostKernel, scr
 
     with (
         pytest.raises(KernelFailed, match=r"killed after 2 s: .* too busy .*--wall-limit"),
-        hurried.run(Job(call="tests.kernel.guest_jobs:wait_for_ever")),
+        hurried.run(job_from_tests("tests.kernel.guest_jobs:wait_for_ever")),
     ):
         pass
 

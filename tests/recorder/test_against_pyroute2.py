@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 
 from handshake_lab.experiment.conduct import conducted
-from handshake_lab.experiment.plan import Plan
 from handshake_lab.kernel.lab import LabKernel
 from handshake_lab.kernel.store import KernelStore
+from handshake_lab.plan.run_plan import Plan
+from jobs import REPOSITORY
 
 
 def test_both_read_the_same() -> None:
     """Cookie, state, addresses, timer, inode, queues and tcp_info, of sockets in seven states."""
     kernel = LabKernel(KernelStore().ensure())
     plan = Plan(script="tests.recorder.against_pyroute2:script", links=("delay=20ms",), kernel=kernel.info)
-    with conducted(plan, kernel) as run:
+    with conducted(plan, kernel, import_from=(REPOSITORY,)) as run:
         found = json.loads((run.directory / "found.json").read_text())
 
     for looks in found.values():

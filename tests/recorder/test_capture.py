@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.kernel.host import HostKernel
-from handshake_lab.kernel.job import Job
 from handshake_lab.kernel.lab import LabKernel
 from handshake_lab.kernel.store import KernelStore
+from jobs import job_from_tests
 
 
 @pytest.mark.parametrize("kernel", ["lab", "host"])
@@ -22,7 +22,7 @@ class TestCapture:
         store = KernelStore()
         runs = LabKernel(store.ensure()) if kernel == "lab" else HostKernel(store.warden(), wall_limit=60)
         try:
-            with runs.run(Job(call=f"tests.recorder.capture_jobs:{name}", argument=argument)) as outcome:
+            with runs.run(job_from_tests(f"tests.recorder.capture_jobs:{name}", argument=argument)) as outcome:
                 assert outcome.status == 0, outcome.console
                 return json.loads((outcome.results / "found.json").read_text())
         except EnvironmentUnsupported as error:

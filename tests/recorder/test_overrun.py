@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.experiment.conduct import conducted
-from handshake_lab.experiment.plan import Plan
 from handshake_lab.kernel.lab import LabKernel
 from handshake_lab.kernel.store import KernelStore
+from handshake_lab.plan.run_plan import Plan
 from handshake_lab.recording.observations import Missed
 from handshake_lab.timeline.verdict import judge
+from jobs import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ def run() -> Iterator[Run]:
     """A run in which both ring buffer and packet sockets overflow."""
     kernel = LabKernel(KernelStore().ensure())
     plan = Plan(script="tests.recorder.overrun:script", argument=CONNECTIONS, kernel=kernel.info)
-    with conducted(plan, kernel) as carried_out:
+    with conducted(plan, kernel, import_from=(REPOSITORY,)) as carried_out:
         yield carried_out
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.experiment.conduct import conducted
-from handshake_lab.experiment.plan import Plan
 from handshake_lab.kernel.lab import LabKernel
 from handshake_lab.kernel.store import KernelStore
+from handshake_lab.plan.run_plan import Plan
+from jobs import REPOSITORY
 
 from tests.recorder.thousand import WAYS
 
@@ -26,7 +27,7 @@ def run() -> Iterator[Run]:
     """A thousand connections on the lab kernel, a quarter closed in each way."""
     kernel = LabKernel(KernelStore().ensure(), wall_limit=300)
     plan = Plan(script="tests.recorder.thousand:script", argument=CONNECTIONS, links=("delay=5ms",), kernel=kernel.info)
-    with conducted(plan, kernel) as carried_out:
+    with conducted(plan, kernel, import_from=(REPOSITORY,)) as carried_out:
         yield carried_out
 
 

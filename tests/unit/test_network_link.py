@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from handshake_lab.errors import UsageError
-from handshake_lab.network.link import DISTRIBUTIONS, EXAMPLES, Gilbert, Impairment, LinkRequest
-from handshake_lab.network.units import CERTAIN, MILLISECOND, PERCENT, show_chance, show_duration, show_rate
+from handshake_lab.plan.link import DISTRIBUTIONS, EXAMPLES, Gilbert, Impairment, LinkRequest
+from handshake_lab.plan.units import CERTAIN, MILLISECOND, PERCENT, show_chance, show_duration, show_rate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

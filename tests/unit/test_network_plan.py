@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from handshake_lab.errors import UsageError
 from handshake_lab.network.impairing import place
-from handshake_lab.network.link import Impairment, LinkRequest
-from handshake_lab.network.plan import from_topo
-from handshake_lab.network.requests import check_requests
-from handshake_lab.network.topology import load_topology
+from handshake_lab.plan.checks import check_requests
+from handshake_lab.plan.from_topo import from_topo
+from handshake_lab.plan.link import Impairment, LinkRequest
+from handshake_lab.plan.load_topology import load_topology
 from mininet.topo import Topo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handshake_lab.network.plan import Plan
+    from handshake_lab.plan.from_topo import Plan
 
 
 def plan(text: str) -> Plan:

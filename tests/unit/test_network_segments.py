@@ -8,7 +8,7 @@ import pytest
 from handshake_lab.linux.netlink.netem_tables import table
 from handshake_lab.linux.netlink.qdisc import Settings
 from handshake_lab.network.connections import Connections
-from handshake_lab.network.link import Impairment
+from handshake_lab.plan.link import Impairment
 from handshake_lab.tcp import craft
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.segment import Segment, decode

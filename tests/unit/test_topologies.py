@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from handshake_lab.network.plan import from_topo
-from handshake_lab.network.topology import MODULES, load_topology
+from handshake_lab.plan.from_topo import from_topo
+from handshake_lab.plan.load_topology import MODULES, load_topology
 
 FOLDER = Path(__file__).parents[2] / "topologies"
 

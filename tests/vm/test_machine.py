@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from handshake_lab.cli.options import choose_kernel
 from handshake_lab.errors import KernelFailed
-from handshake_lab.kernel.job import Job
+from jobs import REPOSITORY, job_from_tests
 
 from tests.vm.guest_jobs import INTERVAL
 
@@ -40,7 +40,7 @@ def found(kernel: Kernel) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="readable-") as place:
         Path(place, "note").write_text("read me")
         readable = (Path(place).resolve(),)
-        job = Job(call=f"{JOBS}:look_around", argument={"readable": [str(readable[0])]}, readable=readable)
+        job = job_from_tests(f"{JOBS}:look_around", argument={"readable": [str(readable[0])]}, readable=readable)
         with kernel.run(job) as outcome:
             assert outcome.status == 0, outcome.console
             seen = json.loads((outcome.results / "found.json").read_text())
@@ -75,18 +75,19 @@ def test_results_vanish_with_the_block(found: dict[str, Any]) -> None:
 
 def test_a_panic_is_reported_with_the_last_console_lines(kernel: Kernel) -> None:
     """A kernel that panics fails its job, and says so at once."""
-    with pytest.raises(KernelFailed) as caught, kernel.run(Job(call=f"{JOBS}:panic")):
+    with pytest.raises(KernelFailed) as caught, kernel.run(job_from_tests(f"{JOBS}:panic")):
         pass
 
     assert "Kernel panic" in caught.value.console
 
 
-PROGRAM = """
+PROGRAM = f"""
 import sys
+sys.path.insert(0, {str(REPOSITORY / "tests")!r})
 from pathlib import Path
 from handshake_lab.cli.options import choose_kernel
-from handshake_lab.kernel.job import Job
-with choose_kernel(sys.argv[1], 1).run(Job(call="tests.vm.guest_jobs:wait_for_ever", results=Path(sys.argv[2]))):
+from jobs import job_from_tests
+with choose_kernel(sys.argv[1], 1).run(job_from_tests("tests.vm.guest_jobs:wait_for_ever", results=Path(sys.argv[2]))):
     pass
 """
 

@@ -13,7 +13,7 @@ from handshake_lab.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handshake_lab.network.link import Impairment
+    from handshake_lab.plan.link import Impairment
 
 
 @click.command()
@@ -52,8 +52,8 @@ def command(
       handshake demo --json | jq .verdict
       handshake demo --out my-run && handshake show my-run
     """
-    from handshake_lab.experiment.plan import Plan
-    from handshake_lab.network.requests import check_requests
+    from handshake_lab.plan.checks import check_requests
+    from handshake_lab.plan.run_plan import Plan
 
     impairment = _impairment({"delay": delay, "loss": loss})
     wanted = tuple(filter(None, (str(impairment), *links)))
@@ -75,7 +75,7 @@ def _impairment(wanted: dict[str, object]) -> Impairment:
     Raises:
         UsageError: One of them cannot be meant.
     """
-    from handshake_lab.network.link import Impairment
+    from handshake_lab.plan.link import Impairment
 
     try:
         return Impairment.of(wanted, spell="--{}")

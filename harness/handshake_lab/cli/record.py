@@ -102,10 +102,10 @@ def command(
           --client "curl -s http://h2/" --out my-run
       handshake record --topology star,4 --server h1="iperf3 -s -1" --client h2="iperf3 -c h1 -n 200K"
     """
-    from handshake_lab.experiment.plan import Plan
     from handshake_lab.experiment.programs import ProgramRequest, ProgramsRequest
-    from handshake_lab.network.requests import check_requests
-    from handshake_lab.network.units import duration
+    from handshake_lab.plan.checks import check_requests
+    from handshake_lab.plan.run_plan import Plan
+    from handshake_lab.plan.units import duration
 
     programs = (
         *(ProgramRequest.parse(text, "server", "h2", n) for n, text in enumerate(servers, 1)),

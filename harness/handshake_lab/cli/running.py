@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from handshake_lab.experiment.conduct import Run
-    from handshake_lab.experiment.plan import Plan
     from handshake_lab.kernel.base import Kernel
+    from handshake_lab.plan.run_plan import Plan
 
 
 def carry_out(

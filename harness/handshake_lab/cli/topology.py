@@ -30,7 +30,7 @@ def list_(*, as_json: bool) -> None:
     """The topologies of this project; a path of a file with a Mininet Topo works as well."""
     import inspect
 
-    from handshake_lab.network.topology import MODULES, load_topology
+    from handshake_lab.plan.load_topology import MODULES, load_topology
 
     found = []
     for name in MODULES:
@@ -86,7 +86,7 @@ def check(
     from handshake_lab.errors import KernelFailed
     from handshake_lab.kernel.job import Job
     from handshake_lab.network.measure import FINDINGS
-    from handshake_lab.network.requests import check_requests
+    from handshake_lab.plan.checks import check_requests
 
     check_requests(topology, links, ())
     kernel = options.choose_kernel(kernel_name, seed)

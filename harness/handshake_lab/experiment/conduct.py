@@ -22,8 +22,8 @@ from handshake_lab.timeline.reconcile import reconcile
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.experiment.plan import Plan
     from handshake_lab.kernel.base import Kernel
+    from handshake_lab.plan.run_plan import Plan
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
 
@@ -77,8 +77,12 @@ def _told_where(results: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def conducted(plan: Plan, kernel: Kernel, out: Path | None = None) -> Iterator[Run]:
+def conducted(
+    plan: Plan, kernel: Kernel, out: Path | None = None, *, import_from: tuple[Path, ...] = ()
+) -> Iterator[Run]:
     """Carry out a plan on a kernel; its files vanish at the end of the block unless ``out`` keeps them.
+
+    The plan's script may be a module of this project, or one from a directory of ``import_from``.
 
     What is kept has a capture beside the events, also where Ctrl-C ended the run.
 
@@ -91,6 +95,7 @@ def conducted(plan: Plan, kernel: Kernel, out: Path | None = None) -> Iterator[R
         call="handshake_lab.experiment.world:enter",
         argument=msgspec.to_builtins(plan),
         results=results,
+        import_from=import_from,
         # A directory such as /tmp itself is the run's own: what lies there on this machine stays there.
         readable=(Path(plan.directory),) if plan.directory and plan.directory not in PRIVATE else (),
     )

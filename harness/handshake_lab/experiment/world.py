@@ -17,12 +17,12 @@ import msgspec
 
 from handshake_lab.errors import HandshakeError
 from handshake_lab.experiment.beginning import begin, begin_on_a_second
-from handshake_lab.experiment.plan import Plan
 from handshake_lab.experiment.programs import ProgramRequest, Running, start, wait_until_listening
 from handshake_lab.experiment.sockets import RecordedSocket
 from handshake_lab.linux.tcp_counters import read_counters
 from handshake_lab.network.network import Network
-from handshake_lab.network.topology import load_topology
+from handshake_lab.plan.load_topology import load_topology
+from handshake_lab.plan.run_plan import Plan
 from handshake_lab.recorder.clock import Clock
 from handshake_lab.recorder.recorder import Recorder
 from handshake_lab.recording.events_file import EVENTS, Writer

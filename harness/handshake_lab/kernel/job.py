@@ -35,6 +35,7 @@ class Job(msgspec.Struct, frozen=True):
     results: Path | None = None  #: a directory that exists; None: one that vanishes with the `Outcome`
     readable: tuple[Path, ...] = ()  #: host directories it must see even below /tmp or /run
     environment: dict[str, str] = {}
+    import_from: tuple[Path, ...] = ()  #: directories to import modules from, after this project's own
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -58,7 +59,7 @@ def hand_over(job: Job, scratch: Path, environment: Mapping[str, str]) -> Path:
     """
     results = (job.results or scratch / "results").resolve()
     results.mkdir(exist_ok=True)
-    own = [PACKAGE_ROOT, *PACKAGES, Path(sys.prefix), Path(sys.base_prefix)]
+    own = [PACKAGE_ROOT, *PACKAGES, *job.import_from, Path(sys.prefix), Path(sys.base_prefix)]
     complete = msgspec.structs.replace(
         job,
         results=results,

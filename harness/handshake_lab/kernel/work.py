@@ -33,6 +33,7 @@ def do(job: dict[str, Any]) -> int:
     """Call the job's function; what it returns is the exit status, and `RAISED` where it raises."""
     os.environ.clear()
     os.environ.update(job["environment"])
+    sys.path += job["import_from"]
     module, _, function = job["call"].partition(":")
     try:
         status = getattr(importlib.import_module(module), function)(job["argument"], Path(job["results"]))

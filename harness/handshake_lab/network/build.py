@@ -16,14 +16,14 @@ from handshake_lab.linux import netns, nftables
 from handshake_lab.linux.ethtool import offloads_off
 from handshake_lab.linux.netlink import links
 from handshake_lab.linux.netlink.connection import Netlink
-from handshake_lab.network.plan import MESH
-from handshake_lab.network.sysctls import set_sysctl
+from handshake_lab.plan.from_topo import MESH
+from handshake_lab.plan.sysctls import set_sysctl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from handshake_lab.linux.netlink.connection import Request
-    from handshake_lab.network.plan import Node, Plan
+    from handshake_lab.plan.from_topo import Node, Plan
 
 #: The name of the namespace in which all switches are.
 MIDDLE = "middle"

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
 
-    from handshake_lab.network.fault import Fault
-    from handshake_lab.network.plan import Plan
+    from handshake_lab.plan.fault import Fault
+    from handshake_lab.plan.from_topo import Plan
 
 #: How much of a frame is kept to know a connection's numbers: all headers.
 _HEADERS = 160

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from handshake_lab.network.plan import Node as NodePlan
-    from handshake_lab.network.plan import Port
+    from handshake_lab.plan.from_topo import Node as NodePlan
+    from handshake_lab.plan.from_topo import Port
 
 
 class Node:

@@ -15,13 +15,13 @@ from handshake_lab.linux import netns, nftables
 from handshake_lab.linux.netlink import links, qdisc
 from handshake_lab.linux.netlink.connection import Netlink, NetlinkError
 from handshake_lab.network import build, ruleset
-from handshake_lab.network.link import Impairment, LinkRequest
+from handshake_lab.plan.link import Impairment, LinkRequest
 from handshake_lab.recording.observations import QdiscReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from handshake_lab.network.plan import Plan, Port
+    from handshake_lab.plan.from_topo import Plan, Port
 
 #: A direction of a link: the interface that sends into it.
 Direction = str

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from handshake_lab.network import units
-from handshake_lab.network.link import DEFAULT_LIMIT, Impairment
 from handshake_lab.network.network import Network
-from handshake_lab.network.topology import load_topology
+from handshake_lab.plan import units
+from handshake_lab.plan.link import DEFAULT_LIMIT, Impairment
+from handshake_lab.plan.load_topology import load_topology
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from handshake_lab.network.host import Host
-    from handshake_lab.network.plan import Plan
+    from handshake_lab.plan.from_topo import Plan
 
 #: The file that `job` leaves.
 FINDINGS = "measured.json"

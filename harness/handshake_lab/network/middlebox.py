@@ -24,8 +24,8 @@ from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.linux import packet_socket
 from handshake_lab.linux.netlink.links import mac_bytes
 from handshake_lab.linux.timerfd import Timer
-from handshake_lab.network.fault import Fault
 from handshake_lab.network.ruleset import PASSED, SHOWN_LOST
+from handshake_lab.plan.fault import Fault
 from handshake_lab.tcp import craft
 from handshake_lab.tcp.segment import decode
 from handshake_lab.tcp.sequence_numbers import add
@@ -74,7 +74,7 @@ class Rule(msgspec.Struct):
 
 
 def is_kind(segment: Segment, kind: str) -> bool:
-    """Whether a segment is of a kind (`handshake_lab.network.fault.KINDS`)."""
+    """Whether a segment is of a kind (`handshake_lab.plan.fault.KINDS`)."""
     flags = "".join(letter for letter in "SFRA" if letter in segment.flags)
     return {
         "SYN": flags == "S",

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 from handshake_lab.errors import UsageError
 from handshake_lab.linux import netns
-from handshake_lab.network import build, plan
-from handshake_lab.network.fault import Fault
+from handshake_lab.network import build
 from handshake_lab.network.faults import Faults
 from handshake_lab.network.host import Host, Node
 from handshake_lab.network.impairing import Impairer, LinkHandle, directions, place
-from handshake_lab.network.link import Impairment, LinkRequest
-from handshake_lab.network.requests import check_fault
-from handshake_lab.network.sysctls import sysctl_settings
+from handshake_lab.plan import from_topo
+from handshake_lab.plan.checks import check_fault
+from handshake_lab.plan.fault import Fault
+from handshake_lab.plan.link import Impairment, LinkRequest
+from handshake_lab.plan.sysctls import sysctl_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from handshake_lab.network.faults import FaultHandle
-    from handshake_lab.network.plan import MininetTopo, Port
+    from handshake_lab.plan.from_topo import MininetTopo, Port
     from handshake_lab.recording.observations import FaultReport, QdiscReport
 
 
@@ -85,7 +86,7 @@ class Network:
         sysctls: Mapping[str, str | int] | None = None,
         named: bool | None = None,
     ) -> None:
-        self.plan = plan.from_topo(topo)
+        self.plan = from_topo.from_topo(topo)
         self.topology = type(topo).__name__.lower()
         requests = [link] if isinstance(link, str | Impairment | LinkRequest) else list(link)
         self._asked = place(self.plan, [_request(item) for item in requests])
@@ -200,7 +201,7 @@ class Network:
         """Lose segments: ``net.drop("SYN", nth=1, from_="h1")``.
 
         Args:
-            kind: Which segments, as in `handshake_lab.network.fault.KINDS`.
+            kind: Which segments, as in `handshake_lab.plan.fault.KINDS`.
             how: Which of them, as for `Fault.make`: ``nth``, ``first``, ``every``,
                 ``from_``, ``to``, ``port``, ``optional``.
         """
@@ -230,7 +231,7 @@ class Network:
         """Make a segment up for the connection last heard of, at once or behind a segment (``on``).
 
         Args:
-            kind: As in `handshake_lab.network.fault.MADE`.
+            kind: As in `handshake_lab.plan.fault.MADE`.
             to: The host that receives it.
             seq: Distance from the sequence number that this host expects next; 0 is exact.
             ack: Distance from what acknowledges all that it has sent; None for no

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from handshake_lab.network.fault import Fault
+    from handshake_lab.plan.fault import Fault
 
 TABLE = "handshake"
 #: What the name of the chain that counts a fault's hits ends in.

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from handshake_lab.experiment.plan import Plan
     from handshake_lab.experiment.world import World
+    from handshake_lab.plan.run_plan import Plan
     from handshake_lab.plugin.inside import Place
     from handshake_lab.plugin.variants import Variant
     from handshake_lab.recording.history import Record
@@ -100,8 +100,8 @@ def _place(request: pytest.FixtureRequest) -> Place:
 
 
 def _plan(wanted: dict[str, Any], place: Place) -> Plan:
-    from handshake_lab.experiment.plan import Plan
-    from handshake_lab.network.link import Impairment
+    from handshake_lab.plan.link import Impairment
+    from handshake_lab.plan.run_plan import Plan
 
     wanted.pop("seed", None)  # the kernel has it
     topology = wanted.pop("topology", "pair")

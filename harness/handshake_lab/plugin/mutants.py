@@ -13,8 +13,8 @@ from handshake_lab.experiment.sockets import RecordedSocket
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from handshake_lab.experiment.plan import Plan
     from handshake_lab.experiment.world import World, WorldHost
+    from handshake_lab.plan.run_plan import Plan
     from handshake_lab.recording.history import Endpoint, Passage, Record
 
 _FAULTS = ("drop", "delay", "duplicate", "reorder", "corrupt", "hold", "inject", "fault", "link")

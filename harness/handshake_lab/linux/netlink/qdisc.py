@@ -28,8 +28,8 @@ from handshake_lab.linux.netlink.connection import (
     nested,
     text,
 )
-from handshake_lab.network import units
-from handshake_lab.network.link import DEFAULT_LIMIT, Impairment
+from handshake_lab.plan import units
+from handshake_lab.plan.link import DEFAULT_LIMIT, Impairment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

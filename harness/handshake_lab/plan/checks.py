@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import UsageError
-from handshake_lab.network import plan
-from handshake_lab.network.fault import Fault
 from handshake_lab.network.impairing import place
-from handshake_lab.network.link import LinkRequest
-from handshake_lab.network.topology import load_topology
+from handshake_lab.plan import from_topo
+from handshake_lab.plan.fault import Fault
+from handshake_lab.plan.link import LinkRequest
+from handshake_lab.plan.load_topology import load_topology
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -> plan.Plan:
+def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -> from_topo.Plan:
     """Refuse what the network would refuse, at once and where the user sees it.
 
     Args:
@@ -29,7 +29,7 @@ def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -
     Raises:
         UsageError: The first of them that cannot be meant.
     """
-    planned = plan.from_topo(load_topology(topology))
+    planned = from_topo.from_topo(load_topology(topology))
     requests = [LinkRequest.parse(text, field="--link") for text in links if text.strip()]
     place(planned, requests)
     for text in faults:
@@ -37,7 +37,7 @@ def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -
     return planned
 
 
-def check_fault(planned: plan.Plan, fault: Fault, *, field: str = "fault") -> None:
+def check_fault(planned: from_topo.Plan, fault: Fault, *, field: str = "fault") -> None:
     """Refuse a fault that names what the topology does not have.
 
     Raises:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from handshake_lab.errors import UsageError
-from handshake_lab.network import units
+from handshake_lab.plan import units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

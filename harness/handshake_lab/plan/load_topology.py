@@ -13,7 +13,7 @@ from handshake_lab.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.network.plan import MininetTopo
+    from handshake_lab.plan.from_topo import MininetTopo
 
 #: Those of topologies/, in the order in which they are best read, each with its module there.
 MODULES = {

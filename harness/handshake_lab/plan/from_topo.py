@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from handshake_lab.errors import UsageError
-from handshake_lab.network.link import EXAMPLES, Impairment
+from handshake_lab.plan.link import EXAMPLES, Impairment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

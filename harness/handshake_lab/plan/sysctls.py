@@ -11,7 +11,7 @@ from handshake_lab.errors import EnvironmentUnsupported, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handshake_lab.network.plan import Plan
+    from handshake_lab.plan.from_topo import Plan
 
 _EXAMPLE = "h2:net.ipv4.tcp_fin_timeout"
 #: Letters, digits and the marks that sysctls have; each step a name, so no way up and out.

@@ -1,0 +1,1 @@
+"""What is wanted, parsed once: links, faults, topologies and the run as a whole. Pure."""
