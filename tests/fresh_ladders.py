@@ -8,7 +8,7 @@ from handshake_lab.cli.options import choose_kernel
 from handshake_lab.experiment.conduct import conducted
 from handshake_lab.plan.run_plan import Plan
 from handshake_lab.report.ladder import text
-from handshake_lab.timeline.verdict import judge
+from handshake_lab.verdict.judge import judge
 
 if TYPE_CHECKING:
     from handshake_lab.kernel.base import Kernel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from handshake_lab.expect import seconds, sockets_in
+from handshake_lab.expect.timer_windows import seconds, sockets_in
 from handshake_lab.recording.observations import SocketSeen
 from handshake_lab.tcp.states import State
 from handshake_lab.tcp.timers import RTO_MIN

@@ -12,13 +12,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
 from handshake_lab.report import diagram_svg, ladder_svg
 from handshake_lab.report.connections import connections, middle
 from handshake_lab.report.layout import ladder
 from handshake_lab.report.session import find
 from handshake_lab.report.words import LANGUAGES, words
-from handshake_lab.timeline.reconcile import reconcile
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect import endpoints, sockets_in
+from handshake_lab.expect.timer_windows import endpoints, sockets_in
 
 if TYPE_CHECKING:
     from handshake_lab.experiment.world import World

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab.recording.observations import Failure
-from handshake_lab.report.held import Claim, Covered
 from handshake_lab.report.index import index, run
 from handshake_lab.report.page import page
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.verdict import Verdict, judge
+from handshake_lab.verdict.expected_states import Claim, Covered
+from handshake_lab.verdict.judge import Verdict, judge
 from msgspec.structs import replace
 from report_records import ALL, CLEVER, clever, observed, orphan
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from claim_measures import connected, distance, flags, ms, next_numbers, passages, read
-from handshake_lab.expect import approx_timer, approx_trip, entered, seconds
+from handshake_lab.expect.timer_windows import approx_timer, approx_trip, entered, seconds
 from handshake_lab.experiment.world import PATIENCE
 from handshake_lab.recording.observations import StateChange
 

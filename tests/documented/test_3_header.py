@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from claim_measures import connected, flags, passages, read
-from handshake_lab.expect import since
+from handshake_lab.expect.timer_windows import since
 from handshake_lab.recording.observations import SegmentSeen
 
 if TYPE_CHECKING:

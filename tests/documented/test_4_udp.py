@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from claim_measures import ms
-from handshake_lab.expect import approx_trip, seconds
+from handshake_lab.expect.timer_windows import approx_trip, seconds
 
 if TYPE_CHECKING:
     from documented.conftest import Claim

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.plugin.catalogue import Scenario
-from handshake_lab.plugin.edges import Coverage
 from handshake_lab.plugin.results import Result, Session, by_scenario, proofs
 from handshake_lab.tcp.diagram.lookup import EDGES
+from handshake_lab.verdict.edge_coverage import Coverage
 
 if TYPE_CHECKING:
     from conftest import Project

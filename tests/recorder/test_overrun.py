@@ -10,7 +10,7 @@ from handshake_lab.kernel.lab import LabKernel
 from handshake_lab.kernel.store import KernelStore
 from handshake_lab.plan.run_plan import Plan
 from handshake_lab.recording.observations import Missed
-from handshake_lab.timeline.verdict import judge
+from handshake_lab.verdict.judge import judge
 from jobs import REPOSITORY
 
 if TYPE_CHECKING:

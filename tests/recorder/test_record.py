@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import ctrl_c
 import pytest
+from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
 from handshake_lab.recording.observations import RunHeader
-from handshake_lab.timeline.reconcile import reconcile
-from handshake_lab.timeline.verdict import judge
+from handshake_lab.verdict.judge import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect import (
+from handshake_lab.expect.timer_windows import (
     approx_trip,
     entered,
     events,

@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect import (
+from handshake_lab.expect.timer_windows import (
     approx_timer,
     approx_trip,
     entered,

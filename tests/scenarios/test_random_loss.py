@@ -11,7 +11,7 @@ from math import comb
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect import COMPUTING, Expected, approx_trip, endpoints, seconds, sent, version
+from handshake_lab.expect.timer_windows import COMPUTING, Expected, approx_trip, endpoints, seconds, sent, version
 from handshake_lab.tcp.timers import syn_schedule
 from tcp_steps import PORT, errno_of
 

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported
-from handshake_lab.expect import approx_trip, endpoint, entered, exchange, seconds, sent, transition, witnesses
+from handshake_lab.expect.timer_windows import (
+    approx_trip,
+    endpoint,
+    entered,
+    exchange,
+    seconds,
+    sent,
+    transition,
+    witnesses,
+)
 from handshake_lab.tcp.diagram.edge import SHORT
 from handshake_lab.tcp.states import State
 from tcp_held import PORTS, hold

@@ -12,10 +12,19 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from handshake_lab.expect import approx_timer, approx_trip, entered, exchange, made_up, seconds, sent, transition
+from handshake_lab.expect.timer_windows import (
+    approx_timer,
+    approx_trip,
+    entered,
+    exchange,
+    made_up,
+    seconds,
+    sent,
+    transition,
+)
 from handshake_lab.tcp.diagram.edge import SHORT
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.stays import stays
+from handshake_lab.verdict.self_transitions import stays
 from tcp_held import TOLD, hold
 from tcp_steps import arrived
 

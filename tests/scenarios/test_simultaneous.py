@@ -6,7 +6,16 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect import approx_timer, approx_trip, entered, exchange, flags, seconds, sent, witnesses
+from handshake_lab.expect.timer_windows import (
+    approx_timer,
+    approx_trip,
+    entered,
+    exchange,
+    flags,
+    seconds,
+    sent,
+    witnesses,
+)
 from handshake_lab.recording.observations import Step
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect import approx_trip, endpoint, flags, made_up, seconds, witnesses
+from handshake_lab.expect.timer_windows import approx_trip, endpoint, flags, made_up, seconds, witnesses
 
 if TYPE_CHECKING:
     from handshake_lab.experiment.sockets import RecordedSocket

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect import (
+from handshake_lab.expect.timer_windows import (
     approx_timer,
     approx_trip,
     endpoint,

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect import approx_timer, entered, exchange, seconds, sent_at, transition
+from handshake_lab.expect.timer_windows import approx_timer, entered, exchange, seconds, sent_at, transition
 from handshake_lab.tcp.timers import least_patience
 from tcp_steps import errno_of, open_connection, retransmission_timers
 

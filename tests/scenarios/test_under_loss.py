@@ -13,7 +13,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect import endpoint, endpoints, since
+from handshake_lab.expect.timer_windows import endpoint, endpoints, since
 from tcp_steps import errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect import approx_trip, entered, exchange, flags, seconds, sent, traced, transition
+from handshake_lab.expect.timer_windows import approx_trip, entered, exchange, flags, seconds, sent, traced, transition
 from tcp_steps import PORT, read_to_end
 
 if TYPE_CHECKING:

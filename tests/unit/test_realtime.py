@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab import expect
-from handshake_lab.expect import expect_of
+from handshake_lab.expect import timer_windows
+from handshake_lab.expect.timer_windows import expect_of
 from handshake_lab.recorder.pulse import slowness
 from handshake_lab.recording.observations import KernelInfo
 
@@ -83,7 +83,7 @@ def test_how_late_a_timer_may_be(kernel: KernelInfo, measured: float, late: floa
     """Real kernels share their processors with others; nothing is ever too early, on any of them."""
     expect_of(kernel, lambda: measured)
 
-    timer = expect.approx_timer(1.0)
+    timer = timer_windows.approx_timer(1.0)
 
     assert timer == 1.0
     assert timer != 0.999
@@ -96,8 +96,8 @@ def test_a_slower_machine_gets_more_time() -> None:
     """An emulated processor computes twenty times as long."""
     expect_of(VM, lambda: 0.1, 20.0)
 
-    assert expect.approx_trip(0) == 1.199
-    assert expect.approx_trip(0) != 1.201
+    assert timer_windows.approx_trip(0) == 1.199
+    assert timer_windows.approx_trip(0) != 1.201
 
 
 def test_no_machine_is_faster_than_an_ordinary_one() -> None:
@@ -110,9 +110,9 @@ def test_a_way_on_a_real_kernel() -> None:
     """The same for segments under way."""
     expect_of(HOST)
 
-    assert expect.approx_trip(0.1) == 0.149
-    assert expect.approx_trip(0.1) != 0.151
-    assert expect.approx_trip(0.1) != 0.0998
+    assert timer_windows.approx_trip(0.1) == 0.149
+    assert timer_windows.approx_trip(0.1) != 0.151
+    assert timer_windows.approx_trip(0.1) != 0.0998
 
 
 def test_the_pulse_tells_a_stopped_process() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from handshake_lab.report.document import document, to_json
 from handshake_lab.report.pcapng import pcapng
-from handshake_lab.timeline.verdict import Verdict
+from handshake_lab.verdict.judge import Verdict
 from report_records import ALL, CLEVER, clever, lost_syn_ack, normal, orphan, seen
 
 if TYPE_CHECKING:

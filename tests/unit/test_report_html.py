@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.recording.observations import Failure, FaultReport, Program, QdiscReport
-from handshake_lab.report.held import Claim, Covered
 from handshake_lab.report.index import index, run
 from handshake_lab.report.page import page
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.verdict import Finding, Verdict, judge
+from handshake_lab.verdict.expected_states import Claim, Covered
+from handshake_lab.verdict.judge import Finding, Verdict, judge
 from report_records import ALL, CLEVER, clever, lost_syn_ack, normal, observed, orphan, seen, simultaneous_close
 
 if TYPE_CHECKING:

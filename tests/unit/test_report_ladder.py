@@ -14,7 +14,7 @@ from handshake_lab.recording.observations import Witness
 from handshake_lab.report import cells
 from handshake_lab.report.ladder import ladder, show, text
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.verdict import Finding, Verdict, judge
+from handshake_lab.verdict.judge import Finding, Verdict, judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
 from handshake_lab.recording.observations import FaultReport, QdiscReport, Step
 from handshake_lab.report import cells
@@ -22,8 +23,7 @@ from handshake_lab.report.ladder import DRAWN, show, text
 from handshake_lab.report.layout import Row, ladder
 from handshake_lab.report.page import page
 from handshake_lab.report.session import find
-from handshake_lab.timeline.reconcile import reconcile
-from handshake_lab.timeline.verdict import judge
+from handshake_lab.verdict.judge import judge
 from msgspec.structs import replace
 from rich.console import Console
 

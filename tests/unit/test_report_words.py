@@ -14,7 +14,7 @@ from handshake_lab.recording.history import Cause
 from handshake_lab.recording.messages import say
 from handshake_lab.report.words import LANGUAGES, words
 from handshake_lab.tcp.diagram.lookup import EDGES
-from handshake_lab.timeline.verdict import judge
+from handshake_lab.verdict.judge import judge
 from report_records import lost_syn_ack
 
 _CODE = [
@@ -113,7 +113,7 @@ def test_verdicts_are_said_in_the_readers_language() -> None:
 
 def test_every_sentence_of_a_verdict_is_one_that_there_is() -> None:
     """No kind is said that no language has, and none is kept that nobody says; edges say themselves."""
-    code = "\n".join(path.read_text("utf-8") for path in Path(handshake_lab.__file__).parent.glob("timeline/*.py"))
+    code = "\n".join(path.read_text("utf-8") for path in Path(handshake_lab.__file__).parent.rglob("*.py"))
     written = set(re.findall(r'"([a-z_0-9]+)"', code.replace(Path(messages.__file__).read_text("utf-8"), "")))
 
     assert set(re.findall(r'\bsay\(\s*"([a-z_0-9]+)"', code)) <= set(messages.SENTENCES)

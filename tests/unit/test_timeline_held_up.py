@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 import pytest
+from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.observations import KernelInfo, Observation, RunHeader, SegmentSeen, SocketSeen
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.reconcile import reconcile
 from strategies import Plan, Sight, Talk, watched
 
 MS = 1_000_000

@@ -4,10 +4,10 @@ what was not seen.
 
 from __future__ import annotations
 
+from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.observations import Missed, Observation, SegmentSeen, StateChange
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.reconcile import reconcile
-from handshake_lab.timeline.verdict import judge
+from handshake_lab.verdict.judge import judge
 from msgspec import structs
 from recordings import only, recorded
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from handshake_lab.reconcile.segments.matching import join
 from handshake_lab.recording.causal_order import arrange
 from handshake_lab.recording.node_addresses import Nodes
 from handshake_lab.recording.observations import SegmentSeen
 from handshake_lab.tcp.address import Address
-from handshake_lab.timeline.passages import join
 from hypothesis import given
 from hypothesis import strategies as st
 

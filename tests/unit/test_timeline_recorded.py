@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.observations import (
     Address,
     Observation,
@@ -27,9 +28,8 @@ from handshake_lab.recording.observations import (
 )
 from handshake_lab.tcp.diagram.lookup import BY_ID
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.reconcile import reconcile
-from handshake_lab.timeline.stays import stays
-from handshake_lab.timeline.verdict import judge
+from handshake_lab.verdict.judge import judge
+from handshake_lab.verdict.self_transitions import stays
 from msgspec import structs
 from recordings import RUNS, only, recorded
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from handshake_lab.errors import RecordUnreadable
+from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording import schema
 from handshake_lab.recording.events_file import EVENTS, Writer, read
 from handshake_lab.recording.observations import (
@@ -27,7 +28,6 @@ from handshake_lab.recording.observations import (
     TcpInfo,
 )
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.reconcile import reconcile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import pytest
+from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.observations import (
     Counters,
     End,
@@ -24,8 +25,7 @@ from handshake_lab.recording.observations import (
 )
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.reconcile import reconcile
-from handshake_lab.timeline.verdict import judge
+from handshake_lab.verdict.judge import judge
 from strategies import ANY, CLIENT, SERVER, Plan, Sight, Talk, watched
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.observations import Missed
 from handshake_lab.tcp.diagram.lookup import edges_between
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.reconcile import reconcile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import Plan, Side, Sight, Talk, observers, offsets, plans, seeds, watched

@@ -50,7 +50,7 @@ def carry_out(
         HandshakeError: As `handshake_lab.experiment.conduct.conducted` does.
     """
     from handshake_lab.experiment.conduct import conducted, prepare_directory
-    from handshake_lab.timeline.verdict import judge
+    from handshake_lab.verdict.judge import judge
 
     with contextlib.ExitStack() as stack:
         meanwhile: contextlib.AbstractContextManager[object]

@@ -67,10 +67,10 @@ def command(
       handshake show my-run --html my-run.html --lang ko
       handshake show my-run --pcapng my-run.pcapng
     """
+    from handshake_lab.reconcile.pipeline import reconcile
     from handshake_lab.recording.events_file import read
     from handshake_lab.recording.observations import Failure
-    from handshake_lab.timeline.reconcile import reconcile
-    from handshake_lab.timeline.verdict import judge
+    from handshake_lab.verdict.judge import judge
 
     chosen = [name for name, given in (("--json", as_json), ("--svg", svg), ("--plain", plain)) if given]
     if len(chosen) > 1:

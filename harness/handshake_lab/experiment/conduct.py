@@ -15,9 +15,9 @@ from handshake_lab import errors
 from handshake_lab.errors import HandshakeError, KernelFailed, UsageError
 from handshake_lab.kernel.guest import PRIVATE
 from handshake_lab.kernel.job import INTERRUPTED, Job
+from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import EVENTS, read
 from handshake_lab.report.pcapng import pcapng
-from handshake_lab.timeline.reconcile import reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

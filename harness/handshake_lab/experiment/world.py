@@ -23,12 +23,12 @@ from handshake_lab.linux.tcp_counters import read_counters
 from handshake_lab.network.network import Network
 from handshake_lab.plan.load_topology import load_topology
 from handshake_lab.plan.run_plan import Plan
+from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recorder.clock import Clock
 from handshake_lab.recorder.recorder import Recorder
 from handshake_lab.recording.events_file import EVENTS, Writer
 from handshake_lab.recording.observations import SCHEMA, End, Failure, Program, RunHeader, Step
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.reconcile import reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

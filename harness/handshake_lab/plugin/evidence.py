@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation, Witness
-    from handshake_lab.timeline.verdict import Verdict
+    from handshake_lab.verdict.judge import Verdict
 
 #: Names of the properties that travel on a test's reports.
 EDGES = "handshake_edges"
@@ -68,7 +68,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
         if failed is not None:
             failed.sections.append(("again", replay))
         return
-    from handshake_lab.timeline.reconcile import reconcile
+    from handshake_lab.reconcile.pipeline import reconcile
 
     record = reconcile(log.observations)
     verdict = _verdict(record, failed)
@@ -97,7 +97,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
 
 def edges(record: Record, observations: tuple[Observation, ...]) -> list[tuple[str, list[str]]]:
     """The edges that a run took, those that lead nowhere included, and who saw it."""
-    from handshake_lab.timeline.stays import stays
+    from handshake_lab.verdict.self_transitions import stays
 
     seen: dict[str, set[Witness]] = {}
     for endpoint in record.endpoints:
@@ -164,7 +164,7 @@ def _shown(file: Path) -> str:
 def _verdict(record: Record, failed: pytest.TestReport | None) -> Verdict:
     """The document's verdict, with what the test expected of an endpoint where it told."""
     from handshake_lab.plugin.expectation import COMPARED, expected_of
-    from handshake_lab.timeline.verdict import judge
+    from handshake_lab.verdict.judge import judge
 
     verdict = judge(record)
     compared = getattr(failed, COMPARED, None)

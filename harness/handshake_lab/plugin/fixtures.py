@@ -51,7 +51,7 @@ def net(request: pytest.FixtureRequest, net_plan: Plan) -> Iterator[World]:
 @contextmanager
 def _expecting(plan: Plan) -> Iterator[None]:
     """Have expectations allow what the kernel needs; where time is real, measure how late this machine is."""
-    from handshake_lab.expect import expect_of
+    from handshake_lab.expect.timer_windows import expect_of
     from handshake_lab.recorder.pulse import Pulse
 
     if not plan.kernel.real_time:
@@ -135,7 +135,7 @@ def _texts(field: str, value: object) -> tuple[str, ...]:
 
 def _hold_against_document(record: Record) -> None:
     """Whatever is lost, only edges of the diagram may be taken."""
-    from handshake_lab.timeline.verdict import judge
+    from handshake_lab.verdict.judge import judge
 
     verdict = judge(record)
     if not verdict.ok:

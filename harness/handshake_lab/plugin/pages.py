@@ -13,8 +13,8 @@ from handshake_lab.plugin.evidence import AGAIN, EDGES, PAGE, RUN
 from handshake_lab.plugin.results import Word, worst
 
 if TYPE_CHECKING:
-    from handshake_lab.report.held import Claim
     from handshake_lab.report.index import Run
+    from handshake_lab.verdict.expected_states import Claim
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ class Pages:
     def _add_claim(self, properties: dict[str, Any]) -> None:
         from handshake_lab.claims.findings import PROPERTY, Finding, Outcome
         from handshake_lab.claims.words import proof, table
-        from handshake_lab.report.held import Claim
+        from handshake_lab.verdict.expected_states import Claim
 
         if PROPERTY in properties:
             found = msgspec.json.decode(properties[PROPERTY], type=Finding)
@@ -69,10 +69,10 @@ class Pages:
         if hasattr(self._config, "workerinput") or not self._kept:
             return
         from handshake_lab.claims.findings import CLAIMS
-        from handshake_lab.report.held import Covered
         from handshake_lab.report.index import index
         from handshake_lab.report.words import words as language
         from handshake_lab.tcp.diagram.lookup import EDGES as DIAGRAM
+        from handshake_lab.verdict.expected_states import Covered
 
         option = self._config.option
         words = language(option.handshake_lang)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from handshake_lab.plugin.edges import Coverage
 from handshake_lab.plugin.evidence import AGAIN, EDGES, SCENARIO, SEGMENTS, SPAN, TCP_SECONDS
 from handshake_lab.plugin.results import Result, Session, Word, worst
 from handshake_lab.plugin.variants import CAME_TO
+from handshake_lab.verdict.edge_coverage import Coverage
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -68,7 +68,11 @@ class Summary:
         if option.handshake_json:
             Path(option.handshake_json).write_bytes(msgspec.json.format(msgspec.json.encode(self.session())))
         if option.edge_coverage_svg:
-            Path(option.edge_coverage_svg).write_text(self._coverage.picture(), "utf-8")
+            from handshake_lab.report.diagram_svg import covered
+            from handshake_lab.report.words import words
+
+            picture = covered(self._coverage.steps_taken(), words("en"))
+            Path(option.edge_coverage_svg).write_text(picture, "utf-8")
         if self._too_few() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

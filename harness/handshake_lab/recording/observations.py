@@ -2,7 +2,7 @@
 
 All times are integer nanoseconds on the run's one clock, which starts at 0 when the
 recorder starts. Nothing here is interpreted: joining observations into histories is
-`handshake_lab.timeline.reconcile`'s work.
+`handshake_lab.reconcile.pipeline`'s work.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
     from handshake_lab.report.words import Words
-    from handshake_lab.timeline.verdict import Verdict
+    from handshake_lab.verdict.judge import Verdict
 
 #: How many system calls a page lists.
 STEPS = 300

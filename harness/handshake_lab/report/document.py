@@ -27,7 +27,7 @@ def document(record: Record, *, link: Any = None, verdict: Any = None) -> dict[s
     Args:
         record: The run.
         link: The links in the caller's words; those of the record's header by default.
-        verdict: What the caller found: plain values, or a `handshake_lab.timeline.verdict.Verdict`.
+        verdict: What the caller found: plain values, or a `handshake_lab.verdict.judge.Verdict`.
     """
     header = record.header
     return {

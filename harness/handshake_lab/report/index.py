@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handshake_lab.recording.history import Record
-    from handshake_lab.report.held import Claim, Covered
+    from handshake_lab.verdict.expected_states import Claim, Covered
 
 Outcome = Literal["passed", "failed", "skipped", "recorded"]
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from handshake_lab.report import tables
 from handshake_lab.report.canvas import ASCII, BOX, LETTERS, Glyphs, Span, plain
 from handshake_lab.report.connections import Connection, connections, middle
-from handshake_lab.report.held import marks
 from handshake_lab.report.layout import ladder as laid_out
 from handshake_lab.report.rungs import Rungs
 from handshake_lab.report.words import words
+from handshake_lab.verdict.expected_states import marks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console, Group
 
     from handshake_lab.recording.history import Record
-    from handshake_lab.timeline.verdict import Verdict
+    from handshake_lab.verdict.judge import Verdict
 
 #: With more connections than this, the rest is only in the summary table.
 DRAWN = 6

@@ -10,20 +10,20 @@ from markupsafe import Markup
 from handshake_lab.recording.observations import Failure
 from handshake_lab.report import details, diagram_svg
 from handshake_lab.report.connections import connections
-from handshake_lab.report.held import marks
 from handshake_lab.report.rendering import render
 from handshake_lab.report.rows import connection_view
 from handshake_lab.report.safe import visible
 from handshake_lab.report.words import words
+from handshake_lab.verdict.expected_states import marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
-    from handshake_lab.report.held import Claim, Covered
     from handshake_lab.report.words import Words
-    from handshake_lab.timeline.verdict import Finding, Verdict
+    from handshake_lab.verdict.expected_states import Claim, Covered
+    from handshake_lab.verdict.judge import Finding, Verdict
 
 #: How many connections a page draws; the others are in its table.
 DRAWN = 20

@@ -10,21 +10,21 @@ from markupsafe import Markup
 
 from handshake_lab.report import diagram_svg, flags
 from handshake_lab.report.connections import middle
-from handshake_lab.report.held import marks
 from handshake_lab.report.ladder_svg import switchable
 from handshake_lab.report.layout import ladder
 from handshake_lab.report.times import seconds, span
 from handshake_lab.tcp.diagram.lookup import BY_ID
 from handshake_lab.tcp.states import State
+from handshake_lab.verdict.expected_states import marks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from handshake_lab.recording.history import Endpoint, Passage, Record, Transition
     from handshake_lab.report.connections import Connection, Lane
-    from handshake_lab.report.held import Mark
     from handshake_lab.report.words import Words
-    from handshake_lab.timeline.verdict import Verdict
+    from handshake_lab.verdict.expected_states import Mark
+    from handshake_lab.verdict.judge import Verdict
 
 #: How many segments a page lists for one connection.
 LISTED = 400

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.history import Endpoint, Record, Transition
     from handshake_lab.report.connections import Connection
-    from handshake_lab.report.held import Mark
     from handshake_lab.report.words import Words
-    from handshake_lab.timeline.verdict import Finding, Verdict
+    from handshake_lab.verdict.expected_states import Mark
+    from handshake_lab.verdict.judge import Finding, Verdict
 
 Lines = list[list[Span]]
 

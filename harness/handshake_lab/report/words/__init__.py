@@ -11,7 +11,7 @@ from handshake_lab.recording.messages import SENTENCES, Said
 
 if TYPE_CHECKING:
     from handshake_lab.recording.messages import Value
-    from handshake_lab.timeline.verdict import Verdict
+    from handshake_lab.verdict.judge import Verdict
 
 #: The languages there are, by their BCP 47 names.
 LANGUAGES = ("en", "ko")

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from handshake_lab.reconcile.segments.numbering import Numbering
 from handshake_lab.recording.causal_order import arrange
 from handshake_lab.recording.history import Passage
 from handshake_lab.recording.node_addresses import is_loopback
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.sequence_numbers import add
-from handshake_lab.timeline.repeats import Numbering
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -18,7 +18,7 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from handshake_lab.timeline.passages import Leg
+    from handshake_lab.reconcile.segments.matching import Leg
 
 
 class Mark(Enum):

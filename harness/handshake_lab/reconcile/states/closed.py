@@ -10,14 +10,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from handshake_lab.reconcile.segments.segment_index import Mark, Wire
+from handshake_lab.reconcile.sockets.traced import SLACK, Event, Life
 from handshake_lab.recording.messages import Said, say
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.lives import SLACK, Event, Life
-from handshake_lab.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:
-    from handshake_lab.timeline.drafts import Draft
-    from handshake_lab.timeline.sightings import Look
+    from handshake_lab.reconcile.sockets.polled import Look
+    from handshake_lab.reconcile.states.draft import Draft
 
 
 def resolve(life: Life, wire: Wire, pause: int = SLACK, *, trusted: bool) -> list[Event]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handshake_lab.reconcile.causes.context import Case, Surroundings, spell
+from handshake_lab.reconcile.causes.endings import end
+from handshake_lab.reconcile.segments.segment_index import Mark, Wire
+from handshake_lab.reconcile.sockets.traced import SLACK, Life
 from handshake_lab.recording.history import Cause
 from handshake_lab.recording.messages import Said, say
 from handshake_lab.recording.observations import Step, Witness
@@ -12,16 +16,12 @@ from handshake_lab.tcp.diagram.lookup import edge_of
 from handshake_lab.tcp.segment import name_of
 from handshake_lab.tcp.sequence_numbers import add
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.case import Case, Surroundings, spell
-from handshake_lab.timeline.endings import end
-from handshake_lab.timeline.lives import SLACK, Life
-from handshake_lab.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from handshake_lab.timeline.drafts import Draft
-    from handshake_lab.timeline.passages import Leg
+    from handshake_lab.reconcile.segments.matching import Leg
+    from handshake_lab.reconcile.states.draft import Draft
 
 S = State
 

@@ -9,6 +9,8 @@ from handshake_lab.tcp.diagram.lookup import EDGES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from handshake_lab.tcp.states import State
+
 #: How many tests are named beside an edge.
 _NAMED = 2
 
@@ -74,10 +76,7 @@ class Coverage:
             for edge in EDGES
         ]
 
-    def picture(self) -> str:
-        """The diagram as an SVG file: edges taken are solid, the others dashed."""
-        from handshake_lab.report.diagram_svg import covered
-        from handshake_lab.report.words import words
-
+    def steps_taken(self) -> list[tuple[State, State]]:
+        """The transitions taken, each once, as pairs of states in the order of the diagram."""
         taken = [(edge.old, edge.new) for edge in EDGES if edge.id in self._taken and edge.moves]
-        return covered(list(dict.fromkeys(taken)), words("en"))
+        return list(dict.fromkeys(taken))

@@ -12,19 +12,19 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from handshake_lab.reconcile.sockets.traced import FOREVER, NOWHERE, SLACK, Life, Traced
 from handshake_lab.recording.messages import Said, say
 from handshake_lab.recording.node_addresses import WILDCARDS, is_loopback
 from handshake_lab.tcp.sequence_numbers import add
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.lives import FOREVER, NOWHERE, SLACK, Life, Traced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from handshake_lab.reconcile.segments.matching import Leg, Traffic
+    from handshake_lab.reconcile.sockets.polled import Sighted
     from handshake_lab.recording.node_addresses import Nodes
     from handshake_lab.tcp.address import Address
-    from handshake_lab.timeline.passages import Leg, Traffic
-    from handshake_lab.timeline.sightings import Sighted
 
 
 class Gathering:

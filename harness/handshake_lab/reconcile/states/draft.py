@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from handshake_lab.reconcile.segments.matching import Leg
 from handshake_lab.recording.history import Cause, Transition
 from handshake_lab.recording.messages import Said, say
 from handshake_lab.recording.observations import Witness
 from handshake_lab.tcp.diagram.edge import Why
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.passages import Leg
 
 
 class Draft(msgspec.Struct):

@@ -12,6 +12,16 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from handshake_lab.reconcile.causes.cause_finder import Causes
+from handshake_lab.reconcile.causes.context import Surroundings
+from handshake_lab.reconcile.segments.matching import Traffic, join
+from handshake_lab.reconcile.segments.segment_index import Wire
+from handshake_lab.reconcile.sockets.joining import Gathering
+from handshake_lab.reconcile.sockets.polled import sort_looks
+from handshake_lab.reconcile.sockets.traced import HELD_UP, SLACK, Life, trace
+from handshake_lab.reconcile.states.anomalies import Mishaps, unreal_resets, unsent_fins
+from handshake_lab.reconcile.states.endpoints import assemble
+from handshake_lab.reconcile.states.state_sequence import Account
 from handshake_lab.recording.history import Record
 from handshake_lab.recording.messages import Said, say
 from handshake_lab.recording.node_addresses import Nodes
@@ -29,21 +39,11 @@ from handshake_lab.recording.observations import (
     TcpEvent,
     Witness,
 )
-from handshake_lab.timeline.account import Account
-from handshake_lab.timeline.case import Surroundings
-from handshake_lab.timeline.causes import Causes
-from handshake_lab.timeline.endpoints import assemble
-from handshake_lab.timeline.gather import Gathering
-from handshake_lab.timeline.lives import HELD_UP, SLACK, Life, trace
-from handshake_lab.timeline.passages import Traffic, join
-from handshake_lab.timeline.sightings import sort_looks
-from handshake_lab.timeline.suspicions import Mishaps, unreal_resets, unsent_fins
-from handshake_lab.timeline.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handshake_lab.timeline.drafts import Draft
+    from handshake_lab.reconcile.states.draft import Draft
 
 T = TypeVar("T")
 

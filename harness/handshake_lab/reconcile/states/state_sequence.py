@@ -10,22 +10,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handshake_lab.reconcile.segments.segment_index import Mark, Wire
+from handshake_lab.reconcile.sockets.traced import FOREVER, SLACK, Event, Life
+from handshake_lab.reconcile.states.closed import join_note_2, resolve
+from handshake_lab.reconcile.states.draft import Draft
+from handshake_lab.reconcile.states.gaps import by_diagram, by_wire
 from handshake_lab.recording.messages import say
 from handshake_lab.recording.observations import Witness
 from handshake_lab.tcp.diagram.paths import ways
 from handshake_lab.tcp.states import State
 from handshake_lab.tcp.timers import TARDY, TIME_WAIT
-from handshake_lab.timeline.bridges import by_diagram, by_wire
-from handshake_lab.timeline.closes import join_note_2, resolve
-from handshake_lab.timeline.drafts import Draft
-from handshake_lab.timeline.lives import FOREVER, SLACK, Event, Life
-from handshake_lab.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handshake_lab.timeline.passages import Leg
-    from handshake_lab.timeline.sightings import Look
+    from handshake_lab.reconcile.segments.matching import Leg
+    from handshake_lab.reconcile.sockets.polled import Look
 
 #: How late TIME-WAIT may end: its timer's lateness and two jiffies of the slowest clock. Nanoseconds.
 _TARDINESS = TIME_WAIT // TARDY + 20_000_000

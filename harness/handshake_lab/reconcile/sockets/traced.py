@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from handshake_lab.reconcile.sockets.polled import Sighted
 from handshake_lab.recording.node_addresses import WILDCARDS, plain
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.sightings import Sighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from handshake_lab.reconcile.sockets.polled import Look
     from handshake_lab.recording.messages import Said
     from handshake_lab.recording.observations import StateChange, TcpEvent
-    from handshake_lab.timeline.sightings import Look
 
 #: How far the clocks of two observers may be apart. Nanoseconds.
 SLACK = 1_000_000

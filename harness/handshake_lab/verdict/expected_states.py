@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handshake_lab.recording.history import Endpoint
-    from handshake_lab.timeline.verdict import Verdict
+    from handshake_lab.verdict.judge import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handshake_lab.reconcile.sockets.traced import SLACK
+from handshake_lab.reconcile.states.draft import Draft
 from handshake_lab.recording.messages import Said, say
 from handshake_lab.recording.observations import Witness
 from handshake_lab.tcp.diagram.paths import ways
 from handshake_lab.tcp.states import State
 from handshake_lab.tcp.timers import TIME_WAIT
-from handshake_lab.timeline.drafts import Draft
-from handshake_lab.timeline.lives import SLACK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handshake_lab.timeline.wire import Wire
+    from handshake_lab.reconcile.segments.segment_index import Wire
 
 #: What the wire shows nothing of: a call whose FIN has not left.
 _SILENT = {State.ESTABLISHED: State.FIN_WAIT_1, State.CLOSE_WAIT: State.LAST_ACK}

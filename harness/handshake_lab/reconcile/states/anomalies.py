@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from handshake_lab.reconcile.segments.segment_index import Mark, Wire
+from handshake_lab.reconcile.sockets.traced import SLACK
 from handshake_lab.recording.messages import Said, say
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.lives import SLACK
-from handshake_lab.timeline.wire import Mark, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
+    from handshake_lab.reconcile.segments.matching import Traffic
+    from handshake_lab.reconcile.sockets.traced import Life
+    from handshake_lab.reconcile.states.draft import Draft
     from handshake_lab.recording.history import Passage
     from handshake_lab.recording.node_addresses import Nodes
     from handshake_lab.recording.observations import TcpEvent
     from handshake_lab.tcp.address import Address
-    from handshake_lab.timeline.drafts import Draft
-    from handshake_lab.timeline.lives import Life
-    from handshake_lab.timeline.passages import Traffic
 
 _MEANS_A_FIN = (State.FIN_WAIT_1, State.LAST_ACK)
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from handshake_lab.reconcile.sockets.traced import SLACK, Life
 from handshake_lab.recording.observations import Step, Witness
 from handshake_lab.tcp.timers import SECOND, TARDY
-from handshake_lab.timeline.lives import SLACK, Life
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
+    from handshake_lab.reconcile.segments.matching import Leg
+    from handshake_lab.reconcile.segments.segment_index import Mark, Wire
+    from handshake_lab.reconcile.states.draft import Draft
     from handshake_lab.recording.history import Cause
     from handshake_lab.tcp.diagram.edge import Why
-    from handshake_lab.timeline.drafts import Draft
-    from handshake_lab.timeline.passages import Leg
-    from handshake_lab.timeline.wire import Mark, Wire
 
 #: Of the slowest clock that Linux is built with: HZ is 100 or more.
 JIFFY = 10_000_000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from handshake_lab.reconcile.sockets.joining import serves
+from handshake_lab.reconcile.sockets.traced import SLACK, Life
+from handshake_lab.reconcile.states.draft import Draft
 from handshake_lab.recording.history import Endpoint
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.drafts import Draft
-from handshake_lab.timeline.gather import serves
-from handshake_lab.timeline.lives import SLACK, Life
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ import msgspec
 from handshake_lab.recording.messages import Said, say
 from handshake_lab.tcp.diagram.lookup import BY_ID, edges_between
 from handshake_lab.tcp.states import State
-from handshake_lab.timeline.resending import resendings
+from handshake_lab.verdict.retransmissions import resendings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handshake_lab.reconcile.causes.context import JIFFY, Case, Found
+from handshake_lab.reconcile.segments.segment_index import Mark
 from handshake_lab.recording.history import Cause
 from handshake_lab.recording.messages import say
 from handshake_lab.recording.observations import Witness
@@ -11,13 +13,11 @@ from handshake_lab.tcp.diagram.edge import Why
 from handshake_lab.tcp.segment import name_of
 from handshake_lab.tcp.states import State
 from handshake_lab.tcp.timers import SECOND, TIME_WAIT
-from handshake_lab.timeline.case import JIFFY, Case, Found
-from handshake_lab.timeline.wire import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.timeline.passages import Leg
+    from handshake_lab.reconcile.segments.matching import Leg
 
 _RETRANSMISSION = say("retransmission_timer")
 _TIMERS = {

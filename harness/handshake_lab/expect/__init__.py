@@ -1,0 +1,1 @@
+"""What tests compare with: time windows of timers, segments sent, states taken. Pure."""

@@ -1,0 +1,1 @@
+"""Why each transition was made: a segment, a system call or a timer."""

@@ -1,0 +1,1 @@
+"""Which observations belong to the same socket."""

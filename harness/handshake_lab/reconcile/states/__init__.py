@@ -1,0 +1,1 @@
+"""The states of one socket, in order, with the evidence for each."""
