@@ -40,7 +40,7 @@ from benchmarks.fidelity_watch import Seen, side_of  # noqa: E402
 from benchmarks.looks import costs  # noqa: E402
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 #: Connections per second, and how many are made.
 RATES = {1: 10, 10: 60, 100: 300, 1000: 2000}
@@ -91,7 +91,7 @@ def script(world: World, argument: Any) -> None:
 def run(kernel_name: str, rate: int, number: int, watch: tuple[str, ...], pauses: dict[str, float]) -> dict[str, Any]:
     """One run: its figures, by who watched."""
     from handshake_lab.cli.options import choose_kernel
-    from handshake_lab.experiment.conduct import conducted
+    from handshake_lab.experiment.execute import conducted
     from handshake_lab.plan.run_plan import Plan
 
     kernel = choose_kernel(kernel_name, 1, wall_limit=500)

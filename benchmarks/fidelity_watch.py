@@ -59,8 +59,8 @@ def look_until_told(look: Callable[[], Iterable[tuple[str, int, int]]], pause: f
 
 def trace_until_told(told: list[int]) -> Any:
     """The tracepoint and nothing else; an event without its ports is filed with the socket's next."""
-    from handshake_lab.recorder.clock import Clock
-    from handshake_lab.recorder.tracepoint import Tracepoints
+    from handshake_lab.observers.clock import Clock
+    from handshake_lab.observers.tracepoint import Tracepoints
     from handshake_lab.recording.observations import StateChange
 
     tracepoints = Tracepoints(Clock())

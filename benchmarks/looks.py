@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT))
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 PORT = 80
 TURNS = 41
@@ -90,8 +90,8 @@ def turns(ways: dict[str, Callable[[], object]], prepare: Callable[[], None]) ->
 def measure(connections: int, out: Path) -> None:
     """All cases, in the calling process's namespace."""
     from handshake_lab.linux.netlink.sock_diag import EVERYTHING, SockDiag, exact_request
-    from handshake_lab.recorder.clock import Clock
-    from handshake_lab.recorder.diag import Diag
+    from handshake_lab.observers.clock import Clock
+    from handshake_lab.observers.polling import Diag
 
     found: Costs = {}
     with socket.create_server(("127.0.0.1", PORT), backlog=4096) as listener:
@@ -151,7 +151,7 @@ def script(world: World, connections: Any) -> None:
 def costs(kernel_name: str, connections: int) -> Costs:
     """Measure in a private world."""
     from handshake_lab.cli.options import choose_kernel
-    from handshake_lab.experiment.conduct import conducted
+    from handshake_lab.experiment.execute import conducted
     from handshake_lab.plan.run_plan import Plan
 
     kernel = choose_kernel(kernel_name, 1)

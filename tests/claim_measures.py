@@ -6,8 +6,8 @@ import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.recording.history import Passage
 
 _MASK = (1 << 32) - 1

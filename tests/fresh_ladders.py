@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handshake_lab.cli.options import choose_kernel
-from handshake_lab.experiment.conduct import conducted
+from handshake_lab.experiment.execute import conducted
 from handshake_lab.plan.run_plan import Plan
 from handshake_lab.report.ladder import text
 from handshake_lab.verdict.judge import judge
@@ -31,7 +31,7 @@ def kernel() -> Kernel:
 def fresh(name: str, on: Kernel) -> str:
     """Boot a kernel, make a run, and draw all of it."""
     plan = Plan(
-        script="handshake_lab.experiment.demo:script",
+        script="handshake_lab.experiment.workloads.request_response:script",
         links=("delay=50ms",),
         faults=FAULTS[name],
         kernel=on.info,

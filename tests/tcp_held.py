@@ -11,8 +11,8 @@ from tcp_steps import PORT, open_connection
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 #: Both ends of a connection that two hosts open at once.
 PORTS = (4001, 4002)

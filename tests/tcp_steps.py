@@ -12,8 +12,8 @@ from handshake_lab.tcp.timers import RTO_MIN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.recording.history import Endpoint
 
 PORT = 80

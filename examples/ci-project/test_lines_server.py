@@ -9,7 +9,7 @@ import pytest
 from handshake_lab.expect.timer_windows import endpoints, sockets_in
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = pytest.mark.network(delay="40ms")
 

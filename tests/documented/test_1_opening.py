@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 from claim_measures import connected, distance, flags, ms, next_numbers, passages, read
 from handshake_lab.expect.timer_windows import approx_timer, approx_trip, entered, seconds
-from handshake_lab.experiment.world import PATIENCE
+from handshake_lab.experiment.net import PATIENCE
 from handshake_lab.recording.observations import StateChange
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -12,8 +12,8 @@ from handshake_lab.recording.observations import StateChange
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.recording.history import Passage
 
 pytestmark = pytest.mark.network(delay="50ms")

@@ -13,7 +13,7 @@ from handshake_lab.recording.observations import SegmentSeen
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
     from handshake_lab.recording.history import Passage
 
 pytestmark = pytest.mark.network(delay="50ms")

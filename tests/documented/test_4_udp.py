@@ -12,7 +12,7 @@ from handshake_lab.expect.timer_windows import approx_trip, seconds
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

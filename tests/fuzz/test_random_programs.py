@@ -21,8 +21,8 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.recording.history import Endpoint, Record, Transition
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from handshake_lab.experiment.beginning import begin
+from handshake_lab.experiment.run_start import begin
 
 
 def sleep_a_minute(_: Any, results: Path) -> None:

@@ -10,7 +10,7 @@ from handshake_lab.linux.netlink.sock_diag import EVERYTHING, SockDiag
 from pyroute2.netlink.diag import DiagSocket
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 #: INET_DIAG_INFO and what pyroute2 calls it.
 _INFO = 2

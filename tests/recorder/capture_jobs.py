@@ -11,8 +11,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from handshake_lab.recorder.capture import Capture
-from handshake_lab.recorder.clock import Clock
+from handshake_lab.observers.capture import Capture
+from handshake_lab.observers.clock import Clock
 
 TCP, UDP = 6, 17
 HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION = 0, 43, 44, 60

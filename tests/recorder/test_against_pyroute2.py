@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from handshake_lab.experiment.conduct import conducted
+from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.lab import LabKernel
 from handshake_lab.kernel.store import KernelStore
 from handshake_lab.plan.run_plan import Plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.experiment.conduct import conducted
+from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.lab import LabKernel
 from handshake_lab.kernel.store import KernelStore
 from handshake_lab.plan.run_plan import Plan
@@ -16,7 +16,7 @@ from jobs import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.experiment.conduct import Run
+    from handshake_lab.experiment.execute import Run
 
 CONNECTIONS = 150
 TRUTH = {

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.experiment.conduct import conducted
+from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.lab import LabKernel
 from handshake_lab.kernel.store import KernelStore
 from handshake_lab.plan.run_plan import Plan
@@ -17,7 +17,7 @@ from tests.recorder.thousand import WAYS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.experiment.conduct import Run
+    from handshake_lab.experiment.execute import Run
 
 CONNECTIONS = 1000
 

@@ -7,8 +7,8 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
 ACCEPTED = ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]

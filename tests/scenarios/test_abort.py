@@ -22,7 +22,7 @@ from handshake_lab.expect.timer_windows import (
 from tcp_steps import arrived, errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

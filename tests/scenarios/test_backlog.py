@@ -25,8 +25,8 @@ from handshake_lab.expect.timer_windows import (
 from handshake_lab.tcp.timers import syn_schedule
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.recording.history import Endpoint
 
 pytestmark = pytest.mark.network(delay="50ms")

@@ -23,7 +23,7 @@ from tcp_steps import PORT, errno_of, open_connection, read_to_end
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

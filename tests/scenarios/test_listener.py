@@ -20,7 +20,7 @@ from handshake_lab.expect.timer_windows import (
 from tcp_steps import PORT, arrived, errno_of, wait_for_socket
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -22,7 +22,7 @@ from handshake_lab.tcp.timers import ORPHAN_RETRIES, least_patience
 from tcp_steps import open_connection, read_to_end, retransmission_timers
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -26,7 +26,7 @@ from handshake_lab.expect.timer_windows import (
 from handshake_lab.tcp.timers import syn_schedule, synack_schedule
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -16,7 +16,7 @@ from handshake_lab.tcp.timers import syn_schedule
 from tcp_steps import PORT, errno_of
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
     from handshake_lab.recording.history import Endpoint, Passage
 
 HANDSHAKES = 200

@@ -31,8 +31,8 @@ from tcp_steps import arrived
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = pytest.mark.network(delay="50ms")
 

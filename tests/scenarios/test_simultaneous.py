@@ -19,8 +19,8 @@ from handshake_lab.expect.timer_windows import (
 from handshake_lab.recording.observations import Step
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 #: One way: within it, even a slow machine has both ends do something.
 pytestmark = pytest.mark.network(delay="300ms")

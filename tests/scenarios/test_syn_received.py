@@ -12,8 +12,8 @@ import pytest
 from handshake_lab.expect.timer_windows import approx_trip, endpoint, flags, made_up, seconds, witnesses
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -19,7 +19,7 @@ from handshake_lab.expect.timer_windows import (
 )
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

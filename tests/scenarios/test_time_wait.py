@@ -22,8 +22,8 @@ from handshake_lab.expect.timer_windows import (
 from tcp_steps import PORT, Connection, arrived, errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = pytest.mark.network(delay="50ms")
 

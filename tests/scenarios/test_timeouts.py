@@ -13,7 +13,7 @@ from handshake_lab.tcp.timers import least_patience
 from tcp_steps import errno_of, open_connection, retransmission_timers
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -17,8 +17,8 @@ from handshake_lab.expect.timer_windows import endpoint, endpoints, since
 from tcp_steps import errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = [pytest.mark.network(delay="50ms"), pytest.mark.slow, pytest.mark.lossy(loss="10%")]
 

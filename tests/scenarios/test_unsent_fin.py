@@ -10,7 +10,7 @@ from handshake_lab.expect.timer_windows import approx_trip, entered, exchange, f
 from tcp_steps import PORT, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = pytest.mark.network(delay="50ms")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from handshake_lab.errors import UsageError
-from handshake_lab.network import ruleset
-from handshake_lab.network.middlebox import is_kind
+from handshake_lab.network.faults import drop_rules
+from handshake_lab.network.faults.middlebox import is_kind
 from handshake_lab.plan.fault import ACTIONS, KINDS, MADE, Fault
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.segment import Segment
@@ -136,14 +136,14 @@ def test_kinds(flags: str, length: int, kinds: set[str]) -> None:
 
 def test_rules_count_before_they_drop() -> None:
     """A fault's rules mark and count; what is marked is dropped behind, so faults do not disturb each other."""
-    rules = ruleset.drop("f0", Fault.parse("drop SYN nth=1,3 from h1 port=80"), ["s1-eth2"], ["10.0.0.1", "fd00::1"])
+    rules = drop_rules.drop("f0", Fault.parse("drop SYN nth=1,3 from h1 port=80"), ["s1-eth2"], ["10.0.0.1", "fd00::1"])
 
     assert "f0 numgen inc mod 4294967295 { 0, 2 } goto f0-hits" in rules
     assert "f0-hits counter meta mark set meta mark | 1" in rules
     assert 'oifname { "s1-eth2" } ip saddr { 10.0.0.1 } tcp flags & (fin|syn|rst|ack) == syn tcp sport 80' in rules
     assert "ip6 saddr { fd00::1 }" in rules
     assert " drop" not in rules
-    assert "meta mark & 1 != 0 drop" in ruleset.base(["s1-eth1", "s1-eth2"])
+    assert "meta mark & 1 != 0 drop" in drop_rules.base(["s1-eth1", "s1-eth2"])
 
 
 names = st.sampled_from(["h1", "h2", "web.1", "h/1", ""])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab.errors import UsageError
-from handshake_lab.network.impairing import place
+from handshake_lab.network.impairments import place
 from handshake_lab.plan.checks import check_requests
 from handshake_lab.plan.from_topo import from_topo
 from handshake_lab.plan.link import Impairment, LinkRequest

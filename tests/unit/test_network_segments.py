@@ -7,7 +7,7 @@ import struct
 import pytest
 from handshake_lab.linux.netlink.netem_tables import table
 from handshake_lab.linux.netlink.qdisc import Settings
-from handshake_lab.network.connections import Connections
+from handshake_lab.network.faults.connection_numbers import Connections
 from handshake_lab.plan.link import Impairment
 from handshake_lab.tcp import craft
 from handshake_lab.tcp.address import Address

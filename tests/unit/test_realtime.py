@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from handshake_lab.expect import timer_windows
 from handshake_lab.expect.timer_windows import expect_of
-from handshake_lab.recorder.pulse import slowness
+from handshake_lab.experiment.scheduling_latency import slowness
 from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def test_the_pulse_tells_a_stopped_process() -> None:
     """A process that was stopped for a while was late by that while."""
     code = (
         "import os, signal, sys, time\n"
-        "from handshake_lab.recorder.pulse import Pulse\n"
+        "from handshake_lab.experiment.scheduling_latency import Pulse\n"
         "with Pulse() as pulse:\n"
         "    print('ready', flush=True)\n"
         "    sys.stdin.readline()\n"

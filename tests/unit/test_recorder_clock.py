@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from handshake_lab.linux import tcp_counters
-from handshake_lab.recorder.clock import Clock
+from handshake_lab.observers.clock import Clock
 
 if TYPE_CHECKING:
     from pathlib import Path

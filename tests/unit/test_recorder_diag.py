@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.linux.netlink.sock_diag import EVERYTHING, Look, SockDiag, SockDiagError, exact_request
-from handshake_lab.recorder.diag import DUE_AGAIN, Diag
+from handshake_lab.observers.polling import DUE_AGAIN, Diag
 from handshake_lab.recording.observations import Address, SocketGone, SocketSeen, TcpInfo
 from handshake_lab.tcp.states import State
 

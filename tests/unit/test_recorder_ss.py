@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from handshake_lab.recorder.ss import parse
+from handshake_lab.observers.ss import parse
 from handshake_lab.recording.observations import Address, SocketSeen
 from handshake_lab.tcp.states import State
 

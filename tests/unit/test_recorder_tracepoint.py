@@ -6,7 +6,7 @@ import socket
 import struct
 
 import pytest
-from handshake_lab.recorder.tracepoint import Tracepoints, _addresses, _Layout, parse_format, records
+from handshake_lab.observers.tracepoint import Tracepoints, _addresses, _Layout, parse_format, records
 from handshake_lab.recording.observations import Address, StateChange
 from handshake_lab.tcp.states import State
 

@@ -60,7 +60,7 @@ def command(
     check_requests("pair", wanted, faults)
     kernel = options.choose_kernel(kernel_name, seed)
     plan = Plan(
-        script="handshake_lab.experiment.demo:script",
+        script="handshake_lab.experiment.workloads.request_response:script",
         links=wanted,
         faults=faults,
         kernel=kernel.info,

@@ -14,7 +14,7 @@ from handshake_lab.recording.observations import Program
 from handshake_lab.report.safe import visible
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.conduct import Run
+    from handshake_lab.experiment.execute import Run
 
 #: How many lines of a program's output are shown where it is not kept.
 SHOWN_LINES = 20
@@ -102,7 +102,7 @@ def command(
           --client "curl -s http://h2/" --out my-run
       handshake record --topology star,4 --server h1="iperf3 -s -1" --client h2="iperf3 -c h1 -n 200K"
     """
-    from handshake_lab.experiment.programs import ProgramRequest, ProgramsRequest
+    from handshake_lab.experiment.running_program import ProgramRequest, ProgramsRequest
     from handshake_lab.plan.checks import check_requests
     from handshake_lab.plan.run_plan import Plan
     from handshake_lab.plan.units import duration
@@ -126,7 +126,7 @@ def command(
         wall += request.limit + request.after
     kernel = options.choose_kernel(kernel_name, seed, wall)
     plan = Plan(
-        script="handshake_lab.experiment.programs:script",
+        script="handshake_lab.experiment.running_program:script",
         argument=request,
         topology=topology,
         links=links,

@@ -15,7 +15,7 @@ from handshake_lab.kernel.job import INTERRUPTED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.experiment.conduct import Run
+    from handshake_lab.experiment.execute import Run
     from handshake_lab.kernel.base import Kernel
     from handshake_lab.plan.run_plan import Plan
 
@@ -47,9 +47,9 @@ def carry_out(
         The command's exit status.
 
     Raises:
-        HandshakeError: As `handshake_lab.experiment.conduct.conducted` does.
+        HandshakeError: As `handshake_lab.experiment.execute.conducted` does.
     """
-    from handshake_lab.experiment.conduct import conducted, prepare_directory
+    from handshake_lab.experiment.execute import conducted, prepare_directory
     from handshake_lab.verdict.judge import judge
 
     with contextlib.ExitStack() as stack:

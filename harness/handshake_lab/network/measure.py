@@ -25,7 +25,7 @@ from handshake_lab.plan.load_topology import load_topology
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handshake_lab.network.host import Host
+    from handshake_lab.network.nodes import Host
     from handshake_lab.plan.from_topo import Plan
 
 #: The file that `job` leaves.

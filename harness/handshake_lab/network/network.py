@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from handshake_lab.errors import UsageError
 from handshake_lab.linux import netns
-from handshake_lab.network import build
-from handshake_lab.network.faults import Faults
-from handshake_lab.network.host import Host, Node
-from handshake_lab.network.impairing import Impairer, LinkHandle, directions, place
+from handshake_lab.network import construction
+from handshake_lab.network.faults.active_faults import Faults
+from handshake_lab.network.impairments import Impairer, LinkHandle, directions, place
+from handshake_lab.network.nodes import Host, Node
 from handshake_lab.plan import from_topo
 from handshake_lab.plan.checks import check_fault
 from handshake_lab.plan.fault import Fault
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
-    from handshake_lab.network.faults import FaultHandle
+    from handshake_lab.network.faults.active_faults import FaultHandle
     from handshake_lab.plan.from_topo import MininetTopo, Port
     from handshake_lab.recording.observations import FaultReport, QdiscReport
 
@@ -96,7 +96,7 @@ class Network:
             check_fault(self.plan, fault)
         self._sysctls = sysctl_settings(self.plan, sysctls or {})
         self._named = netns.mounts_are_private() if named is None else named
-        self._spaces = build.Spaces()
+        self._spaces = construction.Spaces()
         self._stack = contextlib.ExitStack()
         self.nodes: dict[str, Node] = {}
         self.interfaces: list[Interface] = []
@@ -107,7 +107,7 @@ class Network:
             solitary = [name for name, node in self.plan.nodes.items() if node.kind != "switch"]
             self._spaces.make(solitary, named=self._named)
             _wait_for_fine_timers()
-            build.build(self.plan, self._spaces, self._sysctls)
+            construction.build(self.plan, self._spaces, self._sysctls)
             if self._named:
                 lines = [f"{ip} {node.name}" for node in self.plan.nodes.values() for ip in node.addresses]
                 self._spaces.name_hosts(lines)
@@ -136,7 +136,7 @@ class Network:
         ends: dict[str, Interface] = {}
         for name, planned in self.plan.nodes.items():
             if planned.kind == "switch":
-                node = Node(planned, descriptors[build.MIDDLE])
+                node = Node(planned, descriptors[construction.MIDDLE])
             else:
                 node = Host(planned, descriptors[name])
             self.nodes[name] = node

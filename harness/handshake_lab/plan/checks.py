@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import UsageError
-from handshake_lab.network.impairing import place
+from handshake_lab.network.impairments import place
 from handshake_lab.plan import from_topo
 from handshake_lab.plan.fault import Fault
 from handshake_lab.plan.link import LinkRequest

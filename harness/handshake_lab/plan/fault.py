@@ -7,7 +7,7 @@
 
 A fault sees the TCP segments that are about to leave the middle towards a host, before that
 link's own impairment, and counts those that match it, by itself: what another fault does to
-a segment, and segments made by faults, do not change its count. Pure; `handshake_lab.network.faults`
+a segment, and segments made by faults, do not change its count. Pure; `handshake_lab.network.faults.active_faults`
 carries it out.
 """
 

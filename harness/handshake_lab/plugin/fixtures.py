@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
     from handshake_lab.plan.run_plan import Plan
     from handshake_lab.plugin.inside import Place
     from handshake_lab.plugin.variants import Variant
@@ -26,7 +26,7 @@ _EXAMPLE = '@pytest.mark.network(delay="50ms")'
 def net(request: pytest.FixtureRequest, net_plan: Plan) -> Iterator[World]:
     """The network that the marker ``network`` describes, on a kernel of its own."""
     # Imported where the kernel is: the outer session does not need any of it.
-    from handshake_lab.experiment.world import recorded
+    from handshake_lab.experiment.net import recorded
     from handshake_lab.plugin import variants
 
     results = _place(request).results
@@ -52,7 +52,7 @@ def net(request: pytest.FixtureRequest, net_plan: Plan) -> Iterator[World]:
 def _expecting(plan: Plan) -> Iterator[None]:
     """Have expectations allow what the kernel needs; where time is real, measure how late this machine is."""
     from handshake_lab.expect.timer_windows import expect_of
-    from handshake_lab.recorder.pulse import Pulse
+    from handshake_lab.experiment.scheduling_latency import Pulse
 
     if not plan.kernel.real_time:
         expect_of(plan.kernel)

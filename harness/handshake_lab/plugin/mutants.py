@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from handshake_lab.experiment.sockets import RecordedSocket
+from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from handshake_lab.experiment.world import World, WorldHost
+    from handshake_lab.experiment.net import World, WorldHost
     from handshake_lab.plan.run_plan import Plan
     from handshake_lab.recording.history import Endpoint, Passage, Record
 

@@ -1,6 +1,6 @@
 """``ss``: what a person would type, as an independent witness at checkpoints.
 
-It asks the kernel what `handshake_lab.recorder.diag` asks, but through another program's request
+It asks the kernel what `handshake_lab.observers.polling` asks, but through another program's request
 and decoding (iproute2, misc/ss.c): where both agree, neither misread.
 """
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
 
-#: Where a run's error is left by `handshake_lab.experiment.world.enter`.
+#: Where a run's error is left by `handshake_lab.experiment.net.enter`.
 ERROR = "error.json"
 #: The run for Wireshark, beside its events.
 CAPTURE = "capture.pcapng"
@@ -92,7 +92,7 @@ def conducted(
     """
     results = prepare_directory(out) if out else None
     job = Job(
-        call="handshake_lab.experiment.world:enter",
+        call="handshake_lab.experiment.net:enter",
         argument=msgspec.to_builtins(plan),
         results=results,
         import_from=import_from,

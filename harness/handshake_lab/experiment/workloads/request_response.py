@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.sockets import RecordedSocket
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 PORT = 80
 #: Seconds the server takes between the client's end and its own: time to see CLOSE-WAIT and FIN-WAIT-2.

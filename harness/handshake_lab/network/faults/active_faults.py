@@ -1,6 +1,6 @@
 """Faults in force: who carries each out, how often it fired, and that none was forgotten.
 
-What only drops is done by the kernel's packet filter (`handshake_lab.network.ruleset`), on any
+What only drops is done by the kernel's packet filter (`handshake_lab.network.faults.drop_rules`), on any
 kernel and at no cost to the rest; everything else by the middlebox.
 """
 
@@ -15,9 +15,10 @@ from handshake_lab.errors import FaultNeverFired, HandshakeError
 from handshake_lab.linux import netns, nftables, packet_socket
 from handshake_lab.linux.netlink import links
 from handshake_lab.linux.netlink.connection import Netlink
-from handshake_lab.network import build, ruleset
-from handshake_lab.network.connections import Connections
-from handshake_lab.network.middlebox import Edge, Middlebox, Rule, made_up
+from handshake_lab.network import construction
+from handshake_lab.network.faults import drop_rules
+from handshake_lab.network.faults.connection_numbers import Connections
+from handshake_lab.network.faults.middlebox import Edge, Middlebox, Rule, made_up
 from handshake_lab.recording.observations import FaultReport
 from handshake_lab.tcp.segment import decode
 
@@ -114,7 +115,7 @@ class Faults:
         self._edges: dict[bytes, Edge] = {}
         self._ports: dict[str, list[int]] = {}
         for port, peer in plan.edge_ports():
-            space = build.MIDDLE if plan.nodes[port.node].kind == "switch" else port.node
+            space = construction.MIDDLE if plan.nodes[port.node].kind == "switch" else port.node
             self._edges[links.mac_bytes(peer.mac)] = Edge(
                 peer.node,
                 space,
@@ -157,12 +158,12 @@ class Faults:
         spaces = {edge.space for edge in edges}
         senders = self._addresses.get(fault.sender, set()) | self._aliases.get(fault.sender, set())
         # One counter counts in one namespace only: what spans several is the middlebox's work.
-        if fault.action == "drop" and len(spaces) == 1 and len(self._ports[min(spaces)]) <= ruleset.MOST_DEVICES:
+        if fault.action == "drop" and len(spaces) == 1 and len(self._ports[min(spaces)]) <= drop_rules.MOST_DEVICES:
             space = spaces.pop()
             self._table(space)
             name = f"f{len(self._handles)}"
             nftables.run(
-                self._spaces[space], ruleset.drop(name, fault, [edge.interface for edge in edges], sorted(senders))
+                self._spaces[space], drop_rules.drop(name, fault, [edge.interface for edge in edges], sorted(senders))
             )
             handle = FaultHandle(fault, self, name, space)
         elif fault.action == "inject":
@@ -192,7 +193,7 @@ class Faults:
                 f"{fault}: no connection of {fault.receiver} has been seen yet to make a segment up for"
             )
         edge, frame = made_up(fault, *found, self._edges)
-        with packet_socket.sender(self._spaces[edge.space], ruleset.PASSED) as sock:
+        with packet_socket.sender(self._spaces[edge.space], drop_rules.PASSED) as sock:
             sock.sendto(frame, (edge.interface, 0))
         handle = FaultHandle(fault, self)
         handle._at_once = 1  # noqa: SLF001 -- its own module
@@ -201,16 +202,17 @@ class Faults:
 
     def counted(self, space: str, name: str) -> int:
         """The counter of a fault that the kernel carries out."""
-        return nftables.counters(self._spaces[space], ruleset.TABLE, ruleset.HITS)[name]
+        return nftables.counters(self._spaces[space], drop_rules.TABLE, drop_rules.HITS)[name]
 
     def disarm(self, space: str, name: str) -> None:
         """End a fault that the kernel carries out."""
-        nftables.run(self._spaces[space], f"flush chain netdev {ruleset.TABLE} {name}\n")
+        nftables.run(self._spaces[space], f"flush chain netdev {drop_rules.TABLE} {name}\n")
 
     def reports(self, now: int) -> list[FaultReport]:
         """How often each fault fired; ``now`` is the run's clock, in nanoseconds."""
         kernel = {
-            space: nftables.counters(self._spaces[space], ruleset.TABLE, ruleset.HITS) for space in sorted(self._tables)
+            space: nftables.counters(self._spaces[space], drop_rules.TABLE, drop_rules.HITS)
+            for space in sorted(self._tables)
         }
         found = []
         for handle in self._handles:
@@ -242,7 +244,7 @@ class Faults:
     def _table(self, space: str) -> None:
         if space not in self._tables:
             devices = [edge.interface for edge in self._edges.values() if edge.space == space]
-            nftables.run(self._spaces[space], ruleset.base(devices))
+            nftables.run(self._spaces[space], drop_rules.base(devices))
             self._tables.add(space)
 
     def _insert(self, space: str) -> None:
@@ -250,14 +252,14 @@ class Faults:
         with netns.inside(self._spaces[space]), Netlink() as netlink:
             # What is sent into one end of a wire is shown there; the other end, which nobody
             # listens at, is brought up first, so that the wire can be used at once.
-            for name in (ruleset.SHOWN, ruleset.SHOWN_LOST):
+            for name in (drop_rules.SHOWN, drop_rules.SHOWN_LOST):
                 end = f"{name}-end"
                 netlink.ask([links.wire(name, end), links.switch_on(end), links.switch_on(name)])
             indexes = links.indexes(netlink)
         assert self._middlebox is not None  # noqa: S101 -- its caller has just made it
-        self._middlebox.attend(space, self._spaces[space], [indexes[ruleset.SHOWN], indexes[ruleset.SHOWN_LOST]])
+        self._middlebox.attend(space, self._spaces[space], [indexes[drop_rules.SHOWN], indexes[drop_rules.SHOWN_LOST]])
         devices = [edge.interface for edge in self._edges.values() if edge.space == space]
-        nftables.run(self._spaces[space], ruleset.act(devices))
+        nftables.run(self._spaces[space], drop_rules.act(devices))
 
     def _look(self) -> None:
         """Take in what has passed since the last look."""

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 from handshake_lab.errors import HandshakeError
-from handshake_lab.experiment.beginning import begin, begin_on_a_second
-from handshake_lab.experiment.programs import ProgramRequest, Running, start, wait_until_listening
-from handshake_lab.experiment.sockets import RecordedSocket
+from handshake_lab.experiment.recorded_socket import RecordedSocket
+from handshake_lab.experiment.run_start import begin, begin_on_a_second
+from handshake_lab.experiment.running_program import ProgramRequest, Running, start, wait_until_listening
 from handshake_lab.linux.tcp_counters import read_counters
 from handshake_lab.network.network import Network
+from handshake_lab.observers.clock import Clock
+from handshake_lab.observers.recorder import Recorder
 from handshake_lab.plan.load_topology import load_topology
 from handshake_lab.plan.run_plan import Plan
 from handshake_lab.reconcile.pipeline import reconcile
-from handshake_lab.recorder.clock import Clock
-from handshake_lab.recorder.recorder import Recorder
 from handshake_lab.recording.events_file import EVENTS, Writer
 from handshake_lab.recording.observations import SCHEMA, End, Failure, Program, RunHeader, Step
 from handshake_lab.tcp.states import State
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
     from handshake_lab.linux.netlink.sock_diag import Look
-    from handshake_lab.network.host import Host
+    from handshake_lab.network.nodes import Host
     from handshake_lab.recording.history import Endpoint, Record
     from handshake_lab.recording.observations import KernelInfo, Observation
 
@@ -394,7 +394,7 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
 
 
 def enter(argument: Any, results: Path) -> int:
-    """The job that a kernel does for `handshake_lab.experiment.conduct`: a plan's script in a recorded world."""
+    """The job that a kernel does for `handshake_lab.experiment.execute`: a plan's script in a recorded world."""
     plan = msgspec.convert(argument, Plan)
     module, _, function = plan.script.partition(":")
     script = getattr(importlib.import_module(module), function)

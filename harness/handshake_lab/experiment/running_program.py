@@ -18,7 +18,7 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handshake_lab.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 #: Seconds of the kernel's time that a server may take until it listens.
 SERVER_STARTS = 60.0

@@ -16,7 +16,7 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.recorder.clock import Clock
+    from handshake_lab.observers.clock import Clock
 
 #: Nanoseconds after which a timer that is due and has not been seen to fire is looked at again: about a jiffy.
 DUE_AGAIN = 4_000_000

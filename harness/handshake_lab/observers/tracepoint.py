@@ -24,7 +24,7 @@ from handshake_lab.tcp.states import FROM_LINUX
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from handshake_lab.recorder.clock import Clock
+    from handshake_lab.observers.clock import Clock
 
 TRACEFS = Path("/sys/kernel/tracing")
 

@@ -14,7 +14,8 @@ from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.linux import netns, nftables
 from handshake_lab.linux.netlink import links, qdisc
 from handshake_lab.linux.netlink.connection import Netlink, NetlinkError
-from handshake_lab.network import build, ruleset
+from handshake_lab.network import construction
+from handshake_lab.network.faults import drop_rules
 from handshake_lab.plan.link import Impairment, LinkRequest
 from handshake_lab.recording.observations import QdiscReport
 
@@ -164,22 +165,22 @@ class Impairer:
         """Lose all that enters a direction's link, either way."""
         port = self._middle_port(direction)
         space = self._space(port)
-        if space == build.MIDDLE:
+        if space == construction.MIDDLE:
             # A port of a bridge that is disabled neither takes nor gives frames, and its
             # neighbour's link stays up: nobody is told.
             self._socket(space).ask([links.port_state(port.index, links.DISABLED, port.name)])
             return
         led = [where for known, (_, _, where) in self._targets.items() if known == port.peer]
-        nftables.run(self._spaces[space], ruleset.cut(port.name, led))
+        nftables.run(self._spaces[space], drop_rules.cut(port.name, led))
 
     def mend(self, direction: Direction) -> None:
         """Undo `cut`."""
         port = self._middle_port(direction)
         space = self._space(port)
-        if space == build.MIDDLE:
+        if space == construction.MIDDLE:
             self._socket(space).ask([links.port_state(port.index, links.FORWARDING, port.name)])
         else:
-            nftables.run(self._spaces[space], f"delete table netdev {ruleset.cut_table(port.name)}\n")
+            nftables.run(self._spaces[space], f"delete table netdev {drop_rules.cut_table(port.name)}\n")
 
     def _middle_port(self, direction: Direction) -> Port:
         """The end of a direction's link that is in the middle; a switch's, where there is one."""
@@ -212,7 +213,7 @@ class Impairer:
         return index, name
 
     def _space(self, port: Port) -> str:
-        return build.MIDDLE if self._plan.nodes[port.node].kind == "switch" else port.node
+        return construction.MIDDLE if self._plan.nodes[port.node].kind == "switch" else port.node
 
     def _socket(self, space: str) -> Netlink:
         if space not in self._sockets:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.linux.tcp_counters import grown, read_counters
-from handshake_lab.recorder import ss
-from handshake_lab.recorder.capture import Capture
-from handshake_lab.recorder.diag import Diag
-from handshake_lab.recorder.tracepoint import Tracepoints
+from handshake_lab.observers import ss
+from handshake_lab.observers.capture import Capture
+from handshake_lab.observers.polling import Diag
+from handshake_lab.observers.tracepoint import Tracepoints
 from handshake_lab.recording.observations import Counters, Missed, SegmentSeen, StateChange, Step, TcpEvent, Witness
 from handshake_lab.tcp.states import State
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from handshake_lab.linux.netlink.sock_diag import Flow, Look
-    from handshake_lab.recorder.clock import Clock
-    from handshake_lab.recorder.observer import Observer
+    from handshake_lab.observers.clock import Clock
+    from handshake_lab.observers.observer import Observer
     from handshake_lab.recording.observations import Observation
 
 #: Flags of segments that only carry or acknowledge data.

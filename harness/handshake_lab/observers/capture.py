@@ -14,7 +14,7 @@ from handshake_lab.tcp.segment import decode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from handshake_lab.recorder.clock import Clock
+    from handshake_lab.observers.clock import Clock
 
 _ETH_P_ALL = 3
 _SO_TIMESTAMPNS = 35

@@ -24,7 +24,7 @@ from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.linux import packet_socket
 from handshake_lab.linux.netlink.links import mac_bytes
 from handshake_lab.linux.timerfd import Timer
-from handshake_lab.network.ruleset import PASSED, SHOWN_LOST
+from handshake_lab.network.faults.drop_rules import PASSED, SHOWN_LOST
 from handshake_lab.plan.fault import Fault
 from handshake_lab.tcp import craft
 from handshake_lab.tcp.segment import decode
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping, Sequence
 
-    from handshake_lab.network.connections import Connections, End
+    from handshake_lab.network.faults.connection_numbers import Connections, End
     from handshake_lab.tcp.segment import Segment
 
 _FRAME = 65_550
