@@ -79,7 +79,7 @@ def boot(kernel: Any, builder: str, topology: str, rounds: int, link: str) -> tu
     Returns:
         The seconds that each took on the kernel's own clock, and those of the whole on the wall.
     """
-    from handshake_lab.kernel.job import Job
+    from handshake_lab.kernel.shared.job import Job
 
     argument = {"builder": builder, "topology": topology, "rounds": rounds, "link": link}
     began = time.perf_counter()

@@ -11,7 +11,7 @@ from handshake_lab.report.ladder import text
 from handshake_lab.verdict.judge import judge
 
 if TYPE_CHECKING:
-    from handshake_lab.kernel.base import Kernel
+    from handshake_lab.kernel.shared.protocol import Kernel
 
 #: What is drawn: the demonstration's connection, with these faults.
 FAULTS = {

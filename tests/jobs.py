@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from handshake_lab.kernel.job import Job
+from handshake_lab.kernel.shared.job import Job
 
 #: The repository: `tests` is imported from there, also inside a kernel.
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.kernel.lab import LabKernel
-from handshake_lab.kernel.store import KernelStore
+from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_kernel import LabKernel
 
 if TYPE_CHECKING:
-    from handshake_lab.kernel.store import LabKernelImage
+    from handshake_lab.kernel.lab.lab_images import LabKernelImage
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 import ctrl_c
 import pytest
 from handshake_lab.errors import KernelFailed
-from handshake_lab.kernel.lab import LabKernel
-from handshake_lab.kernel.store import KernelStore
+from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from jobs import REPOSITORY, job_from_tests
 from polling import comes_true
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.kernel.store import LabKernelImage
+    from handshake_lab.kernel.lab.lab_images import LabKernelImage
 
 JOBS = "tests.kernel.guest_jobs"
 
@@ -139,8 +139,8 @@ def test_results_are_kept_where_they_are_asked_for(lab: LabKernel, tmp_path: Pat
 PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(REPOSITORY / "tests")!r})
-from handshake_lab.kernel.lab import LabKernel
-from handshake_lab.kernel.store import KernelStore
+from handshake_lab.kernel.lab.lab_kernel import LabKernel
+from handshake_lab.kernel.lab.lab_images import KernelStore
 from jobs import job_from_tests
 with LabKernel(KernelStore().ensure(), wall_limit=60).run(job_from_tests("{JOBS}:wait_for_ever")):
     pass
@@ -184,7 +184,7 @@ def test_finding_a_place_for_scratch_writes_nothing(tmp_path: Path) -> None:
     """Python's own `tempfile.gettempdir` would make a file and remove it: a kill in between would leave it behind."""
     program = """
 import os, sys
-from handshake_lab.kernel.ward import new_scratch
+from handshake_lab.kernel.shared.supervisor import new_scratch
 made = []
 sys.addaudithook(lambda event, words: made.append(words) if event == "open" and words[2] & os.O_CREAT else None)
 place = new_scratch()
@@ -213,7 +213,7 @@ def test_nothing_stays_when_the_caller_is_killed(how: signal.Signals) -> None:
 
 
 def test_nothing_stays_after_kills_at_random_moments() -> None:
-    """SIGKILL at any moment, from before the warden starts to the midst of the job: no process, no file."""
+    """SIGKILL at any moment, from before the supervisor starts to the midst of the job: no process, no file."""
     chance = random.Random(7)  # noqa: S311  not a secret
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name).resolve()

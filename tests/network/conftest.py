@@ -6,14 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from handshake_lab.kernel.lab import LabKernel
-from handshake_lab.kernel.store import KernelStore
+from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from jobs import job_from_tests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.kernel.store import LabKernelImage
+    from handshake_lab.kernel.lab.lab_images import LabKernelImage
 
 JOBS = "tests.network.guest_jobs"
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from handshake_lab.kernel.cache import cache_root
+from handshake_lab.kernel.shared.cache import cache_root
 
 # pytester forgets what a run in this process imports. Of a package that stays, half would be imported anew, and its
 # classes would be others than those of the half that its attributes keep: so all of it stays.

@@ -270,7 +270,7 @@ def test_interrupted(project: Project) -> None:
 
 
 def _kernels_of(session: int) -> Iterator[int]:
-    """The lab kernels that a process's wardens have started."""
+    """The lab kernels that a process's supervisors have started."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from handshake_lab.experiment.execute import conducted
-from handshake_lab.kernel.lab import LabKernel
-from handshake_lab.kernel.store import KernelStore
+from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.plan.run_plan import Plan
 from jobs import REPOSITORY
 

@@ -290,7 +290,7 @@ def test_the_machines_own_kernel_needs_a_compiler_once(checkout: Checkout, tmp_p
 
     helpers = tmp_path / "home/.cache/handshake-lab/helpers/x"
     helpers.mkdir(parents=True)
-    (helpers / "warden").touch()
+    (helpers / "supervisor").touch()
     assert checkout.run("demo", "--kernel", "host")[0] == 7
 
 

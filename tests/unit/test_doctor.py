@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from handshake_lab.cli import doctor as verb
-from handshake_lab.doctor import checks, host, lab, probe, vm
-from handshake_lab.doctor.checks import Check, Findings
+from handshake_lab.doctor import check, host_checks, host_probe, lab_checks, vm_checks
+from handshake_lab.doctor.check import Check, Findings
 from handshake_lab.errors import KernelFailed
 
 GOOD = Check("good", ok=True, detail="fine")
@@ -28,8 +28,7 @@ def findings(kind: str, *made: Check) -> Findings:
 def examined(monkeypatch: pytest.MonkeyPatch) -> dict[str, Findings]:
     """What the examinations will find; a test may change it."""
     found = {kind: findings(kind, GOOD) for kind in ("lab", "host", "vm")}
-    for module in (lab, host, vm):
-        kind = module.__name__.rpartition(".")[2]
+    for kind, module in {"lab": lab_checks, "host": host_checks, "vm": vm_checks}.items():
         monkeypatch.setattr(module, "examine", lambda kind=kind: found[kind])
     return found
 
@@ -81,22 +80,22 @@ def test_the_machines_own_kernel_is_tried_out() -> None:
     """For real, whatever this machine is: every lack has a reason and a remedy, and nothing is left behind."""
     before = set(Path("/sys/class/net").iterdir())
 
-    found = host.examine()
+    found = host_checks.examine()
 
     assert set(Path("/sys/class/net").iterdir()) == before
-    assert len({check.name for check in found.checks}) == len(found.checks)
-    for check in found.checks:
-        assert check.detail
-        assert check.ok or check.remedy
+    assert len({made.name for made in found.checks}) == len(found.checks)
+    for made in found.checks:
+        assert made.detail
+        assert made.ok or made.remedy
 
 
 def test_programs_that_are_missing_are_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty PATH: the doctor itself must not fall over."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(checks, "SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(check, "SYSTEM_PATH", str(tmp_path))
 
-    own = {check.name: check for check in host.examine().checks}
-    virtual = {check.name: check for check in vm.examine().checks}
+    own = {made.name: made for made in host_checks.examine().checks}
+    virtual = {made.name: made for made in vm_checks.examine().checks}
 
     assert not own["nft"].ok
     assert own["nft"].remedy.endswith("apt-get install --no-install-recommends nftables")
@@ -108,15 +107,15 @@ def test_features_that_could_not_be_tried_are_lacks(monkeypatch: pytest.MonkeyPa
     """If the probe itself breaks, nothing is said to work."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
 
-    found = host._probe(())
+    found = host_checks._probe(())
 
-    assert set(found) == {feature.name for feature in host._FEATURES}
+    assert set(found) == {feature.name for feature in host_checks._FEATURES}
     assert all("status 1" in reason for reason in found.values())
 
 
 def test_the_probe_tries_what_the_checks_are_about() -> None:
     """No feature without an attempt, and no attempt without a feature."""
-    assert {feature.name for feature in host._FEATURES} == set(probe._ATTEMPTS)
+    assert {feature.name for feature in host_checks._FEATURES} == set(host_probe._ATTEMPTS)
 
 
 @pytest.mark.parametrize(
@@ -129,12 +128,12 @@ def test_the_probe_tries_what_the_checks_are_about() -> None:
 )
 def test_a_programs_complaint_is_told_in_one_line(stderr: str, reason: str) -> None:
     """The line that tells, not the one that underlines."""
-    assert probe._reason(subprocess.CalledProcessError(2, ["tc"], stderr=stderr)) == reason
+    assert host_probe._reason(subprocess.CalledProcessError(2, ["tc"], stderr=stderr)) == reason
 
 
 def test_a_missing_program_is_told_as_such() -> None:
     """And is the ground for offering its package rather than a kernel module."""
-    check = host._feature(host._FEATURES[3], {"nftables": "there is no nft"})
+    check = host_checks._feature(host_checks._FEATURES[3], {"nftables": "there is no nft"})
 
     assert check.remedy.endswith("nftables")
 
@@ -143,9 +142,9 @@ def test_without_a_built_kernel_the_lab_is_not_usable(monkeypatch: pytest.Monkey
     """The remedy builds one."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-    found = lab.examine()
+    found = lab_checks.examine()
 
-    named = {check.name: check for check in found.checks}
+    named = {made.name: made for made in found.checks}
     assert not found.usable
     assert named["lab kernel"].remedy == "./handshake kernel build"
     assert "boot" not in named
@@ -164,9 +163,9 @@ def test_a_kernel_that_does_not_boot_is_told_with_its_last_words(monkeypatch: py
             """Fail."""
             raise KernelFailed("it died", "Kernel panic")
 
-    monkeypatch.setattr(lab, "LabKernel", Dead)
+    monkeypatch.setattr(lab_checks, "LabKernel", Dead)
 
-    check = lab._boot(object())  # type: ignore[arg-type]
+    check = lab_checks._boot(object())  # type: ignore[arg-type]
 
     assert not check.ok
     assert "Kernel panic" in check.detail
@@ -175,9 +174,9 @@ def test_a_kernel_that_does_not_boot_is_told_with_its_last_words(monkeypatch: py
 
 def test_too_little_room_for_the_kernels_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A container's /dev/shm of 64 MiB is not enough: the kernel would die in the middle."""
-    monkeypatch.setattr(lab, "_MEMORY_NEEDED", 1 << 60)
+    monkeypatch.setattr(lab_checks, "_MEMORY_NEEDED", 1 << 60)
 
-    check = lab._memory()
+    check = lab_checks._memory()
 
     assert not check.ok
     assert "--shm-size" in check.remedy

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported
-from handshake_lab.kernel import config
+from handshake_lab.kernel.lab.build import configuration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,37 +47,37 @@ def test_parse_reads_values_and_absences() -> None:
     """A .config line sets an option, or says that it is not set; everything else is a comment."""
     text = '# words\nCONFIG_A=y\nCONFIG_B="x y"\n# CONFIG_C is not set\n\nCONFIG_D=250\n'
 
-    assert config.parse(text) == {"CONFIG_A": "y", "CONFIG_B": '"x y"', "CONFIG_C": "n", "CONFIG_D": "250"}
+    assert configuration.parse(text) == {"CONFIG_A": "y", "CONFIG_B": '"x y"', "CONFIG_C": "n", "CONFIG_D": "250"}
 
 
 def test_every_line_of_the_configuration_is_understood() -> None:
     """lab.config has only comments and options: a typing error there must not pass as a comment."""
-    lines = [line for line in config.CONFIG_FILE.read_text().splitlines() if line.strip()]
+    lines = [line for line in configuration.CONFIG_FILE.read_text().splitlines() if line.strip()]
     options = [line for line in lines if not line.startswith("#") or line.endswith("is not set")]
 
-    assert len(options) == len(config.wanted())
+    assert len(options) == len(configuration.wanted())
     assert all(line.startswith(("CONFIG_", "# CONFIG_")) for line in options)
 
 
 def test_the_key_changes_with_options_and_not_with_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reworded comment must not cost everybody a kernel build."""
-    before = config.key()
-    original = config.CONFIG_FILE.read_text()
+    before = configuration.key()
+    original = configuration.CONFIG_FILE.read_text()
     copy = tmp_path / "lab.config"
-    monkeypatch.setattr(config, "CONFIG_FILE", copy)
+    monkeypatch.setattr(configuration, "CONFIG_FILE", copy)
 
     copy.write_text("# other words\n" + original)
-    assert config.key() == before
+    assert configuration.key() == before
 
     copy.write_text(copy.read_text() + "CONFIG_ANOTHER=y\n")
-    assert config.key() != before
+    assert configuration.key() != before
 
 
 def test_the_source_is_adjusted(tmp_path: Path) -> None:
     """HZ becomes 250, as in Debian's own kernels; chance comes from the seed, and can begin anew."""
     tree = tree_with(tmp_path, UM_KCONFIG)
 
-    assert config.adjust(tree) == []
+    assert configuration.adjust(tree) == []
     assert "default 250" in (tree / "arch/um/Kconfig").read_text()
     assert "randomness" not in (tree / "kernel/irq/handle.c").read_text()
     random = (tree / "drivers/char/random.c").read_text()
@@ -91,7 +91,7 @@ def test_an_adjustment_without_a_place_is_told(tmp_path: Path) -> None:
     tree = tree_with(tmp_path, 'source "kernel/Kconfig.hz"\n')
     (tree / "kernel/irq/handle.c").unlink()
 
-    hz, interrupts = config.adjust(tree)
+    hz, interrupts = configuration.adjust(tree)
 
     assert "arch/um/Kconfig" in hz
     assert "kernel/irq/handle.c" in interrupts
@@ -105,7 +105,7 @@ def test_options_of_other_architectures_are_unknown(tmp_path: Path) -> None:
     (tree / "net").mkdir()
     (tree / "net/Kconfig").write_text("menuconfig NET\n\tbool\n  config INDENTED\n")
 
-    assert config.known_options(tree) == {"CONFIG_HZ", "CONFIG_UML", "CONFIG_NET", "CONFIG_INDENTED"}
+    assert configuration.known_options(tree) == {"CONFIG_HZ", "CONFIG_UML", "CONFIG_NET", "CONFIG_INDENTED"}
 
 
 @pytest.mark.parametrize(
@@ -121,20 +121,20 @@ def test_options_of_other_architectures_are_unknown(tmp_path: Path) -> None:
 )
 def test_an_option_that_vanished_is_lost(asked: str, got: dict[str, str], lost: list[str]) -> None:
     """Kconfig drops an option whose dependencies are off without a word; here it is noticed."""
-    assert config.lost_options({"CONFIG_NET": asked}, got, frozenset({"CONFIG_NET"})) == lost
+    assert configuration.lost_options({"CONFIG_NET": asked}, got, frozenset({"CONFIG_NET"})) == lost
 
 
 def test_an_option_that_the_release_does_not_know_is_not_lost() -> None:
     """lab.config is for old and new releases alike."""
-    assert config.lost_options({"CONFIG_NEW": "y"}, {}, frozenset()) == []
+    assert configuration.lost_options({"CONFIG_NEW": "y"}, {}, frozenset()) == []
 
 
 def test_a_lost_option_stops_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the release and the line."""
     wanted = tmp_path / "lab.config"
     wanted.write_text("CONFIG_UML=y\n")
-    monkeypatch.setattr(config, "CONFIG_FILE", wanted)
+    monkeypatch.setattr(configuration, "CONFIG_FILE", wanted)
     tree = tree_with(tmp_path / "tree", UM_KCONFIG, "# CONFIG_UML is not set\n")
 
     with pytest.raises(EnvironmentUnsupported, match=r"Linux 7\.3\.4 .*CONFIG_UML=y \(got n\)"):
-        config.check(tree, "7.3.4")
+        configuration.check(tree, "7.3.4")

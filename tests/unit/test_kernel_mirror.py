@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.errors import KernelSourceMissing, UsageError
-from handshake_lab.kernel import aptsources
-from handshake_lab.kernel.aptsources import Archive, Distribution
-from handshake_lab.kernel.mirror import Mirror, Offer, check_version, choose
-from handshake_lab.kernel.progress import Silent
+from handshake_lab.kernel.packages import archives
+from handshake_lab.kernel.packages.archives import Archive, Distribution
+from handshake_lab.kernel.packages.mirror import Mirror, Offer, check_version, choose
+from handshake_lab.kernel.shared.progress import Silent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def test_one_line_sources() -> None:
         deb https://vendor.example.org/apt bookworm stable
     """
 
-    assert aptsources.parse_list(text) == [
+    assert archives.parse_list(text) == [
         Archive("http://mirror.example.org/debian", "bookworm"),
         Archive("https://other.example.org/debian", "bookworm-updates", "/keys/x.gpg", trusted=True),
     ]
@@ -73,26 +73,26 @@ def test_deb822_sources() -> None:
         Components: main
         """)
 
-    archives = aptsources.parse_deb822(text)
+    found = archives.parse_deb822(text)
 
-    assert archives[:2] == [
+    assert found[:2] == [
         Archive("http://mirror.example.org/debian", "bookworm", "/keys/debian.gpg"),
         Archive("http://mirror.example.org/debian", "bookworm-updates", "/keys/debian.gpg"),
     ]
-    assert [(archive.uri, archive.signed_by.splitlines()[0]) for archive in archives[2:]] == [
+    assert [(archive.uri, archive.signed_by.splitlines()[0]) for archive in found[2:]] == [
         ("http://own.example.org/debian", "-----BEGIN PGP PUBLIC KEY BLOCK-----")
     ]
 
 
 def test_what_is_written_is_read_back() -> None:
     """For apt, keys included."""
-    archives = [
+    written = [
         Archive("http://a.example.org/debian", "sid", "/keys/debian.gpg"),
         Archive("file:/mirror", "bookworm", trusted=True),
         Archive("http://b.example.org/debian", "sid", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mDMEY"),
     ]
 
-    assert aptsources.parse_deb822(aptsources.to_deb822(archives)) == archives
+    assert archives.parse_deb822(archives.to_deb822(written)) == written
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_is_written_is_read_back() -> None:
 )
 def test_the_distribution(text: str, expected: Distribution) -> None:
     """Derivatives count as what they are derived from."""
-    assert aptsources.distribution(text) == expected
+    assert archives.distribution(text) == expected
 
 
 # --- Choosing suites -------------------------------------------------------------------
@@ -130,7 +130,7 @@ def test_later_suites_of_the_same_mirror_are_asked() -> None:
         Archive("http://m.example.org/debian-security", "bookworm-security"),
     ]
 
-    wanted = aptsources.wanted(own, BOOKWORM, KEYRINGS)
+    wanted = archives.wanted(own, BOOKWORM, KEYRINGS)
 
     assert [archive.suite for archive in wanted] == [
         *("bookworm", "bookworm-updates", "bookworm-security", "bookworm-backports", "trixie", "trixie-backports"),
@@ -147,14 +147,14 @@ def test_other_vendors_with_a_suite_of_that_name_are_not_asked() -> None:
         Archive("https://apt.vendor.example.org", "bookworm", "/keys/vendor.gpg"),
     ]
 
-    assert {archive.uri for archive in aptsources.wanted(own, BOOKWORM, KEYRINGS)} == {"http://m.example.org/debian/"}
+    assert {archive.uri for archive in archives.wanted(own, BOOKWORM, KEYRINGS)} == {"http://m.example.org/debian/"}
 
 
 def test_a_mirror_under_another_name_is_asked() -> None:
     """If there is no other, it is the distribution's; its own key stays."""
     own = [Archive("http://cache.example.org/repository/deb-proxy", "bookworm", "/keys/own.gpg")]
 
-    wanted = aptsources.wanted(own, BOOKWORM, KEYRINGS)
+    wanted = archives.wanted(own, BOOKWORM, KEYRINGS)
 
     assert {archive.signed_by for archive in wanted} == {"/keys/own.gpg"}
     assert "trixie-backports" in {archive.suite for archive in wanted}
@@ -164,7 +164,7 @@ def test_suites_of_ubuntu() -> None:
     """Later releases with their updates, and the one in development."""
     own = [Archive("http://m.example.org/ubuntu", suite) for suite in ("noble", "noble-updates", "noble-security")]
 
-    suites = [archive.suite for archive in aptsources.wanted(own, Distribution("ubuntu", "noble"), KEYRINGS)]
+    suites = [archive.suite for archive in archives.wanted(own, Distribution("ubuntu", "noble"), KEYRINGS)]
 
     assert suites[:3] == ["noble", "noble-updates", "noble-security"]
     assert suites[3:5] == ["resolute", "resolute-updates"]
@@ -176,12 +176,12 @@ def test_suites_of_ubuntu() -> None:
 )
 def test_a_release_that_is_newer_than_this_program(codename: str, expected: list[str]) -> None:
     """Its own backports, and what is always there."""
-    assert aptsources.later_suites(Distribution("debian", codename)) == expected
+    assert archives.later_suites(Distribution("debian", codename)) == expected
 
 
 def test_no_archives_elsewhere() -> None:
     """Another distribution's packages are not linux-source packages."""
-    assert aptsources.wanted([Archive("http://m.example.org/debian", "bookworm")], Distribution("", ""), KEYRINGS) == []
+    assert archives.wanted([Archive("http://m.example.org/debian", "bookworm")], Distribution("", ""), KEYRINGS) == []
 
 
 # --- Asking a mirror ---------------------------------------------------------------------

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 import pytest
-from handshake_lab.kernel.build import COMPILED_FILES, expected_files
-from handshake_lab.kernel.progress import PlainProgress, TerminalProgress, amount
+from handshake_lab.kernel.lab.build.compile import COMPILED_FILES, expected_files
+from handshake_lab.kernel.shared.progress import PlainProgress, TerminalProgress, amount
 from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.progress import TextColumn

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.errors import KernelSourceMissing, UsageError
-from handshake_lab.kernel.progress import Silent
-from handshake_lab.kernel.releases import Release, release_of, version_order
-from handshake_lab.kernel.source import Kind, Source, given, unpack
+from handshake_lab.kernel.lab.build.source import Kind, Source, given, unpack
+from handshake_lab.kernel.packages.releases import Release, release_of, version_order
+from handshake_lab.kernel.shared.progress import Silent
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed, UsageError
-from handshake_lab.kernel import cache, config, helpers
-from handshake_lab.kernel.source import Kind, Source
-from handshake_lab.kernel.store import KernelStore, LabKernelImage
+from handshake_lab.kernel.lab.build import configuration
+from handshake_lab.kernel.lab.build.source import Kind, Source
+from handshake_lab.kernel.lab.lab_images import KernelStore, LabKernelImage
+from handshake_lab.kernel.shared import cache, helper_programs
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,8 +69,8 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("handshake_lab.kernel.build.SPACE_NEEDED", 1)
-    monkeypatch.setattr("handshake_lab.kernel.mirror.SPACE_NEEDED", 1)
+    monkeypatch.setattr("handshake_lab.kernel.lab.build.compile.SPACE_NEEDED", 1)
+    monkeypatch.setattr("handshake_lab.kernel.packages.mirror.SPACE_NEEDED", 1)
     return directory
 
 
@@ -132,7 +133,7 @@ def test_a_kernel_is_built_and_found(tmp_path: Path) -> None:
     assert os.access(image.linux, os.X_OK)
     assert image.shim.name == "seed.so"
     assert image.shim.is_file()
-    assert image.warden.is_file()
+    assert image.supervisor.is_file()
     assert told.stages == ["Copying", "Configuring", "Compiling", "Linking"]
     assert told.last == 5
     assert leftovers(tmp_path) == []
@@ -166,8 +167,8 @@ def test_kernels_of_another_configuration_are_not_used(tmp_path: Path, monkeypat
     """After a change of lab.config the old kernel is listed, but not run."""
     build(tmp_path)
     changed = tmp_path / "lab.config"
-    changed.write_text(config.CONFIG_FILE.read_text() + "CONFIG_ANOTHER=y\n")
-    monkeypatch.setattr(config, "CONFIG_FILE", changed)
+    changed.write_text(configuration.CONFIG_FILE.read_text() + "CONFIG_ANOTHER=y\n")
+    monkeypatch.setattr(configuration, "CONFIG_FILE", changed)
 
     assert KernelStore().find() is None
     assert [image.current for image in KernelStore().images()] == [False]
@@ -177,9 +178,9 @@ def test_a_changed_helper_costs_no_kernel_build(tmp_path: Path, stub: Path, monk
     """The programs beside the kernel have a key of their own."""
     build(tmp_path)
     calls = (stub / "calls").read_text()
-    shutil.copytree(helpers.SOURCES, tmp_path / "kernel", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "kernel/seed.c").write_text("/* other words */\n")
-    monkeypatch.setattr(helpers, "SOURCES", tmp_path / "kernel")
+    copies = [Path(shutil.copy(source, tmp_path)) for source in helper_programs.SOURCES]
+    copies[0].write_text("/* other words */\n")
+    monkeypatch.setattr(helper_programs, "SOURCES", copies)
     assert KernelStore().find() is None
 
     image = KernelStore().ensure()
@@ -218,7 +219,7 @@ def test_a_full_disk_while_compiling_is_told_as_such(tmp_path: Path, stub: Path)
 @pytest.mark.usefixtures("stub")
 def test_too_little_space_is_noticed_before_anything_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message tells how much is needed and how much is there."""
-    monkeypatch.setattr("handshake_lab.kernel.build.SPACE_NEEDED", 1 << 60)
+    monkeypatch.setattr("handshake_lab.kernel.lab.build.compile.SPACE_NEEDED", 1 << 60)
 
     with pytest.raises(EnvironmentUnsupported, match=r"needs 1073741824\.0 GiB, but .* has .* GiB free"):
         build(tmp_path)
@@ -319,8 +320,8 @@ def test_a_second_builder_waits_and_uses_the_first_ones_kernel(tmp_path: Path, s
     (stub / "fifo").read_text()
     code = (
         "import sys\n"
-        "from handshake_lab.kernel.progress import PlainProgress\n"
-        "from handshake_lab.kernel.store import KernelStore\n"
+        "from handshake_lab.kernel.shared.progress import PlainProgress\n"
+        "from handshake_lab.kernel.lab.lab_images import KernelStore\n"
         "print(KernelStore().ensure('9.8', PlainProgress(sys.stdout)).release)\n"
     )
     second = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
@@ -342,7 +343,7 @@ def start_build(tmp_path: Path) -> subprocess.Popen[bytes]:
     code = (
         "import signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job of a shell ignores it
-        "import handshake_lab.kernel.build as build; build.SPACE_NEEDED = 1\n"
+        "import handshake_lab.kernel.lab.build.compile as build; build.SPACE_NEEDED = 1\n"
         "from handshake_lab.cli import main\n"
         f"sys.argv = ['handshake', 'kernel', 'build', '--source', {str(source.path)!r}]\n"
         "main()\n"
@@ -431,7 +432,7 @@ def test_what_is_no_version_is_refused(version: str) -> None:
 def test_looking_a_kernel_up_imports_little() -> None:
     """Every start does it: rich, click and what a build takes stay out."""
     code = (
-        "import sys; from handshake_lab.kernel.store import KernelStore; KernelStore().find(); "
+        "import sys; from handshake_lab.kernel.lab.lab_images import KernelStore; KernelStore().find(); "
         "print(*sorted(m for m in sys.modules if m in {'rich', 'click', 'subprocess', 'tempfile', 'msgspec'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

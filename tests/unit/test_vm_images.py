@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
-from handshake_lab.kernel.vm import images, initramfs, machine
-from handshake_lab.kernel.vm.images import NEEDED, StockKernel, StockKernels
+from handshake_lab.kernel.vm import initramfs, qemu, stock_kernels
+from handshake_lab.kernel.vm.stock_kernels import NEEDED, StockKernel, StockKernels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,7 @@ def test_which_is_meant(stock: StockKernels, tmp_path: Path, version: str, relea
 def test_what_is_no_release_is_refused(version: str) -> None:
     """With a right example."""
     with pytest.raises(UsageError, match=r"vm:.*no release of Linux.*--kernel vm:6\.1"):
-        images.check_version(version)
+        stock_kernels.check_version(version)
 
 
 def read_cpio(data: bytes) -> dict[str, tuple[int, bytes]]:
@@ -164,20 +164,20 @@ def test_a_module_packed_in_an_unknown_way_is_told(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def qemu_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A QEMU on PATH that is never started."""
     (tmp_path / "qemu-system-x86_64").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "qemu-system-x86_64").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
-@pytest.mark.usefixtures("qemu")
+@pytest.mark.usefixtures("qemu_on_path")
 def test_the_host_s_files_are_shared_read_only(tmp_path: Path) -> None:
     """And a comma in a path does not become an option of QEMU's."""
     kernel = StockKernel("6.1.0-56-amd64", tmp_path / "vmlinuz", tmp_path, 250)
     shared = {"root": (tmp_path / "/", False), "results": (tmp_path / "a,b", True)}
 
-    line = machine.command(kernel, tmp_path / "rd", "tcg", memory=512, processors=1, shared=shared)
+    line = qemu.command(kernel, tmp_path / "rd", "tcg", memory=512, processors=1, shared=shared)
 
     tags = {re.findall("mount_tag=([a-z]+)", word)[0]: word for word in line if word.startswith("local,")}
     assert ",readonly=on" in tags["root"]
@@ -185,13 +185,13 @@ def test_the_host_s_files_are_shared_read_only(tmp_path: Path) -> None:
     assert f"path={tmp_path}/a,,b,mount_tag" in tags["results"]
 
 
-@pytest.mark.usefixtures("qemu")
+@pytest.mark.usefixtures("qemu_on_path")
 def test_time_under_emulation_comes_from_a_clock_of_known_frequency(tmp_path: Path) -> None:
     """Counting the processor's ticks goes wrong on a busy machine; under KVM the host tells."""
     kernel = StockKernel("6.1.0-56-amd64", tmp_path / "vmlinuz", tmp_path, 250)
 
-    def words(accelerator: machine.Accelerator) -> str:
-        line = machine.command(kernel, tmp_path / "rd", accelerator, memory=512, processors=1, shared={})
+    def words(accelerator: qemu.Accelerator) -> str:
+        line = qemu.command(kernel, tmp_path / "rd", accelerator, memory=512, processors=1, shared={})
         return line[line.index("-append") + 1]
 
     assert "clocksource=hpet" in words("tcg")
@@ -207,7 +207,7 @@ def test_a_missing_program_is_told_with_its_package(
         (tmp_path / name).write_text("")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(machine, "_SYSTEM_PATH", str(tmp_path))
+    monkeypatch.setattr(qemu, "_SYSTEM_PATH", str(tmp_path))
 
     with pytest.raises(EnvironmentUnsupported, match=rf"no {missing}.*apt-get install"):
-        machine.demand_programs()
+        qemu.demand_programs()

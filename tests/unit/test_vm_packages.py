@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported
-from handshake_lab.kernel.aptsources import Archive
-from handshake_lab.kernel.progress import Silent
-from handshake_lab.kernel.vm import packages
-from handshake_lab.kernel.vm.images import StockKernels
+from handshake_lab.kernel.packages.archives import Archive
+from handshake_lab.kernel.shared.progress import Silent
+from handshake_lab.kernel.vm import stock_packages
+from handshake_lab.kernel.vm.stock_kernels import StockKernels
 
 #: The driver of a card that no virtual machine has.
 NIC = "drivers/net/ethernet/intel/e1000.ko"
@@ -104,7 +104,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     monkeypatch.setenv("PATH", f"{stubs}:/usr/sbin:/usr/bin:/sbin:/bin")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     found = shelf.archive()
-    monkeypatch.setattr(packages, "machine_archives", lambda: [found])
+    monkeypatch.setattr(stock_packages, "machine_archives", lambda: [found])
     return found
 
 
@@ -152,7 +152,7 @@ def test_a_damaged_package_leaves_nothing(tmp_path: Path) -> None:
     cut.write_bytes(whole.read_bytes()[:-200])
 
     with pytest.raises(EnvironmentUnsupported, match=r"cut\.deb could not be unpacked"):
-        packages.unpack(cut, made)
+        stock_packages.unpack(cut, made)
 
 
 def test_only_kernels_for_ordinary_machines_count() -> None:
@@ -168,6 +168,6 @@ def test_only_kernels_for_ordinary_machines_count() -> None:
         *("linux-image-6.8.0-40-generic", "linux-image-unsigned-6.8.0-40-generic", "linux-image-6.1.0-56-cloud-amd64"),
     ]
 
-    assert packages.releases_in(names) == [
+    assert stock_packages.releases_in(names) == [
         *("6.1.0-56-amd64", "6.12.117+deb12-amd64", "6.12.90+deb12.1-amd64", "6.8.0-40-generic")
     ]

@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from handshake_lab.cli.session import run_pytest
-from handshake_lab.kernel.vm import command
+from handshake_lab.kernel.vm import whole_session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,13 +21,13 @@ def test_it_runs_as_on_a_machine_of_its_own(request: pytest.FixtureRequest, tmp_
     version = str(request.config.getoption("--kernel")).partition(":")[2]
     printed = io.BytesIO()
 
-    status = command.run(version, ["sh", "-c", SAYS], tmp_path, tmp_path / "kept", printed)
+    status = whole_session.run(version, ["sh", "-c", SAYS], tmp_path, tmp_path / "kept", printed)
 
     said, _, where, refusal = printed.getvalue().decode().splitlines()
     assert (status, said, where) == (3, "said", str(tmp_path))
     assert "refused" in refusal
     assert "Read-only file system" in refusal
-    assert (tmp_path / "kept" / command.LOG).read_bytes() == printed.getvalue()
+    assert (tmp_path / "kept" / whole_session.LOG).read_bytes() == printed.getvalue()
     assert (tmp_path / "kept/written").exists()
     assert not (tmp_path / "refused").exists()
 
@@ -50,6 +50,6 @@ def test_a_session_of_pytest_boots_once(request: pytest.FixtureRequest, tmp_path
 
     status = run_pytest([], tmp_path, request.config.getoption("--kernel"), quiet=True, writable=tmp_path / "kept")
 
-    log = (tmp_path / "kept" / command.LOG).read_text()
+    log = (tmp_path / "kept" / whole_session.LOG).read_text()
     assert status == 0, log
     assert "2 passed" in log

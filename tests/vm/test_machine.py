@@ -23,7 +23,7 @@ from tests.vm.guest_jobs import INTERVAL
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from handshake_lab.kernel.base import Kernel
+    from handshake_lab.kernel.shared.protocol import Kernel
 
 JOBS = "tests.vm.guest_jobs"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from handshake_lab.doctor.checks import Findings
+    from handshake_lab.doctor.check import Findings
 
 
 @click.command()
@@ -25,9 +25,9 @@ def command(as_json: bool) -> None:
       handshake doctor
       handshake doctor --json | jq .kernels.host.usable
     """
-    from handshake_lab.doctor import host, lab, vm
+    from handshake_lab.doctor import host_checks, lab_checks, vm_checks
 
-    findings = [lab.examine(), host.examine(), vm.examine()]
+    findings = [lab_checks.examine(), host_checks.examine(), vm_checks.examine()]
     if as_json:
         import json
 

@@ -9,7 +9,7 @@ import click
 from handshake_lab.errors import UsageError
 
 if TYPE_CHECKING:
-    from handshake_lab.kernel.store import LabKernelImage
+    from handshake_lab.kernel.lab.lab_images import LabKernelImage
 
 
 @click.group()
@@ -40,10 +40,10 @@ def build(version: str | None, source: str | None, force: bool) -> None:
       handshake kernel build --source linux-7.3.tar.xz
     """
     # A build's imports are not for every start.
-    from handshake_lab.kernel import progress
-    from handshake_lab.kernel import source as sources
-    from handshake_lab.kernel.mirror import check_version
-    from handshake_lab.kernel.store import KernelStore
+    from handshake_lab.kernel.lab.build import source as sources
+    from handshake_lab.kernel.lab.lab_images import KernelStore
+    from handshake_lab.kernel.packages.mirror import check_version
+    from handshake_lab.kernel.shared import progress
 
     if version is not None and source is not None:
         raise UsageError("--version", version, "cannot be given together with --source", "--version 6.1 alone")
@@ -64,7 +64,7 @@ def list_(as_json: bool) -> None:
     "current" are those with the configuration of this version of handshake; only
     they are used.
     """
-    from handshake_lab.kernel.store import KernelStore
+    from handshake_lab.kernel.lab.lab_images import KernelStore
 
     store = KernelStore()
     images = store.images()
@@ -113,7 +113,7 @@ def remove(version: str | None, everything: bool) -> None:
       handshake kernel remove 6.1.192
       handshake kernel remove --all
     """
-    from handshake_lab.kernel.store import KernelStore
+    from handshake_lab.kernel.lab.lab_images import KernelStore
 
     if (version is None) != everything:
         reason = "is missing" if version is None else "cannot be given together with --all"

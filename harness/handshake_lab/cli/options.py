@@ -13,7 +13,7 @@ from handshake_lab.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.kernel.base import Kernel
+    from handshake_lab.kernel.shared.protocol import Kernel
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
@@ -132,9 +132,9 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kerne
     """
     kind, _, version = name.partition(":")
     if kind == "lab":
-        from handshake_lab.kernel.lab import LabKernel
-        from handshake_lab.kernel.progress import shown
-        from handshake_lab.kernel.store import KernelStore
+        from handshake_lab.kernel.lab.lab_images import KernelStore
+        from handshake_lab.kernel.lab.lab_kernel import LabKernel
+        from handshake_lab.kernel.shared.progress import shown
 
         store = KernelStore()
         image = store.find(version or None)
@@ -143,12 +143,12 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kerne
                 image = store.ensure(version or None, progress)
         return LabKernel(image, seed=seed, wall_limit=wall_limit)
     if kind == "host":
-        from handshake_lab.kernel.host import HostKernel
-        from handshake_lab.kernel.store import KernelStore
+        from handshake_lab.kernel.host.host_kernel import HostKernel
+        from handshake_lab.kernel.lab.lab_images import KernelStore
 
-        return HostKernel(KernelStore().warden(), wall_limit=wall_limit)
+        return HostKernel(KernelStore().supervisor(), wall_limit=wall_limit)
     if kind == "vm":
-        from handshake_lab.kernel.vm.kernel import prepared
+        from handshake_lab.kernel.vm.vm_kernel import prepared
 
         return prepared(version, wall_limit=wall_limit)
     raise UsageError("--kernel", name, "is no kind of kernel", "--kernel lab")

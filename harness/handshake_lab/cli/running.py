@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from handshake_lab.cli.patience import waiting
-from handshake_lab.kernel.job import INTERRUPTED
+from handshake_lab.kernel.shared.job import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from handshake_lab.experiment.execute import Run
-    from handshake_lab.kernel.base import Kernel
+    from handshake_lab.kernel.shared.protocol import Kernel
     from handshake_lab.plan.run_plan import Plan
 
 

@@ -49,8 +49,8 @@ def run_pytest(
     kind, _, version = kernel_name.partition(":")
     if kind != "vm":
         raise UsageError("--boot-once", kernel_name, "is no virtual machine", "--kernel vm --boot-once")
-    from handshake_lab.kernel.vm import command
+    from handshake_lab.kernel.vm import whole_session
 
     # The checkout cannot be written there: what pytest and Hypothesis keep for the next time goes away.
     line = ["env", "HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis", *line, "--kernel", "host", "-p", "no:cacheprovider"]
-    return command.run(version, [*line, *words], root, writable, (sys.stderr if quiet else sys.stdout).buffer)
+    return whole_session.run(version, [*line, *words], root, writable, (sys.stderr if quiet else sys.stdout).buffer)

@@ -84,7 +84,7 @@ def check(
     The exit status is 1 where a measured value is not the one asked for.
     """
     from handshake_lab.errors import KernelFailed
-    from handshake_lab.kernel.job import Job
+    from handshake_lab.kernel.shared.job import Job
     from handshake_lab.network.measure import FINDINGS
     from handshake_lab.plan.checks import check_requests
 

@@ -13,8 +13,8 @@ import msgspec
 
 from handshake_lab import errors
 from handshake_lab.errors import HandshakeError, KernelFailed, UsageError
-from handshake_lab.kernel.guest import PRIVATE
-from handshake_lab.kernel.job import INTERRUPTED, Job
+from handshake_lab.kernel.lab.lab_guest import PRIVATE
+from handshake_lab.kernel.shared.job import INTERRUPTED, Job
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import EVENTS, read
 from handshake_lab.report.pcapng import pcapng
@@ -22,7 +22,7 @@ from handshake_lab.report.pcapng import pcapng
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.kernel.base import Kernel
+    from handshake_lab.kernel.shared.protocol import Kernel
     from handshake_lab.plan.run_plan import Plan
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation

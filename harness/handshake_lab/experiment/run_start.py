@@ -34,8 +34,8 @@ def begin(seed: int) -> None:
         # Linux 6.1 may not have been given 256 bits by now (POOL_READY_BITS, drivers/char/random.c). It draws once when
         # it has, which would make a difference later.
         fcntl.ioctl(device, _RNDADDENTROPY, entropy)
-        # The lab kernel's RNDCLEARPOOL empties the pool (see handshake_lab.kernel.config): what is put in then is all
-        # there is.
+        # The lab kernel's RNDCLEARPOOL empties the pool (see kernel/lab/build/configuration.py): what is put in then
+        # is all there is.
         fcntl.ioctl(device, _RNDCLEARPOOL)
         fcntl.ioctl(device, _RNDADDENTROPY, entropy)
         fcntl.ioctl(device, _RNDRESEEDCRNG)

@@ -115,7 +115,7 @@ def mounts_are_private() -> bool:
     """Whether this process's mounts are its own, so that names may be given in /run and /etc.
 
     So it is in a lab kernel (its root is a view of the host's files) and in the private
-    namespaces that `handshake_lab.kernel.private_world` makes, which say so in HANDSHAKE_PRIVATE.
+    namespaces that `handshake_lab.kernel.host.private_namespaces` makes, which say so in HANDSHAKE_PRIVATE.
     """
     if os.environ.get("HANDSHAKE_PRIVATE") == "1":
         return True

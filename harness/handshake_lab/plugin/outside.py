@@ -14,14 +14,14 @@ import msgspec
 import pytest
 
 from handshake_lab.errors import HandshakeError, KernelFailed, UsageError
-from handshake_lab.kernel.job import INTERRUPTED, Job
+from handshake_lab.kernel.shared.job import INTERRUPTED, Job
 from handshake_lab.plugin import evidence, homecoming, luggage, measuring, realtime, variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.kernel.base import Kernel
-    from handshake_lab.kernel.job import Outcome
+    from handshake_lab.kernel.shared.job import Outcome
+    from handshake_lab.kernel.shared.protocol import Kernel
 
 _FIXTURES = "handshake_lab.plugin.fixtures"
 

@@ -3,7 +3,7 @@
  *
  * It loads the modules, takes the host's root as its own, read-only (9p), and becomes the
  * program that HANDSHAKE_INIT on the kernel's command line names there. Without one it says that it
- * is alive and powers off: `handshake_lab.kernel.vm.machine` asks so whether KVM works.
+ * is alive and powers off: `handshake_lab.kernel.vm.qemu` asks so whether KVM works.
  *
  * Source: Documentation/filesystems/ramfs-rootfs-initramfs.rst, Documentation/filesystems/9p.rst,
  * init_module(2). Moving the root before chroot() is what switch_root(8) does; kernel

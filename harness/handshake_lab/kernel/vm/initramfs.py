@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported
-from handshake_lab.kernel.processes import plain_environment
+from handshake_lab.kernel.shared.processes import plain_environment
 
 if TYPE_CHECKING:
-    from handshake_lab.kernel.vm.images import StockKernel
+    from handshake_lab.kernel.vm.stock_kernels import StockKernel
 
 #: What mounting the host's files takes; the kernel asks for everything else when it needs it.
 _ON_THE_WAY = ("virtio_pci", "9pnet_virtio", "9p")

@@ -17,15 +17,15 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
-from handshake_lab.kernel.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, Outcome, hand_over
-from handshake_lab.kernel.ward import Ending, Ward, new_scratch
+from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, Outcome, hand_over
+from handshake_lab.kernel.shared.supervisor import Ending, Supervisor, new_scratch
 from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from handshake_lab.kernel.store import LabKernelImage
+    from handshake_lab.kernel.lab.lab_images import LabKernelImage
 
 #: Virtual wall clock at boot: 2026-01-01 00:00:00 UTC, in seconds since the epoch.
 CLOCK_START = 1_767_225_600
@@ -109,14 +109,14 @@ class LabKernel:
             # line (see there).
             "HOME": str(scratch),
         }
-        with Ward(
-            image.warden, scratch, self._command(), environment, wall_limit=self._wall_limit, pinned=True
-        ) as ward:
+        with Supervisor(
+            image.supervisor, scratch, self._command(), environment, wall_limit=self._wall_limit, pinned=True
+        ) as running:
             # The order in which Python walks through sets of strings hangs on it.
             hashing = {"PYTHONHASHSEED": str(self._seed % 2**32)}
             results = hand_over(job, scratch, {**ENVIRONMENT, **hashing})
             _write_init(scratch, hashing)
-            ending = ward.run()
+            ending = running.run()
             yield self._judge(ending, scratch, results)
 
     def _command(self) -> list[str]:
@@ -157,7 +157,7 @@ class LabKernel:
             raise EnvironmentUnsupported(
                 f"the lab kernel could not be started: {ending.detail}", "Run: handshake doctor"
             )
-        told = f"{ending.word} {ending.detail}".strip() or "its warden was killed"
+        told = f"{ending.word} {ending.detail}".strip() or "its supervisor was killed"
         raise KernelFailed(f"the lab kernel ended before its job did ({told})", ending.console)
 
 
@@ -173,10 +173,10 @@ def _compile_packages() -> None:
 
 
 def _write_init(scratch: Path, environment: Mapping[str, str]) -> None:
-    """The guest's first program: this Python, on `handshake_lab.kernel.guest`."""
+    """The guest's first program: this Python, on `handshake_lab.kernel.lab.lab_guest`."""
     settings = {**environment, "PYTHONPATH": str(PACKAGE_ROOT)}
     assignments = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
-    words = [sys.executable, "-P", "-m", "handshake_lab.kernel.guest", str(scratch)]
+    words = [sys.executable, "-P", "-m", "handshake_lab.kernel.lab.lab_guest", str(scratch)]
     init = scratch / "init"
     init.write_text(f"#!/bin/sh\n{' '.join(assignments)} exec {shlex.join(words)}\n")
     init.chmod(0o755)

@@ -9,15 +9,16 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
-from handshake_lab.kernel import cache, config, helpers
-from handshake_lab.kernel.releases import version_order
+from handshake_lab.kernel.lab.build import configuration
+from handshake_lab.kernel.packages.releases import version_order
+from handshake_lab.kernel.shared import cache, helper_programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from handshake_lab.kernel.progress import Progress
-    from handshake_lab.kernel.source import Source
+    from handshake_lab.kernel.lab.build.source import Source
+    from handshake_lab.kernel.shared.progress import Progress
 
 
 class _Unless(Enum):
@@ -65,18 +66,18 @@ class LabKernelImage:
         return self.helper("seed")
 
     @property
-    def warden(self) -> Path:
+    def supervisor(self) -> Path:
         """Starts the kernel and ends it."""
-        return self.helper("warden")
+        return self.helper("supervisor")
 
     @property
     def current(self) -> bool:
         """Whether it was built with the configuration of today."""
-        return self.key == config.key()
+        return self.key == configuration.key()
 
     def helper(self, name: str) -> Path:
-        """What ``harness/handshake_lab/kernel/<name>.c`` was compiled to."""
-        return self.helpers / helpers.product(name)
+        """What ``<name>.c`` was compiled to."""
+        return self.helpers / helper_programs.product(name)
 
 
 class KernelStore:
@@ -87,7 +88,7 @@ class KernelStore:
 
     @property
     def _helpers(self) -> Path:
-        return self.root / "helpers" / helpers.key()
+        return self.root / "helpers" / helper_programs.key()
 
     def images(self) -> list[LabKernelImage]:
         """All kernels, the newest first; those of other configurations too."""
@@ -127,7 +128,7 @@ class KernelStore:
         return self._find_kernel(version)
 
     def _find_kernel(self, version: str | None) -> LabKernelImage | None:
-        present = config.key()
+        present = configuration.key()
         fitting = [
             image for image in self._read() if image.key == present and version in {None, image.version, image.release}
         ]
@@ -149,18 +150,18 @@ class KernelStore:
         """
         return self.find(version) or self._make(version, None, progress, _Unless.ANY)
 
-    def warden(self) -> Path:
-        """The warden alone, for a run that needs no lab kernel; compiled if it is not there.
+    def supervisor(self) -> Path:
+        """The supervisor alone, for a run that needs no lab kernel; compiled if it is not there.
 
         Raises:
             EnvironmentUnsupported: if there is no compiler.
         """
         if not self._helpers.is_dir():
-            from handshake_lab.kernel.processes import tidy_on_signals  # noqa: PLC0415
+            from handshake_lab.kernel.shared.processes import tidy_on_signals  # noqa: PLC0415
 
             with tidy_on_signals(), cache.exclusive(lambda: None), cache.workshop() as workshop:
                 self._compile_helpers(workshop)
-        return self._helpers / helpers.product("warden")
+        return self._helpers / helper_programs.product("supervisor")
 
     def build(
         self,
@@ -191,13 +192,13 @@ class KernelStore:
         self, version: str | None, source: Source | None, progress: Progress | None, unless: _Unless
     ) -> LabKernelImage:
         # Everything that only a build needs is imported here: looking a kernel up is done at every start.
-        from handshake_lab.kernel import tools  # noqa: PLC0415
-        from handshake_lab.kernel.build import SPACE_NEEDED as BUILD_SPACE  # noqa: PLC0415
-        from handshake_lab.kernel.build import Builder  # noqa: PLC0415
-        from handshake_lab.kernel.mirror import SPACE_NEEDED as FETCH_SPACE  # noqa: PLC0415
-        from handshake_lab.kernel.mirror import Mirror, check_version  # noqa: PLC0415
-        from handshake_lab.kernel.processes import tidy_on_signals  # noqa: PLC0415
-        from handshake_lab.kernel.progress import Silent  # noqa: PLC0415
+        from handshake_lab.kernel.lab.build import toolchain  # noqa: PLC0415
+        from handshake_lab.kernel.lab.build.compile import SPACE_NEEDED as BUILD_SPACE  # noqa: PLC0415
+        from handshake_lab.kernel.lab.build.compile import Builder  # noqa: PLC0415
+        from handshake_lab.kernel.packages.mirror import SPACE_NEEDED as FETCH_SPACE  # noqa: PLC0415
+        from handshake_lab.kernel.packages.mirror import Mirror, check_version  # noqa: PLC0415
+        from handshake_lab.kernel.shared.processes import tidy_on_signals  # noqa: PLC0415
+        from handshake_lab.kernel.shared.progress import Silent  # noqa: PLC0415
 
         if version is not None:
             check_version(version)
@@ -211,7 +212,7 @@ class KernelStore:
             if unless is _Unless.ANY and (image := self._find_kernel(version)):
                 told.note(f"Linux {image.release} is here now.")
                 return image
-            tools.demand()
+            toolchain.demand()
             cache.demand_space(
                 BUILD_SPACE + (FETCH_SPACE if source is None else 0), "Fetching and building the lab kernel"
             )
@@ -223,7 +224,7 @@ class KernelStore:
                 return image
             learned = {image.version: image.compiled_files for image in reversed(self.images())}
             built = Builder(workshop, self.root / "logs", told, learned).build(source)
-            place = self.root / "kernels" / f"{built.release.name}-{config.key()}"
+            place = self.root / "kernels" / f"{built.release.name}-{configuration.key()}"
             with cache.disk_errors("putting the kernel in its place"):
                 cache.install(built.directory, place)
         image = self.find(built.release.name)
@@ -240,7 +241,7 @@ class KernelStore:
         made = workshop / "helpers"
         with cache.disk_errors("compiling the programs beside the kernel"):
             made.mkdir()
-            helpers.compile_into(made)
+            helper_programs.compile_into(made)
             cache.install(made, self._helpers)
 
     def remove(self, version: str) -> list[LabKernelImage]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from handshake_lab.errors import EnvironmentUnsupported
-from handshake_lab.kernel import cache
-from handshake_lab.kernel.ward import Ward, new_scratch
+from handshake_lab.kernel.shared import cache
+from handshake_lab.kernel.shared.supervisor import Supervisor, new_scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handshake_lab.kernel.vm.images import StockKernel
+    from handshake_lab.kernel.vm.stock_kernels import StockKernel
 
 Accelerator = Literal["kvm", "tcg"]
 
@@ -113,7 +113,7 @@ def demand_programs() -> None:
         )
 
 
-def accelerator(kernel: StockKernel, initramfs: bytes, warden: Path) -> Accelerator:
+def accelerator(kernel: StockKernel, initramfs: bytes, supervisor: Path) -> Accelerator:
     """KVM where a kernel really starts under it, emulation elsewhere.
 
     That /dev/kvm can be opened does not say that guests run: it is tried, once after each
@@ -123,7 +123,7 @@ def accelerator(kernel: StockKernel, initramfs: bytes, warden: Path) -> Accelera
         return "tcg"
     works = noted_kvm()
     if works is None:
-        works = _starts(kernel, initramfs, warden)
+        works = _starts(kernel, initramfs, supervisor)
         notes = _notes()
         part = notes.with_name(f"kvm.{os.getpid()}")
         with cache.disk_errors("noting whether KVM works"):
@@ -150,9 +150,9 @@ def _present() -> list[str | None]:
     return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), shutil.which(_PROGRAM)]
 
 
-def _starts(kernel: StockKernel, initramfs: bytes, warden: Path) -> bool:
+def _starts(kernel: StockKernel, initramfs: bytes, supervisor: Path) -> bool:
     scratch = new_scratch()
     line = command(kernel, scratch / "initramfs", "kvm", memory=512, processors=1, shared={})
-    with Ward(warden, scratch, line, None, wall_limit=_PATIENCE, pinned=False) as ward:
+    with Supervisor(supervisor, scratch, line, None, wall_limit=_PATIENCE, pinned=False) as running:
         (scratch / "initramfs").write_bytes(initramfs)
-        return "init: alive" in ward.run().console
+        return "init: alive" in running.run().console

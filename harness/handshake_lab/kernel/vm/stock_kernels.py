@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
-from handshake_lab.kernel import cache
+from handshake_lab.kernel.shared import cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.kernel.progress import Progress
+    from handshake_lab.kernel.shared.progress import Progress
 
 #: Modules without which a kernel is of no use here: the way to the host's files, and impairments.
 NEEDED = ("virtio_pci", "9pnet_virtio", "9p", "sch_netem")
@@ -114,8 +114,8 @@ class StockKernels:
         check_version(version)
         if found := self.find(version):
             return found
-        from handshake_lab.kernel.processes import tidy_on_signals  # noqa: PLC0415  seldom needed
-        from handshake_lab.kernel.vm.packages import fetch  # noqa: PLC0415
+        from handshake_lab.kernel.shared.processes import tidy_on_signals  # noqa: PLC0415  seldom needed
+        from handshake_lab.kernel.vm.stock_packages import fetch  # noqa: PLC0415
 
         def waiting() -> None:
             progress.note("Another handshake is fetching or building a kernel here; waiting for it.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from handshake_lab.kernel.job import Job, Outcome
+    from handshake_lab.kernel.shared.job import Job, Outcome
     from handshake_lab.recording.observations import KernelInfo
 
 #: Why a run in real time takes longer than it may, and what mends it.

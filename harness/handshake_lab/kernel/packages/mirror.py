@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import KernelSourceMissing, UsageError
-from handshake_lab.kernel import aptsources
-from handshake_lab.kernel.cache import MIB, disk_errors, no_space
-from handshake_lab.kernel.processes import group, is_full, plain_environment
-from handshake_lab.kernel.releases import version_order
-from handshake_lab.kernel.source import Kind, Source
+from handshake_lab.kernel.lab.build.source import Kind, Source
+from handshake_lab.kernel.packages import archives
+from handshake_lab.kernel.packages.releases import version_order
+from handshake_lab.kernel.shared.cache import MIB, disk_errors, no_space
+from handshake_lab.kernel.shared.processes import group, is_full, plain_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from handshake_lab.kernel.progress import Progress
+    from handshake_lab.kernel.shared.progress import Progress
 
 # "linux-source-6.1" in Debian, "linux-source-6.8.0" in Ubuntu.
 _PACKAGE = re.compile(r"^linux-source-(\d+\.\d+)(?:\.0)?$")
@@ -77,7 +77,7 @@ class Mirror:
     """
 
     def __init__(
-        self, state: Path, packages: Path, progress: Progress, archives: Iterable[aptsources.Archive] | None = None
+        self, state: Path, packages: Path, progress: Progress, archives: Iterable[archives.Archive] | None = None
     ) -> None:
         self._state = state
         self._packages = packages
@@ -126,7 +126,7 @@ class Mirror:
     def _write_configuration(self) -> None:
         for directory in ("sources", "preferences", "lists/partial", "cache/archives/partial"):
             (self._state / directory).mkdir(parents=True)
-        (self._state / "sources/mirror.sources").write_text(aptsources.to_deb822(self._archives), encoding="utf-8")
+        (self._state / "sources/mirror.sources").write_text(archives.to_deb822(self._archives), encoding="utf-8")
         settings = {
             "Dir::Etc::sourcelist": "/dev/null",
             "Dir::Etc::sourceparts": f"{self._state}/sources",
@@ -242,7 +242,7 @@ def choose(offers: list[Offer], version: str | None) -> Offer:
     return max(fitting, key=lambda offer: version_order(offer.version))
 
 
-def machine_archives() -> list[aptsources.Archive]:
+def machine_archives() -> list[archives.Archive]:
     """The archives of this machine's apt, and the later suites of the same mirror."""
     try:
         os_release = Path("/etc/os-release").read_text(encoding="utf-8")
@@ -256,14 +256,14 @@ def machine_archives() -> list[aptsources.Archive]:
     except FileNotFoundError:
         return []  # no apt here
     said = dict(re.findall(r"^(LIST|PARTS)='(.*)'$", directories, re.MULTILINE))
-    own: list[aptsources.Archive] = []
+    own: list[archives.Archive] = []
     files = [Path(said.get("LIST", "")), *sorted(Path(said.get("PARTS", "")).glob("*"))]
     for file in files:
         if file.suffix == ".list" and file.is_file():
-            own += aptsources.parse_list(file.read_text(encoding="utf-8", errors="replace"))
+            own += archives.parse_list(file.read_text(encoding="utf-8", errors="replace"))
         elif file.suffix == ".sources" and file.is_file():
-            own += aptsources.parse_deb822(file.read_text(encoding="utf-8", errors="replace"))
-    return aptsources.wanted(own, aptsources.distribution(os_release))
+            own += archives.parse_deb822(file.read_text(encoding="utf-8", errors="replace"))
+    return archives.wanted(own, archives.distribution(os_release))
 
 
 def _package(path: Path) -> Source:

@@ -1,6 +1,6 @@
 """The first Python in a stock kernel's virtual machine: makes a small world, does one job, powers off.
 
-Like `handshake_lab.kernel.guest`, whose world this is; only the way to the host's files is another.
+Like `handshake_lab.kernel.lab.lab_guest`, whose world this is; only the way to the host's files is another.
 Started by ``init.c``, as the first process, with the host's files for its root.
 """
 
@@ -10,7 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from handshake_lab.kernel import guest, work
+from handshake_lab.kernel.lab import lab_guest
+from handshake_lab.kernel.shared import job_runner
 
 _MS_BIND = 4096
 
@@ -21,19 +22,21 @@ _OPTIONS = "trans=virtio,version=9p2000.L,msize=262144,cache=none"
 def main() -> None:
     """Make the world, do the job in a child, leave its exit status, power off."""
     scratch = sys.argv[1]
-    job = work.read_job(scratch)
+    job = job_runner.read_job(scratch)
     # Held open by what they are, before memory is mounted over their paths.
-    hidden = {directory: os.open(directory, os.O_PATH) for directory in job["readable"] if guest.is_private(directory)}
-    guest.furnish()
+    hidden = {
+        directory: os.open(directory, os.O_PATH) for directory in job["readable"] if lab_guest.is_private(directory)
+    }
+    lab_guest.furnish()
     for directory, descriptor in hidden.items():
         Path(directory).mkdir(parents=True, exist_ok=True)
-        guest.mount(f"/proc/self/fd/{descriptor}", directory, "", flags=_MS_BIND)
+        lab_guest.mount(f"/proc/self/fd/{descriptor}", directory, "", flags=_MS_BIND)
         os.close(descriptor)
     for tag, directory in (("scratch", scratch), ("results", job["results"])):
         Path(directory).mkdir(parents=True, exist_ok=True)
-        guest.mount(tag, directory, "9p", _OPTIONS)
+        lab_guest.mount(tag, directory, "9p", _OPTIONS)
     Path("/proc/sys/kernel/modprobe").write_text(f"{scratch}/modprobe")
-    guest.do_and_power_off(job, scratch)
+    lab_guest.do_and_power_off(job, scratch)
 
 
 if __name__ == "__main__":

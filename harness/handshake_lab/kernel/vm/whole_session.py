@@ -11,9 +11,9 @@ import threading
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from handshake_lab.errors import KernelFailed
-from handshake_lab.kernel import cache
-from handshake_lab.kernel.job import INTERRUPTED, Job
-from handshake_lab.kernel.vm.kernel import prepared
+from handshake_lab.kernel.shared import cache
+from handshake_lab.kernel.shared.job import INTERRUPTED, Job
+from handshake_lab.kernel.vm.vm_kernel import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ def run(version: str, words: Sequence[str], directory: Path, writable: Path, out
     """Boot a stock kernel, run a command there, power off.
 
     Args:
-        version: Which kernel, as in `handshake_lab.kernel.vm.images.StockKernels.find`.
+        version: Which kernel, as in `handshake_lab.kernel.vm.stock_kernels.StockKernels.find`.
         words: The program and its arguments.
         directory: Where it runs. Like all of this machine's files, it can be read there, not written.
         writable: The only directory that can be written. What the command prints is kept there too, in `LOG`.

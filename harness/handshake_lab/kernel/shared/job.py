@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: The directory to import `handshake_lab` from.
-PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 
 #: All that a kernel must see of this project: in a checkout, the topologies are a link that leads elsewhere.
 PACKAGES = (PACKAGE_ROOT / "handshake_lab", (PACKAGE_ROOT / "handshake_lab" / "topologies").resolve())
@@ -47,7 +47,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def hand_over(job: Job, scratch: Path, environment: Mapping[str, str]) -> Path:
-    """Lay a job down in a scratch directory, for `handshake_lab.kernel.guest` to find.
+    """Lay a job down in a scratch directory, for `handshake_lab.kernel.lab.lab_guest` to find.
 
     Args:
         job: The job.

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
-from handshake_lab.kernel import private_world
-from handshake_lab.kernel.base import TOO_LONG
-from handshake_lab.kernel.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, Outcome, hand_over
-from handshake_lab.kernel.ward import Ward, new_scratch
+from handshake_lab.kernel.host import private_namespaces
+from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, Outcome, hand_over
+from handshake_lab.kernel.shared.protocol import TOO_LONG
+from handshake_lab.kernel.shared.supervisor import Supervisor, new_scratch
 from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ class HostKernel:
     """Does one job at a time in a private world on this machine's kernel.
 
     Args:
-        warden: The compiled ``warden.c``.
+        supervisor: The compiled ``supervisor.c``.
         wall_limit: Seconds after which everything in the world is killed.
     """
 
-    def __init__(self, warden: Path, *, wall_limit: float) -> None:
-        self._warden = warden
+    def __init__(self, supervisor: Path, *, wall_limit: float) -> None:
+        self._supervisor = supervisor
         self._wall_limit = wall_limit
 
     @property
@@ -63,26 +63,26 @@ class HostKernel:
         scratch = new_scratch()
         shown = [PACKAGE_ROOT, *PACKAGES, Path(sys.prefix), Path(sys.base_prefix), *job.readable]
         setup = {
-            "argv": [sys.executable, "-P", "-m", "handshake_lab.kernel.work", str(scratch)],
+            "argv": [sys.executable, "-P", "-m", "handshake_lab.kernel.shared.job_runner", str(scratch)],
             "environment": {"PYTHONPATH": str(PACKAGE_ROOT)},
             "results": str(job.results) if job.results else None,
             "shown": [str(scratch), *(str(path.resolve()) for path in shown)],
         }
-        program = [sys.executable, "-I", "-S", str(private_world.__file__), json.dumps(setup)]
-        with Ward(self._warden, scratch, program, None, wall_limit=self._wall_limit, pinned=False) as ward:
+        program = [sys.executable, "-I", "-S", str(private_namespaces.__file__), json.dumps(setup)]
+        with Supervisor(self._supervisor, scratch, program, None, wall_limit=self._wall_limit, pinned=False) as running:
             results = hand_over(job, scratch, {**os.environ, "HANDSHAKE_PRIVATE": "1"})
-            ending = ward.run()
+            ending = running.run()
             left = scratch / "status"
             if ending.word == "exit" and left.exists():
                 yield Outcome(status=int(left.read_text()), results=results, console=ending.console)
             elif ending.word == "killed":
                 yield Outcome(status=INTERRUPTED, results=results, console=ending.console)
-            elif ending.word == "exit" and int(ending.detail) == private_world.REFUSED:
+            elif ending.word == "exit" and int(ending.detail) == private_namespaces.REFUSED:
                 raise EnvironmentUnsupported(
                     f"this machine does not let a program have a world of its own: {ending.console.strip()}", _REMEDY
                 )
             elif ending.word == "timeout":
                 raise KernelFailed(f"the run was killed after {self._wall_limit:g} s: {TOO_LONG}", ending.console)
             else:
-                told = f"{ending.word} {ending.detail}".strip() or "its warden was killed"
+                told = f"{ending.word} {ending.detail}".strip() or "its supervisor was killed"
                 raise KernelFailed(f"the run ended before its time ({told})", ending.console)

@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
-from handshake_lab.kernel.base import TOO_LONG
-from handshake_lab.kernel.job import INTERRUPTED, PACKAGE_ROOT, Job, Outcome, hand_over
-from handshake_lab.kernel.lab import ENVIRONMENT
-from handshake_lab.kernel.progress import shown
-from handshake_lab.kernel.store import KernelStore
-from handshake_lab.kernel.vm import images, initramfs, machine
-from handshake_lab.kernel.ward import Ending, Ward, new_scratch
+from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_kernel import ENVIRONMENT
+from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, Job, Outcome, hand_over
+from handshake_lab.kernel.shared.progress import shown
+from handshake_lab.kernel.shared.protocol import TOO_LONG
+from handshake_lab.kernel.shared.supervisor import Ending, Supervisor, new_scratch
+from handshake_lab.kernel.vm import initramfs, qemu, stock_kernels
 from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.kernel.vm.images import StockKernel
+    from handshake_lab.kernel.vm.stock_kernels import StockKernel
 
 #: Seconds that starting a kernel and the first imports may take on top of the job's own limit:
 #: emulation takes some 15 on an idle machine.
@@ -41,7 +41,7 @@ class VmKernel:
     Args:
         kernel: What to boot.
         init: The compiled ``init.c``.
-        warden: The compiled ``warden.c``.
+        supervisor: The compiled ``supervisor.c``.
         wall_limit: Seconds that a job may take.
         memory: The machine's memory, in MiB; taken as it is used.
     """
@@ -51,13 +51,13 @@ class VmKernel:
         kernel: StockKernel,
         *,
         init: Path,
-        warden: Path,
+        supervisor: Path,
         wall_limit: float = 120.0,
         memory: int = MEMORY,
     ) -> None:
         self._kernel = kernel
         self._init = init
-        self._warden = warden
+        self._supervisor = supervisor
         self._wall_limit = wall_limit + BOOT_LIMIT
         self._memory = memory
 
@@ -75,23 +75,23 @@ class VmKernel:
             EnvironmentUnsupported: It could not be started on this machine.
         """
         first = initramfs.build(self._kernel, self._init)
-        accelerator = machine.accelerator(self._kernel, first, self._warden)
+        accelerator = qemu.accelerator(self._kernel, first, self._supervisor)
         scratch = new_scratch()
         results = (job.results or scratch / "results").resolve()
-        line = machine.command(
+        line = qemu.command(
             self._kernel,
             scratch / "initramfs",
             accelerator,
             memory=self._memory,
-            processors=machine.processors(accelerator),
+            processors=qemu.processors(accelerator),
             shared={"root": (Path("/"), False), "scratch": (scratch, True), "results": (results, True)},
             words=(f"HANDSHAKE_INIT={scratch}/init",),
         )
-        with Ward(self._warden, scratch, line, None, wall_limit=self._wall_limit, pinned=False) as ward:
+        with Supervisor(self._supervisor, scratch, line, None, wall_limit=self._wall_limit, pinned=False) as running:
             hand_over(job, scratch, ENVIRONMENT)
             (scratch / "initramfs").write_bytes(first)
             _write_init(scratch, self._kernel)
-            yield self._judge(ward.run(), scratch, results)
+            yield self._judge(running.run(), scratch, results)
 
     def _judge(self, ending: Ending, scratch: Path, results: Path) -> Outcome:
         left = scratch / "status"
@@ -105,13 +105,13 @@ class VmKernel:
             )
         if ending.word == "error":
             raise EnvironmentUnsupported(f"QEMU could not be started: {ending.detail}", "Run: handshake doctor")
-        told = f"{ending.word} {ending.detail}".strip() or "its warden was killed"
+        told = f"{ending.word} {ending.detail}".strip() or "its supervisor was killed"
         raise KernelFailed(f"the virtual machine ended before its job did ({told})", ending.console)
 
 
 def _write_init(scratch: Path, kernel: StockKernel) -> None:
-    """The guest's first programs: this Python on `handshake_lab.kernel.vm.guest`, and how modules are found."""
-    words = [sys.executable, "-P", "-m", "handshake_lab.kernel.vm.guest", str(scratch)]
+    """The guest's first programs: this Python on `handshake_lab.kernel.vm.vm_guest`, and how modules are found."""
+    words = [sys.executable, "-P", "-m", "handshake_lab.kernel.vm.vm_guest", str(scratch)]
     environment = f"PYTHONPATH={shlex.quote(str(PACKAGE_ROOT))} PYTHONDONTWRITEBYTECODE=1"
     _script(scratch / "init", f"{environment} exec {shlex.join(words)}")
     _script(scratch / "modprobe", f'exec modprobe -d {shlex.quote(str(kernel.base))} "$@"')
@@ -126,7 +126,7 @@ def prepared(version: str, *, wall_limit: float, memory: int = MEMORY) -> VmKern
     """The stock kernel that is meant, ready to boot; fetched where it is not here.
 
     Args:
-        version: As in `handshake_lab.kernel.vm.images.StockKernels.find`.
+        version: As in `handshake_lab.kernel.vm.stock_kernels.StockKernels.find`.
         wall_limit: Seconds that a job may take.
         memory: As for `VmKernel`.
 
@@ -134,9 +134,11 @@ def prepared(version: str, *, wall_limit: float, memory: int = MEMORY) -> VmKern
         UsageError: ``version`` is none.
         EnvironmentUnsupported: This machine cannot do it.
     """
-    images.check_version(version)
-    machine.demand_programs()
-    stock = images.StockKernels()
+    stock_kernels.check_version(version)
+    qemu.demand_programs()
+    stock = stock_kernels.StockKernels()
     with shown() as progress:
         kernel = stock.ensure(version, progress)
-    return VmKernel(kernel, init=stock.init(), warden=KernelStore().warden(), wall_limit=wall_limit, memory=memory)
+    return VmKernel(
+        kernel, init=stock.init(), supervisor=KernelStore().supervisor(), wall_limit=wall_limit, memory=memory
+    )

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from handshake_lab.doctor.checks import Check, Findings, apt_install, as_root, program, search_path
+from handshake_lab.doctor.check import Check, Findings, apt_install, as_root, program, search_path
 
 _TIMEOUT = 90.0  # seconds: each of the probe's attempts may take up to ten
 
@@ -136,7 +136,7 @@ def _probe(options: tuple[str, ...]) -> dict[str, str]:
     package_root = Path(__file__).resolve().parents[2]
     try:
         done = subprocess.run(
-            ["unshare", *options, sys.executable, "-P", "-m", "handshake_lab.doctor.probe"],
+            ["unshare", *options, sys.executable, "-P", "-m", "handshake_lab.doctor.host_probe"],
             capture_output=True,
             text=True,
             timeout=_TIMEOUT,

@@ -7,9 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from handshake_lab.doctor.checks import Check, Findings, apt_install, as_root, program
-from handshake_lab.kernel.vm.images import StockKernels
-from handshake_lab.kernel.vm.machine import noted_kvm
+from handshake_lab.doctor.check import Check, Findings, apt_install, as_root, program
+from handshake_lab.kernel.vm.qemu import noted_kvm
+from handshake_lab.kernel.vm.stock_kernels import StockKernels
 
 _TIMEOUT = 20.0  # seconds
 

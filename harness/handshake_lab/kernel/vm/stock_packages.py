@@ -12,17 +12,17 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported
-from handshake_lab.kernel import cache
-from handshake_lab.kernel.mirror import Mirror, Offer, machine_archives
-from handshake_lab.kernel.processes import plain_environment
-from handshake_lab.kernel.vm.images import order
+from handshake_lab.kernel.packages.mirror import Mirror, Offer, machine_archives
+from handshake_lab.kernel.shared import cache
+from handshake_lab.kernel.shared.processes import plain_environment
+from handshake_lab.kernel.vm.stock_kernels import order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from handshake_lab.kernel.aptsources import Archive
-    from handshake_lab.kernel.progress import Progress
+    from handshake_lab.kernel.packages.archives import Archive
+    from handshake_lab.kernel.shared.progress import Progress
 
 #: The packages that together are one kernel, as far as a distribution has them.
 _PARTS = ("linux-image-", "linux-base-", "linux-binary-", "linux-modules-", "linux-modules-extra-")

@@ -11,16 +11,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handshake_lab.doctor.checks import Check, Findings, apt_install, program
+from handshake_lab.doctor.check import Check, Findings, apt_install, program
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
-from handshake_lab.kernel import tools
-from handshake_lab.kernel.cache import MIB
-from handshake_lab.kernel.job import Job
-from handshake_lab.kernel.lab import LabKernel, memory_directory
-from handshake_lab.kernel.store import KernelStore
+from handshake_lab.kernel.lab.build import toolchain
+from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_kernel import LabKernel, memory_directory
+from handshake_lab.kernel.shared.cache import MIB
+from handshake_lab.kernel.shared.job import Job
 
 if TYPE_CHECKING:
-    from handshake_lab.kernel.store import LabKernelImage
+    from handshake_lab.kernel.lab.lab_images import LabKernelImage
 
 _BUILD = "./handshake kernel build"
 
@@ -123,7 +123,7 @@ def _image(image: LabKernelImage | None) -> Check:
 
 
 def _build_tools(*, needed: bool) -> list[Check]:
-    missing = tools.missing()
+    missing = toolchain.missing()
     if not missing:
         return [Check("build tools", ok=True, detail="all there", needed=needed)]
     names = ", ".join(f"{tool.program} ({tool.why})" for tool in missing)
@@ -135,7 +135,7 @@ def _boot(image: LabKernelImage) -> Check:
     """Boot it and let it power off: the proof that everything above suffices."""
     kernel = LabKernel(image, wall_limit=_BOOT_LIMIT)
     try:
-        with kernel.run(Job(call="handshake_lab.doctor.lab:rehearse")) as outcome:
+        with kernel.run(Job(call="handshake_lab.doctor.lab_checks:rehearse")) as outcome:
             status = outcome.status
     except HandshakeError as error:
         return Check("boot", ok=False, detail=str(error), remedy=f"{_BUILD} --force")

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import KernelSourceMissing, UsageError
-from handshake_lab.kernel.cache import no_space
-from handshake_lab.kernel.processes import Pipeline, is_full, plain_environment
+from handshake_lab.kernel.shared.cache import (no_space)
+from handshake_lab.kernel.shared.processes import (Pipeline, is_full, plain_environment)
 
 if TYPE_CHECKING:
-    from handshake_lab.kernel.progress import Progress
+    from handshake_lab.kernel.shared.progress import (Progress)
 
 _DECOMPRESSORS = {
     ".tar": ("cat",),

@@ -1,6 +1,6 @@
-"""Running a program under the warden: whatever happens to us, nothing of it stays.
+"""Running a program under the supervisor: whatever happens to us, nothing of it stays.
 
-The warden (``warden.c``) makes and removes the program's scratch directory, starts the
+The supervisor (``supervisor.c``) makes and removes the program's scratch directory, starts the
 program, and kills all of its processes when it runs too long or when we are gone.
 """
 
@@ -29,7 +29,7 @@ class Ending(msgspec.Struct, frozen=True):
 
     ``detail`` is the exit status, the signal's number, or the error; ``console`` the last part
     of what the program printed. "killed" is our own doing (Ctrl-C), "" that of somebody who
-    killed the warden.
+    killed the supervisor.
     """
 
     word: Literal["exit", "signal", "timeout", "killed", "error", ""]
@@ -38,7 +38,7 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 def new_scratch() -> Path:
-    """A path for a scratch directory; the warden makes it."""
+    """A path for a scratch directory; the supervisor makes it."""
     # Always as long: the length of a path can be seen from inside a kernel.
     return _temporary_directory() / f"handshake-{os.urandom(6).hex()}"
 
@@ -57,11 +57,11 @@ def _temporary_directory() -> Path:
     return Path.cwd()
 
 
-class Ward:
-    """A program under the warden. Within the ``with`` block its scratch directory exists.
+class Supervisor:
+    """A program under the supervisor. Within the ``with`` block its scratch directory exists.
 
     Args:
-        warden: The compiled ``warden.c``.
+        supervisor: The compiled ``supervisor.c``.
         scratch: From `new_scratch`.
         program: The program and its arguments.
         environment: Its whole environment; None is this process's own.
@@ -74,7 +74,7 @@ class Ward:
 
     def __init__(
         self,
-        warden: Path,
+        supervisor: Path,
         scratch: Path,
         program: Sequence[str],
         environment: Mapping[str, str] | None,
@@ -85,10 +85,10 @@ class Ward:
         self.scratch = scratch
         lifeline, self._lifeline = os.pipe()
         self._status, status = os.pipe()
-        words = [str(warden), str(status), str(scratch), str(int(wall_limit)), "pinned" if pinned else "free"]
+        words = [str(supervisor), str(status), str(scratch), str(int(wall_limit)), "pinned" if pinned else "free"]
         words += [f"{name}={value}" for name, value in (environment or {}).items()]
         try:
-            self._warden = subprocess.Popen(
+            self._supervisor = subprocess.Popen(
                 [*words, "--", *program], stdin=lifeline, stdout=subprocess.PIPE, pass_fds=(status,)
             )
         except BaseException:
@@ -114,10 +114,10 @@ class Ward:
 
     def _close(self) -> None:
         os.close(self._lifeline)
-        self._warden.wait()
+        self._supervisor.wait()
         os.close(self._status)
-        if self._warden.stdout:
-            self._warden.stdout.close()
+        if self._supervisor.stdout:
+            self._supervisor.stdout.close()
 
     def run(self) -> Ending:
         """Start the program and wait for its end. Ctrl-C kills the program and is told as "killed"."""
@@ -130,10 +130,10 @@ class Ward:
             return self._follow()
 
     def _follow(self) -> Ending:
-        """Read the console until the warden tells the end."""
-        stdout = self._warden.stdout
+        """Read the console until the supervisor tells the end."""
+        stdout = self._supervisor.stdout
         if stdout is None:
-            raise AssertionError("the warden was started with a pipe")
+            raise AssertionError("the supervisor was started with a pipe")
         console, said = b"", b""
         sources = select.poll()
         sources.register(stdout, select.POLLIN)

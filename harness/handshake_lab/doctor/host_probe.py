@@ -1,6 +1,6 @@
 """Tries out what the machine's own kernel can do; runs inside throwaway namespaces.
 
-Started by :mod:`handshake_lab.doctor.host` as a program of its own; prints one JSON
+Started by :mod:`handshake_lab.doctor.host_checks` as a program of its own; prints one JSON
 object, of every feature's name and what went wrong with it ("" for nothing).
 Everything it makes lies in its own network namespace and goes when it ends.
 """

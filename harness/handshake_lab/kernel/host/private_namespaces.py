@@ -1,4 +1,4 @@
-"""What `handshake_lab.kernel.host` starts: makes a private world and runs a program in it.
+"""What `handshake_lab.kernel.host.host_kernel` starts: makes a private world and runs a program in it.
 
 Private user, network, mount, process, IPC and host-name namespaces: whatever is made there
 (interfaces, rules, mounts, files in /tmp and /run, processes) is gone when the program ends,

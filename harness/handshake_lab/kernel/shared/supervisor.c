@@ -1,6 +1,6 @@
-/* The warden: starts a program, and sees to it that nothing of it stays.
+/* The supervisor: starts a program, and sees to it that nothing of it stays.
  *
- *   warden STATUS SCRATCH WALL_SECONDS pinned|free [NAME=VALUE ...] -- PROGRAM [ARGUMENT ...]
+ *   supervisor STATUS SCRATCH WALL_SECONDS pinned|free [NAME=VALUE ...] -- PROGRAM [ARGUMENT ...]
  *
  * fd 0  the lifeline: a pipe whose other end only the caller holds. One byte
  *       starts the program, a second one kills it; the pipe's end (the caller died
@@ -13,7 +13,7 @@
  * SCRATCH, the program's working directory, is made here, so that there is no moment in which it exists and nobody
  * answers for it; it is removed when the lifeline ends. The program gets a process
  * group of its own (a lab kernel's processes share it), and for its environment what
- * is given, or the warden's own if nothing is.
+ * is given, or the supervisor's own if nothing is.
  *
  * "pinned" keeps the program on one processor: a lab kernel and its processes take
  * turns and never run at the same time, and a hand-over between two processors
@@ -106,7 +106,7 @@ static void prepare_for_a_lab_kernel(void)
 	personality(ADDR_NO_RANDOMIZE);
 }
 
-static pid_t start(const char *directory, char **environment, char **program, pid_t warden)
+static pid_t start(const char *directory, char **environment, char **program, pid_t supervisor)
 {
 	pid_t child = fork();
 
@@ -116,7 +116,7 @@ static pid_t start(const char *directory, char **environment, char **program, pi
 
 		setpgid(0, 0);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != warden)
+		if (getppid() != supervisor)
 			_exit(127);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
@@ -163,7 +163,7 @@ int main(int argc, char **argv)
 	while (word < argc && strcmp(argv[word], "--") && variables < MAX_ENVIRONMENT)
 		environment[variables++] = argv[word++];
 	if (argc < 7 || word + 1 >= argc || strcmp(argv[word], "--")) {
-		fprintf(stderr, "usage: warden SCRATCH WALL_SECONDS [NAME=VALUE ...] -- PROGRAM [ARGUMENT ...]\n");
+		fprintf(stderr, "usage: supervisor SCRATCH WALL_SECONDS [NAME=VALUE ...] -- PROGRAM [ARGUMENT ...]\n");
 		return 2;
 	}
 	status_fd = atoi(argv[1]);

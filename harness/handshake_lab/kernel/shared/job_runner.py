@@ -1,7 +1,7 @@
 """Where the kernel is: do the job that was laid down, and leave its exit status.
 
-Run as ``python -m handshake_lab.kernel.work SCRATCH`` on the host's kernel; in a lab kernel,
-`handshake_lab.kernel.guest` calls it once it has made the guest's world.
+Run as ``python -m handshake_lab.kernel.shared.job_runner SCRATCH`` on the host's kernel; in a lab kernel,
+`handshake_lab.kernel.lab.lab_guest` calls it once it has made the guest's world.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RAISED = 70
 
 
 def read_job(scratch: str) -> dict[str, Any]:
-    """The job that `handshake_lab.kernel.job.hand_over` laid down."""
+    """The job that `handshake_lab.kernel.shared.job.hand_over` laid down."""
     job: dict[str, Any] = json.loads(Path(scratch, "job.json").read_bytes())
     return job
 

@@ -2,7 +2,7 @@
 
 The root is the host's own file tree, read-only through hostfs. Everything that is
 written goes to memory, except for the job's results.
-Started by `handshake_lab.kernel.lab` as ``init=python … -m handshake_lab.kernel.guest SCRATCH``.
+Started by `handshake_lab.kernel.lab.lab_kernel` as ``init=python … -m handshake_lab.kernel.lab.lab_guest SCRATCH``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from handshake_lab.kernel import work
+from handshake_lab.kernel.shared import job_runner
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _POWER_OFF = 0x4321FEDC  # LINUX_REBOOT_CMD_POWER_OFF, include/uapi/linux/reboot.h
@@ -83,15 +83,15 @@ def do_and_power_off(job: dict[str, Any], scratch: str) -> None:
     child = os.fork()
     if child == 0:
         os.setsid()
-        os._exit(work.do(job) & 0xFF)
-    work.leave_status(scratch, _reap_until(child))
+        os._exit(job_runner.do(job) & 0xFF)
+    job_runner.leave_status(scratch, _reap_until(child))
     _LIBC.reboot(_POWER_OFF)
 
 
 def main() -> None:
     """Make the world, in which the scratch directory stays where it is on the host, and do the job."""
     scratch = sys.argv[1]
-    job = work.read_job(scratch)
+    job = job_runner.read_job(scratch)
     furnish()
     mount_host(scratch, writable=True)
     for directory in job["readable"]:

@@ -1,6 +1,6 @@
 """Which package archives this machine trusts, and which of their later suites may carry newer kernels.
 
-Everything here is text in, values out: apt itself is asked in :mod:`handshake_lab.kernel.mirror`.
+Everything here is text in, values out: apt itself is asked in :mod:`handshake_lab.kernel.packages.mirror`.
 """
 
 from __future__ import annotations

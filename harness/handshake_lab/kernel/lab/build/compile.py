@@ -13,19 +13,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import KernelFailed
-from handshake_lab.kernel import config
-from handshake_lab.kernel.cache import MIB, disk_errors, no_space
-from handshake_lab.kernel.processes import group, is_full, plain_environment
-from handshake_lab.kernel.releases import release_of, version_order
-from handshake_lab.kernel.source import unpack
+from handshake_lab.kernel.lab.build import configuration
+from handshake_lab.kernel.shared.cache import (MIB, disk_errors, no_space)
+from handshake_lab.kernel.shared.processes import (group, is_full, plain_environment)
+from handshake_lab.kernel.packages.releases import (release_of, version_order)
+from handshake_lab.kernel.lab.build.source import (unpack)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from handshake_lab.kernel.progress import Progress
-    from handshake_lab.kernel.releases import Release
-    from handshake_lab.kernel.source import Source
+    from handshake_lab.kernel.shared.progress import (Progress)
+    from handshake_lab.kernel.packages.releases import (Release)
+    from handshake_lab.kernel.lab.build.source import (Source)
 
 # Measured: 0.49 GB of unpacked source, 0.25 GB of objects; and some room to breathe.
 SPACE_NEEDED = 900 * MIB
@@ -112,7 +112,7 @@ class Builder:
             about = {
                 "version": release.version,
                 "release": release.name,
-                "key": config.key(),
+                "key": configuration.key(),
                 "hz": int(options.get("CONFIG_HZ", "100")),
                 "built": datetime.now(UTC).isoformat(timespec="seconds"),
                 "origin": source.origin,
@@ -128,12 +128,12 @@ class Builder:
         self._progress.stage(f"Configuring Linux {release.name}")
         if (tree / ".config").exists() or (tree / "include/config").exists():
             self._run(tree, release, "cleaning the tree", ["make", "mrproper"])
-        for note in config.adjust(tree):
+        for note in configuration.adjust(tree):
             self._progress.note(note)
         self._run(
-            tree, release, "configuring it", ["make", "allnoconfig"], {"KCONFIG_ALLCONFIG": str(config.CONFIG_FILE)}
+            tree, release, "configuring it", ["make", "allnoconfig"], {"KCONFIG_ALLCONFIG": str(configuration.CONFIG_FILE)}
         )
-        return config.check(tree, release.name)
+        return configuration.check(tree, release.name)
 
     def _compile(self, tree: Path, release: Release) -> int:
         """Compile and link; returns how many files were compiled."""
@@ -181,7 +181,7 @@ class Builder:
         """Run one program of the build in the tree, with its words in the log."""
         # The compiler's temporary files lie beside the rest: one disk to watch.
         environment = plain_environment(
-            {"TMPDIR": str(self._workshop / "tmp"), **config.MAKE_VARIABLES, **(extra or {})}
+            {"TMPDIR": str(self._workshop / "tmp"), **configuration.MAKE_VARIABLES, **(extra or {})}
         )
         with (
             self._log.open("a", encoding="utf-8") as log,

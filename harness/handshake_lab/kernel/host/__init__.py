@@ -1,0 +1,1 @@
+"""This machine's own kernel, in private namespaces, in real time."""

@@ -1,0 +1,1 @@
+"""The lab kernel: Linux as User-Mode Linux, an ordinary process in virtual time."""

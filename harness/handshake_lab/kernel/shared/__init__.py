@@ -1,0 +1,1 @@
+"""What all kinds of kernel have in common: jobs, supervision, the cache."""
