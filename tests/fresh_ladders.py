@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from handshake_lab.cli.options import choose_kernel
 from handshake_lab.experiment.execute import conducted
 from handshake_lab.plan.run_plan import Plan
-from handshake_lab.report.ladder import text
+from handshake_lab.report.terminal.ladder import text
 from handshake_lab.verdict.judge import judge
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
-from handshake_lab.report import diagram_svg, ladder_svg
-from handshake_lab.report.connections import connections, middle
-from handshake_lab.report.layout import ladder
-from handshake_lab.report.session import find
-from handshake_lab.report.words import LANGUAGES, words
+from handshake_lab.report.html.run_pages import find
+from handshake_lab.report.layout.connections import connections, middle
+from handshake_lab.report.layout.lines import ladder
+from handshake_lab.report.svg import diagram_svg, ladder_svg
+from handshake_lab.report.text.translations import LANGUAGES, words
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

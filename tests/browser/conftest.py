@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab.recording.observations import Failure
-from handshake_lab.report.index import index, run
-from handshake_lab.report.page import page
+from handshake_lab.report.html.index import index, run
+from handshake_lab.report.html.page import page
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.expected_states import Claim, Covered
 from handshake_lab.verdict.judge import Verdict, judge

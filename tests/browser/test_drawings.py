@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.report.session import find, write
+from handshake_lab.report.html.run_pages import find, write
 from report_records import ALL
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 
 from fresh_ladders import FAULTS, fresh, kernel, ladder_of  # noqa: E402 - the path is set above
-from handshake_lab.report.ladder import text  # noqa: E402
+from handshake_lab.report.terminal.ladder import text  # noqa: E402
 from handshake_lab.verdict.judge import judge  # noqa: E402
 from report_records import ALL  # noqa: E402
 

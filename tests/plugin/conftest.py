@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab.kernel.shared.cache import cache_root
+from handshake_lab.report.export import pcapng  # noqa: F401
 
 # pytester forgets what a run in this process imports. Of a package that stays, half would be imported anew, and its
 # classes would be others than those of the half that its attributes keep: so all of it stays.
-from handshake_lab.report import index, ladder, page, pcapng  # noqa: F401
+from handshake_lab.report.html import (
+    index,  # noqa: F401
+    page,  # noqa: F401
+)
+from handshake_lab.report.terminal import ladder  # noqa: F401
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.report.document import document, to_json
-from handshake_lab.report.pcapng import pcapng
+from handshake_lab.report.export.json_document import document, to_json
+from handshake_lab.report.export.pcapng import pcapng
 from handshake_lab.verdict.judge import Verdict
 from report_records import ALL, CLEVER, clever, lost_syn_ack, normal, orphan, seen
 

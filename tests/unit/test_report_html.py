@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.recording.observations import Failure, FaultReport, Program, QdiscReport
-from handshake_lab.report.index import index, run
-from handshake_lab.report.page import page
+from handshake_lab.report.html.index import index, run
+from handshake_lab.report.html.page import page
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.expected_states import Claim, Covered
 from handshake_lab.verdict.judge import Finding, Verdict, judge
@@ -160,7 +160,7 @@ def test_index_has_failures_first_and_escapes() -> None:
 def test_session_writes_an_index_and_a_page_each(tmp_path: Path) -> None:
     """A folder of records becomes a folder of pages; failures of a run are its outcome."""
     from handshake_lab.recording.events_file import EVENTS, Writer
-    from handshake_lab.report.session import find, write
+    from handshake_lab.report.html.run_pages import find, write
 
     for name, more in (("good", []), ("bad", [Failure(0, "h1", "AssertionError")])):
         (tmp_path / name).mkdir()

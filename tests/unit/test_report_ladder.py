@@ -11,8 +11,8 @@ import pytest
 from handshake_lab.recording.history import Cause, Record, Transition
 from handshake_lab.recording.messages import say
 from handshake_lab.recording.observations import Witness
-from handshake_lab.report import cells
-from handshake_lab.report.ladder import ladder, show, text
+from handshake_lab.report.terminal.ladder import ladder, show, text
+from handshake_lab.report.text import cells
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.judge import Finding, Verdict, judge
 from hypothesis import given, settings
@@ -177,7 +177,9 @@ def test_one_connection_can_be_drawn_alone() -> None:
 
 def test_importing_the_ladder_costs_no_templates_and_no_rich() -> None:
     """The demo must start at once: jinja2 and rich wait until something is drawn with them."""
-    code = "import sys, handshake_lab.report.ladder; print([m for m in ('jinja2', 'rich') if m in sys.modules])"
+    code = (
+        "import sys, handshake_lab.report.terminal.ladder; print([m for m in ('jinja2', 'rich') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"

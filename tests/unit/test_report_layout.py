@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.report.connections import connections
-from handshake_lab.report.layout import Bulk, Row, Wait, ladder
-from handshake_lab.report.order import Arrival, Change, Departure, happenings
+from handshake_lab.report.layout.connections import connections
+from handshake_lab.report.layout.happenings import Arrival, Change, Departure, happenings
+from handshake_lab.report.layout.lines import Bulk, Row, Wait, ladder
 from handshake_lab.tcp.states import State
 from hypothesis import given
 from hypothesis import strategies as st

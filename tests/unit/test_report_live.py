@@ -13,8 +13,8 @@ import pytest
 from handshake_lab.errors import RecordUnreadable
 from handshake_lab.recording.events_file import EVENTS, Follower, Writer
 from handshake_lab.recording.observations import KernelInfo, Observation, Program, RunHeader, SocketGone, SocketSeen
-from handshake_lab.report.board import LINGERS, Board
-from handshake_lab.report.live import watching
+from handshake_lab.report.terminal.live import watching
+from handshake_lab.report.terminal.socket_board import LINGERS, Board
 from handshake_lab.tcp.states import State
 from polling import comes_true
 from strategies import ANY, CLIENT, SERVER

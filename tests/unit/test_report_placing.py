@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from handshake_lab.report import axes
-from handshake_lab.report.connections import connections
-from handshake_lab.report.layout import ladder
-from handshake_lab.report.placing import Arrows
+from handshake_lab.report.layout.connections import connections
+from handshake_lab.report.layout.lines import ladder
+from handshake_lab.report.svg import axes
+from handshake_lab.report.svg.label_layout import Arrows
 from msgspec.structs import replace
 from report_records import DELAY, MS, Story
 

@@ -17,12 +17,12 @@ import pytest
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
 from handshake_lab.recording.observations import FaultReport, QdiscReport, Step
-from handshake_lab.report import cells
-from handshake_lab.report.connections import connections
-from handshake_lab.report.ladder import DRAWN, show, text
-from handshake_lab.report.layout import Row, ladder
-from handshake_lab.report.page import page
-from handshake_lab.report.session import find
+from handshake_lab.report.html.page import page
+from handshake_lab.report.html.run_pages import find
+from handshake_lab.report.layout.connections import connections
+from handshake_lab.report.layout.lines import Row, ladder
+from handshake_lab.report.terminal.ladder import DRAWN, show, text
+from handshake_lab.report.text import cells
 from handshake_lab.verdict.judge import judge
 from msgspec.structs import replace
 from rich.console import Console

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
-from handshake_lab.report import axes, diagram_svg, ladder_svg
-from handshake_lab.report.connections import connections, middle
-from handshake_lab.report.diagram_layout import ARROWS
-from handshake_lab.report.layout import Row, Wait, ladder
-from handshake_lab.report.words import words
+from handshake_lab.report.layout.connections import connections, middle
+from handshake_lab.report.layout.lines import Row, Wait, ladder
+from handshake_lab.report.svg import axes, diagram_svg, ladder_svg
+from handshake_lab.report.svg.diagram_layout import ARROWS
+from handshake_lab.report.text.translations import words
 from handshake_lab.tcp.diagram.lookup import EDGES
 from report_records import ALL, CLEVER, MS, SECOND, Story, clever, lost_syn_ack, normal, orphan
 

@@ -12,7 +12,7 @@ from handshake_lab.errors import UsageError
 from handshake_lab.recording import messages
 from handshake_lab.recording.history import Cause
 from handshake_lab.recording.messages import say
-from handshake_lab.report.words import LANGUAGES, words
+from handshake_lab.report.text.translations import LANGUAGES, words
 from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.verdict.judge import judge
 from report_records import lost_syn_ack

@@ -11,7 +11,7 @@ from handshake_lab.cli import options
 from handshake_lab.cli.running import carry_out
 from handshake_lab.errors import UsageError
 from handshake_lab.recording.observations import Program
-from handshake_lab.report.safe import visible
+from handshake_lab.report.text.escaping import visible
 
 if TYPE_CHECKING:
     from handshake_lab.experiment.execute import Run

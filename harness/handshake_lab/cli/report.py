@@ -28,7 +28,7 @@ def command(folder: Path, out: Path | None, title: str | None, lang: str) -> int
       handshake test --artifacts my-session && handshake report my-session
       handshake report my-session --out public --lang ko
     """
-    from handshake_lab.report.session import find, write
+    from handshake_lab.report.html.run_pages import find, write
 
     directories = find(folder)
     if not directories:

@@ -55,7 +55,7 @@ def carry_out(
     with contextlib.ExitStack() as stack:
         meanwhile: contextlib.AbstractContextManager[object]
         if watch:
-            from handshake_lab.report.live import watching
+            from handshake_lab.report.terminal.live import watching
 
             out = prepare_directory(out or Path(stack.enter_context(tempfile.TemporaryDirectory())))
             meanwhile = watching(out, real_time=kernel.info.real_time, plain=plain, lang=lang)
@@ -65,11 +65,11 @@ def carry_out(
             run = stack.enter_context(conducted(plan, kernel, out))
         verdict = judge(run.record)
         if as_json:
-            from handshake_lab.report.document import document, to_json
+            from handshake_lab.report.export.json_document import document, to_json
 
             click.echo(to_json(document(run.record, verdict=verdict)), nl=False)
         else:
-            from handshake_lab.report.ladder import show
+            from handshake_lab.report.terminal.ladder import show
 
             show(run.record, judgement=verdict, plain=plain, lang=lang)
             if after:

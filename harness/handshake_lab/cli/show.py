@@ -12,13 +12,13 @@ import click
 from handshake_lab.cli import options
 from handshake_lab.cli.patience import waiting
 from handshake_lab.errors import UsageError
-from handshake_lab.report.safe import visible
+from handshake_lab.report.text.escaping import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handshake_lab.recording.history import Record
-    from handshake_lab.report.connections import Connection
+    from handshake_lab.report.layout.connections import Connection
 
 
 @click.command()
@@ -84,25 +84,25 @@ def command(
     if log.cut:
         click.echo(f"handshake: {directory}: {log.cut}", err=True)
     if html:
-        from handshake_lab.report.page import page
+        from handshake_lab.report.html.page import page
 
         with _writing("--html", html), waiting(f"Writing {visible(str(html))}"):
             html.write_text(
                 page(record, log.observations, title=directory.resolve().name, judgement=verdict, lang=lang), "utf-8"
             )
     if pcapng:
-        from handshake_lab.report.pcapng import pcapng as packed
+        from handshake_lab.report.export.pcapng import pcapng as packed
 
         with _writing("--pcapng", pcapng), waiting(f"Writing {visible(str(pcapng))}"):
             pcapng.write_bytes(packed(record, log.observations))
     if as_json:
-        from handshake_lab.report.document import document, to_json
+        from handshake_lab.report.export.json_document import document, to_json
 
         click.echo(to_json(document(record, verdict=verdict)), nl=False)
     elif svg:
         sys.stdout.write(_picture(record, svg, axis, connection, lang, fold=not every))
     elif not html and not pcapng:
-        from handshake_lab.report.ladder import show
+        from handshake_lab.report.terminal.ladder import show
 
         show(
             record,
@@ -118,10 +118,10 @@ def command(
 
 
 def _picture(record: Record, svg: str, axis: str, number: int | None, lang: str, *, fold: bool) -> str:
-    from handshake_lab.report import diagram_svg, ladder_svg
-    from handshake_lab.report.connections import connections, middle
-    from handshake_lab.report.layout import ladder
-    from handshake_lab.report.words import words
+    from handshake_lab.report.layout.connections import connections, middle
+    from handshake_lab.report.layout.lines import ladder
+    from handshake_lab.report.svg import diagram_svg, ladder_svg
+    from handshake_lab.report.text.translations import words
 
     found = connections(record)
     _number(record, number)
@@ -134,7 +134,7 @@ def _picture(record: Record, svg: str, axis: str, number: int | None, lang: str,
 
 
 def _number(record: Record, number: int | None) -> int | None:
-    from handshake_lab.report.connections import connections
+    from handshake_lab.report.layout.connections import connections
 
     if number is not None:
         count = len(connections(record))

@@ -17,7 +17,7 @@ from handshake_lab.kernel.lab.lab_guest import PRIVATE
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import EVENTS, read
-from handshake_lab.report.pcapng import pcapng
+from handshake_lab.report.export.pcapng import pcapng
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -79,7 +79,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
     last.user_properties.append((SPAN, span(record)))
     artifacts: str | None = item.config.option.artifacts
     if failed is not None:
-        from handshake_lab.report.ladder import text
+        from handshake_lab.report.terminal.ladder import text
 
         failed.sections += [
             (f"Printed by {file.name}", printed) for file in _printed(results) if (printed := _shown(file))
@@ -154,7 +154,7 @@ def _printed(results: Path) -> list[Path]:
 
 def _shown(file: Path) -> str:
     """The last of what a program has printed, harmless to a terminal, and to JUnit's XML."""
-    from handshake_lab.report.safe import visible
+    from handshake_lab.report.text.escaping import visible
 
     lines = file.read_text("utf-8", "replace").rstrip().splitlines()
     left_out = [f"({len(lines) - _LINES:,} lines before)"] if len(lines) > _LINES else []
@@ -178,11 +178,11 @@ def _draw(
     item: pytest.Item, directory: Path, record: Record, observations: tuple[Observation, ...], verdict: Verdict
 ) -> dict[str, Any]:
     """Write the record as a page for a browser and as a capture for Wireshark; returns its line for an index."""
-    from handshake_lab.report.details import headline
-    from handshake_lab.report.index import run
-    from handshake_lab.report.page import page
-    from handshake_lab.report.pcapng import pcapng
-    from handshake_lab.report.words import words
+    from handshake_lab.report.export.pcapng import pcapng
+    from handshake_lab.report.html.index import run
+    from handshake_lab.report.html.page import page
+    from handshake_lab.report.html.run_facts import headline
+    from handshake_lab.report.text.translations import words
 
     option = item.config.option
     back = f"../{PAGE}" if option.artifacts else ""  # without it, there is no index

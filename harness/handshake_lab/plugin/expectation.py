@@ -33,8 +33,8 @@ def _states(value: object) -> TypeGuard[list[str]]:
 
 
 def explanation(recorded: Sequence[str], expected: Sequence[str], lang: str = "en") -> list[str]:
-    """What pytest prints of it, in a language of `handshake_lab.report.words`."""
-    from handshake_lab.report.words import words
+    """What pytest prints of it, in a language of `handshake_lab.report.text.translations`."""
+    from handshake_lab.report.text.translations import words
 
     w = words(lang)
     lines = [

@@ -13,7 +13,7 @@ from handshake_lab.plugin.evidence import AGAIN, EDGES, PAGE, RUN
 from handshake_lab.plugin.results import Word, worst
 
 if TYPE_CHECKING:
-    from handshake_lab.report.index import Run
+    from handshake_lab.report.html.index import Run
     from handshake_lab.verdict.expected_states import Claim
 
 
@@ -69,8 +69,8 @@ class Pages:
         if hasattr(self._config, "workerinput") or not self._kept:
             return
         from handshake_lab.claims.findings import CLAIMS
-        from handshake_lab.report.index import index
-        from handshake_lab.report.words import words as language
+        from handshake_lab.report.html.index import index
+        from handshake_lab.report.text.translations import words as language
         from handshake_lab.tcp.diagram.lookup import EDGES as DIAGRAM
         from handshake_lab.verdict.expected_states import Covered
 
@@ -93,7 +93,7 @@ class Pages:
         (artifacts / PAGE).write_text(html, "utf-8")
 
     def _line(self, test: str, kept: Kept | None) -> Run:
-        from handshake_lab.report.index import Run
+        from handshake_lab.report.html.index import Run
 
         outcome = self._outcomes[test]
         if kept is None:

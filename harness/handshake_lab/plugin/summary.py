@@ -68,8 +68,8 @@ class Summary:
         if option.handshake_json:
             Path(option.handshake_json).write_bytes(msgspec.json.format(msgspec.json.encode(self.session())))
         if option.edge_coverage_svg:
-            from handshake_lab.report.diagram_svg import covered
-            from handshake_lab.report.words import words
+            from handshake_lab.report.svg.diagram_svg import covered
+            from handshake_lab.report.text.translations import words
 
             picture = covered(self._coverage.steps_taken(), words("en"))
             Path(option.edge_coverage_svg).write_text(picture, "utf-8")

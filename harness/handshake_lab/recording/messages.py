@@ -1,7 +1,7 @@
 """What is said of a record, in English: sentences by kind, with the values that stand in them.
 
 Findings, causes and objections are values, not text, until somebody reads them: a reader who
-speaks another language says a kind in it, with the same values. See `handshake_lab.report.words`.
+speaks another language says a kind in it, with the same values. See `handshake_lab.report.text.translations`.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from handshake_lab.report import cells
-from handshake_lab.report.safe import LIMIT, visible
+from handshake_lab.report.text import cells
+from handshake_lab.report.text.escaping import LIMIT, visible
 from handshake_lab.tcp.states import State
 
 #: A piece of a line: text and its style in rich's words.

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.report import cells, flags, labels
-from handshake_lab.report.canvas import DIM, KIND_STYLE, STATE_STYLE, Glyphs, Span, Strip
-from handshake_lab.report.connections import LEFT, RIGHT, Lane, Side
-from handshake_lab.report.layout import Bulk, Ladder, Row, Wait
-from handshake_lab.report.order import Arrival, Change, Departure
-from handshake_lab.report.times import MILLISECOND, clock, digits_for, span
+from handshake_lab.report.layout import labels
+from handshake_lab.report.layout.connections import LEFT, RIGHT, Lane, Side
+from handshake_lab.report.layout.happenings import Arrival, Change, Departure
+from handshake_lab.report.layout.lines import Bulk, Ladder, Row, Wait
+from handshake_lab.report.terminal.canvas import DIM, KIND_STYLE, STATE_STYLE, Glyphs, Span, Strip
+from handshake_lab.report.text import cells, flags
+from handshake_lab.report.text.times import MILLISECOND, clock, digits_for, span
 
 if TYPE_CHECKING:
-    from handshake_lab.report.words import Words
+    from handshake_lab.report.text.translations import Words
     from handshake_lab.tcp.states import State
 
 #: The longest state's name, SYN-RECEIVED.

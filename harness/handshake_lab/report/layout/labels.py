@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.report import cells, flags
+from handshake_lab.report.text import cells, flags
 
 if TYPE_CHECKING:
     from handshake_lab.recording.history import Passage

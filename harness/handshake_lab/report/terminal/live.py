@@ -9,9 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 from handshake_lab.recording.events_file import Follower
-from handshake_lab.report.board import Board
-from handshake_lab.report.times import clock, span
-from handshake_lab.report.words import words
+from handshake_lab.report.terminal.socket_board import Board
+from handshake_lab.report.text.times import clock, span
+from handshake_lab.report.text.translations import words
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from handshake_lab.report import axes, flags
-from handshake_lab.report.connections import LEFT, RIGHT, Side
-from handshake_lab.report.layout import Bulk, Row, Wait
-from handshake_lab.report.palette import EXPORT_CSS, SVG_CSS
-from handshake_lab.report.placing import EDGE, MIDDLE, OTHER, Arrows, Course, Label
-from handshake_lab.report.safe import visible
-from handshake_lab.report.svg import Element, Style, number, with_alternative
-from handshake_lab.report.times import clock, digits_for, span
+from handshake_lab.report.layout.connections import LEFT, RIGHT, Side
+from handshake_lab.report.layout.lines import Bulk, Row, Wait
+from handshake_lab.report.svg import axes
+from handshake_lab.report.svg.elements import Element, Style, number, with_alternative
+from handshake_lab.report.svg.label_layout import EDGE, MIDDLE, OTHER, Arrows, Course, Label
+from handshake_lab.report.svg.palette import EXPORT_CSS, SVG_CSS
+from handshake_lab.report.text import flags
+from handshake_lab.report.text.escaping import visible
+from handshake_lab.report.text.times import clock, digits_for, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from handshake_lab.recording.history import Passage
-    from handshake_lab.report.connections import Lane
-    from handshake_lab.report.layout import Ladder
-    from handshake_lab.report.order import Change
-    from handshake_lab.report.words import Words
+    from handshake_lab.report.layout.connections import Lane
+    from handshake_lab.report.layout.happenings import Change
+    from handshake_lab.report.layout.lines import Ladder
+    from handshake_lab.report.text.translations import Words
     from handshake_lab.tcp.states import State
 
 WIDTH = 780

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from handshake_lab.report.safe import visible
+from handshake_lab.report.text.escaping import visible
 
 Value = str | float
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.recording.history import Passage, Transition
-from handshake_lab.report import flags
-from handshake_lab.report.connections import Connection, Side
-from handshake_lab.report.order import TOGETHER, Arrival, Change, Departure, Happening, happenings
-from handshake_lab.report.times import MILLISECOND
+from handshake_lab.report.layout.connections import Connection, Side
+from handshake_lab.report.layout.happenings import TOGETHER, Arrival, Change, Departure, Happening, happenings
+from handshake_lab.report.text import flags
+from handshake_lab.report.text.times import MILLISECOND
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:

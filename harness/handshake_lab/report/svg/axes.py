@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.report.layout import Bulk, Ladder, Row, Wait
-from handshake_lab.report.order import Arrival, Departure
-from handshake_lab.report.times import MILLISECOND
+from handshake_lab.report.layout.happenings import Arrival, Departure
+from handshake_lab.report.layout.lines import Bulk, Ladder, Row, Wait
+from handshake_lab.report.text.times import MILLISECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

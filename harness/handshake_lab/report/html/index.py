@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from handshake_lab.report.connections import connections
-from handshake_lab.report.rendering import render
-from handshake_lab.report.times import span
-from handshake_lab.report.words import words
+from handshake_lab.report.html.rendering import render
+from handshake_lab.report.layout.connections import connections
+from handshake_lab.report.text.times import span
+from handshake_lab.report.text.translations import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

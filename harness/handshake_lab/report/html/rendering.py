@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from handshake_lab.report.palette import DIAGRAM_CSS, KEY_CSS, PAGE_CSS, SVG_CSS
-from handshake_lab.report.safe import visible
+from handshake_lab.report.svg.palette import DIAGRAM_CSS, KEY_CSS, PAGE_CSS, SVG_CSS
+from handshake_lab.report.text.escaping import visible
 
 if TYPE_CHECKING:
-    from handshake_lab.report.words import Words
+    from handshake_lab.report.text.translations import Words
 
 #: What a value may take on a page; a whole traceback fits, ten megabytes do not.
 _LONGEST = 4000
@@ -36,7 +36,7 @@ def render(template: str, words: Words, **values: Any) -> str:
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("handshake_lab.report"),
+        loader=PackageLoader("handshake_lab.report.html"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -69,4 +69,4 @@ def _script_hash() -> str:
 
 
 def _text(name: str) -> str:
-    return (files("handshake_lab.report") / "templates" / name).read_text("utf-8")
+    return (files("handshake_lab.report.html") / "templates" / name).read_text("utf-8")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handshake_lab.recording.observations import Program, SocketGone, SocketSeen
-from handshake_lab.report.safe import visible
-from handshake_lab.report.times import SECOND, clock
+from handshake_lab.report.text.escaping import visible
+from handshake_lab.report.text.times import SECOND, clock
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from handshake_lab.report.times import exact
+from handshake_lab.report.text.times import exact
 
 if TYPE_CHECKING:
     from handshake_lab.recording.history import Endpoint, Passage, Record

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from handshake_lab.recording.observations import Failure
-from handshake_lab.report import details, diagram_svg
-from handshake_lab.report.connections import connections
-from handshake_lab.report.rendering import render
-from handshake_lab.report.rows import connection_view
-from handshake_lab.report.safe import visible
-from handshake_lab.report.words import words
+from handshake_lab.report.html import run_facts
+from handshake_lab.report.html.connection_rows import connection_view
+from handshake_lab.report.html.rendering import render
+from handshake_lab.report.layout.connections import connections
+from handshake_lab.report.svg import diagram_svg
+from handshake_lab.report.text.escaping import visible
+from handshake_lab.report.text.translations import words
 from handshake_lab.verdict.expected_states import marks
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
-    from handshake_lab.report.words import Words
+    from handshake_lab.report.text.translations import Words
     from handshake_lab.verdict.expected_states import Claim, Covered
     from handshake_lab.verdict.judge import Finding, Verdict
 
@@ -74,7 +75,7 @@ def page(
         title=title,
         back=back,
         badges=_badges(judgement, w, failed=any(isinstance(each, Failure) for each in seen)),
-        facts=details.facts(record, w),
+        facts=run_facts.facts(record, w),
         replay=replay or record.header.replay,
         complete=record.complete,
         blinds=[
@@ -84,13 +85,13 @@ def page(
         ],
         partings=partings,
         **_findings(judgement, w),
-        failures=details.failures(seen),
+        failures=run_facts.failures(seen),
         objections=[w.said(each) for each in record.objections],
         hosts=[visible(host, 40) for host in hosts],
         connections=views,
         undrawn=max(0, len(found) - DRAWN),
         diagram=Markup(str(diagram_svg.drawing(found[:DRAWN], w))),  # noqa: S704 - our own drawing, escaped by svg.py
-        tables=details.tables(seen, w),
+        tables=run_facts.tables(seen, w),
         claims=claims,
         coverage=coverage,
     )

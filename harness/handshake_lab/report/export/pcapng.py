@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from handshake_lab.recording.observations import SegmentSeen
-from handshake_lab.report.safe import visible
-from handshake_lab.report.times import SECOND, seconds, span
+from handshake_lab.report.text.escaping import visible
+from handshake_lab.report.text.times import SECOND, seconds, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,8 +8,8 @@ import msgspec
 
 from handshake_lab.recording.causal_order import arrange
 from handshake_lab.recording.history import Passage, Transition
-from handshake_lab.report.connections import Connection, Side
-from handshake_lab.report.times import MICROSECOND
+from handshake_lab.report.layout.connections import Connection, Side
+from handshake_lab.report.text.times import MICROSECOND
 from handshake_lab.tcp.states import State
 
 #: What happens within this of its cause is drawn on its cause's line, and is one moment to a

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.report import axes, labels
-from handshake_lab.report.connections import LEFT, RIGHT, Side
-from handshake_lab.report.layout import Bulk, Row, Wait
-from handshake_lab.report.order import Departure
+from handshake_lab.report.layout import labels
+from handshake_lab.report.layout.connections import LEFT, RIGHT, Side
+from handshake_lab.report.layout.happenings import Departure
+from handshake_lab.report.layout.lines import Bulk, Row, Wait
+from handshake_lab.report.svg import axes
 
 if TYPE_CHECKING:
     from handshake_lab.recording.history import Passage
-    from handshake_lab.report.layout import Ladder
+    from handshake_lab.report.layout.lines import Ladder
 
 #: The inner edges of the lanes' bars: arrows run between them.
 EDGE = {LEFT: 206, RIGHT: 574 + 60}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.report.diagram_layout import ARROWS, BOX, HEIGHT, PLACES, WIDTH, beside
-from handshake_lab.report.palette import DIAGRAM_CSS, EXPORT_CSS, SVG_CSS
-from handshake_lab.report.svg import Element, Style
+from handshake_lab.report.svg.diagram_layout import ARROWS, BOX, HEIGHT, PLACES, WIDTH, beside
+from handshake_lab.report.svg.elements import Element, Style
+from handshake_lab.report.svg.palette import DIAGRAM_CSS, EXPORT_CSS, SVG_CSS
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handshake_lab.report.connections import Connection
-    from handshake_lab.report.words import Words
+    from handshake_lab.report.layout.connections import Connection
+    from handshake_lab.report.text.translations import Words
 
 Edge = tuple[State, State]
 

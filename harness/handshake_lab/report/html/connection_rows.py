@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from handshake_lab.report import diagram_svg, flags
-from handshake_lab.report.connections import middle
-from handshake_lab.report.ladder_svg import switchable
-from handshake_lab.report.layout import ladder
-from handshake_lab.report.times import seconds, span
+from handshake_lab.report.layout.connections import middle
+from handshake_lab.report.layout.lines import ladder
+from handshake_lab.report.svg import diagram_svg
+from handshake_lab.report.svg.ladder_svg import switchable
+from handshake_lab.report.text import flags
+from handshake_lab.report.text.times import seconds, span
 from handshake_lab.tcp.diagram.lookup import BY_ID
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.expected_states import marks
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from handshake_lab.recording.history import Endpoint, Passage, Record, Transition
-    from handshake_lab.report.connections import Connection, Lane
-    from handshake_lab.report.words import Words
+    from handshake_lab.report.layout.connections import Connection, Lane
+    from handshake_lab.report.text.translations import Words
     from handshake_lab.verdict.expected_states import Mark
     from handshake_lab.verdict.judge import Verdict
 

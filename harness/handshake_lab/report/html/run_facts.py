@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from handshake_lab.recording.observations import Counters, Failure, FaultReport, Program, QdiscReport, Step
-from handshake_lab.report.times import seconds
+from handshake_lab.report.text.times import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
-    from handshake_lab.report.words import Words
+    from handshake_lab.report.text.translations import Words
     from handshake_lab.verdict.judge import Verdict
 
 #: How many system calls a page lists.

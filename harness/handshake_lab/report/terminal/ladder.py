@@ -12,12 +12,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from handshake_lab.report import tables
-from handshake_lab.report.canvas import ASCII, BOX, LETTERS, Glyphs, Span, plain
-from handshake_lab.report.connections import Connection, connections, middle
-from handshake_lab.report.layout import ladder as laid_out
-from handshake_lab.report.rungs import Rungs
-from handshake_lab.report.words import words
+from handshake_lab.report.layout.connections import Connection, connections, middle
+from handshake_lab.report.layout.lines import ladder as laid_out
+from handshake_lab.report.terminal import tables
+from handshake_lab.report.terminal.canvas import ASCII, BOX, LETTERS, Glyphs, Span, plain
+from handshake_lab.report.terminal.ladder_rows import Rungs
+from handshake_lab.report.text.translations import words
 from handshake_lab.verdict.expected_states import marks
 
 if TYPE_CHECKING:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.report import cells
-from handshake_lab.report.canvas import DIM, STATE_STYLE, Glyphs, Span
-from handshake_lab.report.times import seconds, span
+from handshake_lab.report.terminal.canvas import DIM, STATE_STYLE, Glyphs, Span
+from handshake_lab.report.text import cells
+from handshake_lab.report.text.times import seconds, span
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handshake_lab.recording.history import Endpoint, Record, Transition
-    from handshake_lab.report.connections import Connection
-    from handshake_lab.report.words import Words
+    from handshake_lab.report.layout.connections import Connection
+    from handshake_lab.report.text.translations import Words
     from handshake_lab.verdict.expected_states import Mark
     from handshake_lab.verdict.judge import Finding, Verdict
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import EVENTS, read
 from handshake_lab.recording.observations import Failure
-from handshake_lab.report.details import headline
-from handshake_lab.report.index import Outcome, Run, index, run
-from handshake_lab.report.page import page
-from handshake_lab.report.words import words
+from handshake_lab.report.html.index import Outcome, Run, index, run
+from handshake_lab.report.html.page import page
+from handshake_lab.report.html.run_facts import headline
+from handshake_lab.report.text.translations import words
 from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.verdict.expected_states import Covered
 from handshake_lab.verdict.judge import judge

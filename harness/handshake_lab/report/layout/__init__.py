@@ -1,0 +1,1 @@
+"""A ladder before it is drawn: connections, lines, labels, order."""

@@ -1,0 +1,1 @@
+"""Reports as SVG: the ladder and the state diagram."""

@@ -1,0 +1,1 @@
+"""Texts for every medium: translations, units of time, escaping, terminal width."""
