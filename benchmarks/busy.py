@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handshake_lab.plugin.options import INSIDE
+from handshake_lab.pytest_plugin.options.command_line import INSIDE
 
 if TYPE_CHECKING:
     import pytest

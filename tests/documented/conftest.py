@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from handshake_lab.claims.findings import PROPERTY, Finding, Verdict
-from handshake_lab.claims.words import LANGUAGES, fields, table
+from handshake_lab.checkout.claims.claim import PROPERTY, Finding, Verdict
+from handshake_lab.checkout.claims.claim_texts import LANGUAGES, fields, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from handshake_lab.checkout.scenarios import catalogue
 from handshake_lab.cli.scenarios import command
 from handshake_lab.errors import UsageError
-from handshake_lab.plugin import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.plugin.catalogue import Scenario
-from handshake_lab.plugin.results import Result, Session, by_scenario, proofs
+from handshake_lab.checkout.scenarios.catalogue import Scenario
+from handshake_lab.checkout.scenarios.outcomes import Result, Session, by_scenario, proofs
 from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.verdict.edge_coverage import Coverage
 

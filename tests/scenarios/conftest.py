@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.plugin.evidence import AGAIN, TCP_SECONDS
-from handshake_lab.plugin.realtime import SLOW
+from handshake_lab.pytest_plugin.options.time_limits import SLOW
+from handshake_lab.pytest_plugin.results.kept_records import AGAIN, TCP_SECONDS
 
 if TYPE_CHECKING:
     from typing import Any

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from click.testing import CliRunner
-from handshake_lab.claims import running, telling
-from handshake_lab.claims.findings import CHAPTERS, CLAIMS, PROPERTY, QUESTIONS, Finding, Outcome, Verdict
-from handshake_lab.claims.words import LANGUAGES, evidence, fields, proof, table
+from handshake_lab.checkout.claims import claims_report, measuring
+from handshake_lab.checkout.claims.claim import CHAPTERS, CLAIMS, PROPERTY, QUESTIONS, Finding, Outcome, Verdict
+from handshake_lab.checkout.claims.claim_texts import LANGUAGES, evidence, fields, proof, table
 from handshake_lab.cli import options
 from handshake_lab.cli.claims import command
 from handshake_lab.errors import HandshakeError, UsageError
@@ -115,7 +115,7 @@ def test_page_holds_every_sentence() -> None:
 def test_report_of_a_check_that_passed() -> None:
     """What the test found is read from its property."""
     finding = Finding("C19", Verdict.NUANCE, {"apart": 4, "at_once": 3, "crossing": 4})
-    (read,) = running.read(report(case("test_c19_four_segments", told(finding))))
+    (read,) = measuring.read(report(case("test_c19_four_segments", told(finding))))
 
     assert read == Outcome("C19", finding)
     assert read.as_expected
@@ -136,7 +136,7 @@ def test_report_of_a_check_that_passed() -> None:
 )
 def test_report_of_a_check_that_did_not_pass(trouble: str, verdict: Verdict) -> None:
     """A failed assertion means that the claim does not hold here; anything else, that nothing was found out."""
-    (read,) = running.read(report(case("test_c19_four_segments", trouble)))
+    (read,) = measuring.read(report(case("test_c19_four_segments", trouble)))
 
     assert (read.finding, read.verdict, read.as_expected) == (None, verdict, False)
     assert "\n" not in proof(read, "ko")
@@ -147,7 +147,7 @@ def test_a_finding_does_not_count_where_the_check_failed_after_it() -> None:
     """A test that failed at its end, as where a fault never fired, has found nothing."""
     finding = Finding("C19", Verdict.NUANCE, {"apart": 4, "at_once": 3, "crossing": 4})
     trouble = '<error message="failed on teardown: FaultNeverFired"/>'
-    (read,) = running.read(report(case("test_c19_four_segments", told(finding), trouble)))
+    (read,) = measuring.read(report(case("test_c19_four_segments", told(finding), trouble)))
 
     assert read.finding is None
 
@@ -155,15 +155,15 @@ def test_a_finding_does_not_count_where_the_check_failed_after_it() -> None:
 def test_report_with_a_stranger_is_refused() -> None:
     """A test that is no claim's check is an error, not left out."""
     with pytest.raises(HandshakeError, match="test_other"):
-        running.read(report(case("test_other")))
+        measuring.read(report(case("test_other")))
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_document_and_page(lang: str) -> None:
     """JSON has the verdicts in English in every language; the page has each claim's verdict and the answers."""
     outcomes = [outcome(name) for name in CLAIMS]
-    made = telling.document(outcomes, KERNEL, lang)
-    page = telling.markdown(outcomes, KERNEL, lang)
+    made = claims_report.document(outcomes, KERNEL, lang)
+    page = claims_report.markdown(outcomes, KERNEL, lang)
 
     assert [each["id"] for each in made["claims"]] == list(CLAIMS)
     assert {each["verdict"] for each in made["claims"]} == {"holds with a nuance"}
@@ -175,7 +175,7 @@ def test_document_and_page(lang: str) -> None:
 
 def test_questions_without_their_figures_are_left_out() -> None:
     """An answer is given only where what it rests on was measured."""
-    made = telling.document([outcome("C27")], KERNEL, "en")
+    made = claims_report.document([outcome("C27")], KERNEL, "en")
 
     assert [each["id"] for each in made["questions"]] == ["Q3"]
 
@@ -193,7 +193,7 @@ def run(monkeypatch: pytest.MonkeyPatch, outcomes: list[Outcome], *words: str) -
         assert (kernel, seed) == ("lab", 1)
         return [each for each in outcomes if not only or each.id in only]
 
-    monkeypatch.setattr(running, "measure", measured)
+    monkeypatch.setattr(measuring, "measure", measured)
     monkeypatch.setattr(options, "choose_kernel", lambda *_: Chosen())
     result: Any = CliRunner().invoke(command, list(words), standalone_mode=False)
     assert result.exception is None
@@ -237,6 +237,6 @@ def test_unknown_claim_is_refused() -> None:
 def test_table_loses_no_words(lang: str, width: int) -> None:
     """However wide the terminal is, no word is cut: wide characters take two columns."""
     console = Console(width=width, file=io.StringIO(), record=True)
-    console.print(telling.shown([outcome(name) for name in CLAIMS], lang, explained=True))
+    console.print(claims_report.shown([outcome(name) for name in CLAIMS], lang, explained=True))
 
     assert "…" not in console.export_text()

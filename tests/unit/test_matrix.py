@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from handshake_lab.cli import matrix
-from handshake_lab.cli.matrix import Cell, Column
+from handshake_lab.checkout.scenarios import kernel_matrix
+from handshake_lab.checkout.scenarios.kernel_matrix import Cell, Column
 from handshake_lab.errors import UsageError
 from handshake_lab.recording.observations import KernelInfo
 
@@ -29,7 +29,13 @@ def scenarios(*names: str) -> list[Any]:
 
 def test_kernels_are_named_as_one_thinks_of_them() -> None:
     """A version is a lab kernel's; everything else is what --kernel takes."""
-    assert matrix.kernels("6.1, newest,vm:stock,host,lab:6.12") == ["lab:6.1", "lab", "vm:stock", "host", "lab:6.12"]
+    assert kernel_matrix.kernels("6.1, newest,vm:stock,host,lab:6.12") == [
+        "lab:6.1",
+        "lab",
+        "vm:stock",
+        "host",
+        "lab:6.12",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +44,7 @@ def test_kernels_are_named_as_one_thinks_of_them() -> None:
 def test_nonsense_is_refused(text: str, reason: str) -> None:
     """With a right example."""
     with pytest.raises(UsageError, match=rf"{reason}.*--kernels 6\.1,newest,vm:stock"):
-        matrix.kernels(text)
+        kernel_matrix.kernels(text)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,7 @@ def test_nonsense_is_refused(text: str, reason: str) -> None:
 )
 def test_what_counts_as_a_difference(kernel: KernelInfo, other: Cell, *, same: bool) -> None:
     """Segments to the last one; times as far as kernel timers may differ."""
-    assert matrix.alike(Column(OLD, {"x": cell(7, 61.4)}), Column(kernel, {"x": other}), "x") is same
+    assert kernel_matrix.alike(Column(OLD, {"x": cell(7, 61.4)}), Column(kernel, {"x": other}), "x") is same
 
 
 def test_the_document() -> None:
@@ -75,7 +81,7 @@ def test_the_document() -> None:
         ),
     ]
 
-    lines = matrix.markdown(columns, wanted, "the command").splitlines()
+    lines = kernel_matrix.markdown(columns, wanted, "the command").splitlines()
 
     assert "| | scenario | 6.1.192 (lab) | 6.1.0-56-amd64 (vm) |" in lines
     assert "| 1 | same | ✓ 3 segments, 0.15 s | ✓ |" in lines

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pytest
-from handshake_lab.claims.findings import PROPERTY, Finding, Verdict
-from handshake_lab.claims.words import table
-from handshake_lab.plugin.evidence import AGAIN, EDGES, RUN
-from handshake_lab.plugin.pages import Pages
+from handshake_lab.checkout.claims.claim import PROPERTY, Finding, Verdict
+from handshake_lab.checkout.claims.claim_texts import table
+from handshake_lab.pytest_plugin.results.index_page import Pages
+from handshake_lab.pytest_plugin.results.kept_records import AGAIN, EDGES, RUN
 
 if TYPE_CHECKING:
     from pathlib import Path

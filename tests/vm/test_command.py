@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from handshake_lab.cli.session import run_pytest
+from handshake_lab.checkout.pytest_run import run_pytest
 from handshake_lab.kernel.vm import whole_session
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from handshake_lab.claims.findings import CLAIMS
+from handshake_lab.checkout.claims.claim import CLAIMS
 from handshake_lab.cli import options
 from handshake_lab.errors import UsageError
 
@@ -44,8 +44,8 @@ def command(ids: tuple[str, ...], seed: int, kernel_name: str, lang: str, *, as_
       handshake claims --kernel lab:6.1 --json | jq '.claims[] | {id, verdict}'
       handshake claims --markdown --lang ko > claims.ko.md
     """
-    from handshake_lab.claims import telling
-    from handshake_lab.claims.running import measure
+    from handshake_lab.checkout.claims import claims_report
+    from handshake_lab.checkout.claims.measuring import measure
 
     if as_json and as_markdown:
         raise UsageError("--markdown", True, "and --json cannot both be printed", "handshake claims --json")
@@ -55,14 +55,14 @@ def command(ids: tuple[str, ...], seed: int, kernel_name: str, lang: str, *, as_
     if as_json:
         import msgspec
 
-        encoded = msgspec.json.encode(telling.document(outcomes, kernel, lang))
+        encoded = msgspec.json.encode(claims_report.document(outcomes, kernel, lang))
         click.echo(msgspec.json.format(encoded).decode())
     elif as_markdown:
-        click.echo(telling.markdown(outcomes, kernel, lang), nl=False)
+        click.echo(claims_report.markdown(outcomes, kernel, lang), nl=False)
     else:
         from rich.console import Console
 
         console = Console(highlight=False)
-        console.print(telling.shown(outcomes, lang, explained=bool(ids)))
-        console.print(telling.summary(outcomes, lang))
+        console.print(claims_report.shown(outcomes, lang, explained=bool(ids)))
+        console.print(claims_report.summary(outcomes, lang))
     return 0 if all(outcome.as_expected for outcome in outcomes) else 1

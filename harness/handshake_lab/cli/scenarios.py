@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
+from handshake_lab.checkout.pytest_run import one_boot, run_pytest
+from handshake_lab.checkout.scenarios import catalogue
+from handshake_lab.checkout.scenarios.outcomes import Outcome, Session, by_scenario, proofs
 from handshake_lab.cli import options
-from handshake_lab.cli.session import one_boot, run_pytest
 from handshake_lab.errors import HandshakeError, UsageError
-from handshake_lab.plugin import catalogue
-from handshake_lab.plugin.evidence import DEFAULT_ARTIFACTS
-from handshake_lab.plugin.results import Outcome, Session, by_scenario, proofs
+from handshake_lab.pytest_plugin.results.kept_records import DEFAULT_ARTIFACTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from handshake_lab.plugin.catalogue import Scenario
+    from handshake_lab.checkout.scenarios.catalogue import Scenario
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
@@ -157,22 +157,22 @@ def _matrix(
     boot_once: bool,
 ) -> int:
     """Run the scenarios on several kernels, one after the other, and print what differs."""
-    from handshake_lab.cli import matrix
+    from handshake_lab.checkout.scenarios import kernel_matrix
 
     columns = []
     with tempfile.TemporaryDirectory(prefix="handshake-kernels-") as directory:
-        for name in matrix.kernels(kernels):
+        for name in kernel_matrix.kernels(kernels):
             kernel = options.choose_kernel(name, seed)
             runs = (artifacts or Path(directory)).resolve() / name.replace(":", "-")
             kept = [*words, "--artifacts", str(runs)] if artifacts else words
             writable = runs if boot_once and name.startswith("vm") else None
             session, _ = _pytest(wanted, name, seed, workers, kept, quiet=True, may_fail=True, writable=writable)
-            columns.append(matrix.column(kernel.info, session, wanted))
+            columns.append(kernel_matrix.column(kernel.info, session, wanted))
     if as_json:
-        _print_json(matrix.document(columns))
+        _print_json(kernel_matrix.document(columns))
     else:
         again = ["handshake scenarios run", "--all" if wanted == _known() else " ".join(each.name for each in wanted)]
-        text = matrix.markdown(columns, wanted, " ".join([*again, *words, "--kernels", kernels]))
+        text = kernel_matrix.markdown(columns, wanted, " ".join([*again, *words, "--kernels", kernels]))
         if out is None:
             click.echo(text, nl=False)
         else:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import click
 
+from handshake_lab.checkout.pytest_run import one_boot, run_pytest
+from handshake_lab.checkout.root import REPOSITORY
 from handshake_lab.cli import options
-from handshake_lab.cli.session import one_boot, run_pytest
 from handshake_lab.errors import UsageError
-from handshake_lab.plugin.evidence import DEFAULT_ARTIFACTS
-
-_ROOT = Path(__file__).resolve().parents[3]
+from handshake_lab.pytest_plugin.results.kept_records import DEFAULT_ARTIFACTS
 
 #: What is run before the tests, because it is quick and its findings explain many failures.
 _CHECKS = (
@@ -44,16 +43,16 @@ def command(
       handshake test --no-checks tests/unit
       handshake test --no-checks --kernel vm --boot-once --slow -n 4 tests/scenarios
     """
-    if not (_ROOT / "tests").is_dir():
+    if not (REPOSITORY / "tests").is_dir():
         raise UsageError(
-            "test", str(_ROOT), "is not a checkout of Handshake Lab", "cd handshake-lab && ./handshake test"
+            "test", str(REPOSITORY), "is not a checkout of Handshake Lab", "cd handshake-lab && ./handshake test"
         )
     options.choose_kernel(kernel_name, seed=1)  # built now, with its progress shown, not inside the first test
     failed = [name for name, words in _CHECKS if checks and not _check(name, words)]
     words = list(pytest_arguments or _ALL)
     words += ["--artifacts", str(artifacts.resolve())] if artifacts else []
-    writable = (artifacts or _ROOT / DEFAULT_ARTIFACTS).resolve() if boot_once else None
-    status = run_pytest(words, _ROOT, kernel_name, writable=writable)
+    writable = (artifacts or REPOSITORY / DEFAULT_ARTIFACTS).resolve() if boot_once else None
+    status = run_pytest(words, REPOSITORY, kernel_name, writable=writable)
     if failed:
         click.echo(f"handshake: these checks failed: {', '.join(failed)} (see above)", err=True)
     return status or int(bool(failed))
@@ -61,4 +60,4 @@ def command(
 
 def _check(name: str, words: list[str]) -> bool:
     click.echo(f"{name} ...", err=True)
-    return subprocess.run([sys.executable, "-m", *words], cwd=_ROOT, check=False).returncode == 0
+    return subprocess.run([sys.executable, "-m", *words], cwd=REPOSITORY, check=False).returncode == 0

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from handshake_lab.plugin.homecoming import of_the_call
-from handshake_lab.plugin.inside import RAISED
-from handshake_lab.plugin.options import LOSS
+from handshake_lab.pytest_plugin.dispatch.replay import of_the_call
+from handshake_lab.pytest_plugin.dispatch.worker import RAISED
+from handshake_lab.pytest_plugin.options.command_line import LOSS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

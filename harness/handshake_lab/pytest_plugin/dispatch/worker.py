@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
-from handshake_lab.plugin import expectation, realtime
-from handshake_lab.plugin.measuring import measured
+from handshake_lab.pytest_plugin.dispatch.code_coverage import measured
+from handshake_lab.pytest_plugin.options import time_limits
+from handshake_lab.pytest_plugin.results import state_comparison
 from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
@@ -82,22 +83,22 @@ class Reporter:
             error = call.excinfo.value
             kinds = [kind.__name__ for kind in type(error).__mro__]
             setattr(report, RAISED, kinds)
-            setattr(report, expectation.COMPARED, self._compared)
+            setattr(report, state_comparison.COMPARED, self._compared)
             if isinstance(error, HandshakeError):
                 report.longrepr = str(error)
             if isinstance(error, EnvironmentUnsupported) and self._place.kernel.real_time:
                 # What this machine's own kernel lacks is no failure of the test; the lab kernel lacks nothing.
                 report.outcome = "skipped"
-                report.longrepr = realtime.skipped(item, str(error)).longrepr
+                report.longrepr = time_limits.skipped(item, str(error)).longrepr
         return report
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
         """Tell a comparison of states in the document's words, and remember it for the ladder."""
-        found = expectation.compared(left, right) if op == "==" else None
+        found = state_comparison.compared(left, right) if op == "==" else None
         if found is None:
             return None
         self._compared = found
-        return expectation.explanation(*found, self._options["handshake_lang"])
+        return state_comparison.explanation(*found, self._options["handshake_lang"])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write a report of setup, call or teardown."""
@@ -142,7 +143,7 @@ def run(argument: Any, results: Path) -> int:
     sys.path[:] = dict.fromkeys([*argument["path"], *sys.path])
     kernel = msgspec.convert(argument["kernel"], KernelInfo)
     place = Place(kernel=kernel, links=tuple(argument["links"]), results=results, replay=argument["replay"])
-    plugins = ["handshake_lab.plugin.hooks", *argument["plugins"]]
+    plugins = ["handshake_lab.pytest_plugin.hooks", *argument["plugins"]]
     with measured(argument["coverage"], results):
         return int(pytest.main(argument["args"], plugins=[*map(_load, plugins), Reporter(argument, place)]))
 

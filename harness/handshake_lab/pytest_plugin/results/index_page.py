@@ -9,8 +9,8 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from handshake_lab.plugin.evidence import AGAIN, EDGES, PAGE, RUN
-from handshake_lab.plugin.results import Word, worst
+from handshake_lab.checkout.scenarios.outcomes import Word, worst
+from handshake_lab.pytest_plugin.results.kept_records import AGAIN, EDGES, PAGE, RUN
 
 if TYPE_CHECKING:
     from handshake_lab.report.html.index import Run
@@ -51,8 +51,8 @@ class Pages:
         self._add_claim(properties)
 
     def _add_claim(self, properties: dict[str, Any]) -> None:
-        from handshake_lab.claims.findings import PROPERTY, Finding, Outcome
-        from handshake_lab.claims.words import proof, table
+        from handshake_lab.checkout.claims.claim import PROPERTY, Finding, Outcome
+        from handshake_lab.checkout.claims.claim_texts import proof, table
         from handshake_lab.verdict.expected_states import Claim
 
         if PROPERTY in properties:
@@ -68,7 +68,7 @@ class Pages:
         """Write the index beside the directories with the runs."""
         if hasattr(self._config, "workerinput") or not self._kept:
             return
-        from handshake_lab.claims.findings import CLAIMS
+        from handshake_lab.checkout.claims.claim import CLAIMS
         from handshake_lab.report.html.index import index
         from handshake_lab.report.text.translations import words as language
         from handshake_lab.tcp.diagram.lookup import EDGES as DIAGRAM

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from handshake_lab.plugin.evidence import AGAIN, EDGES, SCENARIO, SEGMENTS, SPAN, TCP_SECONDS
-from handshake_lab.plugin.results import Result, Session, Word, worst
-from handshake_lab.plugin.variants import CAME_TO
+from handshake_lab.checkout.scenarios.outcomes import Result, Session, Word, worst
+from handshake_lab.pytest_plugin.options.variants import CAME_TO
+from handshake_lab.pytest_plugin.results.kept_records import AGAIN, EDGES, SCENARIO, SEGMENTS, SPAN, TCP_SECONDS
 from handshake_lab.verdict.edge_coverage import Coverage
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from handshake_lab.errors import UsageError
 
 if TYPE_CHECKING:
-    from handshake_lab.claims.findings import Finding, Outcome
+    from handshake_lab.checkout.claims.claim import Finding, Outcome
 
 #: The languages there are, by their BCP 47 names.
 LANGUAGES = ("en", "ko")

@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 class Finding(msgspec.Struct, frozen=True):
     """What was found about a claim: its verdict and the figures that were measured.
 
-    ``figures`` are put into the claim's evidence, a sentence of `handshake_lab.claims.words`.
+    ``figures`` are put into the claim's evidence, a sentence of `handshake_lab.checkout.claims.claim_texts`.
     """
 
     id: str

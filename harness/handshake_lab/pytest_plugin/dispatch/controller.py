@@ -15,7 +15,9 @@ import pytest
 
 from handshake_lab.errors import HandshakeError, KernelFailed, UsageError
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
-from handshake_lab.plugin import evidence, homecoming, luggage, measuring, realtime, variants
+from handshake_lab.pytest_plugin.dispatch import code_coverage, replay, serialise
+from handshake_lab.pytest_plugin.options import time_limits, variants
+from handshake_lab.pytest_plugin.results import kept_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.shared.job import Outcome
     from handshake_lab.kernel.shared.protocol import Kernel
 
-_FIXTURES = "handshake_lab.plugin.fixtures"
+_FIXTURES = "handshake_lab.pytest_plugin.fixtures"
 
 
 class Outside:
@@ -72,7 +74,7 @@ class Outside:
 
         if seed not in self._kernels:
             option = self._config.option
-            self._kernels[seed] = choose_kernel(option.kernel, seed, realtime.wall_limit(self._config))
+            self._kernels[seed] = choose_kernel(option.kernel, seed, time_limits.wall_limit(self._config))
         return self._kernels[seed]
 
     @contextlib.contextmanager
@@ -95,25 +97,25 @@ class Outside:
             try:
                 reports = self._run(item, results)
             except (HandshakeError, pytest.fail.Exception) as error:
-                reports = [homecoming.failure(item, str(error))]
-            evidence.attach(item, reports, results, replay=self.replay(item))
-        homecoming.finish(item, reports, began)
+                reports = [replay.failure(item, str(error))]
+            kept_records.attach(item, reports, results, replay=self.replay(item))
+        replay.finish(item, reports, began)
         variants.settle(item, reports)
         return reports
 
     def _run(self, item: pytest.Item, results: Path) -> list[pytest.TestReport]:
         chosen = variants.of(item)
         kernel = self._kernel(seed_of(item))
-        if reason := realtime.too_slow(item, kernel.info):
-            return [realtime.skipped(item, reason)]
-        coverage = measuring.settings(self._config)
+        if reason := time_limits.too_slow(item, kernel.info):
+            return [time_limits.skipped(item, reason)]
+        coverage = code_coverage.settings(self._config)
         job = Job(
-            call="handshake_lab.plugin.inside:run",
+            call="handshake_lab.pytest_plugin.dispatch.worker:run",
             argument={
-                "args": luggage.arguments(item),
-                "options": luggage.options(self._config),
+                "args": serialise.arguments(item),
+                "options": serialise.options(self._config),
                 "markers": self._config.getini("markers"),
-                "plugins": luggage.plugins(self._config),
+                "plugins": serialise.plugins(self._config),
                 "path": sys.path,
                 "directory": str(Path.cwd()),
                 "kernel": msgspec.to_builtins(kernel.info),
@@ -122,24 +124,24 @@ class Outside:
                 "replay": self.replay(item),
             },
             results=results,
-            readable=luggage.readable(item),
-            environment=luggage.environment(),
+            readable=serialise.readable(item),
+            environment=serialise.environment(),
         )
         with kernel.run(job) as outcome:
             if outcome.status == INTERRUPTED:
                 raise KeyboardInterrupt
-            measuring.bring_home(coverage, outcome.results)
+            code_coverage.bring_home(coverage, outcome.results)
             return self._home(item, outcome)
 
     def _home(self, item: pytest.Item, outcome: Outcome) -> list[pytest.TestReport]:
-        reports = homecoming.reports(self._config, outcome.results)
+        reports = replay.reports(self._config, outcome.results)
         if any(isinstance(report, pytest.TestReport) and report.when == "teardown" for report in reports):
-            homecoming.warnings(item, outcome.results)
+            replay.warnings(item, outcome.results)
             return [report for report in reports if isinstance(report, pytest.TestReport)]
         for report in reports:
             if isinstance(report, pytest.CollectReport):
                 text = f"the test could not be collected where the kernel is:\n{report.longreprtext}"
-                return [homecoming.failure(item, text)]
+                return [replay.failure(item, text)]
         raise KernelFailed(_unfinished(outcome.status), outcome.console)
 
     def replay(self, item: pytest.Item) -> str:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handshake_lab.plugin import options
-from handshake_lab.plugin.fixtures import handshake_variant, net, net_plan
+from handshake_lab.pytest_plugin.fixtures import handshake_variant, net, net_plan
+from handshake_lab.pytest_plugin.options import command_line
 
 if TYPE_CHECKING:
-    from handshake_lab.plugin.outside import Outside
+    from handshake_lab.pytest_plugin.dispatch.controller import Outside
 
 __all__ = ["handshake_variant", "net", "net_plan"]
 
@@ -20,19 +20,19 @@ _OUTSIDE: pytest.StashKey[Outside] = pytest.StashKey()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
-    options.add(parser)
+    command_line.add(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers; outside of a kernel, take charge of the tests that need one."""
-    for marker in options.MARKERS:
+    for marker in command_line.MARKERS:
         config.addinivalue_line("markers", marker)
-    if options.INSIDE in os.environ:
+    if command_line.INSIDE in os.environ:
         return
-    from handshake_lab.plugin import variants
-    from handshake_lab.plugin.outside import Outside
-    from handshake_lab.plugin.pages import Pages
-    from handshake_lab.plugin.summary import Summary
+    from handshake_lab.pytest_plugin.dispatch.controller import Outside
+    from handshake_lab.pytest_plugin.options import variants
+    from handshake_lab.pytest_plugin.results.index_page import Pages
+    from handshake_lab.pytest_plugin.results.summary import Summary
 
     variants.check(config)
     config.stash[_OUTSIDE] = Outside(config)
@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let a test run in other ways too: with many seeds, or broken on purpose."""
     if metafunc.config.option.seeds or metafunc.config.option.mutate:
-        from handshake_lab.plugin import variants
+        from handshake_lab.pytest_plugin.options import variants
 
         variants.generate(metafunc)
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from handshake_lab.experiment.net import World
     from handshake_lab.plan.run_plan import Plan
-    from handshake_lab.plugin.inside import Place
-    from handshake_lab.plugin.variants import Variant
+    from handshake_lab.pytest_plugin.dispatch.worker import Place
+    from handshake_lab.pytest_plugin.options.variants import Variant
     from handshake_lab.recording.history import Record
 
 _EXAMPLE = '@pytest.mark.network(delay="50ms")'
@@ -27,13 +27,13 @@ def net(request: pytest.FixtureRequest, net_plan: Plan) -> Iterator[World]:
     """The network that the marker ``network`` describes, on a kernel of its own."""
     # Imported where the kernel is: the outer session does not need any of it.
     from handshake_lab.experiment.net import recorded
-    from handshake_lab.plugin import variants
+    from handshake_lab.pytest_plugin.options import variants
 
     results = _place(request).results
     chosen = variants.of(request.node)
     with _expecting(net_plan):
         if chosen.mutation:
-            from handshake_lab.plugin.mutants import Mutation
+            from handshake_lab.pytest_plugin.mutations import Mutation
 
             mutation = Mutation(chosen.mutation)
             with recorded(mutation.plan(net_plan), results) as world:
@@ -86,7 +86,7 @@ def handshake_variant(request: pytest.FixtureRequest) -> Variant:
 
 
 def _place(request: pytest.FixtureRequest) -> Place:
-    from handshake_lab.plugin.inside import PLACE
+    from handshake_lab.pytest_plugin.dispatch.worker import PLACE
 
     place = request.config.stash.get(PLACE, None)
     if place is None:

@@ -12,13 +12,13 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from handshake_lab.claims.findings import CLAIMS, PROPERTY, Finding, Outcome
+from handshake_lab.checkout.claims.claim import CLAIMS, PROPERTY, Finding, Outcome
+from handshake_lab.checkout.root import REPOSITORY
 from handshake_lab.errors import HandshakeError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_ROOT = Path(__file__).resolve().parents[3]
 _TESTS = "tests/documented"
 _NAME = re.compile(r"test_c(\d+)_")
 #: pytest's exit statuses when it ran the tests to their end: all passed, some failed.
@@ -40,9 +40,9 @@ def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[Outcome]:
         UsageError: This is no checkout of the project: the checks are not installed with it.
         HandshakeError: pytest did not get as far as running them.
     """
-    if not (_ROOT / _TESTS).is_dir():
+    if not (REPOSITORY / _TESTS).is_dir():
         raise UsageError(
-            "claims", str(_ROOT), "is not a checkout of Handshake Lab", "cd handshake-lab && ./handshake claims"
+            "claims", str(REPOSITORY), "is not a checkout of Handshake Lab", "cd handshake-lab && ./handshake claims"
         )
     wanted = tuple(only) or CLAIMS
     with tempfile.TemporaryDirectory() as directory:
@@ -51,7 +51,7 @@ def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[Outcome]:
         words += [f"--kernel={kernel}", f"--seed={seed}", f"--junitxml={report}"]
         if only:
             words += ["-k", " or ".join(f"test_c{int(each[1:]):02}_" for each in only)]
-        status = subprocess.run(words, cwd=_ROOT, stdout=sys.stderr, check=False).returncode
+        status = subprocess.run(words, cwd=REPOSITORY, stdout=sys.stderr, check=False).returncode
         if status not in _RAN:
             raise HandshakeError(f"pytest could not run {_TESTS} (its exit status was {status}): see above")
         found = {outcome.id: outcome for outcome in read(report.read_text("utf-8"))}

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from handshake_lab.claims.findings import CHAPTERS, QUESTIONS, Verdict
-from handshake_lab.claims.words import answer, proof, table
+from handshake_lab.checkout.claims.claim import CHAPTERS, QUESTIONS, Verdict
+from handshake_lab.checkout.claims.claim_texts import answer, proof, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from handshake_lab.claims.findings import Outcome
+    from handshake_lab.checkout.claims.claim import Outcome
     from handshake_lab.recording.observations import KernelInfo
 
 _COLOURS = {Verdict.HOLDS: "green", Verdict.NUANCE: "yellow", Verdict.FAILS: "red", Verdict.UNKNOWN: "red"}

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handshake_lab.plugin.options import INSIDE
+from handshake_lab.pytest_plugin.options.command_line import INSIDE
 
 if TYPE_CHECKING:
     import pytest

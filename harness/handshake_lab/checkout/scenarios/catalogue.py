@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ast
 import difflib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from handshake_lab.checkout.root import REPOSITORY
 from handshake_lab.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[3]
 #: The scenarios under random loss, each by its name.
 _UNDER_LOSS = "test_under_loss.py"
 #: Where scenarios without a number come in the catalogue's order.
@@ -39,11 +39,11 @@ def checkout(verb: str) -> Path:
     Raises:
         UsageError: The package was installed without one.
     """
-    if not (_ROOT / "tests" / "scenarios").is_dir():
+    if not (REPOSITORY / "tests" / "scenarios").is_dir():
         raise UsageError(
-            verb, str(_ROOT), "is not a checkout of Handshake Lab", f"cd handshake-lab && ./handshake {verb}"
+            verb, str(REPOSITORY), "is not a checkout of Handshake Lab", f"cd handshake-lab && ./handshake {verb}"
         )
-    return _ROOT
+    return REPOSITORY
 
 
 def scenarios(root: Path) -> list[Scenario]:

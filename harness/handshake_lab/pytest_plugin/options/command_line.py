@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.plugin.realtime import SLOW, SLOW_WALL_LIMIT, WALL_LIMIT
+from handshake_lab.pytest_plugin.options.time_limits import SLOW, SLOW_WALL_LIMIT, WALL_LIMIT
 
 if TYPE_CHECKING:
     import pytest

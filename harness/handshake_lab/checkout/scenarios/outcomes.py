@@ -10,7 +10,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handshake_lab.plugin.catalogue import Scenario
+    from handshake_lab.checkout.scenarios.catalogue import Scenario
 
 Word = Literal["passed", "failed", "skipped"]
 _WORST: dict[str, int] = {"passed": 0, "skipped": 1, "failed": 2}

@@ -17,8 +17,8 @@ from handshake_lab.tcp.timers import TARDY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handshake_lab.plugin.catalogue import Scenario
-    from handshake_lab.plugin.results import Session
+    from handshake_lab.checkout.scenarios.catalogue import Scenario
+    from handshake_lab.checkout.scenarios.outcomes import Session
     from handshake_lab.recording.observations import KernelInfo
 
 _EXAMPLE = "--kernels 6.1,newest,vm:stock"
@@ -88,7 +88,7 @@ def column(kernel: KernelInfo, session: Session, wanted: Sequence[Scenario]) -> 
         session: What pytest wrote down.
         wanted: The scenarios.
     """
-    from handshake_lab.plugin.results import by_scenario, tests_of
+    from handshake_lab.checkout.scenarios.outcomes import by_scenario, tests_of
 
     cells = {}
     for scenario, outcome in zip(wanted, by_scenario(session, wanted), strict=True):

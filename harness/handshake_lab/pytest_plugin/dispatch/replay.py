@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from handshake_lab.plugin.inside import RAISED, REPORTS, WARNINGS, Told
+from handshake_lab.pytest_plugin.dispatch.worker import RAISED, REPORTS, WARNINGS, Told
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -47,7 +47,7 @@ class Mutation:
     """One way of breaking a test. ``touched`` counts what it changed.
 
     Args:
-        kind: A key of `handshake_lab.plugin.variants.MUTATIONS`.
+        kind: A key of `handshake_lab.pytest_plugin.options.variants.MUTATIONS`.
     """
 
     def __init__(self, kind: str) -> None:

@@ -163,7 +163,7 @@ def _shown(file: Path) -> str:
 
 def _verdict(record: Record, failed: pytest.TestReport | None) -> Verdict:
     """The document's verdict, with what the test expected of an endpoint where it told."""
-    from handshake_lab.plugin.expectation import COMPARED, expected_of
+    from handshake_lab.pytest_plugin.results.state_comparison import COMPARED, expected_of
     from handshake_lab.verdict.judge import judge
 
     verdict = judge(record)
