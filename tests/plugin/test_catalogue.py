@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from handshake_lab.checkout.scenarios import catalogue
-from handshake_lab.cli.scenarios import command
+from handshake_lab.cli.commands.scenarios import command
 from handshake_lab.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -22,7 +22,7 @@ from handshake_lab.verdict.judge import judge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli import main; main()"]
+HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()"]
 HERE = Path(__file__).parent
 LEAKY = f"{sys.executable} {HERE / 'leaky.py'}"
 LOSSY = ("--link", "delay=20ms,loss=5%")

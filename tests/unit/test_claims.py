@@ -15,7 +15,7 @@ from handshake_lab.checkout.claims import claims_report, measuring
 from handshake_lab.checkout.claims.claim import CHAPTERS, CLAIMS, PROPERTY, QUESTIONS, Finding, Outcome, Verdict
 from handshake_lab.checkout.claims.claim_texts import LANGUAGES, evidence, fields, proof, table
 from handshake_lab.cli import options
-from handshake_lab.cli.claims import command
+from handshake_lab.cli.commands.claims import command
 from handshake_lab.errors import HandshakeError, UsageError
 from handshake_lab.recording.observations import KernelInfo
 from rich.console import Console

@@ -8,14 +8,14 @@ from importlib import import_module
 
 import click
 import pytest
-from handshake_lab import cli
+from handshake_lab.cli import main
 from handshake_lab.errors import EnvironmentUnsupported, FaultNeverFired, RecordUnreadable
 
 
-@pytest.mark.parametrize("verb", cli.VERBS)
+@pytest.mark.parametrize("verb", main.VERBS)
 def test_every_verb_loads_and_shows_examples(verb: str) -> None:
     """A verb's help, or that of one of its own verbs, says what it does and shows how to call it."""
-    command = import_module(f"handshake_lab.cli.{verb}").command
+    command = import_module(f"handshake_lab.cli.commands.{verb}").command
     inner = command.commands.values() if isinstance(command, click.Group) else ()
 
     assert command.help
@@ -26,7 +26,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     """Call the command line; return its exit status."""
     monkeypatch.setattr(sys, "argv", ["handshake", *words])
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        main.main()
     return int(stop.value.code or 0)
 
 
@@ -85,14 +85,14 @@ def test_an_error_carries_its_exit_status(monkeypatch: pytest.MonkeyPatch, error
     def fail(**_: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli.command, "main", fail)
+    monkeypatch.setattr(main.command, "main", fail)
 
     assert call(monkeypatch) == status
 
 
 def test_starting_does_not_import_what_another_verb_needs() -> None:
     """The everyday start stays quick: no report, no pyroute2, no pytest before a verb asks for them."""
-    program = "import sys, handshake_lab.cli; print(*sys.modules)"
+    program = "import sys, handshake_lab.cli.main; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
     assert not {"pyroute2", "pytest", "rich", "jinja2", "mininet"}.intersection(loaded)

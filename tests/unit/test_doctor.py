@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from handshake_lab.cli import doctor as verb
+from handshake_lab.cli.commands import doctor as verb
 from handshake_lab.doctor import check, host_checks, host_probe, lab_checks, vm_checks
 from handshake_lab.doctor.check import Check, Findings
 from handshake_lab.errors import KernelFailed

@@ -344,7 +344,7 @@ def start_build(tmp_path: Path) -> subprocess.Popen[bytes]:
         "import signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job of a shell ignores it
         "import handshake_lab.kernel.lab.build.compile as build; build.SPACE_NEEDED = 1\n"
-        "from handshake_lab.cli import main\n"
+        "from handshake_lab.cli.main import main\n"
         f"sys.argv = ['handshake', 'kernel', 'build', '--source', {str(source.path)!r}]\n"
         "main()\n"
     )
@@ -406,7 +406,7 @@ def test_the_list_as_json(tmp_path: Path) -> None:
     """For programs: one document with what is needed to choose."""
     image = build(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", "from handshake_lab.cli import main; main()", "kernel", "list", "--json"],
+        [sys.executable, "-c", "from handshake_lab.cli.main import main; main()", "kernel", "list", "--json"],
         capture_output=True,
         check=True,
         cwd=ROOT,

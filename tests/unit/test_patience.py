@@ -6,7 +6,7 @@ import io
 import time
 
 import pytest
-from handshake_lab.cli.patience import waiting
+from handshake_lab.cli.waiting import waiting
 
 
 class _Terminal(io.StringIO):

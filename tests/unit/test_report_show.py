@@ -9,7 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner
-from handshake_lab.cli import demo, options, report, show
+from handshake_lab.cli import options
+from handshake_lab.cli.commands import demo, report, show
 from handshake_lab.errors import RecordUnreadable, UsageError
 from handshake_lab.recording.events_file import EVENTS, Writer
 from handshake_lab.recording.observations import Failure

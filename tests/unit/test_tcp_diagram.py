@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from click.testing import CliRunner
-from handshake_lab.cli.edges import command
+from handshake_lab.cli.commands.edges import command
 from handshake_lab.tcp.diagram.lookup import BY_ID, EDGES, FIGURE_5, SHORT, Why, edge_of, edges_between
 from handshake_lab.tcp.diagram.paths import ways
 from handshake_lab.tcp.states import State

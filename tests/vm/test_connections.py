@@ -35,7 +35,7 @@ def test_the_demonstration(request: pytest.FixtureRequest) -> None:
     """The README's demonstration: as documented, with TIME-WAIT's minute in real time (TCP_TIMEWAIT_LEN)."""
     words = ["demo", "--json", "--kernel", request.config.getoption("--kernel")]
     done = subprocess.run(
-        [sys.executable, "-c", "from handshake_lab.cli import main; main()", *words],
+        [sys.executable, "-c", "from handshake_lab.cli.main import main; main()", *words],
         capture_output=True,
         text=True,
         check=False,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from handshake_lab.cli import options
-from handshake_lab.cli.patience import waiting
+from handshake_lab.cli.waiting import waiting
 from handshake_lab.errors import UsageError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from handshake_lab.cli import options
-from handshake_lab.cli.patience import waiting
+from handshake_lab.cli.waiting import waiting
 
 
 @click.group()

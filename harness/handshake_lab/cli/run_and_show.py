@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from handshake_lab.cli.patience import waiting
+from handshake_lab.cli.waiting import waiting
 from handshake_lab.kernel.shared.job import INTERRUPTED
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from handshake_lab.cli import options
-from handshake_lab.cli.patience import waiting
+from handshake_lab.cli.waiting import waiting
 from handshake_lab.errors import UsageError
 from handshake_lab.report.text.escaping import visible
 

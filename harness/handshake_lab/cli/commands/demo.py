@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from handshake_lab.cli import options
-from handshake_lab.cli.running import carry_out
+from handshake_lab.cli.run_and_show import carry_out
 from handshake_lab.errors import UsageError
 
 if TYPE_CHECKING:

@@ -1,0 +1,63 @@
+"""The command line: one file a verb, loaded when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from handshake_lab.errors import HandshakeError
+
+#: Every verb, in the order of the help text; each is `command` in the module of its name.
+VERBS = ("demo", "record", "show", "report", "scenarios", "claims", "edges", "test", "topology", "kernel", "doctor")
+
+
+class _Verbs(click.Group):
+    """Loads a verb's module only when it is needed: starting must not cost what another verb imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"handshake_lab.cli.commands.{cmd_name}").command
+        return command
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="handshake-lab", prog_name="handshake")
+def command() -> None:
+    """See and test what Linux TCP does: real kernels, emulated networks, every state transition recorded.
+
+    \b
+    First steps:
+      handshake demo                      one connection, from SYN to the end of TIME-WAIT
+      handshake demo --loss 20% --seed 7  the same over a bad network, repeatable to the byte
+      handshake doctor                    what this machine can do
+    """
+
+
+def main() -> None:
+    """Run the command line; the exit status tells 0 documented, 1 not, 2 wrong usage, 3 not possible here."""
+    try:
+        # A verb returns its exit status; click returns that of --help and --version.
+        sys.exit(command.main(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted")
+        sys.exit(130)
+    except HandshakeError as error:
+        _say(str(error))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has had enough.
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def _say(what: str) -> None:
+    click.echo(f"handshake: {what}", err=True)
