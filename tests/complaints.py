@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.timeline.verdict import judge
+from handshake_lab.verdict.judge import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.timeline.history import Endpoint, Record, Transition
+    from handshake_lab.recording.history import Endpoint, Record, Transition
 
 
 def describe(record: Record) -> str:

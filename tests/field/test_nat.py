@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from complaints import describe
+from handshake_lab.expect.timer_windows import seconds, transition
+from handshake_lab.verdict.judge import judge
 from tcp_steps import open_connection
 
-from harness.expect import seconds, transition
-from harness.timeline.verdict import judge
-
 if TYPE_CHECKING:
-    from harness.experiment.sockets import RecordedSocket
-    from harness.experiment.world import World
-    from harness.timeline.history import Passage
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
+    from handshake_lab.recording.history import Passage
 
 pytestmark = pytest.mark.network(topology="nat", delay="5ms")
 

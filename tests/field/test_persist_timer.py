@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from complaints import describe, last
-
-from harness.expect import entered, seconds, transition
+from handshake_lab.expect.timer_windows import entered, seconds, transition
 
 if TYPE_CHECKING:
-    from harness.experiment.sockets import RecordedSocket
-    from harness.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = pytest.mark.slow
 

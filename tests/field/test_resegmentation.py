@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from complaints import describe
+from handshake_lab.verdict.judge import judge
 from tcp_steps import open_connection
 
-from harness.timeline.verdict import judge
-
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.network(topology="routed", delay="10ms")]
 

@@ -10,7 +10,7 @@ from complaints import complaints, describe, last
 from tcp_steps import open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = pytest.mark.network(delay="5ms")
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from complaints import describe
+from handshake_lab.expect.timer_windows import endpoint, transition
 from tcp_steps import open_connection
 
-from harness.expect import endpoint, transition
-
 if TYPE_CHECKING:
-    from harness.experiment.world import World
+    from handshake_lab.experiment.net import World
 
 pytestmark = pytest.mark.network(delay="5ms")
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.expect.timer_windows import approx_giving_up, approx_timer, seconds, sockets_in, version
+from handshake_lab.tcp.timers import syn_schedule
 from tcp_steps import open_connection
 
-from harness.expect import approx_giving_up, approx_timer, seconds, sockets_in, version
-from harness.tcp.timers import syn_schedule
-
 if TYPE_CHECKING:
-    from harness.experiment.sockets import RecordedSocket
-    from harness.experiment.world import World
+    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 NEVER_CLOSES = [sys.executable, str(Path(__file__).parent / "programs" / "never_closes.py"), "80"]
 #: Seconds for which Linux keeps an orphan in FIN-WAIT-2 (tcp_fin_timeout).
