@@ -71,13 +71,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> object | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object | None:
     """Run a test that uses ``net`` in a kernel of its own; leave every other test alone."""
     outside = item.config.stash.get(_OUTSIDE, None)
     if outside is None or not outside.needs_kernel(item):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in outside.run(item):
+        item.ihook.pytest_runtest_logreport(report=report)
+    for report in outside.tear_down(item, nextitem):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True

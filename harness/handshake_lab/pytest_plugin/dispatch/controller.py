@@ -103,6 +103,22 @@ class Outside:
         variants.settle(item, reports)
         return reports
 
+    @staticmethod
+    def tear_down(item: pytest.Item, following: pytest.Item | None) -> list[pytest.TestReport]:
+        """Tear down what tests without ``net`` have set up here and the following test does not share.
+
+        pytest does so at each test's teardown, and a test that ran in a kernel had none here: without it, the next
+        test of another module would find fixtures and modules set up that are not its own.
+
+        Returns:
+            The report of a teardown that failed, as an error at this test's teardown, where pytest has it too.
+        """
+        state = item.session._setupstate  # noqa: SLF001  pytest has no public way to it
+        call = pytest.CallInfo.from_call(
+            lambda: state.teardown_exact(following), when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt)
+        )
+        return [pytest.TestReport.from_item_and_call(item, call)] if call.excinfo else []
+
     def _run(self, item: pytest.Item, results: Path) -> list[pytest.TestReport]:
         chosen = variants.of(item)
         kernel = self._kernel(seed_of(item))
