@@ -1,0 +1,82 @@
+"""A program that ends its own connection is the cause of it: no timer, no error, no other program."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from complaints import describe, last
+from record_verb import needs, record
+
+PROGRAMS = Path(__file__).parent / "programs"
+#: One-way delay, and a server that no SYN reaches.
+SILENT = ("--link", "delay=5ms", "--fault", "drop SYN from h1")
+#: Seconds: before and after retransmissions of the SYN, all far from the two minutes after which Linux gives up.
+LIMITS = ["2.5", "5", "6.5"]
+
+gives_up_connecting = pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="a close() of the program's in SYN-SENT is unknown, or taken for a timer"
+)
+aborts = pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="an abort of the program's is taken for a timer, the peer being silent"
+)
+closes_in_a_thread = pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="a close() in another thread of the program is taken for SOCK_DESTROY by another program",
+)
+
+
+@gives_up_connecting
+@needs("curl")
+@pytest.mark.parametrize("limit", LIMITS)
+def test_curl_gives_up_connecting(tmp_path: Path, limit: str) -> None:
+    """RFC 9293, 3.10.4: a close in SYN-SENT deletes the connection, edge 8. The limit is curl's own."""
+    run = record(tmp_path, *SILENT, "--client", f"curl -sS --connect-timeout {limit} http://h2/")
+    (end,) = run.ends("h1")
+
+    assert last(end) == ("8", "call"), describe(run.record)
+
+
+@gives_up_connecting
+@pytest.mark.parametrize("limit", LIMITS)
+def test_program_gives_up_connecting(tmp_path: Path, limit: str) -> None:
+    """The same with a plain Python socket, whose timeout is a poll() followed by close()."""
+    run = record(tmp_path, *SILENT, "--client", f"{sys.executable} {PROGRAMS / 'impatient.py'} h2 80 {limit}")
+    (end,) = run.ends("h1")
+
+    assert last(end) == ("8", "call"), describe(run.record)
+
+
+@aborts
+@pytest.mark.parametrize("waits_with", ["data", "keepalive"])
+def test_program_aborts_while_nothing_answers(tmp_path: Path, waits_with: str) -> None:
+    """RFC 9293, 3.10.5: close() with SO_LINGER 0 aborts, edge 27, also amid retransmissions or keepalive probes.
+
+    Neither timer has come to its end by then: there are 9 probes, and 15 retransmissions.
+    """
+    run = record(
+        tmp_path,
+        "--link", "delay=5ms",
+        "--fault", "drop ACK from h2",
+        "--after", "1s",
+        "--server", f"{sys.executable} {PROGRAMS / 'never_closes.py'} 80",
+        "--client", f"{sys.executable} {PROGRAMS / 'aborts.py'} h2 80 5 {waits_with}",
+    )  # fmt: skip
+    (end,) = run.ends("h1")
+
+    assert last(end) == ("27.ES", "call"), describe(run.record)
+
+
+@closes_in_a_thread
+def test_close_in_another_thread(tmp_path: Path) -> None:
+    """RFC 2525, 2.17: close() with data unread aborts the connection, edge 27, whichever thread calls it."""
+    run = record(
+        tmp_path,
+        "--server", f"{sys.executable} -m http.server 80 --directory {PROGRAMS}",
+        "--client", f"{sys.executable} {PROGRAMS / 'closes_in_a_thread.py'}",
+    )  # fmt: skip
+    (end,) = run.ends("h1")
+
+    assert last(end) == ("27.CW", "call"), describe(run.record)
