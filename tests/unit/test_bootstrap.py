@@ -22,7 +22,7 @@ HARMLESS = (
 )
 
 # Everything that a run or a build needs, so that a test can take single ones away.
-NEEDED = ("ip", "mnexec", "nft", "gcc", "make", "flex", "bison", "bc", "xz")
+NEEDED = ("ip", "mnexec", "nft", "gcc", "make", "flex", "bison", "bc", "xz", "patch")
 
 # An interpreter: says that it is new enough, makes environments, and "installs".
 PYTHON = r"""#!/bin/sh

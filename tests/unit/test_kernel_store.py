@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed, UsageError
-from handshake_lab.kernel.lab.build import configuration
+from handshake_lab.kernel.lab.build import configuration, patch_series
 from handshake_lab.kernel.lab.build.source import Kind, Source
 from handshake_lab.kernel.lab.lab_images import KernelStore, LabKernelImage
 from handshake_lab.kernel.shared import cache, helper_programs
@@ -26,7 +26,11 @@ MAKE = r"""#!/bin/sh
 stub=$(dirname "$0")
 echo "$*" >>"$stub/calls"
 case "$*" in
-allnoconfig) cat "$KCONFIG_ALLCONFIG" >.config; echo CONFIG_HZ=250 >>.config; exit ;;
+allnoconfig)
+    cat "$KCONFIG_ALLCONFIG" >.config
+    echo CONFIG_HZ=250 >>.config
+    grep -q UML_MACHINE_FORK arch/um/Kconfig || sed -i /UML_MACHINE_FORK/d .config
+    exit ;;
 mrproper) rm -f .config; exit ;;
 esac
 mode=$(cat "$stub/mode" 2>/dev/null)
@@ -137,6 +141,46 @@ def test_a_kernel_is_built_and_found(tmp_path: Path) -> None:
     assert told.stages == ["Copying", "Configuring", "Compiling", "Linking"]
     assert told.last == 5
     assert leftovers(tmp_path) == []
+
+
+def forkable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
+    """A kernel source in miniature, with a series of patches that fits it."""
+    patches = tmp_path / "patches"
+    patches.mkdir()
+    (patches / "0001-fork.patch").write_text(
+        "--- a/arch/um/Kconfig\n+++ b/arch/um/Kconfig\n@@ -2,2 +2,5 @@\n \tint\n \tdefault 250\n"
+        "+\n+config UML_MACHINE_FORK\n+\tbool\n"
+    )
+    monkeypatch.setattr(patch_series, "DIRECTORY", patches)
+    return tree(tmp_path)
+
+
+@pytest.mark.usefixtures("stub")
+def test_a_kernel_for_which_the_patches_fit_forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is kept with it; one without does not, and its build says why."""
+    told, without = Told(), Told()
+    plain = KernelStore().build(source=tree(tmp_path, "9.7"), progress=without)
+
+    forks = KernelStore().build(source=forkable(tmp_path, monkeypatch), progress=told)
+
+    assert (plain.forks, forks.forks) == (False, True)
+    assert not any("fork" in note for note in told.notes)
+    assert "boots for every run" in without.notes[-1]
+
+
+def test_a_kernel_that_does_not_compile_with_the_patches_is_built_without(
+    stub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer release must not leave this project without a kernel."""
+    (stub / "make").write_text(
+        MAKE.replace("mode=$(", "grep -q UML_MACHINE_FORK arch/um/Kconfig && exit 2\nmode=$(", 1)
+    )
+    told = Told()
+
+    image = KernelStore().build(source=forkable(tmp_path, monkeypatch), progress=told)
+
+    assert not image.forks
+    assert "does not compile with the patches" in told.notes[-1]
 
 
 @pytest.mark.usefixtures("stub")
@@ -417,6 +461,7 @@ def test_the_list_as_json(tmp_path: Path) -> None:
     assert kernel["release"] == "9.8.7"
     assert kernel["directory"] == str(image.directory)
     assert kernel["current"] is True
+    assert kernel["forks"] is False
 
 
 @pytest.mark.parametrize("version", ["abc", "6", "6.1.192", "", "6.1x", "--"])

@@ -62,7 +62,8 @@ def list_(as_json: bool) -> None:
     """List the lab kernels here.
 
     "current" are those with the configuration of this version of handshake; only
-    they are used.
+    they are used. "forks" are those that boot once and then fork for every run; the
+    others boot for each.
     """
     from handshake_lab.kernel.lab.lab_images import KernelStore
 
@@ -81,10 +82,11 @@ def list_(as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("release", "HZ", "built", "from", "current", box=None)
+    table = Table("release", "HZ", "built", "from", "current", "forks", box=None)
     for image in images:
         built = image.built.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(image.release, str(image.hz), built, image.origin, "yes" if image.current else "no")
+        answers = ("yes" if answer else "no" for answer in (image.current, image.forks))
+        table.add_row(image.release, str(image.hz), built, image.origin, *answers)
     Console(highlight=False).print(table)
 
 
@@ -98,6 +100,7 @@ def _described(image: LabKernelImage) -> dict[str, object]:
         "directory": str(image.directory),
         "key": image.key,
         "current": image.current,
+        "forks": image.forks,
     }
 
 

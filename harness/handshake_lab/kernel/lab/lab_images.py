@@ -43,6 +43,7 @@ class LabKernelImage:
         built: When.
         origin: What it was built from: a package and its version, or a path.
         compiled_files: How many files that took.
+        forks: Whether it can be parked and forked (docs/machine_fork.md).
     """
 
     version: str
@@ -54,6 +55,7 @@ class LabKernelImage:
     built: datetime
     origin: str
     compiled_files: int
+    forks: bool
 
     @property
     def linux(self) -> Path:
@@ -109,6 +111,7 @@ class KernelStore:
                     built=datetime.fromisoformat(about["built"]),
                     origin=about["origin"],
                     compiled_files=about["compiled_files"],
+                    forks=about.get("forks", False),
                 )
                 whole = image.linux.stat().st_size == about["size"]
             except (OSError, ValueError, KeyError) as error:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import KernelFailed
-from handshake_lab.kernel.lab.build import configuration
+from handshake_lab.kernel.lab.build import configuration, patch_series
 from handshake_lab.kernel.shared.cache import (MIB, disk_errors, no_space)
 from handshake_lab.kernel.shared.processes import (group, is_full, plain_environment)
 from handshake_lab.kernel.packages.releases import (release_of, version_order)
@@ -102,8 +102,7 @@ class Builder:
             (self._workshop / "tmp").mkdir()
             tree = unpack(source, unpacked, self._progress)
             release = release_of(tree)
-            options = self._configure(tree, release)
-            files = self._compile(tree, release)
+            options, files = self._make(tree, release)
             # With what a localversion file in the tree adds to it.
             release = replace(
                 release, name=(tree / "include/config/kernel.release").read_text(encoding="ascii").strip()
@@ -118,18 +117,35 @@ class Builder:
                 "origin": source.origin,
                 "size": (made / "linux").stat().st_size,
                 "compiled_files": files,
+                "forks": patch_series.fits(options),
                 "seconds": round(time.monotonic() - began, 1),
             }
             (made / "kernel.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
             _to_disk(made)
         return Built(release, made)
 
+    def _make(self, tree: Path, release: Release) -> tuple[dict[str, str], int]:
+        """Configure and compile; returns the options, and how many files were compiled."""
+        for note in configuration.adjust(tree):
+            self._progress.note(note)
+        misfit = patch_series.apply(tree)
+        if misfit:
+            self._progress.note(misfit)
+        options = self._configure(tree, release)
+        try:
+            return options, self._compile(tree, release)
+        except KernelFailed:
+            if misfit or not patch_series.fits(options):
+                raise
+        # The patches have a place in this release, but what they are based on has changed.
+        self._progress.note("This release does not compile with the patches for forking: it is built without them.")
+        patch_series.revert(tree)
+        return self._configure(tree, release), self._compile(tree, release)
+
     def _configure(self, tree: Path, release: Release) -> dict[str, str]:
         self._progress.stage(f"Configuring Linux {release.name}")
         if (tree / ".config").exists() or (tree / "include/config").exists():
             self._run(tree, release, "cleaning the tree", ["make", "mrproper"])
-        for note in configuration.adjust(tree):
-            self._progress.note(note)
         self._run(
             tree, release, "configuring it", ["make", "allnoconfig"], {"KCONFIG_ALLCONFIG": str(configuration.CONFIG_FILE)}
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.kernel.lab.build import patch_series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,11 +103,12 @@ def wanted() -> dict[str, str]:
 def key() -> str:
     """Twelve characters that change when a kernel would come out different.
 
-    They cover the options (not the comments), the changes to the source and
-    what is said to make. The release of Linux is not in them.
+    They cover the options (not the comments), the changes to the source, the
+    patches and what is said to make. The release of Linux is not in them.
     """
     parts = [f"{option}={value}" for option, value in sorted(wanted().items())]
     parts += [f"{change.file}\0{change.pattern}\0{change.replacement}" for change in ADJUSTMENTS]
+    parts += [f"{patch.name}\0{patch.read_text(encoding='utf-8')}" for patch in patch_series.series()]
     parts += [f"{name}={value}" for name, value in sorted(MAKE_VARIABLES.items())]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 

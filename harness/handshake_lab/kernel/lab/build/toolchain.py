@@ -36,6 +36,7 @@ BUILD_TOOLS = (
     Tool("flex", "flex", "makes the configuration language's scanner"),
     Tool("bison", "bison", "makes the configuration language's parser"),
     Tool("bc", "bc", "computes the kernel's time constants from HZ"),
+    Tool("patch", "patch", "adds to it what lets a running kernel be forked"),
     Tool("tar", "tar", "unpacks the source"),
     Tool("xz", "xz-utils", "unpacks the source"),
 )
