@@ -1,0 +1,1 @@
+"""Building the lab kernel from a distribution's source package."""
