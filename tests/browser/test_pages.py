@@ -50,7 +50,7 @@ def test_pointing_at_a_segment_tells_its_fields_and_what_it_caused(visit: Callab
     tab.hover("svg.ladder [data-ref=p2] .label")
     panel = tab.inner_text("#panel")
 
-    assert "#2 SYN,ACK" in panel
+    assert "#2 SYN-ACK" in panel
     assert "0.110000000" in panel
     assert "h1: SYN-SENT → ESTABLISHED" in panel
     assert "on" in (tab.get_attribute("svg.ladder .change[data-ref=t0-1]", "class") or "").split()
@@ -140,7 +140,7 @@ def test_diagram_follows_the_filter(visit: Callable[..., Page]) -> None:
 def test_failing_page_shows_at_a_glance_where_things_part(visit: Callable[..., Page]) -> None:
     """Without scrolling: the verdict, both ways, and the state that never came."""
     tab = visit("failing-en")
-    box = tab.locator("section.note", has_text="here expectation and reality part").bounding_box()
+    box = tab.locator("section.note", has_text="first difference from the expected states").bounding_box()
 
     assert box is not None
     assert box["y"] + box["height"] < 900

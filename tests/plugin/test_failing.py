@@ -1,4 +1,4 @@
-"""A test that fails leaves a page that shows at once where expectation and reality part."""
+"""A test that fails leaves a page that shows at its top where the states differ from the expected ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LEAVES_CLOSE_WAIT = """
 
 
 def test_page_of_a_failing_test(project: Project) -> None:
-    """What was asserted, that it failed though TCP did as documented, and the state that never came."""
+    """What was asserted, that it failed though TCP did as documented, and the state that was not reached."""
     project.write(test_it=_LEAVES_CLOSE_WAIT)
     project.run("--artifacts=kept").assert_outcomes(failed=1)
     html = (project.path / "kept/test_it.py-test_it/index.html").read_text("utf-8")
@@ -30,8 +30,9 @@ def test_page_of_a_failing_test(project: Project) -> None:
     failure = html.index("assert other states than expected")
 
     assert '<span class="badge bad">✗ failed</span> <span class="badge quiet">✓ as documented' in html
-    assert html.index("What failed") < failure < html.index("here expectation and reality part") < html.index("<svg")
-    assert "they part at state 2: CLOSE-WAIT instead of LAST-ACK" in html
+    differs = html.index("first difference from the expected states")
+    assert html.index("Failures") < failure < differs < html.index("<svg")
+    assert "first difference at state 2: CLOSE-WAIT instead of LAST-ACK" in html
     assert '<span class="chip no">LAST-ACK</span>' in html
     assert "assert other states than expected" in index
 
@@ -55,11 +56,11 @@ def test_in_korean(project: Project) -> None:
     result = project.run("--artifacts=kept", "--lang=ko")
     html = (project.path / "kept/test_it.py-test_it/index.html").read_text("utf-8")
 
-    result.stdout.fnmatch_lines(["h1 클라이언트 *", "*CLOSE-WAIT를 끝내 떠나지 않음*"])
+    result.stdout.fnmatch_lines(["h1 클라이언트 *", "*CLOSE-WAIT에서 벗어나지 못함*"])
     assert '<html lang="ko">' in html
-    assert "2번째 상태에서 갈라짐: 예상 LAST-ACK, 실제 CLOSE-WAIT" in html
+    assert "2번째 상태부터 다름: 예상 LAST-ACK, 실제 CLOSE-WAIT" in html
     assert "✗ 실패" in html
-    assert "✗ 1 실패" in (project.path / "kept/index.html").read_text("utf-8")
+    assert "✗ 실패 1건" in (project.path / "kept/index.html").read_text("utf-8")
 
 
 def test_what_a_program_printed_is_shown_harmlessly(project: Project) -> None:

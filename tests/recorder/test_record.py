@@ -108,7 +108,7 @@ def test_a_server_that_leaks_close_wait_and_several_clients(tmp_path: Path) -> N
     assert [end.states[-1] for end in record.endpoints if end.role == "client"] == ["CLOSED", "CLOSED"]
     assert len(said) == 2
     assert "its program did not close the socket" in " ".join(done.stdout.split())
-    assert "h2-server-1: still running when the record ended" in done.stdout
+    assert "h2-server-1: still running when the recording ended" in done.stdout
 
 
 def test_exit_statuses_and_signals_are_told() -> None:

@@ -57,7 +57,7 @@ def test_claims_and_edges_of_all_tests_stand_below(pages: Pages, tmp_path: Path)
     pages.pytest_sessionfinish()
     html = (tmp_path / "kept" / "index.html").read_text("utf-8")
 
-    assert "Claims of the documents" in html
+    assert "Claims of the documents, measured" in html
     assert "C4" in html
     assert "1 of " in html
 

@@ -123,7 +123,7 @@ def test_parting_of_expectation_and_reality_stands_at_the_top() -> None:
     expected = (*record.endpoints[0].states[:-1], State.TIME_WAIT, State.CLOSED)
     html = page(record, title="x", judgement=Verdict(ok=False, summary="no", expected={0: expected}))
 
-    assert html.index("here expectation and reality part") < html.index("<svg")
+    assert html.index("first difference from the expected states") < html.index("<svg")
     assert '<span class="chip no">TIME-WAIT</span>' in html
     assert re.search(r'class="state change inferred parts"', html)
     assert '<tr class="parts">' in html
@@ -144,7 +144,7 @@ def test_page_of_many_connections_is_bounded() -> None:
     html = page(ALL["many"](), title="x")
 
     assert html.count('<svg class="ladder"') == 20
-    assert "20 more connections are not drawn" in html
+    assert "20 more connections are not shown" in html
 
 
 def test_index_has_failures_first_and_escapes() -> None:
@@ -201,7 +201,7 @@ def test_programs_are_told_with_how_they_ended() -> None:
     rows = re.findall(r"<tr>(<td>h\d</td><td>h\d-.*?)</tr>", html)
 
     assert [re.findall("<td>(.*?)</td>", row)[2:] for row in rows] == [
-        ["nc -l 80", "still running when the record ended"],
+        ["nc -l 80", "still running when the recording ended"],
         [r"&lt;b&gt;\x1b[2J", "exit status 3"],
         ["sleep 9", "SIGTERM"],
     ]

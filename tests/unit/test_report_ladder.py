@@ -83,7 +83,7 @@ def test_long_transfers_are_folded_unless_all_is_asked_for() -> None:
 
     assert len(text(record).splitlines()) < 40
     assert "> 1,511 segments, 2,187,928 bytes" in text(record)
-    assert "15 lost, 13 sent again" in text(record)  # the last two stand by themselves
+    assert "15 lost, 13 retransmitted" in text(record)  # the last two stand by themselves
     assert sum(f"#{number} " in text(record, fold=False) for number in (700, 800, 900)) == 3
 
 
@@ -129,7 +129,7 @@ def test_doubt_is_marked_and_explained() -> None:
     assert "CLOSED?|" in drawn
     assert "FIN-WAIT-2!|" in drawn
     assert "the tracepoint says CLOSED" in drawn
-    assert "seen by nobody" in drawn
+    assert "not observed" in drawn
 
 
 def test_states_are_ticked_by_the_verdict() -> None:
@@ -138,10 +138,10 @@ def test_states_are_ticked_by_the_verdict() -> None:
     expected = (*record.endpoints[0].states[:-1], State.TIME_WAIT, State.CLOSED)
     drawn = text(record, judgement=Verdict(ok=False, summary="not as documented", expected={0: expected}))
     lines = drawn.splitlines()
-    missing = next(place for place, line in enumerate(lines) if "expected here, never came" in line)
+    missing = next(place for place, line in enumerate(lines) if "expected here, not reached" in line)
 
     assert lines[missing].strip().startswith("! TIME-WAIT")
-    assert "here expectation and reality part" in lines[missing + 1]
+    assert "first difference from the expected states" in lines[missing + 1]
 
 
 def test_without_expectation_transitions_the_verdict_finds_wrong_are_crossed() -> None:
@@ -163,7 +163,7 @@ def test_several_connections_begin_with_a_table() -> None:
     drawn = text(ALL["many"]())
 
     assert drawn.index("40 ") < drawn.index("Connection 1")
-    assert "34 more connections are not drawn" in drawn
+    assert "34 more connections are not shown" in drawn
     assert "Connection 7 " not in drawn
 
 

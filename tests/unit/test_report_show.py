@@ -53,14 +53,14 @@ def test_show_ends_with_what_failed(stored: Path, tmp_path: Path) -> None:
         writer.write_all([*before, Failure(end.t, "", "assert 1 == 2\n  really\n\ntest_it.py:7: assert 1 == 2"), end])
 
     assert _show(failing).output.splitlines()[-6:] == [
-        "What failed",
+        "Failures",
         "  assert 1 == 2",
         "    really",
         "",
         "  test_it.py:7: assert 1 == 2",
         "✗ failed",
     ]
-    assert "What failed" not in _show(stored).output
+    assert "Failures" not in _show(stored).output
 
 
 def test_show_prints_one_document(stored: Path) -> None:
@@ -159,7 +159,7 @@ def test_the_command_that_gives_a_run_again_is_told(tmp_path: Path) -> None:
         writer.write_all([replace(record.header, replay=command), *rest])
 
     assert first == record.header
-    assert f"Again: {command}\n" in _show(tmp_path, "--plain").stdout
+    assert f"Run again: {command}\n" in _show(tmp_path, "--plain").stdout
     assert f"다시 실행: {command}\n" in _show(tmp_path, "--plain", "--lang", "ko").stdout
     assert json.loads(_show(tmp_path, "--json").stdout)["replay"] == command
     _show(tmp_path, "--html", tmp_path / "page.html")

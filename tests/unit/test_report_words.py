@@ -50,7 +50,7 @@ def test_korean_is_korean() -> None:
     ko = words("ko")
     latin = {key for key in ko.keys if not re.search("[가-힣]", re.sub(r"\{.*?\}", "", ko.template(key)))}
     names = {"witness.tracepoint", "witness.diag", "witness.ss"}
-    values = {"ladder.title", "ladder.wait", "ladder.wait_timer", "states.heading"}
+    values = {"ladder.title", "ladder.wait", "ladder.wait_timer", "states.heading", "states.numbered"}
     values |= {f"said.{kind}" for kind in ("way", "lie", "segment", "besides")}
     calls = {f"said.edge.{edge.id}" for edge in EDGES if edge.event == "SOCK_DESTROY (ss -K)"}
 
@@ -75,7 +75,7 @@ def test_every_key_is_asked_for() -> None:
         if key not in code and not re.search(rf"""["']{key.partition(".")[2]}["']""", code)
     }
     # Keys made from the values of a type, such as a witness or a claim's verdict.
-    made = {"witness", "role", "claim", "flaw", "said"}
+    made = {"witness", "role", "claim", "flaw", "said", "tally"}
 
     assert {key for key in unused if key.partition(".")[0] not in made} <= {"page.begins", "page.ends"}
 
@@ -87,10 +87,28 @@ def test_causes_and_objections_are_said_in_the_readers_language() -> None:
     doubt = say("besides", first=say("fin_unsent", state="CLOSING"), other=say("no_way"))
 
     assert (cause.text, ko.said(cause.said)) == ("received SYN-ACK", "SYN-ACK 수신")
-    assert ko.said(Cause("timer", say("time_wait_timer")).said) == "TIME-WAIT 타이머"
+    assert ko.said(Cause("timer", say("time_wait_timer")).said) == "TIME-WAIT 타이머 만료"
     assert ko.said(Cause("call", "close()").said) == "close()"
     assert str(doubt) == "reported CLOSING, but no FIN had been sent; no way leads here"
-    assert ko.said(doubt) == "CLOSING 상태로 보고되었으나 FIN은 아직 송신되지 않음; 여기에 이르는 경로가 없음"
+    assert ko.said(doubt) == "CLOSING 상태로 보고되었으나 FIN이 아직 전송되지 않음; 이 상태에 이르는 전이 경로가 없음"
+
+
+def test_the_number_of_a_segment_stands_behind_its_name() -> None:
+    """In English that is the end of the sentence, in Korean it is not; a call is followed by what it sent."""
+    received = Cause("segment", say("received", what="ACK"), 9)
+    cookie = Cause("segment", say("received_cookie"), 3)
+    call = Cause("call", "connect()", 1)
+
+    assert [words("en").caused(each, "->") for each in (received, cookie, call)] == [
+        "received ACK #9",
+        "received ACK with a valid SYN cookie #3",
+        "connect() -> #1",
+    ]
+    assert [words("ko").caused(each, "->") for each in (received, cookie, call)] == [
+        "ACK(#9) 수신",
+        "유효한 SYN 쿠키가 담긴 ACK 수신(#3)",
+        "connect() -> #1",
+    ]
 
 
 def test_language_that_there_is_not_is_refused() -> None:
@@ -107,8 +125,8 @@ def test_verdicts_are_said_in_the_readers_language() -> None:
     korean = [words("ko").said(finding.said or "") for finding in verdict.findings]
 
     assert english == [finding.text for finding in verdict.findings]
-    assert "h1: SYN 재전송, 1.02 s 뒤: 확인 응답이 손실됨 (세그먼트 2)" in korean
-    assert words("ko").summary(verdict) == "문서와 일치: 전이 5개 모두 RFC 9293 상태 다이어그램의 간선"
+    assert "h1: 확인 응답(#2)이 손실되어 1.02초 뒤 SYN 재전송" in korean
+    assert words("ko").summary(verdict) == "RFC와 일치: 상태 전이 5개가 모두 RFC 9293 상태도에 있음"
 
 
 def test_every_sentence_of_a_verdict_is_one_that_there_is() -> None:

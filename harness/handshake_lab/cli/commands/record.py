@@ -156,7 +156,7 @@ def _tell_of_programs(run: Run, *, kept: bool) -> None:
     for each in run.observations:
         if not (isinstance(each, Program) and each.phase == "starts"):
             continue
-        status = ends.get(each.name, "still running when the record ended")
+        status = ends.get(each.name, "still running when the recording ended")
         told = f"exit status {status}" if status.isdigit() else status
         click.echo(f"{each.name}: {told}: {visible(each.command)}")
         for ending in ("out", "err"):

@@ -117,10 +117,7 @@ def _state(endpoint: Endpoint, index: int, mark: Mark, w: Words) -> dict[str, An
 
 
 def _cause(step: Transition, w: Words) -> tuple[str, str]:
-    if step.cause.segment is None:
-        return w.said(step.cause.said), ""
-    link = " →" if step.cause.kind in ("call", "timer") else ""
-    return f"{w.said(step.cause.said)}{link} #{step.cause.segment}", f"p{step.cause.segment}"
+    return w.caused(step.cause, "→"), "" if step.cause.segment is None else f"p{step.cause.segment}"
 
 
 def section(step: Transition) -> str:

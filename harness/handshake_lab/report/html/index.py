@@ -86,7 +86,7 @@ def index(
             {
                 "mark": _MARKS[outcome][0],
                 "style": _MARKS[outcome][1],
-                "text": f"{counted[outcome]} {w(f'outcome.{outcome}')}",
+                "text": w(f"tally.{outcome}", count=counted[outcome]),
             }
             for outcome in outcomes
         ],

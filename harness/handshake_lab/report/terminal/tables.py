@@ -123,11 +123,7 @@ def _state(endpoint: Endpoint, mark: Mark, glyphs: Glyphs, words: Words, width: 
         spent = "" if step.new is State.CLOSED else words("states.forever")
         spent = span(after - step.time, glyphs.micro) if after is not None else spent
         witnesses = ", ".join(words(f"witness.{each}") for each in step.witnesses) or words("states.nobody")
-        cause = glyphs.told(words.said(step.cause.said))
-        if step.cause.segment is not None:
-            # What a call sends follows it; what arrives comes before.
-            link = f" {glyphs.arrow}" if step.cause.kind in ("call", "timer") else ""
-            cause = f"{cause}{link} #{step.cause.segment}"
+        cause = glyphs.told(words.caused(step.cause, glyphs.arrow))
         room = width - indent - 15
         reasons = [f"{cause}  [{witnesses}]"] if cells.width(cause) + cells.width(witnesses) + 4 <= room else []
         reasons = reasons or [*cells.wrap(cause, room), *cells.wrap(f"[{witnesses}]", room)]

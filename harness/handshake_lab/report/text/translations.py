@@ -10,6 +10,7 @@ from handshake_lab.errors import UsageError
 from handshake_lab.recording.messages import SENTENCES, Said
 
 if TYPE_CHECKING:
+    from handshake_lab.recording.history import Cause
     from handshake_lab.recording.messages import Value
     from handshake_lab.verdict.judge import Verdict
 
@@ -56,6 +57,24 @@ class Words:
         if isinstance(said, str):
             return said
         return self(f"said.{said.kind}", **{name: self._value(value) for name, value in said.values.items()})
+
+    def caused(self, cause: Cause, arrow: str) -> str:
+        """Why a transition happened, with the number of its segment: ``received ACK #9``, ``connect() → #1``.
+
+        Args:
+            cause: The cause.
+            arrow: Stands between a call or a timer and the segment that it sent.
+        """
+        text = self.said(cause.said)
+        if cause.segment is None:
+            return text
+        if cause.kind in ("call", "timer"):
+            return f"{text} {arrow} #{cause.segment}"
+        if isinstance(cause.said, Said) and isinstance(what := cause.said.values.get("what"), str):
+            # The number belongs to the segment's name, which is not the last word in every language.
+            what = self("states.numbered", what=what, number=cause.segment)
+            return self.said(Said(cause.said.kind, {**cause.said.values, "what": what}))
+        return self("states.numbered", what=text, number=cause.segment)
 
     def summary(self, verdict: Verdict) -> str:
         """A verdict in one line."""
