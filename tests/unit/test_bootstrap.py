@@ -24,7 +24,7 @@ HARMLESS = (
 # Everything that a run or a build needs, so that a test can take single ones away.
 NEEDED = ("ip", "mnexec", "nft", "gcc", "make", "flex", "bison", "bc", "xz", "patch")
 
-# An interpreter: says that it is new enough, makes environments, and "installs".
+# An interpreter: claims to be new enough, creates environments, and "installs".
 PYTHON = r"""#!/bin/sh
 log=$STUBS/log
 case "$1 $2" in
@@ -55,7 +55,7 @@ exit 0
 
 
 class Checkout:
-    """A checkout with the script in it, and the world that the script sees."""
+    """A checkout with the script in it, and the environment that the script runs in."""
 
     def __init__(self, place: Path) -> None:
         self.place = place / "a checkout"
@@ -160,12 +160,12 @@ def test_through_a_symbolic_link(checkout: Checkout, tmp_path: Path) -> None:
     assert (checkout.place / ".venv").is_dir()
 
 
-def test_an_interrupted_set_up_is_begun_anew(checkout: Checkout) -> None:
-    """A half-made environment is never taken for whole."""
+def test_an_interrupted_set_up_starts_again(checkout: Checkout) -> None:
+    """An incomplete environment is never used."""
     (checkout.stubs / "pip-fails").touch()
     status, out, err = checkout.run("demo")
     assert (status, out) == (3, "")
-    assert "Start again to go on" in err
+    assert "Start again to continue" in err
     (checkout.place / ".venv/half").touch()
     (checkout.stubs / "pip-fails").unlink()
 
@@ -174,7 +174,7 @@ def test_an_interrupted_set_up_is_begun_anew(checkout: Checkout) -> None:
 
 
 def test_changed_requirements_are_installed(checkout: Checkout) -> None:
-    """Into the same environment; an interruption of that shows, too."""
+    """Into the same environment; an interruption of that is detected, too."""
     checkout.run("demo")
     (checkout.place / "pyproject.toml").write_text("[project]\nname = 'other'\n")
     (checkout.place / ".venv/kept").touch()
@@ -194,7 +194,7 @@ def test_a_moved_checkout_gets_a_new_environment(checkout: Checkout) -> None:
 
 
 def test_two_starts_at_once(checkout: Checkout) -> None:
-    """One sets up; the other waits for it, says so, and uses what the first has made."""
+    """One installs; the other prints that it waits, and uses what the first has installed."""
     (checkout.stubs / "pip-waits").touch()
     os.mkfifo(checkout.stubs / "fifo")
     first = checkout.start("demo")
@@ -202,7 +202,7 @@ def test_two_starts_at_once(checkout: Checkout) -> None:
     with (checkout.stubs / "fifo").open("w"):
         second = checkout.start("demo")
         assert second.stderr is not None
-        said = second.stderr.readline()
+        message = second.stderr.readline()
     watchdog = threading.Timer(60, second.kill)
     watchdog.start()
     results = [child.wait() for child in (first, second)]
@@ -210,7 +210,7 @@ def test_two_starts_at_once(checkout: Checkout) -> None:
     for child in (first, second):
         child.communicate()
 
-    assert said == "handshake: another ./handshake is setting things up; waiting for it\n"
+    assert message == "handshake: waiting for another ./handshake that is installing\n"
     assert results == [7, 7]
     assert [line.split()[0] for line in checkout.log] == ["venv", "pip"]
 
@@ -228,7 +228,7 @@ def test_looking_around_needs_no_packages(checkout: Checkout, words: tuple[str, 
 
 
 def test_missing_packages_are_installed(checkout: Checkout) -> None:
-    """After saying which and why; without questions, without recommended packages."""
+    """The packages and their purpose are printed first; no questions, no recommended packages."""
     checkout.stub("apt-get", APT_GET)
     checkout.stub("apt-cache", "#!/bin/sh\n")
     checkout.lack("mnexec", "flex")
@@ -238,7 +238,7 @@ def test_missing_packages_are_installed(checkout: Checkout) -> None:
     assert status == 7
     assert "word=demo" in out
     assert "mininet       mnexec: starts programs" in err
-    assert "flex          makes the scanner" in err
+    assert "flex          builds the lab kernel" in err
     (apt,) = [line for line in checkout.log if line.startswith("apt-get")]
     assert apt.endswith("install --no-install-recommends mininet flex (noninteractive)")
 
@@ -294,7 +294,7 @@ def test_the_machines_own_kernel_needs_a_compiler_once(checkout: Checkout, tmp_p
     assert checkout.run("demo", "--kernel", "host")[0] == 7
 
 
-def test_without_apt_the_list_is_told(checkout: Checkout) -> None:
+def test_without_apt_the_list_is_printed(checkout: Checkout) -> None:
     """Other distributions have other names for packages; the programs are named."""
     checkout.lack("mnexec")
 
@@ -307,7 +307,7 @@ def test_without_apt_the_list_is_told(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize("sudo", ["none", "refuses"])
-def test_without_the_right_to_install_the_command_is_told(checkout: Checkout, sudo: str) -> None:
+def test_without_permission_to_install_the_command_is_printed(checkout: Checkout, sudo: str) -> None:
     """For whoever has it."""
     checkout.stub("id", "#!/bin/sh\necho 1000\n")
     checkout.stub("apt-get", APT_GET)
