@@ -66,6 +66,10 @@ DONE: list[tuple[list[str], int, dict[str, list[Any]], list[int]]] = [
     (["drop SYN nth=1", "duplicate SYN nth=2 copies=2"], 5, {"made": [["h1", "S"]]}, [1, 1]),
     (["drop SYN-ACK nth=1", "duplicate SYN nth=1"], 5, {"lost": [["h2", "SA"]], "made": [["h1", "S"]]}, [1, 1]),
     (["drop RST optional"], 5, {}, [0]),
+    # Flags as ladders print them: what is not named may be set besides, but for SYN, FIN, RST and ACK.
+    (["drop PSH-ACK nth=1 from h1"], 5, {"lost": [["h1", "A+"]]}, [1]),
+    (["drop FIN-ACK nth=1 from h1"], 5, {"lost": [["h1", "FA"]]}, [1]),
+    (["drop none optional", "drop FIN-SYN optional", "drop PSH optional"], 5, {}, [0, 0, 0]),
 ]
 
 

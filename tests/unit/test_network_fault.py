@@ -26,7 +26,13 @@ WRITTEN = [
     ("reorder DATA nth=2", Fault("reorder", "DATA", nth=(2,), behind=1)),
     ("corrupt any nth=4", Fault("corrupt", "any", nth=(4,))),
     ("hold ACK", Fault("hold", "ACK")),
+    ("drop SYN,ACK nth=1", Fault("drop", "SYN-ACK", nth=(1,))),
+    ("drop PSH-ACK nth=1", Fault("drop", "PSH-ACK", nth=(1,))),
+    ("drop ack-psh-fin", Fault("drop", "FIN-PSH-ACK")),
+    ("delay FIN-ACK 300ms", Fault("delay", "FIN-ACK", by=300_000_000)),
+    ("drop none", Fault("drop", "none")),
     ("inject RST to h2 on SYN-ACK nth=1", Fault("inject", "RST", receiver="h2", on="SYN-ACK", nth=(1,))),
+    ("inject FIN-PSH-ACK to h2 on PSH,ACK", Fault("inject", "FIN-PSH-ACK", receiver="h2", on="PSH-ACK")),
     (
         "inject ACK to h1 from h2 seq=-5 ack=+10 on any first=2",
         Fault("inject", "ACK", sender="h2", receiver="h1", seq=-5, ack=10, on="any", first=2),
@@ -60,6 +66,8 @@ REFUSED = [
     ("inject RST to h2", "on", "does not say behind which segment"),
     ("inject RST to h2 seq=x on SYN", "seq", "is not a distance"),
     ("inject DATA to h2 on SYN", "segment", "is not a kind of segment"),
+    ("drop SYN-SYN", "segment", "the nearest is 'SYN'"),
+    ("drop FIN-", "segment", "the nearest is 'FIN'"),
 ]
 
 
@@ -134,6 +142,21 @@ def test_kinds(flags: str, length: int, kinds: set[str]) -> None:
     assert kinds == {kind for kind in KINDS if is_kind(segment, kind)}
 
 
+@pytest.mark.parametrize(
+    ("kind", "match"),
+    [
+        ("SYN-ACK", "tcp flags & (fin|syn|rst|ack) == (syn|ack)"),
+        ("FIN-ACK", "tcp flags & (fin|syn|rst|ack) == (fin|ack)"),
+        ("PSH-ACK", "tcp flags & (fin|syn|rst|psh|ack) == (psh|ack)"),
+        ("SYN-ECE-CWR", "tcp flags & (fin|syn|rst|ack|ecn|cwr) == (syn|ecn|cwr)"),
+        ("none", "tcp flags & (fin|syn|rst|psh|ack|urg|ecn|cwr) == 0"),
+    ],
+)
+def test_rules_match_combinations_of_flags(kind: str, match: str) -> None:
+    """As the packet filter writes them."""
+    assert match in drop_rules.drop("f0", Fault.make("drop", kind), ["s1-eth2"], [])
+
+
 def test_rules_count_before_they_drop() -> None:
     """A fault's rules mark and count; what is marked is dropped behind, so faults do not disturb each other."""
     rules = drop_rules.drop("f0", Fault.parse("drop SYN nth=1,3 from h1 port=80"), ["s1-eth2"], ["10.0.0.1", "fd00::1"])
@@ -164,7 +187,9 @@ words = st.one_of(
     st.sampled_from(["300ms", "0ms", "300", "optional", "all", "copies=2", "behind=3", "what", "=", "nth="]),
 )
 descriptions = st.tuples(
-    st.sampled_from([*ACTIONS, "dorp"]), st.sampled_from([*KINDS, *MADE, "syn", "SYM"]), st.lists(words, max_size=5)
+    st.sampled_from([*ACTIONS, "dorp"]),
+    st.sampled_from([*KINDS, *MADE, "syn", "SYM", "PSH,ACK"]),
+    st.lists(words, max_size=5),
 ).map(lambda parts: " ".join([parts[0], parts[1], *parts[2]]))
 
 

@@ -6,7 +6,8 @@ import struct
 
 import pytest
 from handshake_lab.tcp.address import Address
-from handshake_lab.tcp.segment import ORDER, decode, name_of, parse_options
+from handshake_lab.tcp.flags import ORDER
+from handshake_lab.tcp.segment import decode, name_of, parse_options
 from handshake_lab.tcp.sequence_numbers import add, after, before, between, distance, occupied
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,7 +146,7 @@ def test_damaged_options_never_fail(raw: bytes) -> None:
         ("R", "RST"),
         ("RA", "RST-ACK"),
         ("P", "PSH"),
-        ("", "no flags"),
+        ("", "none"),
     ],
 )
 def test_names(flags: str, name: str) -> None:

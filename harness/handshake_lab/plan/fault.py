@@ -20,13 +20,15 @@ import msgspec
 
 from handshake_lab.errors import UsageError
 from handshake_lab.plan import units
+from handshake_lab.tcp import flags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: What a segment is, by its flags; a FIN or a SYN may carry data and then is DATA as well.
+#: Kinds of segments; a FIN or a SYN may carry data and then is DATA as well. Besides these, a kind can be any
+#: combination of flags, as ladders print them: FIN-PSH-ACK (`handshake_lab.tcp.flags.match` says what it matches).
 KINDS = ("SYN", "SYN-ACK", "ACK", "DATA", "FIN", "RST", "any")
-#: What can be made up.
+#: Kinds that can be injected; besides these, any combination of flags.
 MADE = ("SYN", "SYN-ACK", "ACK", "FIN", "RST", "RST-ACK")
 
 #: Every action with a correct example.
@@ -62,7 +64,7 @@ class Fault(msgspec.Struct, frozen=True):
 
     Attributes:
         action: One of `ACTIONS`.
-        kind: One of `KINDS`; for ``inject`` one of `MADE`, what is made up.
+        kind: One of `KINDS`, or a combination of flags; for ``inject`` the flags of the segment that is made.
         nth: Which of the matching segments, counted from 1; empty for all that the
             other two allow.
         first: Only the first so many; 0 for no limit.
@@ -116,7 +118,7 @@ class Fault(msgspec.Struct, frozen=True):
 
         Args:
             action: One of `ACTIONS`.
-            kind: One of `KINDS`, or of `MADE` for ``inject``.
+            kind: One of `KINDS`, or of `MADE` for ``inject``, or a combination of flags: "PSH-ACK".
             nth: 1, (1, 3) or "1,3".
             first: A count.
             every: A count.
@@ -306,9 +308,13 @@ def _node(field: str, name: object) -> str:
 
 
 def _kind(field: str, kind: object, kinds: tuple[str, ...]) -> str:
-    for known in kinds:
-        if isinstance(kind, str) and kind.lower() == known.lower():
-            return known
+    if isinstance(kind, str):
+        for known in kinds:
+            if kind.lower() == known.lower():
+                return known
+        letters = flags.letters(kind)
+        if letters is not None:
+            return flags.names(letters)
     raise UsageError(field, kind, _no_such("a kind of segment", str(kind), kinds), ACTIONS["drop"])
 
 

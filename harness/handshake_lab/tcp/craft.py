@@ -6,10 +6,12 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from handshake_lab.tcp.flags import NO_FLAGS
+
 if TYPE_CHECKING:
     from handshake_lab.tcp.address import Address
 
-_BITS = {"FIN": 0x01, "SYN": 0x02, "RST": 0x04, "ACK": 0x10}
+_BITS = {"FIN": 0x01, "SYN": 0x02, "RST": 0x04, "PSH": 0x08, "ACK": 0x10, "URG": 0x20, "ECE": 0x40, "CWR": 0x80}
 _WINDOW = 65_535
 
 
@@ -20,13 +22,11 @@ def segment(ethernet: bytes, source: Address, target: Address, kind: str, seq: i
         ethernet: The frame's header, 14 bytes.
         source: Whom it claims to be from.
         target: To whom it goes.
-        kind: ``SYN``, ``SYN-ACK``, ``ACK``, ``FIN``, ``RST`` or ``RST-ACK``.
+        kind: Its flags, as `handshake_lab.tcp.flags.names` spells them: "SYN-ACK"; "none" for none.
         seq: Its sequence number.
         ack: Its acknowledgment number; None for none.
     """
-    flags = 0
-    for word in kind.split("-"):
-        flags |= _BITS[word]
+    flags = sum(_BITS[word] for word in kind.split("-")) if kind != NO_FLAGS else 0
     if ack is not None:
         flags |= _BITS["ACK"]
     family = socket.AF_INET6 if ":" in source.ip else socket.AF_INET

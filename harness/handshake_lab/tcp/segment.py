@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from handshake_lab.tcp.address import Address
+from handshake_lab.tcp.flags import DECISIVE, NAMES, NO_FLAGS, ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 #: The letters of the flag bits from the lowest up (RFC 9293, section 3.1; RFC 3168 for E and W):
 #: FIN, SYN, RST, PSH, ACK, URG, ECE, CWR.
 _BITS = "FSRPAUEW"
-#: The order in which they are written: what opens, what closes, then the rest.
-ORDER = "SFRPAUEW"
 
 _FLAGS = tuple("".join(c for c in ORDER if byte >> _BITS.index(c) & 1) for byte in range(256))
 
@@ -196,17 +195,12 @@ def _each_option(raw: bytes) -> Iterator[tuple[int, bytes]]:
         at += size
 
 
-_NAMES = {"S": "SYN", "F": "FIN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "W": "CWR"}
-#: PSH, URG and ECN's bits say nothing about states, and no one names a segment by them.
-_SPOKEN = "SFRA"
-
-
 def name_of(flags: str) -> str:
     """What people call a segment with these flags.
 
     Returns:
         "SYN", "SYN-ACK", "ACK", "FIN-ACK", "RST", "RST-ACK", …; PSH, URG, ECE and CWR
-        count only where nothing else is set; "no flags" for none at all.
+        count only where nothing else is set; "none" for a segment without flags.
     """
-    spoken = [letter for letter in _SPOKEN if letter in flags] or list(flags)
-    return "-".join(_NAMES[letter] for letter in spoken) or "no flags"
+    spoken = [letter for letter in DECISIVE if letter in flags] or list(flags)
+    return "-".join(NAMES[letter] for letter in spoken) or NO_FLAGS

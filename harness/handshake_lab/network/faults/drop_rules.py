@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handshake_lab.tcp import flags
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -28,15 +30,15 @@ SHOWN, SHOWN_LOST = "mb-shown", "mb-lost"
 #: As many as a chain can have (NFT_NETDEVICE_MAX is 256).
 MOST_DEVICES = 256
 
-_FLAGS = {
-    "SYN": "tcp flags & (fin|syn|rst|ack) == syn",
-    "SYN-ACK": "tcp flags & (fin|syn|rst|ack) == (syn|ack)",
-    "ACK": "tcp flags & (fin|syn|rst|ack) == ack",
+#: Kinds that are not a combination of flags.
+_KINDS = {
     "DATA": "meta l4proto tcp",
     "FIN": "tcp flags & (fin|rst) == fin",
     "RST": "tcp flags & rst == rst",
     "any": "meta l4proto tcp",
 }
+#: What nft calls the flags (tcp_flag_tbl, src/proto.c).
+_FLAGS = {"F": "fin", "S": "syn", "R": "rst", "P": "psh", "A": "ack", "U": "urg", "E": "ecn", "W": "cwr"}
 #: A data offset of 5 to 15 words; nft cannot subtract one field from another, but it can
 #: compare: a segment without payload is as long as its headers.
 _EMPTY = [
@@ -101,9 +103,20 @@ def drop(name: str, fault: Fault, devices: Iterable[str], senders: Iterable[str]
     ports = ", ".join(f'"{device}"' for device in devices)
     for source in _sources(senders):
         for port in (f"tcp sport {fault.port}", f"tcp dport {fault.port}") if fault.port else ("",):
-            match = " ".join(part for part in (f"oifname {{ {ports} }}", source, _FLAGS[fault.watched], port) if part)
+            match = " ".join(part for part in (f"oifname {{ {ports} }}", source, _match(fault.watched), port) if part)
             lines.append(f"add rule netdev {TABLE} count {match} jump {target}")
     return "\n".join(lines) + "\n"
+
+
+def _match(kind: str) -> str:
+    """The condition on the flags of a kind of segment; the same as `handshake_lab.tcp.flags.match`."""
+    if kind in _KINDS:
+        return _KINDS[kind]
+    wanted = flags.letters(kind) or ""
+    compared = set(wanted) | set(flags.DECISIVE) if wanted else set(_FLAGS)
+    mask = "|".join(name for letter, name in _FLAGS.items() if letter in compared)
+    value = "|".join(name for letter, name in _FLAGS.items() if letter in wanted)
+    return f"tcp flags & ({mask}) == {f'({value})' if '|' in value else value or 0}"
 
 
 def _sources(senders: Iterable[str]) -> list[str]:

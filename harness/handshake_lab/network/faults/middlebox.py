@@ -26,7 +26,7 @@ from handshake_lab.linux.netlink.links import mac_bytes
 from handshake_lab.linux.timerfd import Timer
 from handshake_lab.network.faults.drop_rules import PASSED, SHOWN_LOST
 from handshake_lab.plan.fault import Fault
-from handshake_lab.tcp import craft
+from handshake_lab.tcp import craft, flags
 from handshake_lab.tcp.segment import decode
 from handshake_lab.tcp.sequence_numbers import add
 
@@ -74,17 +74,18 @@ class Rule(msgspec.Struct):
 
 
 def is_kind(segment: Segment, kind: str) -> bool:
-    """Whether a segment is of a kind (`handshake_lab.plan.fault.KINDS`)."""
-    flags = "".join(letter for letter in "SFRA" if letter in segment.flags)
-    return {
-        "SYN": flags == "S",
-        "SYN-ACK": flags == "SA",
-        "ACK": flags == "A" and not segment.length,
-        "DATA": segment.length > 0,
-        "FIN": "F" in flags and "R" not in flags,
-        "RST": "R" in flags,
-        "any": True,
-    }[kind]
+    """Whether a segment is of a kind (`handshake_lab.plan.fault.KINDS`, or a combination of flags)."""
+    if kind == "any":
+        return True
+    if kind == "DATA":
+        return segment.length > 0
+    if kind == "FIN":
+        return "F" in segment.flags and "R" not in segment.flags
+    if kind == "RST":
+        return "R" in segment.flags
+    if kind == "ACK" and segment.length:
+        return False
+    return flags.match(segment.flags, flags.letters(kind) or "")
 
 
 class Middlebox:

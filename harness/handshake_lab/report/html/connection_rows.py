@@ -12,9 +12,9 @@ from handshake_lab.report.layout.connections import middle
 from handshake_lab.report.layout.lines import ladder
 from handshake_lab.report.svg import diagram_svg
 from handshake_lab.report.svg.ladder_svg import switchable
-from handshake_lab.report.text import flags
 from handshake_lab.report.text.times import seconds, span
 from handshake_lab.tcp.diagram.lookup import BY_ID
+from handshake_lab.tcp.flags import names
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.expected_states import marks
 
@@ -141,7 +141,7 @@ def _segment(passage: Passage, caused: list[tuple[Lane, int]], w: Words) -> dict
         if lane.endpoint:
             step = lane.endpoint.transitions[place]
             told.append(f"{lane.node}: {step.old} → {step.new}")
-    name = flags.names(passage.flags)
+    name = names(passage.flags)
     return {
         "number": passage.number,
         "title": f"#{passage.number} {name}, {passage.sender} → {passage.receiver}",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.report.text import cells, flags
+from handshake_lab.report.text import cells
+from handshake_lab.tcp.flags import names
 
 if TYPE_CHECKING:
     from handshake_lab.recording.history import Passage
@@ -28,7 +29,7 @@ def forms(passage: Passage, again: str) -> list[str]:
         again: The mark of a retransmission, before the number of what it repeats.
     """
     tail = f" {again}#{passage.retransmits}" if passage.retransmits is not None else ""
-    name = f"#{passage.number} {flags.names(passage.flags)}"
+    name = f"#{passage.number} {names(passage.flags)}"
     short = f"#{passage.number} {passage.flags or '-'}"
     return [
         f"{name} {numbers(passage)}{tail}",
