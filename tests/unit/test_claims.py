@@ -119,7 +119,7 @@ def test_report_of_a_check_that_passed() -> None:
 
     assert read == Outcome("C19", finding)
     assert read.as_expected
-    assert evidence(finding, "en").startswith("4 segments where the peer took its time, 3 where")
+    assert evidence(finding, "en").startswith("4 segments when the peer closed later, 3 when")
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_exit_status_1_where_one_did_not(monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert status == 1
     assert "'SA' == 'S'" in output
-    assert output.endswith("프로젝트의 예상과 다른 것: C2\n")
+    assert output.endswith("예상과 다른 결과: C2\n")
 
 
 def test_json_of_chosen_claims(monkeypatch: pytest.MonkeyPatch) -> None:
