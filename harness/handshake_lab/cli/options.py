@@ -99,10 +99,20 @@ def ladder(function: _Function) -> _Function:
 
 
 def language(function: _Function) -> _Function:
-    """``--lang``: the language of what is shown."""
+    """``--lang``: the language of reports; the locale's by default."""
     return click.option(
-        "--lang", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="Language of the text."
+        "--lang",
+        type=click.Choice(["en", "ko"]),
+        default=_locale_language,
+        show_default="by LC_ALL, LC_MESSAGES, LANG",
+        help="Language of reports. JSON is always English.",
     )(function)
+
+
+def _locale_language() -> str:
+    from handshake_lab.report.text.language import locale_language
+
+    return locale_language()
 
 
 #: Parameters that change what is shown or kept, not what happens.

@@ -1,0 +1,31 @@
+"""The language of reports where none is chosen: that of the locale."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from handshake_lab.report.text.translations import LANGUAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The variables that choose the language of messages, the first that is set decides
+#: (POSIX.1-2017, XBD section 8.2, Internationalization Variables).
+_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
+
+
+def locale_language(environment: Mapping[str, str] | None = None) -> str:
+    """The language that the locale asks for: "ko" for ``LANG=ko_KR.UTF-8``.
+
+    Args:
+        environment: The variables; those of this process by default.
+
+    Returns:
+        One of `handshake_lab.report.text.translations.LANGUAGES`; "en" where the locale's language has no translation.
+    """
+    variables = os.environ if environment is None else environment
+    locale = next((value for name in _VARIABLES if (value := variables.get(name))), "")
+    # language[_territory][.codeset][@modifier]
+    language = locale.partition("@")[0].partition(".")[0].partition("_")[0].lower()
+    return language if language in LANGUAGES else "en"
