@@ -35,12 +35,13 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.snapshots import costs  # noqa: E402
+
 from benchmarks.fidelity_load import TRUTH  # noqa: E402 -- once it can be found
 from benchmarks.fidelity_watch import Seen, side_of  # noqa: E402
-from benchmarks.looks import costs  # noqa: E402
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 #: Connections per second, and how many are made.
 RATES = {1: 10, 10: 60, 100: 300, 1000: 2000}
@@ -50,34 +51,34 @@ NOBODY = "-"
 PAGE = ROOT / "docs" / "fidelity.md"
 
 
-def recorder_time(world: World) -> tuple[float, float]:
+def recorder_time(net: Net) -> tuple[float, float]:
     """Seconds that the recorder's thread has run, and that it has waited for a processor (proc(5), schedstat)."""
-    thread = world.recorder._thread
+    thread = net.recorder._thread
     assert thread.ident is not None  # noqa: S101 -- it runs
     schedstat = Path(f"/proc/self/task/{thread.native_id}/schedstat")
     waited = int(schedstat.read_text().split()[1]) / 1e9 if schedstat.exists() else 0.0
     return time.clock_gettime(time.pthread_getcpuclockid(thread.ident)), waited
 
 
-def script(world: World, argument: Any) -> None:
+def script(net: Net, argument: Any) -> None:
     """Where the kernel is: start those who watch, then the load; then tell them to end."""
     load, watch = (str(Path(__file__).with_name(f"fidelity_{name}.py")) for name in ("load", "watch"))
-    one, two, results = world.network["h1"], world.network["h2"], world.results
+    one, two, results = net.network["h1"], net.network["h2"], net.results
     server = two.popen([sys.executable, load, "serve"])
-    world["h2"].wait_for("LISTEN")
+    net["h2"].wait_for("LISTEN")
     watching = []
     for kind in argument["watch"]:
         for host in (one,) if kind == "tracepoint" else (one, two):
             out = str(results / f"{kind}-{host.name}.json")
             pause = str(argument["pauses"].get(kind, 0))
             watching.append(host.popen([sys.executable, watch, kind, pause, out]))
-    world.sleep(2)  # they import
-    began, before = time.monotonic(), recorder_time(world)
+    net.sleep(2)  # they import
+    began, before = time.monotonic(), recorder_time(net)
     words = [sys.executable, load, str(argument["rate"]), str(argument["number"]), str(results / "log")]
     one.popen(words).wait()
-    world.sleep(1)
-    world.recorder.sync()  # what it has not read yet is still to be paid for
-    ran, waited = (after - then for after, then in zip(recorder_time(world), before, strict=True))
+    net.sleep(1)
+    net.recorder.sync()  # what it has not read yet is still to be paid for
+    ran, waited = (after - then for after, then in zip(recorder_time(net), before, strict=True))
     own = {"cpu": ran, "waited": waited, "seconds": time.monotonic() - began}
     (results / "own.json").write_text(json.dumps(own))
     for each in watching:
@@ -92,11 +93,11 @@ def run(kernel_name: str, rate: int, number: int, watch: tuple[str, ...], pauses
     """One run: its figures, by who watched."""
     from handshake_lab.cli.options import choose_kernel
     from handshake_lab.experiment.execute import conducted
-    from handshake_lab.plan.run_plan import Plan
+    from handshake_lab.plan.run_plan import RunPlan
 
     kernel = choose_kernel(kernel_name, 1, wall_limit=500)
     argument = {"rate": rate, "number": number, "pauses": pauses, "watch": watch}
-    with conducted(Plan(script="benchmarks.fidelity:script", argument=argument, kernel=kernel.info), kernel) as done:
+    with conducted(RunPlan(script="benchmarks.fidelity:script", argument=argument, kernel=kernel.info), kernel) as done:
         told = json.loads((done.directory / "log").read_text())
         own = json.loads((done.directory / "own.json").read_text())
         true = {
@@ -127,18 +128,18 @@ def run(kernel_name: str, rate: int, number: int, watch: tuple[str, ...], pauses
         for kind in watch:
             each = [json.loads(file.read_text()) for file in sorted(done.directory.glob(f"{kind}-*.json"))]
             seen = {(side, port, state) for one in each for side, port, state in one["seen"]}
-            cpu, looks = sum(one["cpu"] for one in each), sum(one["looks"] for one in each)
-            found["watch"][kind] = _figures(seen, true, closed, cpu, own["seconds"], looks)
+            cpu, snapshots = sum(one["cpu"] for one in each), sum(one["looks"] for one in each)
+            found["watch"][kind] = _figures(seen, true, closed, cpu, own["seconds"], snapshots)
     return found
 
 
-def _figures(seen: Seen, true: Seen, closed: Seen, cpu: float, seconds: float, looks: int) -> dict[str, float]:
+def _figures(seen: Seen, true: Seen, closed: Seen, cpu: float, seconds: float, snapshots: int) -> dict[str, float]:
     return {
         "seen": 100 * len(seen & true) / len(true),
         "invented": len(seen - true - closed),
         "cpu": cpu,
         "share": cpu / seconds,
-        "looks": looks,
+        "looks": snapshots,
     }
 
 
@@ -196,8 +197,8 @@ def main() -> None:
     watch = ("tracepoint",) if chosen.alone else (*LOOPS, "tracepoint")
     pauses: dict[str, float] = {}
     if not real and not chosen.alone:
-        looks = costs("host", 100)["nothing changed"]
-        pauses = {name: looks[name][0] / 1e6 for name in LOOPS}
+        snapshots = costs("host", 100)["nothing changed"]
+        pauses = {name: snapshots[name][0] / 1e6 for name in LOOPS}
         print("pauses: " + ", ".join(f"{name} {pause * 1e3:.1f} ms" for name, pause in pauses.items()))
     rows = []
     for rate in chosen.rate or RATES:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.snapshots import pyroute2_look, ss_look  # noqa: E402
+
 from benchmarks.fidelity_load import PORT  # noqa: E402 -- once it can be found
-from benchmarks.looks import pyroute2_look, ss_look  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,24 +38,24 @@ def side_of(local: int, remote: int) -> tuple[str, int] | None:
     return ("client", local) if local and remote == PORT else None  # bound only after SYN-SENT was reported
 
 
-def look_until_told(look: Callable[[], Iterable[tuple[str, int, int]]], pause: float, told: list[int]) -> Any:
+def look_until_told(snapshot: Callable[[], Iterable[tuple[str, int, int]]], pause: float, told: list[int]) -> Any:
     """Look again and again."""
     seen: Seen = set()
     before: set[tuple[str, int]] = set()
-    looks = 0
+    snapshots = 0
     while not told:
         now = set()
-        for state, local, remote in look():
+        for state, local, remote in snapshot():
             end = side_of(local, remote)
             if end:
                 now.add(end)
                 seen.add((*end, STATES.get(state, state)))
         seen.update((*end, "CLOSED") for end in before - now)
         before = now
-        looks += 1
+        snapshots += 1
         if pause:
             time.sleep(pause)
-    return seen, looks
+    return seen, snapshots
 
 
 def trace_until_told(told: list[int]) -> Any:
@@ -92,10 +93,10 @@ def main(kind: str, pause: float, out: Path) -> None:
     """Watch until SIGTERM; leave what was seen, and what it cost."""
     told: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
-    looks_of = pyroute2_look() if kind == "pyroute2" else ss_look
+    polls_of = pyroute2_look() if kind == "pyroute2" else ss_look
     used = cpu_seconds()
-    seen, looks = trace_until_told(told) if kind == "tracepoint" else look_until_told(looks_of, pause, told)
-    out.write_text(json.dumps({"seen": sorted(seen), "cpu": cpu_seconds() - used, "looks": looks}))
+    seen, snapshots = trace_until_told(told) if kind == "tracepoint" else look_until_told(polls_of, pause, told)
+    out.write_text(json.dumps({"seen": sorted(seen), "cpu": cpu_seconds() - used, "looks": snapshots}))
 
 
 if __name__ == "__main__":

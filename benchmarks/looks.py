@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT))
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 PORT = 80
 TURNS = 41
@@ -61,11 +61,11 @@ def pyroute2_look() -> Callable[[], Iterable[tuple[str, int, int]]]:
     diag = DiagSocket()
     diag.bind()
 
-    def look() -> Iterable[tuple[str, int, int]]:
+    def poll() -> Iterable[tuple[str, int, int]]:
         for each in diag.get_sock_stats(family=socket.AF_INET):
             yield str(FROM_LINUX[each["idiag_state"]]), each["idiag_sport"], each["idiag_dport"]
 
-    return look
+    return poll
 
 
 def turns(ways: dict[str, Callable[[], object]], prepare: Callable[[], None]) -> dict[str, tuple[float, float]]:
@@ -91,15 +91,15 @@ def measure(connections: int, out: Path) -> None:
     """All cases, in the calling process's namespace."""
     from handshake_lab.linux.netlink.sock_diag import EVERYTHING, SockDiag, exact_request
     from handshake_lab.observers.clock import Clock
-    from handshake_lab.observers.polling import Diag
+    from handshake_lab.observers.polling import SocketPoller
 
     found: Costs = {}
     with socket.create_server(("127.0.0.1", PORT), backlog=4096) as listener:
         kept = []
         for _ in range(connections):
             kept += [socket.create_connection(("127.0.0.1", PORT)), listener.accept()[0]]
-        sockets, looking = SockDiag("h1"), Diag("h1", Clock())
-        list(looking.look())
+        sockets, looking = SockDiag("h1"), SocketPoller("h1", Clock())
+        list(looking.poll())
         raw = sockets._socket
         flow = next(flow for flow in looking._flows if flow[1].port == PORT)
         known = sockets.dump(EVERYTHING, {}).found
@@ -123,18 +123,18 @@ def measure(connections: int, out: Path) -> None:
         ways: dict[str, Callable[[], object]] = {
             FLOOR: lambda: floor(EVERYTHING, dump=True),
             "dump": dump,
-            "look": lambda: list(looking.look()),
+            "look": lambda: list(looking.poll()),
         }
         others = {"pyroute2": lambda: list(theirs()), "ss": lambda: list(ss_look())} if connections <= 100 else {}
         exact: dict[str, Callable[[], object]] = {
             FLOOR: lambda: floor(exact_request(flow), dump=False),
-            "look at it": lambda: list(looking.look_at(flow)),
+            "look at it": lambda: list(looking.poll_flow(flow)),
         }
         found["nothing changed"] = turns({**ways, **others}, lambda: None)
         found["every socket changed"] = turns(ways, change)
         for sock in kept:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        list(looking.look())
+        list(looking.poll())
         found["timers went on"] = turns(ways, lambda: time.sleep(0.002))
         found["one connection"] = turns(exact, lambda: None)
         for sock in kept:
@@ -142,20 +142,20 @@ def measure(connections: int, out: Path) -> None:
     out.write_text(json.dumps(found))
 
 
-def script(world: World, connections: Any) -> None:
+def script(net: Net, connections: Any) -> None:
     """Where the kernel is."""
-    limit = f"ulimit -n $(ulimit -Hn); exec {sys.executable} {__file__} --do {connections} {world.results}/costs.json"
-    world.network["h1"].popen(["sh", "-c", limit]).wait()
+    limit = f"ulimit -n $(ulimit -Hn); exec {sys.executable} {__file__} --do {connections} {net.results}/costs.json"
+    net.network["h1"].popen(["sh", "-c", limit]).wait()
 
 
 def costs(kernel_name: str, connections: int) -> Costs:
     """Measure in a private world."""
     from handshake_lab.cli.options import choose_kernel
     from handshake_lab.experiment.execute import conducted
-    from handshake_lab.plan.run_plan import Plan
+    from handshake_lab.plan.run_plan import RunPlan
 
     kernel = choose_kernel(kernel_name, 1)
-    plan = Plan(script="benchmarks.looks:script", argument=connections, kernel=kernel.info)
+    plan = RunPlan(script="benchmarks.looks:script", argument=connections, kernel=kernel.info)
     with conducted(plan, kernel) as done:
         found: Costs = json.loads((done.directory / "costs.json").read_text())
     return found

@@ -6,9 +6,9 @@ import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
-    from handshake_lab.recording.history import Passage
+    from handshake_lab.recording.history import TransmittedSegment
 
 _MASK = (1 << 32) - 1
 _TCP_REPAIR, _TCP_REPAIR_QUEUE, _TCP_QUEUE_SEQ = 19, 20, 21
@@ -16,9 +16,7 @@ _RECEIVING, _SENDING = 1, 2
 _REPAIR_ON, _REPAIR_OFF_WITHOUT_A_WORD = 1, -1
 
 
-def connected(
-    net: World, port: int = 80, *, from_port: int = 0
-) -> tuple[RecordedSocket, RecordedSocket, RecordedSocket]:
+def connected(net: Net, port: int = 80, *, from_port: int = 0) -> tuple[RecordedSocket, RecordedSocket, RecordedSocket]:
     """A listening socket of h2, a client of h1 connected to it, and the server's end of that connection."""
     listener = net.h2.listen(port)
     client = net.h1.begin_connect(listener, port=from_port)
@@ -26,15 +24,15 @@ def connected(
     return listener, client, server
 
 
-def passages(net: World, client: RecordedSocket) -> list[Passage]:
+def segments(net: Net, client: RecordedSocket) -> list[TransmittedSegment]:
     """The segments of the last connection from a client's port, in the order in which they were sent."""
     port = client.getsockname()[1]
-    found = [each for each in net.record().passages if port in (each.src.port, each.dst.port)]
+    found = [each for each in net.record().segments if port in (each.src.port, each.dst.port)]
     starts = [place for place, each in enumerate(found) if each.flags == "S" and each.src.port == port]
     return found[max(starts, default=0) :]
 
 
-def flags(segments: list[Passage]) -> list[str]:
+def flags(segments: list[TransmittedSegment]) -> list[str]:
     """Segments by their flags: ``["S", "SA", "A"]``."""
     return [each.flags for each in segments]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.cli.options import choose_kernel
 from handshake_lab.experiment.execute import conducted
-from handshake_lab.plan.run_plan import Plan
+from handshake_lab.plan.run_plan import RunPlan
 from handshake_lab.report.terminal.ladder import text
 from handshake_lab.verdict.judge import judge
 
@@ -30,7 +30,7 @@ def kernel() -> Kernel:
 
 def fresh(name: str, on: Kernel) -> str:
     """Boot a kernel, make a run, and draw all of it."""
-    plan = Plan(
+    plan = RunPlan(
         script="handshake_lab.experiment.workloads.request_response:script",
         links=("delay=50ms",),
         faults=FAULTS[name],

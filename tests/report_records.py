@@ -5,17 +5,17 @@ from __future__ import annotations
 import struct
 from typing import Self
 
-from handshake_lab.recording.history import Cause, Endpoint, Passage, Record, Transition
-from handshake_lab.recording.messages import Said, say
+from handshake_lab.recording.history import Cause, Endpoint, Record, Transition, TransmittedSegment
+from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.recording.observations import (
     SCHEMA,
     Address,
     Counters,
-    End,
     FaultReport,
     KernelInfo,
     Observation,
     QdiscReport,
+    RunEnd,
     RunHeader,
     SegmentSeen,
     StateChange,
@@ -38,10 +38,10 @@ class Story:
         self.addresses = {"h1": Address("10.0.0.1", left_port), "h2": Address("10.0.0.2", 80)}
         self.links = links
         self.delay = delay
-        self.passages: list[Passage] = []
+        self.segments: list[TransmittedSegment] = []
         self.steps: dict[str, list[Transition]] = {"h1": [], "h2": []}
         self.roles = {"h1": "client", "h2": "server"}
-        self.objections: tuple[Said, ...] = ()
+        self.objections: tuple[Message, ...] = ()
         self._next = {"h1": 0, "h2": 0}
 
     def change(
@@ -49,7 +49,7 @@ class Story:
         node: str,
         new: State,
         t: int,
-        why: Said | str = "",
+        why: Message | str = "",
         *,
         segment: int | None = None,
         seen: tuple[Witness, ...] = (TP, DIAG),
@@ -69,16 +69,16 @@ class Story:
     ) -> int:
         """Let a host send a segment at a time; returns its number."""
         other = "h2" if node == "h1" else "h1"
-        number = len(self.passages) + 1
+        number = len(self.segments) + 1
         seq = self._next[node]
         if again is not None:
-            seq = self.passages[again - 1].rel_seq
+            seq = self.segments[again - 1].rel_seq
         else:
             self._next[node] += length + ("S" in letters) + ("F" in letters)
-        known = [p for p in self.passages if p.sender == other and p.received is not None and p.received <= t]
+        known = [p for p in self.segments if p.sender == other and p.received is not None and p.received <= t]
         ack = max((p.rel_seq + p.length + ("S" in p.flags) + ("F" in p.flags) for p in known), default=0)
-        self.passages.append(
-            Passage(
+        self.segments.append(
+            TransmittedSegment(
                 number=number,
                 sender=node,
                 receiver=other,
@@ -112,7 +112,7 @@ class Story:
     def record(self, ended: int) -> Record:
         """The run, watched until a time."""
         return Record(
-            header(self.links), tuple(self.endpoints(ended)), tuple(self.passages), self.objections, complete=True
+            header(self.links), tuple(self.endpoints(ended)), tuple(self.segments), self.objections, complete=True
         )
 
 
@@ -138,11 +138,11 @@ def _opening(story: Story, t: int = 10 * MS) -> int:
     story.change("h2", S.LISTEN, 5 * MS, "listen()", seen=(TP, DIAG, APP))
     story.change("h1", S.SYN_SENT, t, "connect()", seen=(TP, DIAG, APP))
     syn = story.send("h1", "S", t)
-    story.change("h2", S.SYN_RECEIVED, t + d, say("received", what="SYN"), segment=syn, seen=(DIAG,))
+    story.change("h2", S.SYN_RECEIVED, t + d, sentence("received", what="SYN"), segment=syn, seen=(DIAG,))
     answer = story.send("h2", "SA", t + d)
-    story.change("h1", S.ESTABLISHED, t + 2 * d, say("received", what="SYN-ACK"), segment=answer)
+    story.change("h1", S.ESTABLISHED, t + 2 * d, sentence("received", what="SYN-ACK"), segment=answer)
     third = story.send("h1", "A", t + 2 * d)
-    story.change("h2", S.ESTABLISHED, t + 3 * d, say("received", what="ACK"), segment=third)
+    story.change("h2", S.ESTABLISHED, t + 3 * d, sentence("received", what="ACK"), segment=third)
     return t + 3 * d
 
 
@@ -151,16 +151,16 @@ def _closing(story: Story, t: int) -> int:
     d = story.delay
     story.change("h1", S.FIN_WAIT_1, t, "close()", seen=(TP, APP))
     fin = story.send("h1", "FA", t)
-    story.change("h2", S.CLOSE_WAIT, t + d, say("received", what="FIN"), segment=fin)
+    story.change("h2", S.CLOSE_WAIT, t + d, sentence("received", what="FIN"), segment=fin)
     ack = story.send("h2", "A", t + d)
-    story.change("h1", S.FIN_WAIT_2, t + 2 * d, say("received", what="ACK"), segment=ack)
+    story.change("h1", S.FIN_WAIT_2, t + 2 * d, sentence("received", what="ACK"), segment=ack)
     story.change("h2", S.LAST_ACK, t + 3 * d, "close()", seen=(TP, APP))
     fin = story.send("h2", "FA", t + 3 * d)
-    story.change("h1", S.TIME_WAIT, t + 4 * d, say("received", what="FIN"), segment=fin, seen=(DIAG,))
+    story.change("h1", S.TIME_WAIT, t + 4 * d, sentence("received", what="FIN"), segment=fin, seen=(DIAG,))
     last = story.send("h1", "A", t + 4 * d)
-    story.change("h2", S.CLOSED, t + 5 * d, say("received", what="ACK"), segment=last)
+    story.change("h2", S.CLOSED, t + 5 * d, sentence("received", what="ACK"), segment=last)
     end = t + 4 * d + 61_700 * MS
-    story.change("h1", S.CLOSED, end, say("time_wait_timer"), seen=(DIAG,))
+    story.change("h1", S.CLOSED, end, sentence("time_wait_timer"), seen=(DIAG,))
     return end
 
 
@@ -181,13 +181,13 @@ def lost_syn_ack() -> Record:
     story.change("h2", S.LISTEN, 5 * MS, "listen()", seen=(TP, DIAG, APP))
     story.change("h1", S.SYN_SENT, t, "connect()", seen=(TP, DIAG, APP))
     syn = story.send("h1", "S", t)
-    story.change("h2", S.SYN_RECEIVED, t + d, say("received", what="SYN"), segment=syn, seen=(DIAG,))
+    story.change("h2", S.SYN_RECEIVED, t + d, sentence("received", what="SYN"), segment=syn, seen=(DIAG,))
     first = story.send("h2", "SA", t + d, lost=True)
     story.send("h1", "S", t + 1024 * MS, again=syn)
     again = story.send("h2", "SA", t + 1074 * MS, again=first)
-    story.change("h1", S.ESTABLISHED, t + 1124 * MS, say("received", what="SYN-ACK"), segment=again)
+    story.change("h1", S.ESTABLISHED, t + 1124 * MS, sentence("received", what="SYN-ACK"), segment=again)
     third = story.send("h1", "A", t + 1124 * MS)
-    story.change("h2", S.ESTABLISHED, t + 1174 * MS, say("received", what="ACK"), segment=third)
+    story.change("h2", S.ESTABLISHED, t + 1174 * MS, sentence("received", what="ACK"), segment=third)
     return story.record(3 * SECOND)
 
 
@@ -199,15 +199,17 @@ def simultaneous_close() -> Record:
     one = story.send("h1", "FA", t)
     story.change("h2", S.FIN_WAIT_1, t + 10 * MS, "close()", seen=(TP, APP))
     two = story.send("h2", "FA", t + 10 * MS)
-    story.change("h2", S.CLOSING, t + d, say("received", what="FIN"), segment=one)
+    story.change("h2", S.CLOSING, t + d, sentence("received", what="FIN"), segment=one)
     ack_two = story.send("h2", "A", t + d)
-    story.change("h1", S.CLOSING, t + 10 * MS + d, say("received", what="FIN"), segment=two)
+    story.change("h1", S.CLOSING, t + 10 * MS + d, sentence("received", what="FIN"), segment=two)
     ack_one = story.send("h1", "A", t + 10 * MS + d)
-    story.change("h1", S.TIME_WAIT, t + 2 * d, say("received", what="ACK"), segment=ack_two, seen=(DIAG,))
-    story.change("h2", S.TIME_WAIT, t + 10 * MS + 2 * d, say("received", what="ACK"), segment=ack_one, seen=(DIAG,))
+    story.change("h1", S.TIME_WAIT, t + 2 * d, sentence("received", what="ACK"), segment=ack_two, seen=(DIAG,))
+    story.change(
+        "h2", S.TIME_WAIT, t + 10 * MS + 2 * d, sentence("received", what="ACK"), segment=ack_one, seen=(DIAG,)
+    )
     end = t + 2 * d + 61_700 * MS
-    story.change("h1", S.CLOSED, end, say("time_wait_timer"), seen=(DIAG,))
-    story.change("h2", S.CLOSED, end + 10 * MS, say("time_wait_timer"), seen=(DIAG,))
+    story.change("h1", S.CLOSED, end, sentence("time_wait_timer"), seen=(DIAG,))
+    story.change("h2", S.CLOSED, end + 10 * MS, sentence("time_wait_timer"), seen=(DIAG,))
     return story.record(end + SECOND)
 
 
@@ -217,18 +219,18 @@ def orphan() -> Record:
     t, d = _opening(story) + 100 * MS, DELAY
     story.change("h1", S.FIN_WAIT_1, t, "close()", seen=(TP, APP))
     fin = story.send("h1", "FA", t)
-    story.change("h2", S.CLOSE_WAIT, t + d, say("received", what="FIN"), segment=fin)
+    story.change("h2", S.CLOSE_WAIT, t + d, sentence("received", what="FIN"), segment=fin)
     ack = story.send("h2", "A", t + d)
     story.change(
         "h1",
         S.FIN_WAIT_2,
         t + 2 * d,
-        say("received", what="ACK"),
+        sentence("received", what="ACK"),
         segment=ack,
         seen=(DIAG,),
-        objection=say("closed_unclear"),
+        objection=sentence("closed_unclear"),
     )
-    story.change("h1", S.CLOSED, t + 61_600 * MS, say("fin_wait_2_timer"), seen=(), inferred=True)
+    story.change("h1", S.CLOSED, t + 61_600 * MS, sentence("fin_wait_2_timer"), seen=(), inferred=True)
     return story.record(t + 75 * SECOND)
 
 
@@ -242,7 +244,7 @@ def bulk(segments: int = 70) -> Record:
         story.send("h1", "PA", at, length=1448, lost=lost)
     for number in range(segments // 2):
         story.send("h2", "A", t + DELAY + number * 2 * MS)
-    lost_number = next(p.number for p in story.passages if p.lost)
+    lost_number = next(p.number for p in story.segments if p.lost)
     story.send("h1", "PA", t + 400 * MS, length=1448, again=lost_number)
     end = _closing(story, t + 600 * MS)
     return story.record(end + SECOND)
@@ -255,7 +257,7 @@ def refused() -> Record:
     story.change("h1", S.SYN_SENT, t, "connect()", seen=(TP, APP))
     story.send("h1", "S", t)
     reset = story.send("h2", "RA", t + d)
-    story.change("h1", S.CLOSED, t + 2 * d, say("received", what="RST"), segment=reset)
+    story.change("h1", S.CLOSED, t + 2 * d, sentence("received", what="RST"), segment=reset)
     return story.record(SECOND)
 
 
@@ -266,25 +268,25 @@ def injected() -> Record:
     story = Story()
     t = _opening(story) + 50 * MS
     number = story.send("h2", "R", t)
-    story.passages[-1] = replace(story.passages[-1], sent=None, received=t)
-    story.change("h1", S.CLOSED, t, say("received", what="RST"), segment=number)
+    story.segments[-1] = replace(story.segments[-1], sent=None, received=t)
+    story.change("h1", S.CLOSED, t, sentence("received", what="RST"), segment=number)
     return story.record(t + 5 * SECOND)
 
 
 def many(count: int = 40) -> Record:
     """Several connections, one after the other."""
     endpoints: list[Endpoint] = []
-    passages: list[Passage] = []
+    segments: list[TransmittedSegment] = []
     for number in range(count):
         story = Story(left_port=40000 + number)
         t = _opening(story, 10 * MS + number * 20 * MS)
         _closing(story, t + 100 * MS)
-        shift = len(passages)
+        shift = len(segments)
         for steps in story.steps.values():
             steps[:] = [_renumbered(step, shift) for step in steps]
         endpoints += story.endpoints(90 * SECOND)
-        passages += [_moved(passage, shift) for passage in story.passages]
-    return Record(header(), tuple(endpoints), tuple(passages), (), complete=True)
+        segments += [_moved(segment, shift) for segment in story.segments]
+    return Record(header(), tuple(endpoints), tuple(segments), (), complete=True)
 
 
 def _renumbered(step: Transition, shift: int) -> Transition:
@@ -295,11 +297,11 @@ def _renumbered(step: Transition, shift: int) -> Transition:
     return replace(step, cause=replace(step.cause, segment=step.cause.segment + shift))
 
 
-def _moved(passage: Passage, shift: int) -> Passage:
+def _moved(segment: TransmittedSegment, shift: int) -> TransmittedSegment:
     from msgspec.structs import replace
 
-    again = None if passage.retransmits is None else passage.retransmits + shift
-    return replace(passage, number=passage.number + shift, retransmits=again)
+    again = None if segment.retransmits is None else segment.retransmits + shift
+    return replace(segment, number=segment.number + shift, retransmits=again)
 
 
 #: Every story, by name.
@@ -318,10 +320,10 @@ ALL = {
 def seen(record: Record) -> list[SegmentSeen]:
     """What the captures on both hosts would hold of a run: real frames, cut as a recorder cuts them."""
     out = []
-    for passage in record.passages:
+    for segment in record.segments:
         for node, when, direction in (
-            (passage.sender, passage.sent, "sent"),
-            (passage.receiver, passage.received, "received"),
+            (segment.sender, segment.sent, "sent"),
+            (segment.receiver, segment.received, "received"),
         ):
             if when is None:
                 continue
@@ -331,26 +333,26 @@ def seen(record: Record) -> list[SegmentSeen]:
                     node,
                     f"{node}-eth0",
                     direction,
-                    passage.src,
-                    passage.dst,
-                    passage.flags,  # type: ignore[arg-type]
-                    passage.seq,
-                    passage.ack,
-                    passage.length,
-                    passage.window,
-                    _frame(passage),
+                    segment.src,
+                    segment.dst,
+                    segment.flags,  # type: ignore[arg-type]
+                    segment.seq,
+                    segment.ack,
+                    segment.length,
+                    segment.window,
+                    _frame(segment),
                 )
             )
     return sorted(out, key=lambda each: each.t)
 
 
-def _frame(passage: Passage) -> bytes:
-    bits = sum(1 << "FSRPAUEW".index(letter) for letter in passage.flags)
+def _frame(segment: TransmittedSegment) -> bytes:
+    bits = sum(1 << "FSRPAUEW".index(letter) for letter in segment.flags)
     tcp = struct.pack(
-        "!HHIIBBHHH", passage.src.port, passage.dst.port, passage.seq, passage.ack, 5 << 4, bits, passage.window, 0, 0
+        "!HHIIBBHHH", segment.src.port, segment.dst.port, segment.seq, segment.ack, 5 << 4, bits, segment.window, 0, 0
     )
-    ends = bytes(map(int, passage.src.ip.split("."))) + bytes(map(int, passage.dst.ip.split(".")))
-    ip = struct.pack("!BBHHHBBH", 0x45, 0, 40 + passage.length, 0, 0, 64, 6, 0) + ends
+    ends = bytes(map(int, segment.src.ip.split("."))) + bytes(map(int, segment.dst.ip.split(".")))
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 40 + segment.length, 0, 0, 64, 6, 0) + ends
     return bytes(12) + b"\x08\x00" + ip + tcp
 
 
@@ -372,8 +374,10 @@ def clever(text: str) -> Record:
 
     record = normal()
     first, second = record.endpoints
-    said = say("missed_on", node=text, observer=text, count=1)
-    steps = tuple(replace(step, objection=said, cause=replace(step.cause, said=text)) for step in first.transitions)
+    message = sentence("missed_on", node=text, observer=text, count=1)
+    steps = tuple(
+        replace(step, objection=message, cause=replace(step.cause, message=text)) for step in first.transitions
+    )
     changed = header(
         (text,),
         topology=text,
@@ -385,11 +389,11 @@ def clever(text: str) -> Record:
         record,
         header=replace(changed, kernel=replace(changed.kernel, release=text)),
         endpoints=(replace(first, node=text, transitions=steps), second),
-        passages=tuple(
+        segments=tuple(
             replace(p, sender=text if p.sender == "h1" else "h2", receiver=text if p.receiver == "h1" else "h2")
-            for p in record.passages
+            for p in record.segments
         ),
-        objections=(said,),
+        objections=(message,),
     )
 
 
@@ -414,4 +418,4 @@ def observed(record: Record) -> list[Observation]:
     ]
     out.sort(key=lambda each: each.t)
     last = max(each.t for each in out)
-    return [record.header, *out, End(last)]
+    return [record.header, *out, RunEnd(last)]

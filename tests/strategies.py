@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Literal
 
 from handshake_lab.recording.observations import (
     Address,
-    End,
     KernelInfo,
     Observation,
+    RunEnd,
     RunHeader,
     SegmentSeen,
     SocketGone,
@@ -94,7 +94,7 @@ class Talk:
 
     Attributes:
         traces: (time, side, old, new) as the tracepoint reports them.
-        looks: (time, side, state or None, mini) after every event at a side.
+        polls: (time, side, state or None, mini) after every event at a side.
         sights: (time, side, direction, segment) at each side.
         end: When it ended.
     """
@@ -106,7 +106,7 @@ class Talk:
         self._count = 0
         self._segments = 0
         self.traces: list[tuple[int, Side, State, State]] = []
-        self.looks: list[tuple[int, Side, State | None, bool]] = []
+        self.polls: list[tuple[int, Side, State | None, bool]] = []
         self.sights: list[tuple[int, Side, Literal["sent", "received"], Segment]] = []
         self.listened = not plan.simultaneous
         self.a = Side("h1", CLIENT, SERVER, 1000, 0xA0, 7, passive=False)
@@ -136,7 +136,7 @@ class Talk:
             do()
             for side in (self.a, self.b):
                 shown = None if side.state in (S.CLOSED, S.LISTEN) else side.state
-                self.looks.append((self.now, side, shown, side.mini))
+                self.polls.append((self.now, side, shown, side.mini))
 
     # States.
 
@@ -401,7 +401,7 @@ def watched(talk: Talk, sight: Sight) -> list[Observation]:
                 late = _late(observation, offsets[name])
                 reports.append((late.t, tie, late))
     reports.sort(key=lambda report: report[:2])
-    return [_header(), *(observation for _, _, observation in reports), End(t=talk.end)]
+    return [_header(), *(observation for _, _, observation in reports), RunEnd(t=talk.end)]
 
 
 def _late(observation: Observation, by: int) -> Observation:
@@ -438,7 +438,7 @@ def _looked(talk: Talk) -> Iterator[Observation]:
         yield SocketSeen(1 * MS, 0, "h2", 5, S.LISTEN, SERVER, ANY, inode=1)
     last: dict[str, tuple[State | None, bool]] = {}
     previous: dict[str, int] = {}
-    for t, side, state, mini in talk.looks:
+    for t, side, state, mini in talk.polls:
         before, _ = shown = last.get(side.name, (None, False))
         since = previous.get(side.name, 0)
         previous[side.name] = t

@@ -11,7 +11,7 @@ from tcp_steps import PORT, open_connection
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 #: Both ends of a connection that two hosts open at once.
@@ -21,7 +21,7 @@ PORTS = (4001, 4002)
 TOLD = frozenset({State.SYN_RECEIVED, State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSE_WAIT})
 
 
-def hold(net: World, state: State) -> RecordedSocket:
+def hold(net: Net, state: State) -> RecordedSocket:
     """A socket of h1 that is in a state, and stays there while nothing more happens.
 
     What would move it on is lost on the way: h1's FIN, or what h2 answers to h1's SYN.
@@ -31,12 +31,12 @@ def hold(net: World, state: State) -> RecordedSocket:
     return made
 
 
-def _syn_sent(net: World) -> RecordedSocket:
+def _syn_sent(net: Net) -> RecordedSocket:
     net.drop("SYN", from_="h1")
     return net.h1.begin_connect(("h2", PORT))
 
 
-def _syn_received(net: World) -> RecordedSocket:
+def _syn_received(net: Net) -> RecordedSocket:
     """By simultaneous open: a full socket. The SYNs cross; all that h2 says after is lost."""
     net.drop("SYN-ACK", from_="h2")
     net.drop("ACK", from_="h2", optional=True)  # a test may be over before there is one
@@ -45,26 +45,26 @@ def _syn_received(net: World) -> RecordedSocket:
     return one
 
 
-def _established(net: World) -> RecordedSocket:
+def _established(net: Net) -> RecordedSocket:
     client, server, _ = open_connection(net)
     assert net.wait_for_state(server, State.ESTABLISHED)
     return client
 
 
-def _fin_wait_1(net: World) -> RecordedSocket:
+def _fin_wait_1(net: Net) -> RecordedSocket:
     client = _established(net)
     net.drop("FIN", from_="h1")
     client.shutdown(socket.SHUT_WR)
     return client
 
 
-def _fin_wait_2(net: World) -> RecordedSocket:
+def _fin_wait_2(net: Net) -> RecordedSocket:
     client = _established(net)
     client.shutdown(socket.SHUT_WR)
     return client
 
 
-def _close_wait(net: World) -> RecordedSocket:
+def _close_wait(net: Net) -> RecordedSocket:
     """And the peer has the ACK of its FIN, which Linux may delay."""
     client, server, _ = open_connection(net)
     server.shutdown(socket.SHUT_WR)
@@ -72,7 +72,7 @@ def _close_wait(net: World) -> RecordedSocket:
     return client
 
 
-def _closing(net: World) -> RecordedSocket:
+def _closing(net: Net) -> RecordedSocket:
     """Both end their directions, and h1's FIN is lost: h2's acknowledges all but that."""
     client, server, _ = open_connection(net)
     net.drop("FIN", from_="h1")
@@ -81,14 +81,14 @@ def _closing(net: World) -> RecordedSocket:
     return client
 
 
-def _last_ack(net: World) -> RecordedSocket:
+def _last_ack(net: Net) -> RecordedSocket:
     client = _close_wait(net)
     net.drop("FIN", from_="h1")
     client.shutdown(socket.SHUT_WR)
     return client
 
 
-_WAYS: dict[State, Callable[[World], RecordedSocket]] = {
+_WAYS: dict[State, Callable[[Net], RecordedSocket]] = {
     State.SYN_SENT: _syn_sent,
     State.SYN_RECEIVED: _syn_received,
     State.ESTABLISHED: _established,

@@ -12,7 +12,7 @@ from handshake_lab.tcp.timers import RTO_MIN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.recording.history import Endpoint
 
@@ -27,7 +27,7 @@ class Connection(NamedTuple):
     listener: RecordedSocket
 
 
-def open_connection(net: World) -> Connection:
+def open_connection(net: Net) -> Connection:
     """A connection from h1 to h2 with both ends ESTABLISHED."""
     listener = net.h2.listen(PORT)
     client = net.h1.connect(listener)
@@ -43,7 +43,7 @@ def read_to_end(end: RecordedSocket) -> int:
     return count
 
 
-def looks(net: World, history: Endpoint) -> list[SocketSeen]:
+def snapshots(net: Net, history: Endpoint) -> list[SocketSeen]:
     """What sock_diag showed of an endpoint, each time that something had changed."""
     return [
         seen
@@ -52,13 +52,13 @@ def looks(net: World, history: Endpoint) -> list[SocketSeen]:
     ]
 
 
-def retransmission_timers(net: World, name: str) -> tuple[float, float]:
+def retransmission_timers(net: Net, name: str) -> tuple[float, float]:
     """When a host's only connection sends a lone segment again, in seconds: as a loss probe at first, then its RTO.
 
     The probe is due after twice the smoothed round-trip time and the least RTO, for the peer may delay its ACK; or
     at the RTO where that is sooner (tcp_schedule_loss_probe(), net/ipv4/tcp_output.c).
     """
-    (info,) = [look.info for look in net[name].sockets() if look.info and look.state != State.LISTEN]
+    (info,) = [snapshot.info for snapshot in net[name].sockets() if snapshot.info and snapshot.state != State.LISTEN]
     rtt, rto = info.rtt / 1e6, info.rto / 1e6
     return min(2 * rtt + seconds(RTO_MIN), rto), rto
 
@@ -72,23 +72,23 @@ def errno_of(call: Callable[[], object]) -> int | None:
     return None
 
 
-def arrived(net: World, flags: str, receiver: str) -> float:
+def arrived(net: Net, flags: str, receiver: str) -> float:
     """When the last segment with these flags, sent or made up, came to a host: in seconds of the run's clock.
 
     Raises:
         LookupError: None did.
     """
     times = [
-        passage.received
-        for passage in net.record().passages
-        if (passage.flags, passage.receiver) == (flags, receiver) and passage.received is not None
+        segment.received
+        for segment in net.record().segments
+        if (segment.flags, segment.receiver) == (flags, receiver) and segment.received is not None
     ]
     if not times:
         raise LookupError(f"no {flags} came to {receiver}")
     return seconds(times[-1])
 
 
-def wait_for_socket(net: World, name: str, state: str) -> None:
+def wait_for_socket(net: Net, name: str, state: str) -> None:
     """Wait until a host has a socket in a state that no program may hold yet.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 SERVER = Path(__file__).parent / "lines_server.py"
 PORT = 7000
@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def server(net: World, request: pytest.FixtureRequest) -> tuple[str, int]:
+def server(net: Net, request: pytest.FixtureRequest) -> tuple[str, int]:
     """Where the server listens: it runs as a program of its own."""
     bug = ["--leaky"] if request.config.getoption("--leaky") else []
     net.h2.start([sys.executable, str(SERVER), net.h2.ip, str(PORT), *bug], listening=True)

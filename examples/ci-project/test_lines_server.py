@@ -9,13 +9,13 @@ import pytest
 from handshake_lab.expect.timer_windows import endpoints, sockets_in
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="40ms")
 
 
 @pytest.mark.lossy(loss="10%")
-def test_answers_over_a_bad_network(net: World, server: tuple[str, int]) -> None:
+def test_answers_over_a_bad_network(net: Net, server: tuple[str, int]) -> None:
     """Whatever is lost on the way, the client gets every line back, and is not left waiting for the end."""
     text = b"".join(b"line %d\n" % number for number in range(2000))
     answer = b""
@@ -28,7 +28,7 @@ def test_answers_over_a_bad_network(net: World, server: tuple[str, int]) -> None
     assert answer == text
 
 
-def test_leaves_nothing_behind(net: World, server: tuple[str, int]) -> None:
+def test_leaves_nothing_behind(net: Net, server: tuple[str, int]) -> None:
     """When its client has closed, the server closes too: no socket stays in CLOSE-WAIT."""
     with net.h1.connect(server) as client:
         client.sendall(b"hello\n")
@@ -38,7 +38,7 @@ def test_leaves_nothing_behind(net: World, server: tuple[str, int]) -> None:
     assert sockets_in(net.h2.sockets(), "CLOSE-WAIT") == []
 
 
-def test_survives_a_reset(net: World, server: tuple[str, int]) -> None:
+def test_survives_a_reset(net: Net, server: tuple[str, int]) -> None:
     """A connection that is reset in the middle takes nobody else's with it."""
     with net.h1.connect(server) as first, net.h1.connect(server) as second:
         first.sendall(b"one\n")

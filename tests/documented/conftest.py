@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from handshake_lab.checkout.claims.claim import PROPERTY, Finding, Verdict
+from handshake_lab.checkout.claims.claim import PROPERTY, ClaimFinding, ClaimVerdict
 from handshake_lab.checkout.claims.claim_texts import LANGUAGES, fields, table
 
 if TYPE_CHECKING:
@@ -18,26 +18,26 @@ class Claim:
 
     def __init__(self, name: str, record: Callable[[str, object], None]) -> None:
         self.name = name
-        self.finding: Finding | None = None
+        self.finding: ClaimFinding | None = None
         self._record = record
 
     def holds(self, **figures: Any) -> None:
         """The kernel does what the notes say."""
-        self._found(Verdict.HOLDS, figures)
+        self._found(ClaimVerdict.HOLDS, figures)
 
     def holds_with_a_nuance(self, **figures: Any) -> None:
         """The kernel does what the notes say, and more than they say."""
-        self._found(Verdict.NUANCE, figures)
+        self._found(ClaimVerdict.NUANCE, figures)
 
     def does_not_hold(self, **figures: Any) -> None:
         """The kernel does something else."""
-        self._found(Verdict.FAILS, figures)
+        self._found(ClaimVerdict.FAILS, figures)
 
-    def _found(self, verdict: Verdict, figures: dict[str, Any]) -> None:
+    def _found(self, verdict: ClaimVerdict, figures: dict[str, Any]) -> None:
         for lang in LANGUAGES:
             assert fields(table(lang)[self.name]["evidence"]) == set(figures), f"the figures of {self.name}, {lang}"
-            assert ("nuance" in table(lang)[self.name]) == (verdict is not Verdict.HOLDS), f"{self.name}, {lang}"
-        self.finding = Finding(self.name, verdict, figures)
+            assert ("nuance" in table(lang)[self.name]) == (verdict is not ClaimVerdict.HOLDS), f"{self.name}, {lang}"
+        self.finding = ClaimFinding(self.name, verdict, figures)
         self._record(PROPERTY, msgspec.json.encode(self.finding).decode())
 
 

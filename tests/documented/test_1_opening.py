@@ -10,14 +10,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from claim_measures import connected, distance, flags, ms, next_numbers, passages, read
+from claim_measures import connected, distance, flags, ms, next_numbers, read, segments
 from handshake_lab.expect.timer_windows import approx_timer, approx_trip, entered, seconds
 from handshake_lab.experiment.net import PATIENCE
 from handshake_lab.recording.observations import StateChange
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = pytest.mark.network(delay="50ms")
@@ -27,7 +27,7 @@ _MSG_FASTOPEN = 0x20000000
 _ABORT = struct.pack("ii", 1, 0)
 
 
-def fast_open(net: World, listener: RecordedSocket, data: bytes) -> RecordedSocket:
+def fast_open(net: Net, listener: RecordedSocket, data: bytes) -> RecordedSocket:
     """A client whose SYN carries data, if it holds the server's cookie, and asks for one otherwise (RFC 7413)."""
     client = net.h1.socket()
     client.setblocking(False)
@@ -39,14 +39,14 @@ def fast_open(net: World, listener: RecordedSocket, data: bytes) -> RecordedSock
 
 @pytest.mark.claim("C1")
 @pytest.mark.network(sysctls=FAST_OPEN)
-def test_c01_no_data_before_three_segments(net: World, claim: Claim) -> None:
+def test_c01_no_data_before_three_segments(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.5, figure 6: data follow the three segments; with Fast Open (RFC 7413, off unless both
     programs ask for it) Linux sends data in the SYN and delivers them before the third segment was sent.
     """
     listener, client, server = connected(net)
     client.sendall(b"request")
     read(server, 7)
-    ordinary = passages(net, client)
+    ordinary = segments(net, client)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
     fast_open(net, listener, b"request")
     listener.accept()
@@ -55,7 +55,7 @@ def test_c01_no_data_before_three_segments(net: World, claim: Claim) -> None:
     early = read(server, 7)
     delivered = net.clock.now()
     net.settle()
-    syn, _, third = passages(net, client)
+    syn, _, third = segments(net, client)
 
     assert flags(ordinary)[:4] == ["S", "SA", "A", "PA"]
     assert [each.length for each in ordinary[:4]] == [0, 0, 0, 7]
@@ -69,12 +69,12 @@ def test_c01_no_data_before_three_segments(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C2")
-def test_c02_first_segment(net: World, claim: Claim) -> None:
+def test_c02_first_segment(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.5: SYN and no ACK; its sequence number is the ISN, from which the client's data are counted."""
     _, client, server = connected(net)
     client.sendall(b"request")
     read(server, 7)
-    syn, _, _, data = passages(net, client)[:4]
+    syn, _, _, data = segments(net, client)[:4]
 
     assert (syn.sender, syn.flags, syn.ack, syn.length) == ("h1", "S", 0, 0)
     assert distance(syn.seq, data.seq) == 1
@@ -82,17 +82,17 @@ def test_c02_first_segment(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C3")
-def test_c03_second_segment(net: World, claim: Claim) -> None:
+def test_c03_second_segment(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.5: SYN and ACK, the server's own ISN, and the client's ISN + 1 acknowledged; where both sides
     connect at once (figure 7), the second is a SYN like the first, and there are two SYN-ACKs: four segments.
     """
     _, client, _ = connected(net)
-    syn, syn_ack, _ = passages(net, client)
+    syn, syn_ack, _ = segments(net, client)
     one = net.h1.begin_connect(("h2", 5001), port=5000)
     other = net.h2.begin_connect(("h1", 5000), port=5001)
     net.wait_for_state(one, "ESTABLISHED")
     net.wait_for_state(other, "ESTABLISHED")
-    both = passages(net, one)[:4]
+    both = segments(net, one)[:4]
 
     assert (syn_ack.sender, syn_ack.flags, syn_ack.length) == ("h2", "SA", 0)
     assert distance(syn.seq, syn_ack.ack) == 1
@@ -102,10 +102,10 @@ def test_c03_second_segment(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C4")
-def test_c04_third_segment(net: World, claim: Claim) -> None:
+def test_c04_third_segment(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.5: ACK and no SYN, the server's ISN + 1 acknowledged."""
     _, client, _ = connected(net)
-    syn, syn_ack, ack = passages(net, client)
+    syn, syn_ack, ack = segments(net, client)
 
     assert (ack.sender, ack.flags, ack.length) == ("h1", "A", 0)
     assert distance(syn_ack.seq, ack.ack) == 1
@@ -114,13 +114,13 @@ def test_c04_third_segment(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C5")
-def test_c05_syn_sent(net: World, claim: Claim) -> None:
+def test_c05_syn_sent(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.3.2: SYN-SENT from the SYN until its answer, one round trip; longer by the second after which
     a lost SYN is sent again (RFC 6298, 2.1).
     """
     _, client, _ = connected(net)
     waited = seconds(net.history(client).time_in("SYN-SENT"))
-    syn = passages(net, client)[0]
+    syn = segments(net, client)[0]
     net.drop("SYN", nth=1, from_="h1")
     _, late, _ = connected(net, 81)
     lost = seconds(net.history(late).time_in("SYN-SENT"))
@@ -134,7 +134,7 @@ def test_c05_syn_sent(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C6")
-def test_c06_listen_to_syn_received(net: World, claim: Claim) -> None:
+def test_c06_listen_to_syn_received(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.3.2: LISTEN to SYN-RECEIVED. In Linux the listening socket stays in LISTEN and a request
     socket stands for SYN-RECEIVED, which the tracepoint names only when the ACK has come; with SYN cookies
     (net.ipv4.tcp_syncookies=2) nothing stands for it at all.
@@ -143,14 +143,14 @@ def test_c06_listen_to_syn_received(net: World, claim: Claim) -> None:
     listener = net.h2.listen(80)
     client = net.h1.connect(listener)
     net.sleep(net.rtt)
-    waiting = sorted((look.state, look.inode != 0) for look in net.h2.sockets())
+    waiting = sorted((snapshot.state, snapshot.inode != 0) for snapshot in net.h2.sockets())
     named_early = [seen for seen in net.observations if _names_syn_received(seen)]
     client.sendall(b"request")
     server, _ = listener.accept()
     net.h2.sysctl("net.ipv4.tcp_syncookies", 2)
     net.h1.begin_connect(listener)
     net.sleep(net.rtt)
-    with_cookies = [look.state for look in net.h2.sockets() if look.cookie != server.cookie]
+    with_cookies = [snapshot.state for snapshot in net.h2.sockets() if snapshot.cookie != server.cookie]
     named = seconds(next(seen.t for seen in net.observations if _names_syn_received(seen)))
     history = net.history(server)
 
@@ -167,13 +167,13 @@ def _names_syn_received(seen: object) -> bool:
 
 
 @pytest.mark.claim("C7")
-def test_c07_who_is_established_when(net: World, claim: Claim) -> None:
+def test_c07_who_is_established_when(net: Net, claim: Claim) -> None:
     """RFC 9293, figure 6: the client after one round trip, the server half of one later; where the third segment
     is lost, the first data, which acknowledge as much, make the server ESTABLISHED (tcp_check_req()).
     """
     _, client, server = connected(net)
     net.sleep(net.rtt)
-    start = seconds(passages(net, client)[0].sent)
+    start = seconds(segments(net, client)[0].sent)
     at_client = entered(net.history(client), "ESTABLISHED") - start
     at_server = entered(net.history(server), "ESTABLISHED") - start
     net.drop("ACK", nth=1, from_="h1")
@@ -182,7 +182,7 @@ def test_c07_who_is_established_when(net: World, claim: Claim) -> None:
     net.sleep(0.2)
     client.sendall(b"request")
     server, _ = listener.accept()
-    third, fourth = passages(net, client)[2:4]
+    third, fourth = segments(net, client)[2:4]
 
     assert at_client == approx_trip(net.rtt)
     assert at_server == approx_trip(1.5 * net.rtt)
@@ -195,10 +195,10 @@ def test_c07_who_is_established_when(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C8")
-def test_c08_both_sequence_numbers_synchronized(net: World, claim: Claim) -> None:
+def test_c08_both_sequence_numbers_synchronized(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.5: when it is done, each side expects the very number that the other sends next."""
     _, client, server = connected(net)
-    syn, syn_ack, _ = passages(net, client)
+    syn, syn_ack, _ = segments(net, client)
     client_sends, client_expects = next_numbers(client)
     server_sends, server_expects = next_numbers(server)
 
@@ -210,7 +210,7 @@ def test_c08_both_sequence_numbers_synchronized(net: World, claim: Claim) -> Non
 
 @pytest.mark.slow
 @pytest.mark.claim("C9")
-def test_c09_isns_are_random(net: World, claim: Claim) -> None:
+def test_c09_isns_are_random(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.4.1 and RFC 6528: a clock of 64 ns plus a secret hash of the four-tuple (secure_tcp_seq()):
     not to be guessed from another connection's, but the same four-tuple's only moves with the clock.
     """
@@ -235,11 +235,11 @@ def test_c09_isns_are_random(net: World, claim: Claim) -> None:
     claim.holds_with_a_nuance(count=count, nearest=min(spread), moved=moved[0], seconds=round(passed[0] / 1e9, 3))
 
 
-def _isns_of_a_connection(net: World, listener: RecordedSocket, *, from_port: int = 0) -> list[tuple[int, int]]:
+def _isns_of_a_connection(net: Net, listener: RecordedSocket, *, from_port: int = 0) -> list[tuple[int, int]]:
     """The client's ISN and the server's, each with the time at which it was sent; the connection is then aborted."""
     client = net.h1.begin_connect(listener, port=from_port)
     listener.accept()
-    syn, syn_ack = passages(net, client)[:2]
+    syn, syn_ack = segments(net, client)[:2]
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
     client.close()
     return [(syn.seq, syn.sent), (syn_ack.seq, syn_ack.sent)]
@@ -251,7 +251,7 @@ def _without_clock(isn: int, sent: int) -> int:
 
 @pytest.mark.claim("C10")
 @pytest.mark.network(sysctls=FAST_OPEN)
-def test_c10_data_only_after_three_steps(net: World, claim: Claim) -> None:
+def test_c10_data_only_after_three_steps(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.5: without the third step the server accepts nothing; Linux takes the step from the first data
     segment as well, and with Fast Open the server answers before it (RFC 7413, 4.2).
     """
@@ -264,7 +264,7 @@ def test_c10_data_only_after_three_steps(net: World, claim: Claim) -> None:
     client.sendall(b"request")
     server, _ = listener.accept()
     delivered = read(server, 7)
-    carried = passages(net, client)
+    carried = segments(net, client)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
     fast_open(net, listener, b"request")
     listener.accept()
@@ -274,7 +274,7 @@ def test_c10_data_only_after_three_steps(net: World, claim: Claim) -> None:
     answered = net.clock.now()
     read(client, 6)
     net.settle()
-    opened = passages(net, client)
+    opened = segments(net, client)
     third = next(each for each in opened if each.flags == "A" and each.sender == "h1")
 
     assert [(each.flags, each.lost) for each in carried[2:4]] == [("A", True), ("PA", False)]
@@ -285,7 +285,7 @@ def test_c10_data_only_after_three_steps(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C11")
-def test_c11_names_of_states(net: World, claim: Claim) -> None:
+def test_c11_names_of_states(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.3.2, spells them LISTEN, SYN-RECEIVED, ESTABLISHED, CLOSED, and they are a connection's, not a
     port's: in Linux one port shows three of them at once; CLOSED is to have no socket (or one that does not listen).
     """
@@ -299,16 +299,16 @@ def test_c11_names_of_states(net: World, claim: Claim) -> None:
     bound = net.h2.socket()
     bound.bind((net.h2.ip, 81))
     refused = {port: _is_refused(net, port) for port in (81, 82)}
-    answers = [each.flags for each in net.record().passages if each.src.port in refused]
+    answers = [each.flags for each in net.record().segments if each.src.port in refused]
 
     assert sorted(re.findall(r"^(\S+).* 10\.0\.0\.2:80 ", shown, re.MULTILINE)) == ["ESTAB", "LISTEN", "SYN-RECV"]
-    assert sorted(look.state for look in net.h2.sockets()) == ["ESTABLISHED", "LISTEN", "SYN-RECEIVED"]
+    assert sorted(snapshot.state for snapshot in net.h2.sockets()) == ["ESTABLISHED", "LISTEN", "SYN-RECEIVED"]
     assert refused == {81: True, 82: True}
     assert answers == ["RA", "RA"]
     claim.holds_with_a_nuance(answer="RST-ACK")
 
 
-def _is_refused(net: World, port: int) -> bool:
+def _is_refused(net: Net, port: int) -> bool:
     try:
         net.h1.connect(("h2", port))
     except ConnectionRefusedError:

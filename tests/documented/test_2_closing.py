@@ -6,15 +6,15 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from claim_measures import connected, distance, flags, ms, passages, read
+from claim_measures import connected, distance, flags, ms, read, segments
 from handshake_lab.expect.timer_windows import approx_timer, approx_trip, entered, seconds
 from handshake_lab.recording.observations import StateChange
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
-    from handshake_lab.recording.history import Passage
+    from handshake_lab.recording.history import TransmittedSegment
 
 pytestmark = pytest.mark.network(delay="50ms")
 
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.network(delay="50ms")
 PAUSE = 0.5
 
 
-def since_fin(net: World, client: RecordedSocket) -> list[Passage]:
+def since_fin(net: Net, client: RecordedSocket) -> list[TransmittedSegment]:
     """The segments of a client's connection from the first FIN on."""
-    found = passages(net, client)
+    found = segments(net, client)
     return found[next(place for place, each in enumerate(found) if "F" in each.flags) :]
 
 
 @pytest.mark.claim("C12")
-def test_c12_fin_wait_1(net: World, claim: Claim) -> None:
+def test_c12_fin_wait_1(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.6: CLOSE sends a FIN and enters FIN-WAIT-1, until the FIN is acknowledged. Linux enters it with
     the call, even where the FIN cannot be sent yet because data before it fill the peer's window (tcp_close_state()).
     """
@@ -48,7 +48,7 @@ def test_c12_fin_wait_1(net: World, claim: Claim) -> None:
     sent = _fill(stuck)
     stuck.shutdown(socket.SHUT_WR)
     net.sleep(PAUSE)
-    without_fin = [net.history(stuck).states[-1], *(each.flags for each in passages(net, stuck) if "F" in each.flags)]
+    without_fin = [net.history(stuck).states[-1], *(each.flags for each in segments(net, stuck) if "F" in each.flags)]
     received = read(server, sent + 1)
     fin = since_fin(net, stuck)[0]
     waited = seconds(fin.sent) - entered(net.history(stuck), "FIN-WAIT-1")
@@ -74,7 +74,7 @@ def _fill(sender: RecordedSocket) -> int:
 
 
 @pytest.mark.claim("C13")
-def test_c13_close_wait_and_fin_wait_2(net: World, claim: Claim) -> None:
+def test_c13_close_wait_and_fin_wait_2(net: Net, claim: Claim) -> None:
     """RFC 9293, figure 12: CLOSE-WAIT on the FIN, FIN-WAIT-2 on its acknowledgment. Linux acknowledges a FIN like
     data, up to 40 ms later (tcp_fin() enters pingpong mode): a peer that closes by then acknowledges with its own
     FIN, and there is no FIN-WAIT-2 to be seen.
@@ -102,7 +102,7 @@ def test_c13_close_wait_and_fin_wait_2(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C14")
-def test_c14_data_in_close_wait(net: World, claim: Claim) -> None:
+def test_c14_data_in_close_wait(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.6: after its FIN a program goes on receiving; in Linux only where it called shutdown(SHUT_WR):
     close() gives up receiving, too, and the first data are answered by RST (tcp_rcv_state_process()).
     """
@@ -121,7 +121,7 @@ def test_c14_data_in_close_wait(net: World, claim: Claim) -> None:
     net.sleep(PAUSE)
     with pytest.raises(BrokenPipeError):
         peer.sendall(b"more")
-    last = [each.flags for each in net.record().passages if ends in (each.src.port, each.dst.port)][-1]
+    last = [each.flags for each in net.record().segments if ends in (each.src.port, each.dst.port)][-1]
 
     assert (received, end) == (size, b"")
     assert states == ("FIN-WAIT-2", "CLOSE-WAIT")
@@ -131,7 +131,7 @@ def test_c14_data_in_close_wait(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C15")
-def test_c15_last_ack(net: World, claim: Claim) -> None:
+def test_c15_last_ack(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.6: CLOSE in CLOSE-WAIT sends a FIN and enters LAST-ACK."""
     _, client, server = connected(net)
     client.shutdown(socket.SHUT_WR)
@@ -153,7 +153,7 @@ def test_c15_last_ack(net: World, claim: Claim) -> None:
 
 @pytest.mark.slow
 @pytest.mark.claim("C16")
-def test_c16_time_wait(net: World, claim: Claim) -> None:
+def test_c16_time_wait(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.6: the peer's FIN is acknowledged at once, and TIME-WAIT follows, then CLOSED. In Linux a
     mini-socket stands for TIME-WAIT: the tracepoint says FIN-WAIT-2 to CLOSED, sock_diag shows the wait.
     """
@@ -178,7 +178,7 @@ def test_c16_time_wait(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C17")
-def test_c17_peer_is_closed(net: World, claim: Claim) -> None:
+def test_c17_peer_is_closed(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.6: LAST-ACK ends when the acknowledgment of the peer's own FIN arrives, after one round trip."""
     _, client, server = connected(net)
     client.shutdown(socket.SHUT_WR)
@@ -200,7 +200,7 @@ def test_c17_peer_is_closed(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C18")
-def test_c18_fin_ends_one_direction(net: World, claim: Claim) -> None:
+def test_c18_fin_ends_one_direction(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.6: after its FIN a side sends acknowledgments but no data; the other goes on as it likes."""
     size = 20_000
     _, client, server = connected(net)
@@ -224,7 +224,7 @@ def test_c18_fin_ends_one_direction(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C19")
-def test_c19_four_segments(net: World, claim: Claim) -> None:
+def test_c19_four_segments(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.6, figures 12 and 13: four segments, where the peer takes its time or both close at once; where
     the peer closes at once, Linux sends three, because the ACK waits for company and goes with the FIN.
     """
@@ -243,7 +243,7 @@ def test_c19_four_segments(net: World, claim: Claim) -> None:
     claim.holds_with_a_nuance(apart=len(apart), at_once=len(at_once), crossing=len(crossing))
 
 
-def _close(net: World, port: int, *, pause: float) -> list[str]:
+def _close(net: Net, port: int, *, pause: float) -> list[str]:
     """The segments of a close, by their flags, where the peer closes so many seconds after it was told."""
     client, server = _asked_and_answered(net, port)
     _end(net, client, server, pause)
@@ -251,7 +251,7 @@ def _close(net: World, port: int, *, pause: float) -> list[str]:
     return flags(since_fin(net, client))
 
 
-def _asked_and_answered(net: World, port: int) -> tuple[RecordedSocket, RecordedSocket]:
+def _asked_and_answered(net: Net, port: int) -> tuple[RecordedSocket, RecordedSocket]:
     """The two ends of a connection that has carried data both ways, as one does before it is closed."""
     _, client, server = connected(net, port)
     client.sendall(b"request")
@@ -262,7 +262,7 @@ def _asked_and_answered(net: World, port: int) -> tuple[RecordedSocket, Recorded
 
 
 @pytest.mark.claim("C20")
-def test_c20_what_time_wait_is_for(net: World, claim: Claim) -> None:
+def test_c20_what_time_wait_is_for(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.6.1: TIME-WAIT repeats the last ACK and swallows what comes late; but its answer to that draws a RST
     from the peer, who is gone, and that ends it (RFC 1337, unless net.ipv4.tcp_rfc1337 is set). A new connection
     between the same ends does not wait where timestamps tell old from new (tcp_timewait_state_process(), and
@@ -291,7 +291,7 @@ def test_c20_what_time_wait_is_for(net: World, claim: Claim) -> None:
     )
 
 
-def _lose_the_last_ack(net: World, port: int) -> list[Passage]:
+def _lose_the_last_ack(net: Net, port: int) -> list[TransmittedSegment]:
     """A close whose last ACK is lost: its segments from the first FIN on."""
     _, client, server = connected(net, port)
     net.drop("ACK", nth=1, from_="h1", port=port)
@@ -300,7 +300,7 @@ def _lose_the_last_ack(net: World, port: int) -> list[Passage]:
     return since_fin(net, client)
 
 
-def _late_data(net: World, port: int) -> tuple[float, list[str], float]:
+def _late_data(net: Net, port: int) -> tuple[float, list[str], float]:
     """Data sent again in time, whose original arrives in TIME-WAIT: seconds that it was late, what was sent then, and
     seconds from its arrival to the end of TIME-WAIT.
     """
@@ -311,13 +311,13 @@ def _late_data(net: World, port: int) -> tuple[float, list[str], float]:
     _end(net, client, server, 0)
     net.wait_until_gone(client)
     assert client.recv(6) == b"", "nobody is given the late data"
-    found = passages(net, client)
+    found = segments(net, client)
     late = max((each for each in found if each.length), key=lambda each: each.received)
     answers = [f"{each.sender} {each.flags}" for each in found if each.sent >= late.received]
     return seconds(late.received - late.sent), answers, entered(net.history(client), "CLOSED") - seconds(late.received)
 
 
-def _reopen_from_the_other_side(net: World, port: int) -> float:
+def _reopen_from_the_other_side(net: Net, port: int) -> float:
     """The server is in TIME-WAIT, and its peer opens the same connection again: seconds that TIME-WAIT lasted."""
     listener, client, server = connected(net, port, from_port=port)
     _end(net, server, client, 0)
@@ -328,7 +328,7 @@ def _reopen_from_the_other_side(net: World, port: int) -> float:
     return seconds(net.history(server).time_in("TIME-WAIT"))
 
 
-def _reopen_from_the_same_side(net: World, port: int) -> int:
+def _reopen_from_the_same_side(net: Net, port: int) -> int:
     """The client is in TIME-WAIT and opens the same connection again: how far its new ISN is ahead."""
     listener, client, server = connected(net, port, from_port=port)
     _end(net, client, server, 0)
@@ -337,12 +337,12 @@ def _reopen_from_the_same_side(net: World, port: int) -> int:
     client.close()
     again = net.h1.begin_connect(listener, port=port)
     listener.accept()
-    return distance(last.seq, passages(net, again)[0].seq)
+    return distance(last.seq, segments(net, again)[0].seq)
 
 
 @pytest.mark.slow
 @pytest.mark.claim("C21")
-def test_c21_time_wait_is_fixed(net: World, claim: Claim) -> None:
+def test_c21_time_wait_is_fixed(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.4.2: 2 MSL, four minutes; in Linux 60 s (TCP_TIMEWAIT_LEN), which net.ipv4.tcp_fin_timeout does
     not change, but which begins anew with every FIN that comes again (tcp_timewait_state_process()).
     """
@@ -360,7 +360,7 @@ def test_c21_time_wait_is_fixed(net: World, claim: Claim) -> None:
     )
 
 
-def _time_in_time_wait(net: World, fin_timeout: int, *, lost: int = 0) -> tuple[float, float]:
+def _time_in_time_wait(net: Net, fin_timeout: int, *, lost: int = 0) -> tuple[float, float]:
     """How long TIME-WAIT was, and how long FINs kept coming; so many of the last ACKs are lost."""
     net.h1.sysctl("net.ipv4.tcp_fin_timeout", fin_timeout)
     port = 1000 + fin_timeout
@@ -371,11 +371,11 @@ def _time_in_time_wait(net: World, fin_timeout: int, *, lost: int = 0) -> tuple[
     ends = client.getsockname()[1]
     client.close()
     net.wait_until_closed()
-    fins = [each.received for each in net.record().passages if each.dst.port == ends and "F" in each.flags]
+    fins = [each.received for each in net.record().segments if each.dst.port == ends and "F" in each.flags]
     return seconds(net.history(client).time_in("TIME-WAIT")), seconds(fins[-1] - fins[0])
 
 
-def _end(net: World, first: RecordedSocket, second: RecordedSocket, pause: float) -> None:
+def _end(net: Net, first: RecordedSocket, second: RecordedSocket, pause: float) -> None:
     """One side ends the connection, the other follows so many seconds after it was told."""
     first.shutdown(socket.SHUT_WR)
     second.recv(1)

@@ -7,19 +7,19 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pytest
-from claim_measures import connected, flags, passages, read
+from claim_measures import connected, flags, read, segments
 from handshake_lab.expect.timer_windows import since
 from handshake_lab.recording.observations import SegmentSeen
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-    from handshake_lab.experiment.net import World
-    from handshake_lab.recording.history import Passage
+    from handshake_lab.experiment.net import Net
+    from handshake_lab.recording.history import TransmittedSegment
 
 pytestmark = pytest.mark.network(delay="50ms")
 
 
-def control_bits(net: World, port: int) -> list[str]:
+def control_bits(net: Net, port: int) -> list[str]:
     """What hosts sent from and to a port, each segment by bits 4 to 15 of the word with its control bits, reserved
     ones and all: the six of the notes are the last.
     """
@@ -32,7 +32,7 @@ def control_bits(net: World, port: int) -> list[str]:
 
 
 @pytest.mark.claim("C22")
-def test_c22_control_bits(net: World, claim: Claim) -> None:
+def test_c22_control_bits(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.1: URG ACK PSH RST SYN FIN, and before them CWR and ECE (RFC 3168), which Linux sends if
     net.ipv4.tcp_ecn is 1; from 6.18 on also AE (RFC 9768) if it is 3. A FIN of Linux's always has ACK, too.
     """
@@ -61,7 +61,7 @@ def test_c22_control_bits(net: World, claim: Claim) -> None:
     )
 
 
-def _bits_of_syns(net: World, port: int, ecn: str) -> list[str]:
+def _bits_of_syns(net: Net, port: int, ecn: str) -> list[str]:
     """The control bits of SYN and SYN-ACK under a setting of net.ipv4.tcp_ecn on both hosts."""
     for host in (net.h1, net.h2):
         host.sysctl("net.ipv4.tcp_ecn", ecn)
@@ -70,7 +70,7 @@ def _bits_of_syns(net: World, port: int, ecn: str) -> list[str]:
 
 
 @pytest.mark.claim("C23")
-def test_c23_ack_in_all_but_the_first(net: World, claim: Claim) -> None:
+def test_c23_ack_in_all_but_the_first(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.1: "once a connection is established this is always sent"; but a RST that answers a segment
     with an ACK takes its number from there and has none itself (3.10.7.1; tcp_v4_send_reset()).
     """
@@ -84,14 +84,14 @@ def test_c23_ack_in_all_but_the_first(net: World, claim: Claim) -> None:
     server.close()
     client.recv(1)
     net.settle()
-    ordinary = flags(passages(net, client))
+    ordinary = flags(segments(net, client))
     _, client, server = connected(net, 81)
     found = client.getsockname()[1]
     client.close()
     server.recv(1)
     server.sendall(b"answer")
     net.sleep(2 * net.rtt)
-    last = [each.flags for each in net.record().passages if found in (each.src.port, each.dst.port)][-1]
+    last = [each.flags for each in net.record().segments if found in (each.src.port, each.dst.port)][-1]
 
     assert [place for place, each in enumerate(ordinary) if "A" not in each] == [0]
     assert last == "R"
@@ -99,14 +99,14 @@ def test_c23_ack_in_all_but_the_first(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C24")
-def test_c24_sequence_numbers_count_bytes(net: World, claim: Claim) -> None:
+def test_c24_sequence_numbers_count_bytes(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.4: a segment's sequence number is that of its first byte; the stream's first has the ISN + 1."""
     _, client, server = connected(net)
     for size in (10, 5000, 1):
         client.sendall(bytes(size))
     client.shutdown(socket.SHUT_WR)
     read(server, 6000)
-    syn, *later = [each for each in passages(net, client) if each.sender == "h1"]
+    syn, *later = [each for each in segments(net, client) if each.sender == "h1"]
     data = [each for each in later if each.length]
     starts = [each.rel_seq for each in data]
 
@@ -117,7 +117,7 @@ def test_c24_sequence_numbers_count_bytes(net: World, claim: Claim) -> None:
 
 
 @pytest.mark.claim("C25")
-def test_c25_ack_is_the_next_byte_expected(net: World, claim: Claim) -> None:
+def test_c25_ack_is_the_next_byte_expected(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.4: everything before the acknowledgment number has arrived; while the byte of that number is
     missing it stays, whatever comes behind (the SACK option tells of that: RFC 2018).
     """
@@ -126,7 +126,7 @@ def test_c25_ack_is_the_next_byte_expected(net: World, claim: Claim) -> None:
     client.sendall(bytes(10_000))
     read(server, 10_000)
     net.settle()
-    found = passages(net, client)
+    found = segments(net, client)
     data = [each for each in found if each.sender == "h1" and each.length]
     acks = [each for each in found if each.sender == "h2" and each.flags == "A"]
     missing = data[2].rel_seq
@@ -139,7 +139,7 @@ def test_c25_ack_is_the_next_byte_expected(net: World, claim: Claim) -> None:
     claim.holds(missing=missing, stuck=stuck, then=next(each.rel_ack for each in acks if each.rel_ack > missing))
 
 
-def _next_expected(data: list[Passage], now: int) -> int:
+def _next_expected(data: list[TransmittedSegment], now: int) -> int:
     """The first byte that had not arrived by then."""
     following = 1
     for each in sorted(data, key=lambda each: each.rel_seq):
@@ -149,14 +149,14 @@ def _next_expected(data: list[Passage], now: int) -> int:
 
 
 @pytest.mark.claim("C26")
-def test_c26_syn_and_fin_take_one_number_each(net: World, claim: Claim) -> None:
+def test_c26_syn_and_fin_take_one_number_each(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.4: SYN and FIN are counted like a byte each, an ACK is not: 7 bytes take 9 numbers."""
     _, client, server = connected(net)
     client.sendall(b"request")
     client.shutdown(socket.SHUT_WR)
     read(server, 100)
     net.settle()
-    found = passages(net, client)
+    found = segments(net, client)
     syn, ack, data = [each for each in found if each.sender == "h1"][:3]
     syn_ack, last = found[1], found[-1]
 

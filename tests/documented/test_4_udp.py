@@ -12,7 +12,7 @@ from handshake_lab.expect.timer_windows import approx_trip, seconds
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="50ms")
 
@@ -20,7 +20,7 @@ _ETH_P_ALL = 3
 
 
 @pytest.mark.claim("C27")
-def test_c27_udp_has_no_handshake(net: World, claim: Claim) -> None:
+def test_c27_udp_has_no_handshake(net: Net, claim: Claim) -> None:
     """RFC 768: the first datagram carries data, and nothing else is ever sent. Linux calls a UDP socket after
     connect() ESTABLISHED all the same (__ip4_datagram_connect()): it remembers an address, and the peer hears nothing.
     """
@@ -56,12 +56,12 @@ def test_c27_udp_has_no_handshake(net: World, claim: Claim) -> None:
     claim.holds_with_a_nuance(udp=ms(arrived), tcp=ms(by_tcp), count=len(datagrams[0]))
 
 
-def _states(net: World) -> list[str]:
+def _states(net: Net) -> list[str]:
     """What ``ss`` calls the client's UDP sockets."""
     return [line.split()[0] for line in net.h1.run(["ss", "-Huan"]).stdout.splitlines()]
 
 
-def _tap(net: World, name: str) -> socket.socket:
+def _tap(net: Net, name: str) -> socket.socket:
     """A socket that hears everything that a host sends and receives."""
     return net.network[name].socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
 

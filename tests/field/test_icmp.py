@@ -13,7 +13,7 @@ from complaints import describe, last
 from record_verb import needs, record
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 REFUSED = f"{sys.executable} {Path(__file__).parent / 'programs' / 'refused.py'} h2 81"
 #: A router that answers what it does not let through with "communication administratively prohibited".
@@ -39,7 +39,7 @@ def test_a_program_refused_by_a_router(tmp_path: Path, client: str) -> None:
 
 @icmp_unseen
 @pytest.mark.network(topology="routed", delay="5ms")
-def test_a_connect_that_does_not_block(net: World) -> None:
+def test_a_connect_that_does_not_block(net: Net) -> None:
     """The error is read with SO_ERROR, not returned by connect(): the cause is ICMP all the same."""
     net.network["r1"].run(["ip", "route", "add", "unreachable", net.h2.ip])
     client = net.h1.begin_connect((net.h2.ip, 80))

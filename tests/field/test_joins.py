@@ -15,7 +15,7 @@ from record_verb import RecordedRun, needs, record
 from tcp_steps import errno_of, open_connection
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 PROGRAMS = Path(__file__).parent / "programs"
 HALF_CLOSERS = f"{sys.executable} {PROGRAMS / 'half_closers.py'}"
@@ -77,7 +77,7 @@ def test_short_connections_one_after_the_other(tmp_path: Path, kernel: str) -> N
     assert Counter(roles(run)) == {("h1", "client"): MANY, ("h2", "server"): MANY}
 
 
-def test_a_short_connection(net: World) -> None:
+def test_a_short_connection(net: Net) -> None:
     """A client that closes first, on a link without delay: its TIME-WAIT belongs to it."""
     client, server, _ = open_connection(net)
     client.close()
@@ -90,7 +90,7 @@ def test_a_short_connection(net: World) -> None:
 
 @connects_again
 @pytest.mark.network(delay="5ms")
-def test_one_socket_refused_and_then_connected(net: World) -> None:
+def test_one_socket_refused_and_then_connected(net: Net) -> None:
     """Two attempts of one socket: one endpoint each, and nothing besides."""
     client = net.h1.socket()
     client.setblocking(True)

@@ -53,7 +53,7 @@ def test_histories(tmp_path: Path, host: str, address: str) -> None:
 def test_segments(tmp_path: Path, host: str, address: str) -> None:
     """Each connection's handshake is on record, every segment sent and received by the one host there is."""
     run = three_requests(tmp_path, host, address)
-    opening = [each for each in run.record.passages if "S" in each.flags]
+    opening = [each for each in run.record.segments if "S" in each.flags]
 
     assert [(each.flags, each.sender, each.receiver) for each in opening] == [
         ("S", host, host),

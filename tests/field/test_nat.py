@@ -12,9 +12,9 @@ from handshake_lab.verdict.judge import judge
 from tcp_steps import open_connection
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
-    from handshake_lab.recording.history import Passage
+    from handshake_lab.recording.history import TransmittedSegment
 
 pytestmark = pytest.mark.network(topology="nat", delay="5ms")
 
@@ -30,16 +30,16 @@ routers_own = pytest.mark.xfail(
 )
 
 
-def send_out_of_window(net: World, server: RecordedSocket) -> None:
+def send_out_of_window(net: Net, server: RecordedSocket) -> None:
     """From h2, send an ACK of a connection whose sequence number no window holds: conntrack calls it INVALID."""
     remote = net.history(server).remote
-    *_, latest = (each for each in net.record().passages if each.src.ip == net.h2.ip and each.dst == remote)
+    *_, latest = (each for each in net.record().segments if each.src.ip == net.h2.ip and each.dst == remote)
     seq = (latest.seq + ("S" in latest.flags) + latest.length + FAR_OUT) % 2**32
     with net.network["h2"].socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
         raw.sendto(_ack(latest, seq), (latest.dst.ip, 0))
 
 
-def _ack(like: Passage, seq: int) -> bytes:
+def _ack(like: TransmittedSegment, seq: int) -> bytes:
     """A segment without data between the addresses of another, with this sequence number."""
     ports = like.src.port.to_bytes(2) + like.dst.port.to_bytes(2)
     header = ports + seq.to_bytes(4) + like.ack.to_bytes(4) + bytes((5 << 4, 0x10)) + (65_535).to_bytes(2) + bytes(4)
@@ -51,16 +51,16 @@ def _ack(like: Passage, seq: int) -> bytes:
     return header[:16] + checksum.to_bytes(2) + header[18:]
 
 
-def resets(net: World, after: float) -> list[Passage]:
+def resets(net: Net, after: float) -> list[TransmittedSegment]:
     """The RSTs that came to h2 after a time."""
     return [
         each
-        for each in net.record().passages
+        for each in net.record().segments
         if each.receiver == "h2" and "R" in each.flags and each.received is not None and seconds(each.received) > after
     ]
 
 
-def exchange_and_send_out_of_window(net: World) -> tuple[RecordedSocket, RecordedSocket, float]:
+def exchange_and_send_out_of_window(net: Net) -> tuple[RecordedSocket, RecordedSocket, float]:
     """A connection with a request on it, then the invalid segment; both ends, and when that was sent."""
     client, server, _ = open_connection(net)
     client.sendall(b"GET")
@@ -72,7 +72,7 @@ def exchange_and_send_out_of_window(net: World) -> tuple[RecordedSocket, Recorde
     return client, server, sent
 
 
-def test_router_resets_the_server(net: World) -> None:
+def test_router_resets_the_server(net: Net) -> None:
     """The segment is not translated, so it is for the router itself, which has no such connection and says so."""
     client, server, sent = exchange_and_send_out_of_window(net)
 
@@ -83,7 +83,7 @@ def test_router_resets_the_server(net: World) -> None:
 
 
 @pytest.mark.network(sysctls={LIBERAL: 1})
-def test_liberal_conntrack_resets_nobody(net: World) -> None:
+def test_liberal_conntrack_resets_nobody(net: Net) -> None:
     """With nf_conntrack_tcp_be_liberal, only a RST out of the window is INVALID."""
     client, server, sent = exchange_and_send_out_of_window(net)
 
@@ -93,45 +93,45 @@ def test_liberal_conntrack_resets_nobody(net: World) -> None:
 
 
 @routers_own
-def test_the_reset_is_the_routers(net: World) -> None:
+def test_the_reset_is_the_routers(net: Net) -> None:
     """The RST that ends the server's end was sent by the router, and by nobody else."""
     _, _, sent = exchange_and_send_out_of_window(net)
 
     assert [(each.sender, each.sent is not None) for each in resets(net, sent)] == [("r1", True)]
 
 
-def test_the_crafted_segment_is_the_servers(net: World) -> None:
+def test_the_crafted_segment_is_the_servers(net: Net) -> None:
     """A segment that a raw socket sent belongs to the host whose capture holds it, whatever becomes of it."""
     _, _, sent = exchange_and_send_out_of_window(net)
-    crafted = [each for each in net.record().passages if each.flags == "A" and seconds(each.sent or 0) >= sent]
+    crafted = [each for each in net.record().segments if each.flags == "A" and seconds(each.sent or 0) >= sent]
 
     assert [each.sender for each in crafted] == ["h2"]
 
 
 @two_captures
-def test_nothing_is_lost(net: World) -> None:
+def test_nothing_is_lost(net: Net) -> None:
     """Each segment that was sent is one that arrived, though its address was translated on the way."""
     client, server, _ = open_connection(net)
     client.sendall(b"hello")
     server.recv(10)
     net.sleep(1)
 
-    assert [(each.number, each.sender, each.flags) for each in net.record().passages if each.lost] == []
+    assert [(each.number, each.sender, each.flags) for each in net.record().segments if each.lost] == []
 
 
 @two_captures
-def test_nothing_comes_from_nobody(net: World) -> None:
+def test_nothing_comes_from_nobody(net: Net) -> None:
     """Each segment that arrived is one that a host sent."""
     client, server, _ = open_connection(net)
     client.sendall(b"hello")
     server.recv(10)
     net.sleep(1)
 
-    assert [(each.number, each.flags) for each in net.record().passages if each.sent is None] == []
+    assert [(each.number, each.flags) for each in net.record().segments if each.sent is None] == []
 
 
 @two_captures
-def test_why_data_were_sent_again(net: World) -> None:
+def test_why_data_were_sent_again(net: Net) -> None:
     """Data whose acknowledgment is held back are sent again, though they had arrived: they were not lost."""
     client, server, _ = open_connection(net)
     net.sleep(1)

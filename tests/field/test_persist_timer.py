@@ -10,7 +10,7 @@ from complaints import describe, last
 from handshake_lab.expect.timer_windows import entered, seconds, transition
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = pytest.mark.slow
@@ -28,7 +28,7 @@ answered = pytest.mark.xfail(
 )
 
 
-def fill(net: World, *, user_timeout: int = 0, receive_buffer: int = 1024) -> RecordedSocket:
+def fill(net: Net, *, user_timeout: int = 0, receive_buffer: int = 1024) -> RecordedSocket:
     """A connection whose server reads nothing, with more sent than it takes: its sender's persist timer runs.
 
     Args:
@@ -57,7 +57,7 @@ def fill(net: World, *, user_timeout: int = 0, receive_buffer: int = 1024) -> Re
     return client
 
 
-def test_lost_probes_end_the_connection(net: World) -> None:
+def test_lost_probes_end_the_connection(net: Net) -> None:
     """tcp(7), tcp_retries2: after 15 probes without an answer the connection ends."""
     client = fill(net)
     net.drop("any")
@@ -70,7 +70,7 @@ def test_lost_probes_end_the_connection(net: World) -> None:
     assert shortest <= entered(net.history(client), "CLOSED") - began <= longest
 
 
-def test_answered_probes_end_nothing(net: World) -> None:
+def test_answered_probes_end_nothing(net: Net) -> None:
     """RFC 9293, 3.8.6.1: a window may stay closed indefinitely, as long as probes are acknowledged."""
     client = fill(net)
     net.sleep(3600)
@@ -78,7 +78,7 @@ def test_answered_probes_end_nothing(net: World) -> None:
     assert net.history(client).states[-1] == "ESTABLISHED"
 
 
-def test_user_timeout_ends_it_though_probes_are_answered(net: World) -> None:
+def test_user_timeout_ends_it_though_probes_are_answered(net: Net) -> None:
     """tcp(7): TCP_USER_TIMEOUT ends a connection whose data stay untransmitted that long because of a zero window."""
     client = fill(net, user_timeout=USER_TIMEOUT)
     with pytest.raises(TimeoutError):
@@ -89,7 +89,7 @@ def test_user_timeout_ends_it_though_probes_are_answered(net: World) -> None:
 
 
 @answered
-def test_the_cause_is_the_persist_timer(net: World) -> None:
+def test_the_cause_is_the_persist_timer(net: Net) -> None:
     """The same end: it is tcp_probe_timer() that ends it."""
     client = fill(net, user_timeout=USER_TIMEOUT)
     with pytest.raises(TimeoutError):
@@ -102,7 +102,7 @@ def test_the_cause_is_the_persist_timer(net: World) -> None:
 
 
 @pytest.mark.network(delay="5ms", sysctls={"h1:net.ipv4.tcp_retries2": 3})
-def test_probes_of_a_peer_that_died(net: World) -> None:
+def test_probes_of_a_peer_that_died(net: Net) -> None:
     """A window that closed, and a peer that answers no more: TCPAbortOnTimeout counts it, and a timer is the cause."""
     client = fill(net)
     net.drop("any", from_="h2")

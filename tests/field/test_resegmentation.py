@@ -10,7 +10,7 @@ from handshake_lab.verdict.judge import judge
 from tcp_steps import open_connection
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = [pytest.mark.slow, pytest.mark.network(topology="routed", delay="10ms")]
 
@@ -30,14 +30,14 @@ mtu_unnamed = pytest.mark.xfail(
 )
 
 
-def narrow(net: World, *, icmp: bool = True) -> None:
+def narrow(net: Net, *, icmp: bool = True) -> None:
     """Give the router's link to h2 a smaller MTU; without ``icmp``, have its errors dropped."""
     net.network["r1"].run(["ip", "link", "set", "r1-eth1", "mtu", MTU])
     if not icmp:
         net.network["r1"].run(["nft", BLACK_HOLE])
 
 
-def arrives(net: World, count: int) -> int:
+def arrives(net: Net, count: int) -> int:
     """Send this number of bytes from h1 to h2. Returns how many arrived before a minute of silence."""
     client, server, _ = open_connection(net)
     client.sendall(bytes(count))
@@ -52,19 +52,19 @@ def arrives(net: World, count: int) -> int:
     return got
 
 
-def sent_again(net: World) -> list[str]:
+def sent_again(net: Net) -> list[str]:
     """What the verdict reports of segments that were sent again."""
     return [finding.text for finding in judge(net.record()).findings if "again" in finding.text]
 
 
-def test_path_mtu_discovery(net: World) -> None:
+def test_path_mtu_discovery(net: Net) -> None:
     """RFC 1191: the router's ICMP error names its MTU, and smaller segments arrive."""
     narrow(net)
 
     assert arrives(net, 5000) == 5000
 
 
-def test_black_hole(net: World) -> None:
+def test_black_hole(net: Net) -> None:
     """RFC 2923, 2.1: without the ICMP error, the handshake succeeds and no full segment ever arrives."""
     narrow(net, icmp=False)
 
@@ -72,7 +72,7 @@ def test_black_hole(net: World) -> None:
 
 
 @pytest.mark.network(sysctls={"h1:net.ipv4.tcp_mtu_probing": 1})
-def test_mtu_probing(net: World) -> None:
+def test_mtu_probing(net: Net) -> None:
     """RFC 4821: with tcp_mtu_probing, a sender that suspects a black hole finds a size that arrives."""
     narrow(net, icmp=False)
 
@@ -80,7 +80,7 @@ def test_mtu_probing(net: World) -> None:
 
 
 @in_parts
-def test_sent_again_once_in_two_parts(net: World) -> None:
+def test_sent_again_once_in_two_parts(net: Net) -> None:
     """A segment of 1448 B is sent again as 1248 B and 200 B: that is once, and both could have been acknowledged."""
     narrow(net)
     arrives(net, 1448)
@@ -92,7 +92,7 @@ def test_sent_again_once_in_two_parts(net: World) -> None:
 
 
 @mtu_unnamed
-def test_the_mtu_is_why(net: World) -> None:
+def test_the_mtu_is_why(net: Net) -> None:
     """The segment was dropped because it is larger than the MTU of the next link."""
     narrow(net)
     arrives(net, 1448)

@@ -10,7 +10,7 @@ from complaints import complaints, describe, last
 from tcp_steps import open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="5ms")
 
@@ -30,7 +30,7 @@ rightly_ignored = pytest.mark.xfail(
 
 
 @in_last_ack
-def test_rst_ack_in_last_ack(net: World) -> None:
+def test_rst_ack_in_last_ack(net: Net) -> None:
     """RFC 9293, 3.10.7.4: the RST is looked at before the ACK, so that this is edge 26, not 19."""
     client, server, _ = open_connection(net)
     client.shutdown(socket.SHUT_WR)
@@ -48,7 +48,7 @@ def test_rst_ack_in_last_ack(net: World) -> None:
 
 
 @in_window
-def test_rst_in_the_window_of_an_orphan(net: World) -> None:
+def test_rst_in_the_window_of_an_orphan(net: Net) -> None:
     """Linux drops an orphan's FIN-WAIT-2 for a RST that is not exact, too (tcp_timewait_state_process())."""
     client, server, _ = open_connection(net)
     client.close()
@@ -65,7 +65,7 @@ def test_rst_in_the_window_of_an_orphan(net: World) -> None:
 
 @rightly_ignored
 @pytest.mark.network(sysctls={"h1:net.ipv4.tcp_rfc1337": 1})
-def test_rfc1337(net: World) -> None:
+def test_rfc1337(net: Net) -> None:
     """tcp_rfc1337=1: a RST in TIME-WAIT changes nothing, and so there is nothing to complain of."""
     client, server, _ = open_connection(net)
     client.close()

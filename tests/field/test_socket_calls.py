@@ -11,7 +11,7 @@ from handshake_lab.expect.timer_windows import endpoint, transition
 from tcp_steps import open_connection
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="5ms")
 
@@ -30,7 +30,7 @@ unfound = pytest.mark.xfail(
 
 
 @no_dup
-def test_dup(net: World) -> None:
+def test_dup(net: Net) -> None:
     """dup() is another descriptor of the same socket: closing it closes nothing else."""
     client, _, _ = open_connection(net)
     client.dup().close()
@@ -40,7 +40,7 @@ def test_dup(net: World) -> None:
 
 
 @closes_after_shutdown
-def test_shutdown_sends_the_fin(net: World) -> None:
+def test_shutdown_sends_the_fin(net: Net) -> None:
     """shutdown() sends the FIN; the close() that follows at once has nothing left to send (__tcp_close(), tcp.c)."""
     client, _, _ = open_connection(net)
     client.shutdown(socket.SHUT_RDWR)
@@ -51,7 +51,7 @@ def test_shutdown_sends_the_fin(net: World) -> None:
 
 
 @shutdown_unseen
-def test_shutdown_while_connecting(net: World) -> None:
+def test_shutdown_while_connecting(net: Net) -> None:
     """shutdown() right after a connect() that does not block ends the attempt, edge 8 (inet_shutdown(), af_inet.c)."""
     client = net.h1.begin_connect(net.h2.listen(80))
     client.shutdown(socket.SHUT_RDWR)
@@ -62,7 +62,7 @@ def test_shutdown_while_connecting(net: World) -> None:
 
 
 @unfound
-def test_history_after_shutdown_while_connecting(net: World) -> None:
+def test_history_after_shutdown_while_connecting(net: Net) -> None:
     """The socket that was shut down has its history."""
     client = net.h1.begin_connect(net.h2.listen(80))
     client.shutdown(socket.SHUT_RDWR)

@@ -12,7 +12,7 @@ from handshake_lab.tcp.timers import syn_schedule
 from tcp_steps import open_connection
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 NEVER_CLOSES = [sys.executable, str(Path(__file__).parent / "programs" / "never_closes.py"), "80"]
@@ -24,7 +24,7 @@ answers_from_before = pytest.mark.xfail(
 )
 
 
-def close_against_a_leak(net: World) -> RecordedSocket:
+def close_against_a_leak(net: Net) -> RecordedSocket:
     """Connect to a server that never closes its sockets, and close the client's end."""
     net.h2.start(NEVER_CLOSES, listening=True)
     client = net.h1.connect(("h2", 80))
@@ -34,7 +34,7 @@ def close_against_a_leak(net: World) -> RecordedSocket:
 
 
 @pytest.mark.slow
-def test_a_leak_shows_later(net: World) -> None:
+def test_a_leak_shows_later(net: Net) -> None:
     """A server that does not close its socket has it in CLOSE-WAIT, however long the client has been gone."""
     close_against_a_leak(net)
     net.sleep(2 * FIN_TIMEOUT)
@@ -44,7 +44,7 @@ def test_a_leak_shows_later(net: World) -> None:
 
 @answers_from_before
 @pytest.mark.slow
-def test_wait_until_closed_sees_a_leak(net: World) -> None:
+def test_wait_until_closed_sees_a_leak(net: Net) -> None:
     """All sockets are never closed: one of the server's is left in CLOSE-WAIT."""
     close_against_a_leak(net)
 
@@ -53,7 +53,7 @@ def test_wait_until_closed_sees_a_leak(net: World) -> None:
 
 @answers_from_before
 @pytest.mark.slow
-def test_wait_until_gone_waits_for_an_orphan(net: World) -> None:
+def test_wait_until_gone_waits_for_an_orphan(net: Net) -> None:
     """The client's end stays in FIN-WAIT-2 for tcp_fin_timeout, as the server never closes its own."""
     client = close_against_a_leak(net)
     began = seconds(net.clock.now())
@@ -63,7 +63,7 @@ def test_wait_until_gone_waits_for_an_orphan(net: World) -> None:
 
 
 @answers_from_before
-def test_wait_for_none_sees_a_new_socket(net: World) -> None:
+def test_wait_for_none_sees_a_new_socket(net: Net) -> None:
     """A connection that was opened just now is there: no wait for none of them may end at once."""
     net.h1.connect(net.h2.listen(80))
 
@@ -72,7 +72,7 @@ def test_wait_for_none_sees_a_new_socket(net: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("polled", [pytest.param(False, marks=answers_from_before), True], ids=["unseen", "polled"])
-def test_wait_until_gone(net: World, *, polled: bool) -> None:
+def test_wait_until_gone(net: Net, *, polled: bool) -> None:
     """An orphan is gone after tcp_fin_timeout, whether or not a poll had shown it before close()."""
     client, _, _ = open_connection(net)
     if polled:
@@ -86,7 +86,7 @@ def test_wait_until_gone(net: World, *, polled: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.network(delay="50ms")
-def test_wait_until_gone_over_a_slow_path(net: World) -> None:
+def test_wait_until_gone_over_a_slow_path(net: Net) -> None:
     """The same where the FIN is on its way when the wait begins."""
     client, _, _ = open_connection(net)
     client.close()
@@ -99,7 +99,7 @@ def test_wait_until_gone_over_a_slow_path(net: World) -> None:
 @answers_from_before
 @pytest.mark.slow
 @pytest.mark.network(delay="50ms")
-def test_wait_until_gone_after_a_connect_that_does_not_block(net: World) -> None:
+def test_wait_until_gone_after_a_connect_that_does_not_block(net: Net) -> None:
     """A socket in SYN-SENT is there until its last SYN is given up."""
     net.drop("SYN", from_="h1")
     began = seconds(net.clock.now())
@@ -109,7 +109,7 @@ def test_wait_until_gone_after_a_connect_that_does_not_block(net: World) -> None
     assert (gone, seconds(net.clock.now()) - began) == (True, approx_giving_up(syn_schedule(version(net.kernel))))
 
 
-def test_wait_for_state_that_holds_already(net: World) -> None:
+def test_wait_for_state_that_holds_already(net: Net) -> None:
     """A state that was entered before the wait is found without waiting."""
     client, _, _ = open_connection(net)
     began = net.clock.now()
@@ -119,7 +119,7 @@ def test_wait_for_state_that_holds_already(net: World) -> None:
 
 
 @answers_from_before
-def test_wait_until_closed_sees_an_open_connection(net: World) -> None:
+def test_wait_until_closed_sees_an_open_connection(net: Net) -> None:
     """Both ends of a connection that nobody closes are open."""
     open_connection(net)
 

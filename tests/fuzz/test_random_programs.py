@@ -14,14 +14,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.recording.messages import Said
+from handshake_lab.recording.messages import Message
 from handshake_lab.tcp.diagram.lookup import BY_ID
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.recording.history import Endpoint, Record, Transition
 
@@ -38,7 +38,7 @@ AT_ONCE = 500_000
 TIME_WAIT_OVER = 70.0
 
 
-def impair(net: World, chance: random.Random) -> None:
+def impair(net: Net, chance: random.Random) -> None:
     """A short or a long way, what is lost on it, settings, faults."""
     delay, loss = chance.choice(["0ms", "0ms", "1ms", "20ms", "300ms"]), chance.choice(["0%", "0%", "10%", "30%"])
     for host in ("h1", "h2"):
@@ -65,7 +65,7 @@ def fault(chance: random.Random) -> str:
 class Programs:
     """A client that opens a few connections and a server that accepts some: what each does next is chance."""
 
-    def __init__(self, net: World, chance: random.Random) -> None:
+    def __init__(self, net: Net, chance: random.Random) -> None:
         self._net = net
         self._chance = chance
         self._listener = net.h2.listen(80, backlog=chance.choice([0, 1, 5]))
@@ -117,19 +117,19 @@ class Programs:
 
 def unsound(record: Record) -> Iterator[str]:
     """What cannot be so, in words."""
-    for said in record.objections:
-        yield from (f"objection: {each}" for each in _parts(said) if each.kind not in OBJECTIONS)
+    for message in record.objections:
+        yield from (f"objection: {each}" for each in _parts(message) if each.kind not in OBJECTIONS)
     arrived = {
-        (passage.number, passage.receiver): passage.received
-        for passage in record.passages
-        if passage.received is not None and not passage.damaged
+        (segment.number, segment.receiver): segment.received
+        for segment in record.segments
+        if segment.received is not None and not segment.damaged
     }
     for end in record.endpoints:
         for step in end.transitions:
             yield from (f"{end.node} {end.local} {step.old}→{step.new}: {text}" for text in _wrong(end, step, arrived))
-    for passage in record.passages:
-        if None not in (passage.sent, passage.received) and passage.received < passage.sent:  # type: ignore[operator]
-            yield f"#{passage.number} arrived before it was sent"
+    for segment in record.segments:
+        if None not in (segment.sent, segment.received) and segment.received < segment.sent:  # type: ignore[operator]
+            yield f"#{segment.number} arrived before it was sent"
 
 
 def _wrong(end: Endpoint, step: Transition, arrived: dict[tuple[int, str], int]) -> Iterator[str]:
@@ -150,14 +150,14 @@ def _wrong(end: Endpoint, step: Transition, arrived: dict[tuple[int, str], int])
             yield f"happened at {step.time}, and {step.cause.text} #{step.cause.segment} at {at}"
 
 
-def _parts(said: Said | None) -> Iterator[Said]:
+def _parts(message: Message | None) -> Iterator[Message]:
     """One thing said besides another is two."""
-    if said is not None and said.kind == "besides":
-        for value in said.values.values():
-            if isinstance(value, Said):
+    if message is not None and message.kind == "besides":
+        for value in message.values.values():
+            if isinstance(value, Message):
                 yield from _parts(value)
-    elif said is not None:
-        yield said
+    elif message is not None:
+        yield message
 
 
 def held(states: list[State]) -> Counter[State]:
@@ -166,7 +166,7 @@ def held(states: list[State]) -> Counter[State]:
 
 
 @pytest.mark.parametrize("program", range(8))
-def test_what_is_read_of_a_random_program_is_sound(net: World, program: int) -> None:
+def test_what_is_read_of_a_random_program_is_sound(net: Net, program: int) -> None:
     """Every transition is an edge, was seen, and has its cause where and when it was; the states are the kernel's."""
     if net.kernel.real_time:
         pytest.skip("where time is real, nobody sees everything: only the lab kernel's records must leave nothing open")
@@ -175,7 +175,7 @@ def test_what_is_read_of_a_random_program_is_sound(net: World, program: int) -> 
     Programs(net, chance).run()
     net.settle()
 
-    shown = {name: held([look.state for look in net[name].sockets()]) for name in ("h1", "h2")}
+    shown = {name: held([snapshot.state for snapshot in net[name].sockets()]) for name in ("h1", "h2")}
     record = net.record()
     read = {name: held([end.states[-1] for end in record.endpoints if end.node == name]) for name in ("h1", "h2")}
     assert list(unsound(record)) == []

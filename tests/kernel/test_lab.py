@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import ctrl_c
 import pytest
 from handshake_lab.errors import KernelFailed
-from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from jobs import REPOSITORY, job_from_tests
 from polling import comes_true
@@ -51,7 +51,7 @@ def test_chance_is_a_function_of_the_seed(image: LabKernelImage) -> None:
         with LabKernel(image, seed=seed).run(job_from_tests(f"{JOBS}:chance")) as outcome:
             return (outcome.results / "chance").read_text()
 
-    for each in KernelStore().images() or [image]:
+    for each in LabImages().images() or [image]:
         first = chance(each, 7)
 
         assert first == chance(each, 7)
@@ -68,7 +68,7 @@ def test_what_happened_before_a_run_does_not_show_in_it(image: LabKernelImage) -
             assert outcome.status == 0, outcome.console
             return (outcome.results / "chance").read_text()
 
-    current = [each for each in KernelStore().images() if each.current]
+    current = [each for each in LabImages().images() if each.current]
     for each in current or [image]:
         assert chance(each, 0) == chance(each, 3)
 
@@ -140,9 +140,9 @@ PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(REPOSITORY / "tests")!r})
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
-from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_images import LabImages
 from jobs import job_from_tests
-with LabKernel(KernelStore().ensure(), wall_limit=60).run(job_from_tests("{JOBS}:wait_for_ever")):
+with LabKernel(LabImages().ensure(), wall_limit=60).run(job_from_tests("{JOBS}:wait_for_ever")):
     pass
 """
 

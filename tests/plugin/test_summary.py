@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.checkout.scenarios.catalogue import Scenario
-from handshake_lab.checkout.scenarios.outcomes import Result, Session, by_scenario, proofs
+from handshake_lab.checkout.scenarios.outcomes import PytestResult, PytestSession, by_scenario, proofs
 from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.verdict.edge_coverage import Coverage
 
@@ -81,16 +81,16 @@ def test_coverage_of_what_linux_lacks() -> None:
 SCENARIO = Scenario(number=3, name="syn_lost_1", subject="opening", what="", test="t.py::test_syn_lost_1")
 
 
-def _session(*tests: Result) -> Session:
-    return Session(0, 0, 0, 0, 0, 0.0, 0.0, list(tests), [])
+def _session(*tests: PytestResult) -> PytestSession:
+    return PytestSession(0, 0, 0, 0, 0, 0.0, 0.0, list(tests), [])
 
 
 def test_scenario_of_several_tests() -> None:
     """A scenario with parameters is as good as the worst of its tests, and takes the edges of all."""
     session = _session(
-        Result("syn_lost_1[a]", "t.py::test_syn_lost_1[a]", tcp_seconds=1.0, edges=["1"]),
-        Result("syn_lost_1[b]", "t.py::test_syn_lost_1[b]", outcome="failed", tcp_seconds=2.0, edges=["2"]),
-        Result("syn_lost_12", "t.py::test_syn_lost_12", outcome="skipped", edges=["3"]),
+        PytestResult("syn_lost_1[a]", "t.py::test_syn_lost_1[a]", tcp_seconds=1.0, edges=["1"]),
+        PytestResult("syn_lost_1[b]", "t.py::test_syn_lost_1[b]", outcome="failed", tcp_seconds=2.0, edges=["2"]),
+        PytestResult("syn_lost_12", "t.py::test_syn_lost_12", outcome="skipped", edges=["3"]),
     )
 
     [outcome] = by_scenario(session, [SCENARIO])
@@ -119,7 +119,9 @@ def test_scenario_that_never_ran() -> None:
 )
 def test_proofs(mutants: dict[str, str], *, can_fail: bool) -> None:
     """A scenario can fail if it needs its faults, where it has any, and notices a false record; a crash is no proof."""
-    tests = [Result("", f"t.py::test_syn_lost_1[broken-{kind}]", mutant=came_to) for kind, came_to in mutants.items()]
+    tests = [
+        PytestResult("", f"t.py::test_syn_lost_1[broken-{kind}]", mutant=came_to) for kind, came_to in mutants.items()
+    ]
 
     [proof] = proofs(_session(*tests), [SCENARIO])
 

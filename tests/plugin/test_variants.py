@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.recording.events_file import read
-from handshake_lab.recording.observations import End
+from handshake_lab.recording.observations import RunEnd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ LOSSY = """
     @pytest.mark.lossy(loss="30%")
     def test_opens(net):
         client = net.h1.connect(net.h2.listen(80))
-        sent = [passage for passage in net.record().passages if passage.flags == "S"]
+        sent = [segment for segment in net.record().segments if segment.flags == "S"]
         assert net.history(client).states[-1] == "ESTABLISHED"
         assert len(sent) == 1
 
@@ -93,7 +93,7 @@ def test_what_is_not_documented_fails_with_a_whole_record(project: Project) -> N
         ["not as documented: *", "*reported FIN-WAIT-1, but no FIN *", "*random loss: 0 of 1 runs hold*"]
     )
     (kept,) = (project.path / "handshake-artifacts").glob("*fin_waits*")
-    assert isinstance(read(kept / "events.jsonl").observations[-1], End)
+    assert isinstance(read(kept / "events.jsonl").observations[-1], RunEnd)
 
 
 @pytest.mark.parametrize("given", ["1-", "a-b", "5-1", "-3", "1-99999999"])

@@ -10,52 +10,52 @@ from handshake_lab.linux.netlink.sock_diag import EVERYTHING, SockDiag
 from pyroute2.netlink.diag import DiagSocket
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 #: INET_DIAG_INFO and what pyroute2 calls it.
 _INFO = 2
 
 
-def script(world: World, _: Any) -> None:
+def script(net: Net, _: Any) -> None:
     """Sockets in many states at once; both decoders look at them in the same instant of virtual time."""
-    world.drop("ACK", from_="h1", port=8001)
-    listener, pending = world.h2.listen(8000), world.h2.listen(8001)
-    established = world.h1.connect(listener), listener.accept()
-    half = world.h1.connect(listener), listener.accept()
+    net.drop("ACK", from_="h1", port=8001)
+    listener, pending = net.h2.listen(8000), net.h2.listen(8001)
+    established = net.h1.connect(listener), listener.accept()
+    half = net.h1.connect(listener), listener.accept()
     half[0].shutdown(socket.SHUT_WR)
-    waiting = world.h1.connect(listener), listener.accept()
+    waiting = net.h1.connect(listener), listener.accept()
     waiting[0].shutdown(socket.SHUT_WR)
     waiting[1][0].recv(1)
     waiting[1][0].close()
     established[0].sendall(b"never read")
-    world.h1.connect(pending)
-    world.h1.begin_connect(("h2", 9))
-    world.sleep(2 * world.rtt)
-    world.h1.begin_connect(("10.0.0.99", 9))
-    found = {name: {"ours": _ours(world, name), "theirs": _theirs(world, name)} for name in ("h1", "h2")}
-    (world.results / "found.json").write_text(json.dumps(found))
+    net.h1.connect(pending)
+    net.h1.begin_connect(("h2", 9))
+    net.sleep(2 * net.rtt)
+    net.h1.begin_connect(("10.0.0.99", 9))
+    found = {name: {"ours": _ours(net, name), "theirs": _theirs(net, name)} for name in ("h1", "h2")}
+    (net.results / "found.json").write_text(json.dumps(found))
 
 
-def _ours(world: World, name: str) -> list[list[Any]]:
-    with world.network[name].enter():
+def _ours(net: Net, name: str) -> list[list[Any]]:
+    with net.network[name].enter():
         sockets = SockDiag(name)
-    looks = sockets.dump(EVERYTHING, {}).found.values()
+    snapshots = sockets.dump(EVERYTHING, {}).found.values()
     sockets.close()
     return sorted(
         [
-            look.cookie,
-            str(look.state),
-            *look.local.__str__().rsplit(":", 1),
-            *look.remote.__str__().rsplit(":", 1),
-            look.timer,
-            look.retrans,
-            look.inode,
-            look.rqueue,
-            look.wqueue,
-            look.info.rtt if look.info else None,
-            look.info.segs_in if look.info else None,
+            snapshot.cookie,
+            str(snapshot.state),
+            *snapshot.local.__str__().rsplit(":", 1),
+            *snapshot.remote.__str__().rsplit(":", 1),
+            snapshot.timer,
+            snapshot.retrans,
+            snapshot.inode,
+            snapshot.rqueue,
+            snapshot.wqueue,
+            snapshot.info.rtt if snapshot.info else None,
+            snapshot.info.segs_in if snapshot.info else None,
         ]
-        for look in looks
+        for snapshot in snapshots
     )
 
 
@@ -74,9 +74,9 @@ _STATES = {
 _TIMERS = ["", "on", "keepalive", "timewait", "persist", "delack"]
 
 
-def _theirs(world: World, name: str) -> list[list[Any]]:
+def _theirs(net: Net, name: str) -> list[list[Any]]:
     found = []
-    with world.network[name].enter(), DiagSocket() as diag:
+    with net.network[name].enter(), DiagSocket() as diag:
         for message in diag.get_sock_stats(family=socket.AF_INET, states=0xFFF, extensions=1 << (_INFO - 1)):
             info = message.get_attr("INET_DIAG_INFO")
             found.append(

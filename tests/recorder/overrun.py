@@ -6,20 +6,20 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 
-def script(world: World, connections: Any) -> None:
+def script(net: Net, connections: Any) -> None:
     """Some connections that are watched, then many that are not, then some that are again."""
-    recorder = world.recorder
-    listener = world.h2.listen(80)
+    recorder = net.recorder
+    listener = net.h2.listen(80)
     assert recorder._tracepoints is not None
     (recorder._tracepoints._instance / "buffer_size_kb").write_text("8")
     for capture in recorder._captures:
         capture._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
 
     def connect() -> None:
-        client = world.h1.connect(listener)
+        client = net.h1.connect(listener)
         server, _ = listener.accept()
         client.close()
         server.recv(1)
@@ -32,4 +32,4 @@ def script(world: World, connections: Any) -> None:
             connect()
     recorder.sync()
     connect()
-    world.wait_until_closed()
+    net.wait_until_closed()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.kernel.host.host_kernel import HostKernel
-from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from jobs import job_from_tests
 
@@ -19,7 +19,7 @@ class TestCapture:
 
     def do(self, kernel: str, name: str, argument: Any = None) -> Any:
         """Do a job of `capture_jobs`, and return what it found."""
-        store = KernelStore()
+        store = LabImages()
         runs = LabKernel(store.ensure()) if kernel == "lab" else HostKernel(store.supervisor(), wall_limit=60)
         try:
             with runs.run(job_from_tests(f"tests.recorder.capture_jobs:{name}", argument=argument)) as outcome:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.experiment.execute import conducted
-from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
-from handshake_lab.plan.run_plan import Plan
+from handshake_lab.plan.run_plan import RunPlan
 from handshake_lab.recording.observations import Missed
 from handshake_lab.verdict.judge import judge
 from jobs import REPOSITORY
@@ -28,8 +28,8 @@ TRUTH = {
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     """A run in which both ring buffer and packet sockets overflow."""
-    kernel = LabKernel(KernelStore().ensure())
-    plan = Plan(script="tests.recorder.overrun:script", argument=CONNECTIONS, kernel=kernel.info)
+    kernel = LabKernel(LabImages().ensure())
+    plan = RunPlan(script="tests.recorder.overrun:script", argument=CONNECTIONS, kernel=kernel.info)
     with conducted(plan, kernel, import_from=(REPOSITORY,)) as carried_out:
         yield carried_out
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.experiment.execute import conducted
-from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
-from handshake_lab.plan.run_plan import Plan
+from handshake_lab.plan.run_plan import RunPlan
 from jobs import REPOSITORY
 
 from tests.recorder.thousand import WAYS
@@ -25,8 +25,10 @@ CONNECTIONS = 1000
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     """A thousand connections on the lab kernel, a quarter closed in each way."""
-    kernel = LabKernel(KernelStore().ensure(), wall_limit=300)
-    plan = Plan(script="tests.recorder.thousand:script", argument=CONNECTIONS, links=("delay=5ms",), kernel=kernel.info)
+    kernel = LabKernel(LabImages().ensure(), wall_limit=300)
+    plan = RunPlan(
+        script="tests.recorder.thousand:script", argument=CONNECTIONS, links=("delay=5ms",), kernel=kernel.info
+    )
     with conducted(plan, kernel, import_from=(REPOSITORY,)) as carried_out:
         yield carried_out
 

@@ -7,7 +7,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
@@ -25,19 +25,19 @@ WAYS = {
 }
 
 
-def script(world: World, argument: Any) -> None:
+def script(net: Net, argument: Any) -> None:
     """Open and close ``argument`` connections, one after the other, the ways in turn; wait for all TIME-WAITs."""
     names = list(WAYS)
-    ports = {name: world.h2.listen(8000 + number) for number, name in enumerate(names)}
+    ports = {name: net.h2.listen(8000 + number) for number, name in enumerate(names)}
     for number in range(int(argument)):
         way = names[number % len(names)]
-        client = world.h1.connect(ports[way])
+        client = net.h1.connect(ports[way])
         server, _ = ports[way].accept()
-        _close(world, way, client, server)
-    world.wait_until_closed()
+        _close(net, way, client, server)
+    net.wait_until_closed()
 
 
-def _close(world: World, way: str, client: RecordedSocket, server: RecordedSocket) -> None:
+def _close(net: Net, way: str, client: RecordedSocket, server: RecordedSocket) -> None:
     first, second = (server, client) if way == "server first" else (client, server)
     if way == "abort":
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -54,7 +54,7 @@ def _close(world: World, way: str, client: RecordedSocket, server: RecordedSocke
     first.shutdown(socket.SHUT_WR)
     second.recv(1)
     # Longer than a delayed acknowledgment: a FIN that comes with it would skip FIN-WAIT-2.
-    world.sleep(0.1)
+    net.sleep(0.1)
     second.close()
     first.recv(1)
     first.close()

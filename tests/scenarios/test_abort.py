@@ -22,7 +22,7 @@ from handshake_lab.expect.timer_windows import (
 from tcp_steps import arrived, errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="50ms")
 
@@ -31,7 +31,7 @@ ABORT = struct.pack("ii", 1, 0)
 
 
 @pytest.mark.scenario(44)
-def test_rst_established(net: World) -> None:
+def test_rst_established(net: Net) -> None:
     """RFC 9293, 3.10.7.4: a RST with exactly the next sequence number ends the connection; its peer is not told."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -50,7 +50,7 @@ def test_rst_established(net: World) -> None:
 
 
 @pytest.mark.scenario(45)
-def test_rst_inexact_established(net: World) -> None:
+def test_rst_inexact_established(net: Net) -> None:
     """RFC 5961, 3.2: a RST in the window that is not exact is asked about with a challenge ACK, and changes nothing."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -71,7 +71,7 @@ def test_rst_inexact_established(net: World) -> None:
 
 
 @pytest.mark.scenario(46)
-def test_syn_in_established(net: World) -> None:
+def test_syn_in_established(net: Net) -> None:
     """RFC 5961, 4.2: a SYN in an open connection is answered with a challenge ACK, whatever its sequence number."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -92,7 +92,7 @@ def test_syn_in_established(net: World) -> None:
 
 
 @pytest.mark.scenario(47)
-def test_rst_in_close_wait(net: World) -> None:
+def test_rst_in_close_wait(net: Net) -> None:
     """RFC 9293, 3.10.7.4: a RST ends CLOSE-WAIT too; the program finds a broken pipe (tcp_reset(), tcp_input.c)."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -115,7 +115,7 @@ def test_rst_in_close_wait(net: World) -> None:
 
 
 @pytest.mark.scenario(48)
-def test_rst_in_fin_wait_1(net: World) -> None:
+def test_rst_in_fin_wait_1(net: Net) -> None:
     """RFC 9293, 3.10.7.4: a RST that comes before the ACK of the FIN ends FIN-WAIT-1; that ACK then finds nobody."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -137,7 +137,7 @@ def test_rst_in_fin_wait_1(net: World) -> None:
 
 
 @pytest.mark.scenario(48)
-def test_rst_in_fin_wait_2(net: World) -> None:
+def test_rst_in_fin_wait_2(net: Net) -> None:
     """RFC 9293, 3.10.7.4: a RST ends FIN-WAIT-2, an orphan's as well: its mini-socket vanishes.
 
     So in tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c, unseen by the tracepoint.
@@ -162,7 +162,7 @@ def test_rst_in_fin_wait_2(net: World) -> None:
 
 
 @pytest.mark.scenario(49)
-def test_linger_0(net: World) -> None:
+def test_linger_0(net: Net) -> None:
     """RFC 9293, 3.10.5: ABORT, which a program asks for with SO_LINGER 0, sends a RST and leaves nothing behind."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -185,7 +185,7 @@ def test_linger_0(net: World) -> None:
 
 
 @pytest.mark.scenario(50)
-def test_close_unread(net: World) -> None:
+def test_close_unread(net: Net) -> None:
     """RFC 2525, 2.17: close() with data unread sends a RST, so that the peer learns that its data was lost."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -209,7 +209,7 @@ def test_close_unread(net: World) -> None:
 
 @pytest.mark.scenario(51)
 @pytest.mark.network(delay="300ms")  # within it, even a slow machine closes one end and sends from the other
-def test_data_after_close_f1(net: World) -> None:
+def test_data_after_close_f1(net: Net) -> None:
     """RFC 9293, 3.6.1: data for a program that has closed is answered with a RST; here it crosses the FIN.
 
     Linux handles it like a RST of its own making (tcp_reset() called by tcp_rcv_state_process(),
@@ -234,7 +234,7 @@ def test_data_after_close_f1(net: World) -> None:
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSED"]
     assert transition(ours, "CLOSED").edge == "38.F1"
     assert seconds(ours.time_in("FIN-WAIT-1")) == approx_trip(net.one_way)
-    assert [passage for passage in net.record().passages if "R" in passage.flags and passage.receiver == "h1"] == []
+    assert [segment for segment in net.record().segments if "R" in segment.flags and segment.receiver == "h1"] == []
     assert len(events(net.observations, "tcp_receive_reset", of=ours)) == 1
     assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT", "CLOSED"]
     assert entered(theirs, "CLOSED") - entered(ours, "CLOSED") == approx_trip(net.one_way)
@@ -243,7 +243,7 @@ def test_data_after_close_f1(net: World) -> None:
 
 
 @pytest.mark.scenario(52)
-def test_data_after_close_f2(net: World) -> None:
+def test_data_after_close_f2(net: Net) -> None:
     """RFC 9293, 3.6.1: data that comes to an orphan in FIN-WAIT-2 is answered with a RST, and its mini-socket vanishes.
 
     The tracepoint is silent: it has no word for mini-sockets (tcp_timewait_state_process(), tcp_minisocks.c).

@@ -25,7 +25,7 @@ from handshake_lab.expect.timer_windows import (
 from handshake_lab.tcp.timers import syn_schedule
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.recording.history import Endpoint
 
@@ -36,7 +36,7 @@ AT_ONCE = "300ms"
 
 
 @pytest.mark.scenario(13)
-def test_accept_queue_full_syn(net: World) -> None:
+def test_accept_queue_full_syn(net: Net) -> None:
     """listen(2): with backlog 0 one connection may wait for accept(); while it does, Linux drops every SYN.
 
     RFC 9293 knows no such queue. The dropped SYN leaves no request and no answer, so the client sends it again
@@ -68,21 +68,21 @@ def test_accept_queue_full_syn(net: World) -> None:
     assert seconds(third.time_in("SYN-SENT")) == approx_trip(net.rtt)
 
 
-def fill(net: World, listener: RecordedSocket) -> None:
+def fill(net: Net, listener: RecordedSocket) -> None:
     """Two connections that nobody accepts: with backlog 2 there is room for one more."""
     for count in (1, 2):
         net.h1.connect(listener)
         assert net.h2.wait_for("ESTABLISHED", count=count)
 
 
-def request_of(net: World, client: Endpoint) -> Endpoint:
+def request_of(net: Net, client: Endpoint) -> Endpoint:
     """The server's end of a client's connection, which no program may ever have held."""
     return next(each for each in endpoints(net.record(), "h2", "server") if each.remote == client.local)
 
 
 @pytest.mark.scenario(14)
 @pytest.mark.network(delay=AT_ONCE)
-def test_accept_queue_full_ack(net: World) -> None:
+def test_accept_queue_full_ack(net: Net) -> None:
     """Two handshakes at once, room for one: Linux drops the second ACK, and its request stays in SYN-RECEIVED.
 
     RFC 9293, 3.10.7.4, would have it ESTABLISHED. The client is, and does not know; the SYN-ACK is sent again until
@@ -113,7 +113,7 @@ def test_accept_queue_full_ack(net: World) -> None:
 
 @pytest.mark.scenario(15)
 @pytest.mark.network(sysctls={"h2:net.ipv4.tcp_abort_on_overflow": 1}, delay=AT_ONCE)
-def test_abort_on_overflow(net: World) -> None:
+def test_abort_on_overflow(net: Net) -> None:
     """net.ipv4.tcp_abort_on_overflow = 1: an ACK for which there is no room is answered by RST, the request dropped.
 
     The client was ESTABLISHED for one RTT and is reset.
@@ -143,7 +143,7 @@ def test_abort_on_overflow(net: World) -> None:
 
 @pytest.mark.scenario(16)
 @pytest.mark.network(sysctls={"h2:net.ipv4.tcp_syncookies": 2})
-def test_syncookies_2(net: World) -> None:
+def test_syncookies_2(net: Net) -> None:
     """RFC 4987, 3.6, net.ipv4.tcp_syncookies = 2: the server keeps nothing of a SYN, its answer's number is a cookie.
 
     So sock_diag has no SYN-RECEIVED to show; the connection is made from the ACK (cookie_v4_check(),
@@ -168,7 +168,7 @@ def test_syncookies_2(net: World) -> None:
 
 
 @pytest.mark.scenario(17)
-def test_defer_accept(net: World) -> None:
+def test_defer_accept(net: Net) -> None:
     """tcp(7): with TCP_DEFER_ACCEPT = 3 s a listener wakes up for data only; a silent client's bare ACK is dropped.
 
     RFC 9293, 3.10.7.4, has no such thing. The request stays in SYN-RECEIVED; when the time is over Linux sends the

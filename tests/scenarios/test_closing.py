@@ -18,10 +18,10 @@ from handshake_lab.expect.timer_windows import (
     transition,
     witnesses,
 )
-from tcp_steps import looks, open_connection, read_to_end, retransmission_timers
+from tcp_steps import open_connection, read_to_end, retransmission_timers, snapshots
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="50ms")
 
@@ -31,7 +31,7 @@ FIN_TIMEOUT = 60.0
 
 @pytest.mark.slow
 @pytest.mark.scenario(30)
-def test_normal_close_client_first(net: World) -> None:
+def test_normal_close_client_first(net: Net) -> None:
     """RFC 9293, figure 12: FIN, ACK, FIN, ACK; the side that closed first waits 2 MSL, which in Linux are 60 s.
 
     The ACK of a FIN that is the first thing to come waits for the next tick of the clock, in case there is something
@@ -65,7 +65,7 @@ def test_normal_close_client_first(net: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.scenario(31)
-def test_normal_close_server_first(net: World) -> None:
+def test_normal_close_server_first(net: Net) -> None:
     """RFC 9293, figure 12, mirrored: who waits in TIME-WAIT is who closed first, whoever opened."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -91,7 +91,7 @@ def test_normal_close_server_first(net: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.scenario(32)
-def test_fin_plus_ack_to_time_wait(net: World) -> None:
+def test_fin_plus_ack_to_time_wait(net: Net) -> None:
     """RFC 9293, figure 5, note 2: where the FIN's own ACK is lost, the peer's FIN brings it, and FIN-WAIT-2 is skipped.
 
     Linux takes two steps within one segment (tcp_rcv_state_process() and tcp_fin(), net/ipv4/tcp_input.c): the
@@ -125,7 +125,7 @@ def test_fin_plus_ack_to_time_wait(net: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.scenario(33)
-def test_simultaneous_close(net: World) -> None:
+def test_simultaneous_close(net: Net) -> None:
     """RFC 9293, figure 13: FINs that cross make both sides CLOSING, and both wait in TIME-WAIT."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -148,7 +148,7 @@ def test_simultaneous_close(net: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.scenario(34)
-def test_half_close(net: World) -> None:
+def test_half_close(net: Net) -> None:
     """RFC 9293, 3.6: after its FIN a side still receives; FIN-WAIT-2 and CLOSE-WAIT last as long as the peer talks."""
     client, server, _ = open_connection(net)
     client.shutdown(socket.SHUT_WR)
@@ -163,20 +163,20 @@ def test_half_close(net: World) -> None:
     assert received == 100_000
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED"]
     assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "CLOSED"]
-    data = [passage for passage in net.record().passages if passage.sender == "h2" and passage.length]
-    assert sum(passage.length for passage in data) == 100_000
-    arrived = [seconds(passage.received) for passage in data if passage.received]
+    data = [segment for segment in net.record().segments if segment.sender == "h2" and segment.length]
+    assert sum(segment.length for segment in data) == 100_000
+    arrived = [seconds(segment.received) for segment in data if segment.received]
     assert entered(ours, "FIN-WAIT-2") < min(arrived)
     assert entered(ours, "TIME-WAIT") - max(arrived) == approx_trip(0)
     assert entered(theirs, "CLOSED") - entered(ours, "TIME-WAIT") == approx_trip(net.one_way)
     assert seconds(ours.time_in("TIME-WAIT")) == approx_timer(TIME_WAIT)
-    assert all(look.inode for look in looks(net, ours) if look.state == "FIN-WAIT-2")
+    assert all(snapshot.inode for snapshot in snapshots(net, ours) if snapshot.state == "FIN-WAIT-2")
 
 
 @pytest.mark.slow
 @pytest.mark.scenario(35)
 @pytest.mark.parametrize("state", ["FIN-WAIT-1", "FIN-WAIT-2"])
-def test_shutdown_then_close(net: World, state: str) -> None:
+def test_shutdown_then_close(net: Net, state: str) -> None:
     """RFC 9293, 3.10.4: close() after shutdown() sends no second FIN.
 
     The tracepoint tells of a step that is none: the state is set to what it is (tcp_close_state(), net/ipv4/tcp.c).
@@ -196,13 +196,13 @@ def test_shutdown_then_close(net: World, state: str) -> None:
     assert exchange(net.record(), after=began) == ["h1 FA", "h2 A", "h2 FA", "h1 A"]
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED"]
     assert net.history(server).states[3:] == ["ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "CLOSED"]
-    loops = [said for said in traced(net.observations, ours) if len(set(said.split("→"))) == 1]
+    loops = [message for message in traced(net.observations, ours) if len(set(message.split("→"))) == 1]
     assert loops == [f"{state}→{state}"]
 
 
 @pytest.mark.slow
 @pytest.mark.scenario(36)
-def test_orphan_fin_wait_2(net: World) -> None:
+def test_orphan_fin_wait_2(net: Net) -> None:
     """tcp_fin_timeout: FIN-WAIT-2 that no process holds ends after 60 s, though RFC 9293, 3.6 knows no such limit.
 
     The peer hears nothing of it, and stays: it is watched for ten minutes more, and for one where time is real.
@@ -225,15 +225,15 @@ def test_orphan_fin_wait_2(net: World) -> None:
     assert transition(ours, "CLOSED").edge == "31"
     assert traced(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
     assert witnesses(ours, "CLOSED") == {"diag"}
-    mini = [look for look in looks(net, ours) if look.state == "FIN-WAIT-2"]
-    assert [(look.timer, look.inode) for look in mini] == [("timewait", 0)]
+    mini = [snapshot for snapshot in snapshots(net, ours) if snapshot.state == "FIN-WAIT-2"]
+    assert [(snapshot.timer, snapshot.inode) for snapshot in mini] == [("timewait", 0)]
     assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT"]
     assert len(sockets_in(net.h2.sockets(), "CLOSE-WAIT")) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.scenario(37)
-def test_held_fin_wait_2(net: World) -> None:
+def test_held_fin_wait_2(net: Net) -> None:
     """RFC 9293, 3.6: FIN-WAIT-2 that a process holds has no timer: it waits for the peer as long as it takes.
 
     For an hour here; where time is real for two minutes, twice what an orphan gets (tcp_fin_timeout).
@@ -250,13 +250,13 @@ def test_held_fin_wait_2(net: World) -> None:
     assert exchange(net.record(), after=began) == ["h1 FA", "h2 A"]
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2"]
     assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT"]
-    waiting = [look for look in net.h1.sockets() if look.cookie == client.cookie]
-    assert [(look.state, look.timer, look.inode != 0) for look in waiting] == [("FIN-WAIT-2", "", True)]
+    waiting = [snapshot for snapshot in net.h1.sockets() if snapshot.cookie == client.cookie]
+    assert [(snapshot.state, snapshot.timer, snapshot.inode != 0) for snapshot in waiting] == [("FIN-WAIT-2", "", True)]
     assert seconds(ours.time_in("FIN-WAIT-2")) >= patience - net.rtt
 
 
 @pytest.mark.scenario(38)
-def test_linger2(net: World) -> None:
+def test_linger2(net: Net) -> None:
     """TCP_LINGER2 (tcp(7)): an orphan waits so long in FIN-WAIT-2; what comes later finds nobody, and gets a RST.
 
     Never less than 3.5 RTO, which 5 s are where a round trip takes less than half a second (tcp_time_wait(),
@@ -284,7 +284,7 @@ def test_linger2(net: World) -> None:
 
 @pytest.mark.scenario(39)
 @pytest.mark.parametrize("state", ["ESTABLISHED", "FIN-WAIT-2"])
-def test_linger2_negative(net: World, state: str) -> None:
+def test_linger2_negative(net: Net, state: str) -> None:
     """TCP_LINGER2 below 0: an orphan does not wait in FIN-WAIT-2 at all, and the peer gets a RST.
 
     Closed in FIN-WAIT-2, it is reset by close() (__tcp_close(), net/ipv4/tcp.c); closed before, by the ACK of its

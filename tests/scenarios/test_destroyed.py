@@ -23,7 +23,7 @@ from tcp_steps import PORT, errno_of, open_connection, read_to_end
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="50ms")
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.network(delay="50ms")
 TCP_REPAIR = 19
 
 
-def established(net: World) -> None:
+def established(net: Net) -> None:
     """A synchronized connection is reset, and its program told ECONNABORTED (tcp_abort(), net/ipv4/tcp.c)."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -50,7 +50,7 @@ def established(net: World) -> None:
     assert (ours_failed, theirs_failed) == (errno.ECONNABORTED, errno.ECONNRESET)
 
 
-def syn_received(net: World) -> None:
+def syn_received(net: Net) -> None:
     """A request is dropped without a word, on the wire or to the tracepoint; the listener stays."""
     listener = net.h2.listen(PORT)
     lost = net.drop("ACK", from_="h1")
@@ -62,7 +62,7 @@ def syn_received(net: World) -> None:
     ended = seconds(net.clock.now())
 
     theirs = endpoint(net.record(), "h2", "server")
-    assert [look.state for look in left] == ["LISTEN"]
+    assert [snapshot.state for snapshot in left] == ["LISTEN"]
     syn, *unheard = exchange(net.record())
     assert syn == "h1 S"
     assert unheard == ["h2 SA", "h1 A"] * max(1, len(unheard) // 2)  # sent again where ss is slow to start
@@ -73,7 +73,7 @@ def syn_received(net: World) -> None:
     assert began <= entered(theirs, "CLOSED") <= ended
 
 
-def time_wait(net: World) -> None:
+def time_wait(net: Net) -> None:
     """TIME-WAIT is removed without a word, on the wire or to the tracepoint."""
     client, server, _ = open_connection(net)
     closed = seconds(net.clock.now())
@@ -99,7 +99,7 @@ def time_wait(net: World) -> None:
     assert began <= entered(ours, "CLOSED") <= ended
 
 
-def listen(net: World) -> None:
+def listen(net: Net) -> None:
     """A listener is closed; tcp_abort(), net/ipv4/tcp.c, sets CLOSED, and tcp_done() does once more.
 
     So the tracepoint tells, on 6.1 and on 7.3 alike.
@@ -125,13 +125,13 @@ def listen(net: World) -> None:
 
 @pytest.mark.scenario(64)
 @pytest.mark.parametrize("state", [established, syn_received, time_wait, listen])
-def test_sock_destroy(net: World, state: Callable[[World], None]) -> None:
+def test_sock_destroy(net: Net, state: Callable[[Net], None]) -> None:
     """SOCK_DESTROY (ss -K) is no RFC's; what it does depends on the state: see the function of that name."""
     state(net)
 
 
 @pytest.mark.scenario(65)
-def test_half_open_reboot(net: World) -> None:
+def test_half_open_reboot(net: Net) -> None:
     """RFC 9293, 3.5.1, figures 9 and 10: what one side sends to a connection that the other forgot gets a RST.
 
     The server forgets as if it had crashed: closing a socket in repair mode sends nothing (tcp_disconnect(),

@@ -20,13 +20,13 @@ from handshake_lab.expect.timer_windows import (
 from tcp_steps import PORT, arrived, errno_of, wait_for_socket
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="50ms")
 
 
 @pytest.mark.scenario(53)
-def test_listener_close_queued(net: World) -> None:
+def test_listener_close_queued(net: Net) -> None:
     """listen(2): a connection that waits for accept() when its listener closes is reset.
 
     No RFC knows an accept queue: it is Linux's inet_csk_listen_stop(), net/ipv4/inet_connection_sock.c.
@@ -49,7 +49,7 @@ def test_listener_close_queued(net: World) -> None:
     assert net.h2.sockets() == []
 
 
-def test_edge_39_cw(net: World) -> None:
+def test_edge_39_cw(net: Net) -> None:
     """listen(2): so is one whose client has closed meanwhile, and that waits for accept() in CLOSE-WAIT."""
     listener = net.h2.listen(PORT)
     client = net.h1.connect(listener)
@@ -72,7 +72,7 @@ def test_edge_39_cw(net: World) -> None:
 
 
 @pytest.mark.scenario(54)
-def test_listener_close_pending_req(net: World) -> None:
+def test_listener_close_pending_req(net: Net) -> None:
     """RFC 9293, 3.10.4: CLOSE in LISTEN deletes the TCB; in Linux a request outlives its listener, and is not a TCB.
 
     It lingers until its next segment, which is answered by a RST (tcp_v4_rcv(), net/ipv4/tcp_ipv4.c), or until its
@@ -89,7 +89,7 @@ def test_listener_close_pending_req(net: World) -> None:
     failure = errno_of(lambda: client.recv(1))
 
     ours, theirs = net.history(client), endpoint(net.record(), "h2", "server")
-    assert [(look.state, look.inode) for look in left] == [("SYN-RECEIVED", 0)]
+    assert [(snapshot.state, snapshot.inode) for snapshot in left] == [("SYN-RECEIVED", 0)]
     assert exchange(net.record(), after=began) == ["h1 PA", "h2 R"]
     assert ours.states == ["CLOSED", "SYN-SENT", "ESTABLISHED", "CLOSED"]
     assert theirs.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "CLOSED"]

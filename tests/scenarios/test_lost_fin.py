@@ -22,7 +22,7 @@ from handshake_lab.tcp.timers import ORPHAN_RETRIES, least_patience
 from tcp_steps import open_connection, read_to_end, retransmission_timers
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="50ms")
 
@@ -32,7 +32,7 @@ FIN_TIMEOUT = 60.0
 
 @pytest.mark.slow
 @pytest.mark.scenario(40)
-def test_fin_lost_once(net: World) -> None:
+def test_fin_lost_once(net: Net) -> None:
     """RFC 8985, 7: a lost FIN is sent again as a loss probe, 2·SRTT + 200 ms after it, or at the RTO if that is sooner.
 
     So in tcp_schedule_loss_probe(), net/ipv4/tcp_output.c: with one round trip measured the RTO is SRTT + 200 ms or
@@ -61,7 +61,7 @@ def test_fin_lost_once(net: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.scenario(41)
-def test_fin_blackhole_orphan(net: World) -> None:
+def test_fin_blackhole_orphan(net: Net) -> None:
     """tcp_orphan_retries: an orphan's FIN that nobody answers is given up, silently, after at least 102.2 s.
 
     Its default, 0, stands for 8 (tcp_orphan_retries(), net/ipv4/tcp_timer.c), and 8 for the time that 8 doublings of
@@ -90,7 +90,7 @@ def test_fin_blackhole_orphan(net: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.scenario(42)
-def test_last_ack_blackhole_orphan(net: World) -> None:
+def test_last_ack_blackhole_orphan(net: Net) -> None:
     """tcp_orphan_retries: LAST-ACK ends like that, too, long after the other side has given up FIN-WAIT-2."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -121,7 +121,7 @@ def test_last_ack_blackhole_orphan(net: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.scenario(43)
-def test_final_ack_lost(net: World) -> None:
+def test_final_ack_lost(net: Net) -> None:
     """RFC 9293, 3.10.7.4: the FIN that comes again is acknowledged again, and TIME-WAIT begins anew.
 
     That is what TIME-WAIT is for (tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c).

@@ -26,13 +26,13 @@ from handshake_lab.expect.timer_windows import (
 from handshake_lab.tcp.timers import syn_schedule, synack_schedule
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="50ms")
 
 
 @pytest.mark.scenario(1)
-def test_three_way_handshake(net: World) -> None:
+def test_three_way_handshake(net: Net) -> None:
     """RFC 9293, figure 6: SYN, SYN-ACK, ACK; the client is ESTABLISHED after one RTT, the server half an RTT later.
 
     In Linux the server's SYN-RECEIVED is a request socket (tcp_conn_request()), which only sock_diag shows;
@@ -53,7 +53,7 @@ def test_three_way_handshake(net: World) -> None:
 
 
 @pytest.mark.scenario(2)
-def test_connect_refused(net: World) -> None:
+def test_connect_refused(net: Net) -> None:
     """RFC 9293, 3.10.7.1 and 3.10.7.3: nobody listens, so the SYN is answered by RST-ACK and connect() is refused."""
     client = net.h1.socket()
     with pytest.raises(ConnectionRefusedError):
@@ -69,7 +69,7 @@ def test_connect_refused(net: World) -> None:
 
 
 @pytest.mark.scenario(3)
-def test_syn_lost_1(net: World) -> None:
+def test_syn_lost_1(net: Net) -> None:
     """RFC 6298, 2.1: the first SYN is lost, and sent again after one second."""
     net.drop("SYN", nth=1, from_="h1")
     listener = net.h2.listen(80)
@@ -80,13 +80,13 @@ def test_syn_lost_1(net: World) -> None:
     assert opened.states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert net.history(server).states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
     assert flags(net.record()) == ["S", "S", "SA", "A"]
-    assert [passage.lost for passage in net.record().passages] == [True, False, False, False]
+    assert [segment.lost for segment in net.record().segments] == [True, False, False, False]
     assert seconds(opened.time_in("SYN-SENT")) == approx_timer(1.0, plus=net.rtt)
     assert net.h1.counters()["TCPSynRetrans"] == 1
 
 
 @pytest.mark.scenario(4)
-def test_syn_lost_3(net: World) -> None:
+def test_syn_lost_3(net: Net) -> None:
     """RFC 6298, 5.5: each wait for an answer to the SYN is twice the one before, so the fourth leaves after 7 s.
 
     Since Linux 6.5 the first four waits are of one second (net.ipv4.tcp_syn_linear_timeouts): it leaves after 3 s.
@@ -107,7 +107,7 @@ def test_syn_lost_3(net: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.scenario(5)
-def test_syn_blackhole(net: World) -> None:
+def test_syn_blackhole(net: Net) -> None:
     """net.ipv4.tcp_syn_retries = 6: seven SYNs without an answer, then connect() fails with ETIMEDOUT after 127 s.
 
     Since Linux 6.5 the four of tcp_syn_linear_timeouts are added: eleven SYNs, 131 s.
@@ -128,11 +128,11 @@ def test_syn_blackhole(net: World) -> None:
     assert sent_at(net.record(), "S") == approx_times(schedule, hz=net.kernel.hz)
     assert seconds(history.time_in("SYN-SENT")) == approx_giving_up(schedule, hz=net.kernel.hz)
     assert net.h1.counters()["TCPTimeouts"] == schedule.sendings
-    assert [look.state for look in net.h2.sockets()] == ["LISTEN"]
+    assert [snapshot.state for snapshot in net.h2.sockets()] == ["LISTEN"]
 
 
 @pytest.mark.scenario(6)
-def test_syn_blackhole_syncnt(net: World) -> None:
+def test_syn_blackhole_syncnt(net: Net) -> None:
     """tcp(7): TCP_SYNCNT = 2 sends the SYN again twice; connect() fails after 7 s.
 
     Since Linux 6.5 the four of tcp_syn_linear_timeouts are added to these two: they leave after 1, 2, 3, 4 and 5 s.
@@ -157,7 +157,7 @@ def test_syn_blackhole_syncnt(net: World) -> None:
 
 
 @pytest.mark.scenario(7)
-def test_synack_lost_1(net: World) -> None:
+def test_synack_lost_1(net: Net) -> None:
     """RFC 9293, 3.8.1: the SYN-ACK is lost, so each side hears nothing and sends again after a second.
 
     The two timers run out at nearly the same time. Where the client's SYN comes first, it is answered by the SYN-ACK,
@@ -184,7 +184,7 @@ def test_synack_lost_1(net: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.scenario(8)
-def test_synack_blackhole(net: World) -> None:
+def test_synack_blackhole(net: Net) -> None:
     """net.ipv4.tcp_synack_retries = 5: six SYN-ACKs without an answer, then the request is dropped after 63 s.
 
     Nobody is told: a request socket has no program, and the tracepoint never saw it (reqsk_timer_handler()).
@@ -208,11 +208,11 @@ def test_synack_blackhole(net: World) -> None:
     assert flags(net.record()) == ["S"] + ["SA"] * 6
     assert sent_at(net.record(), "SA") == approx_times(synack_schedule(), hz=net.kernel.hz)
     assert seconds(request.time_in("SYN-RECEIVED")) == approx_giving_up(synack_schedule(), hz=net.kernel.hz)
-    assert [look.state for look in net.h2.sockets()] == ["LISTEN"]
+    assert [snapshot.state for snapshot in net.h2.sockets()] == ["LISTEN"]
 
 
 @pytest.mark.scenario(9)
-def test_third_ack_lost(net: World) -> None:
+def test_third_ack_lost(net: Net) -> None:
     """RFC 9293, 3.5: the ACK is lost; the client is ESTABLISHED, the server sends its SYN-ACK again after a second."""
     net.drop("ACK", nth=1, from_="h1")
     listener = net.h2.listen(80)
@@ -229,7 +229,7 @@ def test_third_ack_lost(net: World) -> None:
 
 
 @pytest.mark.scenario(10)
-def test_third_ack_lost_then_data(net: World) -> None:
+def test_third_ack_lost_then_data(net: Net) -> None:
     """RFC 9293, 3.10.7.4: any segment that acknowledges the SYN-ACK ends SYN-RECEIVED; the first data does.
 
     Data carries an ACK, so a lost third segment costs nothing where the client speaks first.
@@ -245,7 +245,7 @@ def test_third_ack_lost_then_data(net: World) -> None:
     assert net.history(client).states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
     assert flags(net.record()) == ["S", "SA", "A", "PA", "A"]
-    data = net.record().passages[3]
+    data = net.record().segments[3]
     assert accepted.transitions[-1].cause.segment == data.number
     assert (data.rel_seq, data.rel_ack, data.length) == (1, 1, 5)
     assert seconds(accepted.time_in("SYN-RECEIVED")) == approx_trip(net.rtt)
@@ -253,7 +253,7 @@ def test_third_ack_lost_then_data(net: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.scenario(11)
-def test_third_ack_never(net: World) -> None:
+def test_third_ack_never(net: Net) -> None:
     """net.ipv4.tcp_synack_retries = 5: no ACK ever comes, so the server drops the request after 63 s; the client,
     ESTABLISHED after one RTT, does not hear of it: the connection is half-open (RFC 9293, 3.5.1).
     """
@@ -272,12 +272,12 @@ def test_third_ack_never(net: World) -> None:
     assert flags(net.record(), sender="h1") == ["S"] + ["A"] * 6
     assert sent_at(net.record(), "SA") == approx_times(synack_schedule(), hz=net.kernel.hz)
     assert seconds(request.time_in("SYN-RECEIVED")) == approx_giving_up(synack_schedule(), hz=net.kernel.hz)
-    assert [look.state for look in net.h1.sockets()] == ["ESTABLISHED"]
-    assert [look.state for look in net.h2.sockets()] == ["LISTEN"]
+    assert [snapshot.state for snapshot in net.h1.sockets()] == ["ESTABLISHED"]
+    assert [snapshot.state for snapshot in net.h2.sockets()] == ["LISTEN"]
 
 
 @pytest.mark.scenario(12)
-def test_syn_dup(net: World) -> None:
+def test_syn_dup(net: Net) -> None:
     """RFC 9293, figure 8: a duplicate SYN is recognised by its sequence number; one connection comes of both.
 
     Linux answers it with the SYN-ACK again (tcp_check_req()), at most once in 500 ms (net.ipv4.tcp_invalid_ratelimit).
@@ -293,6 +293,6 @@ def test_syn_dup(net: World) -> None:
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
     assert [each.cookie for each in endpoints(net.record(), "h2", "server")] == [accepted.cookie]
     assert flags(net.record()) == ["S", "SA", "SA", "A", "A"]
-    assert [passage.flags for passage in net.record().passages if passage.copies == 1] == ["S", "S"]
+    assert [segment.flags for segment in net.record().segments if segment.copies == 1] == ["S", "S"]
     assert seconds(opened.time_in("SYN-SENT")) == approx_trip(net.rtt)
     assert net.h2.counters()["TCPACKSkippedSynRecv"] == 1

@@ -11,13 +11,13 @@ from math import comb
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import COMPUTING, Expected, approx_trip, endpoints, seconds, sent, version
+from handshake_lab.expect.timer_windows import COMPUTING, TimeWindow, approx_trip, endpoints, seconds, sent, version
 from handshake_lab.tcp.timers import syn_schedule
 from tcp_steps import PORT, errno_of
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
-    from handshake_lab.recording.history import Endpoint, Passage
+    from handshake_lab.experiment.net import Net
+    from handshake_lab.recording.history import Endpoint, TransmittedSegment
 
 HANDSHAKES = 200
 LOSS = 0.3
@@ -32,7 +32,7 @@ ABORT = struct.pack("ii", 1, 0)
 @pytest.mark.slow
 @pytest.mark.scenario(66)
 @pytest.mark.network(links=("s1>h2:loss=30%",), delay="50ms", seed=66)
-def test_random_loss_handshake(net: World) -> None:
+def test_random_loss_handshake(net: Net) -> None:
     """RFC 6298, 2.1 and 5.5: each lost SYN costs its retransmission timeout, and chance has no memory.
 
     Where segments are lost with probability p, k SYNs of a handshake are lost with p^k·(1-p), and the connection is
@@ -45,7 +45,7 @@ def test_random_loss_handshake(net: World) -> None:
 
     record = net.record()
     clients = endpoints(record, "h1", "client")
-    syns: dict[int, list[Passage]] = {port: [] for port in ports}
+    syns: dict[int, list[TransmittedSegment]] = {port: [] for port in ports}
     for syn in sent(record, "S", sender="h1"):
         syns[syn.src.port].append(syn)
     losses = {port: sum(syn.lost for syn in tries) for port, tries in syns.items()}
@@ -65,7 +65,7 @@ def test_random_loss_handshake(net: World) -> None:
     assert sum(losses.values()) in likely(sum(map(len, syns.values())), LOSS)
 
 
-def handshake(net: World, port: int) -> None:
+def handshake(net: Net, port: int) -> None:
     """Open a connection from a port of its own, and forget it."""
     with net.h1.socket() as client:
         client.bind((net.h1.ip, port))
@@ -78,13 +78,13 @@ def took(client: Endpoint) -> float:
     return seconds(client.time_in("SYN-SENT"))
 
 
-def connect_time(net: World, losses: int) -> Expected:
+def connect_time(net: Net, losses: int) -> TimeWindow:
     """What a handshake takes of which so many SYNs are lost, in this kernel's schedule."""
     if not losses:
         return approx_trip(net.rtt)
     window = syn_schedule(version(net.kernel)).window(losses - 1, hz=net.kernel.hz)
     earliest, latest = seconds(window.earliest) + net.rtt, seconds(window.latest) + net.rtt + COMPUTING
-    return Expected(f"a handshake with {losses} SYNs lost", earliest, latest)
+    return TimeWindow(f"a handshake with {losses} SYNs lost", earliest, latest)
 
 
 def likely(tries: int, chance: float) -> range:

@@ -31,7 +31,7 @@ from tcp_steps import PORT, errno_of, open_connection
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = pytest.mark.network(delay="50ms")
@@ -47,7 +47,7 @@ COUNTED_ANEW = 0.15
 
 
 @pytest.mark.network(sysctls={"h1:net.ipv4.tcp_max_tw_buckets": 0})
-def test_edge_37_cg(net: World) -> None:
+def test_edge_37_cg(net: Net) -> None:
     """tcp_max_tw_buckets: where the table is full there is no TIME-WAIT after CLOSING either.
 
     So in tcp_time_wait(), net/ipv4/tcp_minisocks.c, called by tcp_rcv_state_process(); RFC 9293, 3.6 knows no such.
@@ -67,7 +67,7 @@ def test_edge_37_cg(net: World) -> None:
     assert net.h1.sockets() == []
 
 
-def fast_open(net: World, listener: RecordedSocket, data: bytes) -> None:
+def fast_open(net: Net, listener: RecordedSocket, data: bytes) -> None:
     """Connect h1, with data in the SYN if it holds the listener's cookie; otherwise it asks for one."""
     client = net.h1.socket()
     client.setblocking(False)
@@ -76,7 +76,7 @@ def fast_open(net: World, listener: RecordedSocket, data: bytes) -> None:
 
 
 @pytest.mark.network(sysctls={"net.ipv4.tcp_fastopen": 3})
-def test_edge_41b(net: World) -> None:
+def test_edge_41b(net: Net) -> None:
     """RFC 7413, 4.2: a SYN with data and a valid cookie opens at once: its data are there before the handshake is done.
 
     Linux makes it a full socket in SYN-RECEIVED (tcp_try_fastopen(), net/ipv4/tcp_fastopen.c), which the tracepoint
@@ -128,7 +128,7 @@ def no_orphans_allowed() -> Iterator[None]:
         pytest.param(State.CLOSE_WAIT, LA, id="43.LA"),
     ],
 )
-def test_edge_43_at_close(net: World, held: State, state: State) -> None:
+def test_edge_43_at_close(net: Net, held: State, state: State) -> None:
     """tcp_max_orphans: with too many orphans, close() resets what it would have left to end by itself.
 
     In FIN-WAIT-2 only where tcp_fin_timeout is above 60 s; what waits less is a mini-socket and no orphan
@@ -156,7 +156,7 @@ def test_edge_43_at_close(net: World, held: State, state: State) -> None:
 @pytest.mark.parametrize(
     "state", [pytest.param(F1, id="43.F1"), pytest.param(CG, id="43.CG"), pytest.param(LA, id="43.LA")]
 )
-def test_edge_43_at_its_timer(net: World, state: State) -> None:
+def test_edge_43_at_its_timer(net: Net, state: State) -> None:
     """tcp_max_orphans: with too many orphans, one is reset as soon as its FIN would have to be sent again.
 
     By the retransmission timer, not by the loss probe before it (tcp_out_of_resources(), net/ipv4/tcp_timer.c).
@@ -175,13 +175,13 @@ def test_edge_43_at_its_timer(net: World, state: State) -> None:
     assert net.h1.counters()["TCPAbortOnMemory"] == 1
 
 
-def refused_by_router(net: World) -> None:
+def refused_by_router(net: Net) -> None:
     """From now on, the router answers what is for h2 with "host unreachable"."""
     net.network["r1"].run(["ip", "route", "add", "unreachable", net.h2.ip])
 
 
 @pytest.mark.network(topology="routed")
-def test_edge_44_sr(net: World) -> None:
+def test_edge_44_sr(net: Net) -> None:
     """RFC 9293, 3.9.2.2: an ICMP error ends SYN-RECEIVED as well, here after a simultaneous open.
 
     "Host unreachable" should be soft by RFC 1122, 4.2.3.9; before ESTABLISHED Linux ends the attempt for any
@@ -203,7 +203,7 @@ def test_edge_44_sr(net: World) -> None:
 
 
 @pytest.mark.network(topology="routed")
-def test_edge_44_sr_of_a_request(net: World) -> None:
+def test_edge_44_sr_of_a_request(net: Net) -> None:
     """RFC 9293, 3.9.2.2: an ICMP error for its SYN-ACK ends a request (tcp_req_err(), net/ipv4/tcp_ipv4.c).
 
     "Host unreachable" should be soft by RFC 1122, 4.2.3.9; it and "network unreachable" are just what ends a request.
@@ -221,7 +221,7 @@ def test_edge_44_sr_of_a_request(net: World) -> None:
     assert (net.h2.counters()["ListenDrops"], net.h2.counters().get("ListenOverflows", 0)) == (1, 0)
 
 
-def test_edge_3(net: World) -> None:
+def test_edge_3(net: Net) -> None:
     """RFC 9293, 3.10.4: CLOSE in LISTEN deletes the TCB, and no segment tells of it (__tcp_close(), net/ipv4/tcp.c)."""
     listener = net.h2.listen(PORT)
     assert net.wait_for_state(listener, "LISTEN")

@@ -24,14 +24,14 @@ from handshake_lab.expect.timer_windows import (
 )
 from handshake_lab.tcp.diagram.edge import SHORT
 from handshake_lab.tcp.states import State
-from handshake_lab.verdict.self_transitions import stays
+from handshake_lab.verdict.self_transitions import self_transitions
 from tcp_held import TOLD, hold
 from tcp_steps import arrived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = pytest.mark.network(delay="50ms")
@@ -49,7 +49,7 @@ def edges(number: str, states: Iterable[State]) -> pytest.MarkDecorator:
 
 
 @edges("26", (SR, ES, F1, F2, CW, CG, LA))
-def test_exact_rst(net: World, state: State) -> None:
+def test_exact_rst(net: Net, state: State) -> None:
     """RFC 9293, 3.10.7.4: a RST with exactly the next sequence number ends a connection in any synchronized state.
 
     In SYN-RECEIVED, too, after an active OPEN, as here by simultaneous open: to CLOSED, not to LISTEN
@@ -69,7 +69,7 @@ def test_exact_rst(net: World, state: State) -> None:
 
 @pytest.mark.parametrize(("kind", "off"), [("RST", 1), ("SYN", 0)], ids=["rst", "syn"])
 @edges("26a", (ES, F1, F2, CW, CG, LA))
-def test_challenge_ack(net: World, state: State, kind: str, off: int) -> None:
+def test_challenge_ack(net: Net, state: State, kind: str, off: int) -> None:
     """RFC 5961, 3.2 and 4.2: a RST that is in the window but not exact, or a SYN, is asked about and changes nothing.
 
     In any synchronized state (tcp_validate_incoming() and tcp_send_challenge_ack(), net/ipv4/tcp_input.c).
@@ -84,12 +84,14 @@ def test_challenge_ack(net: World, state: State, kind: str, off: int) -> None:
     # Its FIN is lost again and again where it is held by that, and may be sent again just now.
     assert [segment for segment in exchange(record, after=began) if segment != "h1 FA"] == ["h1 A"]
     assert ours.states[-1] == state
-    assert {stay.edge for stay in stays(record, net.observations)} == {f"26a.{SHORT[state]}"}
+    assert {self_transition.edge for self_transition in self_transitions(record, net.observations)} == {
+        f"26a.{SHORT[state]}"
+    }
     assert net.h1.counters()["TCPChallengeACK"] == 1
 
 
 @edges("27", (SR, ES, F1, F2, CW, CG, LA))
-def test_abort(net: World, state: State) -> None:
+def test_abort(net: Net, state: State) -> None:
     """RFC 9293, 3.10.5: ABORT sends a RST from SYN-RECEIVED to CLOSE-WAIT, and none in CLOSING and LAST-ACK.
 
     Linux is as exact (tcp_disconnect() and tcp_need_reset(), net/ipv4/tcp.c): in these two a RST leaves only where
@@ -112,7 +114,7 @@ def test_abort(net: World, state: State) -> None:
 
 
 @edges("42", (SS, SR, ES, F1, F2, CW, CG, LA))
-def test_sock_destroy_elsewhere(net: World, state: State) -> None:
+def test_sock_destroy_elsewhere(net: Net, state: State) -> None:
     """SOCK_DESTROY (ss -K) is no RFC's: it takes a socket away in any state, and tells the peer where ABORT would.
 
     So tcp_abort(), net/ipv4/tcp.c, by tcp_need_reset(): no RST in SYN-SENT, CLOSING and LAST-ACK. The program, which
@@ -128,7 +130,7 @@ def test_sock_destroy_elsewhere(net: World, state: State) -> None:
     net.sleep(net.one_way)
 
     ours, record = net.history(held), net.record()
-    assert [look for look in left if look.cookie == held.cookie] == []
+    assert [snapshot for snapshot in left if snapshot.cookie == held.cookie] == []
     assert ours.states[-2:] == [state, "CLOSED"]
     assert transition(ours, "CLOSED").edge == f"42.{SHORT[state]}"
     assert began <= entered(ours, "CLOSED") <= ended
@@ -178,7 +180,7 @@ _PROBING = Way(give_up_probing, (1.0, 1.0, 1.0), ["A", "A", "RA"])
         pytest.param(LA, _FIN, id="29.LA"),
     ],
 )
-def test_silent_peer(net: World, state: State, way: Way) -> None:
+def test_silent_peer(net: Net, state: State, way: Way) -> None:
     """RFC 9293, 3.8.3 and 3.8.4: a connection whose peer is silent is given up, in whichever state it is.
 
     By tcp_write_timeout() without a word, by tcp_keepalive_timer() with a RST (net/ipv4/tcp_timer.c); the program is
@@ -193,7 +195,7 @@ def test_silent_peer(net: World, state: State, way: Way) -> None:
     assert ours.states[-2:] == [state, "CLOSED"]
     assert transition(ours, "CLOSED").edge == f"29.{SHORT[state]}"
     assert transition(ours, "CLOSED").cause.kind == "timer"
-    assert [passage.flags for passage in sent(record, sender="h1")][-len(way.last) :] == way.last
+    assert [segment.flags for segment in sent(record, sender="h1")][-len(way.last) :] == way.last
     if way.timers:
         begins = State.SYN_SENT if state is SR else state  # the SYN's timer runs on
         assert entered(ours, "CLOSED") - entered(ours, begins) == approx_timer(*way.timers, hz=net.kernel.hz)

@@ -19,7 +19,7 @@ from handshake_lab.expect.timer_windows import (
 from handshake_lab.recording.observations import Step
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 #: One way: within it, even a slow machine has both ends do something.
@@ -28,14 +28,14 @@ pytestmark = pytest.mark.network(delay="300ms")
 PORTS = (4001, 4002)
 
 
-def open_both(net: World) -> tuple[RecordedSocket, RecordedSocket]:
+def open_both(net: Net) -> tuple[RecordedSocket, RecordedSocket]:
     """Connect two hosts to each other before either has heard of the other."""
     one = net.h1.begin_connect(("h2", PORTS[1]), port=PORTS[0])
     other = net.h2.begin_connect(("h1", PORTS[0]), port=PORTS[1])
     return one, other
 
 
-def stay_in_syn_received(net: World) -> tuple[RecordedSocket, RecordedSocket]:
+def stay_in_syn_received(net: Net) -> tuple[RecordedSocket, RecordedSocket]:
     """A simultaneous open in which h2's SYN-ACK would have arrived at h1, had it not been delayed.
 
     What ends h1's SYN-RECEIVED is then h2's ACK of h1's own SYN-ACK, one way later, and half a way before the SYN-ACK.
@@ -47,7 +47,7 @@ def stay_in_syn_received(net: World) -> tuple[RecordedSocket, RecordedSocket]:
     return one, other
 
 
-def called_at(net: World, call: str) -> float:
+def called_at(net: Net, call: str) -> float:
     """When a program made its only such call, in seconds of the run's clock."""
     (step,) = [
         seen for seen in net.observations if isinstance(seen, Step) and seen.call == call and seen.phase == "begins"
@@ -56,7 +56,7 @@ def called_at(net: World, call: str) -> float:
 
 
 @pytest.mark.scenario(26)
-def test_simultaneous_open(net: World) -> None:
+def test_simultaneous_open(net: Net) -> None:
     """RFC 9293, figure 7: SYNs that cross bring both sides to SYN-RECEIVED, and their SYN-ACKs to ESTABLISHED.
 
     Linux acknowledges the peer's SYN-ACK besides. Before 6.12 and the stable releases of its time it did not take a
@@ -85,7 +85,7 @@ def test_simultaneous_open(net: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.scenario(27)
-def test_self_connect(net: World) -> None:
+def test_self_connect(net: Net) -> None:
     """RFC 9293, 3.10.3 and MUST-10: a socket that connects to its own address opens, and closes, simultaneously.
 
     No listener is needed. All happens inside one connect() and one close(), in microseconds: a look at the sockets
@@ -115,7 +115,7 @@ def test_self_connect(net: World) -> None:
 
 
 @pytest.mark.scenario(28)
-def test_close_in_syn_received(net: World) -> None:
+def test_close_in_syn_received(net: Net) -> None:
     """RFC 9293, 3.10.4: CLOSE in SYN-RECEIVED sends a FIN and enters FIN-WAIT-1, without ever being ESTABLISHED.
 
     The peer's SYN-ACK, which comes after that, is a duplicate by then and is answered by an ACK.
@@ -143,7 +143,7 @@ def test_close_in_syn_received(net: World) -> None:
 
 
 @pytest.mark.scenario(29)
-def test_shutdown_in_syn_received(net: World) -> None:
+def test_shutdown_in_syn_received(net: Net) -> None:
     """RFC 9293, 3.10.4, lets a program that is done end SYN-RECEIVED by a FIN; for shutdown() Linux waits.
 
     Since 6.9 and the stable releases of its time tcp_shutdown() leaves SYN-RECEIVED alone; the FIN follows as soon

@@ -12,7 +12,7 @@ import pytest
 from handshake_lab.expect.timer_windows import approx_trip, endpoint, flags, made_up, seconds, witnesses
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = pytest.mark.network(delay="50ms")
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.network(delay="50ms")
 OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
 
 
-def reset_meanwhile(net: World) -> RecordedSocket:
+def reset_meanwhile(net: Net) -> RecordedSocket:
     """A client that is ESTABLISHED, and then reset; its request is gone. Everything has arrived by then."""
     client = net.h1.connect(net.h2.listen(80))
     with pytest.raises(ConnectionResetError):
@@ -30,7 +30,7 @@ def reset_meanwhile(net: World) -> RecordedSocket:
 
 
 @pytest.mark.scenario(18)
-def test_rst_in_syn_received(net: World) -> None:
+def test_rst_in_syn_received(net: Net) -> None:
     """RFC 9293, figure 5, note 1, and 3.10.7.4: an exact RST returns a passive SYN-RECEIVED to LISTEN.
 
     Linux drops the request (tcp_check_req()): only sock_diag shows it, the listener was never touched. The client,
@@ -56,12 +56,12 @@ def test_rst_in_syn_received(net: World) -> None:
     assert seconds(opened.time_in("ESTABLISHED")) == approx_trip(net.rtt)
     assert net.h2.counters()["EmbryonicRsts"] == 1
 
-    assert [look.state for look in net.h2.sockets()] == ["LISTEN"]
+    assert [snapshot.state for snapshot in net.h2.sockets()] == ["LISTEN"]
     assert net.history(net.h1.connect(listener)).states == OPENED
 
 
 @pytest.mark.scenario(19)
-def test_rst_inexact_in_syn_received(net: World) -> None:
+def test_rst_inexact_in_syn_received(net: Net) -> None:
     """RFC 9293, 3.10.7.4: a RST in the window that is not exact is answered by a challenge ACK; the state stays.
 
     Linux does so in tcp_check_req(), 6.1.192 and 7.3 among others; earlier releases dropped the request for any RST
@@ -80,7 +80,7 @@ def test_rst_inexact_in_syn_received(net: World) -> None:
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
     assert flags(net.record(), sender="h1") == ["S", "A"]
     assert flags(net.record(), sender="h2") == ["SA", "A"]
-    challenge = next(passage for passage in net.record().passages if passage.sender == "h2" and passage.flags == "A")
+    challenge = next(segment for segment in net.record().segments if segment.sender == "h2" and segment.flags == "A")
     assert rst.received is not None
     assert challenge.sent is not None
     assert seconds(challenge.sent - rst.received) == approx_trip(0)
@@ -91,7 +91,7 @@ def test_rst_inexact_in_syn_received(net: World) -> None:
 
 
 @pytest.mark.scenario(20)
-def test_syn_in_syn_received(net: World) -> None:
+def test_syn_in_syn_received(net: Net) -> None:
     """RFC 9293, 3.10.7.4, with erratum 8710: another SYN in the window of a passive SYN-RECEIVED returns it to LISTEN.
 
     Linux answers it by RST-ACK besides (embryonic_reset in tcp_check_req()); the client's ACK then meets no request.
@@ -110,10 +110,10 @@ def test_syn_in_syn_received(net: World) -> None:
     assert flags(net.record(), sender="h2") == ["SA", "RA", "R"]
     assert seconds(request.time_in("SYN-RECEIVED")) == approx_trip(net.one_way)
     assert net.h2.counters()["EmbryonicRsts"] == 1
-    assert [look.state for look in net.h2.sockets()] == ["LISTEN"]
+    assert [snapshot.state for snapshot in net.h2.sockets()] == ["LISTEN"]
 
 
-def test_syn_ack_in_syn_received(net: World) -> None:
+def test_syn_ack_in_syn_received(net: Net) -> None:
     """RFC 9293, 3.10.7.4: the check for a SYN in the window comes before that for an ACK, and a SYN-ACK has both.
 
     Linux ends the request as for a SYN, if it acknowledges the right number. The RST has that number, so that the
@@ -131,11 +131,11 @@ def test_syn_ack_in_syn_received(net: World) -> None:
     assert flags(net.record(), sender="h1") == ["S", "A"]
     assert flags(net.record(), sender="h2") == ["SA", "R", "R"]
     assert net.h2.counters()["EmbryonicRsts"] == 1
-    assert [look.state for look in net.h2.sockets()] == ["LISTEN"]
+    assert [snapshot.state for snapshot in net.h2.sockets()] == ["LISTEN"]
 
 
 @pytest.mark.scenario(21)
-def test_bad_ack_in_syn_received(net: World) -> None:
+def test_bad_ack_in_syn_received(net: Net) -> None:
     """RFC 9293, 3.5.2, group 1, and 3.10.7.4: an ACK of what was never sent is answered by RST; the state stays.
 
     The RST has the number that the ACK asked for. Far from what the client expects, it does nothing there.
@@ -148,7 +148,7 @@ def test_bad_ack_in_syn_received(net: World) -> None:
 
     accepted = net.history(server)
     ack = made_up(net.record())
-    (rst,) = [passage for passage in net.record().passages if "R" in passage.flags]
+    (rst,) = [segment for segment in net.record().segments if "R" in segment.flags]
     assert ack.flags == "A"
     assert net.history(client).states == OPENED
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]

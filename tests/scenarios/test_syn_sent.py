@@ -19,7 +19,7 @@ from handshake_lab.expect.timer_windows import (
 )
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="50ms")
 
@@ -27,7 +27,7 @@ OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
 
 
 @pytest.mark.scenario(22)
-def test_rst_noack_in_syn_sent(net: World) -> None:
+def test_rst_noack_in_syn_sent(net: Net) -> None:
     """RFC 9293, 3.10.7.3: a RST without an acceptable ACK is dropped in SYN-SENT: anybody could have sent it."""
     net.inject("RST", to="h1", from_="h2", on="SYN", nth=1)
     listener = net.h2.listen(80)
@@ -45,7 +45,7 @@ def test_rst_noack_in_syn_sent(net: World) -> None:
 
 
 @pytest.mark.scenario(23)
-def test_badack_in_syn_sent(net: World) -> None:
+def test_badack_in_syn_sent(net: Net) -> None:
     """RFC 9293, 3.10.7.3: an ACK of what was not sent is answered by RST in SYN-SENT; the state stays.
 
     Linux then also sends its SYN again, not after a second but after two jiffies: the RST may have cleared an old
@@ -75,7 +75,7 @@ def test_badack_in_syn_sent(net: World) -> None:
 
 
 @pytest.mark.scenario(24)
-def test_close_in_syn_sent(net: World) -> None:
+def test_close_in_syn_sent(net: Net) -> None:
     """RFC 9293, 3.10.4: CLOSE in SYN-SENT deletes the connection, and no segment tells of it.
 
     The server's SYN-ACK then meets no socket and is answered by an exact RST, which returns its request to LISTEN.
@@ -95,7 +95,7 @@ def test_close_in_syn_sent(net: World) -> None:
     assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "LISTEN"]
     assert request.transitions[-1].edge == "9"
     assert flags(net.record()) == ["S", "SA", "R"]
-    assert [passage.sender for passage in sent(net.record())] == ["h1", "h2", "h1"]
+    assert [segment.sender for segment in sent(net.record())] == ["h1", "h2", "h1"]
     assert seconds(request.time_in("SYN-RECEIVED")) == approx_trip(net.rtt)
     assert net.h2.counters()["EmbryonicRsts"] == 1
 
@@ -112,7 +112,7 @@ UNREACHABLE = pytest.mark.network(topology="routed")
         pytest.param("host unreachable", marks=UNREACHABLE, id="unreachable"),
     ],
 )
-def test_icmp_in_syn_sent(net: World, code: str) -> None:
+def test_icmp_in_syn_sent(net: Net, code: str) -> None:
     """RFC 9293, 3.9.2.2, RFC 1122, 4.2.3.9: a hard ICMP error ends the connection attempt.
 
     "Host unreachable" should be soft by RFC 1122; in SYN-SENT Linux ends the attempt for either (tcp_v4_err(),

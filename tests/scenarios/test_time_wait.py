@@ -22,7 +22,7 @@ from handshake_lab.expect.timer_windows import (
 from tcp_steps import PORT, Connection, arrived, errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = pytest.mark.network(delay="50ms")
@@ -32,7 +32,7 @@ TIME_WAIT = 60.0
 SAME = 40_000
 
 
-def close_in_turn(net: World, first: RecordedSocket, second: RecordedSocket) -> None:
+def close_in_turn(net: Net, first: RecordedSocket, second: RecordedSocket) -> None:
     """Close a connection with four segments; the end that closes first is in TIME-WAIT, the other CLOSED."""
     first.shutdown(socket.SHUT_WR)
     read_to_end(second)
@@ -44,7 +44,7 @@ def close_in_turn(net: World, first: RecordedSocket, second: RecordedSocket) -> 
 
 
 @pytest.mark.scenario(55)
-def test_tw_assassination(net: World) -> None:
+def test_tw_assassination(net: Net) -> None:
     """RFC 1337: a RST at the next sequence number ends TIME-WAIT, and takes away what it protects from.
 
     Linux lets it, unless tcp_rfc1337 is set (tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c); the tracepoint
@@ -69,7 +69,7 @@ def test_tw_assassination(net: World) -> None:
 @pytest.mark.slow
 @pytest.mark.scenario(56)
 @pytest.mark.network(sysctls={"h1:net.ipv4.tcp_rfc1337": 1})
-def test_tw_rfc1337(net: World) -> None:
+def test_tw_rfc1337(net: Net) -> None:
     """RFC 1337, 3 (F1): with tcp_rfc1337, a RST in TIME-WAIT is ignored, and the 60 s are waited."""
     client, server, _ = open_connection(net)
     close_in_turn(net, client, server)
@@ -88,7 +88,7 @@ def test_tw_rfc1337(net: World) -> None:
 
 
 @pytest.mark.scenario(57)
-def test_tw_reopen_by_syn(net: World) -> None:
+def test_tw_reopen_by_syn(net: Net) -> None:
     """RFC 9293, 3.6.1: a new SYN from the same addresses opens the connection anew, straight out of TIME-WAIT.
 
     In Linux the SYN must have a higher sequence number or a later timestamp (tcp_timewait_state_process(),
@@ -119,7 +119,7 @@ def test_tw_reopen_by_syn(net: World) -> None:
 @pytest.mark.network(
     sysctls={"h1:net.ipv4.tcp_tw_reuse": 1, "h1:net.ipv4.ip_local_port_range": f"{SAME} {SAME}"},
 )
-def test_tw_reuse_client(net: World) -> None:
+def test_tw_reuse_client(net: Net) -> None:
     """RFC 6191: whoever opens may reuse the addresses of its own TIME-WAIT after a second, told apart by timestamps.
 
     Linux does so with tcp_tw_reuse=1; by default over loopback only (tcp_twsk_unique(), net/ipv4/tcp_ipv4.c). The
@@ -149,7 +149,7 @@ def test_tw_reuse_client(net: World) -> None:
 
 @pytest.mark.scenario(59)
 @pytest.mark.network(sysctls={"h1:net.ipv4.tcp_max_tw_buckets": 0})
-def test_tw_bucket_overflow(net: World) -> None:
+def test_tw_bucket_overflow(net: Net) -> None:
     """tcp_max_tw_buckets: where the table is full there is no TIME-WAIT, whatever RFC 9293, 3.6 says.
 
     So in tcp_time_wait(), net/ipv4/tcp_minisocks.c: the last ACK is sent, and the connection is gone.

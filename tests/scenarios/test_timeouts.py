@@ -13,13 +13,13 @@ from handshake_lab.tcp.timers import least_patience
 from tcp_steps import errno_of, open_connection, retransmission_timers
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="50ms")
 
 
 @pytest.mark.scenario(61)
-def test_keepalive_dead_peer(net: World) -> None:
+def test_keepalive_dead_peer(net: Net) -> None:
     """RFC 9293, 3.8.4: a silent peer is probed after TCP_KEEPIDLE, every TCP_KEEPINTVL, and given up after TCP_KEEPCNT.
 
     Linux says goodbye with a RST (tcp_keepalive_timer(), net/ipv4/tcp_timer.c).
@@ -46,7 +46,7 @@ def test_keepalive_dead_peer(net: World) -> None:
 
 
 @pytest.mark.scenario(62)
-def test_user_timeout(net: World) -> None:
+def test_user_timeout(net: Net) -> None:
     """RFC 5482: TCP_USER_TIMEOUT bounds how long data may stay unacknowledged.
 
     Linux counts it from the first retransmission by the timer, not from the sending (retransmits_timed_out(),
@@ -78,7 +78,7 @@ def test_user_timeout(net: World) -> None:
 @pytest.mark.slow
 @pytest.mark.scenario(63)
 @pytest.mark.network(sysctls={"h1:net.ipv4.tcp_retries2": 3})
-def test_retries2(net: World) -> None:
+def test_retries2(net: Net) -> None:
     """tcp_retries2: data that nobody acknowledges is given up after the time that so many doublings of 200 ms take.
 
     It is a time, not a count (tcp_model_timeout(), net/ipv4/tcp_timer.c): 3.0 s for 3, from the first retransmission by

@@ -17,7 +17,7 @@ from handshake_lab.expect.timer_windows import endpoint, endpoints, since
 from tcp_steps import errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 pytestmark = [pytest.mark.network(delay="50ms"), pytest.mark.slow, pytest.mark.lossy(loss="10%")]
@@ -29,7 +29,7 @@ CLOSED_FIRST = (["FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED"], ["FIN-WAIT-
 CLOSED_SECOND = ["CLOSE-WAIT", "LAST-ACK", "CLOSED"]
 
 
-def test_three_way_handshake(net: World) -> None:
+def test_three_way_handshake(net: Net) -> None:
     """RFC 9293, 3.5: whichever of the three segments is lost, both sides are ESTABLISHED, by the same states."""
     client, server, _ = open_connection(net)
 
@@ -37,7 +37,7 @@ def test_three_way_handshake(net: World) -> None:
     assert net.history(server).states == ACCEPTED
 
 
-def test_connect_refused(net: World) -> None:
+def test_connect_refused(net: Net) -> None:
     """RFC 9293, 3.10.7.1: a SYN that nobody listens for is refused, however often it or its RST is lost."""
     client = net.h1.socket()
     failure = errno_of(lambda: client.connect((net.h2.ip, 80)))
@@ -47,7 +47,7 @@ def test_connect_refused(net: World) -> None:
     assert endpoints(net.record(), "h2") == []
 
 
-def test_third_ack_lost_then_data(net: World) -> None:
+def test_third_ack_lost_then_data(net: Net) -> None:
     """RFC 9293, 3.10.7.4: if the third segment is lost, the first data does its work; not a byte is lost or doubled."""
     client, server, _ = open_connection(net)
     client.sendall(b"0123456789" * 1000)
@@ -60,7 +60,7 @@ def test_third_ack_lost_then_data(net: World) -> None:
     assert net.history(server).states == [*ACCEPTED, "CLOSE-WAIT"]
 
 
-def test_normal_close_client_first(net: World) -> None:
+def test_normal_close_client_first(net: Net) -> None:
     """RFC 9293, figure 12: who closes first goes to TIME-WAIT, the other does not, whatever is lost on the way."""
     client, server, _ = open_connection(net)
     _close(net, client, server)
@@ -69,7 +69,7 @@ def test_normal_close_client_first(net: World) -> None:
     assert net.history(server).states == [*ACCEPTED, *CLOSED_SECOND]
 
 
-def test_normal_close_server_first(net: World) -> None:
+def test_normal_close_server_first(net: Net) -> None:
     """RFC 9293, figure 12, mirrored: who waits in TIME-WAIT is who closed first, whatever is lost on the way."""
     client, server, _ = open_connection(net)
     _close(net, server, client)
@@ -78,7 +78,7 @@ def test_normal_close_server_first(net: World) -> None:
     assert net.history(client).states == [*OPENED, *CLOSED_SECOND]
 
 
-def _close(net: World, first: RecordedSocket, second: RecordedSocket) -> None:
+def _close(net: Net, first: RecordedSocket, second: RecordedSocket) -> None:
     first.shutdown(socket.SHUT_WR)
     read_to_end(second)
     second.close()
@@ -87,7 +87,7 @@ def _close(net: World, first: RecordedSocket, second: RecordedSocket) -> None:
     net.wait_until_closed()
 
 
-def test_simultaneous_open(net: World) -> None:
+def test_simultaneous_open(net: Net) -> None:
     """RFC 9293, figure 7: both sides open actively, and both are open, whether their SYNs cross or one is late."""
     one, two = net.h1.socket(), net.h2.socket()
     for end, host, peer in ((one, net.h1, net.h2), (two, net.h2, net.h1)):
@@ -103,7 +103,7 @@ def test_simultaneous_open(net: World) -> None:
     assert any("SYN-RECEIVED" in net.history(end).states for end in (one, two))
 
 
-def test_simultaneous_close(net: World) -> None:
+def test_simultaneous_close(net: Net) -> None:
     """RFC 9293, figure 13: both close at once; each goes to TIME-WAIT, by CLOSING or as if it had been the first."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -116,7 +116,7 @@ def test_simultaneous_close(net: World) -> None:
     assert net.history(server).states in [[*ACCEPTED, *way] for way in ways]
 
 
-def test_half_close(net: World) -> None:
+def test_half_close(net: Net) -> None:
     """RFC 9293, 3.6: after its own FIN a side still receives; all of 100 kB arrive, and then both close."""
     client, server, _ = open_connection(net)
     client.shutdown(socket.SHUT_WR)
@@ -132,7 +132,7 @@ def test_half_close(net: World) -> None:
     assert net.history(server).states == [*ACCEPTED, *CLOSED_SECOND]
 
 
-def test_orphan_fin_wait_2(net: World) -> None:
+def test_orphan_fin_wait_2(net: Net) -> None:
     """net.ipv4.tcp_fin_timeout: nobody holds the socket, and the peer never closes: FIN-WAIT-2 ends all the same."""
     client, server, _ = open_connection(net)
     client.close()
@@ -144,7 +144,7 @@ def test_orphan_fin_wait_2(net: World) -> None:
 
 
 @pytest.mark.network(sysctls={"h2:net.ipv4.tcp_syncookies": 2})
-def test_syncookies_2(net: World) -> None:
+def test_syncookies_2(net: Net) -> None:
     """RFC 4987, 3.6: a server that keeps nothing of a SYN still accepts once an ACK comes, be it that of the data."""
     listener = net.h2.listen(80)
     client = net.h1.connect(listener)
@@ -156,7 +156,7 @@ def test_syncookies_2(net: World) -> None:
     assert endpoint(net.record(), "h2", "server").states == ACCEPTED
 
 
-def test_syn_blackhole(net: World) -> None:
+def test_syn_blackhole(net: Net) -> None:
     """net.ipv4.tcp_syn_retries: where every SYN is lost TCP gives up, after as many as the setting says."""
     net.h1.sysctl("net.ipv4.tcp_syn_retries", 2)
     net.drop("SYN", from_="h1")
@@ -164,4 +164,4 @@ def test_syn_blackhole(net: World) -> None:
 
     # From Linux 6.5 on, the four of tcp_syn_linear_timeouts come on top; the time is up before the sixth.
     assert failure == errno.ETIMEDOUT
-    assert len(net.record().passages) == (6 if since(net.kernel, 6, 5) else 3)
+    assert len(net.record().segments) == (6 if since(net.kernel, 6, 5) else 3)

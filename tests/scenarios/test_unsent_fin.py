@@ -10,7 +10,7 @@ from handshake_lab.expect.timer_windows import approx_trip, entered, exchange, f
 from tcp_steps import PORT, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 pytestmark = pytest.mark.network(delay="50ms")
 
@@ -21,7 +21,7 @@ MUCH = 1_000_000
 
 
 @pytest.mark.scenario(60)
-def test_unsent_fin(net: World) -> None:
+def test_unsent_fin(net: Net) -> None:
     """RFC 9293, 3.10.4: FIN-WAIT-1 begins when the FIN is sent; Linux says so when shutdown() is called.
 
     With the peer's window closed the FIN waits behind the data, and a FIN that comes then takes Linux to CLOSING where
@@ -36,7 +36,7 @@ def test_unsent_fin(net: World) -> None:
     client.setblocking(False)
     queued = client.send(bytes(MUCH))
     client.settimeout(60)
-    net.recorder.wait_until(lambda: any(look.timer == "persist" for look in net.recorder.sockets("h1")), 60)
+    net.recorder.wait_until(lambda: any(snapshot.timer == "persist" for snapshot in net.recorder.sockets("h1")), 60)
     began = seconds(net.clock.now())
     client.shutdown(socket.SHUT_WR)
     server.shutdown(socket.SHUT_WR)
@@ -45,12 +45,12 @@ def test_unsent_fin(net: World) -> None:
 
     record = net.record()
     ours, theirs = net.history(client), net.history(server)
-    taken = sum(passage.length for passage in sent(record, sender="h1"))
+    taken = sum(segment.length for segment in sent(record, sender="h1"))
     assert taken < queued
-    assert [passage.window for passage in sent(record, sender="h2")][-1] == 0
-    assert [look.timer for look in net.h1.sockets()] == ["persist"]
+    assert [segment.window for segment in sent(record, sender="h2")][-1] == 0
+    assert [snapshot.timer for snapshot in net.h1.sockets()] == ["persist"]
     assert "FA" in flags(record, sender="h2")
-    assert [passage for passage in sent(record, sender="h1") if "F" in passage.flags] == []
+    assert [segment for segment in sent(record, sender="h1") if "F" in segment.flags] == []
     assert exchange(record, after=began)[0] == "h2 FA"
     assert entered(theirs, "FIN-WAIT-2") - entered(theirs, "FIN-WAIT-1") == approx_trip(net.rtt)
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSING"]

@@ -12,7 +12,15 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 from handshake_lab.checkout.claims import claims_report, measuring
-from handshake_lab.checkout.claims.claim import CHAPTERS, CLAIMS, PROPERTY, QUESTIONS, Finding, Outcome, Verdict
+from handshake_lab.checkout.claims.claim import (
+    CHAPTERS,
+    CLAIMS,
+    PROPERTY,
+    QUESTIONS,
+    ClaimFinding,
+    ClaimOutcome,
+    ClaimVerdict,
+)
 from handshake_lab.checkout.claims.claim_texts import LANGUAGES, evidence, fields, proof, table
 from handshake_lab.cli import options
 from handshake_lab.cli.commands.claims import command
@@ -27,9 +35,9 @@ ROOT = Path(__file__).resolve().parents[2]
 KERNEL = KernelInfo(kind="lab", release="7.3.4", hz=250, seed=1)
 
 
-def outcome(name: str, verdict: Verdict = Verdict.NUANCE) -> Outcome:
+def outcome(name: str, verdict: ClaimVerdict = ClaimVerdict.NUANCE) -> ClaimOutcome:
     """An outcome with a figure for every room in its sentence."""
-    return Outcome(name, Finding(name, verdict, dict.fromkeys(fields(table("en")[name]["evidence"]), 7)))
+    return ClaimOutcome(name, ClaimFinding(name, verdict, dict.fromkeys(fields(table("en")[name]["evidence"]), 7)))
 
 
 def report(*cases: str) -> str:
@@ -42,7 +50,7 @@ def case(name: str, *inside: str) -> str:
     return f'<testcase classname="tests.documented" name="{name}">{"".join(inside)}</testcase>'
 
 
-def told(finding: Finding) -> str:
+def told(finding: ClaimFinding) -> str:
     """What a test hands on."""
     value = msgspec.json.encode(finding).decode().replace('"', "&quot;")
     return f'<properties><property name="{PROPERTY}" value="{value}"/></properties>'
@@ -76,7 +84,7 @@ def test_every_claim_and_question_has_its_words() -> None:
 
     assert all({"claim", "evidence"} <= words[name].keys() for name in CLAIMS)
     assert all({"question", "answer"} == words[name].keys() for name in QUESTIONS)
-    assert set(words["verdict"]) == {verdict.value for verdict in Verdict}
+    assert set(words["verdict"]) == {verdict.value for verdict in ClaimVerdict}
     assert set(words["chapter"]) == {*CHAPTERS, "questions"}
 
 
@@ -114,10 +122,10 @@ def test_page_holds_every_sentence() -> None:
 
 def test_report_of_a_check_that_passed() -> None:
     """What the test found is read from its property."""
-    finding = Finding("C19", Verdict.NUANCE, {"apart": 4, "at_once": 3, "crossing": 4})
+    finding = ClaimFinding("C19", ClaimVerdict.NUANCE, {"apart": 4, "at_once": 3, "crossing": 4})
     (read,) = measuring.read(report(case("test_c19_four_segments", told(finding))))
 
-    assert read == Outcome("C19", finding)
+    assert read == ClaimOutcome("C19", finding)
     assert read.as_expected
     assert evidence(finding, "en").startswith("4 segments when the peer closed later, 3 when")
 
@@ -125,16 +133,16 @@ def test_report_of_a_check_that_passed() -> None:
 @pytest.mark.parametrize(
     ("trouble", "verdict"),
     [
-        ('<failure message="AssertionError: assert 3 == 4&#10;more"/>', Verdict.FAILS),
-        ('<failure message="assert 3 == 4"/>', Verdict.FAILS),
-        ('<failure message="Failed: DID NOT RAISE OSError"/>', Verdict.FAILS),
-        ('<failure message="the lab kernel crashed"/>', Verdict.UNKNOWN),
-        ('<error message="failed on teardown: FaultNeverFired"/>', Verdict.UNKNOWN),
-        ('<skipped message="because"/>', Verdict.UNKNOWN),
-        ("", Verdict.UNKNOWN),
+        ('<failure message="AssertionError: assert 3 == 4&#10;more"/>', ClaimVerdict.FAILS),
+        ('<failure message="assert 3 == 4"/>', ClaimVerdict.FAILS),
+        ('<failure message="Failed: DID NOT RAISE OSError"/>', ClaimVerdict.FAILS),
+        ('<failure message="the lab kernel crashed"/>', ClaimVerdict.UNKNOWN),
+        ('<error message="failed on teardown: FaultNeverFired"/>', ClaimVerdict.UNKNOWN),
+        ('<skipped message="because"/>', ClaimVerdict.UNKNOWN),
+        ("", ClaimVerdict.UNKNOWN),
     ],
 )
-def test_report_of_a_check_that_did_not_pass(trouble: str, verdict: Verdict) -> None:
+def test_report_of_a_check_that_did_not_pass(trouble: str, verdict: ClaimVerdict) -> None:
     """A failed assertion means that the claim does not hold here; anything else, that nothing was found out."""
     (read,) = measuring.read(report(case("test_c19_four_segments", trouble)))
 
@@ -145,7 +153,7 @@ def test_report_of_a_check_that_did_not_pass(trouble: str, verdict: Verdict) -> 
 
 def test_a_finding_does_not_count_where_the_check_failed_after_it() -> None:
     """A test that failed at its end, as where a fault never fired, has found nothing."""
-    finding = Finding("C19", Verdict.NUANCE, {"apart": 4, "at_once": 3, "crossing": 4})
+    finding = ClaimFinding("C19", ClaimVerdict.NUANCE, {"apart": 4, "at_once": 3, "crossing": 4})
     trouble = '<error message="failed on teardown: FaultNeverFired"/>'
     (read,) = measuring.read(report(case("test_c19_four_segments", told(finding), trouble)))
 
@@ -186,10 +194,10 @@ class Chosen:
     info = KERNEL
 
 
-def run(monkeypatch: pytest.MonkeyPatch, outcomes: list[Outcome], *words: str) -> tuple[int, str]:
+def run(monkeypatch: pytest.MonkeyPatch, outcomes: list[ClaimOutcome], *words: str) -> tuple[int, str]:
     """The command's exit status and output where the checks come to these outcomes."""
 
-    def measured(kernel: str, seed: int, only: list[str]) -> list[Outcome]:
+    def measured(kernel: str, seed: int, only: list[str]) -> list[ClaimOutcome]:
         assert (kernel, seed) == ("lab", 1)
         return [each for each in outcomes if not only or each.id in only]
 
@@ -202,7 +210,7 @@ def run(monkeypatch: pytest.MonkeyPatch, outcomes: list[Outcome], *words: str) -
 
 def test_exit_status_0_where_all_came_out_as_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     """A nuance is what the project expects, and is no failure."""
-    status, output = run(monkeypatch, [outcome("C1", Verdict.HOLDS), outcome("C19")])
+    status, output = run(monkeypatch, [outcome("C1", ClaimVerdict.HOLDS), outcome("C19")])
 
     assert status == 0
     assert "2 claims: 1 hold, 1 hold with a nuance, 0 do not hold here" in output
@@ -210,7 +218,7 @@ def test_exit_status_0_where_all_came_out_as_expected(monkeypatch: pytest.Monkey
 
 def test_exit_status_1_where_one_did_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim whose check failed is told as not holding here, with why, and by its id at the end."""
-    broken = Outcome("C2", None, "AssertionError: assert 'SA' == 'S'")
+    broken = ClaimOutcome("C2", None, "AssertionError: assert 'SA' == 'S'")
     status, output = run(monkeypatch, [outcome("C1"), broken], "--lang", "ko")
 
     assert status == 1

@@ -75,7 +75,7 @@ def test_segments_are_chosen_by_flags_sender_and_connection() -> None:
 
     assert timer_windows.flags(record, sender="h2")[:2] == ["SA", "SA"]
     assert len(timer_windows.sent_at(record, "SA")) == 2
-    assert timer_windows.sent(record, of=client) == list(record.passages)
+    assert timer_windows.sent(record, of=client) == list(record.segments)
     assert timer_windows.sent_between(record, 0, 0.001) == []
 
 

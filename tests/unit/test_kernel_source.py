@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.errors import KernelSourceMissing, UsageError
-from handshake_lab.kernel.lab.build.source import Kind, Source, given, unpack
+from handshake_lab.kernel.lab.build.source import Source, SourceKind, given, unpack
 from handshake_lab.kernel.packages.releases import Release, release_of, version_order
 from handshake_lab.kernel.shared.progress import Silent
 
@@ -125,7 +125,7 @@ def test_a_damaged_tarball_is_refused(tmp_path: Path, length: int) -> None:
     into.mkdir()
 
     with pytest.raises(KernelSourceMissing, match=r"broken\.tar\.xz"):
-        unpack(Source(Kind.TARBALL, broken, str(broken)), into, Silent())
+        unpack(Source(SourceKind.TARBALL, broken, str(broken)), into, Silent())
 
 
 def test_a_tarball_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -160,7 +160,9 @@ def test_a_source_in_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("HOME", str(tmp_path))
     make_tree(tmp_path / "linux")
 
-    assert given("~/linux") == Source(Kind.TREE, (tmp_path / "linux").resolve(), os.path.realpath(tmp_path / "linux"))
+    assert given("~/linux") == Source(
+        SourceKind.TREE, (tmp_path / "linux").resolve(), os.path.realpath(tmp_path / "linux")
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed, UsageError
 from handshake_lab.kernel.lab.build import configuration, patch_series
-from handshake_lab.kernel.lab.build.source import Kind, Source
-from handshake_lab.kernel.lab.lab_images import KernelStore, LabKernelImage
+from handshake_lab.kernel.lab.build.source import Source, SourceKind
+from handshake_lab.kernel.lab.lab_images import LabImages, LabKernelImage
 from handshake_lab.kernel.shared import cache, helper_programs
 
 ROOT = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ def tree(tmp_path: Path, version: str = "9.8", point: str = "7") -> Source:
         (place / "Makefile").write_text(
             f"VERSION = {major}\nPATCHLEVEL = {minor}\nSUBLEVEL = {point}\nEXTRAVERSION =\n"
         )
-    return Source(Kind.TREE, place, str(place))
+    return Source(SourceKind.TREE, place, str(place))
 
 
 def leftovers(tmp_path: Path) -> list[str]:
@@ -121,7 +121,7 @@ def leftovers(tmp_path: Path) -> list[str]:
 
 def build(tmp_path: Path, version: str = "9.8", point: str = "7") -> LabKernelImage:
     """Build a miniature kernel."""
-    return KernelStore().build(source=tree(tmp_path, version, point))
+    return LabImages().build(source=tree(tmp_path, version, point))
 
 
 @pytest.mark.usefixtures("stub")
@@ -129,9 +129,9 @@ def test_a_kernel_is_built_and_found(tmp_path: Path) -> None:
     """What a build returns is what is found afterwards, with all that a run needs."""
     told = Told()
 
-    image = KernelStore().build(source=tree(tmp_path), progress=told)
+    image = LabImages().build(source=tree(tmp_path), progress=told)
 
-    assert KernelStore().find() == KernelStore().find("9.8") == KernelStore().find("9.8.7") == image
+    assert LabImages().find() == LabImages().find("9.8") == LabImages().find("9.8.7") == image
     assert (image.version, image.release, image.hz, image.compiled_files) == ("9.8", "9.8.7", 250, 5)
     assert image.current
     assert os.access(image.linux, os.X_OK)
@@ -159,9 +159,9 @@ def forkable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
 def test_a_kernel_for_which_the_patches_fit_forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is kept with it; one without does not, and its build says why."""
     told, without = Told(), Told()
-    plain = KernelStore().build(source=tree(tmp_path, "9.7"), progress=without)
+    plain = LabImages().build(source=tree(tmp_path, "9.7"), progress=without)
 
-    forks = KernelStore().build(source=forkable(tmp_path, monkeypatch), progress=told)
+    forks = LabImages().build(source=forkable(tmp_path, monkeypatch), progress=told)
 
     assert (plain.forks, forks.forks) == (False, True)
     assert not any("fork" in note for note in told.notes)
@@ -177,7 +177,7 @@ def test_a_kernel_that_does_not_compile_with_the_patches_is_built_without(
     )
     told = Told()
 
-    image = KernelStore().build(source=forkable(tmp_path, monkeypatch), progress=told)
+    image = LabImages().build(source=forkable(tmp_path, monkeypatch), progress=told)
 
     assert not image.forks
     assert "does not compile with the patches" in told.notes[-1]
@@ -186,7 +186,7 @@ def test_a_kernel_that_does_not_compile_with_the_patches_is_built_without(
 @pytest.mark.usefixtures("stub")
 def test_nothing_is_found_where_nothing_is() -> None:
     """An empty cache is no error, and looking does not fill it."""
-    store = KernelStore()
+    store = LabImages()
 
     assert store.find() is None
     assert store.images() == []
@@ -199,11 +199,11 @@ def test_the_newest_is_taken(tmp_path: Path) -> None:
     build(tmp_path, "6.12")
     build(tmp_path, "6.2", "99")
 
-    found = KernelStore().find()
+    found = LabImages().find()
 
     assert found is not None
     assert found.release == "6.12.7"
-    assert [image.release for image in KernelStore().images()] == ["6.12.7", "6.2.99"]
+    assert [image.release for image in LabImages().images()] == ["6.12.7", "6.2.99"]
 
 
 @pytest.mark.usefixtures("stub")
@@ -214,8 +214,8 @@ def test_kernels_of_another_configuration_are_not_used(tmp_path: Path, monkeypat
     changed.write_text(configuration.CONFIG_FILE.read_text() + "CONFIG_ANOTHER=y\n")
     monkeypatch.setattr(configuration, "CONFIG_FILE", changed)
 
-    assert KernelStore().find() is None
-    assert [image.current for image in KernelStore().images()] == [False]
+    assert LabImages().find() is None
+    assert [image.current for image in LabImages().images()] == [False]
 
 
 def test_a_changed_helper_costs_no_kernel_build(tmp_path: Path, stub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,9 +225,9 @@ def test_a_changed_helper_costs_no_kernel_build(tmp_path: Path, stub: Path, monk
     copies = [Path(shutil.copy(source, tmp_path)) for source in helper_programs.SOURCES]
     copies[0].write_text("/* other words */\n")
     monkeypatch.setattr(helper_programs, "SOURCES", copies)
-    assert KernelStore().find() is None
+    assert LabImages().find() is None
 
-    image = KernelStore().ensure()
+    image = LabImages().ensure()
 
     assert image.shim.is_file()
     assert (stub / "calls").read_text() == calls
@@ -244,7 +244,7 @@ def test_a_failed_build_keeps_its_log(tmp_path: Path, stub: Path) -> None:
     assert str(log) in str(caught.value)
     assert "no such thing" in log.read_text()
     assert leftovers(tmp_path) == ["logs"]
-    assert KernelStore().images() == []
+    assert LabImages().images() == []
 
 
 def test_a_full_disk_while_compiling_is_told_as_such(tmp_path: Path, stub: Path) -> None:
@@ -330,7 +330,7 @@ def test_a_kernel_of_the_same_name_is_replaced(tmp_path: Path) -> None:
 
     assert second.directory == first.directory
     assert not (second.directory / "mark").exists()
-    assert len(KernelStore().images()) == 1
+    assert len(LabImages().images()) == 1
     assert leftovers(tmp_path) == []
 
 
@@ -353,7 +353,7 @@ def test_an_interrupted_build_leaves_no_process(
     os.close(compiler)
     if number != signal.SIGKILL:
         assert leftovers(tmp_path) == []
-    assert KernelStore().images() == []
+    assert LabImages().images() == []
 
 
 def test_a_second_builder_waits_and_uses_the_first_ones_kernel(tmp_path: Path, stub: Path) -> None:
@@ -365,8 +365,8 @@ def test_a_second_builder_waits_and_uses_the_first_ones_kernel(tmp_path: Path, s
     code = (
         "import sys\n"
         "from handshake_lab.kernel.shared.progress import PlainProgress\n"
-        "from handshake_lab.kernel.lab.lab_images import KernelStore\n"
-        "print(KernelStore().ensure('9.8', PlainProgress(sys.stdout)).release)\n"
+        "from handshake_lab.kernel.lab.lab_images import LabImages\n"
+        "print(LabImages().ensure('9.8', PlainProgress(sys.stdout)).release)\n"
     )
     second = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert second.stdout is not None
@@ -412,10 +412,10 @@ def test_a_damaged_kernel_is_never_run(tmp_path: Path, damage: str) -> None:
             description.write_text("{}")
 
     with pytest.raises(EnvironmentUnsupported, match=f"{image.directory} is damaged.*rm -r"):
-        KernelStore().find()
+        LabImages().find()
 
-    KernelStore().clear()
-    assert KernelStore().find() is None
+    LabImages().clear()
+    assert LabImages().find() is None
 
 
 @pytest.mark.usefixtures("stub")
@@ -423,7 +423,7 @@ def test_removing(tmp_path: Path) -> None:
     """By version or by release; what is not there is told together with what is."""
     build(tmp_path, "6.1", "192")
     build(tmp_path, "7.3", "4")
-    store = KernelStore()
+    store = LabImages()
 
     assert [image.release for image in store.remove("6.1")] == ["6.1.192"]
     with pytest.raises(UsageError, match=r"'6\.1' is not among the lab kernels here \(7\.3\.4\)"):
@@ -436,7 +436,7 @@ def test_removing(tmp_path: Path) -> None:
 def test_clearing_removes_everything(tmp_path: Path) -> None:
     """Kernels, downloaded packages and logs."""
     build(tmp_path)
-    store = KernelStore()
+    store = LabImages()
     (store.root / "packages").mkdir()
     (store.root / "packages/linux-source-9.8_1_all.deb").write_text("x")
 
@@ -469,7 +469,7 @@ def test_the_list_as_json(tmp_path: Path) -> None:
 def test_what_is_no_version_is_refused(version: str) -> None:
     """Before the mirror is asked."""
     with pytest.raises(UsageError) as caught:
-        KernelStore().ensure(version)
+        LabImages().ensure(version)
 
     assert caught.value.example == "--version 6.1"
 
@@ -477,7 +477,7 @@ def test_what_is_no_version_is_refused(version: str) -> None:
 def test_looking_a_kernel_up_imports_little() -> None:
     """Every start does it: rich, click and what a build takes stay out."""
     code = (
-        "import sys; from handshake_lab.kernel.lab.lab_images import KernelStore; KernelStore().find(); "
+        "import sys; from handshake_lab.kernel.lab.lab_images import LabImages; LabImages().find(); "
         "print(*sorted(m for m in sys.modules if m in {'rich', 'click', 'subprocess', 'tempfile', 'msgspec'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

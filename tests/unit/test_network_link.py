@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from handshake_lab.errors import UsageError
-from handshake_lab.plan.link import DISTRIBUTIONS, EXAMPLES, Gilbert, Impairment, LinkRequest
+from handshake_lab.plan.link import DISTRIBUTIONS, EXAMPLES, GilbertElliott, Impairment, LinkSpec
 from handshake_lab.plan.units import CERTAIN, MILLISECOND, PERCENT, show_chance, show_duration, show_rate
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,8 +21,8 @@ SET_ALONE = [
     ("loss=0.0000001%", {"loss": 1}),
     ("loss=100%", {"loss": CERTAIN}),
     ("loss=1%,loss_correlation=25%", {"loss_correlation": 25 * PERCENT}),
-    ("gilbert=1%/10%", {"gilbert": Gilbert(PERCENT, 10 * PERCENT)}),
-    ("gilbert=1%/10%/70%/0.1%", {"gilbert": Gilbert(PERCENT, 10 * PERCENT, 70 * PERCENT, PERCENT // 10)}),
+    ("gilbert=1%/10%", {"gilbert": GilbertElliott(PERCENT, 10 * PERCENT)}),
+    ("gilbert=1%/10%/70%/0.1%", {"gilbert": GilbertElliott(PERCENT, 10 * PERCENT, 70 * PERCENT, PERCENT // 10)}),
     ("rate=10mbit", {"rate": 10_000_000}),
     ("rate=56kbit", {"rate": 56_000}),
     ("rate=1.5mbit", {"rate": 1_500_000}),
@@ -146,17 +146,17 @@ PLACES = [
 @pytest.mark.parametrize(("text", "place"), PLACES, ids=[text for text, _ in PLACES])
 def test_a_place_is_read_and_written_back(text: str, place: tuple[str, str, bool]) -> None:
     """One way, both ways, or everywhere."""
-    request = LinkRequest.parse(text)
+    request = LinkSpec.parse(text)
 
     assert place == (request.first, request.second, request.both)
-    assert request == LinkRequest.parse(str(request))
+    assert request == LinkSpec.parse(str(request))
 
 
 @pytest.mark.parametrize("text", ["", "h1>h1:loss=5%", "h1:loss=5%", "h1>h2>h3:loss=5%", "h1=h2:loss=5%"])
 def test_a_place_that_is_none_is_refused(text: str) -> None:
     """The place before the colon is two different nodes."""
     with pytest.raises(UsageError, match="--link"):
-        LinkRequest.parse(text, field="--link")
+        LinkSpec.parse(text, field="--link")
 
 
 chances = st.integers(0, CERTAIN).map(show_chance)
@@ -180,10 +180,10 @@ descriptions = st.lists(items, max_size=6, unique_by=lambda item: item[0]).map(
 )
 
 
-def read(text: str) -> LinkRequest | UsageError:
+def read(text: str) -> LinkSpec | UsageError:
     """The request in a text, or why it is refused."""
     try:
-        return LinkRequest.parse(text, field="--link")
+        return LinkSpec.parse(text, field="--link")
     except UsageError as refusal:
         return refusal
 
@@ -200,4 +200,4 @@ def test_any_description_round_trips_or_is_refused_by_name(place: str, text: str
         assert named in text
         assert request.example
     else:
-        assert request == LinkRequest.parse(str(request))
+        assert request == LinkSpec.parse(str(request))

@@ -10,28 +10,28 @@ from handshake_lab.errors import UsageError
 from handshake_lab.network.impairments import place
 from handshake_lab.plan.checks import check_requests
 from handshake_lab.plan.from_topo import from_topo
-from handshake_lab.plan.link import Impairment, LinkRequest
+from handshake_lab.plan.link import Impairment, LinkSpec
 from handshake_lab.plan.load_topology import load_topology
 from mininet.topo import Topo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handshake_lab.plan.from_topo import Plan
+    from handshake_lab.plan.from_topo import NetworkPlan
 
 
-def plan(text: str) -> Plan:
+def plan(text: str) -> NetworkPlan:
     """The plan of a topology by name."""
     return from_topo(load_topology(text))
 
 
 def placed(text: str, *links: str) -> dict[str, str]:
     """What is impaired where, by interface."""
-    asked = place(plan(text), [LinkRequest.parse(link) for link in links])
+    asked = place(plan(text), [LinkSpec.parse(link) for link in links])
     return {name: str(impairment) for name, impairment in asked.items() if impairment}
 
 
-def made(build: Any) -> Plan:
+def made(build: Any) -> NetworkPlan:
     """The plan of a Topo that a function builds."""
 
     class Course(Topo):  # type: ignore[misc] # Mininet has no types

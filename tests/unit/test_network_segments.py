@@ -6,8 +6,8 @@ import struct
 
 import pytest
 from handshake_lab.linux.netlink.netem_tables import table
-from handshake_lab.linux.netlink.qdisc import Settings
-from handshake_lab.network.faults.connection_numbers import Connections
+from handshake_lab.linux.netlink.qdisc import NetemParameters
+from handshake_lab.network.faults.connection_numbers import ConnectionNumbers
 from handshake_lab.plan.link import Impairment
 from handshake_lab.tcp import craft
 from handshake_lab.tcp.address import Address
@@ -25,7 +25,7 @@ def seg(source: Address, target: Address, flags: str, seq: int, length: int = 0)
 
 def test_numbers_of_a_handshake() -> None:
     """After SYN and SYN-ACK the server expects the client's next byte, and has sent its SYN."""
-    known = Connections()
+    known = ConnectionNumbers()
     for segment in (seg(CLIENT, SERVER, "S", 2**32 - 1), seg(SERVER, CLIENT, "SA", 500)):
         known.sent(segment)
         known.given(segment)
@@ -40,7 +40,7 @@ def test_numbers_of_a_handshake() -> None:
 
 def test_what_is_lost_is_still_expected_and_what_fills_the_gap_counts_at_once() -> None:
     """The number a host expects is behind all that reached it in order."""
-    known = Connections()
+    known = ConnectionNumbers()
     known.given(seg(CLIENT, SERVER, "S", 99))
     for start in (200, 300):
         known.given(seg(CLIENT, SERVER, "A", start, 100))
@@ -55,7 +55,7 @@ def test_what_is_lost_is_still_expected_and_what_fills_the_gap_counts_at_once() 
 
 def test_the_connection_last_heard_of_is_meant_unless_a_port_is_named() -> None:
     """Of several, by port or by time."""
-    known = Connections()
+    known = ConnectionNumbers()
     other = Address("10.0.0.1", 40_001)
     known.sent(seg(CLIENT, SERVER, "S", 1))
     known.given(seg(CLIENT, SERVER, "S", 1))
@@ -120,9 +120,9 @@ def test_checksums_are_right() -> None:
 )
 def test_netems_settings_survive_encoding(text: str) -> None:
     """What is put into a request is what is read from an answer of the same form."""
-    asked = Settings.asked(Impairment.parse(text))
+    asked = NetemParameters.asked(Impairment.parse(text))
 
-    assert asked == Settings.decode(asked.encode(""))
+    assert asked == NetemParameters.decode(asked.encode(""))
 
 
 @pytest.mark.parametrize("name", ["normal", "pareto", "paretonormal"])

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pytest
-from handshake_lab.checkout.claims.claim import PROPERTY, Finding, Verdict
+from handshake_lab.checkout.claims.claim import PROPERTY, ClaimFinding, ClaimVerdict
 from handshake_lab.checkout.claims.claim_texts import table
-from handshake_lab.pytest_plugin.results.index_page import Pages
+from handshake_lab.pytest_plugin.results.index_page import IndexPage
 from handshake_lab.pytest_plugin.results.kept_records import AGAIN, EDGES, RUN
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ def _report(
 
 
 @pytest.fixture
-def pages(tmp_path: Path) -> Pages:
+def pages(tmp_path: Path) -> IndexPage:
     """The gatherer of a session whose artifacts are in ``kept``."""
     option = SimpleNamespace(artifacts=str(tmp_path / "kept"), kernel="lab", seed=1, handshake_lang="en")
-    return Pages(SimpleNamespace(option=option))  # type: ignore[arg-type]
+    return IndexPage(SimpleNamespace(option=option))  # type: ignore[arg-type]
 
 
-def test_each_test_has_a_line_with_its_outcome_and_a_link_to_its_page(pages: Pages, tmp_path: Path) -> None:
+def test_each_test_has_a_line_with_its_outcome_and_a_link_to_its_page(pages: IndexPage, tmp_path: Path) -> None:
     """A test that failed in any phase failed; one without a record has no page; one without a kernel no line."""
     pages.pytest_runtest_logreport(_report("t.py::one", "passed", "call"))
     pages.pytest_runtest_logreport(_report("t.py::one", "failed", "teardown", **{AGAIN: "pytest", RUN: _KEPT}))
@@ -47,9 +47,9 @@ def test_each_test_has_a_line_with_its_outcome_and_a_link_to_its_page(pages: Pag
     assert "t.py::else" not in html
 
 
-def test_claims_and_edges_of_all_tests_stand_below(pages: Pages, tmp_path: Path) -> None:
+def test_claims_and_edges_of_all_tests_stand_below(pages: IndexPage, tmp_path: Path) -> None:
     """The claims that were measured with their evidence, and how often each edge was taken."""
-    found = Finding("C4", Verdict.HOLDS, {"server": 7, "ack": 8})
+    found = ClaimFinding("C4", ClaimVerdict.HOLDS, {"server": 7, "ack": 8})
     figures = msgspec.json.encode(found).decode()
     told = {AGAIN: "pytest", RUN: _KEPT, EDGES: [["1", ["diag"]]], PROPERTY: figures}
     for test in ("t.py::one", "t.py::two"):
@@ -62,10 +62,10 @@ def test_claims_and_edges_of_all_tests_stand_below(pages: Pages, tmp_path: Path)
     assert "1 of " in html
 
 
-def test_the_index_is_in_the_language_asked_for(pages: Pages, tmp_path: Path) -> None:
+def test_the_index_is_in_the_language_asked_for(pages: IndexPage, tmp_path: Path) -> None:
     """With --lang ko: its own words, and the claims and what was measured for them."""
     pages._config.option.handshake_lang = "ko"
-    found = Finding("C4", Verdict.HOLDS, {"server": 7, "ack": 8})
+    found = ClaimFinding("C4", ClaimVerdict.HOLDS, {"server": 7, "ack": 8})
     told = {AGAIN: "pytest", RUN: _KEPT, PROPERTY: msgspec.json.encode(found).decode()}
     pages.pytest_runtest_logreport(_report("t.py::one", "passed", "call", **told))
     pages.pytest_sessionfinish()
@@ -78,7 +78,7 @@ def test_the_index_is_in_the_language_asked_for(pages: Pages, tmp_path: Path) ->
     assert claim["evidence"].format(server=7, ack=8) in html
 
 
-def test_a_session_that_kept_nothing_has_no_index(pages: Pages, tmp_path: Path) -> None:
+def test_a_session_that_kept_nothing_has_no_index(pages: IndexPage, tmp_path: Path) -> None:
     """No test used a kernel: nothing is made."""
     pages.pytest_sessionfinish()
 

@@ -119,8 +119,8 @@ def test_the_pulse_tells_a_stopped_process() -> None:
     """A process that was stopped for a while was late by that while."""
     code = (
         "import os, signal, sys, time\n"
-        "from handshake_lab.experiment.scheduling_latency import Pulse\n"
-        "with Pulse() as pulse:\n"
+        "from handshake_lab.experiment.scheduling_latency import SchedulingLatency\n"
+        "with SchedulingLatency() as pulse:\n"
         "    print('ready', flush=True)\n"
         "    sys.stdin.readline()\n"
         "    time.sleep(0.1)\n"

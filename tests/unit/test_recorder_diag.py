@@ -7,8 +7,8 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.linux.netlink.sock_diag import EVERYTHING, Look, SockDiag, SockDiagError, exact_request
-from handshake_lab.observers.polling import DUE_AGAIN, Diag
+from handshake_lab.linux.netlink.sock_diag import EVERYTHING, SockDiag, SockDiagError, SocketSnapshot, exact_request
+from handshake_lab.observers.polling import DUE_AGAIN, SocketPoller
 from handshake_lab.recording.observations import Address, SocketGone, SocketSeen, TcpInfo
 from handshake_lab.tcp.states import State
 
@@ -83,21 +83,21 @@ def asked(kernel: Kernel) -> SockDiag:
     return sockets
 
 
-def decoded(data: bytes) -> Look:
+def decoded(data: bytes) -> SocketSnapshot:
     """The look that a message gives."""
     kernel = Kernel()
     kernel.sockets = (data,)
-    (look,) = asked(kernel).dump(EVERYTHING, {}).found.values()
-    return look
+    (snapshot,) = asked(kernel).dump(EVERYTHING, {}).found.values()
+    return snapshot
 
 
 def test_a_socket_with_all_its_fields() -> None:
     """Ports are big-endian, the rest is not; the timer is told in milliseconds."""
-    look = decoded(message(timer=1, retrans=2, expires=204))
+    snapshot = decoded(message(timer=1, retrans=2, expires=204))
 
-    assert (look.cookie, look.state, look.local, look.remote) == (9, State.ESTABLISHED, H1, H2)
-    assert (look.timer, look.expires, look.retrans) == ("on", 204 * MS, 2)
-    assert (look.inode, look.rqueue, look.wqueue, look.info) == (55, 3, 14, None)
+    assert (snapshot.cookie, snapshot.state, snapshot.local, snapshot.remote) == (9, State.ESTABLISHED, H1, H2)
+    assert (snapshot.timer, snapshot.expires, snapshot.retrans) == ("on", 204 * MS, 2)
+    assert (snapshot.inode, snapshot.rqueue, snapshot.wqueue, snapshot.info) == (55, 3, 14, None)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ class _Still:
         return self.t
 
 
-class _Scripted(Diag):
+class _Scripted(SocketPoller):
     """A Diag whose kernel answers what it is told to."""
 
     def __init__(self) -> None:
@@ -189,7 +189,7 @@ class _Scripted(Diag):
         """Look at everything at a time."""
         self.time.t = milliseconds * MS
         self.kernel.sockets = answer
-        return list(self.look())
+        return list(self.poll())
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_another_socket_of_the_same_connection_ends_the_one_before(diag: _Script
     """An exact look that shows another cookie says that the former socket is gone."""
     diag.at(1, message(6, cookie=9))
     diag.kernel.sockets = (message(2, cookie=10),)
-    gone, seen = diag.look_at((H1, H2))
+    gone, seen = diag.poll_flow((H1, H2))
 
     assert (type(gone), gone.cookie, type(seen), seen.cookie) == (SocketGone, 9, SocketSeen, 10)
 
@@ -298,8 +298,8 @@ def test_a_dump_tells_what_is_as_it_was() -> None:
     found, changed, ticking = sockets.dump(EVERYTHING, first)
 
     assert (found[1] is first[1], found[2] is first[2]) == (True, True)
-    assert [(look.cookie, look.expires) for look in ticking] == [(1, 59990 * MS)]
-    assert [(look.cookie, look.state) for look in changed.values()] == [(3, State.CLOSE_WAIT)]
+    assert [(snapshot.cookie, snapshot.expires) for snapshot in ticking] == [(1, 59990 * MS)]
+    assert [(snapshot.cookie, snapshot.state) for snapshot in changed.values()] == [(3, State.CLOSE_WAIT)]
 
 
 def test_a_socket_that_connects_anew_has_another_flow() -> None:
@@ -310,7 +310,7 @@ def test_a_socket_that_connects_anew_has_another_flow() -> None:
     first = sockets.dump(EVERYTHING, {}).found
     kernel.sockets = (message(2, dst="10.0.0.9"),)
 
-    assert [look.remote.ip for look in sockets.dump(EVERYTHING, first).changed.values()] == ["10.0.0.9"]
+    assert [snapshot.remote.ip for snapshot in sockets.dump(EVERYTHING, first).changed.values()] == ["10.0.0.9"]
 
 
 def test_a_timer_that_goes_on_as_announced_is_due_when_it_was(diag: _Scripted) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from handshake_lab.recording.history import Cause, Record, Transition
-from handshake_lab.recording.messages import say
+from handshake_lab.recording.messages import sentence
 from handshake_lab.recording.observations import Witness
 from handshake_lab.report.terminal.ladder import ladder, show, text
 from handshake_lab.report.text import cells
@@ -51,7 +51,9 @@ def test_plain_english_is_ascii(name: str) -> None:
 
 def test_plain_english_spells_out_what_a_record_says_in_other_letters() -> None:
     """Where the letters around it are ASCII's, so are those of a name; among Hangul it stands as it is."""
-    record = replace(normal(), objections=(say("missed_on", node="서버 → 클라이언트", observer="capture", count=1),))
+    record = replace(
+        normal(), objections=(sentence("missed_on", node="서버 → 클라이언트", observer="capture", count=1),)
+    )
 
     assert r"\uc11c\ubc84 -> " in text(record)
     assert "서버 -> 클라이언트" in text(record, lang="ko")
@@ -64,7 +66,7 @@ def test_much_data_sent_again_is_counted_after_the_first_few() -> None:
         story.send("h1", "PA", number * 10_000_000, length=100, lost=True)
     for number in range(40):
         story.send("h1", "PA", 2_000_000_000 + number * 10_000_000, length=100, again=number + 1)
-    told = [str(finding.said) for finding in judge(story.record(5_000_000_000)).findings]
+    told = [str(finding.message) for finding in judge(story.record(5_000_000_000)).findings]
 
     assert told == [
         *["h1: 100 B of data sent again after 2.00 s because it was lost"] * 3,
@@ -221,8 +223,8 @@ def _records(draw: st.DrawFn) -> Record:
         story.send(
             node, draw(st.sampled_from(["S", "SA", "A", "PA", "FA", "R", ""])), draw(_TIMES), lost=draw(st.booleans())
         )
-    passages = [
-        replace(p, sent=None) if p.received is not None and draw(st.integers(0, 9)) == 0 else p for p in story.passages
+    segments = [
+        replace(p, sent=None) if p.received is not None and draw(st.integers(0, 9)) == 0 else p for p in story.segments
     ]
     for node in ("h1", "h2"):
         for time in sorted(draw(st.lists(_TIMES, max_size=8))):
@@ -232,7 +234,7 @@ def _records(draw: st.DrawFn) -> Record:
             cause = Cause(kind, draw(st.text(max_size=20)), number)
             witnesses = tuple(draw(st.sets(st.sampled_from(Witness))))
             story.steps[node].append(Transition(old, new, time, max(0, time - 5), witnesses, cause))
-    return replace(story.record(3_000_000_000), passages=tuple(passages))
+    return replace(story.record(3_000_000_000), segments=tuple(segments))
 
 
 @settings(max_examples=150, deadline=None)
@@ -242,9 +244,9 @@ def test_anything_can_be_drawn(record: Record, width: int) -> None:
     drawn = text(record, width=width)
 
     assert max(map(cells.width, drawn.splitlines()), default=0) <= width
-    if len(record.passages) <= 8:
+    if len(record.segments) <= 8:
         heads = [line for line in drawn.splitlines() if "|" in line or ":" in line]
-        assert all(any(f"#{p.number}" in line for line in heads) for p in record.passages)
+        assert all(any(f"#{p.number}" in line for line in heads) for p in record.segments)
 
 
 def test_ladder_is_a_rich_renderable_without_markup() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from handshake_lab.report.layout.connections import connections
 from handshake_lab.report.layout.happenings import Arrival, Change, Departure, happenings
-from handshake_lab.report.layout.lines import Bulk, Row, Wait, ladder
+from handshake_lab.report.layout.lines import Bulk, Row, WaitRow, ladder
 from handshake_lab.tcp.states import State
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +29,7 @@ def _story(record: Record) -> list[str]:
         if isinstance(event, Change):
             words.append(f"{event.side} {event.transition.new}")
         else:
-            words.append(f"{'sends' if isinstance(event, Departure) else 'gets'} {event.passage.number}")
+            words.append(f"{'sends' if isinstance(event, Departure) else 'gets'} {event.segment.number}")
     return words
 
 
@@ -94,9 +94,9 @@ def test_every_segment_leaves_before_it_arrives(name: str) -> None:
     """Each segment has one departure and at most one arrival, in that order."""
     for connection in connections(ALL[name]()):
         events = happenings(connection)
-        for passage in connection.passages:
-            mine = [type(e) for e in events if not isinstance(e, Change) and e.passage.number == passage.number]
-            expected = [Departure] * (passage.sent is not None) + [Arrival] * (passage.received is not None)
+        for segment in connection.segments:
+            mine = [type(e) for e in events if not isinstance(e, Change) and e.segment.number == segment.number]
+            expected = [Departure] * (segment.sent is not None) + [Arrival] * (segment.received is not None)
 
             assert expected == mine
 
@@ -108,14 +108,14 @@ def test_change_and_its_segment_share_a_line() -> None:
     arrives = next(row for row in rows if row.right and row.right.transition.new is State.SYN_RECEIVED)
 
     assert isinstance(leaves.piece, Departure)
-    assert leaves.piece.passage.number == 1
+    assert leaves.piece.segment.number == 1
     assert isinstance(arrives.piece, Arrival)
-    assert arrives.piece.passage.number == 1
+    assert arrives.piece.segment.number == 1
 
 
 def test_waits_tell_what_ended_them() -> None:
     """A timer, a retransmission, or the end of watching."""
-    waits = [line for line in ladder(connections(orphan())[0]).lines if isinstance(line, Wait)]
+    waits = [line for line in ladder(connections(orphan())[0]).lines if isinstance(line, WaitRow)]
 
     assert waits[0].until is not None
     assert waits[0].until.cause.text == "the FIN-WAIT-2 timer"
@@ -127,18 +127,18 @@ def test_long_data_is_folded_and_counted() -> None:
     connection = connections(bulk(70))[0]
     lines = ladder(connection).lines
     folded = sum(sum(line.segments.values()) for line in lines if isinstance(line, Bulk))
-    drawn = {line.piece.passage.number for line in lines if isinstance(line, Row) and line.piece}
+    drawn = {line.piece.segment.number for line in lines if isinstance(line, Row) and line.piece}
 
     assert len(lines) < 60
-    assert len(connection.passages) == folded + len(drawn)
+    assert len(connection.segments) == folded + len(drawn)
 
 
 def test_lost_segment_among_data_is_never_folded() -> None:
     """What was lost, and what repeats it, stays to be seen."""
     connection = connections(bulk(70))[0]
-    drawn = {row.piece.passage.number for row in ladder(connection).rows if row.piece}
+    drawn = {row.piece.segment.number for row in ladder(connection).rows if row.piece}
 
-    assert {p.number for p in connection.passages if p.lost or p.retransmits} <= drawn
+    assert {p.number for p in connection.segments if p.lost or p.retransmits} <= drawn
 
 
 def test_client_is_on_the_left_whoever_comes_first_in_the_record() -> None:
@@ -164,13 +164,13 @@ def test_four_tuple_used_twice_makes_two_connections() -> None:
         )
         for endpoint in record.endpoints
     )
-    passages = tuple(
+    segments = tuple(
         replace(p, number=p.number + 9, sent=(p.sent or 0) + later, received=(p.received or 0) + later)
-        for p in record.passages
+        for p in record.segments
     )
-    twice = replace(record, endpoints=record.endpoints + endpoints, passages=record.passages + passages)
+    twice = replace(record, endpoints=record.endpoints + endpoints, segments=record.segments + segments)
 
-    assert [len(connection.passages) for connection in connections(twice)] == [9, 9]
+    assert [len(connection.segments) for connection in connections(twice)] == [9, 9]
 
 
 def test_closed_port_has_a_lane_without_a_socket() -> None:
@@ -189,7 +189,7 @@ def test_connection_to_itself_has_its_segments_once() -> None:
     story.send("h1", "S", MS)
     connection = connections(story.record(10 * MS))[0]
 
-    assert len(connection.passages) == 1
+    assert len(connection.segments) == 1
     assert ladder(connection).rows
 
 
@@ -197,14 +197,14 @@ def test_connection_to_itself_has_its_segments_once() -> None:
 def test_order_does_not_depend_on_the_order_of_the_record(order: list[int]) -> None:
     """Shuffled passages give the same story."""
     record = normal()
-    shuffled = replace(record, passages=tuple(record.passages[place] for place in order))
+    shuffled = replace(record, segments=tuple(record.segments[place] for place in order))
 
     assert _story(record) == _story(shuffled)
 
 
 def test_delay_is_the_stories_own() -> None:
     """The stories' flights take as long as their link says."""
-    assert {DELAY} == {(p.received or 0) - (p.sent or 0) for p in normal().passages}
+    assert {DELAY} == {(p.received or 0) - (p.sent or 0) for p in normal().segments}
 
 
 def test_connections_begin_when_they_are_opened_not_when_their_server_listens() -> None:
@@ -215,7 +215,7 @@ def test_connections_begin_when_they_are_opened_not_when_their_server_listens() 
     record = replace(
         early.record(5000 * MS),
         endpoints=(*early.endpoints(5000 * MS), *late.endpoints(5000 * MS)),
-        passages=(*early.passages, *(replace(each, number=each.number + 3) for each in late.passages)),
+        segments=(*early.segments, *(replace(each, number=each.number + 3) for each in late.segments)),
     )
     found = connections(record)
 

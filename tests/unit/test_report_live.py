@@ -14,7 +14,7 @@ from handshake_lab.errors import RecordUnreadable
 from handshake_lab.recording.events_file import EVENTS, Follower, Writer
 from handshake_lab.recording.observations import KernelInfo, Observation, Program, RunHeader, SocketGone, SocketSeen
 from handshake_lab.report.terminal.live import watching
-from handshake_lab.report.terminal.socket_board import LINGERS, Board
+from handshake_lab.report.terminal.socket_board import LINGERS, SocketBoard
 from handshake_lab.tcp.states import State
 from polling import comes_true
 from strategies import ANY, CLIENT, SERVER
@@ -39,7 +39,7 @@ def gone(at: int, cookie: int = 7) -> SocketGone:
 
 def test_each_new_state_is_a_line() -> None:
     """Queues and timers that change are none."""
-    board = Board()
+    board = SocketBoard()
     lines = board.take(
         [HEADER, seen(1, State.SYN_SENT), seen(51, State.ESTABLISHED), seen(60, State.ESTABLISHED, wqueue=5), gone(70)]
     )
@@ -52,7 +52,7 @@ def test_each_new_state_is_a_line() -> None:
 
 def test_programs_are_lines_and_harmless() -> None:
     """What they are called may hold anything."""
-    board = Board()
+    board = SocketBoard()
     start = Program(1 * MS, "h1", "h1-client-1", "echo \x1b[2J", "starts")
 
     assert board.take([start]) == ["    0.001000 h1-client-1: echo \\x1b[2J"]
@@ -63,7 +63,7 @@ def test_programs_are_lines_and_harmless() -> None:
 
 def test_an_entry_has_what_the_last_look_showed() -> None:
     """And knows since when its state has been that, and when its timer is due."""
-    board = Board()
+    board = SocketBoard()
     board.take([seen(1, State.SYN_SENT, timer="on", expires=1000 * MS), seen(9, State.SYN_SENT, timer="on", retrans=2)])
     (entry,), more = board.entries(9 * MS, 10)
 
@@ -73,7 +73,7 @@ def test_an_entry_has_what_the_last_look_showed() -> None:
 
 def test_ss_is_not_shown_twice() -> None:
     """What ss says at a checkpoint has no cookie everywhere: looks alone make the board."""
-    board = Board()
+    board = SocketBoard()
     board.take([seen(1, State.ESTABLISHED), seen(2, State.ESTABLISHED, cookie=0, observer="ss")])
 
     assert len(board.entries(2 * MS, 10)[0]) == 1
@@ -81,7 +81,7 @@ def test_ss_is_not_shown_twice() -> None:
 
 def test_what_is_gone_stands_a_while() -> None:
     """Long enough to be seen."""
-    board = Board()
+    board = SocketBoard()
     board.take([seen(1, State.ESTABLISHED), gone(5)])
 
     assert [entry.state for entry in board.entries(6 * MS, 10)[0]] == [State.CLOSED]
@@ -90,7 +90,7 @@ def test_what_is_gone_stands_a_while() -> None:
 
 def test_with_little_room_the_latest_are_shown_and_the_others_counted() -> None:
     """By number, and by state."""
-    board = Board()
+    board = SocketBoard()
     board.take(seen(at, State.TIME_WAIT if at % 2 else State.ESTABLISHED, cookie=at) for at in range(1, 101))
     entries, more = board.entries(100 * MS, 3)
 

@@ -16,7 +16,7 @@ def _burst() -> Story:
     for number in range(7):
         story.send("h1", "A", number * MS // 10, length=1448)
     story.send("h1", "FA", MS)
-    story.passages[-1] = replace(story.passages[-1], received=4 * DELAY)
+    story.segments[-1] = replace(story.segments[-1], received=4 * DELAY)
     for number in range(7):
         story.send("h2", "A", 2 * DELAY + number * MS)  # so that the FIN's arrow is steeper than theirs
     return story

@@ -64,7 +64,7 @@ def test_every_segment_and_state_is_in_its_ladder(name: str) -> None:
     found = connections(record)[:DRAWN]
     drawn = text(record, fold=False)
 
-    assert {number for each in found for number in (p.number for p in each.passages)} <= set(
+    assert {number for each in found for number in (p.number for p in each.segments)} <= set(
         map(int, re.findall(r"#(\d+)", drawn))
     )
     assert {

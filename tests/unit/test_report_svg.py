@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from handshake_lab.report.layout.connections import connections, middle
-from handshake_lab.report.layout.lines import Row, Wait, ladder
+from handshake_lab.report.layout.lines import Row, WaitRow, ladder
 from handshake_lab.report.svg import axes, diagram_svg, ladder_svg
 from handshake_lab.report.svg.diagram_layout import ARROWS
 from handshake_lab.report.text.translations import words
@@ -63,7 +63,7 @@ def test_equal_flights_have_equal_slopes_on_the_time_axis() -> None:
     drawn = ladder(connections(normal())[0])
     axis = axes.time(drawn, [False] * len(drawn.lines))
     at = {line.time: y for line, y in zip(drawn.lines, axis.ys, strict=True) if isinstance(line, Row)}
-    flights = {round(at[p.received or 0] - at[p.sent or 0], 1) for p in normal().passages}
+    flights = {round(at[p.received or 0] - at[p.sent or 0], 1) for p in normal().segments}
 
     assert flights == {float(axes.FLIGHT)}
 
@@ -128,7 +128,7 @@ def test_a_cut_in_the_time_axis_tells_how_long_it_is() -> None:
 def test_a_wait_stands_in_the_middle_of_its_gap() -> None:
     """On the time axis as on the other: as far from what was before as from what ended it."""
     drawn = ladder(connections(lost_syn_ack())[0])
-    place = next(number for number, line in enumerate(drawn.lines) if isinstance(line, Wait))
+    place = next(number for number, line in enumerate(drawn.lines) if isinstance(line, WaitRow))
 
     for axis in (axes.sequence(drawn), axes.time(drawn, [False] * len(drawn.lines))):
         before, here, after = axis.ys[place - 1 : place + 2]

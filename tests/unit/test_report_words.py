@@ -11,7 +11,7 @@ import pytest
 from handshake_lab.errors import UsageError
 from handshake_lab.recording import messages
 from handshake_lab.recording.history import Cause
-from handshake_lab.recording.messages import say
+from handshake_lab.recording.messages import sentence
 from handshake_lab.report.text.translations import LANGUAGES, words
 from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.verdict.judge import judge
@@ -83,20 +83,22 @@ def test_every_key_is_asked_for() -> None:
 def test_causes_and_objections_are_said_in_the_readers_language() -> None:
     """They are values until they are read; a call stands as the program made it."""
     ko = words("ko")
-    cause = Cause("segment", say("received", what="SYN-ACK"), 2)
-    doubt = say("besides", first=say("fin_unsent", state="CLOSING"), other=say("no_way"))
+    cause = Cause("segment", sentence("received", what="SYN-ACK"), 2)
+    doubt = sentence("besides", first=sentence("fin_unsent", state="CLOSING"), other=sentence("no_way"))
 
-    assert (cause.text, ko.said(cause.said)) == ("received SYN-ACK", "SYN-ACK 수신")
-    assert ko.said(Cause("timer", say("time_wait_timer")).said) == "TIME-WAIT 타이머 만료"
-    assert ko.said(Cause("call", "close()").said) == "close()"
+    assert (cause.text, ko.message(cause.message)) == ("received SYN-ACK", "SYN-ACK 수신")
+    assert ko.message(Cause("timer", sentence("time_wait_timer")).message) == "TIME-WAIT 타이머 만료"
+    assert ko.message(Cause("call", "close()").message) == "close()"
     assert str(doubt) == "reported CLOSING, but no FIN had been sent; no way leads here"
-    assert ko.said(doubt) == "CLOSING 상태로 보고되었으나 FIN이 아직 전송되지 않음; 이 상태에 이르는 전이 경로가 없음"
+    assert (
+        ko.message(doubt) == "CLOSING 상태로 보고되었으나 FIN이 아직 전송되지 않음; 이 상태에 이르는 전이 경로가 없음"
+    )
 
 
 def test_the_number_of_a_segment_stands_behind_its_name() -> None:
     """In English that is the end of the sentence, in Korean it is not; a call is followed by what it sent."""
-    received = Cause("segment", say("received", what="ACK"), 9)
-    cookie = Cause("segment", say("received_cookie"), 3)
+    received = Cause("segment", sentence("received", what="ACK"), 9)
+    cookie = Cause("segment", sentence("received_cookie"), 3)
     call = Cause("call", "connect()", 1)
 
     assert [words("en").caused(each, "->") for each in (received, cookie, call)] == [
@@ -121,8 +123,8 @@ def test_verdicts_are_said_in_the_readers_language() -> None:
     """A verdict says its findings by kind: in English it is the finding's text, in Korean there is Hangul in it."""
     story = lost_syn_ack()
     verdict = judge(story)
-    english = [words("en").said(finding.said or "") for finding in verdict.findings]
-    korean = [words("ko").said(finding.said or "") for finding in verdict.findings]
+    english = [words("en").message(finding.message or "") for finding in verdict.findings]
+    korean = [words("ko").message(finding.message or "") for finding in verdict.findings]
 
     assert english == [finding.text for finding in verdict.findings]
     assert "h1: 확인 응답(#2)이 손실되어 1.02초 뒤 SYN 재전송" in korean

@@ -6,7 +6,7 @@ import json
 
 from click.testing import CliRunner
 from handshake_lab.cli.commands.edges import command
-from handshake_lab.tcp.diagram.lookup import BY_ID, EDGES, FIGURE_5, SHORT, Why, edge_of, edges_between
+from handshake_lab.tcp.diagram.lookup import BY_ID, EDGES, FIGURE_5, SHORT, Trigger, edge_of, edges_between
 from handshake_lab.tcp.diagram.paths import ways
 from handshake_lab.tcp.states import State
 
@@ -57,8 +57,8 @@ def test_what_linux_has_can_be_seen_and_found() -> None:
 def test_an_edge_is_told_by_its_states_and_what_moved() -> None:
     """Of several edges between two states, the cause decides; without one there is no telling."""
     assert edge_of(S.ESTABLISHED, S.CLOSE_WAIT) == "13"
-    assert edge_of(S.ESTABLISHED, S.CLOSED, Why.RESET) == "26.ES"
-    assert edge_of(S.SYN_RECEIVED, S.CLOSED, Why.EXPIRED) == "30"
+    assert edge_of(S.ESTABLISHED, S.CLOSED, Trigger.RESET) == "26.ES"
+    assert edge_of(S.SYN_RECEIVED, S.CLOSED, Trigger.EXPIRED) == "30"
     assert edge_of(S.ESTABLISHED, S.CLOSED) is None
     assert edge_of(S.ESTABLISHED, S.LISTEN) is None
     for edge in EDGES:

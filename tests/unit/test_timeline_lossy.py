@@ -31,7 +31,7 @@ def test_where_the_capture_lost_segments_nobody_says_that_no_reset_came() -> Non
     ]
     lost = [Missed(run[-1].t, "capture", node, 1) for node in ("h1", "h2")]
     believed, doubted = (reconcile([*softirq[:-1], *more, run[-1]]) for more in ([], lost))
-    causes = [str(only(record.endpoints, "h2").transitions[-1].cause.said) for record in (believed, doubted)]
+    causes = [str(only(record.endpoints, "h2").transitions[-1].cause.message) for record in (believed, doubted)]
 
     assert [sum("tcp_receive_reset" in str(each) for each in record.objections) for record in (believed, doubted)] == [
         1,
@@ -76,5 +76,5 @@ def test_reading_a_transfer_that_the_captures_lost_half_of_takes_less_than_five_
     record = reconcile([run[0], *sorted([*run[1:-1], *many], key=lambda each: each.t), *lost, run[-1]])
     took = time.process_time() - began
 
-    assert len(record.passages) > 40_000
+    assert len(record.segments) > 40_000
     assert took < 5

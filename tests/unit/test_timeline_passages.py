@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
-    from handshake_lab.recording.history import Passage
+    from handshake_lab.recording.history import TransmittedSegment
 
 MS = 1_000_000
 A, B = Address("10.0.0.1", 40000), Address("10.0.0.2", 80)
@@ -36,19 +36,19 @@ def seen(
     return SegmentSeen(round(ms * MS), node, f"{node}-eth0", direction, src, dst, flags, seq, ack, length, 100, b"")
 
 
-def passages(*sights: SegmentSeen) -> tuple[Passage, ...]:
+def segments(*sights: SegmentSeen) -> tuple[TransmittedSegment, ...]:
     """What they join to."""
-    return join(list(enumerate(sights)), NODES).passages
+    return join(list(enumerate(sights)), NODES).segments
 
 
-def times(passage: Passage) -> tuple[float | None, float | None]:
+def times(segment: TransmittedSegment) -> tuple[float | None, float | None]:
     """Milliseconds of sending and arrival."""
-    return tuple(None if t is None else t / MS for t in (passage.sent, passage.received))  # type: ignore[return-value]
+    return tuple(None if t is None else t / MS for t in (segment.sent, segment.received))  # type: ignore[return-value]
 
 
 def test_a_segment_that_arrives() -> None:
     """Both its ends' sights are one passage; what a switch saw adds nothing."""
-    (only,) = passages(
+    (only,) = segments(
         seen(0, "h1", "sent"), seen(0.1, "s1", "received"), seen(50, "s1", "sent"), seen(50, "h2", "received")
     )
 
@@ -58,21 +58,21 @@ def test_a_segment_that_arrives() -> None:
 
 def test_a_segment_that_is_lost() -> None:
     """Sent and never received."""
-    (only,) = passages(seen(0, "h1", "sent"))
+    (only,) = segments(seen(0, "h1", "sent"))
 
     assert only.lost
 
 
 def test_which_of_two_alike_was_lost_is_told_by_the_usual_delay() -> None:
     """A SYN sent twice and received once: the other segments' delay tells which one it was."""
-    second = passages(
+    second = segments(
         seen(0, "h1", "sent", "S"),
         seen(1000, "h1", "sent", "S"),
         seen(1050, "h2", "received", "S"),
         seen(1100, "h1", "sent", seq=1),
         seen(1150, "h2", "received", seq=1),
     )
-    first = passages(
+    first = segments(
         seen(0, "h1", "sent", "S"),
         seen(1000, "h1", "sent", "S"),
         seen(1500, "h2", "received", "S"),
@@ -86,7 +86,7 @@ def test_which_of_two_alike_was_lost_is_told_by_the_usual_delay() -> None:
 
 def test_a_duplicate_made_in_the_middle() -> None:
     """What arrives twice and was sent once is the same segment and its copy."""
-    one, copy = passages(seen(0, "h1", "sent", "S"), seen(50, "h2", "received", "S"), seen(51, "h2", "received", "S"))
+    one, copy = segments(seen(0, "h1", "sent", "S"), seen(50, "h2", "received", "S"), seen(51, "h2", "received", "S"))
 
     assert times(one) == (0, 50)
     assert times(copy) == (None, 51)
@@ -96,7 +96,7 @@ def test_a_duplicate_made_in_the_middle() -> None:
 
 def test_a_segment_made_up_in_the_middle() -> None:
     """What nobody sent has no sending, and repeats nothing."""
-    (only,) = passages(seen(50, "h2", "received", "R", seq=7))
+    (only,) = segments(seen(50, "h2", "received", "R", seq=7))
 
     assert times(only) == (None, 50)
     assert (only.copies, only.retransmits) == (None, None)
@@ -104,7 +104,7 @@ def test_a_segment_made_up_in_the_middle() -> None:
 
 def test_retransmissions_are_linked_to_the_first_sending() -> None:
     """By sequence numbers: also where a later segment repeats a part of an earlier one, or several."""
-    found = passages(
+    found = segments(
         seen(0, "h1", "sent", "S", seq=99),
         seen(1, "h1", "sent", "PA", seq=100, length=10),
         seen(2, "h1", "sent", "PA", seq=110, length=10),
@@ -121,7 +121,7 @@ def test_retransmissions_are_linked_to_the_first_sending() -> None:
 
 def test_a_syn_ack_does_not_repeat_a_crossing_syn() -> None:
     """In a simultaneous open both carry the same sequence number, and are two segments."""
-    found = passages(seen(0, "h1", "sent", "S", seq=5), seen(50, "h1", "sent", "SA", seq=5, ack=8))
+    found = segments(seen(0, "h1", "sent", "S", seq=5), seen(50, "h1", "sent", "SA", seq=5, ack=8))
 
     assert [each.retransmits for each in found] == [None, None]
 
@@ -129,7 +129,7 @@ def test_a_syn_ack_does_not_repeat_a_crossing_syn() -> None:
 def test_relative_numbers_begin_anew_with_every_connection() -> None:
     """A new SYN founds new numbers; a made-up one founds none; all of it across 2^32."""
     top = 2**32 - 1
-    found = passages(
+    found = segments(
         seen(0, "h1", "sent", "S", seq=top),
         seen(50, "h2", "sent", "SA", seq=500, ack=0, back=True),
         seen(100, "h1", "sent", "A", seq=0, ack=501),
@@ -156,7 +156,7 @@ def test_nothing_is_lost_or_made_up_in_joining(sendings: list[tuple[int, bool, i
             sights.append(seen(ms + delay, "h2", "received", seq=kind))
     sights.sort(key=lambda sight: sight.t)
 
-    found = passages(*sights)
+    found = segments(*sights)
 
     assert sum(each.sent is not None for each in found) == len(sendings)
     assert sum(each.received is not None for each in found) == sum(not lost for _, lost, _ in sendings)
@@ -175,7 +175,7 @@ def test_segments_of_one_instant_are_in_the_order_of_cause_and_effect(backs: lis
         ]
     sights.sort(key=lambda sight: sight.node, reverse=h2_first)
 
-    assert [each.seq for each in passages(*sights)] == list(range(len(backs)))
+    assert [each.seq for each in segments(*sights)] == list(range(len(backs)))
 
 
 def test_a_circle_of_causes_does_not_lose_anything() -> None:

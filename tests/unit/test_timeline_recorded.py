@@ -29,7 +29,7 @@ from handshake_lab.recording.observations import (
 from handshake_lab.tcp.diagram.lookup import BY_ID
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.judge import judge
-from handshake_lab.verdict.self_transitions import stays
+from handshake_lab.verdict.self_transitions import self_transitions
 from msgspec import structs
 from recordings import RUNS, only, recorded
 
@@ -195,7 +195,9 @@ def test_recording_without_an_observer(name: str, blind: tuple[type, ...]) -> No
 def test_recording_of_a_machine_that_is_held_up(name: str, share: float, longest: int) -> None:
     """Where time is real, the processor may be taken away between any two things that are seen."""
     quick = recorded(name)
-    stayed = [(stay.edge, stay.node) for stay in stays(reconcile(quick), quick)]
+    stayed = [
+        (self_transition.edge, self_transition.node) for self_transition in self_transitions(reconcile(quick), quick)
+    ]
     for seed in range(3):
         run = held_up(quick, random.Random(f"{name} {seed}"), share, longest)  # noqa: S311  nothing secret
 
@@ -204,7 +206,9 @@ def test_recording_of_a_machine_that_is_held_up(name: str, share: float, longest
         found = tuple(told(end) for end in record.endpoints if end.role != "listener")
         assert sorted(EXPECTED[name]) == sorted(found), f"seed {seed}"
         if longest <= 10 * MS:
-            assert [(stay.edge, stay.node) for stay in stays(record, run)] == stayed
+            assert [
+                (self_transition.edge, self_transition.node) for self_transition in self_transitions(record, run)
+            ] == stayed
 
 
 def held_up(run: Sequence[Observation], chance: random.Random, share: float, longest: int) -> list[Observation]:
@@ -329,9 +333,9 @@ def test_a_request_that_no_look_showed_ends_as_its_segments_tell(name: str) -> N
     """On a link without delay it is over before anybody looks; the tracepoint tells that it never was a connection."""
     run = recorded(name)
     gone = next(end for end in reconcile(run).endpoints if told(end) == UNSEEN[name])
-    looks = (SocketSeen, SocketGone)
+    polls = (SocketSeen, SocketGone)
     unseen = [
-        each for each in run if not (isinstance(each, looks) and each.node == "h2" and each.remote == gone.remote)
+        each for each in run if not (isinstance(each, polls) and each.node == "h2" and each.remote == gone.remote)
     ]
 
     end = next(end for end in reconcile(unseen).endpoints if (end.node, end.remote) == (gone.node, gone.remote))
@@ -355,22 +359,22 @@ def test_an_orphan_of_the_run_before_is_left_out_and_said() -> None:
     """Its FIN was lost for good; the kernel gives it up two minutes into the next run, which has the same addresses."""
     record = reconcile(recorded("dead_namespace"))
 
-    (said,) = (str(each) for each in record.objections)
+    (message,) = (str(each) for each in record.objections)
 
-    assert "10.0.0.2:80 → 10.0.0.1:57316" in said
-    assert said.endswith("left over from before this run, and left out")
+    assert "10.0.0.2:80 → 10.0.0.1:57316" in message
+    assert message.endswith("left over from before this run, and left out")
 
 
 def test_time_wait_is_there_though_the_tracepoint_says_closed() -> None:
     """To it the socket is CLOSED from the orphan's FIN-WAIT-2 on; looks and the capture tell the rest."""
     run = recorded("normal")
-    said = [each for each in run if isinstance(each, StateChange) and each.local.ip == "10.0.0.1"]
+    message = [each for each in run if isinstance(each, StateChange) and each.local.ip == "10.0.0.1"]
     waiting, over = only(reconcile(run).endpoints, "h1").transitions[-2:]
 
-    assert [each for each in said if State.TIME_WAIT in (each.old, each.new)] == []
-    assert (said[-1].old, said[-1].new) == (State.FIN_WAIT_2, State.CLOSED)
+    assert [each for each in message if State.TIME_WAIT in (each.old, each.new)] == []
+    assert (message[-1].old, message[-1].new) == (State.FIN_WAIT_2, State.CLOSED)
     assert (waiting.new, waiting.flaw, over.new, over.flaw) == (State.TIME_WAIT, None, State.CLOSED, None)
-    assert said[-1].t < waiting.time
+    assert message[-1].t < waiting.time
     assert waiting.witnesses == (Witness.DIAG, Witness.CAPTURE)
     assert (over.witnesses, over.cause.kind) == ((Witness.DIAG,), "timer")
     assert 60 <= (over.time - waiting.time) / 1e9 < 62
@@ -386,11 +390,11 @@ def test_a_reset_that_never_came_is_objected_to() -> None:
 
 def test_a_duplicate_is_known_for_one() -> None:
     """A SYN that the middle doubled was sent once; the second SYN-ACK is its answer's repeat."""
-    passages = reconcile(recorded("syn_dup")).passages
+    segments = reconcile(recorded("syn_dup")).segments
 
-    assert [(each.flags, each.copies) for each in passages[:4]] == [("S", None), ("SA", None), ("S", 1), ("SA", None)]
-    assert passages[2].sent is None
-    assert passages[3].retransmits == 2
+    assert [(each.flags, each.copies) for each in segments[:4]] == [("S", None), ("SA", None), ("S", 1), ("SA", None)]
+    assert segments[2].sent is None
+    assert segments[3].retransmits == 2
 
 
 def test_a_challenge_ack_is_known_on_a_slow_machine() -> None:
@@ -398,18 +402,18 @@ def test_a_challenge_ack_is_known_on_a_slow_machine() -> None:
     run = recorded("challenged-emulated")
     record = reconcile(run)
 
-    (stay,) = stays(record, run)
-    rst = next(passage for passage in record.passages if passage.flags == "R")
-    assert (stay.edge, stay.node, stay.segment) == ("26a.F1", "h1", rst.number)
+    (self_transition,) = self_transitions(record, run)
+    rst = next(segment for segment in record.segments if segment.flags == "R")
+    assert (self_transition.edge, self_transition.node, self_transition.segment) == ("26a.F1", "h1", rst.number)
 
 
 def test_damage_is_told_from_loss() -> None:
     """A segment that arrived with a bit changed was not lost, and its receiver's TCP did not see it."""
-    passages = reconcile(recorded("corrupt")).passages
-    (damaged,) = [each for each in passages if each.damaged]
+    segments = reconcile(recorded("corrupt")).segments
+    (damaged,) = [each for each in segments if each.damaged]
 
     assert not damaged.lost
-    assert [damaged.number] == [each.retransmits for each in passages if each.retransmits]
+    assert [damaged.number] == [each.retransmits for each in segments if each.retransmits]
 
 
 def test_reading_a_thousand_connections_takes_less_than_two_seconds() -> None:

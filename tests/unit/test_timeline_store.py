@@ -18,9 +18,9 @@ from handshake_lab.recording.events_file import EVENTS, Writer, read
 from handshake_lab.recording.observations import (
     SCHEMA,
     Address,
-    End,
     KernelInfo,
     Missed,
+    RunEnd,
     RunHeader,
     SegmentSeen,
     SocketSeen,
@@ -44,7 +44,7 @@ RUN: list[Observation] = [
     SegmentSeen(2, "h1", "h1-eth0", "sent", A, B, "S", 2**32 - 1, 0, 0, 64240, bytes(range(256))),
     SocketSeen(3, 0, "h1", 2**63, State.SYN_SENT, A, B, "diag", "on", 10**9, 0, 1, 2, 3, TcpInfo(rto=1000000)),
     Missed(4, "capture", "h1", 3),
-    End(5),
+    RunEnd(5),
 ]
 
 

@@ -10,10 +10,10 @@ import pytest
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.observations import (
     Counters,
-    End,
     KernelInfo,
     Missed,
     Observation,
+    RunEnd,
     RunHeader,
     SegmentSeen,
     SocketGone,
@@ -226,7 +226,7 @@ def test_a_socket_address_used_again_begins_a_new_life() -> None:
             StateChange(at + 20 * MS, 0xA, S.ESTABLISHED, S.CLOSED, local, SERVER),
         ]
 
-    record = reconcile([*run, End(10**9)])
+    record = reconcile([*run, RunEnd(10**9)])
 
     assert [(end.local, end.states) for end in record.endpoints] == [
         (local, [S.CLOSED, S.SYN_SENT, S.ESTABLISHED, S.CLOSED]) for local in (first, second)
@@ -241,7 +241,7 @@ def test_a_lost_close_does_not_join_two_connections() -> None:
         StateChange(2 * MS, 0xA, S.SYN_SENT, S.ESTABLISHED, Address(CLIENT.ip, 1), SERVER),
         StateChange(9 * MS, 0xA, S.CLOSED, S.SYN_SENT, Address(CLIENT.ip, 0), SERVER),
         StateChange(10 * MS, 0xA, S.SYN_SENT, S.ESTABLISHED, Address(CLIENT.ip, 2), SERVER),
-        End(10**9),
+        RunEnd(10**9),
     ]
 
     assert [end.local.port for end in reconcile(run).endpoints] == [1, 2]
@@ -256,7 +256,7 @@ def test_lost_reports_do_not_join_a_client_with_a_child() -> None:
         StateChange(2 * MS, 0xA, S.SYN_SENT, S.ESTABLISHED, mine, SERVER),
         StateChange(9 * MS, 0xA, S.SYN_RECEIVED, S.ESTABLISHED, SERVER, other),
         StateChange(10 * MS, 0xA, S.ESTABLISHED, S.CLOSE_WAIT, SERVER, other),
-        End(10**9),
+        RunEnd(10**9),
     ]
 
     record = reconcile(run)
@@ -362,14 +362,14 @@ def test_a_listener_that_was_there_before_is_inferred() -> None:
 
 def test_a_cookie_joins_what_addresses_cannot() -> None:
     """tcp_destroy_sock names the socket's address and its cookie both."""
-    looks = [each for each in plain_run() if not isinstance(each, (StateChange, SegmentSeen))]
+    polls = [each for each in plain_run() if not isinstance(each, (StateChange, SegmentSeen))]
     record = reconcile(
         [
-            looks[0],
+            polls[0],
             StateChange(1 * MS, 0xA0, S.CLOSED, S.SYN_SENT, Address(CLIENT.ip, 0), SERVER),
-            *looks[1:-1],
+            *polls[1:-1],
             TcpEvent(101 * MS, "tcp_destroy_sock", CLIENT, SERVER, 0xA0, 7),
-            looks[-1],
+            polls[-1],
         ]
     )
 
@@ -397,15 +397,15 @@ def test_a_cut_record_is_incomplete() -> None:
 
 def test_counters_alone_are_no_socket() -> None:
     """A run in which nothing happened has no endpoints."""
-    record = reconcile([header(h1=CLIENT.ip), Counters(5, "h1", {}), End(9)])
+    record = reconcile([header(h1=CLIENT.ip), Counters(5, "h1", {}), RunEnd(9)])
 
-    assert (record.endpoints, record.passages, record.objections) == ((), (), ())
+    assert (record.endpoints, record.segments, record.objections) == ((), (), ())
 
 
 def test_the_header_comes_first() -> None:
     """Without it addresses have no hosts."""
     with pytest.raises(ValueError, match="header"):
-        reconcile([End(1)])
+        reconcile([RunEnd(1)])
 
 
 @pytest.mark.parametrize(

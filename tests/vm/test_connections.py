@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 
 @pytest.mark.network(delay="50ms")
-def test_a_lost_syn_is_sent_again(net: World) -> None:
+def test_a_lost_syn_is_sent_again(net: Net) -> None:
     """RFC 6298 (2.1, 5.7): the SYN is sent again after one second, and the handshake then takes one RTT.
 
     Needs what a stock kernel has as modules: bridge, veth, netem, ifb, nf_tables, tcp_diag, and tracepoints.

@@ -142,11 +142,11 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kerne
     """
     kind, _, version = name.partition(":")
     if kind == "lab":
-        from handshake_lab.kernel.lab.lab_images import KernelStore
+        from handshake_lab.kernel.lab.lab_images import LabImages
         from handshake_lab.kernel.lab.lab_kernel import LabKernel
         from handshake_lab.kernel.shared.progress import shown
 
-        store = KernelStore()
+        store = LabImages()
         image = store.find(version or None)
         if image is None:
             with shown() as progress:
@@ -154,9 +154,9 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kerne
         return LabKernel(image, seed=seed, wall_limit=wall_limit)
     if kind == "host":
         from handshake_lab.kernel.host.host_kernel import HostKernel
-        from handshake_lab.kernel.lab.lab_images import KernelStore
+        from handshake_lab.kernel.lab.lab_images import LabImages
 
-        return HostKernel(KernelStore().supervisor(), wall_limit=wall_limit)
+        return HostKernel(LabImages().supervisor(), wall_limit=wall_limit)
     if kind == "vm":
         from handshake_lab.kernel.vm.vm_kernel import prepared
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from handshake_lab.experiment.execute import Run
     from handshake_lab.kernel.shared.protocol import Kernel
-    from handshake_lab.plan.run_plan import Plan
+    from handshake_lab.plan.run_plan import RunPlan
 
 
 def carry_out(
-    plan: Plan,
+    plan: RunPlan,
     kernel: Kernel,
     out: Path | None,
     *,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from handshake_lab.doctor.check import Check, Findings, apt_install, program
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
 from handshake_lab.kernel.lab.build import toolchain
-from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.lab_kernel import LabKernel, memory_directory
 from handshake_lab.kernel.shared.cache import MIB
 from handshake_lab.kernel.shared.job import Job
@@ -32,7 +32,7 @@ _BOOT_LIMIT = 30.0  # seconds of wall time; a boot takes a fifth of one
 
 def examine() -> Findings:
     """Look at the lab kernel, and boot it once; takes about half a second."""
-    image = KernelStore().find()
+    image = LabImages().find()
     checks = [_user(), _processor(), _tracing(), _seccomp(), _memory(), _scratch(), _image(image)]
     checks += _build_tools(needed=image is None)
     checks += [program(*wanted) for wanted in (("mnexec", "mininet"), ("ip", "iproute2"), ("nft", "nftables"))]
@@ -112,7 +112,7 @@ def _scratch() -> Check:
 def _image(image: LabKernelImage | None) -> Check:
     if image is not None:
         return Check("lab kernel", ok=True, detail=f"Linux {image.release}, HZ={image.hz}, from {image.origin}")
-    others = KernelStore().images()
+    others = LabImages().images()
     if any(other.current for other in others):
         detail = "there is one, but not the present version of the programs beside it"
     elif others:

@@ -26,8 +26,8 @@ from handshake_lab.tcp.timers import seconds as nanoseconds
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from handshake_lab.linux.netlink.sock_diag import Look
-    from handshake_lab.recording.history import Endpoint, Passage, Record, Transition
+    from handshake_lab.linux.netlink.sock_diag import SocketSnapshot
+    from handshake_lab.recording.history import Endpoint, Record, Transition, TransmittedSegment
     from handshake_lab.recording.observations import KernelInfo, Observation, Witness
     from handshake_lab.tcp.states import State
 
@@ -106,7 +106,7 @@ def seconds(nanoseconds: int) -> float:
     return nanoseconds / SECOND
 
 
-class Expected:
+class TimeWindow:
     """A time that a measured one is equal to if it lies within bounds.
 
     Args:
@@ -131,7 +131,7 @@ class Expected:
         return f"{self._what}: {_s(self.earliest)} to {_s(self.latest)} s"
 
 
-def approx_timer(*timers: float, plus: float = 0.0, hz: int = SLOWEST_HZ) -> Expected:
+def approx_timer(*timers: float, plus: float = 0.0, hz: int = SLOWEST_HZ) -> TimeWindow:
     """A kernel timer's time: one of t fires within [t, t·1.125 + 1 jiffy] (kernel/time/timer.c).
 
     Args:
@@ -144,24 +144,24 @@ def approx_timer(*timers: float, plus: float = 0.0, hz: int = SLOWEST_HZ) -> Exp
     # What passes besides takes a real kernel a little longer than it should.
     late = plus + _Present.late_by() if plus else 0.0
     late += _Present.timers_late_by() * len(timers)
-    return Expected(
+    return TimeWindow(
         what,
         seconds(sum(window.earliest for window in windows)) + plus,
         seconds(sum(window.latest for window in windows)) + late,
     )
 
 
-def approx_trip(time: float) -> Expected:
+def approx_trip(time: float) -> TimeWindow:
     """The time of segments on their way: what the links were asked for, and on a real kernel a little more."""
-    return Expected(f"a way of {_s(time)} s", time - _CLOCKS, time + _Present.late_by())
+    return TimeWindow(f"a way of {_s(time)} s", time - _CLOCKS, time + _Present.late_by())
 
 
-class ExpectedTimes:
+class TimeWindows:
     """Times that a list of measured ones is equal to if there are as many and each wait is that of its timer."""
 
     __hash__ = None  # type: ignore[assignment]  # equal to many lists
 
-    def __init__(self, waits: Iterable[Expected]) -> None:
+    def __init__(self, waits: Iterable[TimeWindow]) -> None:
         self._waits = list(waits)
 
     def __eq__(self, measured: object) -> bool:
@@ -177,17 +177,17 @@ class ExpectedTimes:
         return f"{len(self._waits) + 1} times with waits of {waits or 'none'} s between them"
 
 
-def approx_waits(*waits: float, hz: int = SLOWEST_HZ) -> ExpectedTimes:
+def approx_waits(*waits: float, hz: int = SLOWEST_HZ) -> TimeWindows:
     """Times that lie as far from each other as the kernel's timers say: ``approx_waits(1, 2, 4)`` are four.
 
     Args:
         waits: What each timer was set to, in seconds.
         hz: The kernel's ticks a second.
     """
-    return ExpectedTimes(approx_timer(wait, hz=hz) for wait in waits)
+    return TimeWindows(approx_timer(wait, hz=hz) for wait in waits)
 
 
-def approx_times(schedule: Schedule, *, hz: int = SLOWEST_HZ) -> ExpectedTimes:
+def approx_times(schedule: Schedule, *, hz: int = SLOWEST_HZ) -> TimeWindows:
     """The times at which a segment is sent when nothing answers it: so many, each as far from the one before.
 
     Args:
@@ -198,7 +198,7 @@ def approx_times(schedule: Schedule, *, hz: int = SLOWEST_HZ) -> ExpectedTimes:
     return approx_waits(*(seconds(later - earlier) for earlier, later in pairwise(times)), hz=hz)
 
 
-def approx_giving_up(schedule: Schedule, *, hz: int = SLOWEST_HZ) -> Expected:
+def approx_giving_up(schedule: Schedule, *, hz: int = SLOWEST_HZ) -> TimeWindow:
     """How long after its first sending a segment without an answer is given up.
 
     Args:
@@ -209,7 +209,7 @@ def approx_giving_up(schedule: Schedule, *, hz: int = SLOWEST_HZ) -> Expected:
     what = f"{schedule.sendings} timers of {_s(seconds(schedule.fails))} s in all"
     # Each timer is set when the one before has fired: what they are late by adds up.
     late = _Present.timers_late_by() * schedule.sendings
-    return Expected(what, seconds(window.earliest), seconds(window.latest) + late)
+    return TimeWindow(what, seconds(window.earliest), seconds(window.latest) + late)
 
 
 # The kernel.
@@ -235,7 +235,7 @@ def since(kernel: KernelInfo, *release: int) -> bool:
 # Segments.
 
 
-def sent(record: Record, flags: str = "", *, sender: str = "", of: Endpoint | None = None) -> list[Passage]:
+def sent(record: Record, flags: str = "", *, sender: str = "", of: Endpoint | None = None) -> list[TransmittedSegment]:
     """The segments that hosts sent, in the order of sending: what the middle makes up or doubles is not among them.
 
     Args:
@@ -245,18 +245,18 @@ def sent(record: Record, flags: str = "", *, sender: str = "", of: Endpoint | No
         of: Only those of this endpoint's connection.
     """
     return [
-        passage
-        for passage in record.passages
-        if passage.sent is not None
-        and flags in ("", passage.flags)
-        and sender in ("", passage.sender)
-        and (of is None or {of.local, of.remote} == {passage.src, passage.dst})
+        segment
+        for segment in record.segments
+        if segment.sent is not None
+        and flags in ("", segment.flags)
+        and sender in ("", segment.sender)
+        and (of is None or {of.local, of.remote} == {segment.src, segment.dst})
     ]
 
 
 def flags(record: Record, *, sender: str = "", of: Endpoint | None = None) -> list[str]:
     """The segments that hosts sent, by their flags: ``["S", "SA", "A"]``."""
-    return [passage.flags for passage in sent(record, sender=sender, of=of)]
+    return [segment.flags for segment in sent(record, sender=sender, of=of)]
 
 
 def sent_at(record: Record, flags: str = "", *, sender: str = "", of: Endpoint | None = None) -> list[float]:
@@ -264,13 +264,13 @@ def sent_at(record: Record, flags: str = "", *, sender: str = "", of: Endpoint |
     return [seconds(each.sent) for each in sent(record, flags, sender=sender, of=of) if each.sent is not None]
 
 
-def made_up(record: Record) -> Passage:
+def made_up(record: Record) -> TransmittedSegment:
     """The only segment that no host sent: one that the middle made up, and no duplicate of its making.
 
     Raises:
         LookupError: There is none, or there are several.
     """
-    found = [passage for passage in record.passages if passage.sent is None and passage.copies is None]
+    found = [segment for segment in record.segments if segment.sent is None and segment.copies is None]
     if len(found) != 1:
         raise LookupError(
             f"{len(found)} segments were made up where one was expected: {[each.flags for each in found]}"
@@ -281,18 +281,18 @@ def made_up(record: Record) -> Passage:
 def exchange(record: Record, *, after: float = 0.0) -> list[str]:
     """What hosts sent after a time (in seconds), each with its sender: ``["h1 FA", "h2 A"]``."""
     return [
-        f"{passage.sender} {passage.flags}"
-        for passage in sent(record)
-        if passage.sent is not None and seconds(passage.sent) >= after
+        f"{segment.sender} {segment.flags}"
+        for segment in sent(record)
+        if segment.sent is not None and seconds(segment.sent) >= after
     ]
 
 
 def sent_between(record: Record, start: float, end: float) -> list[str]:
     """What was sent after ``start`` and before ``end``, both in seconds, in words: empty where nothing was."""
     return [
-        f"{passage.sender} {passage.flags} at {seconds(passage.sent):.3f} s"
-        for passage in sent(record)
-        if passage.sent is not None and start < seconds(passage.sent) < end
+        f"{segment.sender} {segment.flags} at {seconds(segment.sent):.3f} s"
+        for segment in sent(record)
+        if segment.sent is not None and start < seconds(segment.sent) < end
     ]
 
 
@@ -340,7 +340,7 @@ def witnesses(history: Endpoint, state: State | str, visit: int = 1) -> set[Witn
     return set(transition(history, state, visit).witnesses)
 
 
-def sockets_in(looks: Iterable[Look], state: State | str) -> list[str]:
+def sockets_in(looks: Iterable[SocketSnapshot], state: State | str) -> list[str]:
     """The sockets that are in a state, in words: empty where none is left there.
 
     Args:

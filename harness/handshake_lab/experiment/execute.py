@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handshake_lab.kernel.shared.protocol import Kernel
-    from handshake_lab.plan.run_plan import Plan
+    from handshake_lab.plan.run_plan import RunPlan
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
 
@@ -78,7 +78,7 @@ def _told_where(results: Path | None) -> Iterator[None]:
 
 @contextmanager
 def conducted(
-    plan: Plan, kernel: Kernel, out: Path | None = None, *, import_from: tuple[Path, ...] = ()
+    plan: RunPlan, kernel: Kernel, out: Path | None = None, *, import_from: tuple[Path, ...] = ()
 ) -> Iterator[Run]:
     """Carry out a plan on a kernel; its files vanish at the end of the block unless ``out`` keeps them.
 

@@ -18,24 +18,24 @@ import msgspec
 from handshake_lab.errors import HandshakeError
 from handshake_lab.experiment.recorded_socket import RecordedSocket
 from handshake_lab.experiment.run_start import begin, begin_on_a_second
-from handshake_lab.experiment.running_program import ProgramRequest, Running, start, wait_until_listening
+from handshake_lab.experiment.running_program import ProgramSpec, RunningProgram, start, wait_until_listening
 from handshake_lab.linux.tcp_counters import read_counters
 from handshake_lab.network.network import Network
 from handshake_lab.observers.clock import Clock
 from handshake_lab.observers.recorder import Recorder
 from handshake_lab.plan.load_topology import load_topology
-from handshake_lab.plan.run_plan import Plan
+from handshake_lab.plan.run_plan import RunPlan
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import EVENTS, Writer
-from handshake_lab.recording.observations import SCHEMA, End, Failure, Program, RunHeader, Step
+from handshake_lab.recording.observations import SCHEMA, Failure, Program, RunEnd, RunHeader, Step
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from subprocess import CompletedProcess
 
-    from handshake_lab.linux.netlink.sock_diag import Look
-    from handshake_lab.network.nodes import Host
+    from handshake_lab.linux.netlink.sock_diag import SocketSnapshot
+    from handshake_lab.network.nodes import NetworkHost
     from handshake_lab.recording.history import Endpoint, Record
     from handshake_lab.recording.observations import KernelInfo, Observation
 
@@ -57,37 +57,37 @@ class Closable(Protocol):
 class Watched:
     """A host as the recorder wants it."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: NetworkHost) -> None:
         self.name = host.name
         self.addresses = host.addresses
         self.interfaces = [port.name for port in host.ports]
         self.enter = host.enter
 
 
-class WorldHost:
+class Host:
     """A host of the network: its sockets are created in its network namespace and put on record."""
 
-    def __init__(self, world: World, host: Host) -> None:
-        self._world = world
+    def __init__(self, net: Net, host: NetworkHost) -> None:
+        self._net = net
         self._host = host
         self.name = host.name
         self.ip: str = host.ip
 
     def socket(self, family: int | None = None) -> RecordedSocket:
         """A TCP socket of this host. Its calls give up after `PATIENCE` seconds."""
-        world, host = self._world, self._host
+        net, host = self._net, self._host
         with host.enter():
             made = RecordedSocket(
-                self.name, world.report, world.clock.now, world.own, host.family if family is None else family
+                self.name, net.report, net.clock.now, net.own, host.family if family is None else family
             )
-        world.own(made)
+        net.own(made)
         made.settimeout(PATIENCE)
         return made
 
     def udp_socket(self) -> _PlainSocket:
         """A UDP socket of this host. It is not on record: UDP has no states that could be recorded."""
         made = self._host.socket(kind=socket.SOCK_DGRAM)
-        self._world.own(made)
+        self._net.own(made)
         made.settimeout(PATIENCE)
         return made
 
@@ -103,7 +103,7 @@ class WorldHost:
         """A socket connected to a listening socket, or to a (host, port)."""
         made = self.socket()
         try:
-            made.connect(self._world.resolve(to))
+            made.connect(self._net.resolve(to))
         except BaseException:
             made.close()
             raise
@@ -122,29 +122,29 @@ class WorldHost:
             made.bind((self.ip, port))
         made.setblocking(False)
         with contextlib.suppress(BlockingIOError):
-            made.connect(self._world.resolve(to))
+            made.connect(self._net.resolve(to))
         made.settimeout(PATIENCE)
         return made
 
     def run(self, argv: Sequence[str], *, check: bool = True) -> CompletedProcess[Any]:
         """Run a program in this host to its end, on record; its output comes back as text."""
-        with self._world.step(self.name, shlex.join(argv)):
+        with self._net.step(self.name, shlex.join(argv)):
             return self._host.run(argv, check=check)
 
-    def start(self, argv: Sequence[str], *, listening: bool = False) -> Running:
+    def start(self, argv: Sequence[str], *, listening: bool = False) -> RunningProgram:
         """Start a program in this host. It is on record, and ended with the test if it still runs.
 
         Args:
             argv: The program and its arguments.
             listening: Wait until it has a listening socket, or has ended.
         """
-        recorder = self._world.recorder
-        before = {look.cookie for look in recorder.sockets(self.name)}
+        recorder = self._net.recorder
+        before = {snapshot.cookie for snapshot in recorder.sockets(self.name)}
         role: Literal["server", "client"] = "server" if listening else "client"
-        name = f"{self.name}-{role}-{next(self._world.numbers)}"
-        started = start(self._world, ProgramRequest(name, self.name, role, shlex.join(argv)))
+        name = f"{self.name}-{role}-{next(self._net.numbers)}"
+        started = start(self._net, ProgramSpec(name, self.name, role, shlex.join(argv)))
         if listening:
-            wait_until_listening(self._world, started, before)
+            wait_until_listening(self._net, started, before)
         return started
 
     def sysctl(self, name: str, value: str | int | None = None) -> str:
@@ -164,10 +164,10 @@ class WorldHost:
         with self._host.enter():
             return read_counters()
 
-    def sockets(self) -> list[Look]:
+    def sockets(self) -> list[SocketSnapshot]:
         """What sock_diag shows of this host now: state, addresses, timer, inode of every TCP socket but closed ones."""
-        self._world.recorder.sync()
-        return self._world.recorder.sockets(self.name)
+        self._net.recorder.sync()
+        return self._net.recorder.sockets(self.name)
 
     def wait_for(self, state: str, *, count: int = 1, limit: float = PATIENCE) -> bool:
         """Wait until so many sockets of this host are in a state, those that no program holds included.
@@ -180,13 +180,13 @@ class WorldHost:
         Returns:
             Whether it came to be.
         """
-        recorder = self._world.recorder
+        recorder = self._net.recorder
         return recorder.wait_until(
-            lambda: sum(look.state == state for look in recorder.sockets(self.name)) == count, limit
+            lambda: sum(snapshot.state == state for snapshot in recorder.sockets(self.name)) == count, limit
         )
 
 
-class Log:
+class Journal:
     """Keeps what it is given in memory, and hands it on to a file."""
 
     def __init__(self, file: Writer) -> None:
@@ -200,7 +200,7 @@ class Log:
         self._file.write_all(taken)
 
 
-class World:
+class Net:
     """The network of a run, while it is being recorded.
 
     Hosts are attributes (``net.h1``) and items (``net["h1"]``). What is done to segments and links
@@ -208,7 +208,7 @@ class World:
     """
 
     def __init__(
-        self, network: Network, recorder: Recorder, clock: Clock, log: Log, kernel: KernelInfo, results: Path
+        self, network: Network, recorder: Recorder, clock: Clock, log: Journal, kernel: KernelInfo, results: Path
     ) -> None:
         self.network = network
         self.recorder = recorder
@@ -227,12 +227,12 @@ class World:
         self._closing = False
         self._owned: list[Closable] = []
         self.numbers = itertools.count(1)  #: of the programs that are started
-        self._hosts = {host.name: WorldHost(self, host) for host in network.hosts}
+        self._hosts = {host.name: Host(self, host) for host in network.hosts}
 
-    def __getitem__(self, name: str) -> WorldHost:
+    def __getitem__(self, name: str) -> Host:
         return self._hosts[name]
 
-    def __getattr__(self, name: str) -> WorldHost:
+    def __getattr__(self, name: str) -> Host:
         try:
             return self.__dict__["_hosts"][name]  # type: ignore[no-any-return]
         except KeyError:
@@ -316,9 +316,9 @@ class World:
         """Wait until sock_diag shows a socket in a state; ``limit`` in seconds. Returns whether it did."""
         return self.recorder.wait_until(
             lambda: any(
-                look.cookie == of.cookie and look.state == state
+                snapshot.cookie == of.cookie and snapshot.state == state
                 for name in self._hosts
-                for look in self.recorder.sockets(name)
+                for snapshot in self.recorder.sockets(name)
             ),
             limit,
         )
@@ -326,7 +326,9 @@ class World:
     def wait_until_gone(self, of: RecordedSocket, limit: float = PATIENCE) -> bool:
         """Wait until sock_diag shows no trace of a socket, nor of what followed it; ``limit`` in seconds."""
         return self.recorder.wait_until(
-            lambda: all(look.cookie != of.cookie for name in self._hosts for look in self.recorder.sockets(name)),
+            lambda: all(
+                snapshot.cookie != of.cookie for name in self._hosts for snapshot in self.recorder.sockets(name)
+            ),
             limit,
         )
 
@@ -345,13 +347,15 @@ class World:
     def wait_until_closed(self, limit: float = 10_000.0) -> bool:
         """Wait until no host has a socket left but listeners. ``limit`` in seconds of the kernel's time."""
         return self.recorder.wait_until(
-            lambda: all(look.state is State.LISTEN for name in self._hosts for look in self.recorder.sockets(name)),
+            lambda: all(
+                snapshot.state is State.LISTEN for name in self._hosts for snapshot in self.recorder.sockets(name)
+            ),
             limit,
         )
 
 
 @contextlib.contextmanager
-def recorded(plan: Plan, results: Path) -> Iterator[World]:
+def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
     """Build the plan's network, watch it, and write ``events.jsonl`` into ``results`` as things happen.
 
     Raises:
@@ -366,7 +370,7 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
             begin_on_a_second()
         clock = Clock()
         with Writer(results / EVENTS) as writer:
-            log = Log(writer)
+            log = Journal(writer)
             recorder = Recorder([Watched(host) for host in network.hosts], clock, log, int(plan.heartbeat * 1e9))
             recorder.open()
             header = RunHeader(
@@ -382,31 +386,31 @@ def recorded(plan: Plan, results: Path) -> Iterator[World]:
                 replay=plan.replay,
             )
             log.write_all([header])
-            world = World(network, recorder, clock, log, header.kernel, results)
+            net = Net(network, recorder, clock, log, header.kernel, results)
             try:
                 with recorder:
                     recorder.sync()
-                    yield world
-                    world.settle()
+                    yield net
+                    net.settle()
             finally:
-                world.close()
-            log.write_all([*network.reports(clock.now()), End(t=clock.now())])
+                net.close()
+            log.write_all([*network.reports(clock.now()), RunEnd(t=clock.now())])
 
 
 def enter(argument: Any, results: Path) -> int:
     """The job that a kernel does for `handshake_lab.experiment.execute`: a plan's script in a recorded world."""
-    plan = msgspec.convert(argument, Plan)
+    plan = msgspec.convert(argument, RunPlan)
     module, _, function = plan.script.partition(":")
     script = getattr(importlib.import_module(module), function)
     if plan.directory:
         os.chdir(plan.directory)
     try:
-        with recorded(plan, results) as world:
+        with recorded(plan, results) as net:
             try:
-                script(world, plan.argument)
+                script(net, plan.argument)
             except OSError as error:
                 # A script's own call failed: the record shows where, and is worth having.
-                world.recorder.hand_in(Failure(t=world.clock.now(), node="", what=f"{type(error).__name__}: {error}"))
+                net.recorder.hand_in(Failure(t=net.clock.now(), node="", what=f"{type(error).__name__}: {error}"))
     except HandshakeError as error:
         told = {"class": type(error).__name__, "message": str(error)}
         (results / "error.json").write_text(json.dumps(told))

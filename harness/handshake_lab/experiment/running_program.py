@@ -18,7 +18,7 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
 
 #: Seconds of the kernel's time that a server may take until it listens.
 SERVER_STARTS = 60.0
@@ -26,7 +26,7 @@ SERVER_STARTS = 60.0
 PROGRAM_ENDS = 10.0
 
 
-class ProgramRequest(msgspec.Struct, frozen=True):
+class ProgramSpec(msgspec.Struct, frozen=True):
     """A program to run in a host.
 
     ``name`` is unique in a run and names its output files; ``command`` is split as a shell
@@ -39,7 +39,7 @@ class ProgramRequest(msgspec.Struct, frozen=True):
     command: str
 
     @classmethod
-    def parse(cls, text: str, role: Literal["server", "client"], node: str, number: int) -> ProgramRequest:
+    def parse(cls, text: str, role: Literal["server", "client"], node: str, number: int) -> ProgramSpec:
         """A program as on the command line: ``"curl -s http://h2/"`` or ``"h3=curl -s http://h2/"``.
 
         Args:
@@ -64,35 +64,35 @@ class ProgramRequest(msgspec.Struct, frozen=True):
         return cls(name=f"{node}-{role}-{number}", node=node, role=role, command=text)
 
 
-class ProgramsRequest(msgspec.Struct, frozen=True):
+class ProgramsSpec(msgspec.Struct, frozen=True):
     """Programs to run, and how long.
 
     ``limit`` is the most seconds of the kernel's time that clients may take; ``after`` the
     most to wait for connections to end once the clients have.
     """
 
-    programs: tuple[ProgramRequest, ...]
+    programs: tuple[ProgramSpec, ...]
     limit: float
     after: float
 
 
-class Running:
+class RunningProgram:
     """A program that was started: who waits for it, and what it printed where.
 
     Attributes:
         ended: Set once it has ended.
     """
 
-    def __init__(self, world: World, request: ProgramRequest, directory: Path) -> None:
+    def __init__(self, net: Net, request: ProgramSpec, directory: Path) -> None:
         self.request = request
-        self._world = world
+        self._net = net
         self.ended = threading.Event()
         self._output = directory / f"{request.name}.out"
         self._errors = directory / f"{request.name}.err"
         self._say("starts", "")
         try:
             with self._output.open("wb") as stdout, self._errors.open("wb") as stderr:
-                self._process = world.network[request.node].popen(
+                self._process = net.network[request.node].popen(
                     shlex.split(request.command),
                     stdin=subprocess.DEVNULL,
                     stdout=stdout,
@@ -134,9 +134,9 @@ class Running:
         self.ended.set()
 
     def _say(self, phase: Literal["starts", "ends"], status: str) -> None:
-        self._world.report(
+        self._net.report(
             Program(
-                t=self._world.clock.now(),
+                t=self._net.clock.now(),
                 node=self.request.node,
                 name=self.request.name,
                 command=self.request.command,
@@ -154,51 +154,54 @@ class Running:
         self._thread.join()
 
 
-def script(world: World, argument: Any) -> None:
+def script(net: Net, argument: Any) -> None:
     """Start the servers, wait until each listens, run the clients, wait for what they leave.
 
     A client that takes longer than its limit is ended. A program that still runs when the record
     ends is ended after it: what it left open, such as a socket in CLOSE-WAIT, shows as left open.
     """
-    request = msgspec.convert(argument, ProgramsRequest)
+    request = msgspec.convert(argument, ProgramsSpec)
     servers = []
     for program in request.programs:
         if program.role == "server":
-            before = {look.cookie for look in world.recorder.sockets(program.node)}
-            server = start(world, program)
+            before = {snapshot.cookie for snapshot in net.recorder.sockets(program.node)}
+            server = start(net, program)
             servers.append(server)
-            wait_until_listening(world, server, before)
-    clients = [start(world, program) for program in request.programs if program.role == "client"]
-    ends = world.clock.now() + int(request.limit * 1e9)
+            wait_until_listening(net, server, before)
+    clients = [start(net, program) for program in request.programs if program.role == "client"]
+    ends = net.clock.now() + int(request.limit * 1e9)
     # Servers alone: until they end, or time is up.
     for each in clients or servers:
-        each.ended.wait(max(0.0, (ends - world.clock.now()) / 1e9))
+        each.ended.wait(max(0.0, (ends - net.clock.now()) / 1e9))
     for client in clients:
         client.close()
-    world.wait_until_closed(request.after)
-    world.recorder.checkpoint()
+    net.wait_until_closed(request.after)
+    net.recorder.checkpoint()
 
 
-def start(world: World, request: ProgramRequest) -> Running:
+def start(net: Net, request: ProgramSpec) -> RunningProgram:
     """Start a program; it is ended at the end of the record, if it still runs then."""
-    started = Running(world, request, world.results)
-    world.own(started)
+    started = RunningProgram(net, request, net.results)
+    net.own(started)
     return started
 
 
-def wait_until_listening(world: World, server: Running, before: set[int]) -> None:
+def wait_until_listening(net: Net, server: RunningProgram, before: set[int]) -> None:
     """Wait until a server listens, or has ended.
 
     Args:
-        world: Where it runs.
+        net: Where it runs.
         server: It.
         before: The cookies of the sockets that its host had before.
     """
     node = server.request.node
-    world.recorder.wait_until(
+    net.recorder.wait_until(
         lambda: (
             server.ended.is_set()
-            or any(look.state is State.LISTEN and look.cookie not in before for look in world.recorder.sockets(node))
+            or any(
+                snapshot.state is State.LISTEN and snapshot.cookie not in before
+                for snapshot in net.recorder.sockets(node)
+            )
         ),
         SERVER_STARTS,
     )

@@ -30,7 +30,7 @@ def slowness() -> float:
     return max(1.0, min(tries) / _ORDINARY)
 
 
-class Pulse:
+class SchedulingLatency:
     """Measures from the beginning of the ``with`` block to its end."""
 
     def __init__(self) -> None:

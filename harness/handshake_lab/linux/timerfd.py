@@ -19,7 +19,7 @@ _ABSOLUTE = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Timer:
+class KernelTimer:
     """Becomes readable at a moment of the monotonic clock."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from handshake_lab.linux.netlink.connection import Request
-    from handshake_lab.plan.from_topo import Node, Plan
+    from handshake_lab.plan.from_topo import NetworkPlan, NodePlan
 
 #: The name of the namespace in which all switches are.
 MIDDLE = "middle"
@@ -42,7 +42,7 @@ _LINKS = 1  # RTMGRP_LINK
 _PATIENCE = 10.0
 
 
-class Spaces:
+class Namespaces:
     """The namespaces of one network: a descriptor per host and router, one for all switches."""
 
     def __init__(self) -> None:
@@ -127,7 +127,7 @@ class Spaces:
         self.descriptors, self._mounts, self._files = {}, [], []
 
 
-def build(plan: Plan, spaces: Spaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:
+def build(plan: NetworkPlan, spaces: Namespaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:
     """Make all that was planned, in namespaces that exist.
 
     Args:
@@ -145,7 +145,7 @@ def build(plan: Plan, spaces: Spaces, sysctls: Mapping[str, Mapping[str, str]]) 
             news[name].wait_until_ready(name, wanted)
 
 
-def _spaces_between(plan: Plan) -> dict[str, set[int]]:
+def _spaces_between(plan: NetworkPlan) -> dict[str, set[int]]:
     """The interfaces that are to be waited for, by namespace: all but the hosts' own.
 
     A host's interface comes up after the other end of its wire, and can be used at once.
@@ -183,7 +183,7 @@ class _News:
                 raise HandshakeError(f"{name}: {len(waiting)} interfaces have not come up in {_PATIENCE:.0f} s")
 
 
-def _make(plan: Plan, spaces: Spaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:
+def _make(plan: NetworkPlan, spaces: Namespaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:
     with netns.inside(spaces.descriptors[MIDDLE]), Netlink() as middle:
         middle.ask(_bridges(plan))
         middle.ask(_wires(plan, spaces))
@@ -199,13 +199,13 @@ def _make(plan: Plan, spaces: Spaces, sysctls: Mapping[str, Mapping[str, str]]) 
                 _equip(node, neighbours, sysctls.get(name, {}))
 
 
-def _bridges(plan: Plan) -> Iterator[Request]:
+def _bridges(plan: NetworkPlan) -> Iterator[Request]:
     for name, node in plan.nodes.items():
         if node.kind == "switch":
             yield links.bridge(name, node.index)
 
 
-def _wires(plan: Plan, spaces: Spaces) -> Iterator[Request]:
+def _wires(plan: NetworkPlan, spaces: Namespaces) -> Iterator[Request]:
     middle = spaces.descriptors[MIDDLE]
     for first, second in plan.links:
         ends = []
@@ -213,7 +213,7 @@ def _wires(plan: Plan, spaces: Spaces) -> Iterator[Request]:
             node = plan.nodes[port.node]
             switch = node.kind == "switch"
             ends.append(
-                links.End(
+                links.LinkEnd(
                     port.name,
                     port.index,
                     port.mac,
@@ -224,13 +224,13 @@ def _wires(plan: Plan, spaces: Spaces) -> Iterator[Request]:
         yield from links.veth(*ends)
 
 
-def _forwarding(plan: Plan) -> Iterator[Request]:
+def _forwarding(plan: NetworkPlan) -> Iterator[Request]:
     for entries in plan.forwarding().values():
         for port, mac in entries:
             yield links.forward(port.index, mac)
 
 
-def _neighbours(plan: Plan) -> dict[str, list[tuple[str, str]]]:
+def _neighbours(plan: NetworkPlan) -> dict[str, list[tuple[str, str]]]:
     """For each port of a host or router: the addresses it can reach directly, and their hardware addresses.
 
     A port that would have to know too many is left out; it asks by ARP.
@@ -247,7 +247,7 @@ def _neighbours(plan: Plan) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def _equip(node: Node, neighbours: dict[str, list[tuple[str, str]]], sysctls: Mapping[str, str]) -> None:
+def _equip(node: NodePlan, neighbours: dict[str, list[tuple[str, str]]], sysctls: Mapping[str, str]) -> None:
     """Addresses, routes, neighbours and offloads of one host or router; the thread is in it."""
     requests = [links.switch_on("lo")]
     for port in node.ports:

@@ -16,19 +16,19 @@ from handshake_lab.linux.netlink import links, qdisc
 from handshake_lab.linux.netlink.connection import Netlink, NetlinkError
 from handshake_lab.network import construction
 from handshake_lab.network.faults import drop_rules
-from handshake_lab.plan.link import Impairment, LinkRequest
+from handshake_lab.plan.link import Impairment, LinkSpec
 from handshake_lab.recording.observations import QdiscReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from handshake_lab.plan.from_topo import Plan, Port
+    from handshake_lab.plan.from_topo import NetworkPlan, PortPlan
 
 #: A direction of a link: the interface that sends into it.
 Direction = str
 
 
-def place(plan: Plan, requests: Iterable[LinkRequest]) -> dict[Direction, Impairment]:
+def place(plan: NetworkPlan, requests: Iterable[LinkSpec]) -> dict[Direction, Impairment]:
     """Decide which directions of which links are impaired, and how.
 
     The topology's own parameters come first; requests are laid over them in their order.
@@ -48,7 +48,7 @@ def place(plan: Plan, requests: Iterable[LinkRequest]) -> dict[Direction, Impair
     return wanted
 
 
-def directions(plan: Plan, request: LinkRequest) -> list[Direction]:
+def directions(plan: NetworkPlan, request: LinkSpec) -> list[Direction]:
     """The directions that a request is about.
 
     Raises:
@@ -64,7 +64,7 @@ def directions(plan: Plan, request: LinkRequest) -> list[Direction]:
     return found
 
 
-def _direction(plan: Plan, sender: str, receiver: str) -> Direction:
+def _direction(plan: NetworkPlan, sender: str, receiver: str) -> Direction:
     """The sending interface of a link, or of the last link of the path between two hosts."""
     one, other = plan.node(sender, "link"), plan.node(receiver, "link")
     neighbours = {port.peer for port in one.ports}
@@ -77,7 +77,7 @@ def _direction(plan: Plan, sender: str, receiver: str) -> Direction:
     return plan.between(sender, receiver)[0].name
 
 
-class Impairer:
+class Impairments:
     """Sets impairments in the kernel, reads them back, changes them, and reports their counters.
 
     Args:
@@ -85,7 +85,7 @@ class Impairer:
         spaces: A descriptor of each namespace, by node; the switches' under `build.MIDDLE`.
     """
 
-    def __init__(self, plan: Plan, spaces: Mapping[str, int]) -> None:
+    def __init__(self, plan: NetworkPlan, spaces: Mapping[str, int]) -> None:
         self._plan = plan
         self._spaces = spaces
         self._sockets: dict[str, Netlink] = {}
@@ -182,7 +182,7 @@ class Impairer:
         else:
             nftables.run(self._spaces[space], f"delete table netdev {drop_rules.cut_table(port.name)}\n")
 
-    def _middle_port(self, direction: Direction) -> Port:
+    def _middle_port(self, direction: Direction) -> PortPlan:
         """The end of a direction's link that is in the middle; a switch's, where there is one."""
         ends = (self._ports[direction], self._ports[self._ports[direction].peer])
         ranks = {"switch": 0, "router": 1, "host": 2}
@@ -196,7 +196,7 @@ class Impairer:
         peer = self._ports[port.peer]
         return self._space(peer), *self._turn_in(peer)
 
-    def _turn_in(self, port: Port) -> tuple[int, str]:
+    def _turn_in(self, port: PortPlan) -> tuple[int, str]:
         """Lead what arrives at a port of the middle through a device whose queue can be impaired."""
         netlink = self._socket(self._space(port))
         name = f"in{port.index}-{port.node}"[:15]
@@ -212,7 +212,7 @@ class Impairer:
             ) from error
         return index, name
 
-    def _space(self, port: Port) -> str:
+    def _space(self, port: PortPlan) -> str:
         return construction.MIDDLE if self._plan.nodes[port.node].kind == "switch" else port.node
 
     def _socket(self, space: str) -> Netlink:
@@ -222,7 +222,7 @@ class Impairer:
         return self._sockets[space]
 
 
-class LinkHandle:
+class Link:
     """A link of a running network, to be changed.
 
     Args:
@@ -232,7 +232,7 @@ class LinkHandle:
         ends: The names of the two nodes.
     """
 
-    def __init__(self, impairer: Impairer, there: Direction, back: Direction, ends: tuple[str, str]) -> None:
+    def __init__(self, impairer: Impairments, there: Direction, back: Direction, ends: tuple[str, str]) -> None:
         self._impairer = impairer
         self._ways = {ends[1]: there, ends[0]: back}
         self._ends = ends

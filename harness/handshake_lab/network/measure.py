@@ -25,8 +25,8 @@ from handshake_lab.plan.load_topology import load_topology
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handshake_lab.network.nodes import Host
-    from handshake_lab.plan.from_topo import Plan
+    from handshake_lab.network.nodes import NetworkHost
+    from handshake_lab.plan.from_topo import NetworkPlan
 
 #: The file that `job` leaves.
 FINDINGS = "measured.json"
@@ -44,7 +44,7 @@ _RATE_TOLERANCE = 0.02
 _Z = 3.291
 
 
-class Expected(msgspec.Struct, frozen=True):
+class ExpectedPath(msgspec.Struct, frozen=True):
     """What a path should do to what crosses it: all its links together."""
 
     hops: tuple[Impairment, ...]
@@ -81,8 +81,8 @@ class Expected(msgspec.Struct, frozen=True):
     def burstiness(self) -> float:
         """By how much losses that come in bursts widen the spread of their number."""
         models = [hop.gilbert for hop in self.hops if hop.gilbert]
-        stay = max((1 - (m.worsen + m.recover) / units.CERTAIN for m in models), default=0.0)
-        return ((1 + stay) / (1 - stay)) ** 0.5 if stay < 1 else 1.0
+        self_transition = max((1 - (m.worsen + m.recover) / units.CERTAIN for m in models), default=0.0)
+        return ((1 + self_transition) / (1 - self_transition)) ** 0.5 if self_transition < 1 else 1.0
 
     def sending(self, size: int) -> int:
         """Nanoseconds that a frame of so many bytes takes, over all links with a rate."""
@@ -97,7 +97,7 @@ def _loss(hop: Impairment) -> float:
     return (bad * model.bad + (1 - bad) * model.good) / units.CERTAIN
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Measurement(msgspec.Struct, frozen=True):
     """One property of one path: what was asked for and what was measured."""
 
     path: str
@@ -107,7 +107,7 @@ class Finding(msgspec.Struct, frozen=True):
     right: bool
 
 
-def expected(plan: Plan, wanted: dict[str, Impairment], sender: str, receiver: str) -> Expected:
+def expected(plan: NetworkPlan, wanted: dict[str, Impairment], sender: str, receiver: str) -> ExpectedPath:
     """What the path from one host to another should do.
 
     Args:
@@ -117,13 +117,13 @@ def expected(plan: Plan, wanted: dict[str, Impairment], sender: str, receiver: s
         receiver: Another.
     """
     ways = (wanted.get(port.name) for port in plan.path(sender, receiver))
-    return Expected(tuple(way for way in ways if way))
+    return ExpectedPath(tuple(way for way in ways if way))
 
 
 class _Probe:
     """Two sockets in two hosts that have heard of each other, through whatever is between them."""
 
-    def __init__(self, one: Host, other: Host, patience: float) -> None:
+    def __init__(self, one: NetworkHost, other: NetworkHost, patience: float) -> None:
         self.hosts = (one, other)
         self.patience = patience
         self.sockets = [host.socket(kind=socket.SOCK_DGRAM) for host in self.hosts]
@@ -176,7 +176,7 @@ class _Probe:
         return arrived
 
 
-def measure(net: Network, one: str, other: str, probes: int = _PROBES) -> list[Finding]:
+def measure(net: Network, one: str, other: str, probes: int = _PROBES) -> list[Measurement]:
     """Measure the path between two hosts, each way, and compare it with what was asked for."""
     ways = [expected(net.plan, net.impairments, *pair) for pair in ((one, other), (other, one))]
     slowest = max(way.delay + way.jitter + way.sending(2 * _LARGE) for way in ways)
@@ -184,13 +184,13 @@ def measure(net: Network, one: str, other: str, probes: int = _PROBES) -> list[F
     try:
         if not probe.acquaint():
             lossless = all(way.survival > 0.5 for way in ways)
-            return [Finding(f"{one}-{other}", "reach", "packets both ways", "nothing comes through", not lossless)]
+            return [Measurement(f"{one}-{other}", "reach", "packets both ways", "nothing comes through", not lossless)]
         return _findings(probe, ways, (one, other), probes)
     finally:
         probe.close()
 
 
-def _findings(probe: _Probe, ways: list[Expected], names: tuple[str, str], probes: int) -> list[Finding]:
+def _findings(probe: _Probe, ways: list[ExpectedPath], names: tuple[str, str], probes: int) -> list[Measurement]:
     found = []
     overhead = _OVERHEAD[probe.hosts[0].family]
     delays: list[float] = []
@@ -203,17 +203,17 @@ def _findings(probe: _Probe, ways: list[Expected], names: tuple[str, str], probe
         # The mean of so many: a jitter's own spread is divided by the root of their number.
         spread = way.jitter / max(1, len(single)) ** 0.5 * 3
         right = bool(single) and abs(measured - asked) <= _DELAY_TOLERANCE + spread
-        found.append(Finding(path, "delay", _ms(asked), _ms(measured), right))
+        found.append(Measurement(path, "delay", _ms(asked), _ms(measured), right))
         found.append(_loss_of(probe, sender, way, path, probes))
         if way.rate:
             found.append(_rate_of(probe, sender, way, path, overhead))
     asked = sum(way.delay + way.sending(_SMALL + overhead) for way in ways)
     spread = sum(way.jitter for way in ways)
     right = abs(sum(delays) - asked) <= 2 * _DELAY_TOLERANCE + spread
-    return [Finding(f"{names[0]}-{names[1]}", "RTT", _ms(asked), _ms(sum(delays)), right), *found]
+    return [Measurement(f"{names[0]}-{names[1]}", "RTT", _ms(asked), _ms(sum(delays)), right), *found]
 
 
-def _loss_of(probe: _Probe, sender: int, way: Expected, path: str, probes: int) -> Finding:
+def _loss_of(probe: _Probe, sender: int, way: ExpectedPath, path: str, probes: int) -> Measurement:
     batch = max(1, min(way.limit // 2, 250, probes))
     arrived = sum(len({number for number, _, _ in probe.send(sender, batch, _SMALL)}) for _ in range(probes // batch))
     sent = probes // batch * batch
@@ -223,13 +223,13 @@ def _loss_of(probe: _Probe, sender: int, way: Expected, path: str, probes: int) 
     correlated = any(hop.loss_correlation for hop in way.hops)
     right = abs(loss - chance) <= half + 1e-12 or correlated
     asked = f"{chance:.3%} ± {half:.3%}" + (" (correlated: not compared)" if correlated else "")
-    return Finding(path, "loss", asked, f"{loss:.3%} of {sent}", right)
+    return Measurement(path, "loss", asked, f"{loss:.3%} of {sent}", right)
 
 
-def _rate_of(probe: _Probe, sender: int, way: Expected, path: str, overhead: int) -> Finding:
+def _rate_of(probe: _Probe, sender: int, way: ExpectedPath, path: str, overhead: int) -> Measurement:
     arrived = probe.send(sender, max(3, min(_TRAIN, way.limit)), _LARGE)
     if len(arrived) < 3:
-        return Finding(path, "rate", units.show_rate(way.rate), "too few packets arrived", right=False)
+        return Measurement(path, "rate", units.show_rate(way.rate), "too few packets arrived", right=False)
     arrived.sort(key=lambda sample: sample[2])
     narrow = next(index for index, hop in enumerate(way.hops) if hop.rate == way.rate)
     lossy = [index for index, hop in enumerate(way.hops) if _loss(hop)]
@@ -240,7 +240,7 @@ def _rate_of(probe: _Probe, sender: int, way: Expected, path: str, overhead: int
     rate = bits * units.SECOND / (arrived[-1][2] - arrived[0][2])
     mixed = way.jitter > 0 or (lossy and min(lossy) <= narrow < max(lossy))
     right = abs(rate / way.rate - 1) <= _RATE_TOLERANCE or bool(mixed)
-    return Finding(path, "rate", units.show_rate(way.rate), f"{rate / 1e6:.4g}mbit", right)
+    return Measurement(path, "rate", units.show_rate(way.rate), f"{rate / 1e6:.4g}mbit", right)
 
 
 def _ms(nanoseconds: float) -> str:

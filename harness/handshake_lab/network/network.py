@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, Self
 from handshake_lab.errors import UsageError
 from handshake_lab.linux import netns
 from handshake_lab.network import construction
-from handshake_lab.network.faults.active_faults import Faults
-from handshake_lab.network.impairments import Impairer, LinkHandle, directions, place
-from handshake_lab.network.nodes import Host, Node
+from handshake_lab.network.faults.active_faults import ActiveFaults
+from handshake_lab.network.impairments import Impairments, Link, directions, place
+from handshake_lab.network.nodes import NetworkHost, NetworkNode
 from handshake_lab.plan import from_topo
 from handshake_lab.plan.checks import check_fault
 from handshake_lab.plan.fault import Fault
-from handshake_lab.plan.link import Impairment, LinkRequest
+from handshake_lab.plan.link import Impairment, LinkSpec
 from handshake_lab.plan.sysctls import sysctl_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
-    from handshake_lab.network.faults.active_faults import FaultHandle
-    from handshake_lab.plan.from_topo import MininetTopo, Port
+    from handshake_lab.network.faults.active_faults import ActiveFault
+    from handshake_lab.plan.from_topo import MininetTopo, PortPlan
     from handshake_lab.recording.observations import FaultReport, QdiscReport
 
 
@@ -46,7 +46,7 @@ class Interface:
         peer: The interface at the other end; `Network` sets it.
     """
 
-    def __init__(self, port: Port, node: Node) -> None:
+    def __init__(self, port: PortPlan, node: NetworkNode) -> None:
         self.name = port.name
         self.index = port.index
         self.mac = port.mac
@@ -80,7 +80,7 @@ class Network:
     def __init__(
         self,
         topo: MininetTopo,
-        link: str | Impairment | LinkRequest | Iterable[str | Impairment | LinkRequest] = (),
+        link: str | Impairment | LinkSpec | Iterable[str | Impairment | LinkSpec] = (),
         faults: str | Fault | Iterable[str | Fault] = (),
         *,
         sysctls: Mapping[str, str | int] | None = None,
@@ -88,7 +88,7 @@ class Network:
     ) -> None:
         self.plan = from_topo.from_topo(topo)
         self.topology = type(topo).__name__.lower()
-        requests = [link] if isinstance(link, str | Impairment | LinkRequest) else list(link)
+        requests = [link] if isinstance(link, str | Impairment | LinkSpec) else list(link)
         self._asked = place(self.plan, [_request(item) for item in requests])
         wanted = [faults] if isinstance(faults, str | Fault) else list(faults)
         self._wanted = [Fault.parse(item) if isinstance(item, str) else item for item in wanted]
@@ -96,9 +96,9 @@ class Network:
             check_fault(self.plan, fault)
         self._sysctls = sysctl_settings(self.plan, sysctls or {})
         self._named = netns.mounts_are_private() if named is None else named
-        self._spaces = construction.Spaces()
+        self._spaces = construction.Namespaces()
         self._stack = contextlib.ExitStack()
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, NetworkNode] = {}
         self.interfaces: list[Interface] = []
 
     def __enter__(self) -> Self:
@@ -112,9 +112,9 @@ class Network:
                 lines = [f"{ip} {node.name}" for node in self.plan.nodes.values() for ip in node.addresses]
                 self._spaces.name_hosts(lines)
             self._know()
-            self._impairer = stack.enter_context(Impairer(self.plan, self._spaces.descriptors))
+            self._impairer = stack.enter_context(Impairments(self.plan, self._spaces.descriptors))
             self._impairer.set(self._asked)
-            self._faults = Faults(self.plan, self._spaces.descriptors)
+            self._faults = ActiveFaults(self.plan, self._spaces.descriptors)
             stack.callback(self._faults.close)
             self._faults.watch()
             for fault in self._wanted:
@@ -136,28 +136,28 @@ class Network:
         ends: dict[str, Interface] = {}
         for name, planned in self.plan.nodes.items():
             if planned.kind == "switch":
-                node = Node(planned, descriptors[construction.MIDDLE])
+                node = NetworkNode(planned, descriptors[construction.MIDDLE])
             else:
-                node = Host(planned, descriptors[name])
+                node = NetworkHost(planned, descriptors[name])
             self.nodes[name] = node
             ends.update({port.name: Interface(port, node) for port in planned.ports})
         for one, other in self.plan.links:
             ends[one.name].peer, ends[other.name].peer = ends[other.name], ends[one.name]
         self.interfaces = list(ends.values())
 
-    def __getitem__(self, name: str) -> Host:
+    def __getitem__(self, name: str) -> NetworkHost:
         """A host or router by name.
 
         Raises:
             UsageError: There is none.
         """
         node = self.nodes.get(name)
-        if not isinstance(node, Host):
-            names = ", ".join(n for n, found in self.nodes.items() if isinstance(found, Host))
+        if not isinstance(node, NetworkHost):
+            names = ", ".join(n for n, found in self.nodes.items() if isinstance(found, NetworkHost))
             raise UsageError("host", name, f"is not a host here (they are {names})", "h1")
         return node
 
-    def __getattr__(self, name: str) -> Host:
+    def __getattr__(self, name: str) -> NetworkHost:
         if name.startswith("_"):
             raise AttributeError(name)
         try:
@@ -166,9 +166,9 @@ class Network:
             raise AttributeError(str(error)) from None
 
     @property
-    def hosts(self) -> list[Host]:
+    def hosts(self) -> list[NetworkHost]:
         """The end hosts, in the topology's order."""
-        return [node for node in self.nodes.values() if isinstance(node, Host) and node.kind == "host"]
+        return [node for node in self.nodes.values() if isinstance(node, NetworkHost) and node.kind == "host"]
 
     @property
     def links(self) -> list[str]:
@@ -187,17 +187,17 @@ class Network:
         """How many packets are on their way in delayed links now."""
         return self._impairer.queued()
 
-    def link(self, first: str, second: str) -> LinkHandle:
+    def link(self, first: str, second: str) -> Link:
         """The link between two nodes (or, between the only two hosts, the path), to change it.
 
         Raises:
             UsageError: There is none.
         """
-        request = LinkRequest(Impairment(), first, second)
+        request = LinkSpec(Impairment(), first, second)
         there, back = directions(self.plan, request)
-        return LinkHandle(self._impairer, there, back, (first, second))
+        return Link(self._impairer, there, back, (first, second))
 
-    def drop(self, kind: str, **how: Any) -> FaultHandle:
+    def drop(self, kind: str, **how: Any) -> ActiveFault:
         """Lose segments: ``net.drop("SYN", nth=1, from_="h1")``.
 
         Args:
@@ -207,27 +207,27 @@ class Network:
         """
         return self.fault(Fault.make("drop", kind, **how))
 
-    def delay(self, kind: str, by: str, **how: Any) -> FaultHandle:
+    def delay(self, kind: str, by: str, **how: Any) -> ActiveFault:
         """Let segments come later, beyond the link's own delay: ``net.delay("FIN", "300ms")``."""
         return self.fault(Fault.make("delay", kind, by=by, **how))
 
-    def duplicate(self, kind: str, **how: Any) -> FaultHandle:
+    def duplicate(self, kind: str, **how: Any) -> ActiveFault:
         """Let segments come twice (or more often, with ``copies``)."""
         return self.fault(Fault.make("duplicate", kind, **how))
 
-    def reorder(self, kind: str, **how: Any) -> FaultHandle:
+    def reorder(self, kind: str, **how: Any) -> ActiveFault:
         """Let a segment go behind the next one of its flow (or more, with ``behind``)."""
         return self.fault(Fault.make("reorder", kind, **how))
 
-    def corrupt(self, kind: str, **how: Any) -> FaultHandle:
+    def corrupt(self, kind: str, **how: Any) -> ActiveFault:
         """Damage segments by one bit, so that TCP's checksum is wrong."""
         return self.fault(Fault.make("corrupt", kind, **how))
 
-    def hold(self, kind: str, **how: Any) -> FaultHandle:
-        """Keep segments back until `FaultHandle.release`."""
+    def hold(self, kind: str, **how: Any) -> ActiveFault:
+        """Keep segments back until `ActiveFault.release`."""
         return self.fault(Fault.make("hold", kind, **how))
 
-    def inject(self, kind: str, *, to: str, seq: int = 0, ack: int | None = None, **how: Any) -> FaultHandle:
+    def inject(self, kind: str, *, to: str, seq: int = 0, ack: int | None = None, **how: Any) -> ActiveFault:
         """Make a segment up for the connection last heard of, at once or behind a segment (``on``).
 
         Args:
@@ -245,7 +245,7 @@ class Network:
         check_fault(self.plan, fault)
         return self._faults.inject(fault)
 
-    def fault(self, fault: str | Fault) -> FaultHandle:
+    def fault(self, fault: str | Fault) -> ActiveFault:
         """Put a fault in force, from a value or in the words of ``--fault``.
 
         Raises:
@@ -284,9 +284,9 @@ def _wait_for_fine_timers() -> None:
         time.sleep(_FINE)
 
 
-def _request(item: str | Impairment | LinkRequest) -> LinkRequest:
-    if isinstance(item, LinkRequest):
+def _request(item: str | Impairment | LinkSpec) -> LinkSpec:
+    if isinstance(item, LinkSpec):
         return item
     if isinstance(item, Impairment):
-        return LinkRequest(item)
-    return LinkRequest.parse(item)
+        return LinkSpec(item)
+    return LinkSpec.parse(item)

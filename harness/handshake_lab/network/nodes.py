@@ -12,11 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from handshake_lab.plan.from_topo import Node as NodePlan
-    from handshake_lab.plan.from_topo import Port
+    from handshake_lab.plan.from_topo import NodePlan, PortPlan
 
 
-class Node:
+class NetworkNode:
     """A host, a router or a switch.
 
     Attributes:
@@ -29,7 +28,7 @@ class Node:
     def __init__(self, plan: NodePlan, space: int) -> None:
         self.name = plan.name
         self.kind = plan.kind
-        self.ports: list[Port] = plan.ports
+        self.ports: list[PortPlan] = plan.ports
         self.addresses: list[str] = plan.addresses
         self.space = space
 
@@ -64,7 +63,7 @@ class Node:
             return subprocess.run(argv, check=check, **options)
 
 
-class Host(Node):
+class NetworkHost(NetworkNode):
     """An end host, or a router seen as one: it has addresses, and sockets can be opened in it."""
 
     @property

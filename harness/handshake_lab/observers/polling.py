@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from handshake_lab.linux.netlink.sock_diag import EVERYTHING, LISTENERS, Flow, Look, SockDiag
+from handshake_lab.linux.netlink.sock_diag import EVERYTHING, LISTENERS, Flow, SockDiag, SocketSnapshot
 from handshake_lab.recording.observations import SocketGone, SocketSeen
 from handshake_lab.tcp.states import State
 
@@ -26,7 +26,7 @@ _JITTER = 2_000_000
 _SETTLED = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_2, State.TIME_WAIT})
 
 
-class Diag:
+class SocketPoller:
     """Looks at one node's sockets.
 
     Args:
@@ -40,7 +40,7 @@ class Diag:
         self.node = node
         self._clock = clock
         self._sockets = SockDiag(node)
-        self._known: dict[int, Look] = {}
+        self._known: dict[int, SocketSnapshot] = {}
         self._flows: dict[Flow, int] = {}
         self._looked_all = clock.now()
         self._looked_at: dict[Flow, int] = {}
@@ -48,7 +48,7 @@ class Diag:
         self._announced: dict[int, int] = {}  # cookie -> when its timer is due
         self._overdue: set[int] = set()  # cookies whose timer was due and has not been seen to fire
 
-    def look(self) -> Iterator[SocketSeen | SocketGone]:
+    def poll(self) -> Iterator[SocketSeen | SocketGone]:
         """Look at all sockets; yield what is new, changed or gone since each was last looked at.
 
         Raises:
@@ -58,33 +58,33 @@ class Diag:
         found, changed, ticking = self._sockets.dump(EVERYTHING, self._known)
         for cookie in self._known.keys() - found.keys():
             yield self._gone(t, cookie)
-        for look in changed.values():
-            yield from self._seen(t, look)
-        for look in ticking:
+        for snapshot in changed.values():
+            yield from self._seen(t, snapshot)
+        for snapshot in ticking:
             # A timer that goes on as announced is on the heap already.
-            if not -_JITTER <= self._announced.get(look.cookie, 0) - t - look.left * 1_000_000 <= _JITTER:
-                self._expect(t, look)
+            if not -_JITTER <= self._announced.get(snapshot.cookie, 0) - t - snapshot.left * 1_000_000 <= _JITTER:
+                self._expect(t, snapshot)
         self._looked_all = t
         self._looked_at.clear()
 
-    def look_at(self, flow: Flow) -> Iterator[SocketSeen | SocketGone]:
+    def poll_flow(self, flow: Flow) -> Iterator[SocketSeen | SocketGone]:
         """Look at one connection.
 
         Raises:
             SockDiagError: The kernel refused.
         """
         t = self._clock.now()
-        look = self._sockets.exact(flow)
-        if look is not None and look.state is State.LISTEN:
-            look = None  # it answers for connections that there are not
+        snapshot = self._sockets.exact(flow)
+        if snapshot is not None and snapshot.state is State.LISTEN:
+            snapshot = None  # it answers for connections that there are not
         cookie = self._flows.get(flow)
-        if cookie is not None and (look is None or look.cookie != cookie):
+        if cookie is not None and (snapshot is None or snapshot.cookie != cookie):
             yield self._gone(t, cookie)
-        if look is not None:
-            yield from self._seen(t, look)
+        if snapshot is not None:
+            yield from self._seen(t, snapshot)
         self._looked_at[flow] = t
 
-    def look_at_listeners(self) -> Iterator[SocketSeen | SocketGone]:
+    def poll_listeners(self) -> Iterator[SocketSeen | SocketGone]:
         """Look at the sockets that listen, and how many connections wait in each.
 
         Raises:
@@ -95,44 +95,44 @@ class Diag:
         for cookie in [each.cookie for each in self._known.values() if each.state is State.LISTEN]:
             if cookie not in found:
                 yield self._gone(t, cookie)
-        for look in changed.values():
-            yield from self._seen(t, look)
+        for snapshot in changed.values():
+            yield from self._seen(t, snapshot)
 
-    def _seen(self, t: int, look: Look) -> Iterator[SocketSeen]:
-        known = self._known.get(look.cookie)
-        local, remote = flow = look.flow
-        self._known[look.cookie] = look
-        self._flows[flow] = look.cookie
-        self._expect(t, look)
-        if known is None or look.differs(known):
+    def _seen(self, t: int, snapshot: SocketSnapshot) -> Iterator[SocketSeen]:
+        known = self._known.get(snapshot.cookie)
+        local, remote = flow = snapshot.flow
+        self._known[snapshot.cookie] = snapshot
+        self._flows[flow] = snapshot.cookie
+        self._expect(t, snapshot)
+        if known is None or snapshot.differs(known):
             yield SocketSeen(
                 t=t,
                 since=self._looked_at.get(flow, self._looked_all),
                 node=self.node,
-                cookie=look.cookie,
-                state=look.state,
+                cookie=snapshot.cookie,
+                state=snapshot.state,
                 local=local,
                 remote=remote,
-                timer=look.timer,
-                expires=look.expires,
-                retrans=look.retrans,
-                inode=look.inode,
-                rqueue=look.rqueue,
-                wqueue=look.wqueue,
-                info=look.info,
+                timer=snapshot.timer,
+                expires=snapshot.expires,
+                retrans=snapshot.retrans,
+                inode=snapshot.inode,
+                rqueue=snapshot.rqueue,
+                wqueue=snapshot.wqueue,
+                info=snapshot.info,
             )
 
-    def _expect(self, t: int, look: Look) -> None:
+    def _expect(self, t: int, snapshot: SocketSnapshot) -> None:
         """Note when a socket's timer is due."""
-        if not look.timer:
-            self._announced.pop(look.cookie, None)
-            self._overdue.discard(look.cookie)
-        elif look.expires > DUE_AGAIN:
-            self._overdue.discard(look.cookie)
-            if abs(self._announced.get(look.cookie, 0) - t - look.expires) > _JITTER:
-                self._schedule(look.cookie, t + look.expires)
-        elif look.cookie not in self._overdue:
-            self._schedule(look.cookie, t + DUE_AGAIN)
+        if not snapshot.timer:
+            self._announced.pop(snapshot.cookie, None)
+            self._overdue.discard(snapshot.cookie)
+        elif snapshot.expires > DUE_AGAIN:
+            self._overdue.discard(snapshot.cookie)
+            if abs(self._announced.get(snapshot.cookie, 0) - t - snapshot.expires) > _JITTER:
+                self._schedule(snapshot.cookie, t + snapshot.expires)
+        elif snapshot.cookie not in self._overdue:
+            self._schedule(snapshot.cookie, t + DUE_AGAIN)
 
     def _gone(self, t: int, cookie: int) -> SocketGone:
         gone = self._known.pop(cookie)
@@ -179,10 +179,10 @@ class Diag:
 
     def flow_of(self, cookie: int) -> Flow | None:
         """The connection of a socket; None where it has not been seen, or is no connection."""
-        look = self._known.get(cookie)
-        return look.flow if look and look.state is not State.LISTEN else None
+        snapshot = self._known.get(cookie)
+        return snapshot.flow if snapshot and snapshot.state is not State.LISTEN else None
 
-    def open_sockets(self) -> list[Look]:
+    def open_sockets(self) -> list[SocketSnapshot]:
         """What is known to be open."""
         return list(self._known.values())
 

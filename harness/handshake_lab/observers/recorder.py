@@ -19,7 +19,7 @@ from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.linux.tcp_counters import grown, read_counters
 from handshake_lab.observers import ss
 from handshake_lab.observers.capture import Capture
-from handshake_lab.observers.polling import Diag
+from handshake_lab.observers.polling import SocketPoller
 from handshake_lab.observers.tracepoint import Tracepoints
 from handshake_lab.recording.observations import Counters, Missed, SegmentSeen, StateChange, Step, TcpEvent, Witness
 from handshake_lab.tcp.states import State
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
-    from handshake_lab.linux.netlink.sock_diag import Flow, Look
+    from handshake_lab.linux.netlink.sock_diag import Flow, SocketSnapshot
     from handshake_lab.observers.clock import Clock
     from handshake_lab.observers.observer import Observer
     from handshake_lab.recording.observations import Observation
@@ -89,7 +89,7 @@ class Recorder:
         self.observers: dict[str, str] = {}
         self._by_descriptor: dict[int, Observer] = {}
         self._captures: list[Capture] = []
-        self._diags: dict[str, Diag] = {}
+        self._diags: dict[str, SocketPoller] = {}
         self._tracepoints: Tracepoints | None = None
         self._counters: dict[str, dict[str, int]] = {}
         self._handed_in: deque[Observation] = deque()
@@ -108,7 +108,7 @@ class Recorder:
         """Open all observers. What cannot watch is noted in `observers`, with the reason."""
         for node in self._nodes:
             with node.enter():
-                self._diags[node.name] = Diag(node.name, self._clock)
+                self._diags[node.name] = SocketPoller(node.name, self._clock)
                 self._counters[node.name] = read_counters()
                 for interface in node.interfaces:
                     self._watch(Capture(node.name, interface, self._clock))
@@ -210,11 +210,11 @@ class Recorder:
             return
         for node in self._nodes:
             with node.enter():
-                for seen in ss.look(self._clock.now(), node.name):
+                for seen in ss.poll(self._clock.now(), node.name):
                     self.hand_in(seen)
         self.sync()
 
-    def sockets(self, node: str) -> list[Look]:
+    def sockets(self, node: str) -> list[SocketSnapshot]:
         """The sockets that the last look at a node showed."""
         return self._diags[node].open_sockets()
 
@@ -253,12 +253,12 @@ class Recorder:
                 self._next_beat = now + self._heartbeat
             for name, diag in self._diags.items():
                 if everything:
-                    seen.extend(diag.look())
+                    seen.extend(diag.poll())
                     continue
                 for flow in dict.fromkeys([*targets.flows.get(name, ()), *diag.due(now)]):
-                    seen.extend(diag.look_at(flow))
+                    seen.extend(diag.poll_flow(flow))
                 if name in targets.listeners:
-                    seen.extend(diag.look_at_listeners())
+                    seen.extend(diag.poll_listeners())
             self._sink.write_all(sorted(seen, key=lambda observation: observation.t))
             self._answered = asked
             self._changed.notify_all()

@@ -10,7 +10,7 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
-from handshake_lab.recording.observations import Address, SocketSeen, Timer
+from handshake_lab.recording.observations import Address, SocketSeen, SocketTimer
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _STATES = {
     "CLOSING": State.CLOSING,
 }
 
-_TIMERS: dict[str, Timer] = {
+_TIMERS: dict[str, SocketTimer] = {
     "on": "on",
     "keepalive": "keepalive",
     "timewait": "timewait",
@@ -48,7 +48,7 @@ _SPAN = re.compile(r"(?P<number>[\d.]+)(?P<unit>min|sec|ms)")
 _NANOSECONDS = {"min": 60_000_000_000, "sec": 1_000_000_000, "ms": 1_000_000}
 
 
-def look(t: int, node: str) -> Iterator[SocketSeen]:
+def poll(t: int, node: str) -> Iterator[SocketSeen]:
     """Run ss in the calling thread's network namespace.
 
     Args:

@@ -8,14 +8,14 @@ from handshake_lab.errors import UsageError
 from handshake_lab.network.impairments import place
 from handshake_lab.plan import from_topo
 from handshake_lab.plan.fault import Fault
-from handshake_lab.plan.link import LinkRequest
+from handshake_lab.plan.link import LinkSpec
 from handshake_lab.plan.load_topology import load_topology
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -> from_topo.Plan:
+def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -> from_topo.NetworkPlan:
     """Refuse what the network would refuse, at once and where the user sees it.
 
     Args:
@@ -30,14 +30,14 @@ def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -
         UsageError: The first of them that cannot be meant.
     """
     planned = from_topo.from_topo(load_topology(topology))
-    requests = [LinkRequest.parse(text, field="--link") for text in links if text.strip()]
+    requests = [LinkSpec.parse(text, field="--link") for text in links if text.strip()]
     place(planned, requests)
     for text in faults:
         check_fault(planned, Fault.parse(text, field="--fault"), field="--fault")
     return planned
 
 
-def check_fault(planned: from_topo.Plan, fault: Fault, *, field: str = "fault") -> None:
+def check_fault(planned: from_topo.NetworkPlan, fault: Fault, *, field: str = "fault") -> None:
     """Refuse a fault that names what the topology does not have.
 
     Raises:

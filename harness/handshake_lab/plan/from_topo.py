@@ -40,7 +40,7 @@ class MininetTopo(Protocol):
     def links(self, *, withInfo: bool) -> list[tuple[str, str, dict[str, Any]]]: ...  # noqa: D102, N803
 
 
-class Port(msgspec.Struct):
+class PortPlan(msgspec.Struct):
     """One end of a link."""
 
     name: str
@@ -52,12 +52,12 @@ class Port(msgspec.Struct):
     peer: str = ""  #: the other end's name
 
 
-class Node(msgspec.Struct):
+class NodePlan(msgspec.Struct):
     """A host, a router or a switch."""
 
     name: str
     kind: str  #: "host", "router" or "switch"
-    ports: list[Port]
+    ports: list[PortPlan]
     routes: list[tuple[str, int, str]]  #: (network, prefix, gateway)
     index: int = 0  #: of a switch: its bridge's interface index
     rules: str = ""  #: of a router: its packet filter's, for nft
@@ -70,14 +70,14 @@ class Node(msgspec.Struct):
         return [address.partition("/")[0] for port in self.ports for address in port.addresses]
 
 
-class Plan(msgspec.Struct):
+class NetworkPlan(msgspec.Struct):
     """Everything that has to be made, in the order of the Topo."""
 
-    nodes: dict[str, Node]
-    links: list[tuple[Port, Port]]
+    nodes: dict[str, NodePlan]
+    links: list[tuple[PortPlan, PortPlan]]
     bottleneck: list[tuple[str, str]]
 
-    def node(self, name: str, field: str = "node") -> Node:
+    def node(self, name: str, field: str = "node") -> NodePlan:
         """A node by name.
 
         Raises:
@@ -88,7 +88,7 @@ class Plan(msgspec.Struct):
             raise UsageError(field, name, f"is not a node here (they are {_some(self.nodes)})", next(iter(self.nodes)))
         return found
 
-    def between(self, first: str, second: str, field: str = "link") -> tuple[Port, Port]:
+    def between(self, first: str, second: str, field: str = "link") -> tuple[PortPlan, PortPlan]:
         """The two ends of the link between two nodes, the first node's first.
 
         Raises:
@@ -104,7 +104,7 @@ class Plan(msgspec.Struct):
         names = [f"{one.node}-{other.node}" for one, other in self.links]
         raise UsageError(field, f"{first}-{second}", f"is not a link here (they are {_some(names)})", names[0])
 
-    def path(self, sender: str, receiver: str) -> list[Port]:
+    def path(self, sender: str, receiver: str) -> list[PortPlan]:
         """The sending ports on the shortest way from one node to another.
 
         Raises:
@@ -112,7 +112,7 @@ class Plan(msgspec.Struct):
         """
         self.node(sender, "path")
         self.node(receiver, "path")
-        ways: dict[str, list[Port]] = {sender: []}
+        ways: dict[str, list[PortPlan]] = {sender: []}
         waiting = deque([sender])
         while waiting:
             here = waiting.popleft()
@@ -124,11 +124,11 @@ class Plan(msgspec.Struct):
             raise UsageError("path", f"{sender}-{receiver}", "has no way through this network", "h1-h2")
         return ways[receiver]
 
-    def port(self, name: str) -> Port:
+    def port(self, name: str) -> PortPlan:
         """A port by its interface's name."""
         return next(port for ends in self.links for port in ends if port.name == name)
 
-    def edge_ports(self) -> list[tuple[Port, Port]]:
+    def edge_ports(self) -> list[tuple[PortPlan, PortPlan]]:
         """The middle's ports that face a host, each with the host's own port."""
         found = []
         for ends in self.links:
@@ -159,14 +159,16 @@ class Plan(msgspec.Struct):
                 found.append([one.name, other.name])
         return [*members.values(), *found]
 
-    def forwarding(self) -> dict[str, list[tuple[Port, str]]]:
+    def forwarding(self) -> dict[str, list[tuple[PortPlan, str]]]:
         """For each switch: behind which of its ports each hardware address is.
 
         Raises:
             UsageError: The switches form a loop, in which frames would circle for ever.
         """
         by_name = {port.name: (port, peer) for ends in self.links for port, peer in (ends, ends[::-1])}
-        table: dict[str, list[tuple[Port, str]]] = {name: [] for name, n in self.nodes.items() if n.kind == "switch"}
+        table: dict[str, list[tuple[PortPlan, str]]] = {
+            name: [] for name, n in self.nodes.items() if n.kind == "switch"
+        }
         for start, found in table.items():
             for entry in self.nodes[start].ports:
                 seen = {start}
@@ -193,14 +195,14 @@ def _some(names: Iterable[str], most: int = 10) -> str:
     return ", ".join(every[:most]) + (f", ... {len(every)} in all" if len(every) > most else "")
 
 
-def from_topo(topo: MininetTopo) -> Plan:
+def from_topo(topo: MininetTopo) -> NetworkPlan:
     """Plan the network that a Topo describes.
 
     Raises:
         UsageError: A name too long for an interface, an address that is none, a
             parameter of a link that cannot be meant, switches in a loop.
     """
-    nodes: dict[str, Node] = {}
+    nodes: dict[str, NodePlan] = {}
     names = topo.nodes()
     links = topo.links(withInfo=True)
     degree: dict[str, int] = {}
@@ -213,17 +215,17 @@ def from_topo(topo: MininetTopo) -> Plan:
             raise UsageError("node", name, "is not a name of up to 15 letters and digits", "h1")
         info = topo.nodeInfo(name)
         if topo.isSwitch(name):
-            nodes[name] = Node(name, "switch", [], [])
+            nodes[name] = NodePlan(name, "switch", [], [])
             continue
         hosts += 1
         kind = "router" if _forwards(info, degree.get(name, 0)) else "host"
-        nodes[name] = Node(name, kind, [], _routes(name, info), extra=dict(info))
+        nodes[name] = NodePlan(name, kind, [], _routes(name, info), extra=dict(info))
         nodes[name].rules = str(info.get("nft") or "")
         nodes[name].masquerade = str(info.get("masquerade") or "")
         # Mininet counts an address for every host, also for those that bring their own.
         info.setdefault("ip", _nth_address(hosts) if kind == "host" or "ip" in info else None)
         nodes[name].extra["ip"] = info["ip"]
-    plan = Plan(nodes, [], [tuple(pair) for pair in getattr(topo, "bottleneck", [])])
+    plan = NetworkPlan(nodes, [], [tuple(pair) for pair in getattr(topo, "bottleneck", [])])
     for one, other, info in links:
         first, second = _link(plan, one, other, info)
         if nodes[first.node].kind == nodes[second.node].kind == "host":
@@ -263,15 +265,15 @@ def _routes(name: str, info: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     return found
 
 
-def _add_wire(plan: Plan, one: Port, other: Port) -> list[tuple[Port, Port]]:
+def _add_wire(plan: NetworkPlan, one: PortPlan, other: PortPlan) -> list[tuple[PortPlan, PortPlan]]:
     """Give a link that joins two hosts directly a middle: a switch of two ports.
 
     What would have acted on a host's own interface acts at the wire's far port.
     """
     name = next(f"w{n}" for n in range(1, len(plan.nodes) + 2) if f"w{n}" not in plan.nodes)
-    near = Port(f"{name}-eth1", name, 0, "", [], other.impairment, one.name)
-    far = Port(f"{name}-eth2", name, 0, "", [], one.impairment, other.name)
-    plan.nodes[name] = Node(name, "switch", [near, far], [])
+    near = PortPlan(f"{name}-eth1", name, 0, "", [], other.impairment, one.name)
+    far = PortPlan(f"{name}-eth2", name, 0, "", [], one.impairment, other.name)
+    plan.nodes[name] = NodePlan(name, "switch", [near, far], [])
     one.impairment = other.impairment = Impairment()
     one.peer, other.peer = near.name, far.name
     return [(one, near), (far, other)]
@@ -301,7 +303,7 @@ def impairment_of(params: Mapping[str, Any], field: str) -> Impairment:
     return Impairment.of(wanted, spell=f"{field} {{}}")
 
 
-def _link(plan: Plan, one: str, other: str, info: dict[str, Any]) -> tuple[Port, Port]:
+def _link(plan: NetworkPlan, one: str, other: str, info: dict[str, Any]) -> tuple[PortPlan, PortPlan]:
     if info.get("node1", one) != one:
         one, other = other, one
     ends = []
@@ -323,7 +325,7 @@ def _link(plan: Plan, one: str, other: str, info: dict[str, Any]) -> tuple[Port,
             _address(f"{interface} ip", address)
         mac = str(params.get("addr" + suffix) or params.get("mac") or "")
         impairment = impairment_of(params, f"{one}-{other}")
-        port = Port(interface, name, 0, mac, addresses, impairment)
+        port = PortPlan(interface, name, 0, mac, addresses, impairment)
         node.ports.append(port)
         ends.append(port)
     ends[0].peer, ends[1].peer = ends[1].name, ends[0].name
@@ -339,7 +341,7 @@ def _address(field: str, text: str) -> None:
         raise UsageError(field, text, "has no prefix length", f"{text}/24")
 
 
-def _number(plan: Plan) -> None:
+def _number(plan: NetworkPlan) -> None:
     """Choose interface indexes and hardware addresses.
 
     No two interfaces have one index, though they are in different namespaces: the kernel

@@ -63,7 +63,7 @@ _NEEDS = {
 }
 
 
-class Gilbert(msgspec.Struct, frozen=True):
+class GilbertElliott(msgspec.Struct, frozen=True):
     """Bursts of loss: the Gilbert-Elliott model, in parts per billion.
 
     Attributes:
@@ -107,7 +107,7 @@ class Impairment(msgspec.Struct, frozen=True):
     distribution: str = ""
     loss: int = 0
     loss_correlation: int = 0
-    gilbert: Gilbert | None = None
+    gilbert: GilbertElliott | None = None
     rate: int = 0
     limit: int = 0
     reorder: int = 0
@@ -241,7 +241,7 @@ _PLACED = re.compile(rf"\s*(?P<first>{_NAME})\s*(?P<arrow><>|-|>|<)\s*(?P<second
 _LINK_EXAMPLE = "h1>h2:loss=5%"
 
 
-class LinkRequest(msgspec.Struct, frozen=True):
+class LinkSpec(msgspec.Struct, frozen=True):
     """An impairment and where it is to be: on every path, between two nodes, or one way.
 
     Attributes:
@@ -306,7 +306,7 @@ def _read(key: str, field: str, text: object) -> Any:
     if key == "rate":
         return units.rate(field, text, EXAMPLES[key])
     if key == "gilbert":
-        return Gilbert.parse(field, text)
+        return GilbertElliott.parse(field, text)
     if key == "distribution":
         if text not in DISTRIBUTIONS:
             raise UsageError(field, text, f"is not one of {', '.join(DISTRIBUTIONS)}", EXAMPLES[key])

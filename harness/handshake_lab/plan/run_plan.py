@@ -9,7 +9,7 @@ import msgspec
 from handshake_lab.recording.observations import KernelInfo
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A run: the network, what happens to it, and the script that uses it.
 
     ``topology`` is a name from ``topologies/`` or the path of a course's own file;

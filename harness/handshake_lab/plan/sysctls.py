@@ -11,14 +11,14 @@ from handshake_lab.errors import EnvironmentUnsupported, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handshake_lab.plan.from_topo import Plan
+    from handshake_lab.plan.from_topo import NetworkPlan
 
 _EXAMPLE = "h2:net.ipv4.tcp_fin_timeout"
 #: Letters, digits and the marks that sysctls have; each step a name, so no way up and out.
 _NAME = re.compile(r"net(?:[./][A-Za-z0-9_-]+)+")
 
 
-def sysctl_settings(plan: Plan, wanted: Mapping[str, str | int]) -> dict[str, dict[str, str]]:
+def sysctl_settings(plan: NetworkPlan, wanted: Mapping[str, str | int]) -> dict[str, dict[str, str]]:
     """Sort settings by the node that they are for.
 
     Returns:

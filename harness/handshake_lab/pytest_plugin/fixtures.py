@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from handshake_lab.experiment.net import World
-    from handshake_lab.plan.run_plan import Plan
+    from handshake_lab.experiment.net import Net
+    from handshake_lab.plan.run_plan import RunPlan
     from handshake_lab.pytest_plugin.dispatch.worker import Place
     from handshake_lab.pytest_plugin.options.variants import Variant
     from handshake_lab.recording.history import Record
@@ -23,7 +23,7 @@ _EXAMPLE = '@pytest.mark.network(delay="50ms")'
 
 
 @pytest.fixture
-def net(request: pytest.FixtureRequest, net_plan: Plan) -> Iterator[World]:
+def net(request: pytest.FixtureRequest, net_plan: RunPlan) -> Iterator[Net]:
     """The network that the marker ``network`` describes, on a kernel of its own."""
     # Imported where the kernel is: the outer session does not need any of it.
     from handshake_lab.experiment.net import recorded
@@ -36,35 +36,35 @@ def net(request: pytest.FixtureRequest, net_plan: Plan) -> Iterator[World]:
             from handshake_lab.pytest_plugin.mutations import Mutation
 
             mutation = Mutation(chosen.mutation)
-            with recorded(mutation.plan(net_plan), results) as world:
-                mutation.enter(world)
-                yield world
+            with recorded(mutation.plan(net_plan), results) as net:
+                mutation.enter(net)
+                yield net
             request.node.user_properties.append((variants.TOUCHED, mutation.touched))
             return
-        with recorded(net_plan, results) as world:
-            yield world
-            record = world.record() if chosen.loss else None
+        with recorded(net_plan, results) as net:
+            yield net
+            record = net.record() if chosen.loss else None
         if record is not None:  # once the recording is complete
             _hold_against_document(record)
 
 
 @contextmanager
-def _expecting(plan: Plan) -> Iterator[None]:
+def _expecting(plan: RunPlan) -> Iterator[None]:
     """Have expectations allow what the kernel needs; where time is real, measure how late this machine is."""
     from handshake_lab.expect.timer_windows import expect_of
-    from handshake_lab.experiment.scheduling_latency import Pulse
+    from handshake_lab.experiment.scheduling_latency import SchedulingLatency
 
     if not plan.kernel.real_time:
         expect_of(plan.kernel)
         yield
         return
-    with Pulse() as pulse:
+    with SchedulingLatency() as pulse:
         expect_of(plan.kernel, pulse.late, pulse.slowness)
         yield
 
 
 @pytest.fixture
-def net_plan(request: pytest.FixtureRequest) -> Plan:
+def net_plan(request: pytest.FixtureRequest) -> RunPlan:
     """What ``net`` is made from: the marker ``network``, with the command line's links laid over it.
 
     A project can have its own of this name, to give all its tests another network.
@@ -99,9 +99,9 @@ def _place(request: pytest.FixtureRequest) -> Place:
     return place
 
 
-def _plan(wanted: dict[str, Any], place: Place) -> Plan:
+def _plan(wanted: dict[str, Any], place: Place) -> RunPlan:
     from handshake_lab.plan.link import Impairment
-    from handshake_lab.plan.run_plan import Plan
+    from handshake_lab.plan.run_plan import RunPlan
 
     wanted.pop("seed", None)  # the kernel has it
     topology = wanted.pop("topology", "pair")
@@ -113,7 +113,7 @@ def _plan(wanted: dict[str, Any], place: Place) -> Plan:
     if not isinstance(sysctls, dict):
         raise UsageError("network sysctls", sysctls, "is not a mapping", 'sysctls={"net.ipv4.tcp_syncookies": 2}')
     impairment = str(Impairment.of(wanted, spell="network {}", complete=False))
-    return Plan(
+    return RunPlan(
         script="",
         topology=topology,
         links=tuple(filter(None, (impairment, *links, *place.links))),

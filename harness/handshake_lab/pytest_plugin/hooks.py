@@ -11,11 +11,11 @@ from handshake_lab.pytest_plugin.fixtures import handshake_variant, net, net_pla
 from handshake_lab.pytest_plugin.options import command_line
 
 if TYPE_CHECKING:
-    from handshake_lab.pytest_plugin.dispatch.controller import Outside
+    from handshake_lab.pytest_plugin.dispatch.controller import Controller
 
 __all__ = ["handshake_variant", "net", "net_plan"]
 
-_OUTSIDE: pytest.StashKey[Outside] = pytest.StashKey()
+_OUTSIDE: pytest.StashKey[Controller] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,16 +29,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if command_line.INSIDE in os.environ:
         return
-    from handshake_lab.pytest_plugin.dispatch.controller import Outside
+    from handshake_lab.pytest_plugin.dispatch.controller import Controller
     from handshake_lab.pytest_plugin.options import variants
-    from handshake_lab.pytest_plugin.results.index_page import Pages
+    from handshake_lab.pytest_plugin.results.index_page import IndexPage
     from handshake_lab.pytest_plugin.results.summary import Summary
 
     variants.check(config)
-    config.stash[_OUTSIDE] = Outside(config)
+    config.stash[_OUTSIDE] = Controller(config)
     config.pluginmanager.register(Summary(config), "handshake-summary")
     if config.option.artifacts:
-        config.pluginmanager.register(Pages(config), "handshake-pages")
+        config.pluginmanager.register(IndexPage(config), "handshake-pages")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

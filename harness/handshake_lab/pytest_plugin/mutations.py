@@ -13,9 +13,9 @@ from handshake_lab.experiment.recorded_socket import RecordedSocket
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from handshake_lab.experiment.net import World, WorldHost
-    from handshake_lab.plan.run_plan import Plan
-    from handshake_lab.recording.history import Endpoint, Passage, Record
+    from handshake_lab.experiment.net import Host, Net
+    from handshake_lab.plan.run_plan import RunPlan
+    from handshake_lab.recording.history import Endpoint, Record, TransmittedSegment
 
 _FAULTS = ("drop", "delay", "duplicate", "reorder", "corrupt", "hold", "inject", "fault", "link")
 
@@ -54,7 +54,7 @@ class Mutation:
         self._kind = kind
         self.touched = 0
 
-    def plan(self, plan: Plan) -> Plan:
+    def plan(self, plan: RunPlan) -> RunPlan:
         """The plan that is carried out in place of the test's."""
         if self._kind != "cause":
             return plan
@@ -62,17 +62,17 @@ class Mutation:
         self.touched += len(plan.faults) + len(plan.sysctls) + (links != plan.links)
         return replace(plan, faults=(), sysctls={}, links=links)
 
-    def enter(self, world: World) -> None:
+    def enter(self, net: Net) -> None:
         """Let the world do less than it is asked for, or tell lies."""
         if self._kind != "cause":
-            self._falsify(world)
+            self._falsify(net)
             return
         for name in _FAULTS:
-            for owner in (world, world.network):
+            for owner in (net, net.network):
                 if hasattr(type(owner), name) or name in vars(owner):
                     setattr(owner, name, self._ignore)
-        for host in world.network.hosts:
-            self._tame(world[host.name])
+        for host in net.network.hosts:
+            self._tame(net[host.name])
         original = socket.socket.setsockopt
 
         def setsockopt(made: RecordedSocket, level: int, option: int, *value: Any) -> None:
@@ -87,7 +87,7 @@ class Mutation:
         self.touched += 1
         return Ignored()
 
-    def _tame(self, host: WorldHost) -> None:
+    def _tame(self, host: Host) -> None:
         sysctl, run = host.sysctl, host.run
 
         def set_nothing(name: str, value: str | int | None = None) -> str:
@@ -105,15 +105,15 @@ class Mutation:
         host.sysctl = set_nothing  # type: ignore[method-assign]
         host.run = run_harmless  # type: ignore[method-assign]
 
-    def _falsify(self, world: World) -> None:
-        record = world.record
+    def _falsify(self, net: Net) -> None:
+        record = net.record
         lie = {"states": _without_last_states, "times": _with_doubled_times, "segments": _without_last_segments}
 
         def falsified() -> Record:
             self.touched += 1
             return lie[self._kind](record())
 
-        world.record = falsified  # type: ignore[method-assign]
+        net.record = falsified  # type: ignore[method-assign]
 
 
 def _harmless(link: str) -> str:
@@ -134,7 +134,7 @@ def _with_doubled_times(record: Record) -> Record:
         steps = tuple(replace(step, time=2 * step.time, earliest=2 * step.earliest) for step in each.transitions)
         return replace(each, transitions=steps, ended=2 * each.ended)
 
-    def passage(each: Passage) -> Passage:
+    def segment(each: TransmittedSegment) -> TransmittedSegment:
         return replace(
             each,
             sent=None if each.sent is None else 2 * each.sent,
@@ -142,13 +142,13 @@ def _with_doubled_times(record: Record) -> Record:
         )
 
     return replace(
-        record, endpoints=tuple(map(endpoint, record.endpoints)), passages=tuple(map(passage, record.passages))
+        record, endpoints=tuple(map(endpoint, record.endpoints)), segments=tuple(map(segment, record.segments))
     )
 
 
 def _without_last_segments(record: Record) -> Record:
-    last = {(passage.src, passage.dst): passage.number for passage in record.passages}
+    last = {(segment.src, segment.dst): segment.number for segment in record.segments}
     return replace(
         record,
-        passages=tuple(passage for passage in record.passages if passage.number != last[passage.src, passage.dst]),
+        segments=tuple(segment for segment in record.segments if segment.number != last[segment.src, segment.dst]),
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from handshake_lab.errors import RecordUnreadable
-from handshake_lab.recording.observations import SCHEMA, End, Observation, RunHeader
+from handshake_lab.recording.observations import SCHEMA, Observation, RunEnd, RunHeader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,7 +62,7 @@ class Writer:
         self.close()
 
 
-class Log(msgspec.Struct, frozen=True):
+class StoredEvents(msgspec.Struct, frozen=True):
     """What a file held.
 
     ``cut`` says what is missing at its end, for a person; "" where nothing is.
@@ -82,10 +82,10 @@ class _Version(msgspec.Struct):
 _decoder: msgspec.json.Decoder[Observation] = msgspec.json.Decoder(Observation)
 
 
-def read(path: Path) -> Log:
+def read(path: Path) -> StoredEvents:
     """Read a run's observations.
 
-    A last line that was cut is left out, and ``Log.cut`` says so: its writer was killed.
+    A last line that was cut is left out, and ``StoredEvents.cut`` says so: its writer was killed.
 
     Args:
         path: The file, or the directory of a run, which holds one called `EVENTS`.
@@ -107,10 +107,12 @@ def read(path: Path) -> Log:
     _check_version(path, lines[0])
     observations = tuple(_decode_lines(path, lines))
     if rest:
-        return Log(observations, f"the last line, {len(lines) + 1}, was cut: the recorder was killed while writing it")
-    if not isinstance(observations[-1], End):
-        return Log(observations, "the record has no end: the recorder was killed")
-    return Log(observations)
+        return StoredEvents(
+            observations, f"the last line, {len(lines) + 1}, was cut: the recorder was killed while writing it"
+        )
+    if not isinstance(observations[-1], RunEnd):
+        return StoredEvents(observations, "the record has no end: the recorder was killed")
+    return StoredEvents(observations)
 
 
 class Follower:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from handshake_lab.recording.messages import Said
+from handshake_lab.recording.messages import Message
 from handshake_lab.recording.observations import Address, RunHeader, Witness
 from handshake_lab.tcp.states import State
 
@@ -14,18 +14,18 @@ from handshake_lab.tcp.states import State
 class Cause(msgspec.Struct, frozen=True):
     """Why a transition happened.
 
-    ``said`` says it for a person: a `Said`, or a call just as the program made it, which no
-    language changes. ``segment`` is the `Passage.number` where a segment was the cause.
+    ``message`` says it for a person: a `Message`, or a call just as the program made it, which no
+    language changes. ``segment`` is the `TransmittedSegment.number` where a segment was the cause.
     """
 
     kind: Literal["segment", "call", "timer", "reset", "unknown"]
-    said: Said | str
+    message: Message | str
     segment: int | None = None
 
     @property
     def text(self) -> str:
         """It in English: "received SYN-ACK", "connect()", "the TIME-WAIT timer"."""
-        return str(self.said)
+        return str(self.message)
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class Transition(msgspec.Struct, frozen=True):
     cause: Cause
     edge: str | None = None
     inferred: bool = False
-    objection: Said | None = None
+    objection: Message | None = None
     flaw: Literal["lie", "gap"] | None = None
 
 
@@ -80,7 +80,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         return total
 
 
-class Passage(msgspec.Struct, frozen=True):
+class TransmittedSegment(msgspec.Struct, frozen=True):
     """One segment on its way: when it was sent, when it arrived, or that it was lost.
 
     ``seq`` and ``ack`` are absolute; ``rel_seq`` and ``rel_ack`` count from the initial
@@ -118,7 +118,7 @@ class Record(msgspec.Struct, frozen=True):
 
     header: RunHeader
     endpoints: tuple[Endpoint, ...]
-    passages: tuple[Passage, ...]
-    objections: tuple[Said, ...]  #: what does not fit, for a person
+    segments: tuple[TransmittedSegment, ...]
+    objections: tuple[Message, ...]  #: what does not fit, for a person
     complete: bool  #: False: the record was cut before its end
     blurred: frozenset[str] = frozenset()  #: hosts whose captures lost segments: what was not seen there may have been

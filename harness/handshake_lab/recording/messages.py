@@ -129,10 +129,10 @@ SENTENCES = {
     **{f"edge.{edge.id}": edge.event for edge in EDGES if edge.source == "Linux" and edge.moves},
 }
 
-Value: TypeAlias = "str | int | Said"
+Value: TypeAlias = "str | int | Message"
 
 
-class Said(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True):
     """A sentence or a part of one: its kind, and its values, which may be parts themselves.
 
     ``str()`` says it in English.
@@ -145,6 +145,6 @@ class Said(msgspec.Struct, frozen=True):
         return SENTENCES[self.kind].format(**self.values)
 
 
-def say(kind: str, **values: Value) -> Said:
+def sentence(kind: str, **values: Value) -> Message:
     """A sentence of a kind."""
-    return Said(kind, values)
+    return Message(kind, values)

@@ -19,13 +19,13 @@ __all__ = [
     "SCHEMA",
     "Address",
     "Counters",
-    "End",
     "Failure",
     "FaultReport",
     "KernelInfo",
     "Missed",
     "Observation",
     "QdiscReport",
+    "RunEnd",
     "RunHeader",
     "SegmentSeen",
     "SocketGone",
@@ -53,7 +53,7 @@ class Witness(StrEnum):
 
 #: What a socket's timer is for (`IDIAG_TIMER_*`, include/uapi/linux/inet_diag.h): "on" is the
 #: retransmission timer, "persist" the zero-window probe's; older kernels do not tell "delack".
-Timer = Literal["", "on", "keepalive", "timewait", "persist", "delack"]
+SocketTimer = Literal["", "on", "keepalive", "timewait", "persist", "delack"]
 
 
 class KernelInfo(msgspec.Struct, frozen=True):
@@ -151,7 +151,7 @@ class SocketSeen(_Observation, frozen=True, tag="socket"):
     local: Address
     remote: Address
     observer: Literal["diag", "ss"] = "diag"
-    timer: Timer = ""
+    timer: SocketTimer = ""
     expires: int = 0  #: nanoseconds until that timer is due
     retrans: int = 0
     inode: int = 0  #: 0: a request, an orphan or a mini-socket, which no process holds
@@ -259,7 +259,7 @@ class Failure(_Observation, frozen=True, tag="failure"):
     what: str
 
 
-class End(_Observation, frozen=True, tag="end"):
+class RunEnd(_Observation, frozen=True, tag="end"):
     """The last line of a run that came to its end. Without it, the record was cut."""
 
 
@@ -277,5 +277,5 @@ Observation = (
     | FaultReport
     | Missed
     | Failure
-    | End
+    | RunEnd
 )

@@ -39,7 +39,7 @@ def seconds(value: float) -> int:
     return round(value * SECOND)
 
 
-class Timer(msgspec.Struct, frozen=True):
+class DocumentedTimer(msgspec.Struct, frozen=True):
     """One of the kernel's timers.
 
     ``sysctl`` and ``option`` (a socket option) set it; "" where there is none.
@@ -54,8 +54,8 @@ class Timer(msgspec.Struct, frozen=True):
     source: str = ""
 
 
-TIMERS: tuple[Timer, ...] = (
-    Timer(
+TIMERS: tuple[DocumentedTimer, ...] = (
+    DocumentedTimer(
         "SYN retransmission",
         "SYN-SENT",
         "≤ 6.4: after 1, 3, 7, 15, 31, 63 s, gives up at 127 s; ≥ 6.5: 1, 2, 3, 4, 5, 7, 11, 19, 35, 67 s, 131 s",
@@ -64,7 +64,7 @@ TIMERS: tuple[Timer, ...] = (
         "TCP_SYNCNT",
         "tcp_retransmit_timer() and tcp_write_timeout(), net/ipv4/tcp_timer.c",
     ),
-    Timer(
+    DocumentedTimer(
         "SYN-ACK retransmission",
         "SYN-RECEIVED",
         "after 1, 3, 7, 15, 31 s, gives up at 63 s",
@@ -73,7 +73,7 @@ TIMERS: tuple[Timer, ...] = (
         "TCP_DEFER_ACCEPT",
         "reqsk_timer_handler(), net/ipv4/inet_connection_sock.c",
     ),
-    Timer(
+    DocumentedTimer(
         "retransmission",
         "ESTABLISHED, FIN-WAIT-1, CLOSE-WAIT, CLOSING, LAST-ACK",
         "the RTO (at least 200 ms), doubled each time up to 120 s; gives up after 924.6 s or more",
@@ -82,7 +82,7 @@ TIMERS: tuple[Timer, ...] = (
         "TCP_USER_TIMEOUT",
         "tcp_retransmit_timer(), net/ipv4/tcp_timer.c",
     ),
-    Timer(
+    DocumentedTimer(
         "orphan's retransmission",
         "FIN-WAIT-1, CLOSING, LAST-ACK after close()",
         "as above, gives up after 102.2 s or more",
@@ -90,7 +90,7 @@ TIMERS: tuple[Timer, ...] = (
         "net.ipv4.tcp_orphan_retries",
         source="tcp_orphan_retries(), net/ipv4/tcp_timer.c",
     ),
-    Timer(
+    DocumentedTimer(
         "FIN-WAIT-2",
         "FIN-WAIT-2 after close()",
         "60 s",
@@ -99,14 +99,14 @@ TIMERS: tuple[Timer, ...] = (
         "TCP_LINGER2",
         "tcp_time_wait(), net/ipv4/tcp_minisocks.c",
     ),
-    Timer(
+    DocumentedTimer(
         "TIME-WAIT",
         "TIME-WAIT",
         "60 s, anew with every FIN that comes again",
         "RFC 9293, 3.4.2 and 3.10.8",
         source="TCP_TIMEWAIT_LEN, include/net/tcp.h",
     ),
-    Timer(
+    DocumentedTimer(
         "keepalive",
         "ESTABLISHED, CLOSE-WAIT",
         "the first probe after 7,200 s, then 9 every 75 s",
@@ -115,7 +115,7 @@ TIMERS: tuple[Timer, ...] = (
         "SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT",
         "tcp_keepalive_timer(), net/ipv4/tcp_timer.c",
     ),
-    Timer(
+    DocumentedTimer(
         "user timeout",
         "synchronized states",
         "none unless set",
@@ -123,7 +123,7 @@ TIMERS: tuple[Timer, ...] = (
         option="TCP_USER_TIMEOUT",
         source="tcp_write_timeout(), net/ipv4/tcp_timer.c",
     ),
-    Timer(
+    DocumentedTimer(
         "window probe",
         "any with data queued before a closed window",
         "as the retransmission timer",

@@ -38,7 +38,7 @@ class Covered(msgspec.Struct, frozen=True):
     section: str = ""
 
 
-class Mark(msgspec.Struct, frozen=True):
+class ComparedState(msgspec.Struct, frozen=True):
     """One state of a list, held against what was expected.
 
     ``place`` is its index in `Endpoint.states`, None where it was expected and never came.
@@ -52,7 +52,7 @@ class Mark(msgspec.Struct, frozen=True):
     parts: bool = False
 
 
-def marks(endpoint: Endpoint, index: int, verdict: Verdict | None) -> list[Mark]:
+def marks(endpoint: Endpoint, index: int, verdict: Verdict | None) -> list[ComparedState]:
     """Hold the states that an endpoint went through against a verdict.
 
     Where the verdict expects a certain way, against that way; else every state that was entered
@@ -65,14 +65,14 @@ def marks(endpoint: Endpoint, index: int, verdict: Verdict | None) -> list[Mark]
     """
     states = endpoint.states
     if verdict is None:
-        return [Mark(state, place, None) for place, state in enumerate(states)]
+        return [ComparedState(state, place, None) for place, state in enumerate(states)]
     if index in verdict.expected:
         out = _compared(states, verdict.expected[index])
     else:
         wrong = {
             finding.transition for finding in verdict.findings if finding.ok is False and finding.endpoint == index
         }
-        out = [Mark(state, place, place - 1 not in wrong) for place, state in enumerate(states)]
+        out = [ComparedState(state, place, place - 1 not in wrong) for place, state in enumerate(states)]
     for place, mark in enumerate(out):
         if mark.ok is False:
             out[place] = msgspec.structs.replace(mark, parts=True)
@@ -80,13 +80,13 @@ def marks(endpoint: Endpoint, index: int, verdict: Verdict | None) -> list[Mark]
     return out
 
 
-def _compared(observed: Sequence[State], expected: Sequence[State]) -> list[Mark]:
-    out: list[Mark] = []
+def _compared(observed: Sequence[State], expected: Sequence[State]) -> list[ComparedState]:
+    out: list[ComparedState] = []
     matcher = SequenceMatcher(None, list(observed), list(expected), autojunk=False)
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         if tag == "equal":
-            out += [Mark(observed[place], place, ok=True) for place in range(i1, i2)]
+            out += [ComparedState(observed[place], place, ok=True) for place in range(i1, i2)]
             continue
-        out += [Mark(state, None, ok=False) for state in expected[j1:j2]]
-        out += [Mark(observed[place], place, ok=False) for place in range(i1, i2)]
+        out += [ComparedState(state, None, ok=False) for state in expected[j1:j2]]
+        out += [ComparedState(observed[place], place, ok=False) for place in range(i1, i2)]
     return out

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.recording.messages import Said, say
+from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.tcp.diagram.lookup import BY_ID, edges_between
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.retransmissions import resendings
@@ -37,7 +37,7 @@ class Finding(msgspec.Struct, frozen=True):
     ``ok`` is False for a deviation from the document, True for what was held against it
     and agrees, None for what is only worth telling. ``endpoint`` and ``transition`` are
     places in `Record.endpoints` and its transitions, ``segment`` a `Passage.number`.
-    ``said`` is what ``text`` says, for those who say it in another language.
+    ``message`` is what ``text`` says, for those who say it in another language.
     """
 
     ok: bool | None
@@ -45,18 +45,18 @@ class Finding(msgspec.Struct, frozen=True):
     endpoint: int | None = None
     transition: int | None = None
     segment: int | None = None
-    said: Said | None = None
+    message: Message | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What was found about a record. ``said`` is what ``summary`` says."""
+    """What was found about a record. ``message`` is what ``summary`` says."""
 
     ok: bool
     summary: str
     findings: tuple[Finding, ...] = ()
     #: What scenarios expect of an endpoint's states; the document expects no particular way.
     expected: dict[int, tuple[State, ...]] = {}
-    said: Said | None = None
+    message: Message | None = None
 
     @property
     def exit_code(self) -> int:
@@ -79,54 +79,58 @@ def judge(record: Record) -> Verdict:
         found = list(_judge(place, endpoint))
         if all(finding.ok is not False for finding in found) and endpoint.transitions:
             way = " → ".join(endpoint.states)
-            findings.append(_found(True, say("way", who=_who(endpoint), way=way), place))
+            findings.append(_found(True, sentence("way", who=_who(endpoint), way=way), place))
         findings += found
-    findings += [_found(None, each.said, segment=each.segment) for each in resendings(record)]
+    findings += [_found(None, each.message, segment=each.segment) for each in resendings(record)]
     if not record.complete:
-        findings.append(_found(None, say("cut")))
+        findings.append(_found(None, sentence("cut")))
     deviations = sum(finding.ok is False for finding in findings)
     unseen = any(step.flaw == "gap" for endpoint in record.endpoints for step in endpoint.transitions)
     transitions = sum(len(endpoint.transitions) for endpoint in record.endpoints)
     if deviations:
-        summary = say("deviates", count=deviations, all=transitions)
+        summary = sentence("deviates", count=deviations, all=transitions)
     else:
-        summary = say("unseen") if unseen else say("agrees", all=transitions)
-    return Verdict(not deviations, str(summary), tuple(findings), said=summary)
+        summary = sentence("unseen") if unseen else sentence("agrees", all=transitions)
+    return Verdict(not deviations, str(summary), tuple(findings), message=summary)
 
 
 def _found(
-    ok: bool | None, said: Said, endpoint: int | None = None, transition: int | None = None, segment: int | None = None
+    ok: bool | None,
+    message: Message,
+    endpoint: int | None = None,
+    transition: int | None = None,
+    segment: int | None = None,
 ) -> Finding:
-    return Finding(ok, str(said), endpoint, transition, segment, said)
+    return Finding(ok, str(message), endpoint, transition, segment, message)
 
 
 def _judge(place: int, endpoint: Endpoint) -> Iterator[Finding]:
     who = _who(endpoint)
     steps = endpoint.transitions
     if steps and steps[0].old is not State.CLOSED:
-        yield _found(None, say("late", who=who), place, 0)
+        yield _found(None, sentence("late", who=who), place, 0)
     state = steps[0].old if steps else State.CLOSED
     for number, step in enumerate(steps):
         if step.old is not state:
-            yield _found(False, say("jump", who=who, state=str(state), old=str(step.old)), place, number)
+            yield _found(False, sentence("jump", who=who, state=str(state), old=str(step.old)), place, number)
         state = step.new
         yield from _judge_step(who, place, number, step)
     if state in _LEFT:
         seconds = f"{(endpoint.ended - steps[-1].time) / 1e9:.1f}"
-        left = say("left", who=who, why=say(_LEFT[state]), seconds=seconds, state=str(state))
+        left = sentence("left", who=who, why=sentence(_LEFT[state]), seconds=seconds, state=str(state))
         yield _found(None, left, place, len(steps) - 1)
 
 
 def _judge_step(who: str, place: int, number: int, step: Transition) -> Iterator[Finding]:
     what = {"who": who, "step": f"{step.old}→{step.new}", "time": f"{step.time / 1e9:.3f}"}
     if step.flaw is not None:
-        found = say(step.flaw, **what, objection=step.objection or "")
+        found = sentence(step.flaw, **what, objection=step.objection or "")
         yield _found(False if step.flaw == "lie" else None, found, place, number)
     elif not any(edge.in_linux for edge in edges_between(step.old, step.new)):
-        yield _found(False, say("no_edge", **what), place, number)
+        yield _found(False, sentence("no_edge", **what), place, number)
     elif step.edge is not None and BY_ID[step.edge].source == "Linux":
         edge = BY_ID[step.edge]
-        yield _found(None, say("linux", **what, edge=edge.id, event=say(f"edge.{edge.id}")), place, number)
+        yield _found(None, sentence("linux", **what, edge=edge.id, event=sentence(f"edge.{edge.id}")), place, number)
 
 
 def _who(endpoint: Endpoint) -> str:

@@ -7,14 +7,14 @@ from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from handshake_lab.recording.messages import Said, say
+from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.tcp.segment import name_of
 from handshake_lab.tcp.sequence_numbers import add, distance, occupied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from handshake_lab.recording.history import Passage, Record
+    from handshake_lab.recording.history import Record, TransmittedSegment
     from handshake_lab.tcp.address import Address
 
 
@@ -22,84 +22,91 @@ if TYPE_CHECKING:
 TOLD = 3
 
 
-class Resending(NamedTuple):
+class Retransmission(NamedTuple):
     """That a segment was sent again, in words; ``segment`` is the number of its first sending."""
 
     segment: int
-    said: Said
+    message: Message
 
 
-def resendings(record: Record) -> Iterator[Resending]:
+def resendings(record: Record) -> Iterator[Retransmission]:
     """Every segment that was sent more than once, with the reason; of much data, the first few and how many more."""
-    again: dict[int, list[Passage]] = defaultdict(list)
-    back: dict[tuple[Address, Address], list[Passage]] = defaultdict(list)
-    for passage in record.passages:
-        if passage.retransmits is not None:
-            again[passage.retransmits].append(passage)
-        if "A" in passage.flags:
-            back[passage.dst, passage.src].append(passage)
+    again: dict[int, list[TransmittedSegment]] = defaultdict(list)
+    back: dict[tuple[Address, Address], list[TransmittedSegment]] = defaultdict(list)
+    for segment in record.segments:
+        if segment.retransmits is not None:
+            again[segment.retransmits].append(segment)
+        if "A" in segment.flags:
+            back[segment.dst, segment.src].append(segment)
     data: Counter[tuple[Address, Address]] = Counter()
-    more: dict[tuple[Address, Address], list[Passage]] = defaultdict(list)
+    more: dict[tuple[Address, Address], list[TransmittedSegment]] = defaultdict(list)
     for number, repeats in again.items():
-        first = record.passages[number - 1]
+        first = record.segments[number - 1]
         way = (first.src, first.dst)
         if _is_data(first):
             data[way] += 1
             if data[way] > TOLD:
                 more[way].append(first)
                 continue
-        yield Resending(number, _told(first, repeats, back[way], record.blurred))
+        yield Retransmission(number, _told(first, repeats, back[way], record.blurred))
     for rest in more.values():
         first = rest[0]
         if len(rest) == 1:  # "and 1 more" says less than the sentence itself
             told = _told(first, again[first.number], back[first.src, first.dst], record.blurred)
         elif {first.sender, first.receiver} & record.blurred:
-            told = say("again_more_unseen", who=first.sender, count=len(rest))
+            told = sentence("again_more_unseen", who=first.sender, count=len(rest))
         else:
             lost = sum(each.received is None for each in rest)
-            told = say("again_more", who=first.sender, count=len(rest), lost=lost)
-        yield Resending(first.number, told)
+            told = sentence("again_more", who=first.sender, count=len(rest), lost=lost)
+        yield Retransmission(first.number, told)
 
 
-def _told(first: Passage, repeats: Sequence[Passage], back: Sequence[Passage], blurred: frozenset[str]) -> Said:
-    reasons: list[Said] = []
+def _told(
+    first: TransmittedSegment,
+    repeats: Sequence[TransmittedSegment],
+    back: Sequence[TransmittedSegment],
+    blurred: frozenset[str],
+) -> Message:
+    reasons: list[Message] = []
     acks: list[str] = []
     for before, after in pairwise([first, *repeats]):
         # Whether it arrived, and what was answered, may be among what the capture lost.
         unseen = {before.sender, before.receiver} & blurred
-        reason = say("not_captured") if unseen else _reason(before, after, back)
+        reason = sentence("not_captured") if unseen else _reason(before, after, back)
         if reason.kind == "ack_lost":
             acks.append(str(reason.values["number"]))
         if reason not in reasons and not (reason.kind == "ack_lost" and len(acks) > 1):
             reasons.append(reason)
     if len(acks) > 1:  # told once, where the first of them is
-        all_lost = say("acks_lost", numbers=", ".join(dict.fromkeys(acks)))
+        all_lost = sentence("acks_lost", numbers=", ".join(dict.fromkeys(acks)))
         reasons = [all_lost if reason.kind == "ack_lost" else reason for reason in reasons]
-    why = reduce(lambda one, other: say("and_then", first=one, second=other), reasons)
+    why = reduce(lambda one, other: sentence("and_then", first=one, second=other), reasons)
     waits = [f"{((each.sent or 0) - (first.sent or 0)) / 1e9:.2f}" for each in repeats]
     shown = ", ".join(waits if len(waits) <= 6 else [*waits[:5], "…", waits[-1]])
     if len(repeats) == 1:
-        return say("again", who=first.sender, what=_name(first), waits=shown, why=why)
-    return say("again_times", who=first.sender, what=_name(first), count=len(repeats), waits=shown, why=why)
+        return sentence("again", who=first.sender, what=_name(first), waits=shown, why=why)
+    return sentence("again_times", who=first.sender, what=_name(first), count=len(repeats), waits=shown, why=why)
 
 
-def _is_data(passage: Passage) -> bool:
-    return bool(passage.length) and not set(passage.flags) & set("SF")
+def _is_data(segment: TransmittedSegment) -> bool:
+    return bool(segment.length) and not set(segment.flags) & set("SF")
 
 
-def _name(passage: Passage) -> Said:
-    if passage.length and "F" not in passage.flags:
-        return say("data", length=passage.length)
-    name = name_of(passage.flags)
-    return say("segment_data", name=name, length=passage.length) if passage.length else say("segment", name=name)
+def _name(segment: TransmittedSegment) -> Message:
+    if segment.length and "F" not in segment.flags:
+        return sentence("data", length=segment.length)
+    name = name_of(segment.flags)
+    return (
+        sentence("segment_data", name=name, length=segment.length) if segment.length else sentence("segment", name=name)
+    )
 
 
-def _reason(before: Passage, after: Passage, back: Sequence[Passage]) -> Said:
+def _reason(before: TransmittedSegment, after: TransmittedSegment, back: Sequence[TransmittedSegment]) -> Message:
     """Why ``after`` was sent, given that ``before`` had been."""
     if before.received is None or before.damaged:
-        return say("damaged" if before.damaged else "lost")
+        return sentence("damaged" if before.damaged else "lost")
     if before.received >= (after.sent or 0):
-        return say("early")
+        return sentence("early")
     end = add(before.seq, occupied(before.flags, before.length))
     answers = [
         answer
@@ -109,9 +116,9 @@ def _reason(before: Passage, after: Passage, back: Sequence[Passage]) -> Said:
         and distance(end, answer.ack) >= 0
     ]
     if not answers:
-        return say("unanswered", receiver=before.receiver)
+        return sentence("unanswered", receiver=before.receiver)
     if all(answer.received is None for answer in answers):
-        return say("ack_lost", number=answers[0].number)
+        return sentence("ack_lost", number=answers[0].number)
     if all((answer.received or 0) >= (after.sent or 0) for answer in answers if answer.received is not None):
-        return say("ack_late")
-    return say("ack_refused", sender=before.sender)
+        return sentence("ack_late")
+    return sentence("ack_refused", sender=before.sender)

@@ -18,7 +18,7 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from handshake_lab.recording.history import Endpoint, Passage, Record
+    from handshake_lab.recording.history import Endpoint, Record, TransmittedSegment
     from handshake_lab.recording.observations import Address, Observation
 
 #: Nanoseconds within which a kernel answers what arrived.
@@ -34,11 +34,11 @@ _SYNCHRONIZED = frozenset(
 )
 
 
-class Stay(msgspec.Struct, frozen=True):
+class SelfTransition(msgspec.Struct, frozen=True):
     """Something happened to an endpoint that changed nothing.
 
-    ``edge`` is its id in `handshake_lab.tcp.diagram.lookup`; ``segment`` the `Passage.number` of what arrived,
-    None where it is the waiting itself.
+    ``edge`` is its id in `handshake_lab.tcp.diagram.lookup`; ``segment`` the `TransmittedSegment.number` of what
+    arrived, None where it is the waiting itself.
     """
 
     edge: str
@@ -48,7 +48,7 @@ class Stay(msgspec.Struct, frozen=True):
     segment: int | None = None
 
 
-def stays(record: Record, observations: Iterable[Observation]) -> list[Stay]:
+def self_transitions(record: Record, observations: Iterable[Observation]) -> list[SelfTransition]:
     """Find the edges of a run along which nothing moved.
 
     Args:
@@ -56,7 +56,7 @@ def stays(record: Record, observations: Iterable[Observation]) -> list[Stay]:
         observations: What it was made of: the counters tell why an ACK was dropped, the programs'
             calls whether a socket was still held.
     """
-    return sorted(_Search(record, observations).found(), key=lambda stay: stay.time)
+    return sorted(_Search(record, observations).found(), key=lambda self_transition: self_transition.time)
 
 
 class _Search:
@@ -72,85 +72,85 @@ class _Search:
         self._pause = _AT_ONCE_IN_REAL_TIME if record.header.kernel.real_time else _AT_ONCE
         self._sent: dict[tuple[Address, Address], list[tuple[int, str]]] = {}  # when, and the flags
         self._received: dict[tuple[Address, Address], list[int]] = {}
-        for passage in record.passages:
-            if passage.sent is not None:
-                self._sent.setdefault((passage.src, passage.dst), []).append((passage.sent, passage.flags))
-            if passage.received is not None:
-                self._received.setdefault((passage.src, passage.dst), []).append(passage.received)
+        for segment in record.segments:
+            if segment.sent is not None:
+                self._sent.setdefault((segment.src, segment.dst), []).append((segment.sent, segment.flags))
+            if segment.received is not None:
+                self._received.setdefault((segment.src, segment.dst), []).append(segment.received)
         for departures in self._sent.values():
             departures.sort()
         for arrivals in self._received.values():
             arrivals.sort()
 
-    def found(self) -> Iterator[Stay]:
+    def found(self) -> Iterator[SelfTransition]:
         for endpoint in self._record.endpoints:
             yield from self._held(endpoint)
-        for passage in self._record.passages:
-            if passage.received is None or passage.damaged:
+        for segment in self._record.segments:
+            if segment.received is None or segment.damaged:
                 continue
             for endpoint in self._record.endpoints:
-                if (endpoint.node, endpoint.local, endpoint.remote) == (passage.receiver, passage.dst, passage.src):
-                    yield from self._arrived(endpoint, passage, passage.received)
-            yield from self._turned_away(passage, passage.received)
+                if (endpoint.node, endpoint.local, endpoint.remote) == (segment.receiver, segment.dst, segment.src):
+                    yield from self._arrived(endpoint, segment, segment.received)
+            yield from self._turned_away(segment, segment.received)
 
-    def _arrived(self, endpoint: Endpoint, passage: Passage, at: int) -> Iterator[Stay]:
-        if any(step.cause.segment == passage.number for step in endpoint.transitions):
+    def _arrived(self, endpoint: Endpoint, segment: TransmittedSegment, at: int) -> Iterator[SelfTransition]:
+        if any(step.cause.segment == segment.number for step in endpoint.transitions):
             return
         state = _state_at(endpoint, at)
-        if state is None or state is not _state_at(endpoint, self._answered_until(passage, at)):
+        if state is None or state is not _state_at(endpoint, self._answered_until(segment, at)):
             return
-        edge = self._edge(state, passage, self._answers(passage, at), endpoint.node)
+        edge = self._edge(state, segment, self._answers(segment, at), endpoint.node)
         if edge:
-            yield Stay(edge, endpoint.node, at, (Witness.CAPTURE,), passage.number)
+            yield SelfTransition(edge, endpoint.node, at, (Witness.CAPTURE,), segment.number)
 
-    def _edge(self, state: State, passage: Passage, answers: Sequence[str], node: str) -> str:
+    def _edge(self, state: State, segment: TransmittedSegment, answers: Sequence[str], node: str) -> str:
         if state is State.SYN_SENT:
-            return _in_syn_sent(passage, answers)
+            return _in_syn_sent(segment, answers)
         if state is State.SYN_RECEIVED:
-            return self._in_syn_received(passage, answers, node)
+            return self._in_syn_received(segment, answers, node)
         if "A" not in answers:
             return ""
         if state is State.TIME_WAIT:
-            return "33" if "F" in passage.flags else ""
-        challenged = state in _SYNCHRONIZED and ("R" in passage.flags or passage.flags == "S")
+            return "33" if "F" in segment.flags else ""
+        challenged = state in _SYNCHRONIZED and ("R" in segment.flags or segment.flags == "S")
         return f"26a.{SHORT[state]}" if challenged else ""
 
-    def _in_syn_received(self, passage: Passage, answers: Sequence[str], node: str) -> str:
-        if "R" in passage.flags:
+    def _in_syn_received(self, segment: TransmittedSegment, answers: Sequence[str], node: str) -> str:
+        if "R" in segment.flags:
             return "24" if "A" in answers else ""
-        completes = "S" not in passage.flags and "A" in passage.flags and passage.rel_ack == 1
+        completes = "S" not in segment.flags and "A" in segment.flags and segment.rel_ack == 1
         if not completes or answers:
             return ""
         if self._overflowed(node):
             return "40a"
-        return "" if passage.length else "41a"
+        return "" if segment.length else "41a"
 
-    def _answers(self, passage: Passage, at: int) -> list[str]:
+    def _answers(self, segment: TransmittedSegment, at: int) -> list[str]:
         """The flags of what its receiver sent back at once."""
-        back = self._sent.get((passage.dst, passage.src), [])
-        first, last = bisect_left(back, (at, "")), bisect_left(back, (self._answered_until(passage, at) + 1, ""))
+        back = self._sent.get((segment.dst, segment.src), [])
+        first, last = bisect_left(back, (at, "")), bisect_left(back, (self._answered_until(segment, at) + 1, ""))
         return [flags for _, flags in back[first:last]]
 
-    def _answered_until(self, passage: Passage, at: int) -> int:
+    def _answered_until(self, segment: TransmittedSegment, at: int) -> int:
         """Until when what its receiver sends answers it: what arrives later is answered, too."""
-        arrivals = self._received[passage.src, passage.dst]
+        arrivals = self._received[segment.src, segment.dst]
         place = bisect_right(arrivals, at + _AT_ONCE)
         return min([at + self._pause, *arrivals[place : place + 1]])
 
-    def _turned_away(self, passage: Passage, at: int) -> Iterator[Stay]:
+    def _turned_away(self, segment: TransmittedSegment, at: int) -> Iterator[SelfTransition]:
         """A SYN to a listener that has no room for it: dropped without an answer."""
-        if passage.flags != "S" or not self._overflowed(passage.receiver) or self._answers(passage, at):
+        if segment.flags != "S" or not self._overflowed(segment.receiver) or self._answers(segment, at):
             return
         listened = any(
             State.LISTEN in endpoint.states
-            and endpoint.node == passage.receiver
-            and endpoint.local.port == passage.dst.port
+            and endpoint.node == segment.receiver
+            and endpoint.local.port == segment.dst.port
             for endpoint in self._record.endpoints
         )
         if listened:
-            yield Stay("40b", passage.receiver, at, (Witness.CAPTURE,), passage.number)
+            yield SelfTransition("40b", segment.receiver, at, (Witness.CAPTURE,), segment.number)
 
-    def _held(self, endpoint: Endpoint) -> Iterator[Stay]:
+    def _held(self, endpoint: Endpoint) -> Iterator[SelfTransition]:
         """FIN-WAIT-2 of a socket that its program keeps: it has no timer."""
         for step, after in zip(endpoint.transitions, [*endpoint.transitions[1:], None], strict=True):
             until = after.time if after else endpoint.ended
@@ -161,17 +161,17 @@ class _Search:
                 for call in self._steps
             )
             if not closed:
-                yield Stay("32", endpoint.node, step.time, (Witness.DIAG,))
+                yield SelfTransition("32", endpoint.node, step.time, (Witness.DIAG,))
 
     def _overflowed(self, node: str) -> bool:
         grown = self._grown.get(node, {})
         return any(grown.get(name, 0) for name in _OVERFLOWS)
 
 
-def _in_syn_sent(passage: Passage, answers: Sequence[str]) -> str:
-    if "R" in passage.flags:
-        return "" if "A" in passage.flags else "25a"
-    return "25b" if "A" in passage.flags and "R" in answers else ""
+def _in_syn_sent(segment: TransmittedSegment, answers: Sequence[str]) -> str:
+    if "R" in segment.flags:
+        return "" if "A" in segment.flags else "25a"
+    return "25b" if "A" in segment.flags and "R" in answers else ""
 
 
 def _state_at(endpoint: Endpoint, at: int) -> State | None:

@@ -21,7 +21,7 @@ QUESTIONS = ("Q1", "Q2", "Q3")
 PROPERTY = "handshake_claim"
 
 
-class Verdict(StrEnum):
+class ClaimVerdict(StrEnum):
     """How a claim fares."""
 
     HOLDS = "holds"
@@ -31,18 +31,18 @@ class Verdict(StrEnum):
     UNKNOWN = "could not be measured"
 
 
-class Finding(msgspec.Struct, frozen=True):
+class ClaimFinding(msgspec.Struct, frozen=True):
     """What was found about a claim: its verdict and the figures that were measured.
 
     ``figures`` are put into the claim's evidence, a sentence of `handshake_lab.checkout.claims.claim_texts`.
     """
 
     id: str
-    verdict: Verdict
+    verdict: ClaimVerdict
     figures: dict[str, Any]
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class ClaimOutcome(msgspec.Struct, frozen=True):
     """What came of a claim's check.
 
     ``finding`` is what its test found; None where the test failed, and ``failure`` then
@@ -50,16 +50,16 @@ class Outcome(msgspec.Struct, frozen=True):
     """
 
     id: str
-    finding: Finding | None
+    finding: ClaimFinding | None
     failure: str = ""
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> ClaimVerdict:
         """The verdict: a test whose assertion failed has found the kernel not to do what the project expects."""
         if self.finding is not None:
             return self.finding.verdict
         disproved = self.failure.startswith(("AssertionError", "assert ", "Failed: DID NOT RAISE"))
-        return Verdict.FAILS if disproved else Verdict.UNKNOWN
+        return ClaimVerdict.FAILS if disproved else ClaimVerdict.UNKNOWN
 
     @property
     def as_expected(self) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from handshake_lab.errors import UsageError
 
 if TYPE_CHECKING:
-    from handshake_lab.checkout.claims.claim import Finding, Outcome
+    from handshake_lab.checkout.claims.claim import ClaimFinding, ClaimOutcome
 
 #: The languages there are, by their BCP 47 names.
 LANGUAGES = ("en", "ko")
@@ -34,7 +34,7 @@ def fields(template: str) -> set[str]:
     return {name.partition("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name}
 
 
-def evidence(finding: Finding, lang: str) -> str:
+def evidence(finding: ClaimFinding, lang: str) -> str:
     """What was measured, in one line.
 
     Raises:
@@ -43,7 +43,7 @@ def evidence(finding: Finding, lang: str) -> str:
     return table(lang)[finding.id]["evidence"].format(**finding.figures)
 
 
-def proof(outcome: Outcome, lang: str) -> str:
+def proof(outcome: ClaimOutcome, lang: str) -> str:
     """What speaks for an outcome's verdict, in one line: what was measured, or why the check failed."""
     return evidence(outcome.finding, lang) if outcome.finding else outcome.failure
 

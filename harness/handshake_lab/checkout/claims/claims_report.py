@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from handshake_lab.checkout.claims.claim import CHAPTERS, QUESTIONS, Verdict
+from handshake_lab.checkout.claims.claim import CHAPTERS, QUESTIONS, ClaimVerdict
 from handshake_lab.checkout.claims.claim_texts import answer, proof, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from handshake_lab.checkout.claims.claim import Outcome
+    from handshake_lab.checkout.claims.claim import ClaimOutcome
     from handshake_lab.recording.observations import KernelInfo
 
-_COLOURS = {Verdict.HOLDS: "green", Verdict.NUANCE: "yellow", Verdict.FAILS: "red", Verdict.UNKNOWN: "red"}
+_COLOURS = {
+    ClaimVerdict.HOLDS: "green",
+    ClaimVerdict.NUANCE: "yellow",
+    ClaimVerdict.FAILS: "red",
+    ClaimVerdict.UNKNOWN: "red",
+}
 
 
-def document(outcomes: Sequence[Outcome], kernel: KernelInfo, lang: str) -> dict[str, Any]:
-    """What a program may read. ``verdict`` is English in every language, as `Verdict` spells it."""
+def document(outcomes: Sequence[ClaimOutcome], kernel: KernelInfo, lang: str) -> dict[str, Any]:
+    """What a program may read. ``verdict`` is English in every language, as `ClaimVerdict` spells it."""
     claims = []
     for outcome in outcomes:
         words = table(lang)[outcome.id]
@@ -39,7 +44,7 @@ def document(outcomes: Sequence[Outcome], kernel: KernelInfo, lang: str) -> dict
     return {"kernel": kernel, "claims": claims, "questions": questions}
 
 
-def shown(outcomes: Sequence[Outcome], lang: str, *, explained: bool = False) -> Table:
+def shown(outcomes: Sequence[ClaimOutcome], lang: str, *, explained: bool = False) -> Table:
     """The table for a terminal; ``explained`` adds what each nuance is about."""
     heading = table(lang)["table"]
     made = Table(heading["id"], show_lines=True)
@@ -55,30 +60,30 @@ def shown(outcomes: Sequence[Outcome], lang: str, *, explained: bool = False) ->
     return made
 
 
-def summary(outcomes: Sequence[Outcome], lang: str) -> str:
+def summary(outcomes: Sequence[ClaimOutcome], lang: str) -> str:
     """How many claims came out how, in one line; and which came out other than the project expects."""
     words = table(lang)["table"]
     counts = Counter(outcome.verdict for outcome in outcomes)
     text = words["summary"].format(
         total=len(outcomes),
-        holds=counts[Verdict.HOLDS],
-        nuance=counts[Verdict.NUANCE],
-        fails=counts[Verdict.FAILS],
+        holds=counts[ClaimVerdict.HOLDS],
+        nuance=counts[ClaimVerdict.NUANCE],
+        fails=counts[ClaimVerdict.FAILS],
     )
-    if counts[Verdict.UNKNOWN]:
-        text += words["unmeasured"].format(unknown=counts[Verdict.UNKNOWN])
+    if counts[ClaimVerdict.UNKNOWN]:
+        text += words["unmeasured"].format(unknown=counts[ClaimVerdict.UNKNOWN])
     unexpected = [outcome.id for outcome in outcomes if not outcome.as_expected]
     if unexpected:
         text += "\n" + words["unexpected"].format(ids=", ".join(unexpected))
     return text
 
 
-def markdown(outcomes: Sequence[Outcome], kernel: KernelInfo, lang: str) -> str:
+def markdown(outcomes: Sequence[ClaimOutcome], kernel: KernelInfo, lang: str) -> str:
     """The page ``docs/claims.md``."""
     return "\n".join(_page(outcomes, kernel, lang))
 
 
-def _page(outcomes: Sequence[Outcome], kernel: KernelInfo, lang: str) -> Iterator[str]:
+def _page(outcomes: Sequence[ClaimOutcome], kernel: KernelInfo, lang: str) -> Iterator[str]:
     words = table(lang)
     yield f"# {words['page']['title']}\n"
     yield words["page"]["intro"].format(release=kernel.release)
@@ -95,7 +100,7 @@ def _page(outcomes: Sequence[Outcome], kernel: KernelInfo, lang: str) -> Iterato
     yield ""
 
 
-def _section(outcome: Outcome, lang: str) -> Iterator[str]:
+def _section(outcome: ClaimOutcome, lang: str) -> Iterator[str]:
     words = table(lang)
     yield f"\n### {outcome.id}: {words['verdict'][outcome.verdict]}"
     yield f"\n{words[outcome.id]['claim']}"
@@ -105,11 +110,11 @@ def _section(outcome: Outcome, lang: str) -> Iterator[str]:
         yield f"- {words['page']['nuance']}: {nuance}"
 
 
-def _nuance(outcome: Outcome, lang: str) -> str:
+def _nuance(outcome: ClaimOutcome, lang: str) -> str:
     return table(lang)[outcome.id].get("nuance", "") if outcome.finding else ""
 
 
-def _answers(outcomes: Sequence[Outcome], lang: str) -> Iterator[tuple[str, str, str]]:
+def _answers(outcomes: Sequence[ClaimOutcome], lang: str) -> Iterator[tuple[str, str, str]]:
     """Each question and its answer, where what the answer rests on was measured."""
     figures = {outcome.id: outcome.finding.figures for outcome in outcomes if outcome.finding}
     for name in QUESTIONS:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from handshake_lab.checkout.claims.claim import CLAIMS, PROPERTY, Finding, Outcome
+from handshake_lab.checkout.claims.claim import CLAIMS, PROPERTY, ClaimFinding, ClaimOutcome
 from handshake_lab.checkout.root import REPOSITORY
 from handshake_lab.errors import HandshakeError, UsageError
 
@@ -25,7 +25,7 @@ _NAME = re.compile(r"test_c(\d+)_")
 _RAN = (0, 1)
 
 
-def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[Outcome]:
+def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[ClaimOutcome]:
     """Check claims on a kernel; pytest's own words go to standard error.
 
     Args:
@@ -55,15 +55,15 @@ def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[Outcome]:
         if status not in _RAN:
             raise HandshakeError(f"pytest could not run {_TESTS} (its exit status was {status}): see above")
         found = {outcome.id: outcome for outcome in read(report.read_text("utf-8"))}
-    return [found.get(each, Outcome(each, None, "its check did not run")) for each in wanted]
+    return [found.get(each, ClaimOutcome(each, None, "its check did not run")) for each in wanted]
 
 
-def read(report: str) -> list[Outcome]:
+def read(report: str) -> list[ClaimOutcome]:
     """The outcomes in pytest's JUnit report."""
     return [_outcome(case) for case in ET.fromstring(report).iter("testcase")]  # noqa: S314 -- pytest has just written it
 
 
-def _outcome(case: ET.Element) -> Outcome:
+def _outcome(case: ET.Element) -> ClaimOutcome:
     name = case.get("name", "")
     number = _NAME.match(name)
     if number is None:
@@ -71,8 +71,8 @@ def _outcome(case: ET.Element) -> Outcome:
     claim = f"C{int(number[1])}"
     trouble = next((each for each in case if each.tag in ("failure", "error", "skipped")), None)
     if trouble is not None:
-        return Outcome(claim, None, (trouble.get("message") or trouble.tag).partition("\n")[0])
+        return ClaimOutcome(claim, None, (trouble.get("message") or trouble.tag).partition("\n")[0])
     for told in case.iter("property"):
         if told.get("name") == PROPERTY:
-            return Outcome(claim, msgspec.json.decode(told.get("value", ""), type=Finding))
-    return Outcome(claim, None, "its check came to no verdict")
+            return ClaimOutcome(claim, msgspec.json.decode(told.get("value", ""), type=ClaimFinding))
+    return ClaimOutcome(claim, None, "its check came to no verdict")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handshake_lab.checkout.scenarios.catalogue import Scenario
-    from handshake_lab.checkout.scenarios.outcomes import Session
+    from handshake_lab.checkout.scenarios.outcomes import PytestSession
     from handshake_lab.recording.observations import KernelInfo
 
 _EXAMPLE = "--kernels 6.1,newest,vm:stock"
@@ -80,7 +80,7 @@ def kernels(text: str) -> list[str]:
     return wanted
 
 
-def column(kernel: KernelInfo, session: Session, wanted: Sequence[Scenario]) -> Column:
+def column(kernel: KernelInfo, session: PytestSession, wanted: Sequence[Scenario]) -> Column:
     """Gather what the scenarios came to on one kernel.
 
     Args:

@@ -19,7 +19,7 @@ _WORST: dict[str, int] = {"passed": 0, "skipped": 1, "failed": 2}
 _BROKEN = re.compile(r"(?<=[\[-])broken-([a-z]+)")
 
 
-class Result(msgspec.Struct):
+class PytestResult(msgspec.Struct):
     """What one test came to. Its times are seconds; ``edges`` are ids of the diagram."""
 
     name: str
@@ -35,7 +35,7 @@ class Result(msgspec.Struct):
     again: str = ""  #: the command that gives this very run again
 
 
-class Session(msgspec.Struct):
+class PytestSession(msgspec.Struct):
     """What ``--handshake-json`` writes."""
 
     passed: int
@@ -45,11 +45,11 @@ class Session(msgspec.Struct):
     edges_total: int
     tcp_seconds: float
     wall_seconds: float
-    tests: list[Result]
+    tests: list[PytestResult]
     edges: list[dict[str, Any]]
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class ScenarioOutcome(msgspec.Struct, frozen=True):
     """What a scenario came to: all its tests together."""
 
     name: str
@@ -74,13 +74,13 @@ def worst(outcomes: Sequence[Word]) -> Word:
     return max(outcomes, key=_WORST.__getitem__)
 
 
-def by_scenario(session: Session, wanted: Sequence[Scenario]) -> list[Outcome]:
+def by_scenario(session: PytestSession, wanted: Sequence[Scenario]) -> list[ScenarioOutcome]:
     """What each scenario came to; one whose tests never ran failed."""
     found = []
     for scenario in wanted:
         tests = tests_of(session, scenario)
         found.append(
-            Outcome(
+            ScenarioOutcome(
                 name=scenario.name,
                 number=scenario.number,
                 outcome=worst([each.outcome for each in tests]) if tests else "failed",
@@ -92,7 +92,7 @@ def by_scenario(session: Session, wanted: Sequence[Scenario]) -> list[Outcome]:
     return found
 
 
-def proofs(session: Session, wanted: Sequence[Scenario]) -> list[Proof]:
+def proofs(session: PytestSession, wanted: Sequence[Scenario]) -> list[Proof]:
     """Whether each scenario fails where it is broken.
 
     Its faults and settings must be what makes it pass, where it has any; else a false record must fail it.
@@ -100,12 +100,12 @@ def proofs(session: Session, wanted: Sequence[Scenario]) -> list[Proof]:
     return [_proof(scenario, tests_of(session, scenario)) for scenario in wanted]
 
 
-def tests_of(session: Session, scenario: Scenario) -> list[Result]:
+def tests_of(session: PytestSession, scenario: Scenario) -> list[PytestResult]:
     """What the tests of a scenario came to."""
     return [each for each in session.tests if each.test.partition("[")[0] in (scenario.test, scenario.under_loss)]
 
 
-def _proof(scenario: Scenario, tests: Sequence[Result]) -> Proof:
+def _proof(scenario: Scenario, tests: Sequence[PytestResult]) -> Proof:
     by_test: dict[str, dict[str, str]] = {}
     for each in tests:
         match = _BROKEN.search(each.test)

@@ -53,13 +53,13 @@ def command(
       handshake demo --out my-run && handshake show my-run
     """
     from handshake_lab.plan.checks import check_requests
-    from handshake_lab.plan.run_plan import Plan
+    from handshake_lab.plan.run_plan import RunPlan
 
     impairment = _impairment({"delay": delay, "loss": loss})
     wanted = tuple(filter(None, (str(impairment), *links)))
     check_requests("pair", wanted, faults)
     kernel = options.choose_kernel(kernel_name, seed)
-    plan = Plan(
+    plan = RunPlan(
         script="handshake_lab.experiment.workloads.request_response:script",
         links=wanted,
         faults=faults,

@@ -41,7 +41,7 @@ def build(version: str | None, source: str | None, force: bool) -> None:
     """
     # A build's imports are not for every start.
     from handshake_lab.kernel.lab.build import source as sources
-    from handshake_lab.kernel.lab.lab_images import KernelStore
+    from handshake_lab.kernel.lab.lab_images import LabImages
     from handshake_lab.kernel.packages.mirror import check_version
     from handshake_lab.kernel.shared import progress
 
@@ -50,7 +50,7 @@ def build(version: str | None, source: str | None, force: bool) -> None:
     if version is not None:
         check_version(version)
     given = sources.given(source) if source is not None else None
-    store = KernelStore()
+    store = LabImages()
     with progress.shown() as shown:
         image = store.build(version, given, shown, force=force)
     click.echo(f"Linux {image.release} is ready: {image.directory}")
@@ -65,9 +65,9 @@ def list_(as_json: bool) -> None:
     they are used. "forks" are those that boot once and then fork for every run; the
     others boot for each.
     """
-    from handshake_lab.kernel.lab.lab_images import KernelStore
+    from handshake_lab.kernel.lab.lab_images import LabImages
 
-    store = KernelStore()
+    store = LabImages()
     images = store.images()
     if as_json:
         import json
@@ -116,14 +116,14 @@ def remove(version: str | None, everything: bool) -> None:
       handshake kernel remove 6.1.192
       handshake kernel remove --all
     """
-    from handshake_lab.kernel.lab.lab_images import KernelStore
+    from handshake_lab.kernel.lab.lab_images import LabImages
 
     if (version is None) != everything:
         reason = "is missing" if version is None else "cannot be given together with --all"
         raise UsageError(
             "VERSION", version or "", reason, "handshake kernel remove 6.1, or handshake kernel remove --all"
         )
-    store = KernelStore()
+    store = LabImages()
     if everything:
         store.clear()
         click.echo(f"{store.root} is empty.")

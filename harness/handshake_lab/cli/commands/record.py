@@ -102,14 +102,14 @@ def command(
           --client "curl -s http://h2/" --out my-run
       handshake record --topology star,4 --server h1="iperf3 -s -1" --client h2="iperf3 -c h1 -n 200K"
     """
-    from handshake_lab.experiment.running_program import ProgramRequest, ProgramsRequest
+    from handshake_lab.experiment.running_program import ProgramSpec, ProgramsSpec
     from handshake_lab.plan.checks import check_requests
-    from handshake_lab.plan.run_plan import Plan
+    from handshake_lab.plan.run_plan import RunPlan
     from handshake_lab.plan.units import duration
 
     programs = (
-        *(ProgramRequest.parse(text, "server", "h2", n) for n, text in enumerate(servers, 1)),
-        *(ProgramRequest.parse(text, "client", "h1", n) for n, text in enumerate(clients, 1)),
+        *(ProgramSpec.parse(text, "server", "h2", n) for n, text in enumerate(servers, 1)),
+        *(ProgramSpec.parse(text, "client", "h1", n) for n, text in enumerate(clients, 1)),
     )
     if not programs:
         raise UsageError(
@@ -118,14 +118,14 @@ def command(
     planned = check_requests(topology, links, faults)
     for program in programs:
         planned.node(program.node, f"--{program.role}")
-    request = ProgramsRequest(
+    request = ProgramsSpec(
         programs, limit=duration("--time-limit", time_limit) / 1e9, after=duration("--after", after) / 1e9
     )
     wall = duration("--wall-limit", wall_limit) / 1e9
     if not kernel_name.startswith("lab"):
         wall += request.limit + request.after
     kernel = options.choose_kernel(kernel_name, seed, wall)
-    plan = Plan(
+    plan = RunPlan(
         script="handshake_lab.experiment.running_program:script",
         argument=request,
         topology=topology,

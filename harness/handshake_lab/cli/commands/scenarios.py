@@ -14,7 +14,7 @@ import msgspec
 
 from handshake_lab.checkout.pytest_run import one_boot, run_pytest
 from handshake_lab.checkout.scenarios import catalogue
-from handshake_lab.checkout.scenarios.outcomes import Outcome, Session, by_scenario, proofs
+from handshake_lab.checkout.scenarios.outcomes import PytestSession, ScenarioOutcome, by_scenario, proofs
 from handshake_lab.cli import options
 from handshake_lab.errors import HandshakeError, UsageError
 from handshake_lab.pytest_plugin.results.kept_records import DEFAULT_ARTIFACTS
@@ -244,7 +244,7 @@ def _pytest(
     quiet: bool,
     may_fail: bool = False,
     writable: Path | None = None,
-) -> tuple[Session, int]:
+) -> tuple[PytestSession, int]:
     """Run the scenarios' tests; returns what they came to, and an exit status other than 0 if they could not run.
 
     With ``writable``, in a virtual machine that is booted once and can write there.
@@ -262,7 +262,7 @@ def _pytest(
         ]
         status = run_pytest(command_line, root, kernel_name, quiet=quiet, writable=writable)
         if status in (0, 1) and file.exists():
-            return msgspec.json.decode(file.read_bytes(), type=Session), 0 if may_fail else status
+            return msgspec.json.decode(file.read_bytes(), type=PytestSession), 0 if may_fail else status
     if status == 2:
         raise KeyboardInterrupt
     if status == 4:
@@ -280,7 +280,7 @@ def _parallel(workers: str | None, count: int) -> list[str]:
     return ["-n", "auto"] if count >= _MANY and find_spec("xdist") else []
 
 
-def _document(session: Session, found: Sequence[Outcome]) -> dict[str, Any]:
+def _document(session: PytestSession, found: Sequence[ScenarioOutcome]) -> dict[str, Any]:
     outcomes = [each.outcome for each in found]
     return {
         "passed": outcomes.count("passed"),

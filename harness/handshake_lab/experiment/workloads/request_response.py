@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import World
+    from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 PORT = 80
@@ -16,31 +16,31 @@ PORT = 80
 SERVER_FINISHES = 0.5
 
 
-def script(world: World, _: Any) -> None:
+def script(net: Net, _: Any) -> None:
     """A client asks, a server answers; the client ends its direction first, the server a little later."""
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(world["h2"].listen(PORT))
+        listener = stack.enter_context(net["h2"].listen(PORT))
         try:
-            client = stack.enter_context(world["h1"].connect(listener))
+            client = stack.enter_context(net["h1"].connect(listener))
         except OSError:
             # Over a network that loses everything there is no connection: the record shows it.
-            world.wait_until_closed()
+            net.wait_until_closed()
             return
         server = stack.enter_context(listener.accept()[0])
         client.sendall(b"What is the time?")
         _read(server, 17)
         server.sendall(b"Handshake time.")
         _read(client, 15)
-        world.recorder.checkpoint()
+        net.recorder.checkpoint()
         client.shutdown(socket.SHUT_WR)
         _read(server, 1)  # the end of what the client has to say
         time.sleep(SERVER_FINISHES)
-        world.recorder.checkpoint()
+        net.recorder.checkpoint()
         server.close()
         _read(client, 1)
         client.close()
-        world.recorder.checkpoint()
-        world.wait_until_closed()
+        net.recorder.checkpoint()
+        net.wait_until_closed()
 
 
 def _read(connection: RecordedSocket, size: int) -> bytes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
 from handshake_lab.kernel.host import private_namespaces
-from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, Outcome, hand_over
+from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, JobResult, hand_over
 from handshake_lab.kernel.shared.protocol import TOO_LONG
 from handshake_lab.kernel.shared.supervisor import Supervisor, new_scratch
 from handshake_lab.recording.observations import KernelInfo
@@ -53,7 +53,7 @@ class HostKernel:
         return KernelInfo(kind="host", release=platform.release(), hz=hz, seed=None)
 
     @contextmanager
-    def run(self, job: Job) -> Iterator[Outcome]:
+    def run(self, job: Job) -> Iterator[JobResult]:
         """Make the world, do the job; the world ends with it.
 
         Raises:
@@ -74,9 +74,9 @@ class HostKernel:
             ending = running.run()
             left = scratch / "status"
             if ending.word == "exit" and left.exists():
-                yield Outcome(status=int(left.read_text()), results=results, console=ending.console)
+                yield JobResult(status=int(left.read_text()), results=results, console=ending.console)
             elif ending.word == "killed":
-                yield Outcome(status=INTERRUPTED, results=results, console=ending.console)
+                yield JobResult(status=INTERRUPTED, results=results, console=ending.console)
             elif ending.word == "exit" and int(ending.detail) == private_namespaces.REFUSED:
                 raise EnvironmentUnsupported(
                     f"this machine does not let a program have a world of its own: {ending.console.strip()}", _REMEDY

@@ -82,7 +82,7 @@ class LabKernelImage:
         return self.helpers / helper_programs.product(name)
 
 
-class KernelStore:
+class LabImages:
     """The kernels in the user's cache directory."""
 
     def __init__(self) -> None:

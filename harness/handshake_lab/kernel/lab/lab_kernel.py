@@ -17,7 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
-from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, Outcome, hand_over
+from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, JobResult, hand_over
 from handshake_lab.kernel.shared.supervisor import Ending, Supervisor, new_scratch
 from handshake_lab.recording.observations import KernelInfo
 
@@ -91,7 +91,7 @@ class LabKernel:
         return KernelInfo(kind="lab", release=self._image.release, hz=self._image.hz, seed=self._seed)
 
     @contextmanager
-    def run(self, job: Job) -> Iterator[Outcome]:
+    def run(self, job: Job) -> Iterator[JobResult]:
         """Boot, do the job, power off. What was not asked to be kept vanishes at the end of the block.
 
         Raises:
@@ -140,12 +140,12 @@ class LabKernel:
             "quiet",
         ]
 
-    def _judge(self, ending: Ending, scratch: Path, results: Path) -> Outcome:
+    def _judge(self, ending: Ending, scratch: Path, results: Path) -> JobResult:
         left = scratch / "status"
         if ending.word == "exit" and left.exists():
-            return Outcome(status=int(left.read_text()), results=results, console=ending.console)
+            return JobResult(status=int(left.read_text()), results=results, console=ending.console)
         if ending.word == "killed":
-            return Outcome(status=INTERRUPTED, results=results, console=ending.console)
+            return JobResult(status=INTERRUPTED, results=results, console=ending.console)
         if ending.word == "timeout":
             raise KernelFailed(
                 f"the lab kernel was killed after {self._wall_limit:g} s of wall time: a program in it computes "

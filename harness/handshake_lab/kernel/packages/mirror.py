@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import KernelSourceMissing, UsageError
-from handshake_lab.kernel.lab.build.source import Kind, Source
+from handshake_lab.kernel.lab.build.source import Source, SourceKind
 from handshake_lab.kernel.packages import archives
 from handshake_lab.kernel.packages.releases import version_order
 from handshake_lab.kernel.shared.cache import MIB, disk_errors, no_space
@@ -200,7 +200,7 @@ class Mirror:
             if is_full(complaint):
                 raise no_space(f"downloading {offer.file}")
             raise KernelSourceMissing(
-                f"{offer.file} could not be downloaded: {complaint or 'apt-get did not say why'}", _OTHER_WAY
+                f"{offer.file} could not be downloaded: {complaint or 'apt-get did not sentence why'}", _OTHER_WAY
             )
         with disk_errors(f"storing {offer.file}"):
             self._packages.mkdir(exist_ok=True)
@@ -267,4 +267,4 @@ def machine_archives() -> list[archives.Archive]:
 
 
 def _package(path: Path) -> Source:
-    return Source(Kind.PACKAGE, path, path.stem)
+    return Source(SourceKind.PACKAGE, path, path.stem)

@@ -32,13 +32,13 @@ class Job(msgspec.Struct, frozen=True):
 
     call: str  #: "package.module:function"
     argument: Any = None  #: of JSON's types
-    results: Path | None = None  #: a directory that exists; None: one that vanishes with the `Outcome`
+    results: Path | None = None  #: a directory that exists; None: one that vanishes with the `JobResult`
     readable: tuple[Path, ...] = ()  #: host directories it must see even below /tmp or /run
     environment: dict[str, str] = {}
     import_from: tuple[Path, ...] = ()  #: directories to import modules from, after this project's own
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class JobResult(msgspec.Struct, frozen=True):
     """How a job ended: its exit status, its results, and the console's last lines."""
 
     status: int

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from handshake_lab.kernel.shared.job import Job, Outcome
+    from handshake_lab.kernel.shared.job import Job, JobResult
     from handshake_lab.recording.observations import KernelInfo
 
 #: Why a run in real time takes longer than it may, and what mends it.
@@ -24,7 +24,7 @@ class Kernel(Protocol):
     def info(self) -> KernelInfo:
         """What a record says of it."""
 
-    def run(self, job: Job) -> AbstractContextManager[Outcome]:
+    def run(self, job: Job) -> AbstractContextManager[JobResult]:
         """Do a job; what it left and was not asked to be kept vanishes at the end of the block.
 
         Raises:

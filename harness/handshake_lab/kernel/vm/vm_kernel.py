@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
-from handshake_lab.kernel.lab.lab_images import KernelStore
+from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.lab_kernel import ENVIRONMENT
-from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, Job, Outcome, hand_over
+from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, Job, JobResult, hand_over
 from handshake_lab.kernel.shared.progress import shown
 from handshake_lab.kernel.shared.protocol import TOO_LONG
 from handshake_lab.kernel.shared.supervisor import Ending, Supervisor, new_scratch
@@ -67,7 +67,7 @@ class VmKernel:
         return KernelInfo(kind="vm", release=self._kernel.release, hz=self._kernel.hz, seed=None)
 
     @contextmanager
-    def run(self, job: Job) -> Iterator[Outcome]:
+    def run(self, job: Job) -> Iterator[JobResult]:
         """Boot, do the job, power off. What was not asked to be kept vanishes at the end of the block.
 
         Raises:
@@ -93,12 +93,12 @@ class VmKernel:
             _write_init(scratch, self._kernel)
             yield self._judge(running.run(), scratch, results)
 
-    def _judge(self, ending: Ending, scratch: Path, results: Path) -> Outcome:
+    def _judge(self, ending: Ending, scratch: Path, results: Path) -> JobResult:
         left = scratch / "status"
         if ending.word == "exit" and left.exists():
-            return Outcome(status=int(left.read_text()), results=results, console=ending.console)
+            return JobResult(status=int(left.read_text()), results=results, console=ending.console)
         if ending.word == "killed":
-            return Outcome(status=INTERRUPTED, results=results, console=ending.console)
+            return JobResult(status=INTERRUPTED, results=results, console=ending.console)
         if ending.word == "timeout":
             raise KernelFailed(
                 f"the virtual machine was killed after {self._wall_limit:g} s: {TOO_LONG}", ending.console
@@ -140,5 +140,5 @@ def prepared(version: str, *, wall_limit: float, memory: int = MEMORY) -> VmKern
     with shown() as progress:
         kernel = stock.ensure(version, progress)
     return VmKernel(
-        kernel, init=stock.init(), supervisor=KernelStore().supervisor(), wall_limit=wall_limit, memory=memory
+        kernel, init=stock.init(), supervisor=LabImages().supervisor(), wall_limit=wall_limit, memory=memory
     )

@@ -67,7 +67,7 @@ def ip_bytes(ip: str) -> tuple[int, bytes]:
     return family, socket.inet_pton(family, ip)
 
 
-class End(msgspec.Struct, frozen=True):
+class LinkEnd(msgspec.Struct, frozen=True):
     """One end of a wire: where it is to be, and as what."""
 
     name: str
@@ -89,7 +89,7 @@ def bridge(name: str, index: int) -> Request:
     return Request(NEWLINK, CREATE | EXCL, body, f"making the bridge {name}")
 
 
-def veth(one: End, other: End) -> list[Request]:
+def veth(one: LinkEnd, other: LinkEnd) -> list[Request]:
     """A wire, each end made at once in the namespace where it belongs, and a port of its bridge.
 
     The end at a bridge is up; one elsewhere is brought up from its own namespace.
@@ -108,7 +108,7 @@ def veth(one: End, other: End) -> list[Request]:
     return made
 
 
-def _end(end: End, *, attached: bool) -> bytes:
+def _end(end: LinkEnd, *, attached: bool) -> bytes:
     # One queue each: the default is one per processor, and none of them is ever used here.
     up = _UP if attached and end.bridge else 0
     body = _link(end.index, up, up) + text(_IFNAME, end.name) + u32(_NET_NS_FD, end.space)

@@ -55,7 +55,7 @@ def _probability(billionths: int) -> int:
     return min(_MOST, (billionths * 2**32 + units.CERTAIN // 2) // units.CERTAIN)
 
 
-class Settings(NamedTuple):
+class NetemParameters(NamedTuple):
     """netem's parameters as the kernel holds them."""
 
     latency: int  #: nanoseconds
@@ -75,7 +75,7 @@ class Settings(NamedTuple):
     gilbert: tuple[int, int, int, int] | None
 
     @classmethod
-    def asked(cls, impairment: Impairment) -> Settings:
+    def asked(cls, impairment: Impairment) -> NetemParameters:
         """What the kernel should hold when this impairment is in force."""
         model = impairment.gilbert
         reorder = _probability(impairment.reorder)
@@ -133,7 +133,7 @@ class Settings(NamedTuple):
         return b"".join(parts)
 
     @classmethod
-    def decode(cls, options: bytes) -> Settings:
+    def decode(cls, options: bytes) -> NetemParameters:
         """Read TCA_OPTIONS as the kernel dumps it."""
         latency, limit, loss, gap, duplicate, jitter = _QOPT.unpack_from(options)
         found = attributes(options[_QOPT.size :])
@@ -168,7 +168,7 @@ class Qdisc(NamedTuple):
     """A root queueing discipline, as the kernel reports it."""
 
     kind: str
-    settings: Settings | None  #: None where it is not netem
+    settings: NetemParameters | None  #: None where it is not netem
     sent: int  #: packets
     dropped: int
     overlimits: int
@@ -188,7 +188,7 @@ def impair(index: int, where: str, impairment: Impairment, *, replace: bool = Fa
         impairment: What is to happen there.
         replace: Make the queue anew (what is in it is lost), rather than change it in place.
     """
-    options = attribute(_OPTIONS, Settings.asked(impairment).encode(impairment.distribution))
+    options = attribute(_OPTIONS, NetemParameters.asked(impairment).encode(impairment.distribution))
     if replace:
         # Without a handle the kernel takes a fresh queue in place of the old one.
         body = _message(index, 0, _ROOT) + text(_KIND, "netem") + options
@@ -221,7 +221,7 @@ def read(netlink: Netlink) -> dict[int, Qdisc]:
             continue
         parts = attributes(answer[20:])
         kind = parts[_KIND].rstrip(b"\0").decode()
-        settings = Settings.decode(parts[_OPTIONS]) if kind == "netem" else None
+        settings = NetemParameters.decode(parts[_OPTIONS]) if kind == "netem" else None
         sent = dropped = overlimits = queued = 0
         for group, value in each_attribute(parts.get(_STATS2, b"")):
             if group == _STATS_BASIC:
@@ -264,12 +264,12 @@ def verify(where: str, impairment: Impairment, answer: Qdisc | None) -> None:
     Raises:
         ImpairmentNotApplied: They differ; it names each field that does.
     """
-    asked = Settings.asked(impairment)
+    asked = NetemParameters.asked(impairment)
     words = str(impairment) or "no impairment"
     if answer is None or answer.settings is None:
         raise ImpairmentNotApplied(where, words, f"the queueing discipline {answer.kind!r}" if answer else "none")
     if answer.settings != asked:
-        pairs = zip(Settings._fields, asked, answer.settings, strict=True)
+        pairs = zip(NetemParameters._fields, asked, answer.settings, strict=True)
         wrong = [(name, mine, its) for name, mine, its in pairs if mine != its]
         raise ImpairmentNotApplied(
             where,

@@ -24,7 +24,7 @@ import msgspec
 
 from handshake_lab.errors import HandshakeError
 from handshake_lab.linux.netlink.connection import DONE, ERROR, attributes
-from handshake_lab.recording.observations import Address, TcpInfo, Timer
+from handshake_lab.recording.observations import Address, SocketTimer, TcpInfo
 from handshake_lab.tcp.states import FROM_LINUX, State
 
 _NETLINK_SOCK_DIAG = 4
@@ -43,7 +43,7 @@ _TAIL = struct.Struct("<IIII")
 #: The fields of a struct tcp_info that `TcpInfo` has, in the order of the kernel (include/uapi/linux/tcp.h).
 _TCP_INFO = struct.Struct("<x4B3xI12xI4xII28xI8xI16xI16xQQII")
 
-_TIMERS: tuple[Timer, ...] = ("", "on", "keepalive", "timewait", "persist", "delack")
+_TIMERS: tuple[SocketTimer, ...] = ("", "on", "keepalive", "timewait", "persist", "delack")
 #: The states of connections and listeners by the kernel's numbers; "" for what is neither.
 _STATES = tuple({**FROM_LINUX, 7: ""}.get(number, "") for number in range(256))
 
@@ -54,7 +54,7 @@ _ROOM = 1 << 15
 Flow = tuple[Address, Address]
 
 
-class Look(msgspec.Struct, gc=False):
+class SocketSnapshot(msgspec.Struct, gc=False):
     """One socket as the kernel showed it: the bytes it gave, and what they say.
 
     ``left``, the milliseconds until the socket's timer is due, is brought up to date where a later
@@ -85,7 +85,7 @@ class Look(msgspec.Struct, gc=False):
         return self.flow[1]
 
     @property
-    def timer(self) -> Timer:
+    def timer(self) -> SocketTimer:
         """What it waits for."""
         return _TIMERS[self.word >> 16 & 0xFF]
 
@@ -129,7 +129,7 @@ class Look(msgspec.Struct, gc=False):
             bytes_acked, bytes_received, segs_out, segs_in,
         )  # fmt: skip
 
-    def differs(self, other: Look) -> bool:
+    def differs(self, other: SocketSnapshot) -> bool:
         """Whether something that tells of the connection's progress has changed."""
         if self.word != other.word:
             return True
@@ -138,12 +138,12 @@ class Look(msgspec.Struct, gc=False):
         return (rqueue, wqueue, inode == 0) != (before[0], before[1], before[3] == 0)
 
 
-class Dump(NamedTuple):
+class SocketDump(NamedTuple):
     """All sockets by their cookies: which are new or not as they were, and where only the time left to a timer is."""
 
-    found: dict[int, Look]
-    changed: dict[int, Look]
-    ticking: list[Look]
+    found: dict[int, SocketSnapshot]
+    changed: dict[int, SocketSnapshot]
+    ticking: list[SocketSnapshot]
 
 
 class SockDiagError(HandshakeError):
@@ -196,30 +196,30 @@ class SockDiag:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
         self._socket.bind((0, 0))
 
-    def dump(self, request: bytes, known: dict[int, Look]) -> Dump:
+    def dump(self, request: bytes, known: dict[int, SocketSnapshot]) -> SocketDump:
         """All TCP sockets that a request asks for, beside those that are known.
 
         Raises:
             SockDiagError: The kernel refused.
         """
-        dump = Dump({}, {}, [])
+        dump = SocketDump({}, {}, [])
         self._socket.send(request)
         while not self._read(self._socket.recv(_ROOM), known, dump):
             pass
         return dump
 
-    def exact(self, flow: Flow) -> Look | None:
+    def exact(self, flow: Flow) -> SocketSnapshot | None:
         """One connection's socket; None where there is none.
 
         Raises:
             SockDiagError: The kernel refused.
         """
-        dump = Dump({}, {}, [])
+        dump = SocketDump({}, {}, [])
         self._socket.send(exact_request(flow))
         self._read(self._socket.recv(_ROOM), {}, dump)
         return next(iter(dump.found.values()), None)
 
-    def _read(self, data: bytes, known: dict[int, Look], dump: Dump) -> bool:
+    def _read(self, data: bytes, known: dict[int, SocketSnapshot], dump: SocketDump) -> bool:
         """Read one answer; whether it was the last of its dump."""
         found, changed, ticking = dump
         get, unpack, states, size = known.get, _SOCKET.unpack_from, _STATES, _SOCKET.size
@@ -228,18 +228,18 @@ class SockDiag:
             length, kind, word, ends, cookie, left, tail = unpack(data, at)
             if kind <= DONE:  # or ERROR, which is less
                 break
-            look = get(cookie)
-            if look is None or look.word != word or look.tail != tail or look.ends != ends:
+            snapshot = get(cookie)
+            if snapshot is None or snapshot.word != word or snapshot.tail != tail or snapshot.ends != ends:
                 state = states[word >> 8 & 0xFF]
                 if state:  # else closed, or bound and neither listening nor connecting: no connection yet
-                    found[cookie] = changed[cookie] = Look(
+                    found[cookie] = changed[cookie] = SocketSnapshot(
                         cookie, state, word, ends, left, tail, data[at + size : at + length]
                     )
             else:
-                found[cookie] = look
-                if look.left != left:
-                    look.left = left
-                    ticking.append(look)
+                found[cookie] = snapshot
+                if snapshot.left != left:
+                    snapshot.left = left
+                    ticking.append(snapshot)
             at += (length + 3) & ~3
         return self._is_over(data, at)
 

@@ -17,8 +17,8 @@ from handshake_lab.linux.netlink import links
 from handshake_lab.linux.netlink.connection import Netlink
 from handshake_lab.network import construction
 from handshake_lab.network.faults import drop_rules
-from handshake_lab.network.faults.connection_numbers import Connections
-from handshake_lab.network.faults.middlebox import Edge, Middlebox, Rule, made_up
+from handshake_lab.network.faults.connection_numbers import ConnectionNumbers
+from handshake_lab.network.faults.middlebox import Egress, Middlebox, Rule, made_up
 from handshake_lab.recording.observations import FaultReport
 from handshake_lab.tcp.segment import decode
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from handshake_lab.plan.fault import Fault
-    from handshake_lab.plan.from_topo import Plan
+    from handshake_lab.plan.from_topo import NetworkPlan
 
 #: How much of a frame is kept to know a connection's numbers: all headers.
 _HEADERS = 160
@@ -35,14 +35,16 @@ _HEADERS = 160
 _LOOK_AGAIN = 0.05
 
 
-class FaultHandle:
+class ActiveFault:
     """A fault in force.
 
     Attributes:
         fault: What it is.
     """
 
-    def __init__(self, fault: Fault, faults: Faults, name: str = "", space: str = "", rule: Rule | None = None) -> None:
+    def __init__(
+        self, fault: Fault, faults: ActiveFaults, name: str = "", space: str = "", rule: Rule | None = None
+    ) -> None:
         self.fault = fault
         self._faults = faults
         self._name = name
@@ -100,7 +102,7 @@ class FaultHandle:
             self._faults.disarm(self._space, self._name)
 
 
-class Faults:
+class ActiveFaults:
     """All faults of one network.
 
     Args:
@@ -108,15 +110,15 @@ class Faults:
         spaces: A descriptor of each namespace, by node; the switches' under `build.MIDDLE`.
     """
 
-    def __init__(self, plan: Plan, spaces: Mapping[str, int]) -> None:
+    def __init__(self, plan: NetworkPlan, spaces: Mapping[str, int]) -> None:
         self._spaces = spaces
         self._addresses = {name: set(node.addresses) for name, node in plan.nodes.items() if node.kind == "host"}
         self._aliases = _aliases(plan)
-        self._edges: dict[bytes, Edge] = {}
+        self._edges: dict[bytes, Egress] = {}
         self._ports: dict[str, list[int]] = {}
         for port, peer in plan.edge_ports():
             space = construction.MIDDLE if plan.nodes[port.node].kind == "switch" else port.node
-            self._edges[links.mac_bytes(peer.mac)] = Edge(
+            self._edges[links.mac_bytes(peer.mac)] = Egress(
                 peer.node,
                 space,
                 port.name,
@@ -125,10 +127,10 @@ class Faults:
                 port.mac if plan.nodes[port.node].kind == "router" else "",
             )
             self._ports.setdefault(space, []).append(port.index)
-        self._handles: list[FaultHandle] = []
+        self._handles: list[ActiveFault] = []
         self._tables: set[str] = set()
         self._middlebox: Middlebox | None = None
-        self._connections = Connections()
+        self._connections = ConnectionNumbers()
         self._watching: dict[str, socket.socket] = {}
 
     @property
@@ -148,7 +150,7 @@ class Faults:
             if len(indexes) <= packet_socket.MOST_INTERFACES:
                 self._watching[space] = packet_socket.receiver(self._spaces[space], indexes, size=_HEADERS)
 
-    def add(self, fault: Fault) -> FaultHandle:
+    def add(self, fault: Fault) -> ActiveFault:
         """Put a fault in force.
 
         Raises:
@@ -165,20 +167,20 @@ class Faults:
             nftables.run(
                 self._spaces[space], drop_rules.drop(name, fault, [edge.interface for edge in edges], sorted(senders))
             )
-            handle = FaultHandle(fault, self, name, space)
+            handle = ActiveFault(fault, self, name, space)
         elif fault.action == "inject":
             # The segments counted may go either way; its own two ends say where the made-up one goes.
             rule = Rule(fault, set(), set())
             self.middlebox.add(rule)
-            handle = FaultHandle(fault, self, rule=rule)
+            handle = ActiveFault(fault, self, rule=rule)
         else:
             rule = Rule(fault, senders, {fault.receiver} if fault.receiver else set())
             self.middlebox.add(rule)
-            handle = FaultHandle(fault, self, rule=rule)
+            handle = ActiveFault(fault, self, rule=rule)
         self._handles.append(handle)
         return handle
 
-    def inject(self, fault: Fault) -> FaultHandle:
+    def inject(self, fault: Fault) -> ActiveFault:
         """Make up a segment for the connection last heard of, and send it at once.
 
         Raises:
@@ -195,7 +197,7 @@ class Faults:
         edge, frame = made_up(fault, *found, self._edges)
         with packet_socket.sender(self._spaces[edge.space], drop_rules.PASSED) as sock:
             sock.sendto(frame, (edge.interface, 0))
-        handle = FaultHandle(fault, self)
+        handle = ActiveFault(fault, self)
         handle._at_once = 1  # noqa: SLF001 -- its own module
         self._handles.append(handle)
         return handle
@@ -276,7 +278,7 @@ class Faults:
                     self._connections.sent(segment)
 
 
-def _aliases(plan: Plan) -> dict[str, set[str]]:
+def _aliases(plan: NetworkPlan) -> dict[str, set[str]]:
     """The addresses under which hosts behind a router that translates are seen beyond it."""
     found: dict[str, set[str]] = {}
     for router in plan.nodes.values():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from handshake_lab.tcp.segment import Segment
 
 
-class End(msgspec.Struct):
+class ConnectionEnd(msgspec.Struct):
     """One end of a connection.
 
     Attributes:
@@ -32,11 +32,11 @@ class End(msgspec.Struct):
     waiting: list[tuple[int, int]] = []
 
 
-class Connections:
+class ConnectionNumbers:
     """The connections seen so far; of two with one four-tuple, the later counts."""
 
     def __init__(self) -> None:
-        self._ends: dict[tuple[Address, Address], tuple[End, End]] = {}
+        self._ends: dict[tuple[Address, Address], tuple[ConnectionEnd, ConnectionEnd]] = {}
 
     def sent(self, segment: Segment) -> None:
         """A host sent this segment."""
@@ -64,7 +64,7 @@ class Connections:
         expected = other.given
         other.waiting = [piece for piece in other.waiting if after(piece[0], expected)]
 
-    def latest(self, receiver: set[str], sender: set[str], port: int) -> tuple[End, End] | None:
+    def latest(self, receiver: set[str], sender: set[str], port: int) -> tuple[ConnectionEnd, ConnectionEnd] | None:
         """The connection last heard of whose one end is at one of the receiver's addresses.
 
         Args:
@@ -83,13 +83,13 @@ class Connections:
                     return ends
         return None
 
-    def _pair(self, segment: Segment) -> tuple[End, End]:
+    def _pair(self, segment: Segment) -> tuple[ConnectionEnd, ConnectionEnd]:
         key, back = (segment.src, segment.dst), (segment.dst, segment.src)
         pair = self._ends.pop(key, None)
         swapped = False
         if pair is None:
             found = self._ends.pop(back, None)
-            pair = (found[1], found[0]) if found else (End(segment.src), End(segment.dst))
+            pair = (found[1], found[0]) if found else (ConnectionEnd(segment.src), ConnectionEnd(segment.dst))
             swapped = found is not None
         # Kept in the order of the last use.
         self._ends[back if swapped else key] = (pair[1], pair[0]) if swapped else pair

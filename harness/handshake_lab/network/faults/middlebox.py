@@ -23,7 +23,7 @@ import msgspec
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.linux import packet_socket
 from handshake_lab.linux.netlink.links import mac_bytes
-from handshake_lab.linux.timerfd import Timer
+from handshake_lab.linux.timerfd import KernelTimer
 from handshake_lab.network.faults.drop_rules import PASSED, SHOWN_LOST
 from handshake_lab.plan.fault import Fault
 from handshake_lab.tcp import craft, flags
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping, Sequence
 
-    from handshake_lab.network.faults.connection_numbers import Connections, End
+    from handshake_lab.network.faults.connection_numbers import ConnectionEnd, ConnectionNumbers
     from handshake_lab.tcp.segment import Segment
 
 _FRAME = 65_550
 
 
-class Edge(msgspec.Struct, frozen=True):
+class Egress(msgspec.Struct, frozen=True):
     """A way out of the middle: to one host, through one interface of one namespace."""
 
     host: str
@@ -59,9 +59,9 @@ class Rule(msgspec.Struct):
     receivers: set[str]  #: hosts; empty for any
     seen: int = 0
     fired: int = 0
-    held: list[tuple[Edge, bytes]] = []
+    held: list[tuple[Egress, bytes]] = []
 
-    def matches(self, segment: Segment, edge: Edge) -> bool:
+    def matches(self, segment: Segment, edge: Egress) -> bool:
         """Whether the fault counts this segment."""
         fault = self.fault
         if self.receivers and edge.host not in self.receivers:
@@ -98,22 +98,22 @@ class Middlebox:
     """
 
     def __init__(
-        self, edges: Mapping[bytes, Edge], addresses: Mapping[str, set[str]], connections: Connections
+        self, edges: Mapping[bytes, Egress], addresses: Mapping[str, set[str]], connections: ConnectionNumbers
     ) -> None:
         self._edges = edges
         self._addresses = addresses
         self._rules: list[Rule] = []
         self._shown: dict[int, socket.socket] = {}
         self._senders: dict[str, socket.socket] = {}
-        self._late: list[tuple[int, int, Edge, bytes]] = []
-        self._behind: list[tuple[int, Rule, tuple[object, object], Edge, bytes]] = []
+        self._late: list[tuple[int, int, Egress, bytes]] = []
+        self._behind: list[tuple[int, Rule, tuple[object, object], Egress, bytes]] = []
         self._order = 0
         self._connections = connections
         self._error: BaseException | None = None
         self._stopping = False
         self._changed = threading.Condition()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._timer = Timer()
+        self._timer = KernelTimer()
         self._thread = threading.Thread(target=self._run, name="middlebox", daemon=True)
 
     def attend(self, name: str, space: int, indexes: Sequence[int]) -> None:
@@ -249,7 +249,7 @@ class Middlebox:
 
     def _forward(
         self,
-        edge: Edge,
+        edge: Egress,
         frame: bytes,
         hit: list[Fault],
         held: Rule | None,
@@ -282,7 +282,7 @@ class Middlebox:
             else:
                 self._send(edge, frame)
 
-    def _send(self, edge: Edge, frame: bytes) -> None:
+    def _send(self, edge: Egress, frame: bytes) -> None:
         self._senders[edge.space].sendto(frame, (edge.interface, 0))
 
     def _inject(self, fault: Fault, behind: Segment) -> None:
@@ -296,7 +296,9 @@ class Middlebox:
         self._send(edge, frame)
 
 
-def made_up(fault: Fault, sender: End, receiver: End, edges: Mapping[bytes, Edge]) -> tuple[Edge, bytes]:
+def made_up(
+    fault: Fault, sender: ConnectionEnd, receiver: ConnectionEnd, edges: Mapping[bytes, Egress]
+) -> tuple[Egress, bytes]:
     """The segment that an ``inject`` makes up for a connection, and where it is to leave.
 
     An end that has not heard of the other yet (SYN-SENT) expects no particular number: the

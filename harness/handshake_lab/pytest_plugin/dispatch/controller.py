@@ -22,13 +22,13 @@ from handshake_lab.pytest_plugin.results import kept_records
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.kernel.shared.job import Outcome
+    from handshake_lab.kernel.shared.job import JobResult
     from handshake_lab.kernel.shared.protocol import Kernel
 
 _FIXTURES = "handshake_lab.pytest_plugin.fixtures"
 
 
-class Outside:
+class Controller:
     """Runs the tests that need a kernel, each in one of its own."""
 
     def __init__(self, config: pytest.Config) -> None:
@@ -149,7 +149,7 @@ class Outside:
             code_coverage.bring_home(coverage, outcome.results)
             return self._home(item, outcome)
 
-    def _home(self, item: pytest.Item, outcome: Outcome) -> list[pytest.TestReport]:
+    def _home(self, item: pytest.Item, outcome: JobResult) -> list[pytest.TestReport]:
         reports = replay.reports(self._config, outcome.results)
         if any(isinstance(report, pytest.TestReport) and report.when == "teardown" for report in reports):
             replay.warnings(item, outcome.results)

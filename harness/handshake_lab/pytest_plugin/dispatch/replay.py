@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from handshake_lab.pytest_plugin.dispatch.worker import RAISED, REPORTS, WARNINGS, Told
+from handshake_lab.pytest_plugin.dispatch.worker import RAISED, REPORTS, WARNINGS, Failed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +112,7 @@ def warnings(item: pytest.Item, results: Path) -> None:
     if not file.exists():
         return
     for line in file.read_bytes().splitlines():
-        told = msgspec.json.decode(line, type=Told)
+        told = msgspec.json.decode(line, type=Failed)
         category = _category(told)
         message = standard.WarningMessage(
             message=category(told.message), category=category, filename=told.filename, lineno=told.lineno
@@ -127,7 +127,7 @@ def warnings(item: pytest.Item, results: Path) -> None:
         )
 
 
-def _category(told: Told) -> type[Warning]:
+def _category(told: Failed) -> type[Warning]:
     try:
         found = getattr(import_module(told.module), told.category)
         found("")

@@ -38,7 +38,7 @@ class Place(msgspec.Struct, frozen=True):
     replay: str = ""  #: the command that gives the run again
 
 
-class Told(msgspec.Struct, frozen=True):
+class Failed(msgspec.Struct, frozen=True):
     """A warning on its way home."""
 
     message: str
@@ -118,7 +118,7 @@ class Reporter:
         """Write down a warning of the test; those of its collection the outer session has had."""
         if when != "runtest":
             return
-        told = Told(
+        told = Failed(
             message=str(warning_message.message),
             module=warning_message.category.__module__,
             category=warning_message.category.__qualname__,

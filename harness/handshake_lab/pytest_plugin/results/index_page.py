@@ -13,11 +13,11 @@ from handshake_lab.checkout.scenarios.outcomes import Word, worst
 from handshake_lab.pytest_plugin.results.kept_records import AGAIN, EDGES, PAGE, RUN
 
 if TYPE_CHECKING:
-    from handshake_lab.report.html.index import Run
+    from handshake_lab.report.html.index import RunRow
     from handshake_lab.verdict.expected_states import Claim
 
 
-class Kept(msgspec.Struct, frozen=True):
+class KeptTest(msgspec.Struct, frozen=True):
     """What a test's reports tell of the run that was kept: numbers for its line of the index."""
 
     directory: str  #: in the artifacts
@@ -27,13 +27,13 @@ class Kept(msgspec.Struct, frozen=True):
     length: int  #: nanoseconds
 
 
-class Pages:
+class IndexPage:
     """Gathers what the reports say; under pytest-xdist, in the controlling process."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._outcomes: dict[str, Word] = {}
-        self._kept: dict[str, Kept | None] = {}
+        self._kept: dict[str, KeptTest | None] = {}
         self._edges: dict[str, int] = {}
         self._claims: dict[str, Claim] = {}
 
@@ -45,23 +45,23 @@ class Pages:
         if AGAIN not in properties or report.nodeid in self._kept:
             return
         told = properties.get(RUN)
-        self._kept[report.nodeid] = None if told is None else msgspec.convert(told, Kept)
+        self._kept[report.nodeid] = None if told is None else msgspec.convert(told, KeptTest)
         for edge, _ in properties.get(EDGES, []):
             self._edges[edge] = self._edges.get(edge, 0) + 1
         self._add_claim(properties)
 
     def _add_claim(self, properties: dict[str, Any]) -> None:
-        from handshake_lab.checkout.claims.claim import PROPERTY, Finding, Outcome
+        from handshake_lab.checkout.claims.claim import PROPERTY, ClaimFinding, ClaimOutcome
         from handshake_lab.checkout.claims.claim_texts import proof, table
         from handshake_lab.verdict.expected_states import Claim
 
         if PROPERTY in properties:
-            found = msgspec.json.decode(properties[PROPERTY], type=Finding)
+            found = msgspec.json.decode(properties[PROPERTY], type=ClaimFinding)
             words = {"HOLDS": "holds", "NUANCE": "nuance", "FAILS": "fails"}
             verdict: Any = words.get(found.verdict.name, "open")
             lang = self._config.option.handshake_lang
             text = str(table(lang)[found.id]["claim"])
-            self._claims[found.id] = Claim(found.id, text, verdict, proof(Outcome(found.id, found), lang))
+            self._claims[found.id] = Claim(found.id, text, verdict, proof(ClaimOutcome(found.id, found), lang))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -92,11 +92,11 @@ class Pages:
         )
         (artifacts / PAGE).write_text(html, "utf-8")
 
-    def _line(self, test: str, kept: Kept | None) -> Run:
-        from handshake_lab.report.html.index import Run
+    def _line(self, test: str, kept: KeptTest | None) -> RunRow:
+        from handshake_lab.report.html.index import RunRow
 
         outcome = self._outcomes[test]
         if kept is None:
-            return Run(test, outcome)
+            return RunRow(test, outcome)
         href = f"{quote(kept.directory)}/{PAGE}"
-        return Run(test, outcome, href, kept.summary, kept.connections, kept.lost, kept.length)
+        return RunRow(test, outcome, href, kept.summary, kept.connections, kept.lost, kept.length)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from handshake_lab.errors import RecordUnreadable
 from handshake_lab.recording.events_file import EVENTS, Writer, read
-from handshake_lab.recording.observations import End, Failure
+from handshake_lab.recording.observations import Failure, RunEnd
 
 if TYPE_CHECKING:
     import pytest
@@ -75,7 +75,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
     seconds = max(observation.t for observation in log.observations) / 1e9
     last.user_properties.append((EDGES, edges(record, log.observations)))
     last.user_properties.append((TCP_SECONDS, seconds))
-    last.user_properties.append((SEGMENTS, len(record.passages)))
+    last.user_properties.append((SEGMENTS, len(record.segments)))
     last.user_properties.append((SPAN, span(record)))
     artifacts: str | None = item.config.option.artifacts
     if failed is not None:
@@ -97,22 +97,22 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
 
 def edges(record: Record, observations: tuple[Observation, ...]) -> list[tuple[str, list[str]]]:
     """The edges that a run took, those that lead nowhere included, and who saw it."""
-    from handshake_lab.verdict.self_transitions import stays
+    from handshake_lab.verdict.self_transitions import self_transitions
 
     seen: dict[str, set[Witness]] = {}
     for endpoint in record.endpoints:
         for step in endpoint.transitions:
             if step.edge is not None:
                 seen.setdefault(step.edge, set()).update(step.witnesses)
-    for stay in stays(record, observations):
-        seen.setdefault(stay.edge, set()).update(stay.witnesses)
+    for self_transition in self_transitions(record, observations):
+        seen.setdefault(self_transition.edge, set()).update(self_transition.witnesses)
     return [(edge, sorted(witness.value for witness in witnesses)) for edge, witnesses in sorted(seen.items())]
 
 
 def span(record: Record) -> float:
     """Seconds from a run's first transition or segment to its last."""
     times = [step.time for endpoint in record.endpoints for step in endpoint.transitions]
-    times += [moment for passage in record.passages for moment in (passage.sent, passage.received) if moment]
+    times += [moment for segment in record.segments for moment in (segment.sent, segment.received) if moment]
     return (max(times) - min(times)) / 1e9 if times else 0.0
 
 
@@ -132,7 +132,7 @@ def _with_failure(observations: tuple[Observation, ...], failed: pytest.TestRepo
     """A failed test's record says why it failed, before its end."""
     last = observations[-1]
     failure = Failure(last.t, "", _told(failed))
-    return (*observations[:-1], failure, last) if isinstance(last, End) else (*observations, failure)
+    return (*observations[:-1], failure, last) if isinstance(last, RunEnd) else (*observations, failure)
 
 
 def _told(failed: pytest.TestReport) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from handshake_lab.checkout.scenarios.outcomes import Result, Session, Word, worst
+from handshake_lab.checkout.scenarios.outcomes import PytestResult, PytestSession, Word, worst
 from handshake_lab.pytest_plugin.options.variants import CAME_TO
 from handshake_lab.pytest_plugin.results.kept_records import AGAIN, EDGES, SCENARIO, SEGMENTS, SPAN, TCP_SECONDS
 from handshake_lab.verdict.edge_coverage import Coverage
@@ -26,7 +26,7 @@ class Summary:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._results: dict[str, Result] = {}
+        self._results: dict[str, PytestResult] = {}
         self._outcomes: dict[str, dict[str | None, Word]] = {}
         self._seconds: dict[str, float] = {}
         self._coverage = Coverage()
@@ -42,7 +42,7 @@ class Summary:
         self._seconds[report.nodeid] = self._seconds.get(report.nodeid, 0.0) + report.duration
         if AGAIN not in properties:
             return
-        result = self._results[report.nodeid] = Result(
+        result = self._results[report.nodeid] = PytestResult(
             name=report.nodeid.rpartition("::")[2].removeprefix("test_"),
             test=report.nodeid,
             outcome=worst(list(outcomes.values())),
@@ -84,11 +84,11 @@ class Summary:
     def _wall(self) -> float:
         return time.perf_counter() - self._began
 
-    def session(self) -> Session:
+    def session(self) -> PytestSession:
         """Everything, for programs."""
         tests = list(self._results.values())
         outcomes = [result.outcome for result in tests]
-        return Session(
+        return PytestSession(
             passed=outcomes.count("passed"),
             failed=outcomes.count("failed"),
             skipped=outcomes.count("skipped"),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.reconcile.causes.context import Case, Surroundings, spell
+from handshake_lab.reconcile.causes.context import RunContext, TransitionContext, spell
 from handshake_lab.reconcile.causes.endings import end
-from handshake_lab.reconcile.segments.segment_index import Mark, Wire
-from handshake_lab.reconcile.sockets.traced import SLACK, Life
+from handshake_lab.reconcile.segments.segment_index import Mark, SegmentIndex
+from handshake_lab.reconcile.sockets.traced import SLACK, ObservedSocket
 from handshake_lab.recording.history import Cause
-from handshake_lab.recording.messages import Said, say
+from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.recording.observations import Step, Witness
-from handshake_lab.tcp.diagram.edge import Why
+from handshake_lab.tcp.diagram.edge import Trigger
 from handshake_lab.tcp.diagram.lookup import edge_of
 from handshake_lab.tcp.segment import name_of
 from handshake_lab.tcp.sequence_numbers import add
@@ -20,8 +20,8 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from handshake_lab.reconcile.segments.matching import Leg
-    from handshake_lab.reconcile.states.draft import Draft
+    from handshake_lab.reconcile.segments.matching import SegmentAtEnd
+    from handshake_lab.reconcile.states.draft import TransitionDraft
 
 S = State
 
@@ -40,113 +40,115 @@ _TAKES = {
 }
 
 
-class Causes:
+class CauseFinder:
     """Finds the causes of one life's transitions.
 
     Args:
-        life: Whose.
-        wire: Its segments.
+        observed: Whose.
+        index: Its segments.
         run: What else the run holds.
         after: The first segment between the same addresses that belongs to the next connection.
     """
 
-    def __init__(self, life: Life, wire: Wire, run: Surroundings, after: Leg | None) -> None:
-        self._life = life
-        self._wire = wire
+    def __init__(
+        self, observed: ObservedSocket, index: SegmentIndex, run: RunContext, after: SegmentAtEnd | None
+    ) -> None:
+        self._observed = observed
+        self._index = index
         self._run = run
         self._after = after
-        self._by_segment: dict[tuple[State, State], tuple[Mark, Callable[[Leg], bool]]] = {
+        self._by_segment: dict[tuple[State, State], tuple[Mark, Callable[[SegmentAtEnd], bool]]] = {
             (S.LISTEN, S.SYN_RECEIVED): (Mark.SYN_RECEIVED, _is_syn),
             (S.SYN_SENT, S.SYN_RECEIVED): (Mark.SYN_RECEIVED, _is_syn),
-            (S.SYN_SENT, S.ESTABLISHED): (Mark.SYN_ACKED, wire.acknowledges_syn),
-            (S.SYN_RECEIVED, S.ESTABLISHED): (Mark.SYN_ACKED, wire.acknowledges_syn),
+            (S.SYN_SENT, S.ESTABLISHED): (Mark.SYN_ACKED, index.acknowledges_syn),
+            (S.SYN_RECEIVED, S.ESTABLISHED): (Mark.SYN_ACKED, index.acknowledges_syn),
             (S.ESTABLISHED, S.CLOSE_WAIT): (Mark.FIN_RECEIVED, _is_fin),
-            (S.FIN_WAIT_1, S.FIN_WAIT_2): (Mark.FIN_ACKED, wire.acknowledges_fin),
+            (S.FIN_WAIT_1, S.FIN_WAIT_2): (Mark.FIN_ACKED, index.acknowledges_fin),
             (S.FIN_WAIT_1, S.CLOSING): (Mark.FIN_RECEIVED, _is_fin),
             (S.FIN_WAIT_1, S.TIME_WAIT): (Mark.FIN_RECEIVED, _is_fin),
             (S.FIN_WAIT_2, S.TIME_WAIT): (Mark.FIN_RECEIVED, _is_fin),
-            (S.CLOSING, S.TIME_WAIT): (Mark.FIN_ACKED, wire.acknowledges_fin),
+            (S.CLOSING, S.TIME_WAIT): (Mark.FIN_ACKED, index.acknowledges_fin),
         }
 
-    def assign(self, drafts: Sequence[Draft]) -> None:
+    def assign(self, drafts: Sequence[TransitionDraft]) -> None:
         """Give every transition its cause and its edge."""
         for place, draft in enumerate(drafts):
             if draft.new in (State.CLOSED, State.LISTEN) and draft.old is not State.CLOSED:
-                end(Case(self._life, self._wire, drafts, place, self._run, self._after))
+                end(TransitionContext(self._observed, self._index, drafts, place, self._run, self._after))
             elif (draft.old, draft.new) in self._by_segment:
                 self._received(draft)
             else:
-                self._called(draft, drafts[place + 1].time if place + 1 < len(drafts) else self._life.stop)
+                self._called(draft, drafts[place + 1].time if place + 1 < len(drafts) else self._observed.stop)
             if draft.flaw != "gap":
                 draft.edge = edge_of(draft.old, draft.new, draft.why)
 
-    def _received(self, draft: Draft) -> None:
+    def _received(self, draft: TransitionDraft) -> None:
         mark, fits = self._by_segment[draft.old, draft.new]
-        draft.why = Why.SEGMENT
+        draft.why = Trigger.SEGMENT
         # The wire tells of a request by the SYN-ACK that left; its cause is the SYN that came.
         leg = draft.leg if draft.leg and not draft.leg.outgoing else self._find(draft, mark, fits)
         if leg is None:
             # The kernel's word that it happened is enough to know which segment it takes.
-            draft.cause = Cause("segment", say("received_unseen", what=_TAKES[draft.old, draft.new]))
+            draft.cause = Cause("segment", sentence("received_unseen", what=_TAKES[draft.old, draft.new]))
             return
         if (draft.old, draft.new) == (S.LISTEN, S.SYN_RECEIVED):
-            if "A" in leg.passage.flags:
-                draft.why = Why.NEW_SYN
-                draft.cause = Cause("segment", say("received_cookie"), leg.passage.number)
+            if "A" in leg.segment.flags:
+                draft.why = Trigger.NEW_SYN
+                draft.cause = Cause("segment", sentence("received_cookie"), leg.segment.number)
                 return
             if self._fast_open(draft, leg):
-                draft.why = Why.DATA
+                draft.why = Trigger.DATA
         draft.leg = leg
         draft.witnesses.add(Witness.CAPTURE)
-        said = say("received", what=name_of(leg.passage.flags))
-        if mark is Mark.FIN_RECEIVED and "F" not in leg.passage.flags:
-            said = say("received_before_fin")
-        draft.cause = Cause("segment", said, leg.passage.number)
+        message = sentence("received", what=name_of(leg.segment.flags))
+        if mark is Mark.FIN_RECEIVED and "F" not in leg.segment.flags:
+            message = sentence("received_before_fin")
+        draft.cause = Cause("segment", message, leg.segment.number)
 
-    def _find(self, draft: Draft, mark: Mark, fits: Callable[[Leg], bool]) -> Leg | None:
+    def _find(self, draft: TransitionDraft, mark: Mark, fits: Callable[[SegmentAtEnd], bool]) -> SegmentAtEnd | None:
         """The segment at hand when the transition happened: the one that first set the mark, or its latest repeat."""
-        first = self._wire.first(mark)
+        first = self._index.first(mark)
         if first is None:
             return None
         if draft.earliest - SLACK <= first.t <= draft.time + SLACK:
             return first
-        repeats = [leg for leg in self._wire.legs if first.t <= leg.t <= draft.time + SLACK and fits(leg)]
+        repeats = [leg for leg in self._index.legs if first.t <= leg.t <= draft.time + SLACK and fits(leg)]
         return repeats[-1] if repeats and not repeats[-1].outgoing else None
 
-    def _fast_open(self, draft: Draft, leg: Leg) -> bool:
+    def _fast_open(self, draft: TransitionDraft, leg: SegmentAtEnd) -> bool:
         """Whether a full socket answered the SYN: it acknowledged the data, too (tcp_make_synack(), tcp_output.c).
 
         Where its SYN-ACK was not captured: the tracepoint saw a full socket at the SYN, not at the ACK.
         """
-        syn, answer = leg.passage, self._wire.first(Mark.SYN_ACK_SENT)
+        syn, answer = leg.segment, self._index.first(Mark.SYN_ACK_SENT)
         if answer is not None:
-            return syn.length > 0 and answer.passage.ack == add(syn.seq, 1 + syn.length)
+            return syn.length > 0 and answer.segment.ack == add(syn.seq, 1 + syn.length)
         return syn.length > 0 and Witness.TRACEPOINT in draft.witnesses and abs(draft.time - leg.t) <= SLACK
 
-    def _called(self, draft: Draft, until: int) -> None:
-        draft.why = Why.CALL
+    def _called(self, draft: TransitionDraft, until: int) -> None:
+        draft.why = Trigger.CALL
         if draft.new is State.LISTEN:
             draft.cause = Cause("call", self._call(draft, ("listen",)) or "listen()")
             return
         sends = Mark.SYN_SENT if draft.new is State.SYN_SENT else Mark.FIN_SENT
-        leg = draft.leg or self._wire.first(sends)
+        leg = draft.leg or self._index.first(sends)
         number = None
         if leg is not None and leg.t <= until + SLACK:
-            draft.leg, number = leg, leg.passage.number
+            draft.leg, number = leg, leg.segment.number
             if leg.t <= draft.time + self._run.pause:
                 draft.witnesses.add(Witness.CAPTURE)
-        said: Said | str
+        message: Message | str
         if draft.new is State.SYN_SENT:
-            said = self._call(draft, ("connect",)) or "connect()"
+            message = self._call(draft, ("connect",)) or "connect()"
         else:
-            either = say("either_call", first="close()", other="shutdown()")
-            said = self._call(draft, ("close", "shutdown")) or either
-        draft.cause = Cause("call", said, number)
+            either = sentence("either_call", first="close()", other="shutdown()")
+            message = self._call(draft, ("close", "shutdown")) or either
+        draft.cause = Cause("call", message, number)
 
-    def _call(self, draft: Draft, names: Sequence[str]) -> str:
+    def _call(self, draft: TransitionDraft, names: Sequence[str]) -> str:
         """The latest such call that a program had begun on this socket, as it was recorded; "" where none was."""
         latest: Step | None = None
-        for step in self._run.steps_of(self._life):
+        for step in self._run.steps_of(self._observed):
             if step.t > draft.time + SLACK:
                 break
             if step.phase == "begins" and step.call.startswith(tuple(names)):
@@ -157,9 +159,9 @@ class Causes:
         return spell(latest)
 
 
-def _is_syn(leg: Leg) -> bool:
-    return not leg.outgoing and "S" in leg.passage.flags
+def _is_syn(leg: SegmentAtEnd) -> bool:
+    return not leg.outgoing and "S" in leg.segment.flags
 
 
-def _is_fin(leg: Leg) -> bool:
-    return not leg.outgoing and "F" in leg.passage.flags
+def _is_fin(leg: SegmentAtEnd) -> bool:
+    return not leg.outgoing and "F" in leg.segment.flags

@@ -5,36 +5,36 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from handshake_lab.reconcile.sockets.traced import SLACK, Life
+from handshake_lab.reconcile.sockets.traced import SLACK, ObservedSocket
 from handshake_lab.recording.observations import Step, Witness
 from handshake_lab.tcp.timers import SECOND, TARDY
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
-    from handshake_lab.reconcile.segments.matching import Leg
-    from handshake_lab.reconcile.segments.segment_index import Mark, Wire
-    from handshake_lab.reconcile.states.draft import Draft
+    from handshake_lab.reconcile.segments.matching import SegmentAtEnd
+    from handshake_lab.reconcile.segments.segment_index import Mark, SegmentIndex
+    from handshake_lab.reconcile.states.draft import TransitionDraft
     from handshake_lab.recording.history import Cause
-    from handshake_lab.tcp.diagram.edge import Why
+    from handshake_lab.tcp.diagram.edge import Trigger
 
 #: Of the slowest clock that Linux is built with: HZ is 100 or more.
 JIFFY = 10_000_000
 
 
-class Found(NamedTuple):
+class FoundCause(NamedTuple):
     """A cause, and the segment that shows it where there is one."""
 
-    why: Why | None
+    why: Trigger | None
     cause: Cause
-    leg: Leg | None = None
+    leg: SegmentAtEnd | None = None
 
 
-class Surroundings:
+class RunContext:
     """What a run holds besides one endpoint's own segments.
 
     Args:
-        lives: All its lives.
+        all_observed: All its lives.
         steps: The programs' calls, in order of time.
         grown: By how much each node's counters have grown at the end.
         pause: Nanoseconds by which what belongs together may be apart: `SLACK`, or `HELD_UP` where time is real.
@@ -43,7 +43,7 @@ class Surroundings:
 
     def __init__(
         self,
-        lives: Sequence[Life],
+        all_observed: Sequence[ObservedSocket],
         steps: Sequence[Step],
         grown: Mapping[str, Mapping[str, int]],
         pause: int = SLACK,
@@ -52,32 +52,32 @@ class Surroundings:
         self.grown = grown
         self.blurred = blurred
         self.pause = pause
-        self.listeners = [life for life in lives if life.listens]
+        self.listeners = [observed for observed in all_observed if observed.listens]
         self._steps: dict[tuple[str, int], list[Step]] = defaultdict(list)
         self._accepted: set[tuple[str, str]] = set()
         for step in steps:
             self._steps[step.node, step.cookie].append(step)
             if step.call.startswith("accept"):
                 self._accepted.add((step.node, step.result))
-        self.stopped = [(life, life.died) for life in self.listeners if life.died is not None]
+        self.stopped = [(observed, observed.died) for observed in self.listeners if observed.died is not None]
 
     def records(self, node: str, cookie: int) -> bool:
         """Whether the calls on a socket were recorded: its own, or the accept() that made it."""
         return bool(self._steps.get((node, cookie))) or (node, str(cookie)) in self._accepted
 
-    def steps_of(self, life: Life) -> list[Step]:
+    def steps_of(self, observed: ObservedSocket) -> list[Step]:
         """The calls on a life's socket, and those of its node which name no socket, in order of time."""
-        named = self._steps.get((life.node, life.cookie), []) if life.cookie else []
-        unnamed = self._steps.get((life.node, 0), [])
+        named = self._steps.get((observed.node, observed.cookie), []) if observed.cookie else []
+        unnamed = self._steps.get((observed.node, 0), [])
         return sorted([*named, *unnamed], key=lambda step: step.t) if named and unnamed else named or unnamed
 
 
-class Case:
+class TransitionContext:
     """A transition and its surroundings.
 
     Args:
-        life: Whose transition it is.
-        wire: Its segments.
+        observed: Whose transition it is.
+        index: Its segments.
         drafts: All its transitions.
         place: Which of them this is.
         run: What else the run holds.
@@ -85,22 +85,28 @@ class Case:
     """
 
     def __init__(
-        self, life: Life, wire: Wire, drafts: Sequence[Draft], place: int, run: Surroundings, after: Leg | None
+        self,
+        observed: ObservedSocket,
+        index: SegmentIndex,
+        drafts: Sequence[TransitionDraft],
+        place: int,
+        run: RunContext,
+        after: SegmentAtEnd | None,
     ) -> None:
-        self.life = life
-        self.wire = wire
+        self.observed = observed
+        self.index = index
         self.drafts = drafts
         self.place = place
         self.draft = drafts[place]
         self.run = run
         self.after = after
-        self._steps = run.steps_of(life)
+        self._steps = run.steps_of(observed)
 
     def near(self, t: int) -> bool:
         """Whether a time is the transition's, clocks being what they are."""
         return self.draft.earliest - SLACK <= t <= self.draft.time + SLACK
 
-    def belongs(self, leg: Leg) -> bool:
+    def belongs(self, leg: SegmentAtEnd) -> bool:
         """Whether a segment can have caused the transition, by when it arrived, or come of it, by when it left.
 
         What leaves after something else has arrived answers that, and what arrived or left before the transition before
@@ -110,25 +116,25 @@ class Case:
         if not leg.outgoing:
             return first <= leg.t <= self.draft.time + SLACK
         over = self.draft.time + SLACK
-        if any(not other.outgoing and over < other.t <= leg.t for other in self.wire.legs):
+        if any(not other.outgoing and over < other.t <= leg.t for other in self.index.legs):
             return False
         return first <= leg.t <= self.draft.time + self.run.pause
 
-    def marked(self, mark: Mark) -> Leg | None:
+    def marked(self, mark: Mark) -> SegmentAtEnd | None:
         """The segment that set a mark at that time."""
-        for leg, marks in zip(self.wire.legs, self.wire.marks, strict=True):
+        for leg, marks in zip(self.index.legs, self.index.marks, strict=True):
             if mark in marks and self.belongs(leg):
                 return leg
         return None
 
-    def received(self) -> list[Leg]:
+    def received(self) -> list[SegmentAtEnd]:
         """What arrived at that time."""
-        return [leg for leg in self.wire.legs if not leg.outgoing and self.belongs(leg)]
+        return [leg for leg in self.index.legs if not leg.outgoing and self.belongs(leg)]
 
-    def answered_by(self, answer: Leg) -> list[Leg]:
+    def answered_by(self, answer: SegmentAtEnd) -> list[SegmentAtEnd]:
         """What had arrived when a segment left that answers at once, such as a RST."""
         first, last = self._still_open_at(answer.t), answer.t + SLACK
-        return [leg for leg in self.wire.legs if not leg.outgoing and first <= leg.t <= last]
+        return [leg for leg in self.index.legs if not leg.outgoing and first <= leg.t <= last]
 
     def _still_open_at(self, t: int) -> int:
         """Since when what arrived may still wait to be taken up at a time, or what left may be what led there."""
@@ -162,25 +168,25 @@ class Case:
 
         A child's opener is its listener's, which holds where the very socket's calls were recorded.
         """
-        opener = self.life.opener
-        if self.life.passive and self.programs_recorded:
-            at = self.life.local.port
+        opener = self.observed.opener
+        if self.observed.passive and self.programs_recorded:
+            at = self.observed.local.port
             opener = next((each.opener for each in self.run.listeners if each.local.port == at and each.opener), 0)
-        pid = next((event.pid for event in self.life.events if event.new is self.draft.new), 0)
+        pid = next((event.pid for event in self.observed.events if event.new is self.draft.new), 0)
         return opener not in (0, pid) and pid != 0
 
     @property
     def programs_recorded(self) -> bool:
         """Whether this very socket's calls were recorded."""
-        cookie = self.life.cookie
-        return cookie != 0 and (self.run.records(self.life.node, cookie))
+        cookie = self.observed.cookie
+        return cookie != 0 and (self.run.records(self.observed.node, cookie))
 
     def listener_stopped(self, *, exactly: bool = False) -> bool:
         """Whether the listener that took this connection had been closed, or was closed right then."""
         return any(
-            listener.node in (self.life.node, "")
-            and listener.local.port == self.life.local.port
-            and self.life.born <= at + SLACK
+            listener.node in (self.observed.node, "")
+            and listener.local.port == self.observed.local.port
+            and self.observed.born <= at + SLACK
             and (self.near(at) if exactly else at <= self.draft.time + SLACK)
             for listener, at in self.run.stopped
         )
@@ -190,20 +196,20 @@ class Case:
         latest = at + after // TARDY + 2 * JIFFY + SLACK
         return self.draft.time >= at - JIFFY and self.draft.earliest <= latest
 
-    def silence(self) -> list[Leg]:
+    def silence(self) -> list[SegmentAtEnd]:
         """What left since the last segment arrived, up to then."""
-        out: list[Leg] = []
-        for leg in self.wire.legs:
-            if leg.t > self.draft.time or "R" in leg.passage.flags:
+        out: list[SegmentAtEnd] = []
+        for leg in self.index.legs:
+            if leg.t > self.draft.time or "R" in leg.segment.flags:
                 break
             out = [*out, leg] if leg.outgoing else []
         return out
 
     def waited(self) -> bool:
         """Whether a second, the least a handshake's timer takes, had demonstrably passed without a segment."""
-        if self.wire.leaky or self.life.unheard:
+        if self.index.leaky or self.observed.unheard:
             return False
-        before = [leg for leg in self.wire.legs if leg.t <= self.draft.earliest]
+        before = [leg for leg in self.index.legs if leg.t <= self.draft.earliest]
         # What the timer is for must have left, and nothing have come since.
         return bool(before) and before[-1].outgoing and self.draft.earliest - before[-1].t >= SECOND - SLACK
 

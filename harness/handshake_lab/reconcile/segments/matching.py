@@ -16,7 +16,7 @@ import msgspec
 
 from handshake_lab.reconcile.segments.numbering import Numbering
 from handshake_lab.recording.causal_order import arrange
-from handshake_lab.recording.history import Passage
+from handshake_lab.recording.history import TransmittedSegment
 from handshake_lab.recording.node_addresses import is_loopback
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.sequence_numbers import add
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from handshake_lab.recording.observations import SegmentSeen
 
 
-class Leg(NamedTuple):
+class SegmentAtEnd(NamedTuple):
     """A passage as one of its ends saw it: it left here, or it arrived here, at ``t``.
 
     ``order`` is the place of the observation among all, which orders legs of one time.
@@ -37,17 +37,17 @@ class Leg(NamedTuple):
     t: int
     order: int
     outgoing: bool
-    passage: Passage
+    segment: TransmittedSegment
 
 
-class Traffic(msgspec.Struct, frozen=True):
+class MatchedSegments(msgspec.Struct, frozen=True):
     """All passages, and what each end of each connection saw of them.
 
     ``legs`` maps a node, its address and the other's to legs in order of time.
     """
 
-    passages: tuple[Passage, ...]
-    legs: dict[tuple[str, Address, Address], list[Leg]]
+    segments: tuple[TransmittedSegment, ...]
+    legs: dict[tuple[str, Address, Address], list[SegmentAtEnd]]
 
 
 #: Bytes of a frame with the headers of Ethernet, IPv4 and TCP.
@@ -67,7 +67,7 @@ class _Match(NamedTuple):
     damaged: bool = False
 
 
-def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes) -> Traffic:
+def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes) -> MatchedSegments:
     """Match what was sent with what was received.
 
     Only what a segment's own ends saw counts: a router's or switch's view adds nothing
@@ -262,18 +262,18 @@ def _first(match: _Match) -> _Sight:
     return sight
 
 
-def _number(found: Sequence[tuple[_Match, str, str]]) -> Traffic:
+def _number(found: Sequence[tuple[_Match, str, str]]) -> MatchedSegments:
     """Give passages their numbers, relative sequence numbers and links to what they repeat."""
     numbering = Numbering()
     numbers: dict[int, int] = {}
-    passages: list[Passage] = []
-    legs: dict[tuple[str, Address, Address], list[Leg]] = defaultdict(list)
+    segments: list[TransmittedSegment] = []
+    legs: dict[tuple[str, Address, Address], list[SegmentAtEnd]] = defaultdict(list)
     for number, (match, sender, receiver) in enumerate(found, 1):
         first = _first(match)
         seen = first.segment
         numbers[first.order] = number
         base, ack_base, repeated = numbering.place(number, seen, sender, made_up=match.sent is None)
-        passage = Passage(
+        segment = TransmittedSegment(
             number=number,
             sender=sender,
             receiver=receiver,
@@ -292,11 +292,13 @@ def _number(found: Sequence[tuple[_Match, str, str]]) -> Traffic:
             copies=numbers.get(match.copies.order) if match.copies else None,
             damaged=match.damaged,
         )
-        passages.append(passage)
+        segments.append(segment)
         if match.sent:
-            legs[sender, seen.src, seen.dst].append(Leg(match.sent.t, match.sent.order, True, passage))
+            legs[sender, seen.src, seen.dst].append(SegmentAtEnd(match.sent.t, match.sent.order, True, segment))
         if match.received and not match.damaged:  # the receiver's TCP never sees what fails its checksum
-            legs[receiver, seen.dst, seen.src].append(Leg(match.received.t, match.received.order, False, passage))
+            legs[receiver, seen.dst, seen.src].append(
+                SegmentAtEnd(match.received.t, match.received.order, False, segment)
+            )
     for each in legs.values():
         each.sort(key=lambda leg: leg[:2])
-    return Traffic(tuple(passages), dict(legs))
+    return MatchedSegments(tuple(segments), dict(legs))

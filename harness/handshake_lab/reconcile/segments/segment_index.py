@@ -1,7 +1,7 @@
 """What one end's segments tell of its states.
 
 The capture never says "FIN-WAIT-2"; but who sent a FIN and got it acknowledged is there.
-`Wire` finds those marks; `tell` follows RFC 9293 from mark to mark. It is an account of
+`SegmentIndex` finds those marks; `tell` follows RFC 9293 from mark to mark. It is an account of
 its own, held beside the kernel's: it fills in what no kernel observer saw, and gives a
 transition the segment that caused it.
 """
@@ -18,7 +18,7 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from handshake_lab.reconcile.segments.matching import Leg
+    from handshake_lab.reconcile.segments.matching import SegmentAtEnd
 
 
 class Mark(Enum):
@@ -37,12 +37,12 @@ class Mark(Enum):
     REFUSED = auto()  #: a listener's end answered another SYN in the window with a RST: the request is gone
 
 
-class Told(NamedTuple):
+class ImpliedTransition(NamedTuple):
     """A transition, as the wire tells it."""
 
     old: State
     new: State
-    leg: Leg
+    leg: SegmentAtEnd
 
 
 _NOTHING: frozenset[Mark] = frozenset()
@@ -100,7 +100,7 @@ _RULES: dict[State, tuple[tuple[frozenset[Mark], State], ...]] = {
 }
 
 
-class Wire:
+class SegmentIndex:
     """The segments of one endpoint, in the order in which it sent and received them.
 
     Args:
@@ -112,7 +112,7 @@ class Wire:
             see: its account cannot be relied on then.
     """
 
-    def __init__(self, legs: Sequence[Leg]) -> None:
+    def __init__(self, legs: Sequence[SegmentAtEnd]) -> None:
         self.legs = legs
         self.leaky = False
         self._initial: int | None = None  # this end's initial sequence number
@@ -128,11 +128,11 @@ class Wire:
         self.marks: list[frozenset[Mark]] = [self._read(leg) for leg in legs]
         self._first = {mark: leg for leg, marks in reversed(list(zip(legs, self.marks, strict=True))) for mark in marks}
 
-    def first(self, mark: Mark) -> Leg | None:
+    def first(self, mark: Mark) -> SegmentAtEnd | None:
         """The segment that set a mark first."""
         return self._first.get(mark)
 
-    def tell(self, state: State, low: int, high: int) -> Iterator[Told]:
+    def tell(self, state: State, low: int, high: int) -> Iterator[ImpliedTransition]:
         """The transitions that RFC 9293 has for the segments in [low, high], from a state on."""
         for leg, marks in zip(self.legs, self.marks, strict=True):
             if leg.t > high:
@@ -143,33 +143,33 @@ class Wire:
             while True:
                 for needed, new in _RULES[state]:
                     if needed <= left:
-                        yield Told(state, new, leg)
+                        yield ImpliedTransition(state, new, leg)
                         state, left = new, left - needed
                         break
                 else:
                     break
 
-    def acknowledges_syn(self, leg: Leg) -> bool:
+    def acknowledges_syn(self, leg: SegmentAtEnd) -> bool:
         """Whether a segment that arrived acknowledges this end's SYN.
 
         One with a SYN does where this end sent a SYN of its own and it is the first that came, or that one again
         (a simultaneous open; tcp_validate_incoming(), net/ipv4/tcp_input.c).
         """
-        if "S" in leg.passage.flags and not (Mark.SYN_SENT in self._found and self._peer_initial == leg.passage.seq):
+        if "S" in leg.segment.flags and not (Mark.SYN_SENT in self._found and self._peer_initial == leg.segment.seq):
             return False
         return self._acknowledges(leg, self._initial)
 
-    def acknowledges_fin(self, leg: Leg) -> bool:
+    def acknowledges_fin(self, leg: SegmentAtEnd) -> bool:
         """Whether a segment that arrived acknowledges this end's FIN."""
         return self._acknowledges(leg, self._fin)
 
-    def _acknowledges_unsent(self, leg: Leg) -> bool:
+    def _acknowledges_unsent(self, leg: SegmentAtEnd) -> bool:
         """Whether the other acknowledges what was never seen leaving: the capture missed it.
 
         Not while the SYN is unanswered, when what the other says may be of an earlier
         connection, nor where the middle made the segment up.
         """
-        segment = leg.passage
+        segment = leg.segment
         return (
             "A" in segment.flags
             and segment.sent is not None
@@ -178,14 +178,14 @@ class Wire:
             and distance(self._sent_end, segment.ack) > 0
         )
 
-    def _acknowledges(self, leg: Leg, seq: int | None) -> bool:
+    def _acknowledges(self, leg: SegmentAtEnd, seq: int | None) -> bool:
         """Whether a segment acknowledges ``seq``, and nothing that was never sent."""
-        if leg.outgoing or "A" not in leg.passage.flags or seq is None or self._sent_end is None:
+        if leg.outgoing or "A" not in leg.segment.flags or seq is None or self._sent_end is None:
             return False
-        return distance(seq, leg.passage.ack) >= 1 and distance(leg.passage.ack, self._sent_end) >= 0
+        return distance(seq, leg.segment.ack) >= 1 and distance(leg.segment.ack, self._sent_end) >= 0
 
-    def _read(self, leg: Leg) -> frozenset[Mark]:
-        if leg.passage.number in self._denied and not leg.outgoing:
+    def _read(self, leg: SegmentAtEnd) -> frozenset[Mark]:
+        if leg.segment.number in self._denied and not leg.outgoing:
             return frozenset({Mark.DENIED})
         found = set(self._read_sent(leg) if leg.outgoing else self._read_received(leg))
         if not found:
@@ -194,8 +194,8 @@ class Wire:
         self._found |= once - {Mark.RST_SENT, Mark.RST_RECEIVED}
         return frozenset(once)
 
-    def _read_sent(self, leg: Leg) -> Iterator[Mark]:
-        segment = leg.passage
+    def _read_sent(self, leg: SegmentAtEnd) -> Iterator[Mark]:
+        segment = leg.segment
         flags = segment.flags
         intruder, self._intruder = self._intruder, False
         if "R" in flags:
@@ -222,8 +222,8 @@ class Wire:
             else:
                 self.leaky = True
 
-    def _read_received(self, leg: Leg) -> Iterator[Mark]:
-        segment = leg.passage
+    def _read_received(self, leg: SegmentAtEnd) -> Iterator[Mark]:
+        segment = leg.segment
         flags = segment.flags
         if "R" in flags:
             if self._must_believe(leg):
@@ -246,9 +246,9 @@ class Wire:
         if start != end and self._advance(start, end):
             yield Mark.FIN_RECEIVED
 
-    def _takes_syn(self, leg: Leg) -> bool:
+    def _takes_syn(self, leg: SegmentAtEnd) -> bool:
         """Whether a SYN is the first for this end, or that one again; any other can do no more than end a request."""
-        seq = leg.passage.seq
+        seq = leg.segment.seq
         # In SYN-SENT, what it acknowledges comes first: tcp_rcv_synsent_state_process(), net/ipv4/tcp_input.c.
         if self._peer_initial is None and (Mark.SYN_SENT not in self._found or self._acknowledges_rightly(leg)):
             self._peer_initial, self._expected = seq, add(seq, 1)
@@ -260,9 +260,9 @@ class Wire:
         self._intruder = waits and beyond and self._acknowledges_rightly(leg)
         return False
 
-    def _acknowledges_rightly(self, leg: Leg) -> bool:
+    def _acknowledges_rightly(self, leg: SegmentAtEnd) -> bool:
         """Whether a segment acknowledges nothing, or this end's SYN."""
-        return "A" not in leg.passage.flags or self._acknowledges(leg, self._initial)
+        return "A" not in leg.segment.flags or self._acknowledges(leg, self._initial)
 
     def _advance(self, start: int, end: int) -> bool:
         """Take in what arrived; whether that brings the other's FIN in order."""
@@ -285,9 +285,9 @@ class Wire:
         fin = self._peer_fin
         return fin is not None and distance(before, fin) > 0 and distance(self._expected, fin) <= 0
 
-    def _must_believe(self, leg: Leg) -> bool:
+    def _must_believe(self, leg: SegmentAtEnd) -> bool:
         """RFC 9293, section 3.10.7, with RFC 5961's exactness and Linux's latitude (tcp_validate_incoming)."""
-        segment = leg.passage
+        segment = leg.segment
         if Mark.SYN_RECEIVED not in self._found and Mark.SYN_SENT in self._found:  # SYN-SENT
             return "A" in segment.flags and self.acknowledges_syn(leg)
         if self._expected is None:
@@ -298,18 +298,18 @@ class Wire:
         return segment.seq in believed
 
 
-def _denied(legs: Sequence[Leg]) -> Iterator[int]:
+def _denied(legs: Sequence[SegmentAtEnd]) -> Iterator[int]:
     """The numbers of the SYNs and good SYN-ACKs that this end, having sent a SYN, answered with a RST."""
     initial: int | None = None
-    offered: Leg | None = None
+    offered: SegmentAtEnd | None = None
     for leg in legs:
-        flags = leg.passage.flags
+        flags = leg.segment.flags
         if leg.outgoing:
             if flags.startswith("S") and "A" not in flags:
-                initial = leg.passage.seq
+                initial = leg.segment.seq
             elif offered is not None:
                 if "R" in flags:
-                    yield offered.passage.number
+                    yield offered.segment.number
                 return
-        elif "S" in flags and initial is not None and ("A" not in flags or leg.passage.ack == add(initial, 1)):
+        elif "S" in flags and initial is not None and ("A" not in flags or leg.segment.ack == add(initial, 1)):
             offered = offered or leg

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _BEGINNINGS = (State.LISTEN, State.SYN_SENT)
 
 
-class Look(NamedTuple):
+class Poll(NamedTuple):
     """One sighting: the socket was in ``state`` at ``t``, or (CLOSED) gone by then.
 
     The look before it, at ``since``, had not shown it like this. ``order`` is its place
@@ -54,11 +54,11 @@ class Look(NamedTuple):
         return self.t + self.seen.expires
 
 
-class Sighted:
+class PolledSocket:
     """All looks at one socket in one use of it.
 
     Attributes:
-        looks: In order of time, the last one gone where its end was seen.
+        polls: In order of time, the last one gone where its end was seen.
     """
 
     def __init__(self, node: str, cookie: int, local: Address, remote: Address) -> None:
@@ -66,56 +66,56 @@ class Sighted:
         self.cookie = cookie
         self.local = local
         self.remote = remote
-        self.looks: list[Look] = []
+        self.polls: list[Poll] = []
 
     @property
     def listens(self) -> bool:
         """Whether it is a listener."""
-        return self.looks[0].state is State.LISTEN
+        return self.polls[0].state is State.LISTEN
 
     @property
-    def settled(self) -> Look | None:
+    def settled(self) -> Poll | None:
         """The first look at it as more than a request; None where it never became more."""
-        return next((look for look in self.looks if not look.gone and look.state is not State.SYN_RECEIVED), None)
+        return next((poll for poll in self.polls if not poll.gone and poll.state is not State.SYN_RECEIVED), None)
 
 
-def sort_looks(seen: Iterable[tuple[int, SocketSeen | SocketGone]]) -> list[Sighted]:
+def sort_polls(seen: Iterable[tuple[int, SocketSeen | SocketGone]]) -> list[PolledSocket]:
     """Sort sightings into the lives they belong to.
 
     Args:
         seen: Sightings with their place among all observations, in order of time.
     """
-    lives: dict[tuple[str, int, tuple[Address, Address] | None], list[Sighted]] = {}
+    all_observed: dict[tuple[str, int, tuple[Address, Address] | None], list[PolledSocket]] = {}
     for order, each in seen:
         local, remote = plain(each.local), plain(each.remote)
         # ss without -e tells no cookie: the addresses are all there is then.
         key = (each.node, each.cookie, None if each.cookie else (local, remote))
-        known = lives.setdefault(key, [])
+        known = all_observed.setdefault(key, [])
         if not known or _anew(known[-1], each, local, remote):
             if isinstance(each, SocketGone):
                 continue  # the end of what was never seen
-            known.append(Sighted(each.node, each.cookie, local, remote))
+            known.append(PolledSocket(each.node, each.cookie, local, remote))
         state = State.CLOSED if isinstance(each, SocketGone) else each.state
-        known[-1].looks.append(Look(each.t, order, each.since, state, Witness(each.observer), each))
-    return [_without_false_ends(sighted) for group in lives.values() for sighted in group]
+        known[-1].polls.append(Poll(each.t, order, each.since, state, Witness(each.observer), each))
+    return [_without_false_ends(sighted) for group in all_observed.values() for sighted in group]
 
 
-def _anew(sighted: Sighted, each: SocketSeen | SocketGone, local: Address, remote: Address) -> bool:
+def _anew(sighted: PolledSocket, each: SocketSeen | SocketGone, local: Address, remote: Address) -> bool:
     """Whether a sighting is of another connection, made with the same socket."""
     if isinstance(each, SocketGone):
         return False
     if each.state in _BEGINNINGS and (sighted.local, sighted.remote) != (local, remote):
         return True
-    return sighted.looks[-1].gone and each.state in _BEGINNINGS
+    return sighted.polls[-1].gone and each.state in _BEGINNINGS
 
 
-def _without_false_ends(sighted: Sighted) -> Sighted:
+def _without_false_ends(sighted: PolledSocket) -> PolledSocket:
     """A dump can miss a socket that moves between tables: one that is seen again was not gone."""
 
-    def keep() -> Iterator[Look]:
-        for place, look in enumerate(sighted.looks):
-            if not look.gone or all(later.gone for later in sighted.looks[place:]):
-                yield look
+    def keep() -> Iterator[Poll]:
+        for place, poll in enumerate(sighted.polls):
+            if not poll.gone or all(later.gone for later in sighted.polls[place:]):
+                yield poll
 
-    sighted.looks = list(keep())
+    sighted.polls = list(keep())
     return sighted

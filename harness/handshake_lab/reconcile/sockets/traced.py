@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from handshake_lab.reconcile.sockets.polled import Sighted
+from handshake_lab.reconcile.sockets.polled import PolledSocket
 from handshake_lab.recording.node_addresses import WILDCARDS, plain
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.states import State
@@ -19,8 +19,8 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handshake_lab.reconcile.sockets.polled import Look
-    from handshake_lab.recording.messages import Said
+    from handshake_lab.reconcile.sockets.polled import Poll
+    from handshake_lab.recording.messages import Message
     from handshake_lab.recording.observations import StateChange, TcpEvent
 
 #: How far the clocks of two observers may be apart. Nanoseconds.
@@ -34,18 +34,18 @@ FOREVER = 1 << 62
 NOWHERE = Address("", 0)
 
 
-class Event(NamedTuple):
+class TraceEvent(NamedTuple):
     """One step as the tracepoint told it."""
 
     t: int
     order: int
     old: State
     new: State
-    doubt: Said | None = None  #: why it may mean something else
+    doubt: Message | None = None  #: why it may mean something else
     pid: int = 0  #: the task it ran in: the caller's, where it ran in a call at all
 
 
-class Traced:
+class TracedSocket:
     """What the tracepoint told of one socket, from its first step to its CLOSE.
 
     Attributes:
@@ -53,9 +53,9 @@ class Traced:
         followed: When the next connection with the same addresses begins.
     """
 
-    def __init__(self, sk: int, first: Event) -> None:
+    def __init__(self, sk: int, first: TraceEvent) -> None:
         self.sk = sk
-        self.events: list[Event] = []
+        self.events: list[TraceEvent] = []
         self.local = NOWHERE
         self.remote = NOWHERE
         self.cookie = 0
@@ -88,7 +88,7 @@ class Traced:
         A connecting socket has no port yet; a child of older kernels is still shown
         with its listener's address and no remote port.
         """
-        self.events.append(Event(change.t, order, change.old, change.new, pid=change.pid))
+        self.events.append(TraceEvent(change.t, order, change.old, change.new, pid=change.pid))
         local, remote = plain(change.local), plain(change.remote)
         if self.local.port == 0 or (local.port and local.ip not in WILDCARDS):
             self.local = local
@@ -96,7 +96,7 @@ class Traced:
             self.remote = remote
 
 
-class Life(msgspec.Struct):
+class ObservedSocket(msgspec.Struct):
     """One socket in one connection, or one listener, with all that was seen of it.
 
     ``start`` and ``stop`` bound the segments that are its own: another connection of the
@@ -110,8 +110,8 @@ class Life(msgspec.Struct):
     remote: Address
     passive: bool
     listens: bool
-    traced: Traced | None
-    sighted: Sighted | None
+    traced: TracedSocket | None
+    sighted: PolledSocket | None
     start: int = 0
     stop: int = FOREVER
     unheard: bool = False
@@ -125,14 +125,14 @@ class Life(msgspec.Struct):
         return self.traced.cookie if self.traced else 0
 
     @property
-    def events(self) -> list[Event]:
+    def events(self) -> list[TraceEvent]:
         """What the tracepoint told."""
         return self.traced.events if self.traced else []
 
     @property
-    def looks(self) -> list[Look]:
+    def polls(self) -> list[Poll]:
         """What looks showed."""
-        return self.sighted.looks if self.sighted else []
+        return self.sighted.polls if self.sighted else []
 
     @property
     def opener(self) -> int:
@@ -144,39 +144,39 @@ class Life(msgspec.Struct):
         """When a kernel observer first knew that it was over; None where none did."""
         if self.traced and self.traced.ends < FOREVER:
             return self.traced.ends
-        return self.looks[-1].t if self.looks and self.looks[-1].gone else None
+        return self.polls[-1].t if self.polls and self.polls[-1].gone else None
 
     @property
     def born(self) -> int:
         """The first that any kernel observer knew of it."""
         times = [self.traced.begins] if self.traced else []
-        times += [self.sighted.looks[0].t] if self.sighted else []
+        times += [self.sighted.polls[0].t] if self.sighted else []
         return min(times, default=self.start)
 
 
-def trace(changes: Iterable[tuple[int, StateChange]], named: Iterable[TcpEvent]) -> list[Traced]:
+def trace(changes: Iterable[tuple[int, StateChange]], named: Iterable[TcpEvent]) -> list[TracedSocket]:
     """Sort the tracepoint's steps into lives.
 
     Args:
         changes: Steps with their place among all observations, in order of time.
         named: Events which name a socket's address and cookie both.
     """
-    current: dict[int, Traced] = {}
-    traced: list[Traced] = []
+    current: dict[int, TracedSocket] = {}
+    traced: list[TracedSocket] = []
     for order, change in changes:
         if change.old is change.new:
             continue  # shutdown, then close: tcp_close_state() sets the state it has
-        open_life = current.get(change.sk)
+        open_observed = current.get(change.sk)
         opening = change.old is State.CLOSED or (change.old is State.LISTEN and change.new is State.SYN_RECEIVED)
-        if open_life is None or opening or open_life.is_other(change):
-            open_life = current[change.sk] = Traced(
-                change.sk, Event(change.t, order, change.old, change.new, pid=change.pid)
+        if open_observed is None or opening or open_observed.is_other(change):
+            open_observed = current[change.sk] = TracedSocket(
+                change.sk, TraceEvent(change.t, order, change.old, change.new, pid=change.pid)
             )
-            traced.append(open_life)
-        open_life.add(order, change)
+            traced.append(open_observed)
+        open_observed.add(order, change)
         if change.new is State.CLOSED:
             del current[change.sk]
-    by_sk: dict[int, list[Traced]] = {}
+    by_sk: dict[int, list[TracedSocket]] = {}
     for each in traced:
         by_sk.setdefault(each.sk, []).append(each)
     for event in named:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from handshake_lab.reconcile.segments.segment_index import Mark, Wire
+from handshake_lab.reconcile.segments.segment_index import Mark, SegmentIndex
 from handshake_lab.reconcile.sockets.traced import SLACK
-from handshake_lab.recording.messages import Said, say
+from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
-    from handshake_lab.reconcile.segments.matching import Traffic
-    from handshake_lab.reconcile.sockets.traced import Life
-    from handshake_lab.reconcile.states.draft import Draft
-    from handshake_lab.recording.history import Passage
+    from handshake_lab.reconcile.segments.matching import MatchedSegments
+    from handshake_lab.reconcile.sockets.traced import ObservedSocket
+    from handshake_lab.reconcile.states.draft import TransitionDraft
+    from handshake_lab.recording.history import TransmittedSegment
     from handshake_lab.recording.node_addresses import Nodes
     from handshake_lab.recording.observations import TcpEvent
     from handshake_lab.tcp.address import Address
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 _MEANS_A_FIN = (State.FIN_WAIT_1, State.LAST_ACK)
 
 
-class Mishaps:
+class Anomalies:
     """Segments whose way is known at one end only, which weakens what the capture can tell of that end.
 
     Args:
-        passages: All of the run.
+        segments: All of the run.
     """
 
-    def __init__(self, passages: Iterable[Passage]) -> None:
+    def __init__(self, segments: Iterable[TransmittedSegment]) -> None:
         self._unsent: set[tuple[Address, Address]] = set()
         self._strayed: dict[tuple[Address, Address], list[int]] = defaultdict(list)
-        for passage in passages:
-            if passage.sent is None:
-                if passage.copies is None:
-                    self._unsent.add((passage.src, passage.dst))
-            elif passage.received is None and "R" in passage.flags:
-                self._strayed[passage.dst, passage.src].append(passage.sent)
+        for segment in segments:
+            if segment.sent is None:
+                if segment.copies is None:
+                    self._unsent.add((segment.src, segment.dst))
+            elif segment.received is None and "R" in segment.flags:
+                self._strayed[segment.dst, segment.src].append(segment.sent)
 
-    def tell(self, life: Life) -> None:
+    def tell(self, observed: ObservedSocket) -> None:
         """Tell a life of its own."""
-        life.unheard = (life.local, life.remote) in self._unsent
-        life.strayed = self._strayed.get((life.local, life.remote), [])
+        observed.unheard = (observed.local, observed.remote) in self._unsent
+        observed.strayed = self._strayed.get((observed.local, observed.remote), [])
 
 
-def unsent_fins(drafts: Sequence[Draft], wire: Wire) -> None:
+def unsent_fins(drafts: Sequence[TransitionDraft], index: SegmentIndex) -> None:
     """Name the lie of a FIN that was queued but never sent.
 
     Linux changes the state when close() or shutdown() queues the FIN, however closed the
@@ -55,9 +55,9 @@ def unsent_fins(drafts: Sequence[Draft], wire: Wire) -> None:
     leaves, the connection is, to the document and to the other end, still ESTABLISHED or
     CLOSE-WAIT.
     """
-    if not wire.legs:
+    if not index.legs:
         return
-    sent = wire.first(Mark.FIN_SENT)
+    sent = index.first(Mark.FIN_SENT)
     for place, draft in enumerate(drafts):
         if draft.new not in _MEANS_A_FIN:
             continue
@@ -70,20 +70,20 @@ def unsent_fins(drafts: Sequence[Draft], wire: Wire) -> None:
                 _lie(after, "fin_unsent_close_wait")
 
 
-def _lie(draft: Draft, kind: str) -> None:
+def _lie(draft: TransitionDraft, kind: str) -> None:
     if draft.flaw is None:  # what is not known cannot be called a lie
-        draft.object(say(kind, state=str(draft.new)))
+        draft.object(sentence(kind, state=str(draft.new)))
         draft.flaw = "lie"
 
 
 def unreal_resets(
     events: Iterable[TcpEvent],
-    traffic: Traffic,
+    traffic: MatchedSegments,
     nodes: Nodes,
-    lives: Iterable[Life],
+    all_observed: Iterable[ObservedSocket],
     pause: int = SLACK,
     blurred: Container[str] = (),
-) -> list[Said]:
+) -> list[Message]:
     """Objections to ``tcp_receive_reset`` events where no RST arrived.
 
     Linux resets itself with tcp_reset(), which fires that tracepoint, when data arrives
@@ -91,10 +91,10 @@ def unreal_resets(
     a socket with a cookie that none of this run's has is of another world on the same kernel. Where a
     node's capture is ``blurred``, having lost segments, nobody can say that there was no RST.
     """
-    objections: list[Said] = []
+    objections: list[Message] = []
     cookies: dict[tuple[Address, Address], set[int]] = defaultdict(set)
-    for life in lives:
-        cookies[life.local, life.remote].add(life.cookie)
+    for observed in all_observed:
+        cookies[observed.local, observed.remote].add(observed.cookie)
     for event in events:
         if event.name != "tcp_receive_reset":
             continue
@@ -105,8 +105,8 @@ def unreal_resets(
         legs = traffic.legs.get((node, event.local, event.remote))
         if legs is None or node in blurred:
             continue
-        arrived = [leg.t for leg in legs if not leg.outgoing and "R" in leg.passage.flags]
+        arrived = [leg.t for leg in legs if not leg.outgoing and "R" in leg.segment.flags]
         if not any(event.t - pause <= at <= event.t + SLACK for at in arrived):
             between = {"local": str(event.local), "remote": str(event.remote)}
-            objections.append(say("unreal_reset", node=node, **between, time=f"{event.t / 1e9:.6f}"))
+            objections.append(sentence("unreal_reset", node=node, **between, time=f"{event.t / 1e9:.6f}"))
     return objections

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from handshake_lab.reconcile.segments.matching import Leg
+from handshake_lab.reconcile.segments.matching import SegmentAtEnd
 from handshake_lab.recording.history import Cause, Transition
-from handshake_lab.recording.messages import Said, say
+from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.recording.observations import Witness
-from handshake_lab.tcp.diagram.edge import Why
+from handshake_lab.tcp.diagram.edge import Trigger
 from handshake_lab.tcp.states import State
 
 
-class Draft(msgspec.Struct):
+class TransitionDraft(msgspec.Struct):
     """A transition whose witnesses and cause are still being found.
 
     ``leg`` is the segment that led to it, or that it led to, where one is known.
@@ -23,16 +23,16 @@ class Draft(msgspec.Struct):
     time: int
     earliest: int
     witnesses: set[Witness]
-    leg: Leg | None = None
-    objection: Said | None = None
+    leg: SegmentAtEnd | None = None
+    objection: Message | None = None
     flaw: str | None = None
-    why: Why | None = None
-    cause: Cause = Cause("unknown", say("nobody_saw_why"))
+    why: Trigger | None = None
+    cause: Cause = Cause("unknown", sentence("nobody_saw_why"))
     edge: str | None = None
 
-    def object(self, said: Said) -> None:
+    def object(self, message: Message) -> None:
         """Add what a witness says against it."""
-        self.objection = say("besides", first=self.objection, other=said) if self.objection else said
+        self.objection = sentence("besides", first=self.objection, other=message) if self.objection else message
 
     def final(self) -> Transition:
         """The transition."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from handshake_lab.reconcile.sockets.joining import serves
-from handshake_lab.reconcile.sockets.traced import SLACK, Life
-from handshake_lab.reconcile.states.draft import Draft
+from handshake_lab.reconcile.sockets.traced import SLACK, ObservedSocket
+from handshake_lab.reconcile.states.draft import TransitionDraft
 from handshake_lab.recording.history import Endpoint
 from handshake_lab.tcp.states import State
 
@@ -14,68 +14,76 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def assemble(lives: Sequence[Life], built: Mapping[int, list[Draft]], end: int) -> tuple[Endpoint, ...]:
+def assemble(
+    all_observed: Sequence[ObservedSocket], built: Mapping[int, list[TransitionDraft]], end: int
+) -> tuple[Endpoint, ...]:
     """One endpoint for each end of a connection, and for each listener that no connection reached.
 
     A connection that a listener took begins with the listener's CLOSED→LISTEN.
 
     Args:
-        lives: All lives, in order of birth.
+        all_observed: All lives, in order of birth.
         built: Their transitions, by the lives' id().
         end: When watching ended.
 
     Returns:
         The endpoints in the order in which their connections, not the listeners, came to be.
     """
-    listeners = [life for life in lives if life.listens]
+    listeners = [observed for observed in all_observed if observed.listens]
     reached: set[int] = set()
     endpoints: list[tuple[int, int, Endpoint]] = []
 
-    def add(life: Life, opened: int, drafts: Sequence[Draft]) -> None:
-        endpoints.append((opened, len(endpoints), _endpoint(life, drafts, end)))
+    def add(observed: ObservedSocket, opened: int, drafts: Sequence[TransitionDraft]) -> None:
+        endpoints.append((opened, len(endpoints), _endpoint(observed, drafts, end)))
 
-    for life in lives:
-        drafts = built[id(life)]
-        if life.passive:
-            listener = _listener_of(life, drafts, listeners)
+    for observed in all_observed:
+        drafts = built[id(observed)]
+        if observed.passive:
+            listener = _listener_of(observed, drafts, listeners)
             reached.add(id(listener))
-            add(life, drafts[0].time if drafts else life.born, [_listening(listener, drafts, built), *drafts])
-        elif drafts and not life.listens:
-            add(life, life.born, drafts)
-    for life in listeners:
-        if built[id(life)] and id(life) not in reached:
-            add(life, built[id(life)][0].time, built[id(life)])
+            add(observed, drafts[0].time if drafts else observed.born, [_listening(listener, drafts, built), *drafts])
+        elif drafts and not observed.listens:
+            add(observed, observed.born, drafts)
+    for observed in listeners:
+        if built[id(observed)] and id(observed) not in reached:
+            add(observed, built[id(observed)][0].time, built[id(observed)])
     return tuple(endpoint for _, _, endpoint in sorted(endpoints, key=lambda each: each[:2]))
 
 
-def _endpoint(life: Life, drafts: Sequence[Draft], end: int) -> Endpoint:
+def _endpoint(observed: ObservedSocket, drafts: Sequence[TransitionDraft], end: int) -> Endpoint:
     role: Literal["client", "server", "listener"] = "client"
-    if life.passive or life.listens:
-        role = "listener" if life.listens else "server"
+    if observed.passive or observed.listens:
+        role = "listener" if observed.listens else "server"
     return Endpoint(
-        node=life.node,
+        node=observed.node,
         role=role,
-        local=life.local,
-        remote=life.remote,
-        cookie=life.cookie,
+        local=observed.local,
+        remote=observed.remote,
+        cookie=observed.cookie,
         transitions=tuple(draft.final() for draft in drafts),
         ended=end,
     )
 
 
-def _listener_of(life: Life, drafts: Sequence[Draft], listeners: Sequence[Life]) -> Life | None:
+def _listener_of(
+    observed: ObservedSocket, drafts: Sequence[TransitionDraft], listeners: Sequence[ObservedSocket]
+) -> ObservedSocket | None:
     """The listener that took a connection: the latest one there was at that time."""
-    at = drafts[0].time if drafts else life.born
+    at = drafts[0].time if drafts else observed.born
     fitting = [
-        listener for listener in listeners if serves(listener, life.node, life.local) and listener.born <= at + SLACK
+        listener
+        for listener in listeners
+        if serves(listener, observed.node, observed.local) and listener.born <= at + SLACK
     ]
     return fitting[-1] if fitting else None
 
 
-def _listening(listener: Life | None, drafts: Sequence[Draft], built: Mapping[int, list[Draft]]) -> Draft:
+def _listening(
+    listener: ObservedSocket | None, drafts: Sequence[TransitionDraft], built: Mapping[int, list[TransitionDraft]]
+) -> TransitionDraft:
     """CLOSED→LISTEN: the listener's, or inferred where nobody saw one."""
     for draft in built.get(id(listener), []):
         if draft.new is State.LISTEN:
             return draft
     at = drafts[0].earliest if drafts else 0
-    return Draft(State.CLOSED, State.LISTEN, at, 0, set(), edge="1")
+    return TransitionDraft(State.CLOSED, State.LISTEN, at, 0, set(), edge="1")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handshake_lab.reconcile.sockets.traced import SLACK
-from handshake_lab.reconcile.states.draft import Draft
-from handshake_lab.recording.messages import Said, say
+from handshake_lab.reconcile.states.draft import TransitionDraft
+from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.recording.observations import Witness
 from handshake_lab.tcp.diagram.paths import ways
 from handshake_lab.tcp.states import State
@@ -15,7 +15,7 @@ from handshake_lab.tcp.timers import TIME_WAIT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handshake_lab.reconcile.segments.segment_index import Wire
+    from handshake_lab.reconcile.segments.segment_index import SegmentIndex
 
 #: What the wire shows nothing of: a call whose FIN has not left.
 _SILENT = {State.ESTABLISHED: State.FIN_WAIT_1, State.CLOSE_WAIT: State.LAST_ACK}
@@ -23,22 +23,22 @@ _SILENT = {State.ESTABLISHED: State.FIN_WAIT_1, State.CLOSE_WAIT: State.LAST_ACK
 _TOLD = 3
 
 
-def by_wire(wire: Wire, state: State, target: State, low: int, high: int) -> list[Draft] | None:
+def by_index(index: SegmentIndex, state: State, target: State, low: int, high: int) -> list[TransitionDraft] | None:
     """The way that the segments in an interval tell; None where they do not lead there.
 
     What happens without a segment, such as a timer's end, may come at the end of the way.
 
     Args:
-        wire: A trustworthy account of the endpoint's segments.
+        index: A trustworthy account of the endpoint's segments.
         state: Where the way begins.
         target: Where it must lead.
         low: The interval's beginning, in nanoseconds.
         high: Its end, when the endpoint was seen in ``target``.
     """
-    drafts: list[Draft] = []
-    for told in wire.tell(state, low - SLACK, high + SLACK):
+    drafts: list[TransitionDraft] = []
+    for told in index.tell(state, low - SLACK, high + SLACK):
         at = min(max(told.leg.t, low), high)
-        drafts.append(Draft(told.old, told.new, at, at, {Witness.CAPTURE}, told.leg))
+        drafts.append(TransitionDraft(told.old, told.new, at, at, {Witness.CAPTURE}, told.leg))
         if told.new is target:
             return drafts
     if drafts:
@@ -47,31 +47,31 @@ def by_wire(wire: Wire, state: State, target: State, low: int, high: int) -> lis
             drafts[-1].new = State.CLOSED  # it was gone sooner than TIME-WAIT ends: it never was
             return drafts
     if target is State.CLOSED or _SILENT.get(state) is target:
-        return [*drafts, Draft(state, target, high, max(low, drafts[-1].time) if drafts else low, set())]
+        return [*drafts, TransitionDraft(state, target, high, max(low, drafts[-1].time) if drafts else low, set())]
     return None
 
 
-def by_diagram(state: State, target: State, low: int, high: int, *, passive: bool) -> list[Draft]:
+def by_diagram(state: State, target: State, low: int, high: int, *, passive: bool) -> list[TransitionDraft]:
     """The only way the diagram has; where it has several or none, a gap that says so."""
     found = ways(state, target, passive=passive)
     if len(found) != 1:
-        draft = Draft(state, target, high, low, set(), flaw="gap")
+        draft = TransitionDraft(state, target, high, low, set(), flaw="gap")
         draft.object(_unknown(state, found))
         return [draft]
     drafts = []
     for reached in found[0]:
-        drafts.append(Draft(state, reached, high, low, set()))
+        drafts.append(TransitionDraft(state, reached, high, low, set()))
         state = reached
     return drafts
 
 
-def _unknown(state: State, found: Sequence[Sequence[State]]) -> Said:
+def _unknown(state: State, found: Sequence[Sequence[State]]) -> Message:
     """That any of several ways may have been taken, or that there is none."""
     if not found:
-        return say("no_way")
+        return sentence("no_way")
     first, *others = ("→".join((state, *way)) for way in found[:_TOLD])
-    shown: Said | str = first
+    shown: Message | str = first
     for other in others:
-        shown = say("or_way", first=shown, other=other)
+        shown = sentence("or_way", first=shown, other=other)
     more = len(found) - _TOLD
-    return say("ways_more", ways=shown, count=more) if more > 0 else say("ways", ways=shown)
+    return sentence("ways_more", ways=shown, count=more) if more > 0 else sentence("ways", ways=shown)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.reconcile.segments.segment_index import Mark, Wire
-from handshake_lab.reconcile.sockets.traced import FOREVER, SLACK, Event, Life
+from handshake_lab.reconcile.segments.segment_index import Mark, SegmentIndex
+from handshake_lab.reconcile.sockets.traced import FOREVER, SLACK, ObservedSocket, TraceEvent
 from handshake_lab.reconcile.states.closed import join_note_2, resolve
-from handshake_lab.reconcile.states.draft import Draft
-from handshake_lab.reconcile.states.gaps import by_diagram, by_wire
-from handshake_lab.recording.messages import say
+from handshake_lab.reconcile.states.draft import TransitionDraft
+from handshake_lab.reconcile.states.gaps import by_diagram, by_index
+from handshake_lab.recording.messages import sentence
 from handshake_lab.recording.observations import Witness
 from handshake_lab.tcp.diagram.paths import ways
 from handshake_lab.tcp.states import State
@@ -24,19 +24,19 @@ from handshake_lab.tcp.timers import TARDY, TIME_WAIT
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handshake_lab.reconcile.segments.matching import Leg
-    from handshake_lab.reconcile.sockets.polled import Look
+    from handshake_lab.reconcile.segments.matching import SegmentAtEnd
+    from handshake_lab.reconcile.sockets.polled import Poll
 
 #: How late TIME-WAIT may end: its timer's lateness and two jiffies of the slowest clock. Nanoseconds.
 _TARDINESS = TIME_WAIT // TARDY + 20_000_000
 
 
-class Account:
+class StateSequence:
     """Builds the transitions of one life.
 
     Args:
-        life: Whose.
-        wire: Its segments; empty where nothing was captured.
+        observed: Whose.
+        index: Its segments; empty where nothing was captured.
         captured: Whether the capture watched.
         traced: Whether the tracepoint watched.
         cookies: Whether this host answered SYNs with cookies.
@@ -45,50 +45,58 @@ class Account:
     """
 
     def __init__(
-        self, life: Life, wire: Wire, *, captured: bool, traced: bool, cookies: bool, end: int, pause: int = SLACK
+        self,
+        observed: ObservedSocket,
+        index: SegmentIndex,
+        *,
+        captured: bool,
+        traced: bool,
+        cookies: bool,
+        end: int,
+        pause: int = SLACK,
     ) -> None:
-        self._life = life
-        self._wire = wire
-        self._trusted = captured and bool(wire.legs) and not wire.leaky
+        self._observed = observed
+        self._index = index
+        self._trusted = captured and bool(index.legs) and not index.leaky
         self._traced = traced
         self._cookies = cookies
         self._end = end
         self._pause = pause
-        self._state = State.LISTEN if life.passive else State.CLOSED
-        self._at = life.start
-        self.drafts: list[Draft] = []
+        self._state = State.LISTEN if observed.passive else State.CLOSED
+        self._at = observed.start
+        self.drafts: list[TransitionDraft] = []
 
-    def build(self) -> list[Draft]:
+    def build(self) -> list[TransitionDraft]:
         """The transitions in order; a passive end's from LISTEN on."""
-        life = self._life
-        events = resolve(life, self._wire, self._pause, trusted=self._trusted)
+        observed = self._observed
+        events = resolve(observed, self._index, self._pause, trusted=self._trusted)
         for event in events:
             self._take(event)
-        self._follow_looks()
+        self._follow_polls()
         if self._state is State.CLOSED and self.drafts:
             pass
         elif self._watched_on:
-            self._hold_against_wire()
+            self._hold_against_index()
         else:
             self._go_on_blindly()
         self._mind_the_clock()
-        self.drafts = join_note_2(self.drafts, self._wire, self._life.looks, self._pause, trusted=self._trusted)
+        self.drafts = join_note_2(self.drafts, self._index, self._observed.polls, self._pause, trusted=self._trusted)
         self._witness()
         self._straighten()
         return self.drafts
 
     # The tracepoint.
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: TraceEvent) -> None:
         if event.old is State.LISTEN and event.new is State.SYN_RECEIVED:
             self._take_request(event)
             return
         if event.old is not self._state:
-            for look in self._looks_between(self._at, event.t):
-                if look.state is not self._state and look.state is not event.old:
-                    self._go(look.state, look.since, look.t, {look.witness})
+            for poll in self._polls_between(self._at, event.t):
+                if poll.state is not self._state and poll.state is not event.old:
+                    self._go(poll.state, poll.since, poll.t, {poll.witness})
             self._go(event.old, self._at, event.t, set())
-        draft = Draft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})
+        draft = TransitionDraft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})
         if event.doubt:
             draft.object(event.doubt)
             draft.flaw = "gap" if event.new is State.CLOSED else None
@@ -100,19 +108,19 @@ class Account:
 
         Once the tracepoint's socket is closed it tells no more, though a mini-socket goes on.
         """
-        traced = self._life.traced
+        traced = self._observed.traced
         if traced is None or traced.ends == FOREVER:
-            return bool(traced or self._life.looks)
-        return any(look.t >= traced.ends - SLACK and (look.mini or look.gone) for look in self._life.looks)
+            return bool(traced or self._observed.polls)
+        return any(poll.t >= traced.ends - SLACK and (poll.mini or poll.gone) for poll in self._observed.polls)
 
-    def _take_request(self, event: Event) -> None:
+    def _take_request(self, event: TraceEvent) -> None:
         """The child's first step, at the ACK: the request it came from is older."""
-        asked, answered = self._wire.first(Mark.SYN_RECEIVED), self._wire.first(Mark.SYN_ACK_SENT)
-        look = next((look for look in self._life.looks if look.state is State.SYN_RECEIVED), None)
-        draft = Draft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})
-        if look is None and self._cookies and answered and event.t - answered.t > SLACK:
+        asked, answered = self._index.first(Mark.SYN_RECEIVED), self._index.first(Mark.SYN_ACK_SENT)
+        poll = next((poll for poll in self._observed.polls if poll.state is State.SYN_RECEIVED), None)
+        draft = TransitionDraft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})
+        if poll is None and self._cookies and answered and event.t - answered.t > SLACK:
             draft.leg = next(
-                (leg for leg in reversed(self._wire.legs) if not leg.outgoing and leg.t <= event.t + SLACK), None
+                (leg for leg in reversed(self._index.legs) if not leg.outgoing and leg.t <= event.t + SLACK), None
             )
             self._append(draft)
             return
@@ -120,8 +128,8 @@ class Account:
         if answered and answered.t <= event.t + SLACK:
             draft.time, draft.earliest = answered.t, asked.t if asked else answered.t
             draft.witnesses = {Witness.CAPTURE}
-        elif look and look.t <= event.t + SLACK:
-            draft.time, draft.earliest, draft.witnesses = look.t, look.since, {look.witness}
+        elif poll and poll.t <= event.t + SLACK:
+            draft.time, draft.earliest, draft.witnesses = poll.t, poll.since, {poll.witness}
         if event.t - draft.time <= SLACK:
             draft.witnesses.add(Witness.TRACEPOINT)
         self._append(draft)
@@ -129,45 +137,45 @@ class Account:
 
     # Looks.
 
-    def _looks_between(self, low: int, high: int) -> Iterable[Look]:
-        return [look for look in self._life.looks if low <= look.t <= high and not look.gone]
+    def _polls_between(self, low: int, high: int) -> Iterable[Poll]:
+        return [poll for poll in self._observed.polls if low <= poll.t <= high and not poll.gone]
 
-    def _follow_looks(self) -> None:
+    def _follow_polls(self) -> None:
         """Go on with the states that looks showed and the tracepoint did not."""
         known = len(self.drafts)
-        for look in self._life.looks:
-            if look.state is self._state or (known and self._explained(look)):
+        for poll in self._observed.polls:
+            if poll.state is self._state or (known and self._explained(poll)):
                 continue
-            if look.t < self._at - SLACK or not ways(self._state, look.state, passive=self._life.passive):
-                self._object_to(look)
+            if poll.t < self._at - SLACK or not ways(self._state, poll.state, passive=self._observed.passive):
+                self._object_to(poll)
                 continue
-            if look.gone and not self._was_in(look.seen.state):
+            if poll.gone and not self._was_in(poll.seen.state):
                 # The look that showed this state was lost; this one remembers it.
-                self._go(look.seen.state, self._at, max(look.since, self._at), {look.witness})
-            self._go(look.state, max(look.since, self._at), max(look.t, self._at), {look.witness})
+                self._go(poll.seen.state, self._at, max(poll.since, self._at), {poll.witness})
+            self._go(poll.state, max(poll.since, self._at), max(poll.t, self._at), {poll.witness})
 
     def _was_in(self, state: State) -> bool:
         return self._state is state or any(state in (draft.old, draft.new) for draft in self.drafts)
 
-    def _explained(self, look: Look) -> bool:
+    def _explained(self, poll: Poll) -> bool:
         """Whether the history so far has a state at the time of a look, clocks being what they are."""
-        if look.gone:
+        if poll.gone:
             return self._state is State.CLOSED
         start = self.drafts[0].old
         entered = -FOREVER
         for draft in [*self.drafts, None]:
             left = draft.earliest if draft else FOREVER
-            if start is look.state and entered <= look.t + SLACK and left >= look.since - SLACK:
+            if start is poll.state and entered <= poll.t + SLACK and left >= poll.since - SLACK:
                 return True
             if draft:
                 start, entered = draft.new, draft.earliest
         return False
 
-    def _object_to(self, look: Look) -> None:
-        if self.drafts and not look.gone:
-            at = next((draft for draft in reversed(self.drafts) if draft.time <= look.t), self.drafts[0])
-            since, until = _s(look.since), _s(look.t)
-            at.object(say("showed", witness=str(look.witness), state=str(look.state), since=since, until=until))
+    def _object_to(self, poll: Poll) -> None:
+        if self.drafts and not poll.gone:
+            at = next((draft for draft in reversed(self.drafts) if draft.time <= poll.t), self.drafts[0])
+            since, until = _s(poll.since), _s(poll.t)
+            at.object(sentence("showed", witness=str(poll.witness), state=str(poll.state), since=since, until=until))
 
     # From one state to another.
 
@@ -175,29 +183,29 @@ class Account:
         """Append the way to a state which the endpoint was in at some time in (low, high]."""
         low = max(low, self._at)
         if target is State.CLOSED and self._never_more_than_a_request():
-            self._append(Draft(self._state, target, high, low, set(witnesses)))
+            self._append(TransitionDraft(self._state, target, high, low, set(witnesses)))
             return
-        drafts = by_wire(self._wire, self._state, target, low, high) if self._trusted else None
+        drafts = by_index(self._index, self._state, target, low, high) if self._trusted else None
         if drafts is None:
-            drafts = by_diagram(self._state, target, low, high, passive=self._life.passive)
+            drafts = by_diagram(self._state, target, low, high, passive=self._observed.passive)
         drafts[-1].witnesses |= witnesses
         for draft in drafts:
             if (draft.old, draft.new, target) == (State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSED):
-                draft.object(say("refused_perhaps"))
+                draft.object(sentence("refused_perhaps"))
             self._append(draft)
 
     def _never_more_than_a_request(self) -> bool:
         """Whether neither the tracepoint told of a full socket nor any look showed one."""
-        sighted = self._life.sighted
+        sighted = self._observed.sighted
         unsettled = sighted is not None and sighted.settled is None
         return self._untraced_child and unsettled and self._state is State.SYN_RECEIVED
 
     @property
     def _untraced_child(self) -> bool:
         """Whether the tracepoint, which tells of every full socket, told of none that a request became."""
-        return self._traced and self._life.passive and not self._life.traced
+        return self._traced and self._observed.passive and not self._observed.traced
 
-    def _append(self, draft: Draft) -> None:
+    def _append(self, draft: TransitionDraft) -> None:
         self.drafts.append(draft)
         self._state = draft.new
         self._at = max(self._at, draft.time)
@@ -206,75 +214,77 @@ class Account:
 
     def _go_on_blindly(self) -> None:
         """No observer of the kernel can tell of the states from here on: take the wire's account."""
-        start = self._at if self._life.traced else self._life.start
-        for told in self._wire.tell(self._state, start - SLACK, self._life.stop):
+        start = self._at if self._observed.traced else self._observed.start
+        for told in self._index.tell(self._state, start - SLACK, self._observed.stop):
             if told.new is State.ESTABLISHED and self._untraced_child:
                 self._refuse_request(told.leg)
                 break
-            draft = Draft(told.old, told.new, told.leg.t, told.leg.t, {Witness.CAPTURE}, told.leg)
-            if self._life.traced:
-                draft.object(say("off_segments"))
+            draft = TransitionDraft(told.old, told.new, told.leg.t, told.leg.t, {Witness.CAPTURE}, told.leg)
+            if self._observed.traced:
+                draft.object(sentence("off_segments"))
             self._append(draft)
         if not self.drafts:
             return
         last = self.drafts[-1]
-        if self._wire.leaky:
-            last.object(say("capture_leaky"))
+        if self._index.leaky:
+            last.object(sentence("capture_leaky"))
             last.flaw = "gap"
-        elif not self._life.traced:
-            last.object(say("off_segments_alone"))
+        elif not self._observed.traced:
+            last.object(sentence("off_segments_alone"))
         elif self._state is not State.TIME_WAIT:
-            last.object(say("end_unseen"))
+            last.object(sentence("end_unseen"))
         if self._state is State.TIME_WAIT:
             self._expire()
 
-    def _refuse_request(self, asking: Leg) -> None:
+    def _refuse_request(self, asking: SegmentAtEnd) -> None:
         """The ACK did not make the request a connection.
 
         It was dropped if the ACK was answered by a RST (tcp_check_req(), net/ipv4/tcp_minisocks.c).
         """
-        answer = next((leg for leg in self._wire.legs if leg.outgoing and leg.t >= asking.t), None)
-        if answer is not None and "R" in answer.passage.flags:
-            self._append(Draft(self._state, State.CLOSED, answer.t, answer.t, {Witness.CAPTURE}, answer))
+        answer = next((leg for leg in self._index.legs if leg.outgoing and leg.t >= asking.t), None)
+        if answer is not None and "R" in answer.segment.flags:
+            self._append(TransitionDraft(self._state, State.CLOSED, answer.t, answer.t, {Witness.CAPTURE}, answer))
 
     def _expire(self) -> None:
         """TIME-WAIT ends by its timer, which nobody watched; its segments would show any other end."""
-        began = max([self._at, *(leg.t for leg in self._wire.legs if not leg.outgoing)])
+        began = max([self._at, *(leg.t for leg in self._index.legs if not leg.outgoing)])
         due = began + TIME_WAIT
         if self._end > due + _TARDINESS:
-            self._append(Draft(State.TIME_WAIT, State.CLOSED, due + _TARDINESS, due, set()))
+            self._append(TransitionDraft(State.TIME_WAIT, State.CLOSED, due + _TARDINESS, due, set()))
         elif self._end >= due:
-            self.drafts[-1].object(say("expiry_unseen"))
+            self.drafts[-1].object(sentence("expiry_unseen"))
 
-    def _hold_against_wire(self) -> None:
+    def _hold_against_index(self) -> None:
         """Object where the wire goes on and the kernel's observers stopped."""
         if not self._trusted or self._state in (State.CLOSED, State.LISTEN) or not self.drafts:
             return
-        told = next(iter(self._wire.tell(self._state, self._at + SLACK, self._life.stop)), None)
+        told = next(iter(self._index.tell(self._state, self._at + SLACK, self._observed.stop)), None)
         # A request need not become a connection at the ACK: the accept queue may be full.
         if told is not None and (told.old, told.new) != (State.SYN_RECEIVED, State.ESTABLISHED):
             leg = told.leg
-            self.drafts[-1].object(say("wire_goes_on", number=leg.passage.number, time=_s(leg.t), state=str(told.new)))
+            self.drafts[-1].object(
+                sentence("wire_goes_on", number=leg.segment.number, time=_s(leg.t), state=str(told.new))
+            )
 
     def _mind_the_clock(self) -> None:
         """Object where a mini-socket's or a request's timer was due long ago, and nobody looked again."""
-        looks = self._life.looks
-        last = looks[-1] if looks else None
+        polls = self._observed.polls
+        last = polls[-1] if polls else None
         due = last.due if last else None
         if last is None or due is None or last.state is not self._state or not self.drafts:
             return
         late = due + (due - last.t) // TARDY + _TARDINESS
         if (last.mini or last.state is State.SYN_RECEIVED) and self._end > late:
-            self.drafts[-1].object(say("timer_unwatched", time=_s(due)))
+            self.drafts[-1].object(sentence("timer_unwatched", time=_s(due)))
 
     def _witness(self) -> None:
         """Add the looks, and the segments, to the witnesses of the states they show."""
         for place, draft in enumerate(self.drafts):
             left = self.drafts[place + 1].time if place + 1 < len(self.drafts) else FOREVER
-            for look in self._life.looks:
-                shows = (look.gone and draft.new is State.CLOSED) or look.state is draft.new
-                if shows and look.t >= draft.earliest - SLACK and look.since <= left + SLACK:
-                    draft.witnesses.add(look.witness)
+            for poll in self._observed.polls:
+                shows = (poll.gone and draft.new is State.CLOSED) or poll.state is draft.new
+                if shows and poll.t >= draft.earliest - SLACK and poll.since <= left + SLACK:
+                    draft.witnesses.add(poll.witness)
 
     def _straighten(self) -> None:
         """Let no transition seem to come before the one it follows: clocks differ by less than a state lasts."""

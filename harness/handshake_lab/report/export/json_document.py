@@ -15,7 +15,7 @@ import msgspec
 from handshake_lab.report.text.times import exact
 
 if TYPE_CHECKING:
-    from handshake_lab.recording.history import Endpoint, Passage, Record
+    from handshake_lab.recording.history import Endpoint, Record, TransmittedSegment
 
 #: Raised whenever a reader of an earlier document would misread a later one.
 VERSION = 1
@@ -40,7 +40,7 @@ def document(record: Record, *, link: Any = None, verdict: Any = None) -> dict[s
         "replay": header.replay,
         "complete": record.complete,
         "endpoints": [_endpoint(endpoint) for endpoint in record.endpoints],
-        "segments": [_segment(passage) for passage in record.passages],
+        "segments": [_segment(segment) for segment in record.segments],
         "objections": [str(each) for each in record.objections],
         "verdict": msgspec.to_builtins(verdict, str_keys=True),
     }
@@ -83,21 +83,21 @@ def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
-def _segment(passage: Passage) -> dict[str, Any]:
-    when = passage.sent if passage.sent is not None else passage.received
+def _segment(segment: TransmittedSegment) -> dict[str, Any]:
+    when = segment.sent if segment.sent is not None else segment.received
     return {
-        "number": passage.number,
+        "number": segment.number,
         "time": None if when is None else exact(when),
-        "arrived": None if passage.received is None else exact(passage.received),
-        "from": passage.sender,
-        "to": passage.receiver,
-        "flags": passage.flags,
-        "seq": passage.rel_seq,
-        "ack": passage.rel_ack if "A" in passage.flags else None,
-        "length": passage.length,
-        "lost": passage.lost,
-        "retransmits": passage.retransmits,
-        "copies": passage.copies,
+        "arrived": None if segment.received is None else exact(segment.received),
+        "from": segment.sender,
+        "to": segment.receiver,
+        "flags": segment.flags,
+        "seq": segment.rel_seq,
+        "ack": segment.rel_ack if "A" in segment.flags else None,
+        "length": segment.length,
+        "lost": segment.lost,
+        "retransmits": segment.retransmits,
+        "copies": segment.copies,
     }
 
 

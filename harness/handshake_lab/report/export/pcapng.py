@@ -19,7 +19,7 @@ from handshake_lab.report.text.times import SECOND, seconds, span
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from handshake_lab.recording.history import Endpoint, Passage, Record, Transition
+    from handshake_lab.recording.history import Endpoint, Record, Transition, TransmittedSegment
     from handshake_lab.recording.observations import Address, Observation
 
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
@@ -70,16 +70,16 @@ def _comments(record: Record, seen: Sequence[SegmentSeen]) -> dict[int, list[str
         places[each.src, each.dst, each.flags, each.seq, each.ack, each.length].append(number)
         by_host[each.node, frozenset((each.src, each.dst))].append(number)
     comments: dict[int, list[str]] = defaultdict(list)
-    for passage in record.passages:
-        place = _sighting(passage, passage.sender, passage.sent, places, seen)
-        if place is not None and (passage.lost or passage.retransmits is not None):
-            comments[place].append(_fate(passage))
-    passages = {passage.number: passage for passage in record.passages}
+    for segment in record.segments:
+        place = _sighting(segment, segment.sender, segment.sent, places, seen)
+        if place is not None and (segment.lost or segment.retransmits is not None):
+            comments[place].append(_fate(segment))
+    segments = {segment.number: segment for segment in record.segments}
     for endpoint in record.endpoints:
         mine = by_host.get((endpoint.node, frozenset((endpoint.local, endpoint.remote))), [])
         times = [seen[place].t for place in mine]
         for step in endpoint.transitions:
-            cause = passages.get(step.cause.segment or 0)
+            cause = segments.get(step.cause.segment or 0)
             found = _sighting(cause, endpoint.node, cause.received, places, seen) if cause else None
             place = _nearest(step.time, mine, times) if found is None else found
             if place is not None:  # a listener that nobody came to has no packet to be told on
@@ -87,20 +87,20 @@ def _comments(record: Record, seen: Sequence[SegmentSeen]) -> dict[int, list[str
     return comments
 
 
-def _fate(passage: Passage) -> str:
-    again = "" if passage.retransmits is None else f" retransmission of #{passage.retransmits}"
-    return f"#{passage.number}{again}{' lost on the way' if passage.lost else ''}"
+def _fate(segment: TransmittedSegment) -> str:
+    again = "" if segment.retransmits is None else f" retransmission of #{segment.retransmits}"
+    return f"#{segment.number}{again}{' lost on the way' if segment.lost else ''}"
 
 
 def _sighting(
-    passage: Passage,
+    segment: TransmittedSegment,
     node: str,
     when: int | None,
     places: dict[_Key, list[int]],
     seen: Sequence[SegmentSeen],
 ) -> int | None:
     """Where a host's capture has a passage."""
-    key = (passage.src, passage.dst, passage.flags, passage.seq, passage.ack, passage.length)
+    key = (segment.src, segment.dst, segment.flags, segment.seq, segment.ack, segment.length)
     mine = [place for place in places.get(key, []) if seen[place].node == node]
     if when is None or not mine:
         return None

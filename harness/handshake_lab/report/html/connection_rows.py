@@ -21,10 +21,10 @@ from handshake_lab.verdict.expected_states import marks
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handshake_lab.recording.history import Endpoint, Passage, Record, Transition
+    from handshake_lab.recording.history import Endpoint, Record, Transition, TransmittedSegment
     from handshake_lab.report.layout.connections import Connection, Lane
     from handshake_lab.report.text.translations import Words
-    from handshake_lab.verdict.expected_states import Mark
+    from handshake_lab.verdict.expected_states import ComparedState
     from handshake_lab.verdict.judge import Verdict
 
 #: How many segments a page lists for one connection.
@@ -46,7 +46,7 @@ def connection_view(
         "drawn": drawn,
         "left": f"{connection.left.node} {connection.left.address}",
         "right": f"{connection.right.node} {connection.right.address}",
-        "count": len(connection.passages),
+        "count": len(connection.segments),
         "lost": connection.lost,
         "again": connection.again,
         "duration": span(connection.ended - connection.began),
@@ -66,7 +66,7 @@ def connection_view(
             for place, step in enumerate(lane.endpoint.transitions):
                 if step.cause.segment is not None and step.cause.kind in ("segment", "reset"):
                     caused[step.cause.segment].append((lane, place))
-    view["segments"] = [_segment(passage, caused[passage.number], w) for passage in connection.passages[:LISTED]]
+    view["segments"] = [_segment(segment, caused[segment.number], w) for segment in connection.segments[:LISTED]]
     return view
 
 
@@ -76,7 +76,7 @@ def _endpoint(endpoint: Endpoint, index: int, judgement: Verdict | None, w: Word
     return {"name": name, "rows": [_state(endpoint, index, mark, w) for mark in held]}
 
 
-def _state(endpoint: Endpoint, index: int, mark: Mark, w: Words) -> dict[str, Any]:
+def _state(endpoint: Endpoint, index: int, mark: ComparedState, w: Words) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(
         ("ref", "caused_by", "since", "spent", "cause", "witnesses", "edge", "section", "doubt", "title"), ""
     )
@@ -111,7 +111,7 @@ def _state(endpoint: Endpoint, index: int, mark: Mark, w: Words) -> dict[str, An
         if step.flaw:
             doubts.append(w(f"flaw.{step.flaw}"))
         if step.objection:
-            doubts.append(w.said(step.objection))
+            doubts.append(w.message(step.objection))
     row["doubt"] = "; ".join(doubts)
     return row
 
@@ -128,32 +128,32 @@ def section(step: Transition) -> str:
     return edge.section if " " in edge.section or not edge.section[:1].isdigit() else f"RFC 9293 {edge.section}"
 
 
-def _segment(passage: Passage, caused: list[tuple[Lane, int]], w: Words) -> dict[str, Any]:
+def _segment(segment: TransmittedSegment, caused: list[tuple[Lane, int]], w: Words) -> dict[str, Any]:
     fate = []
-    if passage.lost:
+    if segment.lost:
         fate.append(w("page.lost"))
-    if passage.sent is None:
-        fate.append(w("page.made") if passage.copies is None else w("page.copy", number=passage.copies))
-    if passage.retransmits is not None:
-        fate.append(w("page.again", number=passage.retransmits))
+    if segment.sent is None:
+        fate.append(w("page.made") if segment.copies is None else w("page.copy", number=segment.copies))
+    if segment.retransmits is not None:
+        fate.append(w("page.again", number=segment.retransmits))
     told = []
     for lane, place in caused:
         if lane.endpoint:
             step = lane.endpoint.transitions[place]
             told.append(f"{lane.node}: {step.old} → {step.new}")
-    name = names(passage.flags)
+    name = names(segment.flags)
     return {
-        "number": passage.number,
-        "title": f"#{passage.number} {name}, {passage.sender} → {passage.receiver}",
-        "sent": "" if passage.sent is None else seconds(passage.sent),
-        "arrived": "" if passage.received is None else seconds(passage.received),
-        "sender": f"{passage.sender} {passage.src}",
-        "receiver": f"{passage.receiver} {passage.dst}",
+        "number": segment.number,
+        "title": f"#{segment.number} {name}, {segment.sender} → {segment.receiver}",
+        "sent": "" if segment.sent is None else seconds(segment.sent),
+        "arrived": "" if segment.received is None else seconds(segment.received),
+        "sender": f"{segment.sender} {segment.src}",
+        "receiver": f"{segment.receiver} {segment.dst}",
         "flags": name,
-        "seq": f"{passage.rel_seq} ({passage.seq})",
-        "ack": f"{passage.rel_ack} ({passage.ack})" if "A" in passage.flags else "",
-        "length": passage.length,
-        "window": passage.window,
+        "seq": f"{segment.rel_seq} ({segment.seq})",
+        "ack": f"{segment.rel_ack} ({segment.ack})" if "A" in segment.flags else "",
+        "length": segment.length,
+        "window": segment.window,
         "fate": ", ".join(fate),
         "caused": ", ".join(told),
         "caused_refs": " ".join(f"t{lane.index}-{place}" for lane, place in caused),

@@ -28,7 +28,7 @@ _MARKS: dict[Outcome, tuple[str, str]] = {
 }
 
 
-class Run(msgspec.Struct, frozen=True):
+class RunRow(msgspec.Struct, frozen=True):
     """A line of the index. ``href`` is its page's address relative to the index, "" where it has none."""
 
     name: str
@@ -40,22 +40,22 @@ class Run(msgspec.Struct, frozen=True):
     length: int = 0  #: nanoseconds on the run's clock
 
 
-def run(name: str, outcome: Outcome, record: Record, *, href: str = "", summary: str = "") -> Run:
+def run(name: str, outcome: Outcome, record: Record, *, href: str = "", summary: str = "") -> RunRow:
     """A line about a record."""
     found = connections(record)
-    return Run(
+    return RunRow(
         name,
         outcome,
         href,
         summary,
         len(found),
-        sum(passage.lost for passage in record.passages),
+        sum(segment.lost for segment in record.segments),
         max((each.ended for each in found), default=0),
     )
 
 
 def index(
-    runs: Sequence[Run],
+    runs: Sequence[RunRow],
     *,
     title: str,
     facts: Sequence[tuple[str, str]] = (),
@@ -97,6 +97,6 @@ def index(
     )
 
 
-def _view(each: Run, said: str) -> dict[str, Any]:
+def _view(each: RunRow, message: str) -> dict[str, Any]:
     mark, style = _MARKS[each.outcome]
-    return msgspec.structs.asdict(each) | {"mark": mark, "style": style, "said": said, "length": span(each.length)}
+    return msgspec.structs.asdict(each) | {"mark": mark, "style": style, "said": message, "length": span(each.length)}

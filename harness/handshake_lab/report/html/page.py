@@ -86,7 +86,7 @@ def page(
         partings=partings,
         **_findings(judgement, w),
         failures=run_facts.failures(seen),
-        objections=[w.said(each) for each in record.objections],
+        objections=[w.message(each) for each in record.objections],
         hosts=[visible(host, 40) for host in hosts],
         connections=views,
         undrawn=max(0, len(found) - DRAWN),
@@ -118,7 +118,7 @@ def _findings(verdict: Verdict | None, w: Words) -> dict[str, list[dict[str, str
 
 
 def _finding(finding: Finding, w: Words) -> dict[str, str]:
-    text = w.said(finding.said or finding.text)
+    text = w.message(finding.message or finding.text)
     if finding.ok is None:
         return {"style": "", "mark": "", "text": text}
     return {"style": "good" if finding.ok else "bad", "mark": "✓" if finding.ok else "✗", "text": text}

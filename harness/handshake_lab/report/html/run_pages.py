@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import EVENTS, read
 from handshake_lab.recording.observations import Failure
-from handshake_lab.report.html.index import Outcome, Run, index, run
+from handshake_lab.report.html.index import Outcome, RunRow, index, run
 from handshake_lab.report.html.page import page
 from handshake_lab.report.html.run_facts import headline
 from handshake_lab.report.text.translations import words
@@ -60,7 +60,7 @@ def write(
         OSError: A page cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    runs: list[Run] = []
+    runs: list[RunRow] = []
     taken: Counter[str] = Counter()
     for number, directory in enumerate(directories, 1):
         observations = read(directory).observations

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from handshake_lab.recording.history import Endpoint, Passage, Record
+from handshake_lab.recording.history import Endpoint, Record, TransmittedSegment
 from handshake_lab.recording.observations import Address
 from handshake_lab.tcp.states import State
 
@@ -35,7 +35,7 @@ class Connection(msgspec.Struct, frozen=True):
     number: int
     left: Lane
     right: Lane
-    passages: tuple[Passage, ...]
+    segments: tuple[TransmittedSegment, ...]
 
     @property
     def lanes(self) -> tuple[tuple[Side, Lane], tuple[Side, Lane]]:
@@ -56,25 +56,25 @@ class Connection(msgspec.Struct, frozen=True):
     @property
     def lost(self) -> int:
         """How many segments were lost."""
-        return sum(passage.lost for passage in self.passages)
+        return sum(segment.lost for segment in self.segments)
 
     @property
     def again(self) -> int:
         """How many segments were retransmissions."""
-        return sum(passage.retransmits is not None for passage in self.passages)
+        return sum(segment.retransmits is not None for segment in self.segments)
 
-    def side_of(self, passage: Passage) -> Side:
+    def side_of(self, segment: TransmittedSegment) -> Side:
         """The side a segment comes from."""
-        if passage.src == passage.dst:  # a connection to itself: told apart by the node alone
-            return "left" if passage.sender == self.left.node else "right"
-        return "left" if passage.src == self.left.address else "right"
+        if segment.src == segment.dst:  # a connection to itself: told apart by the node alone
+            return "left" if segment.sender == self.left.node else "right"
+        return "left" if segment.src == self.left.address else "right"
 
     def _times(self) -> list[int]:
         changes = [step.time for _, lane in self.lanes if lane.endpoint for step in lane.endpoint.transitions]
         return changes + self._passed()
 
     def _passed(self) -> list[int]:
-        return [time for passage in self.passages for time in (passage.sent, passage.received) if time is not None]
+        return [time for segment in self.segments for time in (segment.sent, segment.received) if time is not None]
 
 
 def connections(record: Record) -> list[Connection]:
@@ -92,20 +92,20 @@ def connections(record: Record) -> list[Connection]:
                 break
         else:
             pairs.append([(index, endpoint)])
-    passages: dict[frozenset[Address], list[Passage]] = defaultdict(list)
-    for passage in record.passages:
-        passages[frozenset((passage.src, passage.dst))].append(passage)
+    segments: dict[frozenset[Address], list[TransmittedSegment]] = defaultdict(list)
+    for segment in record.segments:
+        segments[frozenset((segment.src, segment.dst))].append(segment)
     found = []
-    for key in [*lives, *(key for key in passages if key not in lives)]:
+    for key in [*lives, *(key for key in segments if key not in lives)]:
         pairs = lives.get(key) or [[]]
         for number, pair in enumerate(pairs):
             begins = min((_first(endpoint) for _, endpoint in pair), default=0) if number else 0
             after = pairs[number + 1 :]
             ends = min((_first(endpoint) for _, endpoint in after[0]), default=None) if after else None
             mine = tuple(
-                passage
-                for passage in passages.get(key, [])
-                if begins <= _when(passage) and (ends is None or _when(passage) < ends)
+                segment
+                for segment in segments.get(key, [])
+                if begins <= _when(segment) and (ends is None or _when(segment) < ends)
             )
             found.append(_connection(record, pair, mine))
     found = _with_listeners(found)
@@ -119,7 +119,7 @@ def _with_listeners(found: list[Connection]) -> list[Connection]:
         lane.address: lane
         for connection in found
         for lane in (connection.left, connection.right)
-        if lane.role == "listener" and not connection.passages
+        if lane.role == "listener" and not connection.segments
     }
     out = []
     placed = set()
@@ -130,7 +130,7 @@ def _with_listeners(found: list[Connection]) -> list[Connection]:
             out.append(msgspec.structs.replace(connection, right=listener))
         else:
             out.append(connection)
-    return [each for each in out if each.passages or not _is_of(each, placed)]
+    return [each for each in out if each.segments or not _is_of(each, placed)]
 
 
 def _is_of(connection: Connection, addresses: set[Address]) -> bool:
@@ -145,8 +145,8 @@ def _first(endpoint: Endpoint) -> int:
     return endpoint.transitions[0].time if endpoint.transitions else endpoint.ended
 
 
-def _when(passage: Passage) -> int:
-    return passage.sent if passage.sent is not None else passage.received or 0
+def _when(segment: TransmittedSegment) -> int:
+    return segment.sent if segment.sent is not None else segment.received or 0
 
 
 def _tuple(endpoint: Endpoint) -> frozenset[Address]:
@@ -163,27 +163,29 @@ def _fits(endpoint: Endpoint, pair: list[Endpoint]) -> bool:
     return other.local == endpoint.remote and (other.node, other.local) != (endpoint.node, endpoint.local)
 
 
-def _connection(record: Record, pair: list[tuple[int, Endpoint]], passages: tuple[Passage, ...]) -> Connection:
+def _connection(
+    record: Record, pair: list[tuple[int, Endpoint]], segments: tuple[TransmittedSegment, ...]
+) -> Connection:
     ordered = sorted(pair, key=lambda each: (each[1].role != "client", _first(each[1]), each[0]))
     lanes = [Lane(each.node, each.local, each.role, each, index) for index, each in ordered]
     if not lanes:
-        first = passages[0]
+        first = segments[0]
         lanes = [Lane(first.sender, first.src, "", None, None), Lane(first.receiver, first.dst, "", None, None)]
     elif len(lanes) == 1:
         endpoint = ordered[0][1]
-        lanes.append(Lane(_host_of(record, endpoint, passages), endpoint.remote, "", None, None))
+        lanes.append(Lane(_host_of(record, endpoint, segments), endpoint.remote, "", None, None))
         if endpoint.role in ("server", "listener"):
             lanes.reverse()
-    return Connection(0, lanes[0], lanes[1], passages)
+    return Connection(0, lanes[0], lanes[1], segments)
 
 
-def _host_of(record: Record, endpoint: Endpoint, passages: tuple[Passage, ...]) -> str:
+def _host_of(record: Record, endpoint: Endpoint, segments: tuple[TransmittedSegment, ...]) -> str:
     for node, addresses in record.header.nodes.items():
         if endpoint.remote.ip in addresses:
             return node
-    for passage in passages:
-        if passage.dst == endpoint.remote:
-            return passage.receiver
+    for segment in segments:
+        if segment.dst == endpoint.remote:
+            return segment.receiver
     return ""
 
 

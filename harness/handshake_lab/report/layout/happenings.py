@@ -7,7 +7,7 @@ from itertools import accumulate, groupby, pairwise
 import msgspec
 
 from handshake_lab.recording.causal_order import arrange
-from handshake_lab.recording.history import Passage, Transition
+from handshake_lab.recording.history import Transition, TransmittedSegment
 from handshake_lab.report.layout.connections import Connection, Side
 from handshake_lab.report.text.times import MICROSECOND
 from handshake_lab.tcp.states import State
@@ -22,15 +22,15 @@ class Departure(msgspec.Struct, frozen=True):
 
     time: int
     side: Side
-    passage: Passage
+    segment: TransmittedSegment
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """A segment reaches the ``side`` it was meant for. One whose ``passage.sent`` is None comes from the middle."""
+    """A segment reaches the ``side`` it was meant for. One whose ``segment.sent`` is None comes from the middle."""
 
     time: int
     side: Side
-    passage: Passage
+    segment: TransmittedSegment
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -51,13 +51,13 @@ _SENDS = {State.SYN_SENT: "S", State.FIN_WAIT_1: "F", State.LAST_ACK: "F"}
 def happenings(connection: Connection) -> list[Happening]:
     """Everything that happened, in order."""
     events: list[Happening] = []
-    for passage in connection.passages:
-        side = connection.side_of(passage)
-        if passage.sent is not None:
-            events.append(Departure(passage.sent, side, passage))
-        if passage.received is not None:
-            events.append(Arrival(passage.received, _OTHER[side], passage))
-    arrived = {(event.passage.number, event.side): event.time for event in events if isinstance(event, Arrival)}
+    for segment in connection.segments:
+        side = connection.side_of(segment)
+        if segment.sent is not None:
+            events.append(Departure(segment.sent, side, segment))
+        if segment.received is not None:
+            events.append(Arrival(segment.received, _OTHER[side], segment))
+    arrived = {(event.segment.number, event.side): event.time for event in events if isinstance(event, Arrival)}
     for side, lane in connection.lanes:
         if lane.endpoint:
             # A change that is told a little later, with its segment, takes those that follow it along.
@@ -94,9 +94,9 @@ def _constraints(events: list[Happening]) -> list[tuple[int, int]]:
     sides: dict[Side, list[int]] = {"left": [], "right": []}
     for place, event in enumerate(events):
         if isinstance(event, Departure):
-            departures[event.passage.number] = place
+            departures[event.segment.number] = place
         elif isinstance(event, Arrival):
-            arrivals[event.passage.number] = place
+            arrivals[event.segment.number] = place
         sides[event.side].append(place)
     pairs = [(departures[number], place) for number, place in arrivals.items() if number in departures]
     for places in sides.values():
@@ -126,10 +126,10 @@ def _begins_to_listen(change: Change) -> bool:
 
 
 def _departs_with(event: Happening, flag: str) -> bool:
-    return isinstance(event, Departure) and flag in event.passage.flags
+    return isinstance(event, Departure) and flag in event.segment.flags
 
 
 def _rank(event: Happening) -> tuple[int, int]:
     if isinstance(event, Change):
         return (-1 if _begins_to_listen(event) else event.transition.cause.segment or 0, 1)
-    return (event.passage.number, 0)
+    return (event.segment.number, 0)

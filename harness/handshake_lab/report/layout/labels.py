@@ -8,32 +8,32 @@ from handshake_lab.report.text import cells
 from handshake_lab.tcp.flags import names
 
 if TYPE_CHECKING:
-    from handshake_lab.recording.history import Passage
+    from handshake_lab.recording.history import TransmittedSegment
 
 
-def numbers(passage: Passage) -> str:
+def numbers(segment: TransmittedSegment) -> str:
     """``seq=1 ack=1 len=5``: relative, the ACK only where the flag is set, the length where there is one."""
-    parts = [f"seq={passage.rel_seq}"]
-    if "A" in passage.flags:
-        parts.append(f"ack={passage.rel_ack}")
-    if passage.length:
-        parts.append(f"len={passage.length}")
+    parts = [f"seq={segment.rel_seq}"]
+    if "A" in segment.flags:
+        parts.append(f"ack={segment.rel_ack}")
+    if segment.length:
+        parts.append(f"len={segment.length}")
     return " ".join(parts)
 
 
-def forms(passage: Passage, again: str) -> list[str]:
+def forms(segment: TransmittedSegment, again: str) -> list[str]:
     """Ways to say what a segment is, the fullest first.
 
     Args:
-        passage: The segment.
+        segment: The segment.
         again: The mark of a retransmission, before the number of what it repeats.
     """
-    tail = f" {again}#{passage.retransmits}" if passage.retransmits is not None else ""
-    name = f"#{passage.number} {names(passage.flags)}"
-    short = f"#{passage.number} {passage.flags or '-'}"
+    tail = f" {again}#{segment.retransmits}" if segment.retransmits is not None else ""
+    name = f"#{segment.number} {names(segment.flags)}"
+    short = f"#{segment.number} {segment.flags or '-'}"
     return [
-        f"{name} {numbers(passage)}{tail}",
-        f"{short} {numbers(passage)}{tail}",
+        f"{name} {numbers(segment)}{tail}",
+        f"{short} {numbers(segment)}{tail}",
         f"{name}{tail}",
         f"{short}{tail}",
         short,

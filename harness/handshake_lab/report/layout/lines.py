@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.recording.history import Passage, Transition
+from handshake_lab.recording.history import Transition, TransmittedSegment
 from handshake_lab.report.layout.connections import Connection, Side
 from handshake_lab.report.layout.happenings import TOGETHER, Arrival, Change, Departure, Happening, happenings
 from handshake_lab.report.text import flags
@@ -37,7 +37,7 @@ class Row(msgspec.Struct):
         return self.left if side == "left" else self.right
 
 
-class Wait(msgspec.Struct, frozen=True):
+class WaitRow(msgspec.Struct, frozen=True):
     """Nothing happened for ``length`` nanoseconds.
 
     ``until`` is the timer that ended it, ``again`` the retransmission that did, ``open`` whether it
@@ -46,7 +46,7 @@ class Wait(msgspec.Struct, frozen=True):
 
     length: int
     until: Transition | None = None
-    again: Passage | None = None
+    again: TransmittedSegment | None = None
     open: bool = False
 
 
@@ -61,7 +61,7 @@ class Bulk(msgspec.Struct, frozen=True):
     again: int
 
 
-Line = Row | Wait | Bulk
+Line = Row | WaitRow | Bulk
 
 
 class Ladder(msgspec.Struct, frozen=True):
@@ -102,23 +102,23 @@ def ladder(connection: Connection, middle: str = "", *, fold: bool = True) -> La
 def _folded(connection: Connection, events: list[Happening]) -> list[Happening | Bulk]:
     """Replace long runs of ordinary data by one line each."""
     telling = {event.transition.cause.segment for event in events if isinstance(event, Change)}
-    many = len(connection.passages) > SEGMENTS_SHOWN
+    many = len(connection.segments) > SEGMENTS_SHOWN
     changed = sorted(event.time for event in events if isinstance(event, Change))
-    runs: list[list[Passage]] = [[]]
+    runs: list[list[TransmittedSegment]] = [[]]
     last = None
-    for passage in connection.passages:
-        when = passage.sent if passage.sent is not None else passage.received
+    for segment in connection.segments:
+        when = segment.sent if segment.sent is not None else segment.received
         moments = bisect_right(changed, when or 0)
         ordinary = (
-            flags.kind(passage.flags) == "data"
-            and passage.number not in telling
-            and (many or not (passage.lost or passage.retransmits or passage.sent is None))
+            flags.kind(segment.flags) == "data"
+            and segment.number not in telling
+            and (many or not (segment.lost or segment.retransmits or segment.sent is None))
         )
         if not ordinary or moments != last:
             runs.append([])
         last = moments
         if ordinary:
-            runs[-1].append(passage)
+            runs[-1].append(segment)
         else:
             runs.append([])
     bulks: dict[int, Bulk] = {}
@@ -126,11 +126,11 @@ def _folded(connection: Connection, events: list[Happening]) -> list[Happening |
     for run in runs:
         if len(run) > DATA_SHOWN:
             inner = run[2:-2]
-            hidden |= {passage.number for passage in inner}
+            hidden |= {segment.number for segment in inner}
             bulks[inner[0].number] = _bulk(connection, inner)
     kept: list[Happening | Bulk] = []
     for event in events:
-        number = None if isinstance(event, Change) else event.passage.number
+        number = None if isinstance(event, Change) else event.segment.number
         if number not in hidden:
             kept.append(event)
         elif number in bulks:
@@ -138,22 +138,22 @@ def _folded(connection: Connection, events: list[Happening]) -> list[Happening |
     return kept
 
 
-def _bulk(connection: Connection, passages: Sequence[Passage]) -> Bulk:
+def _bulk(connection: Connection, folded: Sequence[TransmittedSegment]) -> Bulk:
     segments: dict[Side, int] = {"left": 0, "right": 0}
     octets: dict[Side, int] = {"left": 0, "right": 0}
     times = []
-    for passage in passages:
-        side = connection.side_of(passage)
+    for segment in folded:
+        side = connection.side_of(segment)
         segments[side] += 1
-        octets[side] += passage.length
-        times += [time for time in (passage.sent, passage.received) if time is not None]
+        octets[side] += segment.length
+        times += [time for time in (segment.sent, segment.received) if time is not None]
     return Bulk(
         time=min(times),
         length=max(times) - min(times),
         segments=segments,
         octets=octets,
-        lost=sum(passage.lost for passage in passages),
-        again=sum(passage.retransmits is not None for passage in passages),
+        lost=sum(segment.lost for segment in folded),
+        again=sum(segment.retransmits is not None for segment in folded),
     )
 
 
@@ -183,7 +183,7 @@ def _joins(row: Row, change: Change) -> bool:
     if row.change(change.side) is not None or change.time - row.time > TOGETHER:
         return False
     if isinstance(row.piece, Arrival) and row.piece.side == change.side:
-        return change.transition.cause.segment in (None, row.piece.passage.number)
+        return change.transition.cause.segment in (None, row.piece.segment.number)
     # Two hosts that change at the same instant, or the same way at one moment, share a line, but not
     # with a segment of another moment.
     other = row.right if change.side == "left" else row.left
@@ -216,7 +216,7 @@ def _with_waits(lines: list[Row | Bulk], connection: Connection) -> list[Line]:
         if endpoint and now is not None and endpoint.transitions and endpoint.ended - now >= threshold:
             if endpoint.transitions[-1].new in (State.CLOSED, State.LISTEN):
                 continue
-            out.append(Wait(endpoint.ended - now, open=True))
+            out.append(WaitRow(endpoint.ended - now, open=True))
             break
     return out
 
@@ -224,18 +224,18 @@ def _with_waits(lines: list[Row | Bulk], connection: Connection) -> list[Line]:
 def _long(connection: Connection) -> int:
     """From when on a wait is long: three times the longest flight, and 200 ms at least."""
     flights = [
-        passage.received - passage.sent
-        for passage in connection.passages
-        if passage.sent is not None and passage.received is not None
+        segment.received - segment.sent
+        for segment in connection.segments
+        if segment.sent is not None and segment.received is not None
     ]
     return max(200 * MILLISECOND, 3 * max(flights, default=0))
 
 
-def _wait(line: Row | Bulk, length: int) -> Wait:
+def _wait(line: Row | Bulk, length: int) -> WaitRow:
     if isinstance(line, Row):
         for change in (line.left, line.right):
             if change and change.transition.cause.kind == "timer":
-                return Wait(length, until=change.transition)
-        if isinstance(line.piece, Departure) and line.piece.passage.retransmits is not None:
-            return Wait(length, again=line.piece.passage)
-    return Wait(length)
+                return WaitRow(length, until=change.transition)
+        if isinstance(line.piece, Departure) and line.piece.segment.retransmits is not None:
+            return WaitRow(length, again=line.piece.segment)
+    return WaitRow(length)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.report.layout.happenings import Arrival, Departure
-from handshake_lab.report.layout.lines import Bulk, Ladder, Row, Wait
+from handshake_lab.report.layout.lines import Bulk, Ladder, Row, WaitRow
 from handshake_lab.report.text.times import MILLISECOND
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ def sequence(ladder: Ladder) -> Axis:
     ys = []
     for number, line in enumerate(ladder.lines):
         if number:
-            y += BAND if isinstance(line, Wait | Bulk) or isinstance(ladder.lines[number - 1], Wait | Bulk) else STEP
+            y += (
+                BAND
+                if isinstance(line, WaitRow | Bulk) or isinstance(ladder.lines[number - 1], WaitRow | Bulk)
+                else STEP
+            )
         ys.append(y)
     return Axis(tuple(ys), (None,) * len(ys), y + STEP)
 
@@ -71,7 +75,7 @@ def time(ladder: Ladder, wide: Sequence[bool]) -> Axis:
     used: dict[str, float] = {}
     for line, long in zip(ladder.lines, wide, strict=True):
         broken: tuple[int, float] | None = None
-        if isinstance(line, Wait):
+        if isinstance(line, WaitRow):
             y = max([y, *used.values()]) + BAND
             used = dict.fromkeys(_COLUMNS, y + BAND - TEXT)
             now = None
@@ -99,9 +103,9 @@ def time(ladder: Ladder, wide: Sequence[bool]) -> Axis:
 
 def _usual_flight(ladder: Ladder) -> float:
     flights = [
-        passage.received - passage.sent
-        for passage in ladder.connection.passages
-        if passage.sent is not None and passage.received is not None and passage.received > passage.sent
+        segment.received - segment.sent
+        for segment in ladder.connection.segments
+        if segment.sent is not None and segment.received is not None and segment.received > segment.sent
     ]
     return median(flights) if flights else MILLISECOND
 
@@ -112,6 +116,6 @@ def _columns(line: Row | Bulk, wide: bool) -> list[str]:
         return list(_COLUMNS)
     columns = [side for side in ("left", "right") if (line.left if side == "left" else line.right)]
     piece = line.piece
-    if isinstance(piece, Departure) or (isinstance(piece, Arrival) and piece.passage.sent is None):
-        columns += ["from left", "from right"] if wide or piece.passage.lost else [f"from {piece.side}"]
+    if isinstance(piece, Departure) or (isinstance(piece, Arrival) and piece.segment.sent is None):
+        columns += ["from left", "from right"] if wide or piece.segment.lost else [f"from {piece.side}"]
     return columns

@@ -10,11 +10,11 @@ import msgspec
 from handshake_lab.report.layout import labels
 from handshake_lab.report.layout.connections import LEFT, RIGHT, Side
 from handshake_lab.report.layout.happenings import Departure
-from handshake_lab.report.layout.lines import Bulk, Row, Wait
+from handshake_lab.report.layout.lines import Bulk, Row, WaitRow
 from handshake_lab.report.svg import axes
 
 if TYPE_CHECKING:
-    from handshake_lab.recording.history import Passage
+    from handshake_lab.recording.history import TransmittedSegment
     from handshake_lab.report.layout.lines import Ladder
 
 #: The inner edges of the lanes' bars: arrows run between them.
@@ -68,13 +68,13 @@ class Arrows:
         ladder: The ladder.
 
     Attributes:
-        passages: By number, in the order in which they are drawn.
+        segments: By number, in the order in which they are drawn.
         places: On which lines each leaves and arrives.
     """
 
     def __init__(self, ladder: Ladder) -> None:
         self._ladder = ladder
-        self.passages = {row.piece.passage.number: row.piece.passage for row in ladder.rows if row.piece}
+        self.segments = {row.piece.segment.number: row.piece.segment for row in ladder.rows if row.piece}
         self.places = self._lines()
         self._halved: set[int] = set()  # segments that are told on their half of the area
         self._text = self._texts()
@@ -82,7 +82,7 @@ class Arrows:
     def wide(self) -> list[bool]:
         """For each line whether what is written on it needs more than half the area."""
         return [
-            isinstance(line, Row) and line.piece is not None and len(self._text[line.piece.passage.number]) > HALF
+            isinstance(line, Row) and line.piece is not None and len(self._text[line.piece.segment.number]) > HALF
             for line in self._ladder.lines
         ]
 
@@ -104,33 +104,33 @@ class Arrows:
         places: dict[int, tuple[int | None, int | None]] = {}
         for number, line in enumerate(self._ladder.lines):
             if isinstance(line, Row) and line.piece:
-                departs, arrives = places.get(line.piece.passage.number, (None, None))
+                departs, arrives = places.get(line.piece.segment.number, (None, None))
                 if isinstance(line.piece, Departure):
                     departs = number
                 else:
                     arrives = number
-                places[line.piece.passage.number] = (departs, arrives)
+                places[line.piece.segment.number] = (departs, arrives)
         return places
 
     def _texts(self) -> dict[int, str]:
         """Shorter where another comes the other way."""
         texts = {}
-        for passage in self.passages.values():
-            crossed = any(_cross(passage, other, self._ladder) for other in self.passages.values())
-            room = HALF if crossed or passage.lost else ROOM
-            texts[passage.number] = labels.fitting(labels.forms(passage, "↻"), room)
+        for segment in self.segments.values():
+            crossed = any(_cross(segment, other, self._ladder) for other in self.segments.values())
+            room = HALF if crossed or segment.lost else ROOM
+            texts[segment.number] = labels.fitting(labels.forms(segment, "↻"), room)
             if room == HALF:
-                self._halved.add(passage.number)
+                self._halved.add(segment.number)
         return texts
 
     def _fitted(self, number: int) -> str:
-        passage = self.passages[number]
-        room = HALF - 4 if passage.sent is None else ROOM
-        return labels.fitting([self._text[number], *labels.forms(passage, "↻")], room)
+        segment = self.segments[number]
+        room = HALF - 4 if segment.sent is None else ROOM
+        return labels.fitting([self._text[number], *labels.forms(segment, "↻")], room)
 
     def _course(self, number: int, axis: axes.Axis) -> Course:
         departs, arrives = self.places[number]
-        side = self._ladder.connection.side_of(self.passages[number])
+        side = self._ladder.connection.side_of(self.segments[number])
         begin, end = EDGE[side], EDGE[OTHER[side]]
         if departs is None:
             y = axis.ys[arrives or 0]
@@ -153,11 +153,11 @@ class Arrows:
         """Whether a label that follows its arrow down would run into what is written below it."""
         course = courses[number]
         for place, line in enumerate(self._ladder.lines):
-            if isinstance(line, Wait | Bulk) and course.y1 < axis.ys[place] < reach:
+            if isinstance(line, WaitRow | Bulk) and course.y1 < axis.ys[place] < reach:
                 return True
         for other, its in courses.items():
             # What is made in the middle is told in the half that it crosses, where the other side tells.
-            beside = its.side == course.side or self.passages[other].sent is None
+            beside = its.side == course.side or self.segments[other].sent is None
             if beside and course.y1 < its.y1 < reach and abs(its.angle - course.angle) > SAME_SLOPE:
                 return True
         return False
@@ -189,7 +189,7 @@ def _reach(course: Course, text: str) -> float:
     return course.y1 + math.tan(math.radians(abs(course.angle))) * (NEAR + CHARACTER * len(text)) + axes.TEXT
 
 
-def _cross(one: Passage, other: Passage, ladder: Ladder) -> bool:
+def _cross(one: TransmittedSegment, other: TransmittedSegment, ladder: Ladder) -> bool:
     """Whether two segments are in flight at once, in opposite directions."""
     side_of = ladder.connection.side_of
     if one.sent is None or other.sent is None or side_of(one) == side_of(other):

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from handshake_lab.report.layout.connections import LEFT, RIGHT, Side
-from handshake_lab.report.layout.lines import Bulk, Row, Wait
+from handshake_lab.report.layout.lines import Bulk, Row, WaitRow
 from handshake_lab.report.svg import axes
 from handshake_lab.report.svg.elements import Element, Style, number, with_alternative
 from handshake_lab.report.svg.label_layout import EDGE, MIDDLE, OTHER, Arrows, Course, Label
@@ -18,7 +18,7 @@ from handshake_lab.report.text.times import clock, digits_for, span
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handshake_lab.recording.history import Passage
+    from handshake_lab.recording.history import TransmittedSegment
     from handshake_lab.report.layout.connections import Lane
     from handshake_lab.report.layout.happenings import Change
     from handshake_lab.report.layout.lines import Ladder
@@ -92,12 +92,12 @@ class Drawing:
         root.add(*self._times(axis))
         courses = self._arrows.courses(axis)
         for which, label in self._arrows.labels(axis).items():
-            root.add(self._segment(self._arrows.passages[which], courses[which], label, axis))
+            root.add(self._segment(self._arrows.segments[which], courses[which], label, axis))
         for place, line in enumerate(self._ladder.lines):
             cut = self.time.breaks[place]
             if cut is not None:
                 root.add(self._break(cut, shown=axis is self.time))
-            if isinstance(line, Wait):
+            if isinstance(line, WaitRow):
                 root.add(self._wait(line, axis.ys[place]))
             elif isinstance(line, Bulk):
                 root.add(self._bulk(line, axis.ys[place]))
@@ -168,7 +168,7 @@ class Drawing:
         """The clock at the left, where there is room for it."""
         out, shown, lowest = [], "", -math.inf
         for place, line in enumerate(self._ladder.lines):
-            if isinstance(line, Wait):
+            if isinstance(line, WaitRow):
                 continue
             text = clock(line.time, self._digits)
             if text == shown:
@@ -186,13 +186,13 @@ class Drawing:
         text = Element("text", span(length), x=MIDDLE, y=y + 4, class_="wait mid")
         return Element("g", _zigzag(y), text, class_="cut" if shown else "cut off")
 
-    def _wait(self, wait: Wait, y: float) -> Element:
+    def _wait(self, wait: WaitRow, y: float) -> Element:
         length = span(wait.length)
         if wait.open:
             text = self._words("ladder.wait_open", length=length)
         elif wait.until:
             text = self._words(
-                "ladder.wait_timer", length=length, timer=visible(self._words.said(wait.until.cause.said), 80)
+                "ladder.wait_timer", length=length, timer=visible(self._words.message(wait.until.cause.message), 80)
             )
         elif wait.again:
             text = self._words("ladder.wait_again", length=length, number=wait.again.retransmits)
@@ -211,31 +211,31 @@ class Drawing:
             parts.append(fate)
         return Element("g", Element("text", "   ".join(parts), x=MIDDLE, y=y + 4, class_="wait mid"))
 
-    def _segment(self, passage: Passage, course: Course, label: Label, axis: axes.Axis) -> Element:
+    def _segment(self, segment: TransmittedSegment, course: Course, label: Label, axis: axes.Axis) -> Element:
         group = Element(
             "g",
             Element("line", class_="arrow", x1=course.x1, y1=course.y1, x2=course.x2 - course.sign * 2, y2=course.y2),
-            class_=f"segment k-{flags.kind(passage.flags)}{' lost' if passage.lost else ''}",
-            data_ref=f"p{passage.number}",
+            class_=f"segment k-{flags.kind(segment.flags)}{' lost' if segment.lost else ''}",
+            data_ref=f"p{segment.number}",
         )
-        if passage.lost:
+        if segment.lost:
             cross = f"M{course.x2 - 5} {number(course.y2 - 5)}l10 10m0-10l-10 10"
             group.add(Element("path", class_="mark cross", d=cross))
         else:
             group.add(_arrowhead(course))
-        if passage.sent is None:
+        if segment.sent is None:
             group.add(Element("path", class_="mark", d=f"M{course.x1} {number(course.y1 - 6)}l6 6l-6 6l-6-6z"))
         place = f"translate({number(label.x)} {number(label.y)}) rotate({number(label.angle)})"
         anchor = _anchor(OTHER[course.side])
         group.add(Element("text", label.text, y=-5, transform=place, class_=f"label {anchor}"))
-        if passage.retransmits is not None:
-            group.add(self._again(passage, course.side, axis))
+        if segment.retransmits is not None:
+            group.add(self._again(segment, course.side, axis))
         return group
 
-    def _again(self, passage: Passage, side: Side, axis: axes.Axis) -> Element:
+    def _again(self, segment: TransmittedSegment, side: Side, axis: axes.Axis) -> Element:
         """A dotted bow beside the lane, from the original to its repetition."""
-        departs = self._arrows.places[passage.number][0]
-        first = self._arrows.places.get(passage.retransmits or 0, (None, None))[0]
+        departs = self._arrows.places[segment.number][0]
+        first = self._arrows.places.get(segment.retransmits or 0, (None, None))[0]
         if first is None or departs is None:
             return Element("path", class_="again off", d="M0 0")
         out = -1 if side == LEFT else 1

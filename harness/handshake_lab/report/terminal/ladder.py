@@ -16,7 +16,7 @@ from handshake_lab.report.layout.connections import Connection, connections, mid
 from handshake_lab.report.layout.lines import ladder as laid_out
 from handshake_lab.report.terminal import tables
 from handshake_lab.report.terminal.canvas import ASCII, BOX, LETTERS, Glyphs, Span, plain
-from handshake_lab.report.terminal.ladder_rows import Rungs
+from handshake_lab.report.terminal.ladder_rows import LadderRows
 from handshake_lab.report.text.translations import words
 from handshake_lab.verdict.expected_states import marks
 
@@ -193,8 +193,8 @@ def _connection(
     tongue = words(lang)
     lines: list[list[Span]] = []
     endpoint = connection.left.endpoint or connection.right.endpoint
-    if connection.passages or (endpoint and endpoint.role != "listener"):
-        rungs = Rungs(laid_out(connection, middle(record, connection), fold=fold), width, glyphs, tongue)
+    if connection.segments or (endpoint and endpoint.role != "listener"):
+        rungs = LadderRows(laid_out(connection, middle(record, connection), fold=fold), width, glyphs, tongue)
         lines += [*rungs.lines(), []]
         seen |= rungs.seen
     for _, lane in connection.lanes:

@@ -9,7 +9,7 @@ import msgspec
 from handshake_lab.report.layout import labels
 from handshake_lab.report.layout.connections import LEFT, RIGHT, Lane, Side
 from handshake_lab.report.layout.happenings import Arrival, Change, Departure
-from handshake_lab.report.layout.lines import Bulk, Ladder, Row, Wait
+from handshake_lab.report.layout.lines import Bulk, Ladder, Row, WaitRow
 from handshake_lab.report.terminal.canvas import DIM, KIND_STYLE, STATE_STYLE, Glyphs, Span, Strip
 from handshake_lab.report.text import cells, flags
 from handshake_lab.report.text.times import MILLISECOND, clock, digits_for, span
@@ -68,7 +68,7 @@ def columns(width: int, time: int) -> Columns:
     return Columns(time, delta, left, right, right + 1 + after + 1 if note else 0, max(width, right + 1 + after))
 
 
-class Rungs:
+class LadderRows:
     """Draws one connection."""
 
     def __init__(self, ladder: Ladder, width: int, glyphs: Glyphs, words: Words) -> None:
@@ -94,7 +94,7 @@ class Rungs:
                     out += self._rest()
                     self._notes = note
                 strips = [self._row(line)]
-            elif isinstance(line, Wait):
+            elif isinstance(line, WaitRow):
                 strips = self._wait(line)
             else:
                 strips = self._bulk(line)
@@ -169,7 +169,7 @@ class Rungs:
             if change:
                 self._state[side] = change.transition.new
         arriving = isinstance(row.piece, Arrival)
-        column = self._flying.pop(row.piece.passage.number, None) if row.piece and arriving else None
+        column = self._flying.pop(row.piece.segment.number, None) if row.piece and arriving else None
         strip = self._blank()
         if isinstance(row.piece, Departure):
             self._departs(strip, row.piece)
@@ -206,11 +206,11 @@ class Rungs:
         for change in (row.left, row.right):
             # A segment that caused it is on the line already.
             if change and change.transition.objection:
-                objection = self._glyphs.told(self._words.said(change.transition.objection))
+                objection = self._glyphs.told(self._words.message(change.transition.objection))
                 # The states below the ladder tell it in full.
                 causes.append(objection if cells.width(objection) <= room else self._words("ladder.see_below"))
             elif change and change.transition.cause.kind != "segment":
-                causes.append(self._glyphs.told(self._words.said(change.transition.cause.said)))
+                causes.append(self._glyphs.told(self._words.message(change.transition.cause.message)))
         return cells.wrap(", ".join(dict.fromkeys(causes)), room) if causes else []
 
     def _line(self, strip: Strip, begin: int, end: int, style: str) -> None:
@@ -228,12 +228,12 @@ class Rungs:
         return None
 
     def _departs(self, strip: Strip, piece: Departure) -> None:
-        passage, glyphs, area = piece.passage, self._glyphs, self._at.area
-        style = KIND_STYLE[flags.kind(passage.flags)]
-        forms = labels.forms(passage, glyphs.again)
-        if passage.retransmits is not None:
+        segment, glyphs, area = piece.segment, self._glyphs, self._at.area
+        style = KIND_STYLE[flags.kind(segment.flags)]
+        forms = labels.forms(segment, glyphs.again)
+        if segment.retransmits is not None:
             self.seen.add("again")
-        if passage.lost:
+        if segment.lost:
             self._loses(strip, piece, forms, style)
             return
         column = self._channel(piece.side)
@@ -249,7 +249,7 @@ class Rungs:
             text = labels.fitting(forms, area - begin - 6)
             self._write(strip, area - 4 - cells.width(text), text, style)
         if column is not None:
-            self._flying[passage.number] = column
+            self._flying[segment.number] = column
 
     def _write(self, strip: Strip, x: int, text: str, style: str) -> None:
         if text:
@@ -260,7 +260,7 @@ class Rungs:
         middle, glyphs = self._at.middle, self._glyphs
         self.seen.add("lost")
         text = labels.fitting(forms, middle - 5)
-        behind = "" if text == forms[0] else labels.numbers(piece.passage)
+        behind = "" if text == forms[0] else labels.numbers(piece.segment)
         if behind and text == forms[1]:
             text = labels.fitting(forms[2:], middle - 5)
         behind = behind if cells.width(behind) <= self._at.area - middle - 4 else ""
@@ -276,9 +276,9 @@ class Rungs:
 
     def _arrives(self, strip: Strip, piece: Arrival, column: int | None) -> None:
         glyphs, area, left = self._glyphs, self._at.area, self._at.left + 1
-        style = KIND_STYLE[flags.kind(piece.passage.flags)]
-        made = piece.passage.sent is None
-        number = f"#{piece.passage.number}"
+        style = KIND_STYLE[flags.kind(piece.segment.flags)]
+        made = piece.segment.sent is None
+        number = f"#{piece.segment.number}"
         begin = self._at.middle if made else column
         if piece.side == "right":
             start = area - 5 if begin is None else begin
@@ -292,7 +292,7 @@ class Rungs:
             turn = glyphs.enters_left
         if made:
             self.seen.add("made")
-            forms = labels.forms(piece.passage, glyphs.again)
+            forms = labels.forms(piece.segment, glyphs.again)
             text = labels.fitting(forms, self._at.middle - 4)
             x = self._at.middle - 1 - cells.width(text) if piece.side == "right" else self._at.middle + 2
             strip.put(left + x, text, style)
@@ -303,12 +303,12 @@ class Rungs:
             x = start - 1 - len(number) if piece.side == "right" else start + 2
             strip.put(left + x, number, style)
 
-    def _wait(self, wait: Wait) -> list[Strip]:
+    def _wait(self, wait: WaitRow) -> list[Strip]:
         length = span(wait.length, self._glyphs.micro)
         if wait.open:
             text = self._words("ladder.wait_open", length=length)
         elif wait.until:
-            timer = self._glyphs.told(self._words.said(wait.until.cause.said))
+            timer = self._glyphs.told(self._words.message(wait.until.cause.message))
             text = self._words("ladder.wait_timer", length=length, timer=timer)
         elif wait.again:
             text = self._words("ladder.wait_again", length=length, number=wait.again.retransmits)

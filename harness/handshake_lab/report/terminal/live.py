@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from handshake_lab.recording.events_file import Follower
-from handshake_lab.report.terminal.socket_board import Board
+from handshake_lab.report.terminal.socket_board import SocketBoard
 from handshake_lab.report.text.times import clock, span
 from handshake_lab.report.text.translations import words
 from handshake_lab.tcp.states import State
@@ -58,7 +58,7 @@ class _Lines:
         self._ends = threading.Event()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._follow, name="watching", daemon=True)
-        self._board = Board()
+        self._board = SocketBoard()
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -118,19 +118,19 @@ class _Screen(_Lines):
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        say = self._words
+        sentence = self._words
         entries, more = self._board.entries(now, self._console.height - _FRAME)
         counted = [
             f"{node}: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
             for node, states in self._board.counts().items()
         ]
         if more:
-            counted.append(say("table.more", count=more))
+            counted.append(sentence("table.more", count=more))
         table = Table(title=f"{clock(now, 1)} s", caption=" · ".join(counted), expand=True)
         for name in ("live.host", "live.socket", "live.state", "live.since"):
-            table.add_column(say(name), no_wrap=True)
+            table.add_column(sentence(name), no_wrap=True)
         for name in ("live.timer", "live.again", "live.received", "live.sent"):
-            table.add_column(say(name), justify="right")
+            table.add_column(sentence(name), justify="right")
         for each in entries:
             listens = each.state is State.LISTEN
             left = "" if each.due is None else f" {span(max(each.due - now, 0), 'us')}"

@@ -40,7 +40,7 @@ class Entry:
     wqueue: int = 0
 
 
-class Board:
+class SocketBoard:
     """Takes observations as they come, and knows which sockets there are.
 
     Attributes:

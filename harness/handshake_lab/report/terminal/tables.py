@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Endpoint, Record, Transition
     from handshake_lab.report.layout.connections import Connection
     from handshake_lab.report.text.translations import Words
-    from handshake_lab.verdict.expected_states import Mark
+    from handshake_lab.verdict.expected_states import ComparedState
     from handshake_lab.verdict.judge import Finding, Verdict
 
 Lines = list[list[Span]]
@@ -64,7 +64,7 @@ def summary(found: list[Connection], glyphs: Glyphs, words: Words, width: int) -
             str(each.number),
             _name(each.left.node, str(each.left.address), glyphs),
             _name(each.right.node, str(each.right.address), glyphs),
-            str(len(each.passages)),
+            str(len(each.segments)),
             str(each.lost or ""),
             str(each.again or ""),
             span(each.ended - each.began, glyphs.micro),
@@ -90,7 +90,7 @@ def _name(node: str, address: str, glyphs: Glyphs) -> str:
     return f"{glyphs.told(node, NAME)} {glyphs.told(address)}"
 
 
-def endpoint_states(endpoint: Endpoint, held: list[Mark], glyphs: Glyphs, words: Words, width: int) -> Lines:
+def endpoint_states(endpoint: Endpoint, held: list[ComparedState], glyphs: Glyphs, words: Words, width: int) -> Lines:
     """Each state of an endpoint: tick, time spent, cause, witnesses."""
     head = words(
         "states.heading",
@@ -104,7 +104,7 @@ def endpoint_states(endpoint: Endpoint, held: list[Mark], glyphs: Glyphs, words:
     return lines
 
 
-def _state(endpoint: Endpoint, mark: Mark, glyphs: Glyphs, words: Words, width: int) -> Lines:
+def _state(endpoint: Endpoint, mark: ComparedState, glyphs: Glyphs, words: Words, width: int) -> Lines:
     tick = " " if mark.ok is None else glyphs.yes if mark.ok else glyphs.no
     style = "green" if mark.ok else "bold red"
     name: Span = (cells.left(mark.state, 13), f"bold {STATE_STYLE[mark.state]}")
@@ -146,7 +146,7 @@ def _doubts(step: Transition, glyphs: Glyphs, words: Words, width: int, indent: 
         lines += _under(indent, words("states.nobody"), "yellow", width)
     if step.objection:
         flaw = f"{words(f'flaw.{step.flaw}')}: " if step.flaw else ""
-        lines += _under(indent, f"! {flaw}{glyphs.told(words.said(step.objection))}", "bold red", width)
+        lines += _under(indent, f"! {flaw}{glyphs.told(words.message(step.objection))}", "bold red", width)
     return lines
 
 
@@ -162,7 +162,7 @@ def verdict(judgement: Verdict | None, record: Record, glyphs: Glyphs, words: Wo
         for each in record.objections:
             lines += [
                 [("  ! " if number == 0 else "    ", "bold red"), (line, "")]
-                for number, line in enumerate(cells.wrap(glyphs.told(words.said(each)), width - 4))
+                for number, line in enumerate(cells.wrap(glyphs.told(words.message(each)), width - 4))
             ]
     if judgement is None:
         return lines
@@ -170,7 +170,7 @@ def verdict(judgement: Verdict | None, record: Record, glyphs: Glyphs, words: Wo
     for finding in told:
         tick = glyphs.note if finding.ok is None else glyphs.yes if finding.ok else glyphs.no
         style = "" if finding.ok is None else "green" if finding.ok else "bold red"
-        wrapped = cells.wrap(glyphs.told(words.said(finding.said or finding.text)), width - 2)
+        wrapped = cells.wrap(glyphs.told(words.message(finding.message or finding.text)), width - 2)
         lines += [[(f"{tick} " if number == 0 else "  ", style), (line, "")] for number, line in enumerate(wrapped)]
     if left_out:
         lines.append([(f"{glyphs.note} {words('table.more', count=left_out)}", DIM)])

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import UsageError
-from handshake_lab.recording.messages import SENTENCES, Said
+from handshake_lab.recording.messages import SENTENCES, Message
 
 if TYPE_CHECKING:
     from handshake_lab.recording.history import Cause
@@ -52,11 +52,11 @@ class Words:
         """The words under a key with their ``{name}`` left standing."""
         return self._table[key]
 
-    def said(self, said: Said | str) -> str:
+    def message(self, message: Message | str) -> str:
         """A finding, a cause or an objection; what a program wrote stands as it is."""
-        if isinstance(said, str):
-            return said
-        return self(f"said.{said.kind}", **{name: self._value(value) for name, value in said.values.items()})
+        if isinstance(message, str):
+            return message
+        return self(f"said.{message.kind}", **{name: self._value(value) for name, value in message.values.items()})
 
     def caused(self, cause: Cause, arrow: str) -> str:
         """Why a transition happened, with the number of its segment: ``received ACK #9``, ``connect() → #1``.
@@ -65,25 +65,25 @@ class Words:
             cause: The cause.
             arrow: Stands between a call or a timer and the segment that it sent.
         """
-        text = self.said(cause.said)
+        text = self.message(cause.message)
         if cause.segment is None:
             return text
         if cause.kind in ("call", "timer"):
             return f"{text} {arrow} #{cause.segment}"
-        if isinstance(cause.said, Said) and isinstance(what := cause.said.values.get("what"), str):
+        if isinstance(cause.message, Message) and isinstance(what := cause.message.values.get("what"), str):
             # The number belongs to the segment's name, which is not the last word in every language.
             what = self("states.numbered", what=what, number=cause.segment)
-            return self.said(Said(cause.said.kind, {**cause.said.values, "what": what}))
+            return self.message(Message(cause.message.kind, {**cause.message.values, "what": what}))
         return self("states.numbered", what=text, number=cause.segment)
 
     def summary(self, verdict: Verdict) -> str:
         """A verdict in one line."""
-        if verdict.said is None and self.lang != "en":
+        if verdict.message is None and self.lang != "en":
             return self("verdict.ok" if verdict.ok else "verdict.not_ok")
-        return self.said(verdict.said or verdict.summary)
+        return self.message(verdict.message or verdict.summary)
 
     def _value(self, value: Value) -> str | int:
-        return self.said(value) if isinstance(value, Said) else value
+        return self.message(value) if isinstance(value, Message) else value
 
 
 @cache

@@ -10,7 +10,7 @@ import msgspec
 from handshake_lab.tcp.states import State
 
 
-class Why(StrEnum):
+class Trigger(StrEnum):
     """What moves a connection along an edge, as far as it tells edges apart."""
 
     CALL = "a call"  #: listen(), connect(), close(), shutdown(): the only one an edge has
@@ -42,7 +42,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     old: State
     new: State
-    why: Why
+    why: Trigger
     event: str
     action: str
     section: str  #: of RFC 9293 unless another document is named

@@ -6,12 +6,12 @@ document's text and what Linux adds; one number may cover several edges ("26.ES"
 
 from __future__ import annotations
 
-from handshake_lab.tcp.diagram.edge import SHORT, Edge, Why
+from handshake_lab.tcp.diagram.edge import SHORT, Edge, Trigger
 from handshake_lab.tcp.diagram.figure5 import FIGURE_5
 from handshake_lab.tcp.diagram.linux_edges import BEYOND
 from handshake_lab.tcp.states import State
 
-__all__ = ["BY_ID", "EDGES", "FIGURE_5", "SHORT", "Edge", "Why", "edge_of", "edges_between"]
+__all__ = ["BY_ID", "EDGES", "FIGURE_5", "SHORT", "Edge", "Trigger", "edge_of", "edges_between"]
 
 #: All edges, in order of their numbers.
 EDGES: tuple[Edge, ...] = FIGURE_5 + BEYOND
@@ -31,7 +31,7 @@ def edges_between(old: State, new: State) -> tuple[Edge, ...]:
     return _BETWEEN[old, new]
 
 
-def edge_of(old: State, new: State, why: Why | None = None) -> str | None:
+def edge_of(old: State, new: State, why: Trigger | None = None) -> str | None:
     """The id of the edge that a connection took.
 
     Args:

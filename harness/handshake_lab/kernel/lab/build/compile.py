@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.lab.build import configuration, patch_series
-from handshake_lab.kernel.shared.cache import (MIB, disk_errors, no_space)
-from handshake_lab.kernel.shared.processes import (group, is_full, plain_environment)
-from handshake_lab.kernel.packages.releases import (release_of, version_order)
-from handshake_lab.kernel.lab.build.source import (unpack)
+from handshake_lab.kernel.lab.build.source import unpack
+from handshake_lab.kernel.packages.releases import release_of, version_order
+from handshake_lab.kernel.shared.cache import MIB, disk_errors, no_space
+from handshake_lab.kernel.shared.processes import group, is_full, plain_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from handshake_lab.kernel.shared.progress import (Progress)
-    from handshake_lab.kernel.packages.releases import (Release)
-    from handshake_lab.kernel.lab.build.source import (Source)
+    from handshake_lab.kernel.lab.build.source import Source
+    from handshake_lab.kernel.packages.releases import Release
+    from handshake_lab.kernel.shared.progress import Progress
 
 # Measured: 0.49 GB of unpacked source, 0.25 GB of objects; and some room to breathe.
 SPACE_NEEDED = 900 * MIB
@@ -147,7 +147,11 @@ class Builder:
         if (tree / ".config").exists() or (tree / "include/config").exists():
             self._run(tree, release, "cleaning the tree", ["make", "mrproper"])
         self._run(
-            tree, release, "configuring it", ["make", "allnoconfig"], {"KCONFIG_ALLCONFIG": str(configuration.CONFIG_FILE)}
+            tree,
+            release,
+            "configuring it",
+            ["make", "allnoconfig"],
+            {"KCONFIG_ALLCONFIG": str(configuration.CONFIG_FILE)},
         )
         return configuration.check(tree, release.name)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import KernelSourceMissing, UsageError
-from handshake_lab.kernel.shared.cache import (no_space)
-from handshake_lab.kernel.shared.processes import (Pipeline, is_full, plain_environment)
+from handshake_lab.kernel.shared.cache import no_space
+from handshake_lab.kernel.shared.processes import Pipeline, is_full, plain_environment
 
 if TYPE_CHECKING:
-    from handshake_lab.kernel.shared.progress import (Progress)
+    from handshake_lab.kernel.shared.progress import Progress
 
 _DECOMPRESSORS = {
     ".tar": ("cat",),
@@ -49,7 +49,7 @@ LEFT_OUT = (
 )
 
 
-class Kind(StrEnum):
+class SourceKind(StrEnum):
     """What a source is."""
 
     PACKAGE = "package"
@@ -67,7 +67,7 @@ class Source:
         origin: The same in words, for the record: a package with its version, or a path.
     """
 
-    kind: Kind
+    kind: SourceKind
     path: Path
     origin: str
 
@@ -86,12 +86,12 @@ def given(text: str) -> Source:
     if path.is_dir():
         if not is_kernel_tree(path):
             raise UsageError("--source", text, "is a directory, but not the top of a Linux source tree", example)
-        return Source(Kind.TREE, path, str(path))
+        return Source(SourceKind.TREE, path, str(path))
     if path.suffix == ".deb":
-        return Source(Kind.PACKAGE, path, path.stem)
+        return Source(SourceKind.PACKAGE, path, path.stem)
     if not _decompressor(path):
         raise UsageError("--source", text, f"is none of {', '.join(_DECOMPRESSORS)}, .deb or a directory", example)
-    return Source(Kind.TARBALL, path, str(path))
+    return Source(SourceKind.TARBALL, path, str(path))
 
 
 def is_kernel_tree(path: Path) -> bool:
@@ -114,10 +114,10 @@ def unpack(source: Source, into: Path, progress: Progress) -> Path:
         KernelSourceMissing: if it is damaged, or holds no Linux source.
         EnvironmentUnsupported: if the disk became full.
     """
-    if source.kind is Kind.TREE:
+    if source.kind is SourceKind.TREE:
         progress.stage(f"Copying {source.path}")
         feeders, unpacker = [["tar", "-c", "-C", str(source.path), "."]], ["cat"]
-    elif source.kind is Kind.TARBALL:
+    elif source.kind is SourceKind.TARBALL:
         progress.stage(f"Unpacking {source.path.name}", source.path.stat().st_size, "bytes")
         feeders, unpacker = [["cat", str(source.path)]], _decompressor(source.path)
     else:
