@@ -1,6 +1,6 @@
 #!/bin/sh
-# Sets up the virtual machine that ../Vagrantfile describes, as its ordinary user: everything is
-# done by the project's own bootstrap. Ends with a recorded connection, which must be as documented.
+# Sets up the virtual machine that ../Vagrantfile describes, as its ordinary user, with ./handshake.
+# At the end it records a connection, which must behave as documented.
 #
 #   provision.sh DIRECTORY      DIRECTORY is the checkout: /vagrant
 set -eu

@@ -16,13 +16,13 @@ PORT = 7000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the bug be shown."""
+    """Add the option that switches the bug on."""
     parser.addoption("--leaky", action="store_true", help="test the server with its bug")
 
 
 @pytest.fixture
 def server(net: Net, request: pytest.FixtureRequest) -> tuple[str, int]:
-    """Where the server listens: it runs as a program of its own."""
+    """The host and port of the server, which runs as a separate program."""
     bug = ["--leaky"] if request.config.getoption("--leaky") else []
     net.h2.start([sys.executable, str(SERVER), net.h2.ip, str(PORT), *bug], listening=True)
     return "h2", PORT

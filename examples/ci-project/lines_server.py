@@ -1,8 +1,8 @@
-"""A small server of this project's own: it sends every line back, until its client has nothing more to say.
+"""A small server: it sends every line back until its client closes.
 
     python lines_server.py ADDRESS PORT [--leaky]
 
-With --leaky it forgets to close a connection whose client has gone: the bug that the tests are there to find.
+With --leaky it does not close connections whose clients have closed: the bug that the tests find.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class LinesServer:
 
     Args:
         listener: A socket that listens.
-        leaky: Whether to forget connections instead of closing them.
+        leaky: Whether to keep connections open when their clients have closed.
     """
 
     def __init__(self, listener: socket.socket, *, leaky: bool = False) -> None:
@@ -27,7 +27,7 @@ class LinesServer:
         self._ready.register(listener, selectors.EVENT_READ, self._accept)
 
     def run(self) -> None:
-        """Serve until the process is ended."""
+        """Serve until the process is terminated."""
         while True:
             for key, _ in self._ready.select():
                 key.data(key.fileobj)
@@ -52,7 +52,7 @@ class LinesServer:
 
 
 def main() -> None:
-    """Listen at the address and port given, and serve."""
+    """Listen at the given address and port, and serve."""
     address, port, *options = sys.argv[1:]
     with socket.create_server((address, int(port))) as listener:
         LinesServer(listener, leaky="--leaky" in options).run()

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.network(delay="40ms")
 
 @pytest.mark.lossy(loss="10%")
 def test_answers_over_a_bad_network(net: Net, server: tuple[str, int]) -> None:
-    """Whatever is lost on the way, the client gets every line back, and is not left waiting for the end."""
+    """The client receives every line and the end of the stream, even if segments are lost."""
     text = b"".join(b"line %d\n" % number for number in range(2000))
     answer = b""
     with net.h1.connect(server) as client:
@@ -29,7 +29,7 @@ def test_answers_over_a_bad_network(net: Net, server: tuple[str, int]) -> None:
 
 
 def test_leaves_nothing_behind(net: Net, server: tuple[str, int]) -> None:
-    """When its client has closed, the server closes too: no socket stays in CLOSE-WAIT."""
+    """After its client has closed, the server closes too: no socket stays in CLOSE-WAIT."""
     with net.h1.connect(server) as client:
         client.sendall(b"hello\n")
         assert client.recv(100) == b"hello\n"
@@ -39,7 +39,7 @@ def test_leaves_nothing_behind(net: Net, server: tuple[str, int]) -> None:
 
 
 def test_survives_a_reset(net: Net, server: tuple[str, int]) -> None:
-    """A connection that is reset in the middle takes nobody else's with it."""
+    """When one connection is reset, another one stays open."""
     with net.h1.connect(server) as first, net.h1.connect(server) as second:
         first.sendall(b"one\n")
         assert first.recv(100) == b"one\n"
