@@ -233,7 +233,7 @@ def test_refused(project: Project) -> None:
 
     for words, told in (
         (["--pdb"], "ERROR: --pdb cannot reach into a test that uses `net`*"),
-        (["--kernel=cray"], "ERROR: --kernel: 'cray' is no kind of kernel*"),
+        (["--kernel=cray"], "ERROR: --kernel: 'cray' is not a kind of kernel*"),
     ):
         result = project.run(*words)
         assert result.ret == 4

@@ -236,7 +236,7 @@ def test_json_of_chosen_claims(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unknown_claim_is_refused() -> None:
     """An id that is none is named, with those that there are."""
-    with pytest.raises(UsageError, match="'C28' is no claim; they are C1 to C27"):
+    with pytest.raises(UsageError, match="'C28' is not a claim; the claims are C1 to C27"):
         CliRunner().invoke(command, ["C28"], standalone_mode=False, catch_exceptions=False)
 
 

@@ -1,4 +1,4 @@
-"""The command line: one file a verb, loaded when it is called."""
+"""The command line: one file per verb, loaded when it is called."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from handshake_lab.errors import HandshakeError
 #: Every verb, in the order of the help text; each is `command` in the module of its name.
 VERBS = ("demo", "record", "show", "report", "scenarios", "claims", "edges", "test", "topology", "kernel", "doctor")
 
+#: Below the help of every verb.
+_EXIT_STATUS = (
+    "Exit status: 0 right, 1 not as documented or failed, 2 wrong usage, 3 not possible on this machine, "
+    "130 interrupted. See docs/exit-codes.md."
+)
+
 
 class _Verbs(click.Group):
-    """Loads a verb's module only when it is needed: starting must not cost what another verb imports."""
+    """Loads the module of a verb when it is called: a verb's imports must not slow down the others."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return list(VERBS)
@@ -23,6 +29,8 @@ class _Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         command: click.Command = import_module(f"handshake_lab.cli.commands.{cmd_name}").command
+        for each in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
+            each.epilog = _EXIT_STATUS
         return command
 
 
@@ -33,9 +41,9 @@ def command() -> None:
 
     \b
     First steps:
-      handshake demo                      one connection, from SYN to the end of TIME-WAIT
-      handshake demo --loss 20% --seed 7  the same over a bad network, repeatable to the byte
-      handshake doctor                    what this machine can do
+      handshake demo                      one connection, from the first SYN to the end of TIME-WAIT
+      handshake demo --loss 20% --seed 7  the same with random loss, repeatable to the byte
+      handshake doctor                    which kernels this machine can run
     """
 
 

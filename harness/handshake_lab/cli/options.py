@@ -1,4 +1,4 @@
-"""Options that several verbs share, each declared once."""
+"""Options that several verbs share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
-#: Seconds of wall time after which a lab kernel is taken to spin.
+#: Seconds of wall time after which a lab kernel is assumed to loop and is stopped.
 WALL_LIMIT = 120.0
 
 
@@ -27,7 +27,7 @@ class Seed(click.ParamType[int]):
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ARG002
-        """The number, or a usage error that says what is wrong."""
+        """Return the number, or raise a usage error."""
         if isinstance(value, int):
             return value
         if not (isinstance(value, str) and value.isascii() and value.isdigit()):
@@ -38,13 +38,13 @@ class Seed(click.ParamType[int]):
 
 
 def seed(function: _Function) -> _Function:
-    """``--seed``: everything random in a run on the lab kernel is a function of it."""
+    """``--seed``: all random numbers of a run on the lab kernel are derived from it."""
     return click.option(
         "--seed",
         type=Seed(),
         default=1,
         show_default=True,
-        help="Makes a run on the lab kernel repeatable to the byte.",
+        help="Seed of all random numbers on the lab kernel: the same seed gives the same run, to the byte.",
     )(function)
 
 
@@ -56,7 +56,8 @@ def kernel(function: _Function) -> _Function:
         default="lab",
         show_default=True,
         metavar="KIND",
-        help="Where it runs: lab, lab:VERSION (as in lab:6.1), host, vm, vm:RELEASE (as in vm:6.12).",
+        help="The kernel that runs it: lab or lab:6.1 (User-Mode Linux), host (this machine's own), "
+        "vm or vm:6.12 (a stock kernel under QEMU).",
     )(function)
 
 
@@ -67,34 +68,47 @@ def network(function: _Function) -> _Function:
         "faults",
         multiple=True,
         metavar="TEXT",
-        help='Something done to chosen segments: "drop SYN nth=1 from h1". Repeatable.',
+        help='Drop, delay, duplicate, reorder, corrupt, hold or inject segments: "drop SYN nth=1 from h1". '
+        "Flags as in a ladder: SYN-ACK, FIN-PSH-ACK. Repeatable.",
     )(function)
+    return links(function)
+
+
+def links(function: _Function) -> _Function:
+    """``--link``: delay, loss and rate of links."""
     return click.option(
         "--link",
         "links",
         multiple=True,
         metavar="TEXT",
-        help='Impairment of all links or one: "delay=50ms,loss=1%", "h1>h2:loss=5%". Repeatable.',
+        help='Impairment of all links ("delay=50ms,loss=1%") or of one direction ("s1>h2:loss=5%"). Repeatable.',
     )(function)
 
 
 def out(function: _Function) -> _Function:
-    """``--out``: where the run's files are kept."""
+    """``--out``: the directory that keeps the run's files."""
     return click.option(
         "--out",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="Keep the record (events.jsonl) and its capture (capture.pcapng) here.",
+        help="Write the record (events.jsonl) and its capture (capture.pcapng) to this directory.",
     )(function)
 
 
 def ladder(function: _Function) -> _Function:
-    """``--json`` and ``--plain``: how a run is shown."""
-    function = click.option("--plain", is_flag=True, help="No colour and no box characters: stable for diffing.")(
-        function
-    )
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the ladder.")(
-        function
+    """``--json`` and ``--plain``: how a run is printed."""
+    return json("the ladder")(plain(function))
+
+
+def plain(function: _Function) -> _Function:
+    """``--plain``: a ladder for files and diffs."""
+    return click.option("--plain", is_flag=True, help="Print without colours and box-drawing characters.")(function)
+
+
+def json(instead_of: str) -> Callable[[_Function], _Function]:
+    """``--json``, with what it replaces."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help=f"Print one JSON document (docs/json.md) instead of {instead_of}."
     )
 
 
@@ -115,12 +129,12 @@ def _locale_language() -> str:
     return locale_language()
 
 
-#: Parameters that change what is shown or kept, not what happens.
+#: Parameters that change what is printed or kept, not what happens in the run.
 _SHOWN = frozenset({"out", "watch", "as_json", "plain", "lang"})
 
 
 def again() -> str:
-    """The command that gives the run of the present command again, with all that was set and nothing else."""
+    """The command that repeats this run: the verb with the options that differ from their defaults."""
     context = click.get_current_context()
     words = ["handshake", context.info_name or ""]
     for parameter in context.command.params:
@@ -134,11 +148,11 @@ def again() -> str:
 
 
 def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kernel:
-    """The kernel that ``--kernel`` names, ready to run; a lab kernel is built where there is none.
+    """The kernel that ``--kernel`` names, ready to run; a missing lab kernel is built.
 
     Raises:
-        UsageError: There is no such kind.
-        EnvironmentUnsupported: This machine cannot do it.
+        UsageError: There is no such kind of kernel.
+        EnvironmentUnsupported: This machine cannot run it.
     """
     kind, _, version = name.partition(":")
     if kind == "lab":
@@ -161,4 +175,4 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kerne
         from handshake_lab.kernel.vm.vm_kernel import prepared
 
         return prepared(version, wall_limit=wall_limit)
-    raise UsageError("--kernel", name, "is no kind of kernel", "--kernel lab")
+    raise UsageError("--kernel", name, "is not a kind of kernel", "--kernel lab")

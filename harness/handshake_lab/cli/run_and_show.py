@@ -1,4 +1,4 @@
-"""What every verb does that runs something once: carry out a plan, show its run, say how it went."""
+"""Run a plan on a kernel and print the result: what demo and record have in common."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def carry_out(
     watch: bool = False,
     after: Callable[[Run], None] | None = None,
 ) -> int:
-    """Carry out a plan on a kernel, and show its run.
+    """Run a plan on a kernel and print the ladder or the document of the run.
 
     Args:
-        plan: What is to be done.
-        kernel: Where.
-        out: The directory that keeps the run's files; None: none does.
-        as_json: One document instead of the ladder.
-        plain: Without colours and box characters.
-        lang: The language of what is shown.
-        watch: Show its sockets meanwhile.
-        after: What else is to be told below the ladder.
+        plan: The run.
+        kernel: Where it happens.
+        out: The directory that keeps the run's files; None: they are not kept.
+        as_json: Print one document instead of the ladder.
+        plain: Print the ladder without colours and box-drawing characters.
+        lang: The language of the ladder.
+        watch: Show the sockets while it runs.
+        after: Prints what follows the ladder.
 
     Returns:
         The command's exit status.
 
     Raises:
-        HandshakeError: As `handshake_lab.experiment.execute.conducted` does.
+        HandshakeError: As raised by `handshake_lab.experiment.execute.conducted`.
     """
     from handshake_lab.experiment.execute import conducted, prepare_directory
     from handshake_lab.verdict.judge import judge
@@ -75,6 +75,6 @@ def carry_out(
             if after:
                 after(run)
         if run.interrupted:
-            click.echo("handshake: interrupted; this is what was recorded up to then", err=True)
+            click.echo("handshake: interrupted; the recording up to then is shown", err=True)
             return INTERRUPTED
     return verdict.exit_code

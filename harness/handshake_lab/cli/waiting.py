@@ -1,4 +1,4 @@
-"""A sign that work goes on, for those who wait."""
+"""A progress display for operations that take longer than a moment."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: Seconds that need no explanation.
-PATIENCE = 1.0
+#: Seconds before the display appears.
+APPEARS_AFTER = 1.0
 
 
 @contextmanager
 def waiting(
-    text: str, total: int | None = None, *, out: TextIO | None = None, patience: float = PATIENCE
+    text: str, total: int | None = None, *, out: TextIO | None = None, appears_after: float = APPEARS_AFTER
 ) -> Iterator[Callable[[], None]]:
-    """Show on a terminal's standard error that something goes on, once it takes a while; it is gone at the end.
+    """Show progress on standard error, if it is a terminal and the operation takes a while; remove it at the end.
 
     Args:
-        text: What goes on.
-        total: How many steps it has, where that is known.
-        out: Another stream than standard error. One that is no terminal gets nothing.
-        patience: Seconds before anything appears.
+        text: What is being done.
+        total: The number of steps, where it is known.
+        out: Another stream than standard error. Nothing is written to a stream that is not a terminal.
+        appears_after: Seconds before the display appears.
 
     Yields:
-        What to call after each step.
+        A function to call after each step.
     """
     stream = sys.stderr if out is None else out
     if not stream.isatty():
         yield lambda: None
         return
-    sign = _Sign(text, total, stream)
-    timer = threading.Timer(patience, sign.appear)
+    display = _Display(text, total, stream)
+    timer = threading.Timer(appears_after, display.appear)
     timer.daemon = True
     timer.start()
     try:
-        yield sign.step
+        yield display.step
     finally:
         timer.cancel()
         timer.join()
-        sign.vanish()
+        display.vanish()
 
 
-class _Sign:
+class _Display:
     def __init__(self, text: str, total: int | None, out: TextIO) -> None:
         self._text = text
         self._total = total
@@ -57,7 +57,7 @@ class _Sign:
         self._stop: Callable[[], None] = lambda: None
 
     def appear(self) -> None:
-        from rich.console import Console  # slow to import, and seldom needed
+        from rich.console import Console  # slow to import, and rarely needed
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         counts = [] if self._total is None else [BarColumn(bar_width=30), MofNCompleteColumn()]
@@ -67,7 +67,7 @@ class _Sign:
         bars.tasks[0].start_time = self._began  # not when it appeared
         self._stop = bars.stop
         self._shown = lambda done: bars.update(task, completed=done)
-        self._shown(self._done)  # the steps before; those from now on tell themselves
+        self._shown(self._done)  # steps done before it appeared
         bars.start()
 
     def step(self) -> None:

@@ -1,4 +1,4 @@
-"""handshake claims: what the course notes say, checked against the kernel."""
+"""handshake claims: the claims of course notes about TCP, measured on a kernel."""
 
 from __future__ import annotations
 
@@ -17,31 +17,35 @@ class _Claim(click.ParamType[str]):
     name = "id"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
-        """The id, or a usage error that says which there are."""
+        """Return the id, or raise a usage error that lists the known ones."""
         if str(value).upper() not in CLAIMS:
-            raise UsageError("ID", value, f"is no claim; they are {CLAIMS[0]} to {CLAIMS[-1]}", "handshake claims C19")
+            raise UsageError(
+                "ID", value, f"is not a claim; the claims are {CLAIMS[0]} to {CLAIMS[-1]}", "handshake claims C19"
+            )
         return str(value).upper()
 
 
 @click.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...", type=_Claim())
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print a page with every claim and the notes' questions.")
+@options.json("the table")
+@click.option(
+    "--markdown", "as_markdown", is_flag=True, help="Print a page with every claim and the questions of the notes."
+)
 @options.seed
 @options.kernel
 @options.language
 def command(ids: tuple[str, ...], seed: int, kernel_name: str, lang: str, *, as_json: bool, as_markdown: bool) -> int:
-    """Measure what two sets of course notes claim about TCP's handshakes, C1 to C27, on real TCP.
+    """Measure the claims C1 to C27, which two sets of course notes make about TCP's handshakes, on real TCP.
 
-    Each claim holds, holds with a nuance, or does not hold here; the evidence says what was measured.
-    Claims that are asked for by their ids come with their nuance explained.
-    The exit status is 0 if every claim came out as the project expects, and 1 otherwise.
+    A claim holds, holds with a nuance, or does not hold here; the evidence says what was measured. Nuances are
+    explained where claims are selected by ID. The exit status is 0 if every claim came out as this project expects,
+    and 1 otherwise. Needs a checkout of this project.
 
     \b
     Examples:
       handshake claims
       handshake claims C19 C20
-      handshake claims --kernel lab:6.1 --json | jq '.claims[] | {id, verdict}'
+      handshake claims --kernel lab:6.1 --json | jq '.claims[] | {id, verdict: .verdict.code}'
       handshake claims --markdown --lang ko > claims.ko.md
     """
     from handshake_lab.checkout.claims import claims_report

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--delay", default="50ms", show_default=True, help="One-way delay; the round-trip time is twice that.")
-@click.option("--loss", default="0%", show_default=True, help="Random loss in each direction.")
+@click.option("--loss", default="0%", show_default=True, help="Random loss in each direction, as a percentage.")
 @options.network
 @options.seed
 @options.kernel
@@ -40,8 +40,8 @@ def command(
 ) -> int:
     """Run one real TCP connection and show every segment and every state.
 
-    Two hosts with a switch between them: h1 connects to h2, asks, is answered, and closes first.
-    Both sides are recorded until TIME-WAIT ends; then every transition is held against RFC 9293.
+    Two hosts, h1 and h2, are connected by a switch. h1 connects, sends a request, receives the response and closes
+    first. Both sides are recorded until TIME-WAIT ends; then every transition is compared with RFC 9293.
 
     \b
     Examples:
@@ -49,7 +49,7 @@ def command(
       handshake demo --delay 200ms
       handshake demo --loss 20% --seed 7
       handshake demo --fault "drop SYN-ACK nth=1"
-      handshake demo --json | jq .verdict
+      handshake demo --json | jq .verdict.text
       handshake demo --out my-run && handshake show my-run
     """
     from handshake_lab.plan.checks import check_requests
@@ -70,10 +70,10 @@ def command(
 
 
 def _impairment(wanted: dict[str, object]) -> Impairment:
-    """What the options ask for; an error's example is written as options, too.
+    """The impairment that the options describe; the example of an error is written as options, too.
 
     Raises:
-        UsageError: One of them cannot be meant.
+        UsageError: A value is invalid.
     """
     from handshake_lab.plan.link import Impairment
 

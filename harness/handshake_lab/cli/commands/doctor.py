@@ -1,4 +1,4 @@
-"""``handshake doctor``: what this machine has and lacks for each kernel kind."""
+"""handshake doctor: what each kind of kernel needs, and whether this machine has it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from handshake_lab.cli import options
+
 if TYPE_CHECKING:
     from handshake_lab.doctor.check import Findings
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@options.json("the tables")
 def command(as_json: bool) -> None:
-    r"""Try out what this machine can do, for each kernel kind.
+    """Check what each kind of kernel needs, and whether this machine has it.
 
-    Everything is tried in throwaway namespaces; nothing is changed, nothing is left
-    behind. Each lack comes with the command that mends it. The exit status is 0 if the
-    lab kernel can be used, else 3.
+    Checks are made in temporary namespaces; nothing on the machine is changed. For everything that is missing, the
+    command that installs it is printed. The exit status is 0 if the lab kernel can be used, and 3 otherwise.
 
     \b
     Examples:
@@ -56,11 +57,11 @@ def _show(findings: list[Findings]) -> None:
                 mark = Text("✗", style="bold red")
             else:
                 mark = Text("-", style="yellow")
-            # Of a long complaint, a console's last words for instance, the table shows the beginning.
+            # A detail may be the end of a console log: the table shows its first line.
             table.add_row(mark, check.name, Text(check.detail.partition("\n")[0]))
         console.print(table)
         lacks = [check for check in each.checks if not check.ok and check.remedy]
         if lacks:
-            console.print("  To mend it:" if not each.usable else "  To have all of it:")
+            console.print("  To use it:" if not each.usable else "  To use all of it:")
         for check in lacks:
             console.print(Text(f"    {check.name}: {check.remedy}"), soft_wrap=True)

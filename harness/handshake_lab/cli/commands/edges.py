@@ -1,4 +1,4 @@
-"""handshake edges: the state diagram of RFC 9293, and how Linux takes it."""
+"""handshake edges: the state diagram of RFC 9293, and how Linux implements it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from handshake_lab.cli import options
 from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.tcp.timers import TIMERS
 
@@ -25,16 +26,13 @@ _HEADINGS = {
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+@options.json("text")
 def command(*, as_json: bool) -> int:
-    r"""Print every edge of TCP's state diagram, and how Linux takes it.
+    """Print every edge of TCP's state diagram, and how Linux implements it.
 
-    \b
-    Each edge has a number, which scenarios and reports use too; the event that
-    takes it and the action that answers; where the RFC says so; which function
-    of the kernel does it; and what each observer sees of it: the tracepoint
-    sock:inet_sock_set_state, a look at the sockets (sock_diag, which is what ss
-    reads), and a capture of the segments.
+    For each edge: its number, as in scenarios and reports; the event and the action; the section of the RFC; the
+    function of the kernel; and what each observer sees of it: the tracepoint sock:inet_sock_set_state, a poll of the
+    sockets (sock_diag, which ss reads as well), and a capture of the segments.
 
     \b
     Examples:
@@ -78,7 +76,7 @@ def _as_text() -> Iterator[str]:
 
 
 def _alike(edges: list[Edge]) -> Iterator[list[Edge]]:
-    """Edges that differ by the state they start from only, together."""
+    """Edges that differ only by the state they start from, together."""
     group: list[Edge] = []
     for edge in edges:
         if group and edge.id.partition(".")[0] != group[0].id.partition(".")[0]:
@@ -107,7 +105,7 @@ def _describe(edges: list[Edge]) -> Iterator[str]:
     if first.gate:
         yield f"      versions    {first.gate}"
     for observer in _OBSERVERS:
-        # Of edges alike, some have a mini-socket, which the tracepoint does not see.
+        # Some edges of a group start from a mini-socket, which the tracepoint does not see.
         seen = next((getattr(edge, observer) for edge in edges if getattr(edge, observer)), "")
         if first.in_linux:
             yield f"      {observer:<12}{seen or 'nothing'}"

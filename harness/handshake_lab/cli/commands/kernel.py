@@ -1,4 +1,4 @@
-"""``handshake kernel``: build, list and remove lab kernels."""
+"""handshake kernel: build, list and remove lab kernels."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from handshake_lab.cli import options
 from handshake_lab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,22 +17,25 @@ if TYPE_CHECKING:
 def command() -> None:
     """Build, list and remove lab kernels.
 
-    A lab kernel is Linux built as an ordinary program (User-Mode Linux), with virtual
-    time. The first `handshake demo` builds one by itself; this is for having several,
-    and for choosing.
+    A lab kernel is Linux built as an ordinary program (User-Mode Linux) with virtual time. The first command that
+    needs one builds it. Use these commands to have several versions, which --kernel lab:VERSION selects.
+
+    \b
+    Examples:
+      handshake kernel list
+      handshake kernel build --version 6.1
     """
 
 
 @command.command()
-@click.option("--version", metavar="X.Y", help="Which Linux, of those the package mirror offers. Default: the newest.")
+@click.option("--version", metavar="X.Y", help="Version of Linux, if the package mirror has it.  [default: the newest]")
 @click.option("--source", metavar="PATH", help="Build from this tarball, linux-source package or source tree instead.")
-@click.option("--force", is_flag=True, help="Build anew, even if there is one from the same source package.")
+@click.option("--force", is_flag=True, help="Build again, even if this source package has been built.")
 def build(version: str | None, source: str | None, force: bool) -> None:
-    r"""Build a lab kernel: some four minutes on two processors.
+    """Build a lab kernel. It takes about four minutes on two processors.
 
-    The source is the distribution's linux-source package: the newest that its mirror
-    has, in newer suites too. Kernels are kept in ~/.cache/handshake-lab (or under
-    XDG_CACHE_HOME), by release and configuration.
+    The source is the linux-source package of the distribution: the newest on its mirror, including newer suites.
+    Kernels are kept in ~/.cache/handshake-lab (or under XDG_CACHE_HOME), by release and configuration.
 
     \b
     Examples:
@@ -46,7 +50,9 @@ def build(version: str | None, source: str | None, force: bool) -> None:
     from handshake_lab.kernel.shared import progress
 
     if version is not None and source is not None:
-        raise UsageError("--version", version, "cannot be given together with --source", "--version 6.1 alone")
+        raise UsageError(
+            "--version", version, "cannot be combined with --source", "handshake kernel build --version 6.1"
+        )
     if version is not None:
         check_version(version)
     given = sources.given(source) if source is not None else None
@@ -57,13 +63,12 @@ def build(version: str | None, source: str | None, force: bool) -> None:
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@options.json("the table")
 def list_(as_json: bool) -> None:
-    """List the lab kernels here.
+    """List the lab kernels that were built.
 
-    "current" are those with the configuration of this version of handshake; only
-    they are used. "forks" are those that boot once and then fork for every run; the
-    others boot for each.
+    "current" kernels have the build configuration of this version of handshake; only they are used. Kernels with
+    "forks" boot once and then fork for every run; the others boot for every run.
     """
     from handshake_lab.kernel.lab.lab_images import LabImages
 
@@ -77,7 +82,7 @@ def list_(as_json: bool) -> None:
         )
         return
     if not images:
-        click.echo("No lab kernel yet. Build one: handshake kernel build")
+        click.echo("There is no lab kernel. Build one: handshake kernel build")
         return
     from rich.console import Console
     from rich.table import Table
@@ -106,9 +111,9 @@ def _described(image: LabKernelImage) -> dict[str, object]:
 
 @command.command()
 @click.argument("version", required=False)
-@click.option("--all", "everything", is_flag=True, help="All kernels, and the downloaded sources.")
+@click.option("--all", "everything", is_flag=True, help="Remove all kernels and the downloaded sources.")
 def remove(version: str | None, everything: bool) -> None:
-    r"""Remove lab kernels of a version or a release.
+    """Remove the lab kernels of a version (6.1) or a release (6.1.192).
 
     \b
     Examples:
@@ -119,7 +124,7 @@ def remove(version: str | None, everything: bool) -> None:
     from handshake_lab.kernel.lab.lab_images import LabImages
 
     if (version is None) != everything:
-        reason = "is missing" if version is None else "cannot be given together with --all"
+        reason = "is missing" if version is None else "cannot be combined with --all"
         raise UsageError(
             "VERSION", version or "", reason, "handshake kernel remove 6.1, or handshake kernel remove --all"
         )

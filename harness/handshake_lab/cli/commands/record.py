@@ -1,4 +1,4 @@
-"""handshake record: run any programs over an emulated network, and record their connections."""
+"""handshake record: run programs over an emulated network and record their connections."""
 
 from __future__ import annotations
 
@@ -16,27 +16,31 @@ from handshake_lab.report.text.escaping import visible
 if TYPE_CHECKING:
     from handshake_lab.experiment.execute import Run
 
-#: How many lines of a program's output are shown where it is not kept.
+#: Lines of output that are printed per program where its output is not kept.
 SHOWN_LINES = 20
 
 
 @click.command()
 @click.option(
-    "--topology", default="pair", show_default=True, metavar="NAME", help="As `handshake topology list` shows."
+    "--topology",
+    default="pair",
+    show_default=True,
+    metavar="NAME",
+    help="A name from `handshake topology list`, or a file.",
 )
 @click.option(
     "--server",
     "servers",
     multiple=True,
     metavar="[HOST=]COMMAND",
-    help="A program that listens; on h2 unless a host is named. Repeatable.",
+    help="A program that listens, on h2 unless HOST is given. Repeatable.",
 )
 @click.option(
     "--client",
     "clients",
     multiple=True,
     metavar="[HOST=]COMMAND",
-    help="A program that connects, started when every server listens; on h1 unless a host is named. Repeatable.",
+    help="A program that connects, on h1 unless HOST is given; started when all servers listen. Repeatable.",
 )
 @options.network
 @click.option(
@@ -44,22 +48,22 @@ SHOWN_LINES = 20
     default="600s",
     show_default=True,
     metavar="TIME",
-    help="What the clients may take, in the kernel's time.",
+    help="Limit for the clients, in time of the kernel.",
 )
 @click.option(
     "--after",
     default="130s",
     show_default=True,
     metavar="TIME",
-    help="What their connections may take to end after them: TIME-WAIT takes a minute.",
+    help="Limit for their connections to end after the clients, in time of the kernel: TIME-WAIT takes a minute.",
 )
 @click.option(
     "--wall-limit",
     default="120s",
     show_default=True,
     metavar="TIME",
-    help="What the run may take of your own time, besides those two where the kernel's time is yours (host, vm). "
-    "A program that waits in a loop (iperf3 does) needs minutes for a second of the lab kernel's time.",
+    help="Limit for the whole run in real time; on host and vm kernels the two limits above are added. A program "
+    "that polls in a loop (such as iperf3) needs minutes for a second of the lab kernel's time.",
 )
 @options.seed
 @options.kernel
@@ -67,8 +71,8 @@ SHOWN_LINES = 20
 @click.option(
     "--watch",
     is_flag=True,
-    help="Meanwhile, show all sockets with their states, timers and queues on standard error: "
-    "a table on a terminal, a line for each change elsewhere.",
+    help="While the programs run, show all sockets with their states, timers and queues on standard error: "
+    "a table on a terminal, one line per change elsewhere.",
 )
 @options.ladder
 @options.language
@@ -90,17 +94,19 @@ def command(
     plain: bool,
     lang: str,
 ) -> int:
-    r"""Run programs in the hosts of a network and record every connection they make.
+    """Run programs in the hosts of a network and record every connection they make.
 
-    Hosts know each other by name. Programs run in the current directory; on the lab kernel they
-    cannot write to it. With --out, what each program printed is kept beside the
-    record as HOST-server-1.out, HOST-client-1.err and so on; without it, it is shown at the end.
+    Programs reach other hosts by name (h2). They run in the current directory, which is read-only on the lab kernel.
+    With --out, the output of each program is kept beside the record, in HOST-server-1.out, HOST-client-1.err and so
+    on; without it, the first lines are printed at the end.
 
     \b
     Examples:
-      handshake record --link delay=50ms,loss=2% --server "python3 -m http.server 80" \
+      handshake record --server "python3 -m http.server 80" --client "curl -s http://h2/"
+      handshake record --link delay=50ms,loss=2% --server "python3 -m http.server 80" \\
           --client "curl -s http://h2/" --out my-run
-      handshake record --topology star,4 --server h1="iperf3 -s -1" --client h2="iperf3 -c h1 -n 200K"
+      handshake record --topology star,n=3 --server h3="python3 -m http.server 80" \\
+          --client h1="curl -s http://h3/" --client h2="curl -s http://h3/"
     """
     from handshake_lab.experiment.running_program import ProgramSpec, ProgramsSpec
     from handshake_lab.plan.checks import check_requests
@@ -113,7 +119,7 @@ def command(
     )
     if not programs:
         raise UsageError(
-            "--server, --client", "", "are both missing: there is nothing to run", '--client "curl -s http://h2/"'
+            "--server, --client", "", "are both missing: nothing would run", '--client "curl -s http://h2/"'
         )
     planned = check_requests(topology, links, faults)
     for program in programs:
@@ -133,7 +139,7 @@ def command(
         faults=faults,
         kernel=kernel.info,
         directory=str(Path.cwd()),
-        # The clock of a person who watches; the lab kernel's is past before anybody could look.
+        # Often enough to watch; on the lab kernel the run is over before anybody could read a table.
         heartbeat=0.5 if watch and kernel.info.real_time else 5.0,
         replay=options.again(),
     )
@@ -145,20 +151,20 @@ def command(
         plain=plain,
         lang=lang,
         watch=watch,
-        after=lambda run: _tell_of_programs(run, kept=out is not None),
+        after=lambda run: _print_programs(run, kept=out is not None),
     )
 
 
-def _tell_of_programs(run: Run, *, kept: bool) -> None:
-    """How each program ended, and what it printed where that is not kept."""
+def _print_programs(run: Run, *, kept: bool) -> None:
+    """Print how each program ended, and its output where it is not kept."""
     ends = {each.name: each.status for each in run.observations if isinstance(each, Program) and each.phase == "ends"}
     click.echo()
     for each in run.observations:
         if not (isinstance(each, Program) and each.phase == "starts"):
             continue
         status = ends.get(each.name, "still running when the recording ended")
-        told = f"exit status {status}" if status.isdigit() else status
-        click.echo(f"{each.name}: {told}: {visible(each.command)}")
+        ended = f"exit status {status}" if status.isdigit() else status
+        click.echo(f"{each.name}: {ended}: {visible(each.command)}")
         for ending in ("out", "err"):
             output = run.directory / f"{each.name}.{ending}"
             if kept or not output.exists():

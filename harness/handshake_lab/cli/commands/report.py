@@ -1,4 +1,4 @@
-"""handshake report: pages of many runs, with an index over them."""
+"""handshake report: HTML pages of many runs, with an index."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ from handshake_lab.errors import UsageError
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the pages go.  [default: FOLDER/report]"
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the pages to this directory.  [default: FOLDER/report]",
 )
-@click.option("--title", metavar="TEXT", help="What the index is called.  [default: the folder's name]")
+@click.option("--title", metavar="TEXT", help="Title of the index.  [default: the name of FOLDER]")
 @options.language
 def command(folder: Path, out: Path | None, title: str | None, lang: str) -> int:
-    """Write an HTML page for every run under FOLDER, and an index over them.
+    """Write an HTML page for every recorded run under FOLDER, and an index.
 
-    A test session keeps its runs with --artifacts; every page works from a file, without a network.
+    The pages are self-contained: they need neither a server nor network access. FOLDER can be a directory that
+    --out or --artifacts has filled.
 
     \b
     Examples:
-      handshake test --artifacts my-session && handshake report my-session
-      handshake report my-session --out public --lang ko
+      handshake demo --out runs/1 && handshake demo --loss 20% --out runs/2 && handshake report runs
+      handshake report runs --out public --lang ko
     """
     from handshake_lab.report.html.run_pages import find, write
 
     directories = find(folder)
     if not directories:
-        raise UsageError("FOLDER", str(folder), "holds no recorded run", "handshake report handshake-artifacts")
+        raise UsageError("FOLDER", str(folder), "contains no recorded run", "handshake report handshake-artifacts")
     where = out or folder / "report"
 
     def name(directory: Path) -> str:

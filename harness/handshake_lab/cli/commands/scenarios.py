@@ -1,4 +1,4 @@
-"""handshake scenarios: the catalogue of what TCP does, run and judged."""
+"""handshake scenarios: list the scenarios, run them, or prove that each can fail."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
-#: From so many scenarios on, several run at once if nothing else is said.
+#: The number of scenarios from which on several run at once by default.
 _MANY = 4
-#: Columns that a scenario's number and name take in the list.
+#: Columns of the number and the name of a scenario in the list.
 _LEFT = 35
 
 
@@ -36,7 +36,8 @@ _LEFT = 35
 def command() -> None:
     """List the scenarios, run them, or prove that each of them can fail.
 
-    A scenario is a network, what happens on it, and what RFC 9293 or a sysctl says must come of it.
+    A scenario is a network, the events on it, and the states and times that RFC 9293 or the documentation of a sysctl
+    requires. Needs a checkout of this project.
 
     \b
     Examples:
@@ -47,9 +48,9 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the table.")
+@options.json("the list")
 def list_them(*, as_json: bool) -> int:
-    """Print every scenario: its number, its name, and what it demands.
+    """List every scenario: its number, its name, and what it requires.
 
     \b
     Examples:
@@ -73,32 +74,44 @@ def list_them(*, as_json: bool) -> int:
 
 
 def _running(function: _Function) -> _Function:
-    """The options of everything that runs scenarios."""
-    function = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")(
-        function
-    )
+    """The options of the verbs that run scenarios."""
+    function = options.json("pytest's output")(function)
     function = click.option(
-        "-n", "workers", metavar="N", help="Run so many at once; 0 for none beside this process. [default: all cores]"
+        "-n",
+        "workers",
+        metavar="N",
+        help="Number of worker processes; 0: run in one process, one after the other.  [default: one per core]",
     )(function)
     function = options.seed(options.kernel(function))
-    function = click.option("--all", "every", is_flag=True, help="All of them.")(function)
+    function = click.option("--all", "every", is_flag=True, help="Run all scenarios.")(function)
     return click.argument("names", nargs=-1, metavar="[NAME]...")(function)
 
 
 @command.command()
 @_running
 @click.option(
-    "--link", "links", multiple=True, metavar="TEXT", help='Laid over every scenario\'s links: "delay=200ms".'
+    "--link",
+    "links",
+    multiple=True,
+    metavar="TEXT",
+    help='Impairment added to the links of every scenario: "delay=200ms". Repeatable.',
 )
 @click.option(
     "--seeds",
     metavar="FIRST-LAST",
-    help="Run those whose outcome is no chance's under random loss too, once for each seed.",
+    help="Run the scenarios that random loss cannot change also under random loss, once per seed.",
 )
-@click.option("--artifacts", type=click.Path(path_type=Path), metavar="DIR", help="Keep every record here.")
-@click.option("--slow", is_flag=True, help="On real kernels, run what takes more than 10 s of real time, too.")
-@click.option("--kernels", metavar="KIND,KIND", help="Run on each of these, and print one table: 6.1,newest,vm:stock.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="With --kernels: write the table here.")
+@click.option(
+    "--artifacts",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep the record of every test in this directory.",
+)
+@click.option("--slow", is_flag=True, help="On host and vm kernels, also run tests that take more than 10 s.")
+@click.option("--kernels", metavar="KIND,KIND", help="Run on several kernels and print one table: 6.1,newest,vm:stock.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="With --kernels: write the table to this file."
+)
 @one_boot
 def run(
     names: tuple[str, ...],
@@ -116,7 +129,7 @@ def run(
     slow: bool,
     boot_once: bool,
 ) -> int:
-    """Run scenarios by name or number, and judge each against the document.
+    """Run scenarios, selected by name or number, and compare each with what the documents require.
 
     The exit status is 0 if all passed, and 1 if any failed.
 
@@ -156,7 +169,7 @@ def _matrix(
     as_json: bool,
     boot_once: bool,
 ) -> int:
-    """Run the scenarios on several kernels, one after the other, and print what differs."""
+    """Run the scenarios on several kernels, one after the other, and print the differences."""
     from handshake_lab.checkout.scenarios import kernel_matrix
 
     columns = []
@@ -185,10 +198,11 @@ def _matrix(
 def mutate(
     names: tuple[str, ...], kernel_name: str, seed: int, workers: str | None, *, every: bool, as_json: bool
 ) -> int:
-    """Break scenarios on purpose, and report those that pass all the same: none may.
+    """Break scenarios on purpose, and report which ones still pass.
 
-    Each is run with its faults, settings and socket options ignored, and with a record that lacks its last
-    transitions, tells wrong times, or lacks segments. A scenario that none of this fails cannot fail at all.
+    Every scenario is run without its faults, settings and socket options, and with records in which the last
+    transitions or some segments are missing, or times are wrong. A scenario that passes all of these cannot fail. The
+    exit status is 0 if every scenario can fail, and 1 otherwise.
 
     \b
     Examples:
@@ -215,20 +229,22 @@ def _known() -> list[Scenario]:
 def _wanted(names: tuple[str, ...], *, every: bool, verb: str) -> list[Scenario]:
     known = _known()
     if every and names:
-        raise UsageError("--all", " ".join(names), "leaves nothing to choose", f"handshake scenarios {verb} --all")
+        raise UsageError(
+            "--all", " ".join(names), "cannot be combined with names of scenarios", f"handshake scenarios {verb} --all"
+        )
     if not every and not names:
         example = f"handshake scenarios {verb} {known[0].name}"
-        raise UsageError("NAME", "", f"is missing: name scenarios, or say --all ({len(known)} of them)", example)
+        raise UsageError("NAME", "", f"is missing: name scenarios, or use --all for all {len(known)}", example)
     return known if every else catalogue.chosen(known, names)
 
 
 def _under_loss(wanted: Sequence[Scenario], seeds: str) -> list[str]:
-    """What runs scenarios under random loss, besides."""
+    """The words that make pytest run scenarios under random loss, too."""
     found = [each.under_loss for each in wanted if each.under_loss]
     if len(found) < len(wanted):
         click.echo(
-            f"handshake: {len(wanted) - len(found)} of {len(wanted)} run without random loss only: "
-            "they are about the loss of certain segments, or about none",
+            f"handshake: {len(wanted) - len(found)} of {len(wanted)} scenarios run only without random loss: "
+            "they require that certain segments are lost, or that none is",
             err=True,
         )
     return ["--seeds", seeds, *found]
@@ -245,9 +261,9 @@ def _pytest(
     may_fail: bool = False,
     writable: Path | None = None,
 ) -> tuple[PytestSession, int]:
-    """Run the scenarios' tests; returns what they came to, and an exit status other than 0 if they could not run.
+    """Run the tests of scenarios; returns their results, and a status other than 0 if they could not run.
 
-    With ``writable``, in a virtual machine that is booted once and can write there.
+    With ``writable``, they run in one virtual machine, which can write to that directory.
     """
     options.choose_kernel(kernel_name, seed)  # built now, with its progress shown, not inside the first test
     root = catalogue.checkout("scenarios")

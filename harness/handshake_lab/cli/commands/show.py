@@ -1,4 +1,4 @@
-"""handshake show: a stored run, looked at again."""
+"""handshake show: print a recorded run again, or convert it."""
 
 from __future__ import annotations
 
@@ -23,24 +23,31 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--plain", is_flag=True, help="No colour and no box characters: stable for diffing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the ladder.")
-@click.option("--svg", type=click.Choice(["ladder", "diagram"]), help="Print a picture for slides instead.")
+@options.plain
+@options.json("the ladder")
+@click.option(
+    "--svg", type=click.Choice(["ladder", "diagram"]), help="Print a picture instead: the ladder, or the states taken."
+)
 @click.option(
     "--axis",
     type=click.Choice(["sequence", "time"]),
     default="sequence",
     show_default=True,
-    help="What goes down the ladder's picture: one step an event, or the clock.",
+    help="Vertical axis of the picture of a ladder: one step per event, or the time.",
 )
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a self-contained page instead.")
+@click.option(
+    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a self-contained HTML page instead."
+)
 @click.option(
     "--pcapng", type=click.Path(path_type=Path), metavar="FILE", help="Write a capture for Wireshark instead."
 )
-@click.option("--connection", type=click.IntRange(min=1), metavar="N", help="Draw only this connection.")
-@click.option("--all", "every", is_flag=True, help="Draw every segment: long runs of data are folded otherwise.")
+@click.option("--connection", type=click.IntRange(min=1), metavar="N", help="Show only this connection.")
+@click.option("--all", "every", is_flag=True, help="Show every segment; without it, long runs of data are folded.")
 @click.option(
-    "--width", type=click.IntRange(min=40), metavar="N", help="Columns to draw on; the terminal's by default."
+    "--width",
+    type=click.IntRange(min=40),
+    metavar="N",
+    help="Width of the ladder in columns; by default that of the terminal.",
 )
 @options.language
 def command(
@@ -57,11 +64,11 @@ def command(
     as_json: bool,
     every: bool,
 ) -> int:
-    """Show a recorded run again: DIR holds its events.jsonl.
+    """Print a recorded run, or convert it. DIR is the directory with its events.jsonl.
 
     \b
     Examples:
-      handshake show my-run
+      handshake demo --out my-run && handshake show my-run
       handshake show my-run --plain --width 100
       handshake show my-run --svg ladder --axis time > ladder.svg
       handshake show my-run --html my-run.html --lang ko

@@ -1,4 +1,4 @@
-"""handshake test: the project's own checks and tests."""
+"""handshake test: the checks and tests of this project."""
 
 from __future__ import annotations
 
@@ -14,27 +14,34 @@ from handshake_lab.cli import options
 from handshake_lab.errors import UsageError
 from handshake_lab.pytest_plugin.results.kept_records import DEFAULT_ARTIFACTS
 
-#: What is run before the tests, because it is quick and its findings explain many failures.
+#: Run before the tests: they are quick, and their findings explain many failures.
 _CHECKS = (
     ("ruff check", ["ruff", "check", "--quiet"]),
     ("ruff format", ["ruff", "format", "--check", "--quiet"]),
     ("mypy --strict", ["mypy", "--no-error-summary"]),
 )
 
-#: Everything, on every processor; who has none left takes from the other, so that all end at once.
+#: All tests, on all processors; an idle worker takes tests from a busy one.
 _ALL = ("-n", "auto", "--dist", "worksteal")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--checks/--no-checks", default=True, show_default=True, help="Lint, format and type checks first.")
+@click.option(
+    "--checks/--no-checks", default=True, show_default=True, help="Run the lint, format and type checks first."
+)
 @options.kernel
 @one_boot
-@click.option("--artifacts", type=click.Path(path_type=Path), metavar="DIR", help="Keep every record here.")
+@click.option(
+    "--artifacts",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep the record of every test in this directory.",
+)
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def command(
     pytest_arguments: tuple[str, ...], kernel_name: str, artifacts: Path | None, *, checks: bool, boot_once: bool
 ) -> int:
-    """Run the checks and the tests of this checkout. Further arguments go to pytest.
+    """Run the checks and the tests of this checkout. Other arguments are passed to pytest.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""handshake topology: what networks there are, and whether one does what it says."""
+"""handshake topology: list the networks, and measure one."""
 
 from __future__ import annotations
 
@@ -14,20 +14,27 @@ from handshake_lab.cli.waiting import waiting
 
 @click.group()
 def command() -> None:
-    """List topologies, and check one with real packets.
+    """List topologies, and measure one with real packets.
 
     \b
     Examples:
       handshake topology list
       handshake topology check pair --link delay=50ms,loss=1%
-      handshake topology check my_topo.py --link "h1>h2:rate=10mbit"
     """
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@options.json("the list")
 def list_(*, as_json: bool) -> None:
-    """The topologies of this project; a path of a file with a Mininet Topo works as well."""
+    """List the topologies of this project, with their parameters.
+
+    Everything that takes the name of a topology also takes the path of a Python file with a Mininet Topo class.
+
+    \b
+    Examples:
+      handshake topology list
+      handshake topology list --json | jq -r '.topologies[].name'
+    """
     import inspect
 
     from handshake_lab.plan.load_topology import MODULES, load_topology
@@ -65,23 +72,28 @@ def _drawing(text: str) -> list[str]:
 
 @command.command()
 @click.argument("topology", default="pair")
-@click.option("--link", "links", multiple=True, metavar="TEXT", help='As for demo: "delay=50ms,loss=1%". Repeatable.')
+@options.links
 @click.option(
-    "--probes", type=click.IntRange(100, 1_000_000), default=4000, show_default=True, help="Packets per path."
+    "--probes", type=click.IntRange(100, 1_000_000), default=4000, show_default=True, help="Packets sent per path."
 )
 @click.option(
-    "--hosts", type=click.IntRange(2), default=8, show_default=True, help="Check paths between so many hosts."
+    "--hosts", type=click.IntRange(2), default=8, show_default=True, help="Number of hosts to measure between."
 )
 @options.seed
 @options.kernel
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@options.json("the table")
 def check(
     topology: str, links: tuple[str, ...], probes: int, hosts: int, seed: int, kernel_name: str, *, as_json: bool
 ) -> int:
-    """Build a network and measure it: round-trip time, delay, loss and rate against what was asked for.
+    """Build a network, measure round-trip time, delay, loss and rate, and compare them with what was asked for.
 
-    TOPOLOGY is a name (pair), a name with parameters (star,n=5), or a path of a file.
-    The exit status is 1 where a measured value is not the one asked for.
+    TOPOLOGY is a name (pair), a name with parameters (star,n=5), or the path of a Python file. The exit status is 1
+    if a measured value is not the one asked for.
+
+    \b
+    Examples:
+      handshake topology check
+      handshake topology check star,n=5 --link delay=20ms --link "h1>s1:rate=10mbit"
     """
     from handshake_lab.errors import KernelFailed
     from handshake_lab.kernel.shared.job import Job

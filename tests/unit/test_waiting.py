@@ -1,4 +1,4 @@
-"""Who waits longer than a second is told that work goes on, and how far; nobody else is told anything."""
+"""A progress display appears after a second, on a terminal only, and is removed at the end."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def _until_shown(out: io.StringIO, text: str) -> str:
 
 
 def test_steps_are_counted_once_it_takes_a_while() -> None:
-    """Those before it appeared, too; at the end the line is cleared."""
+    """Steps done before it appeared are counted, too; at the end the line is cleared."""
     out = _Terminal()
-    with waiting("Writing pages", 3, out=out, patience=0) as step:
+    with waiting("Writing pages", 3, out=out, appears_after=0) as step:
         step()
         _until_shown(out, "Writing pages")
         step()
@@ -35,30 +35,30 @@ def test_steps_are_counted_once_it_takes_a_while() -> None:
 
 
 def test_what_has_no_steps_shows_its_time() -> None:
-    """That it goes on is all that is known."""
+    """The elapsed time is all that is known."""
     out = _Terminal()
-    with waiting("Running on Linux 7 (lab)", out=out, patience=0):
+    with waiting("Running on Linux 7 (lab)", out=out, appears_after=0):
         shown = _until_shown(out, "Running on Linux 7 (lab)")
 
     assert "0:00:00" in shown
 
 
-def test_nothing_appears_where_it_is_quick_or_nobody_looks() -> None:
-    """No byte is written before its time, nor to a file."""
+def test_nothing_appears_for_quick_operations_or_without_a_terminal() -> None:
+    """Nothing is written before the delay has passed, or to a file."""
     terminal, file = _Terminal(), io.StringIO()
     with waiting("x", out=terminal) as step:
         step()
-    with waiting("x", out=file, patience=0) as step:
+    with waiting("x", out=file, appears_after=0) as step:
         step()
 
     assert terminal.getvalue() == ""
     assert file.getvalue() == ""
 
 
-def test_an_exception_takes_the_sign_away() -> None:
-    """What is printed next stands on a clean line."""
+def test_an_exception_removes_the_display() -> None:
+    """The next message starts on an empty line."""
     out = _Terminal()
-    with pytest.raises(KeyError), waiting("x", out=out, patience=0):
+    with pytest.raises(KeyError), waiting("x", out=out, appears_after=0):
         {}[_until_shown(out, "x")]
 
     assert out.getvalue().endswith("\x1b[2K")
