@@ -1,26 +1,33 @@
-/* The supervisor: starts a program, and sees to it that nothing of it stays.
+/* The supervisor: starts a program, and leaves nothing of it behind.
  *
- *   supervisor STATUS SCRATCH WALL_SECONDS pinned|free [NAME=VALUE ...] -- PROGRAM [ARGUMENT ...]
+ *   supervisor STATUS SCRATCH WALL_SECONDS pinned|free FORKS [NAME=VALUE ...] -- PROGRAM [ARGUMENT ...]
  *
  * fd 0  the lifeline: a pipe whose other end only the caller holds. One byte
  *       starts the program, a second one kills it; the pipe's end (the caller died
  *       or is done) ends everything.
  * fd 1  the program's console.
- * STATUS is the number of a descriptor that gets the status, in lines: "ready", then
+ * STATUS is the number of a descriptor that receives the status, in lines: "ready", then
  * "exit N", "signal N", "timeout" or "killed", or "error TEXT" where the program could not
- * be started.
+ * be started. A lab kernel that can be forked reports "parked" in between.
  *
- * SCRATCH, the program's working directory, is made here, so that there is no moment in which it exists and nobody
- * answers for it; it is removed when the lifeline ends. The program gets a process
+ * SCRATCH, the program's working directory, is created here, so that there is no moment in which it exists and no
+ * process is responsible for it; it is removed when the lifeline ends. The program gets a process
  * group of its own (a lab kernel's processes share it), and for its environment what
  * is given, or the supervisor's own if nothing is.
  *
  * "pinned" keeps the program on one processor: a lab kernel and its processes take
- * turns and never run at the same time, and a hand-over between two processors
+ * turns and never run at the same time, and a switch between two processors
  * costs two and a half times as much. Processors are shared out through abstract
  * socket names, which cannot outlive their holder. It also switches address randomization
  * off, so that a lab kernel's addresses are the same in every run: User-Mode Linux 7.3 does
  * that itself, 6.1 does not.
+ *
+ * FORKS is the number of a SOCK_SEQPACKET socket, or "-". With it, the program is a lab kernel that can be forked: it
+ * gets the argument machine_fork=N, and the caller sends a datagram "MACHINE WALL_SECONDS SCRATCH" for each
+ * fork, with three descriptors: its lifeline, its status and its console. MACHINE is the number of the
+ * machine to fork: 0 is the program itself, n the n-th fork asked for. A fork is supervised like the
+ * program: its scratch directory, its limit, its lifeline; the text that the guest reads is SCRATCH.
+ * Forks are this process's own children (CLONE_PARENT), and so independent of the machine they were forked from.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -30,6 +37,8 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,17 +53,40 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LIFELINE = 0, CONSOLE = 1, MAX_ENVIRONMENT = 32 };
+enum { LIFELINE = 0, CONSOLE = 1, MAX_ENVIRONMENT = 32, MAX_MACHINES = 512, MAX_ARGUMENTS = 64 };
 
-static int status_fd;
+enum state {
+	UNUSED,
+	WAITING, /* for the byte that starts it */
+	FORKING, /* until it says "started" */
+	RUNNING,
+	PARKED,
+	ENDED, /* the scratch directory is still there */
+};
 
-static void say(const char *what, long number)
+struct machine {
+	enum state state;
+	long number;
+	pid_t pid;
+	int lifeline, status, console, control; /* -1: closed */
+	long parent;
+	long wall_limit, deadline; /* milliseconds */
+	char *scratch;
+};
+
+static struct machine machines[MAX_MACHINES];
+static bool can_fork;
+static int forks_fd = -1;
+static long forks_asked;
+
+static void report(struct machine *machine, const char *format, ...)
 {
-	/* The caller may be gone: then there is nobody to tell, and the lifeline says so. */
-	if (number >= 0)
-		dprintf(status_fd, "%s %ld\n", what, number);
-	else
-		dprintf(status_fd, "%s\n", what);
+	va_list values;
+
+	/* The caller may be gone: the end of the lifeline says so. */
+	va_start(values, format);
+	vdprintf(machine->status, format, values);
+	va_end(values);
 }
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -66,6 +98,21 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 static int remove_tree(const char *path)
 {
 	return nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+static void close_one(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static long milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000L + now.tv_nsec / 1000000L;
 }
 
 static void pin_to_a_free_processor(void)
@@ -100,17 +147,38 @@ static void pin_to_a_free_processor(void)
 	sched_setaffinity(0, sizeof(one), &one);
 }
 
-static void prepare_for_a_lab_kernel(void)
+/* --- Beginning ----------------------------------------------------------------------------- */
+
+static void make_scratch(struct machine *machine)
 {
-	pin_to_a_free_processor();
-	personality(ADDR_NO_RANDOMIZE);
+	machine->state = WAITING;
+	if (mkdir(machine->scratch, 0700) == 0) {
+		report(machine, "ready\n");
+		return;
+	}
+	report(machine, "error %s: %s\n", machine->scratch, strerror(errno));
+	free(machine->scratch);
+	machine->scratch = NULL; /* not ours to remove */
+	machine->state = ENDED;
 }
 
-static pid_t start(const char *directory, char **environment, char **program, pid_t supervisor)
+static void start_program(struct machine *machine, char **environment, char **program)
 {
-	pid_t child = fork();
+	pid_t supervisor = getpid();
+	int sockets[2] = { -1, -1 };
+	char option[32];
 
-	if (child == 0) {
+	if (can_fork && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == 0) {
+		snprintf(option, sizeof(option), "machine_fork=%d", sockets[1]);
+		for (int i = 0; i < MAX_ARGUMENTS; i++)
+			if (!program[i]) {
+				program[i] = option;
+				program[i + 1] = NULL;
+				break;
+			}
+	}
+	machine->pid = fork();
+	if (machine->pid == 0) {
 		sigset_t none;
 		int null = open("/dev/null", O_RDONLY);
 
@@ -121,53 +189,339 @@ static pid_t start(const char *directory, char **environment, char **program, pi
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		signal(SIGPIPE, SIG_DFL);
-		fcntl(status_fd, F_SETFD, FD_CLOEXEC);
 		dup2(null, 0);
 		dup2(CONSOLE, 2);
-		if (chdir(directory) == 0)
+		if (sockets[1] >= 0)
+			fcntl(sockets[1], F_SETFD, 0);
+		if (chdir(machine->scratch) == 0)
 			execve(program[0], program, environment);
-		dprintf(status_fd, "error %s: %s\n", program[0], strerror(errno));
+		report(machine, "error %s: %s\n", program[0], strerror(errno));
 		_exit(127);
 	}
-	if (child > 0)
-		setpgid(child, child);
-	return child;
+	if (sockets[1] >= 0)
+		close(sockets[1]);
+	machine->control = sockets[0];
+	close_one(&machine->console);
+	if (machine->pid < 0) {
+		report(machine, "error fork: %s\n", strerror(errno));
+		machine->state = ENDED;
+		return;
+	}
+	setpgid(machine->pid, machine->pid);
+	machine->state = RUNNING;
+	machine->deadline = milliseconds() + machine->wall_limit;
 }
 
-static long milliseconds(void)
+static struct machine *find_machine(long number)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000L + now.tv_nsec / 1000000L;
+	for (int i = 0; i < MAX_MACHINES; i++)
+		if (machines[i].state != UNUSED && machines[i].number == number)
+			return &machines[i];
+	return NULL;
 }
 
-/* Kills the whole group and waits until every process of it is gone. */
-static void end_group(pid_t group)
+/* Has a parked machine fork; the fork reports on its own control socket. */
+static void start_fork(struct machine *machine)
 {
-	kill(-group, SIGKILL);
-	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-		;
+	struct machine *parent = find_machine(machine->parent);
+	union {
+		char data[CMSG_SPACE(2 * sizeof(int))];
+		struct cmsghdr align;
+	} ancillary = { 0 };
+	struct iovec text = { machine->scratch, strlen(machine->scratch) };
+	struct msghdr message = {
+		.msg_iov = &text, .msg_iovlen = 1,
+		.msg_control = ancillary.data, .msg_controllen = sizeof(ancillary.data),
+	};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	int sockets[2], sent = -1;
+
+	machine->state = ENDED;
+	if (!parent || parent->state != PARKED) {
+		report(machine, "error machine %ld is not parked\n", machine->parent);
+	} else if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0) {
+		report(machine, "error socketpair: %s\n", strerror(errno));
+	} else {
+		int passed[2] = { machine->console, sockets[1] };
+
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(passed));
+		memcpy(CMSG_DATA(header), passed, sizeof(passed));
+		sent = sendmsg(parent->control, &message, MSG_NOSIGNAL);
+		if (sent < 0) {
+			report(machine, "error asking the parked machine: %s\n", strerror(errno));
+			close(sockets[0]);
+		} else {
+			machine->control = sockets[0];
+			machine->state = FORKING;
+			machine->deadline = milliseconds() + machine->wall_limit;
+		}
+		close(sockets[1]);
+	}
+	close_one(&machine->console);
+}
+
+static void take_request(void)
+{
+	char words[4096 + 64];
+	int fds[3] = { -1, -1, -1 }, begin = 0;
+	union {
+		char data[CMSG_SPACE(sizeof(fds))];
+		struct cmsghdr align;
+	} ancillary;
+	struct iovec text = { words, sizeof(words) - 1 };
+	struct msghdr message = {
+		.msg_iov = &text, .msg_iovlen = 1,
+		.msg_control = ancillary.data, .msg_controllen = sizeof(ancillary.data),
+	};
+	ssize_t length = recvmsg(forks_fd, &message, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *header = length > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	struct machine *machine = NULL;
+
+	if (length <= 0) {
+		close_one(&forks_fd); /* the lifeline decides what happens next */
+		return;
+	}
+	words[length] = 0;
+	if (header && header->cmsg_len == CMSG_LEN(sizeof(fds)))
+		memcpy(fds, CMSG_DATA(header), sizeof(fds));
+	for (int i = 1; i < MAX_MACHINES && !machine; i++)
+		if (machines[i].state == UNUSED)
+			machine = &machines[i];
+	forks_asked++;
+	if (!machine) {
+		dprintf(fds[1], "error more than %d machines at once\n", MAX_MACHINES);
+		for (int i = 0; i < 3; i++)
+			close_one(&fds[i]);
+		return;
+	}
+	*machine = (struct machine){ .number = forks_asked, .lifeline = fds[0], .status = fds[1], .console = fds[2], .control = -1 };
+	if (sscanf(words, "%ld %ld %n", &machine->parent, &machine->wall_limit, &begin) < 2)
+		begin = length;
+	machine->wall_limit *= 1000;
+	machine->scratch = strdup(words + begin);
+	make_scratch(machine);
+}
+
+/* --- Ending -------------------------------------------------------------------------------- */
+
+static bool hear(struct machine *machine, int flags)
+{
+	char text[64];
+	ssize_t length = recv(machine->control, text, sizeof(text) - 1, flags);
+	int pid;
+
+	if (length <= 0)
+		return false;
+	text[length] = 0;
+	if (sscanf(text, "started %d", &pid) == 1) {
+		machine->pid = pid;
+		setpgid(pid, pid);
+		machine->state = RUNNING;
+	} else if (!strcmp(text, "parked")) {
+		machine->state = PARKED;
+		report(machine, "parked\n");
+	}
+	return true;
+}
+
+/* Kills the process group of a machine and waits until every process of it is gone. A program that is no lab kernel
+ * may have processes outside of its group; then all that are there are waited for. */
+static void end_group(struct machine *machine)
+{
+	if (machine->state == FORKING) {
+		/* A fork that cannot report its start ends by itself; one that has is known by now. */
+		shutdown(machine->control, SHUT_RDWR);
+		hear(machine, MSG_DONTWAIT);
+	}
+	if (machine->pid > 0) {
+		kill(-machine->pid, SIGKILL);
+		while (waitpid(can_fork ? -machine->pid : -1, NULL, 0) > 0 || errno == EINTR)
+			;
+	}
+	machine->pid = 0;
+}
+
+static void end_machine(struct machine *machine, const char *word, int number)
+{
+	end_group(machine);
+	if (number >= 0)
+		report(machine, "%s %d\n", word, number);
+	else
+		report(machine, "%s\n", word);
+	close_one(&machine->console);
+	close_one(&machine->control);
+	machine->state = ENDED;
+}
+
+/* Returns how many directories could not be removed. The end of the status tells the caller that all is done. */
+static int forget(struct machine *machine)
+{
+	int failed = 0;
+
+	end_group(machine);
+	close_one(&machine->lifeline);
+	close_one(&machine->console);
+	close_one(&machine->control);
+	if (machine->scratch)
+		failed = remove_tree(machine->scratch) < 0;
+	free(machine->scratch);
+	machine->scratch = NULL;
+	close_one(&machine->status);
+	machine->state = UNUSED;
+	return failed;
+}
+
+static void end_everything(void)
+{
+	int failed = 0;
+
+	/* All at once: many machines end in the time of one. */
+	for (int i = 0; i < MAX_MACHINES; i++)
+		if (machines[i].state != UNUSED && machines[i].pid > 0)
+			kill(-machines[i].pid, SIGKILL);
+	for (int i = 0; i < MAX_MACHINES; i++)
+		if (machines[i].state != UNUSED)
+			failed += forget(&machines[i]);
+	exit(failed > 0);
+}
+
+static struct machine *find_process(pid_t pid)
+{
+	for (int i = 0; i < MAX_MACHINES; i++)
+		if (machines[i].state != UNUSED && machines[i].pid == pid)
+			return &machines[i];
+	return NULL;
+}
+
+static void reap(void)
+{
+	siginfo_t gone;
+	int status;
+
+	while (gone.si_pid = 0, waitid(P_ALL, 0, &gone, WEXITED | WNOHANG | WNOWAIT) == 0 && gone.si_pid > 0) {
+		struct machine *machine = find_process(gone.si_pid);
+
+		/* It may have reported its start just before its end. */
+		for (int i = 1; i < MAX_MACHINES && !machine; i++)
+			if (machines[i].state == FORKING && hear(&machines[i], MSG_DONTWAIT) && machines[i].pid == gone.si_pid)
+				machine = &machines[i];
+		waitpid(gone.si_pid, &status, 0);
+		if (machine && WIFSIGNALED(status))
+			end_machine(machine, "signal", WTERMSIG(status));
+		else if (machine)
+			end_machine(machine, "exit", WEXITSTATUS(status));
+	}
+}
+
+/* --- What happens ------------------------------------------------------------------------- */
+
+static void control_moved(struct machine *machine)
+{
+	if (hear(machine, 0))
+		return;
+	close_one(&machine->control);
+	if (machine->state == FORKING) /* otherwise, its exit status will come */
+		end_machine(machine, "error the machine could not be forked", -1);
+}
+
+static void lifeline_moved(struct machine *machine, char **environment, char **program)
+{
+	char byte;
+
+	if (read(machine->lifeline, &byte, 1) != 1) {
+		if (machine == &machines[0])
+			end_everything();
+		forget(machine);
+	} else if (machine->state == WAITING && machine == &machines[0]) {
+		start_program(machine, environment, program);
+	} else if (machine->state == WAITING) {
+		start_fork(machine);
+	} else if (machine->state != ENDED) {
+		end_machine(machine, "killed", -1);
+	}
+}
+
+static long until_next_deadline(void)
+{
+	long next = -1, now = milliseconds();
+
+	for (int i = 0; i < MAX_MACHINES; i++) {
+		struct machine *machine = &machines[i];
+
+		if (machine->state != RUNNING && machine->state != FORKING)
+			continue;
+		if (machine->deadline <= now)
+			end_machine(machine, "timeout", -1);
+		else if (next < 0 || machine->deadline - now < next)
+			next = machine->deadline - now;
+	}
+	return next;
+}
+
+static void follow(int signals, char **environment, char **program)
+{
+	static struct pollfd sources[2 + 2 * MAX_MACHINES];
+	static struct machine *owners[2 + 2 * MAX_MACHINES];
+	struct signalfd_siginfo received;
+	int count = 2, timeout = until_next_deadline();
+
+	sources[0] = (struct pollfd){ .fd = signals, .events = POLLIN };
+	sources[1] = (struct pollfd){ .fd = forks_fd, .events = POLLIN };
+	for (int i = 0; i < MAX_MACHINES; i++) {
+		if (machines[i].state == UNUSED)
+			continue;
+		owners[count] = &machines[i];
+		sources[count++] = (struct pollfd){ .fd = machines[i].lifeline, .events = POLLIN };
+		if (machines[i].control < 0)
+			continue;
+		owners[count] = &machines[i];
+		sources[count++] = (struct pollfd){ .fd = machines[i].control, .events = POLLIN };
+	}
+	poll(sources, count, timeout);
+	for (int i = 2; i < count; i++) {
+		/* What was done for one source may have closed another of the same machine. */
+		if (!sources[i].revents)
+			continue;
+		if (sources[i].fd == owners[i]->control)
+			control_moved(owners[i]);
+		else if (sources[i].fd == owners[i]->lifeline)
+			lifeline_moved(owners[i], environment, program);
+	}
+	while (read(signals, &received, sizeof(received)) == sizeof(received))
+		if (received.ssi_signo != SIGCHLD)
+			end_everything();
+	reap();
+	if (sources[1].revents)
+		take_request();
 }
 
 int main(int argc, char **argv)
 {
 	char *environment[MAX_ENVIRONMENT + 1] = { 0 };
-	const char *scratch;
-	int word = 5, variables = 0, signals, status = 0, pid_ended = 0;
-	long deadline;
+	char *program[MAX_ARGUMENTS + 2] = { 0 };
+	int word = 6, variables = 0, signals;
 	sigset_t watched;
-	pid_t child;
-	char byte;
 
 	while (word < argc && strcmp(argv[word], "--") && variables < MAX_ENVIRONMENT)
 		environment[variables++] = argv[word++];
-	if (argc < 7 || word + 1 >= argc || strcmp(argv[word], "--")) {
-		fprintf(stderr, "usage: supervisor SCRATCH WALL_SECONDS [NAME=VALUE ...] -- PROGRAM [ARGUMENT ...]\n");
+	if (argc < 8 || word + 1 >= argc || strcmp(argv[word], "--") || argc - word - 1 > MAX_ARGUMENTS) {
+		fprintf(stderr, "usage: supervisor STATUS SCRATCH WALL_SECONDS pinned|free FORKS [NAME=VALUE ...] -- "
+				"PROGRAM [ARGUMENT ...]\n");
 		return 2;
 	}
-	status_fd = atoi(argv[1]);
-	scratch = argv[2];
+	memcpy(program, argv + word + 1, (argc - word - 1) * sizeof(*program));
+	machines[0] = (struct machine){
+		.lifeline = LIFELINE, .status = atoi(argv[1]), .console = CONSOLE, .control = -1,
+		.wall_limit = atol(argv[3]) * 1000L, .scratch = strdup(argv[2]),
+	};
+	fcntl(machines[0].status, F_SETFD, FD_CLOEXEC);
+	if (strcmp(argv[5], "-")) {
+		can_fork = true;
+		forks_fd = atoi(argv[5]);
+		fcntl(forks_fd, F_SETFD, FD_CLOEXEC);
+	}
 
 	/* Ctrl-C in the caller's terminal is the caller's to answer, by ending the lifeline. */
 	setsid();
@@ -181,68 +535,11 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &watched, NULL);
 	signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
 
-	if (mkdir(scratch, 0700) < 0) {
-		dprintf(status_fd, "error %s: %s\n", scratch, strerror(errno));
-		return 1;
+	if (!strcmp(argv[4], "pinned")) {
+		pin_to_a_free_processor(); /* inherited; the processor's name is held here */
+		personality(ADDR_NO_RANDOMIZE);
 	}
-	say("ready", -1);
-	if (read(LIFELINE, &byte, 1) != 1) {
-		remove_tree(scratch);
-		return 0;
-	}
-
-	if (!strcmp(argv[4], "pinned"))
-		prepare_for_a_lab_kernel(); /* inherited; the processor's name is held here */
-	child = start(scratch, variables ? environment : environ, argv + word + 1, getpid());
-	if (child < 0) {
-		dprintf(status_fd, "error fork: %s\n", strerror(errno));
-		remove_tree(scratch);
-		return 1;
-	}
-	deadline = milliseconds() + atol(argv[3]) * 1000L;
-	while (!pid_ended) {
-		struct pollfd sources[2] = { { .fd = LIFELINE, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
-		struct signalfd_siginfo received;
-		long left = deadline - milliseconds();
-
-		if (left <= 0) {
-			end_group(child);
-			say("timeout", -1);
-			break;
-		}
-		poll(sources, 2, (int)left);
-		if (sources[0].revents && read(LIFELINE, &byte, 1) == 1) {
-			end_group(child);
-			say("killed", -1);
-			break;
-		}
-		if (sources[0].revents) {
-			end_group(child);
-			remove_tree(scratch);
-			return 0;
-		}
-		while (read(signals, &received, sizeof(received)) == sizeof(received))
-			if (received.ssi_signo != SIGCHLD) {
-				end_group(child);
-				remove_tree(scratch);
-				return 1;
-			}
-		for (pid_t gone; (gone = waitpid(-1, &status, WNOHANG)) > 0;)
-			if (gone == child) {
-				pid_ended = 1;
-				break;
-			}
-	}
-	if (pid_ended) {
-		end_group(child);
-		if (WIFSIGNALED(status))
-			say("signal", WTERMSIG(status));
-		else
-			say("exit", WEXITSTATUS(status));
-	}
-	close(status_fd);
-	close(CONSOLE);
-	while (read(LIFELINE, &byte, 1) > 0)
-		;
-	return remove_tree(scratch) < 0;
+	make_scratch(&machines[0]);
+	for (;;)
+		follow(signals, variables ? environment : environ, program);
 }
