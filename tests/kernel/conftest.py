@@ -22,7 +22,7 @@ def image() -> LabKernelImage:
     return LabImages().ensure()
 
 
-@pytest.fixture
-def lab(image: LabKernelImage) -> LabKernel:
-    """A lab kernel that is killed after 20 s of wall time."""
-    return LabKernel(image, wall_limit=20)
+@pytest.fixture(params=["boot", "fork"])
+def lab(request: pytest.FixtureRequest, image: LabKernelImage) -> LabKernel:
+    """A lab kernel that is killed after 20 s of wall time: booted for each job, and forked for each."""
+    return LabKernel(image, wall_limit=20, fresh_boot=request.param == "boot")

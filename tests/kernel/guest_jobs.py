@@ -87,3 +87,53 @@ def look_around(_: Any, results: Path) -> None:
         except OSError as error:
             refused.append((directory, error.strerror))
     (results / "refused").write_text(repr(refused))
+
+
+def surroundings(_: Any, results: Path) -> None:
+    """Write down everything that could tell a fork from a fresh boot."""
+    Path("/proc/sys/kernel/kptr_restrict").write_text("1")
+    seen: list[object] = [os.urandom(16).hex(), random.random(), hash("a string")]  # noqa: S311
+    seen += [time.time_ns(), time.monotonic_ns(), time.process_time_ns(), os.getpid(), Path.cwd()]
+    seen += [sorted(file.name for file in Path("/proc/self/fd").iterdir())]
+    seen += [sorted(os.environ.items()), sys.path, sys.argv, os.umask(0o22), id(object)]
+    seen += [os.stat(place).st_dev for place in ("/tmp", "/run", "/proc", results)]  # noqa: S108, PTH116
+    with socket.socket(socket.AF_UNIX) as unix, socket.socket() as inet, (Path("/tmp") / "file").open("w") as file:  # noqa: S108
+        inet.bind(("127.0.0.1", 0))
+        seen += [os.fstat(each.fileno()).st_ino for each in (unix, inet, file)]
+        seen += [inet.getsockname(), inet.getsockopt(socket.SOL_SOCKET, 57, 8).hex()]  # SO_COOKIE
+        seen += [Path("/proc/net/unix").read_text(), Path("/proc/cmdline").read_text()]
+    shown = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid(), hash('a string'), os.urandom(4).hex())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen += [shown.stdout, Path("/proc/uptime").read_text(), Path("/proc/interrupts").read_text()]
+    (results / "written").write_text(repr(seen).replace(str(results.parent), "SCRATCH"))
+
+
+def leave_traces(_: Any, results: Path) -> None:
+    """Write down what there is, and then change it."""
+    setting = Path("/proc/sys/net/ipv4/tcp_fin_timeout")
+    seen: list[object] = [setting.read_text(), os.environ.get("TRACE"), hasattr(time, "trace"), Path.cwd()]
+    seen += [Path("/proc/self/mounts").read_text().count("tmpfs")]
+    for directory in ("/tmp", "/sys/class/net"):  # noqa: S108
+        seen += sorted(file.name for file in Path(directory).iterdir())
+    (results / "written").write_text(repr(seen).replace(results.parent.name, "SCRATCH"))
+    setting.write_text("7")
+    Path("/tmp/trace").write_text("trace")  # noqa: S108
+    os.environ["TRACE"] = "1"
+    time.trace = True  # type: ignore[attr-defined]
+    subprocess.run("mount -t tmpfs none /mnt; ip link add trace type dummy; sleep 1000 &", shell=True, check=True)  # noqa: S602
+    os.chdir("/tmp")  # noqa: S108
+
+
+def read_files(directory: str, results: Path) -> None:
+    """Write down all files of a directory."""
+    files = [(entry.name, Path(entry.path).read_text()) for entry in os.scandir(directory)]
+    (results / "written").write_text(repr(sorted(files)))
+
+
+def module_value(name: str, results: Path) -> None:
+    """Write down what a module says."""
+    (results / "written").write_text(str(sys.modules[name].VALUE))

@@ -73,9 +73,10 @@ def test_what_happened_before_a_run_does_not_show_in_it(image: LabKernelImage) -
         assert chance(each, 0) == chance(each, 3)
 
 
-def test_a_job_that_never_waits_is_killed_and_the_error_says_why(image: LabKernelImage) -> None:
+@pytest.mark.parametrize("fresh_boot", [True, False])
+def test_a_job_that_never_waits_is_killed_and_the_error_says_why(image: LabKernelImage, fresh_boot: bool) -> None:
     """Virtual time does not pass in a loop that never blocks, so wall time must end it."""
-    lab = LabKernel(image, wall_limit=2)
+    lab = LabKernel(image, wall_limit=2, fresh_boot=fresh_boot)
 
     with pytest.raises(KernelFailed, match="killed after 2 s of wall time"), lab.run(job_from_tests(f"{JOBS}:spin")):
         pass

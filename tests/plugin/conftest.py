@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from handshake_lab.kernel.lab import parked_kernel  # noqa: F401  one pool of them for all sessions in this process
 from handshake_lab.kernel.shared.cache import cache_root
 from handshake_lab.report.export import pcapng  # noqa: F401
 

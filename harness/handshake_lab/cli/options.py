@@ -147,8 +147,15 @@ def again() -> str:
     return shlex.join(words)
 
 
-def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kernel:
+def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT, *, fresh_boot: bool = True) -> Kernel:
     """The kernel that ``--kernel`` names, ready to run; a missing lab kernel is built.
+
+    Args:
+        name: The option's value.
+        seed: A lab kernel's seed.
+        wall_limit: Seconds of real time after which a run is ended.
+        fresh_boot: Boot a lab kernel for every run. Otherwise it is booted once and forked, which pays from the second
+            run on.
 
     Raises:
         UsageError: There is no such kind of kernel.
@@ -165,7 +172,7 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT) -> Kerne
         if image is None:
             with shown() as progress:
                 image = store.ensure(version or None, progress)
-        return LabKernel(image, seed=seed, wall_limit=wall_limit)
+        return LabKernel(image, seed=seed, wall_limit=wall_limit, fresh_boot=fresh_boot)
     if kind == "host":
         from handshake_lab.kernel.host.host_kernel import HostKernel
         from handshake_lab.kernel.lab.lab_images import LabImages

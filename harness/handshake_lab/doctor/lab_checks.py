@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from handshake_lab.doctor.check import Check, Findings, apt_install, program
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
 from handshake_lab.kernel.lab.build import toolchain
+from handshake_lab.kernel.lab.lab_boot import memory_directory
 from handshake_lab.kernel.lab.lab_images import LabImages
-from handshake_lab.kernel.lab.lab_kernel import LabKernel, memory_directory
+from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.kernel.shared.cache import MIB
 from handshake_lab.kernel.shared.job import Job
 

@@ -1,4 +1,4 @@
-"""The lab kernel: Linux built as User-Mode Linux, booted afresh for one job.
+"""The lab kernel: Linux built as User-Mode Linux, booted or forked for one job.
 
 Time inside is virtual (``time-travel=inf-cpu``): computing takes none, waiting takes
 no wall time. Randomness enters only through the C library's ``getrandom()``, which a
@@ -8,30 +8,20 @@ function of its seed.
 
 from __future__ import annotations
 
-import compileall
-import os
-import shlex
-import sys
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
-from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, JobResult, hand_over
-from handshake_lab.kernel.shared.supervisor import Ending, Supervisor, new_scratch
+from handshake_lab.kernel.lab import lab_boot
+from handshake_lab.kernel.shared.job import INTERRUPTED, Job, JobResult, hand_over
 from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
-
-#: Virtual wall clock at boot: 2026-01-01 00:00:00 UTC, in seconds since the epoch.
-CLOCK_START = 1_767_225_600
-
-#: Free bytes that the file system of the kernel's memory must have: a run touches about a third.
-MEMORY_ROOM = 256 << 20
+    from handshake_lab.kernel.shared.supervisor import Ending, Supervised
 
 #: What programs in the guest find in their environment.
 ENVIRONMENT = {
@@ -44,31 +34,8 @@ ENVIRONMENT = {
 }
 
 
-def memory_directory() -> str:
-    """The directory for the kernel's memory file: it must allow execution, and have room.
-
-    UML maps its processes' code from that file (arch/um/os-Linux/mem.c); /dev/shm is best.
-    Where it is mounted ``noexec`` or small (many containers), TMPDIR, /tmp or /var/tmp do.
-
-    Raises:
-        EnvironmentUnsupported: None of them serves.
-    """
-    candidates = ["/dev/shm", os.environ.get("TMPDIR", ""), "/tmp", "/var/tmp"]  # noqa: S108
-    for directory in filter(None, candidates):
-        if not os.access(directory, os.W_OK):
-            continue
-        found = os.statvfs(directory)
-        if not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize >= MEMORY_ROOM:
-            return directory
-    raise EnvironmentUnsupported(
-        f"no directory for the lab kernel's memory allows execution and has {MEMORY_ROOM >> 20} MiB free "
-        f"(tried {', '.join(filter(None, candidates))})",
-        "Set TMPDIR to a directory on a file system mounted without noexec.",
-    )
-
-
 class LabKernel:
-    """Boots the lab kernel for one job at a time.
+    """Does one job at a time in a lab kernel of its own.
 
     Args:
         image: The built kernel.
@@ -77,13 +44,24 @@ class LabKernel:
             time does not pass while a program computes, so a loop that never blocks
             would never end.
         memory: The guest's memory, in MiB.
+        fresh_boot: Boot for every job. Otherwise the kernel boots once for all jobs that preload the same modules, and
+            forks for each, if its release can: that pays from the second job on. The results are the same.
     """
 
-    def __init__(self, image: LabKernelImage, *, seed: int = 1, wall_limit: float = 120.0, memory: int = 512) -> None:
+    def __init__(
+        self,
+        image: LabKernelImage,
+        *,
+        seed: int = 1,
+        wall_limit: float = 120.0,
+        memory: int = 512,
+        fresh_boot: bool = True,
+    ) -> None:
         self._image = image
         self._seed = seed
         self._wall_limit = wall_limit
         self._memory = memory
+        self._fresh_boot = fresh_boot or not image.forks
 
     @property
     def info(self) -> KernelInfo:
@@ -92,53 +70,31 @@ class LabKernel:
 
     @contextmanager
     def run(self, job: Job) -> Iterator[JobResult]:
-        """Boot, do the job, power off. What was not asked to be kept vanishes at the end of the block.
+        """Boot or fork, do the job, power off. What was not asked to be kept vanishes at the end of the block.
 
         Raises:
             KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit.
             EnvironmentUnsupported: It could not be started on this machine.
         """
-        _compile_packages()
-        scratch = new_scratch()
-        image = self._image
-        environment = {
-            "LD_PRELOAD": str(image.shim),
-            "HANDSHAKE_SEED": str(self._seed),
-            "TMPDIR": memory_directory(),
-            # Its own files go to HOME/.uml. The argument uml_dir would do, too, but 6.1 leaves it on the command
-            # line (see there).
-            "HOME": str(scratch),
-        }
-        with Supervisor(
-            image.supervisor, scratch, self._command(), environment, wall_limit=self._wall_limit, pinned=True
-        ) as running:
-            # The order in which Python walks through sets of strings hangs on it.
+        with self._running(job) as running:
+            # For programs that the job starts: the order in which they walk through sets hangs on it.
             hashing = {"PYTHONHASHSEED": str(self._seed % 2**32)}
-            results = hand_over(job, scratch, {**ENVIRONMENT, **hashing})
-            _write_init(scratch, hashing)
+            results = hand_over(job, running.scratch, {**ENVIRONMENT, **hashing}, seed=self._seed)
             ending = running.run()
-            yield self._judge(ending, scratch, results)
+            yield self._judge(ending, running.scratch, results)
 
-    def _command(self) -> list[str]:
-        return [
-            str(self._image.linux),
-            f"mem={self._memory}M",
-            "time-travel=inf-cpu",
-            f"time-travel-start={CLOCK_START * 1_000_000_000}",
-            "norandmaps",
-            "seccomp=on",
-            "root=none",  # a file system without a block device; Linux 6.1 would look for one
-            "rootfstype=hostfs",
-            "rootflags=/",
-            "ro",
-            # The kernel stirs its command line into its entropy (drivers/char/random.c, random_init_early):
-            # no path of this machine or this run may be in it, or the seed would not be all that counts.
-            # hostfs looks paths up as the kernel's own process, whose working directory is the scratch.
-            "init=/proc/self/cwd/init",
-            "con=null",
-            "con0=fd:0,fd:1",
-            "quiet",
-        ]
+    @contextmanager
+    def _running(self, job: Job) -> Iterator[Supervised]:
+        """A kernel that has yet to begin: a fork, or one that is booted."""
+        if not self._fresh_boot:
+            from handshake_lab.kernel.lab.parked_kernel import forked  # noqa: PLC0415  few runs need it
+
+            with forked(self._image, self._memory, job.preload, self._wall_limit) as fork:
+                yield fork
+            return
+        with lab_boot.supervised(self._image, self._memory, wall_limit=self._wall_limit, forks=False) as booted:
+            lab_boot.prepare(booted.scratch, job.preload, parks=False)
+            yield booted
 
     def _judge(self, ending: Ending, scratch: Path, results: Path) -> JobResult:
         left = scratch / "status"
@@ -159,24 +115,3 @@ class LabKernel:
             )
         told = f"{ending.word} {ending.detail}".strip() or "its supervisor was killed"
         raise KernelFailed(f"the lab kernel ended before its job did ({told})", ending.console)
-
-
-@cache
-def _compile_packages() -> None:
-    """Have every module of ours compiled beforehand, once a process: the guest cannot write what it compiles.
-
-    To compile takes more system calls than to load, and each moves the guest's clock by a hair: a record would depend
-    on whether this is the first run of a fresh checkout.
-    """
-    for package in PACKAGES:
-        compileall.compile_dir(package, quiet=2)
-
-
-def _write_init(scratch: Path, environment: Mapping[str, str]) -> None:
-    """The guest's first program: this Python, on `handshake_lab.kernel.lab.lab_guest`."""
-    settings = {**environment, "PYTHONPATH": str(PACKAGE_ROOT)}
-    assignments = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
-    words = [sys.executable, "-P", "-m", "handshake_lab.kernel.lab.lab_guest", str(scratch)]
-    init = scratch / "init"
-    init.write_text(f"#!/bin/sh\n{' '.join(assignments)} exec {shlex.join(words)}\n")
-    init.chmod(0o755)

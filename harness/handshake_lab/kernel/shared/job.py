@@ -36,6 +36,8 @@ class Job(msgspec.Struct, frozen=True):
     readable: tuple[Path, ...] = ()  #: host directories it must see even below /tmp or /run
     environment: dict[str, str] = {}
     import_from: tuple[Path, ...] = ()  #: directories to import modules from, after this project's own
+    preload: tuple[str, ...] = ()  #: installed modules that a lab kernel imports beforehand, once for many jobs
+    seed: int | None = None  #: a lab kernel fills it in: what is random follows from it
 
 
 class JobResult(msgspec.Struct, frozen=True):
@@ -46,13 +48,14 @@ class JobResult(msgspec.Struct, frozen=True):
     console: str
 
 
-def hand_over(job: Job, scratch: Path, environment: Mapping[str, str]) -> Path:
+def hand_over(job: Job, scratch: Path, environment: Mapping[str, str], *, seed: int | None = None) -> Path:
     """Lay a job down in a scratch directory, for `handshake_lab.kernel.lab.lab_guest` to find.
 
     Args:
         job: The job.
         scratch: The directory, which exists.
         environment: What every program finds where the kernel is; the job's own comes on top.
+        seed: What the randomness of a lab kernel begins with.
 
     Returns:
         The directory for its results, which exists.
@@ -62,6 +65,7 @@ def hand_over(job: Job, scratch: Path, environment: Mapping[str, str]) -> Path:
     own = [PACKAGE_ROOT, *PACKAGES, *job.import_from, Path(sys.prefix), Path(sys.base_prefix)]
     complete = msgspec.structs.replace(
         job,
+        seed=seed,
         results=results,
         environment={**environment, "PYTHONPATH": str(PACKAGE_ROOT), **job.environment},
         readable=(*job.readable, *own),

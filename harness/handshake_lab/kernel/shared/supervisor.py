@@ -110,6 +110,10 @@ class Supervised:
             os.write(self._lifeline, b"!")
             return self._follow()
 
+    def has_ended(self) -> bool:
+        """Whether a program that was parked has ended, or its supervisor was killed."""
+        return bool(select.select([self._status], [], [], 0)[0])
+
     def _follow(self) -> Ending:
         """Read the console until the supervisor reports what became of the program."""
         console, reported = b"", b""

@@ -36,7 +36,8 @@ def main() -> None:
         Path(directory).mkdir(parents=True, exist_ok=True)
         lab_guest.mount(tag, directory, "9p", _OPTIONS)
     Path("/proc/sys/kernel/modprobe").write_text(f"{scratch}/modprobe")
-    lab_guest.do_and_power_off(job, scratch)
+    job_runner.leave_status(scratch, lab_guest.in_child(lambda: job_runner.do(job)))
+    lab_guest.power_off()
 
 
 if __name__ == "__main__":

@@ -74,7 +74,12 @@ class Controller:
 
         if seed not in self._kernels:
             option = self._config.option
-            self._kernels[seed] = choose_kernel(option.kernel, seed, time_limits.wall_limit(self._config))
+            self._kernels[seed] = choose_kernel(
+                option.kernel,
+                seed,
+                time_limits.wall_limit(self._config),
+                fresh_boot=option.handshake_fresh_boot,
+            )
         return self._kernels[seed]
 
     @contextlib.contextmanager
@@ -140,6 +145,7 @@ class Controller:
                 "replay": self.replay(item),
             },
             results=results,
+            preload=("handshake_lab.pytest_plugin.dispatch.preloaded",),
             readable=serialise.readable(item),
             environment=serialise.environment(),
         )

@@ -45,6 +45,11 @@ def add(parser: pytest.Parser) -> None:
     )
     group.addoption("--seed", type=int, default=1, metavar="N", help="seed of every lab kernel (default: 1)")
     group.addoption(
+        "--handshake-fresh-boot",
+        action="store_true",
+        help="boot a lab kernel for every test; without it, one is booted and forked for each, with the same results",
+    )
+    group.addoption(
         "--link",
         dest="handshake_links",
         action="append",

@@ -1,0 +1,32 @@
+"""What every test needs where the kernel is: imported once, before the kernel is parked, and inherited by its forks.
+
+Nothing of the user's is among it: a project's own modules are read by each test.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from _pytest.config import default_plugins
+
+from handshake_lab.expect import timer_windows
+from handshake_lab.experiment import net, scheduling_latency
+from handshake_lab.plan import run_plan
+from handshake_lab.pytest_plugin import fixtures, hooks, mutations
+from handshake_lab.pytest_plugin.dispatch import worker
+from handshake_lab.verdict import judge
+
+__all__ = [
+    "fixtures",
+    "hooks",
+    "judge",
+    "mutations",
+    "net",
+    "run_plan",
+    "scheduling_latency",
+    "timer_windows",
+    "worker",
+]
+
+for _name in default_plugins:
+    importlib.import_module(f"_pytest.{_name}")
