@@ -15,20 +15,7 @@ SILENT = ("--link", "delay=5ms", "--fault", "drop SYN from h1")
 #: Seconds: before and after retransmissions of the SYN, all far from the two minutes after which Linux gives up.
 LIMITS = ["2.5", "5", "6.5"]
 
-gives_up_connecting = pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a close() of the program's in SYN-SENT is unknown, or taken for a timer"
-)
-aborts = pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="an abort of the program's is taken for a timer, the peer being silent"
-)
-closes_in_a_thread = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a close() in another thread of the program is taken for SOCK_DESTROY by another program",
-)
 
-
-@gives_up_connecting
 @needs("curl")
 @pytest.mark.parametrize("limit", LIMITS)
 def test_curl_gives_up_connecting(tmp_path: Path, limit: str) -> None:
@@ -39,7 +26,6 @@ def test_curl_gives_up_connecting(tmp_path: Path, limit: str) -> None:
     assert last(end) == ("8", "call"), describe(run.record)
 
 
-@gives_up_connecting
 @pytest.mark.parametrize("limit", LIMITS)
 def test_program_gives_up_connecting(tmp_path: Path, limit: str) -> None:
     """The same with a plain Python socket, whose timeout is a poll() followed by close()."""
@@ -49,7 +35,6 @@ def test_program_gives_up_connecting(tmp_path: Path, limit: str) -> None:
     assert last(end) == ("8", "call"), describe(run.record)
 
 
-@aborts
 @pytest.mark.parametrize("waits_with", ["data", "keepalive"])
 def test_program_aborts_while_nothing_answers(tmp_path: Path, waits_with: str) -> None:
     """RFC 9293, 3.10.5: close() with SO_LINGER 0 aborts, edge 27, also amid retransmissions or keepalive probes.
@@ -69,7 +54,6 @@ def test_program_aborts_while_nothing_answers(tmp_path: Path, waits_with: str) -
     assert last(end) == ("27.ES", "call"), describe(run.record)
 
 
-@closes_in_a_thread
 def test_close_in_another_thread(tmp_path: Path) -> None:
     """RFC 2525, 2.17: close() with data unread aborts the connection, edge 27, whichever thread calls it."""
     run = record(

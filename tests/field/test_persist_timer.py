@@ -21,12 +21,6 @@ PROBED = (924.6, 1400)
 #: Seconds.
 USER_TIMEOUT = 30
 
-answered = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the persist timer is not recognised once an answered probe has set it again",
-)
-
 
 def fill(net: Net, *, user_timeout: int = 0, receive_buffer: int = 1024) -> RecordedSocket:
     """A connection whose server reads nothing, with more sent than it takes: its sender's persist timer runs.
@@ -88,7 +82,6 @@ def test_user_timeout_ends_it_though_probes_are_answered(net: Net) -> None:
     assert USER_TIMEOUT <= entered(net.history(client), "CLOSED") <= USER_TIMEOUT + 10
 
 
-@answered
 def test_the_cause_is_the_persist_timer(net: Net) -> None:
     """The same end: it is tcp_probe_timer() that ends it."""
     client = fill(net, user_timeout=USER_TIMEOUT)

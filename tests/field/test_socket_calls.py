@@ -15,18 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.network(delay="5ms")
 
-closes_after_shutdown = pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a close() right after shutdown() is taken for what sent the FIN"
-)
 no_dup = pytest.mark.xfail(strict=True, raises=TypeError, reason="a recorded socket cannot be duplicated")
-shutdown_unseen = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a shutdown() while connecting is not known as what ended the attempt",
-)
-unfound = pytest.mark.xfail(
-    strict=True, raises=LookupError, reason="history() does not find a socket that was shut down while connecting"
-)
 
 
 @no_dup
@@ -39,7 +28,6 @@ def test_dup(net: Net) -> None:
     assert net.history(client).states[-1] == "ESTABLISHED"
 
 
-@closes_after_shutdown
 def test_shutdown_sends_the_fin(net: Net) -> None:
     """shutdown() sends the FIN; the close() that follows at once has nothing left to send (__tcp_close(), tcp.c)."""
     client, _, _ = open_connection(net)
@@ -50,7 +38,6 @@ def test_shutdown_sends_the_fin(net: Net) -> None:
     assert transition(net.history(client), "FIN-WAIT-1").cause.text == "shutdown(SHUT_RDWR)", describe(net.record())
 
 
-@shutdown_unseen
 def test_shutdown_while_connecting(net: Net) -> None:
     """shutdown() right after a connect() that does not block ends the attempt, edge 8 (inet_shutdown(), af_inet.c)."""
     client = net.h1.begin_connect(net.h2.listen(80))
@@ -61,7 +48,6 @@ def test_shutdown_while_connecting(net: Net) -> None:
     assert (step.edge, step.cause.text) == ("8", "shutdown(SHUT_RDWR)"), describe(net.record())
 
 
-@unfound
 def test_history_after_shutdown_while_connecting(net: Net) -> None:
     """The socket that was shut down has its history."""
     client = net.h1.begin_connect(net.h2.listen(80))

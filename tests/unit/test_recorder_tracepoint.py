@@ -6,7 +6,7 @@ import socket
 import struct
 
 import pytest
-from handshake_lab.observers.tracepoint import Tracepoints, _addresses, _Layout, parse_format, records
+from handshake_lab.observers.tracepoint import Tracepoints, _addresses, _Layout, parse_format, parse_reasons, records
 from handshake_lab.recording.observations import Address, StateChange
 from handshake_lab.tcp.states import State
 
@@ -15,6 +15,7 @@ FORMAT = """name: inet_sock_set_state
 ID: 1403
 format:
 \tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;
+\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;
 \tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;
 
 \tfield:const void * skaddr;\toffset:8;\tsize:8;\tsigned:0;
@@ -101,7 +102,7 @@ def test_the_format_file_tells_number_and_places() -> None:
     number, fields = parse_format(FORMAT)
 
     assert (number, fields["oldstate"].offset, fields["saddr_v6"].size) == (1403, 16, 16)
-    assert list(fields)[:3] == ["common_type", "common_pid", "skaddr"]
+    assert list(fields)[:3] == ["common_type", "common_flags", "common_pid"]
 
 
 def test_a_file_without_a_number_is_refused() -> None:
@@ -128,7 +129,7 @@ def test_an_event_becomes_a_state_change() -> None:
     watching = Tracepoints.__new__(Tracepoints)
     watching._clock = _Still()  # type: ignore[assignment]
     watching._sockets = {}
-    layout = _Layout("inet_sock_set_state", parse_format(FORMAT)[1])
+    layout = _Layout("inet_sock_set_state", parse_format(FORMAT)[1], {})
 
     assert watching._event(layout, 5, event(socket.AF_INET, bytes([10, 0, 0, 1]))) == StateChange(
         t=5,
@@ -138,7 +139,43 @@ def test_an_event_becomes_a_state_change() -> None:
         local=Address("10.0.0.1", 40000),
         remote=Address("10.0.0.2", 80),
         pid=77,
+        context="task",
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "context"),
+    [(0x00, "task"), (0x01, "task"), (0x80, "task"), (0x10, "interrupt"), (0x08, "interrupt"), (0x94, "interrupt")],
+)
+def test_where_the_kernel_was(flags: int, context: str) -> None:
+    """Only the bits of a hard or soft interrupt count, not that interrupts or the bottom half were switched off."""
+    watching = Tracepoints.__new__(Tracepoints)
+    watching._clock = _Still()  # type: ignore[assignment]
+    watching._sockets = {}
+    record = bytearray(event(socket.AF_INET))
+    record[2] = flags
+
+    change = watching._event(_Layout("inet_sock_set_state", parse_format(FORMAT)[1], {}), 5, bytes(record))
+
+    assert change.context == context
+
+
+#: Cut to what is told apart; Linux 7.3 gives its reasons like this.
+RESET = """name: tcp_send_reset
+ID: 296
+format:
+\tfield:int state;\toffset:24;\tsize:4;\tsigned:1;
+\tfield:enum sk_rst_reason reason;\toffset:28;\tsize:4;\tsigned:0;
+
+print fmt: "state=%s reason=%s", REC->state ? __print_symbolic(REC->state, { 1, "TCP_ESTABLISHED" }) : "UNKNOWN", \
+__print_symbolic(REC->reason, { 0, "NOT_SPECIFIED" }, { 12, "TCP_ABORT_ON_LINGER" }, { 15, "TCP_KEEPALIVE_TIMEOUT" })
+"""
+
+
+def test_reasons_have_the_kernel_s_names() -> None:
+    """Only those of the field ``reason``; a format without one has none."""
+    assert parse_reasons(RESET) == {0: "NOT_SPECIFIED", 12: "TCP_ABORT_ON_LINGER", 15: "TCP_KEEPALIVE_TIMEOUT"}
+    assert parse_reasons(FORMAT) == {}
 
 
 @pytest.mark.parametrize(

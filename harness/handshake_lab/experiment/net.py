@@ -266,12 +266,12 @@ class Net:
         return reconcile([*self._log.observations, *self.recorder.counters()], until=self.clock.now())
 
     def history(self, of: RecordedSocket) -> Endpoint:
-        """The history of one socket up to now.
+        """The history of one socket up to now: of its last connection, if it was used for several.
 
         Raises:
             LookupError: No observer has seen it in any state but CLOSED.
         """
-        for endpoint in self.record().endpoints:
+        for endpoint in reversed(self.record().endpoints):
             if endpoint.cookie == of.cookie:
                 return endpoint
         raise LookupError(f"no observer has seen socket {of.cookie} in any state but CLOSED")

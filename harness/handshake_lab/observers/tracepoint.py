@@ -9,6 +9,7 @@ read from their ``format`` files, since it differs between releases.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import socket
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from handshake_lab.observers.clock import Clock
+    from handshake_lab.recording.observations import Context
 
 TRACEFS = Path("/sys/kernel/tracing")
 
@@ -36,11 +38,18 @@ OTHER_EVENTS = (
     "tcp/tcp_send_reset",
     "tcp/tcp_receive_reset",
     "tcp/tcp_destroy_sock",
+    "sock/inet_sk_error_report",
 )
+#: Of ``sock:*``, which has all transport protocols, only TCP is wanted; an error of 0 only wakes a program.
+_FILTERS = {
+    STATE_EVENT: f"protocol == {socket.IPPROTO_TCP}",
+    "sock/inet_sk_error_report": f"protocol == {socket.IPPROTO_TCP} && error != 0",
+}
 
-_IPPROTO_TCP = 6
 _COMMIT_MASK = 0xFFFFF  # the upper bits of `commit` are flags (RB_MISSED_EVENTS)
 _MISSED = 1 << 31
+#: Of `common_flags`: TRACE_FLAG_HARDIRQ and TRACE_FLAG_SOFTIRQ (include/linux/trace_events.h).
+_INTERRUPT = 0x18
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +70,13 @@ class _Layout:
 
     name: str
     fields: dict[str, _Field]
+    reasons: dict[int, str]  #: the names of what its field ``reason`` can hold
 
 
 _LOST = re.compile(r"^(?:overrun|dropped events): (\d+)$", re.MULTILINE)
 _FIELD = re.compile(r"field:.*?(\w+)(?:\[[^]]*\])?;\s*offset:(\d+);\s*size:(\d+);")
+_REASONS = re.compile(r"__print_symbolic\(REC->reason,(.*?)\)", re.DOTALL)
+_NAMED = re.compile(r'\{ (\d+), "(\w+)" \}')
 
 
 def parse_format(text: str) -> tuple[int, dict[str, _Field]]:
@@ -73,6 +85,12 @@ def parse_format(text: str) -> tuple[int, dict[str, _Field]]:
     if number is None:
         raise ValueError("an event's format file has no ID line")
     return int(number[1]), {m[1]: _Field(int(m[2]), int(m[3])) for m in _FIELD.finditer(text)}
+
+
+def parse_reasons(text: str) -> dict[int, str]:
+    """The names of the values of an event's field ``reason``, from its tracefs ``format`` file; empty without one."""
+    found = _REASONS.search(text)
+    return {int(number): name for number, name in _NAMED.findall(found[1])} if found else {}
 
 
 def records(page: bytes) -> Iterator[tuple[int, bytes]]:
@@ -157,11 +175,12 @@ class Tracepoints:
             directory = self._instance / "events" / event
             if not directory.exists():
                 continue
-            number, fields = parse_format((directory / "format").read_text())
-            if event == STATE_EVENT:
-                (directory / "filter").write_text(f"protocol == {_IPPROTO_TCP}")
+            text = (directory / "format").read_text()
+            number, fields = parse_format(text)
+            if event in _FILTERS:
+                (directory / "filter").write_text(_FILTERS[event])
             (directory / "enable").write_text("1")
-            yield number, _Layout(event.partition("/")[2], fields)
+            yield number, _Layout(event.partition("/")[2], fields, parse_reasons(text))
 
     def descriptors(self) -> Iterable[int]:
         """One ring buffer a processor."""
@@ -187,6 +206,7 @@ class Tracepoints:
         fields = layout.fields
         local, remote = _addresses(fields, record)
         t = self._clock.from_monotonic(stamp)
+        context: Context = "interrupt" if fields["common_flags"].integer(record) & _INTERRUPT else "task"
         if "newstate" in fields:
             return StateChange(
                 t=t,
@@ -196,11 +216,19 @@ class Tracepoints:
                 local=local,
                 remote=remote,
                 pid=fields["common_pid"].integer(record),
+                context=context,
             )
-        state = FROM_LINUX.get(fields["state"].integer(record)) if "state" in fields else None
-        cookie = fields["sock_cookie"].integer(record) if "sock_cookie" in fields else 0
-        sk = self._socket(fields["skaddr"].integer(record))
-        return TcpEvent(t=t, name=layout.name, local=local, remote=remote, sk=sk, cookie=cookie, state=state)
+        return TcpEvent(
+            t=t,
+            name=layout.name,
+            local=local,
+            remote=remote,
+            sk=self._socket(fields["skaddr"].integer(record)) if "skaddr" in fields else 0,
+            cookie=fields["sock_cookie"].integer(record) if "sock_cookie" in fields else 0,
+            state=FROM_LINUX.get(fields["state"].integer(record)) if "state" in fields else None,
+            context=context,
+            reason=_reason(layout, record),
+        )
 
     def lost(self) -> int:
         """How many events the kernel had no room for (``per_cpu/*/stats``: overrun, dropped events)."""
@@ -219,6 +247,13 @@ class Tracepoints:
             os.close(pipe)
         with contextlib.suppress(FileNotFoundError):
             self._instance.rmdir()
+
+
+def _reason(layout: _Layout, record: bytes) -> str:
+    if "error" in layout.fields:
+        number = layout.fields["error"].integer(record)
+        return errno.errorcode.get(number, str(number))
+    return layout.reasons.get(layout.fields["reason"].integer(record), "") if "reason" in layout.fields else ""
 
 
 def _addresses(fields: dict[str, _Field], record: bytes) -> tuple[Address, Address]:

@@ -16,6 +16,7 @@ from handshake_lab.reconcile.causes.cause_finder import CauseFinder
 from handshake_lab.reconcile.causes.context import RunContext
 from handshake_lab.reconcile.segments.matching import MatchedSegments, join
 from handshake_lab.reconcile.segments.segment_index import SegmentIndex
+from handshake_lab.reconcile.sockets.cookies import name_by_calls
 from handshake_lab.reconcile.sockets.joining import SocketJoin
 from handshake_lab.reconcile.sockets.polled import sort_polls
 from handshake_lab.reconcile.sockets.traced import HELD_UP, SLACK, ObservedSocket, trace
@@ -99,6 +100,7 @@ class _Reconciliation:
             self.objections.append(sentence("sockets_unseen"))
         self.objections += [_missed(each) for _, each in self._of(Missed)]
         self.objections += gathered.objections
+        name_by_calls(gathered.all_observed, [step for _, step in self._of(Step)])
         endpoints = assemble(gathered.all_observed, self._build(gathered.all_observed, traffic), self.end)
         resets = [event for _, event in self._of(TcpEvent)]
         self.objections += unreal_resets(resets, traffic, nodes, gathered.all_observed, self._pause, self._blurred)
@@ -111,7 +113,8 @@ class _Reconciliation:
     def _build(self, all_observed: list[ObservedSocket], traffic: MatchedSegments) -> dict[int, list[TransitionDraft]]:
         """The transitions of every life, by its id()."""
         steps = [step for _, step in self._of(Step)]
-        run = RunContext(all_observed, steps, self._grown, self._pause, self._blurred)
+        events = [event for _, event in self._of(TcpEvent)]
+        run = RunContext(all_observed, steps, self._grown, self._pause, self._blurred, events)
         anomalies = Anomalies(traffic.segments)
         built: dict[int, list[TransitionDraft]] = {}
         for observed in all_observed:

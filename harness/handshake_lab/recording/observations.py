@@ -18,6 +18,7 @@ from handshake_lab.tcp.states import State
 __all__ = [
     "SCHEMA",
     "Address",
+    "Context",
     "Counters",
     "Failure",
     "FaultReport",
@@ -54,6 +55,11 @@ class Witness(StrEnum):
 #: What a socket's timer is for (`IDIAG_TIMER_*`, include/uapi/linux/inet_diag.h): "on" is the
 #: retransmission timer, "persist" the zero-window probe's; older kernels do not tell "delack".
 SocketTimer = Literal["", "on", "keepalive", "timewait", "persist", "delack"]
+
+
+#: Where the kernel was when an event happened: in a task's system call, or in an interrupt, where it handles what
+#: arrived and timers that are due. "" where that was not recorded.
+Context = Literal["", "task", "interrupt"]
 
 
 class KernelInfo(msgspec.Struct, frozen=True):
@@ -103,11 +109,16 @@ class StateChange(_Observation, frozen=True, tag="state"):
     new: State
     local: Address
     remote: Address
-    pid: int = 0  #: the task in whose context it ran: the caller's only in process context
+    pid: int = 0  #: the task in whose context it ran: the caller's only where ``context`` is "task"
+    context: Context = ""
 
 
 class TcpEvent(_Observation, frozen=True, tag="tcp"):
-    """Another tracepoint of ``tcp:*`` (include/trace/events/tcp.h), by its name."""
+    """Another tracepoint, by its name: of ``tcp:*`` (include/trace/events/tcp.h), or ``sock:inet_sk_error_report``.
+
+    ``reason`` is why the kernel sent a RST, in its own words (``tcp_send_reset``, since Linux 6.11; enum sk_rst_reason,
+    include/net/rstreason.h), or the name of the error that a socket's program gets (``inet_sk_error_report``).
+    """
 
     name: str
     local: Address
@@ -115,6 +126,8 @@ class TcpEvent(_Observation, frozen=True, tag="tcp"):
     sk: int = 0
     cookie: int = 0
     state: State | None = None
+    context: Context = ""
+    reason: str = ""
 
 
 class TcpInfo(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

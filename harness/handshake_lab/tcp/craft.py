@@ -15,8 +15,10 @@ _BITS = {"FIN": 0x01, "SYN": 0x02, "RST": 0x04, "PSH": 0x08, "ACK": 0x10, "URG":
 _WINDOW = 65_535
 
 
-def segment(ethernet: bytes, source: Address, target: Address, kind: str, seq: int, ack: int | None) -> bytes:
-    """Make a whole frame with a TCP segment without options or payload.
+def segment(
+    ethernet: bytes, source: Address, target: Address, kind: str, seq: int, ack: int | None, payload: bytes = b""
+) -> bytes:
+    """Make a whole frame with a TCP segment without options.
 
     Args:
         ethernet: The frame's header, 14 bytes.
@@ -25,13 +27,14 @@ def segment(ethernet: bytes, source: Address, target: Address, kind: str, seq: i
         kind: Its flags, as `handshake_lab.tcp.flags.names` spells them: "SYN-ACK"; "none" for none.
         seq: Its sequence number.
         ack: Its acknowledgment number; None for none.
+        payload: Its data.
     """
     flags = sum(_BITS[word] for word in kind.split("-")) if kind != NO_FLAGS else 0
     if ack is not None:
         flags |= _BITS["ACK"]
     family = socket.AF_INET6 if ":" in source.ip else socket.AF_INET
     ends = socket.inet_pton(family, source.ip) + socket.inet_pton(family, target.ip)
-    tcp = struct.pack("!HHIIBBHHH", source.port, target.port, seq, ack or 0, 5 << 4, flags, _WINDOW, 0, 0)
+    tcp = struct.pack("!HHIIBBHHH", source.port, target.port, seq, ack or 0, 5 << 4, flags, _WINDOW, 0, 0) + payload
     pseudo = ends + (struct.pack("!IxxxB" if family == socket.AF_INET6 else "!xBH", *_tail(family, len(tcp))))
     tcp = tcp[:16] + struct.pack("!H", _checksum(pseudo + tcp)) + tcp[18:]
     if family == socket.AF_INET6:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.reconcile.causes.context import RunContext, TransitionContext, spell
+from handshake_lab.reconcile.causes.context import TransitionContext, RunContext, ended, spell
 from handshake_lab.reconcile.causes.endings import end
 from handshake_lab.reconcile.segments.segment_index import Mark, SegmentIndex
 from handshake_lab.reconcile.sockets.traced import SLACK, ObservedSocket
@@ -109,7 +109,11 @@ class CauseFinder:
         """The segment at hand when the transition happened: the one that first set the mark, or its latest repeat."""
         first = self._index.first(mark)
         if first is None:
-            return None
+            # It came, though by the data before it that was not in order: its receiver had refused some of them.
+            came = [
+                leg for leg in self._index.legs if fits(leg) and draft.earliest - SLACK <= leg.t <= draft.time + SLACK
+            ]
+            return came[-1] if came and mark is Mark.FIN_RECEIVED else None
         if draft.earliest - SLACK <= first.t <= draft.time + SLACK:
             return first
         repeats = [leg for leg in self._index.legs if first.t <= leg.t <= draft.time + SLACK and fits(leg)]
@@ -146,13 +150,21 @@ class CauseFinder:
         draft.cause = Cause("call", message, number)
 
     def _call(self, draft: TransitionDraft, names: Sequence[str]) -> str:
-        """The latest such call that a program had begun on this socket, as it was recorded; "" where none was."""
+        """The call that did it, as it was recorded; "" where none was.
+
+        Of those that were under way then, the first: it leaves nothing for a second one to do. Else the latest that had
+        begun, for what shutdown() asks for in SYN-RECEIVED is done later (tcp_rcv_state_process(), tcp_input.c).
+        """
         latest: Step | None = None
-        for step in self._run.steps_of(self._observed):
+        steps = self._run.steps_of(self._observed)
+        for place, step in enumerate(steps):
             if step.t > draft.time + SLACK:
                 break
-            if step.phase == "begins" and step.call.startswith(tuple(names)):
-                latest = step
+            if step.phase != "begins" or not step.call.startswith(tuple(names)) or step.call == "shutdown(SHUT_RD)":
+                continue
+            latest = step
+            if ended(steps[place:]) >= draft.earliest - SLACK:
+                break
         if latest is None or not (latest.cookie or draft.time - latest.t <= SLACK):
             return ""
         draft.witnesses.add(Witness.APPLICATION)

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, overload
 
 from handshake_lab.reconcile.sockets.traced import SLACK, ObservedSocket
-from handshake_lab.recording.observations import Step, Witness
+from handshake_lab.recording.history import Cause
+from handshake_lab.recording.messages import sentence
+from handshake_lab.recording.node_addresses import plain
+from handshake_lab.recording.observations import Step, TcpEvent, Witness
+from handshake_lab.tcp.segment import name_of
+from handshake_lab.tcp.states import State
 from handshake_lab.tcp.timers import SECOND, TARDY
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from handshake_lab.reconcile.segments.matching import SegmentAtEnd
     from handshake_lab.reconcile.segments.segment_index import Mark, SegmentIndex
     from handshake_lab.reconcile.states.draft import TransitionDraft
-    from handshake_lab.recording.history import Cause
+    from handshake_lab.tcp.address import Address
     from handshake_lab.tcp.diagram.edge import Trigger
+
+#: States of a socket that its program may have closed.
+ORPHANS = (State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK)
 
 #: Of the slowest clock that Linux is built with: HZ is 100 or more.
 JIFFY = 10_000_000
@@ -30,6 +38,20 @@ class FoundCause(NamedTuple):
     leg: SegmentAtEnd | None = None
 
 
+def received(leg: SegmentAtEnd, kind: Literal["segment", "reset"] = "segment") -> Cause:
+    """The cause that a segment is which arrived."""
+    return Cause(kind, sentence("received", what=name_of(leg.segment.flags)), leg.segment.number)
+
+
+@overload
+def number_of(leg: SegmentAtEnd) -> int: ...
+@overload
+def number_of(leg: None) -> None: ...
+def number_of(leg: SegmentAtEnd | None) -> int | None:
+    """The number of a segment; None without one."""
+    return leg.segment.number if leg else None
+
+
 class RunContext:
     """What a run holds besides one endpoint's own segments.
 
@@ -39,6 +61,7 @@ class RunContext:
         grown: By how much each node's counters have grown at the end.
         pause: Nanoseconds by which what belongs together may be apart: `SLACK`, or `HELD_UP` where time is real.
         blurred: The nodes whose captures lost segments: that there was no RST, nobody can say there.
+        events: What tracepoints told besides changes of state.
     """
 
     def __init__(
@@ -48,6 +71,7 @@ class RunContext:
         grown: Mapping[str, Mapping[str, int]],
         pause: int = SLACK,
         blurred: Container[str] = (),
+        events: Iterable[TcpEvent] = (),
     ) -> None:
         self.grown = grown
         self.blurred = blurred
@@ -59,11 +83,21 @@ class RunContext:
             self._steps[step.node, step.cookie].append(step)
             if step.call.startswith("accept"):
                 self._accepted.add((step.node, step.result))
+        self._events: dict[tuple[str, Address, Address], list[TcpEvent]] = defaultdict(list)
+        self.released: dict[int, list[int]] = defaultdict(list)  # by socket: its addresses may be gone by then
+        for event in events:
+            if event.name == "tcp_destroy_sock":
+                self.released[event.sk].append(event.t)
+            self._events[event.name, plain(event.local), plain(event.remote)].append(event)
         self.stopped = [(observed, observed.died) for observed in self.listeners if observed.died is not None]
 
     def records(self, node: str, cookie: int) -> bool:
         """Whether the calls on a socket were recorded: its own, or the accept() that made it."""
         return bool(self._steps.get((node, cookie))) or (node, str(cookie)) in self._accepted
+
+    def events(self, name: str, observed: ObservedSocket) -> list[TcpEvent]:
+        """The events of a name between a life's addresses, in order of time."""
+        return self._events.get((name, observed.local, observed.remote), [])
 
     def steps_of(self, observed: ObservedSocket) -> list[Step]:
         """The calls on a life's socket, and those of its node which name no socket, in order of time."""
@@ -97,10 +131,73 @@ class TransitionContext:
         self.index = index
         self.drafts = drafts
         self.place = place
-        self.draft = drafts[place]
+        self.draft = draft = drafts[place]
         self.run = run
         self.after = after
         self._steps = run.steps_of(observed)
+        self._event = next(
+            (each for each in reversed(observed.events) if (each.old, each.new) == (draft.old, draft.new)), None
+        )
+
+    @property
+    def is_request(self) -> bool:
+        """Whether it never became more than a request socket."""
+        return self.draft.old is State.SYN_RECEIVED and self.observed.passive and not self.observed.events
+
+    @property
+    def in_task(self) -> bool | None:
+        """Whether the kernel was in a task's call then, not in an interrupt; None where that was not recorded.
+
+        What arrives, and timers, are handled in an interrupt, unless a task is just then using the socket.
+        """
+        return self._event.context == "task" if self._event and self._event.context else None
+
+    @property
+    def error(self) -> str | None:
+        """The error that the kernel reported to the socket's program then; "" if none, None if that was not recorded.
+
+        Whatever but its program ends a connection reports one (sk_error_report(), net/core/sock.c).
+        """
+        if self._event is None or not self._event.context:
+            return None
+        reports = self.run.events("inet_sk_error_report", self.observed)
+        return next((each.reason for each in reports if abs(each.t - self._event.t) <= SLACK), "")
+
+    @property
+    def held(self) -> bool:
+        """Whether a program held the socket, as far as the last look before shows."""
+        polls = [poll for poll in self.observed.polls if poll.t < self.draft.time - SLACK and not poll.gone]
+        return not polls or getattr(polls[-1].seen, "inode", 0) != 0 or self.draft.old in (State.SYN_SENT, State.LISTEN)
+
+    @property
+    def is_mini(self) -> bool:
+        """Whether the last look before showed a mini-socket: TIME-WAIT, or what is left of an orphan in FIN-WAIT-2."""
+        polls = [poll for poll in self.observed.polls if poll.t < self.draft.time and not poll.gone]
+        return bool(polls) and polls[-1].mini
+
+    @property
+    def long_orphaned(self) -> bool:
+        """Whether its program had closed it some time before."""
+        before = self.drafts[self.place - 1] if self.place else None
+        since = self.draft.time - before.time if before else 0
+        return self.draft.old in ORPHANS and not self.held and since > self.run.pause
+
+    @property
+    def reset_reason(self) -> str:
+        """Why the kernel sent a RST then, in its words; "" where it sent none or does not tell (before Linux 6.11)."""
+        sent = self.run.events("tcp_send_reset", self.observed)
+        return next((each.reason for each in sent if self.near(each.t)), "")
+
+    @property
+    def destroyed_at_once(self) -> bool:
+        """Whether the socket itself went with the connection: no program held it any longer."""
+        sk = self.observed.traced.sk if self.observed.traced else 0
+        return sk != 0 and any(self.near(t) for t in self.run.released.get(sk, ()))
+
+    def grown(self, counter: str) -> int | None:
+        """By how much one of the host's counters grew; None where nobody read them."""
+        grown = self.run.grown.get(self.observed.node)
+        return None if grown is None else grown.get(counter, 0)
 
     def near(self, t: int) -> bool:
         """Whether a time is the transition's, clocks being what they are."""
@@ -148,12 +245,7 @@ class TransitionContext:
         for place, step in enumerate(self._steps):
             if step.phase != "begins" or not step.call.startswith(names) or step.t > self.draft.time + SLACK:
                 continue
-            ends = (
-                after.t
-                for after in self._steps[place + 1 :]
-                if (after.call, after.cookie, after.phase) == (step.call, step.cookie, "ends")
-            )
-            if next(ends, step.t) >= self.draft.earliest - SLACK:
+            if ended(self._steps[place:]) >= self.draft.earliest - SLACK:
                 self.draft.witnesses.add(Witness.APPLICATION)
                 return spell(step)
         return ""
@@ -212,6 +304,13 @@ class TransitionContext:
         before = [leg for leg in self.index.legs if leg.t <= self.draft.earliest]
         # What the timer is for must have left, and nothing have come since.
         return bool(before) and before[-1].outgoing and self.draft.earliest - before[-1].t >= SECOND - SLACK
+
+
+def ended(steps: Sequence[Step]) -> int:
+    """When the first of these calls ended; when it began, if that is not known."""
+    call, *later = steps
+    ends = (each.t for each in later if (each.call, each.cookie, each.phase) == (call.call, call.cookie, "ends"))
+    return next(ends, call.t)
 
 
 def spell(step: Step) -> str:

@@ -22,6 +22,7 @@ class _Flow:
         self._numbers: list[int] = []
         self._end = 0  #: relative, behind everything sent so far
         self._syn: dict[str, int] = {}
+        self._fin: tuple[int, int] | None = None  # relative, and its passage's number
 
     def repeats(self, number: int, seen: SegmentSeen) -> int | None:
         """The passage that first carried what this one begins with; None where this one is the first."""
@@ -35,6 +36,15 @@ class _Flow:
             self._end = max(self._end, 1)
             return None if first == number else first
         start = distance(self.base, seen.seq)
+        if "F" in seen.flags:
+            at = start + seen.length
+            if seen.length == 0 and (self._fin is None or self._fin[0] != at) and start < self._end:
+                # Amid what was sent, and no part of it: its sender takes those data back, or never sent them itself.
+                self._fin = at, number
+                return None
+            if seen.length == 0 and self._fin is not None and self._fin[0] == at:
+                return self._fin[1]
+            self._fin = self._fin or (at, number)
         if start >= self._end:
             self._starts.append(start)
             self._numbers.append(number)

@@ -33,6 +33,7 @@ class Mark(Enum):
     FIN_RECEIVED = auto()  #: in order: with all that comes before it
     RST_SENT = auto()
     RST_RECEIVED = auto()  #: one that this end must believe
+    RST_PERHAPS = auto()  #: one that it may believe: that depends on what it took of the data, and on its settings
     DENIED = auto()  #: this end answered a SYN or SYN-ACK with a RST: it had given up connecting
     REFUSED = auto()  #: a listener's end answered another SYN in the window with a RST: the request is gone
 
@@ -120,7 +121,8 @@ class SegmentIndex:
         self._fin: int | None = None  # its FIN's sequence number
         self._peer_initial: int | None = None  # the other's initial sequence number
         self._intruder = False  # whether the last segment was another SYN in a request's window
-        self._expected: int | None = None  # RCV.NXT
+        self._expected: int | None = None  # RCV.NXT, had it taken all that came in order
+        self._acknowledged: int | None = None  # RCV.NXT, as it told last
         self._early: list[tuple[int, int]] = []  # received beyond a hole, in order
         self._peer_fin: int | None = None  # behind the other's FIN
         self._found: set[Mark] = set()
@@ -191,7 +193,7 @@ class SegmentIndex:
         if not found:
             return _NOTHING
         once = found - self._found
-        self._found |= once - {Mark.RST_SENT, Mark.RST_RECEIVED}
+        self._found |= once - {Mark.RST_SENT, Mark.RST_RECEIVED, Mark.RST_PERHAPS}
         return frozenset(once)
 
     def _read_sent(self, leg: SegmentAtEnd) -> Iterator[Mark]:
@@ -214,6 +216,8 @@ class SegmentIndex:
         if "F" in flags:
             self._fin = add(end, -1)
             yield Mark.FIN_SENT
+        if "A" in flags:
+            self._acknowledged = segment.ack
         # Its acknowledgment tells what it has received, whether or not that was captured.
         if "A" in flags and self._expected is not None and distance(self._expected, segment.ack) > 0:
             self._expected = segment.ack
@@ -226,8 +230,7 @@ class SegmentIndex:
         segment = leg.segment
         flags = segment.flags
         if "R" in flags:
-            if self._must_believe(leg):
-                yield Mark.RST_RECEIVED
+            yield from self._read_reset(leg)
             return
         if self._acknowledges_unsent(leg):
             self.leaky = True
@@ -245,6 +248,12 @@ class SegmentIndex:
             self._peer_fin = end
         if start != end and self._advance(start, end):
             yield Mark.FIN_RECEIVED
+
+    def _read_reset(self, leg: SegmentAtEnd) -> Iterator[Mark]:
+        if self._must_believe(leg):
+            yield Mark.RST_RECEIVED
+        elif self._may_believe(leg.segment.seq):
+            yield Mark.RST_PERHAPS
 
     def _takes_syn(self, leg: SegmentAtEnd) -> bool:
         """Whether a SYN is the first for this end, or that one again; any other can do no more than end a request."""
@@ -286,16 +295,22 @@ class SegmentIndex:
         return fin is not None and distance(before, fin) > 0 and distance(self._expected, fin) <= 0
 
     def _must_believe(self, leg: SegmentAtEnd) -> bool:
-        """RFC 9293, section 3.10.7, with RFC 5961's exactness and Linux's latitude (tcp_validate_incoming)."""
+        """RFC 9293, section 3.10.7, with RFC 5961's exactness (tcp_validate_incoming(), net/ipv4/tcp_input.c)."""
         segment = leg.segment
         if Mark.SYN_RECEIVED not in self._found and Mark.SYN_SENT in self._found:  # SYN-SENT
             return "A" in segment.flags and self.acknowledges_syn(leg)
-        if self._expected is None:
-            return True
-        believed = {self._expected, *(end for _, end in self._early)}
-        if Mark.FIN_RECEIVED in self._found:
-            believed.add(add(self._expected, -1))  # tcp_reset_check()
-        return segment.seq in believed
+        return self._expected is None or segment.seq == self._expected
+
+    def _may_believe(self, seq: int) -> bool:
+        """Linux's latitude: behind what was received beyond a hole, or at a FIN that was taken (tcp_reset_check()).
+
+        Data that came in order may have been refused, for its timestamp or for want of room: RCV.NXT is then what the
+        last ACK said.
+        """
+        believed = {self._acknowledged, *(end for _, end in self._early)}
+        if self._expected is not None and Mark.FIN_RECEIVED in self._found and Mark.FIN_ACKED not in self._found:
+            believed.add(add(self._expected, -1))
+        return seq in believed
 
 
 def _denied(legs: Sequence[SegmentAtEnd]) -> Iterator[int]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.reconcile.sockets.polled import Poll
     from handshake_lab.recording.messages import Message
-    from handshake_lab.recording.observations import StateChange, TcpEvent
+    from handshake_lab.recording.observations import Context, StateChange, TcpEvent
 
 #: How far the clocks of two observers may be apart. Nanoseconds.
 SLACK = 1_000_000
@@ -43,6 +43,7 @@ class TraceEvent(NamedTuple):
     new: State
     doubt: Message | None = None  #: why it may mean something else
     pid: int = 0  #: the task it ran in: the caller's, where it ran in a call at all
+    context: Context = ""
 
 
 class TracedSocket:
@@ -88,7 +89,7 @@ class TracedSocket:
         A connecting socket has no port yet; a child of older kernels is still shown
         with its listener's address and no remote port.
         """
-        self.events.append(TraceEvent(change.t, order, change.old, change.new, pid=change.pid))
+        self.events.append(TraceEvent(change.t, order, change.old, change.new, pid=change.pid, context=change.context))
         local, remote = plain(change.local), plain(change.remote)
         if self.local.port == 0 or (local.port and local.ip not in WILDCARDS):
             self.local = local

@@ -259,8 +259,12 @@ class StateSequence:
         if not self._trusted or self._state in (State.CLOSED, State.LISTEN) or not self.drafts:
             return
         told = next(iter(self._index.tell(self._state, self._at + SLACK, self._observed.stop)), None)
-        # A request need not become a connection at the ACK: the accept queue may be full.
-        if told is not None and (told.old, told.new) != (State.SYN_RECEIVED, State.ESTABLISHED):
+        # A request need not become a connection at the ACK: the accept queue may be full. Nor does every RST end
+        # TIME-WAIT: net.ipv4.tcp_rfc1337.
+        if told is not None and (told.old, told.new) not in (
+            (State.SYN_RECEIVED, State.ESTABLISHED),
+            (State.TIME_WAIT, State.CLOSED),
+        ):
             leg = told.leg
             self.drafts[-1].object(
                 sentence("wire_goes_on", number=leg.segment.number, time=_s(leg.t), state=str(told.new))

@@ -1,4 +1,4 @@
-"""What Figure 5 leaves out: its notes, the RFC's text, and what Linux adds. Edges 21 to 44."""
+"""What Figure 5 leaves out: its notes, the RFC's text, and what Linux adds. Edges 21 to 45."""
 
 from __future__ import annotations
 
@@ -248,5 +248,10 @@ BEYOND: tuple[Edge, ...] = (
     *_from_each(
         44, (SS, SR), Trigger.ICMP, "a hard ICMP error", "drop the connection", "3.9.2.2", "the text",
         "tcp_v4_err(), net/ipv4/tcp_ipv4.c; for a request tcp_req_err()",
+    ),
+    _one(
+        "45", F2, CL, Trigger.NEW_SYN, "an orphan rcv a SYN in the window", "send RST, delete TCB", "none", "Linux",
+        "a mini-socket in FIN-WAIT-2: tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c", diag="gone",
+        capture="SYN in, RST out",
     ),
 )  # fmt: skip

@@ -1,0 +1,133 @@
+"""Connections that a call ended: the program's own, the end of its listener, or SOCK_DESTROY."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handshake_lab.reconcile.causes.context import ORPHANS, FoundCause, number_of
+from handshake_lab.reconcile.segments.segment_index import Mark
+from handshake_lab.recording.history import Cause
+from handshake_lab.recording.messages import sentence
+from handshake_lab.tcp.diagram.edge import Trigger
+from handshake_lab.tcp.states import State
+
+if TYPE_CHECKING:
+    from handshake_lab.reconcile.causes.context import TransitionContext
+
+_EITHER = sentence("either_call", first="close()", other="shutdown()")
+
+
+def destroyed(context: TransitionContext) -> FoundCause | None:
+    """SOCK_DESTROY: the kernel reports ECONNABORTED to the program, and nothing else does (tcp_abort(), tcp.c).
+
+    Where no program is there to be told, or the recording has no reports, a call of ``ss -K`` must have been recorded;
+    an orphan that goes in a task's call was not closed by its program, which had closed it long before.
+    """
+    named = context.called("ss -K", "destroy")
+    if context.error == "ECONNABORTED":
+        known = True
+    elif context.in_task is not None:
+        known = context.in_task and context.long_orphaned
+    else:
+        known = bool(named) or context.failed_with("ECONNABORTED")
+    if not known:
+        return None
+    message = "SOCK_DESTROY" if named or context.in_task is None else sentence("destroyed_by_another")
+    leg = context.marked(Mark.RST_SENT)
+    return FoundCause(Trigger.DESTROYED, Cause("call", message, None if named else number_of(leg)), leg)
+
+
+def by_another(context: TransitionContext) -> FoundCause | None:
+    """What no segment, timer or call of its own explains, and ran in another program's call.
+
+    Only for recordings without the kernel's reports: a task alone tells neither a thread nor a child of the program's.
+    """
+    if context.error is not None or context.observed.node in context.run.blurred or not context.by_another_task():
+        return None
+    leg = context.marked(Mark.RST_SENT)
+    return FoundCause(Trigger.DESTROYED, Cause("call", sentence("destroyed_by_another"), number_of(leg)), leg)
+
+
+def called_off(context: TransitionContext) -> FoundCause | None:
+    """An abort that the program is known to have asked for."""
+    leg = context.marked(Mark.RST_SENT)
+    call = context.called("close", "connect") if leg and context.in_task is not False else ""
+    return FoundCause(Trigger.ABORT, Cause("call", call, number_of(leg)), leg) if leg and call else None
+
+
+def aborted(context: TransitionContext) -> FoundCause | None:
+    """An abort by a program whose calls were not recorded: the kernel was in a task's call, and reported no error."""
+    leg = context.marked(Mark.RST_SENT)
+    if context.in_task is False:
+        return None
+    if leg is None:
+        call = context.called("close") or context.called("connect")
+        if call or not (context.in_task and context.error == ""):
+            return FoundCause(Trigger.ABORT, Cause("call", call)) if call else None
+        # connect(AF_UNSPEC) leaves the program its socket (tcp_disconnect()).
+        return FoundCause(Trigger.ABORT, Cause("call", sentence("close_aborts") if context.destroyed_at_once else "connect(AF_UNSPEC)"))
+    if context.programs_recorded and not context.in_task:
+        return FoundCause(None, Cause("unknown", sentence("rst_unrecorded"), number_of(leg)), leg)
+    return FoundCause(Trigger.ABORT, Cause("call", sentence("close_aborts"), number_of(leg)), leg)
+
+
+def listener_closed(context: TransitionContext) -> FoundCause | None:
+    """Its listener was closed before accept() took it."""
+    leg = context.marked(Mark.RST_SENT)
+    if leg and context.observed.passive and context.in_task is not False and context.listener_stopped(exactly=True):
+        return FoundCause(Trigger.LISTENER, Cause("call", sentence("listener_closed"), number_of(leg)), leg)
+    return None
+
+
+def with_orphans(context: TransitionContext) -> FoundCause | None:
+    """A RST at close(), or in place of a FIN sent again. The host's counters tell it from the program's own abort."""
+    leg = context.marked(Mark.RST_SENT)
+    if leg is None or context.draft.old not in ORPHANS:
+        return None
+    if context.reset_reason:
+        known = context.reset_reason == "TCP_ABORT_ON_MEMORY"
+    else:
+        aborts = any(context.grown(name) for name in ("TCPAbortOnData", "TCPAbortOnClose", "TCPAbortOnLinger"))
+        known = bool(context.grown("TCPAbortOnMemory")) and not aborts
+    if not known:
+        return None
+    if context.called("close") or context.in_task:
+        return FoundCause(Trigger.ORPHANS, Cause("call", sentence("close_orphans"), number_of(leg)), leg)
+    return FoundCause(Trigger.ORPHANS, Cause("timer", sentence("retransmission_timer_orphans"), number_of(leg)), leg)
+
+
+def lingered(context: TransitionContext) -> FoundCause | None:
+    """An orphan with a negative TCP_LINGER2 does not wait in FIN-WAIT-2 at all."""
+    before = context.drafts[context.place - 1] if context.place else None
+    leg = context.marked(Mark.RST_SENT)
+    if leg and context.draft.old is State.FIN_WAIT_2 and before and context.draft.time - before.time <= context.run.pause:
+        return FoundCause(Trigger.ABORT, Cause("call", sentence("close_linger2"), number_of(leg)), leg)
+    return None
+
+
+def listener(context: TransitionContext) -> FoundCause | None:
+    """A listener that its program closed, or shut down."""
+    call = context.called("close", "shutdown", "connect")
+    if call or context.error == "" or (context.error is None and not context.by_another_task()):
+        return FoundCause(Trigger.CALL, Cause("call", call or "close()"))
+    return None
+
+
+def closed(context: TransitionContext) -> FoundCause | None:
+    """In SYN-SENT, by the program: a recorded call, or the kernel was in a task's call and reported no error."""
+    call = context.called("close", "shutdown", "connect(")
+    if context.in_task is False or (context.error and context.held):
+        return None
+    if call:
+        return FoundCause(Trigger.CALL, Cause("call", call))
+    if not context.in_task:
+        return None
+    return FoundCause(Trigger.CALL, Cause("call", "close()" if context.destroyed_at_once else _EITHER))
+
+
+def failed(context: TransitionContext) -> FoundCause | None:
+    """Not even the SYN left, for there is no way to the other: the call itself ended the attempt."""
+    at_once = context.place and context.draft.time - context.drafts[context.place - 1].time <= context.run.pause
+    if context.index.legs or not at_once or context.in_task is False or context.called("close", "shutdown"):
+        return None
+    return FoundCause(None, Cause("call", sentence("connect_failed")))

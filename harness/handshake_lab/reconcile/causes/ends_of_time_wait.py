@@ -1,0 +1,40 @@
+"""How TIME-WAIT ends, besides by a RST."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handshake_lab.reconcile.causes.context import FoundCause, number_of, received
+from handshake_lab.recording.history import Cause
+from handshake_lab.recording.messages import sentence
+from handshake_lab.tcp.diagram.edge import Trigger
+from handshake_lab.tcp.timers import TIME_WAIT
+
+if TYPE_CHECKING:
+    from handshake_lab.reconcile.causes.context import TransitionContext
+
+
+def taken_over(context: TransitionContext) -> FoundCause | None:
+    """A new connection with the same addresses ended it."""
+    after = context.after
+    if after is None or not context.near(after.t) or "S" not in after.segment.flags:
+        return None
+    if after.outgoing:
+        return FoundCause(Trigger.REUSE, Cause("call", sentence("connect_again"), number_of(after)), after)
+    return FoundCause(Trigger.NEW_SYN, received(after), after)
+
+
+def over(context: TransitionContext) -> FoundCause | None:
+    """Sixty seconds after it began, or after the last segment that made it begin again."""
+    began = context.drafts[context.place - 1].time if context.place else context.observed.start
+    armed = [began, *(leg.t for leg in context.index.legs if not leg.outgoing and began <= leg.t < context.draft.time)]
+    if any(context.due(at + TIME_WAIT, TIME_WAIT) for at in armed):
+        return FoundCause(Trigger.TIMER, Cause("timer", sentence("time_wait_timer")))
+    return None
+
+
+def removed(context: TransitionContext) -> FoundCause | None:
+    """Nothing else ends it so early."""
+    if context.draft.time < context.drafts[context.place - 1].time + TIME_WAIT:
+        return FoundCause(Trigger.DESTROYED, Cause("call", sentence("destroyed_early")))
+    return None
