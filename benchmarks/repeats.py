@@ -5,7 +5,8 @@
     python benchmarks/repeats.py --times 50 --kept repeats.json    goes on where the last run with this file stopped
 
 Odd rounds run in one process, even ones in two and from the last test to the first: a test's record must not depend
-on what ran before it or beside it. The exit status is 1 if any test failed, or any record differed.
+on what ran before it or beside it. In every third round, each test has a kernel booted for it, rather than forked.
+The exit status is 1 if any test failed, or any record differed.
 """
 
 # ruff: noqa: INP001, T201 -- a script, which prints
@@ -36,11 +37,15 @@ def pytest_collection_modifyitems(items):
 """
 
 
-def run(words: list[str], kept: Path, plugins: Path, *, backwards: bool) -> tuple[bool, dict[str, str]]:
+def run(
+    words: list[str], kept: Path, plugins: Path, *, backwards: bool, fresh_boot: bool
+) -> tuple[bool, dict[str, str]]:
     """Run the tests once; whether all passed, and the digest of each test's record."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--artifacts", str(kept), *words]
     if backwards:
         command += ["-n", "2", "-p", "backwards"]
+    if fresh_boot:
+        command += ["--handshake-fresh-boot"]
     environment = {**os.environ, "PYTHONPATH": str(plugins)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -71,7 +76,7 @@ def main() -> int:
         for number in range(done + 1, done + wanted.times + 1):
             began = time.monotonic()
             with tempfile.TemporaryDirectory() as kept:
-                passed, digests = run(words, Path(kept), plugins, backwards=number % 2 == 0)
+                passed, digests = run(words, Path(kept), plugins, backwards=number % 2 == 0, fresh_boot=number % 3 == 0)
             first = first or digests
             other = sorted(name for name in {*first, *digests} if first.get(name) != digests.get(name))
             differed.update(other)

@@ -96,6 +96,7 @@ def conducted(
         argument=msgspec.to_builtins(plan),
         results=results,
         import_from=import_from,
+        preload=("handshake_lab.experiment.net",),
         # A directory such as /tmp itself is the run's own: what lies there on this machine stays there.
         readable=(Path(plan.directory),) if plan.directory and plan.directory not in PRIVATE else (),
     )
