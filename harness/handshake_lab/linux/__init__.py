@@ -1,1 +1,1 @@
-"""Raw kernel interfaces: namespaces, packet sockets, netlink, nftables. No values of this project."""
+"""Raw kernel interfaces: namespaces, packet sockets, netlink, nftables. They use no types of this project."""

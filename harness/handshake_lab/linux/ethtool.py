@@ -1,7 +1,7 @@
-"""Offloads off: what a capture shows is then what was on the wire.
+"""Switches offloads off, so that a capture shows the segments that are on the link.
 
-With segmentation offload a capture shows segments of 64 kB that never existed, with
-checksum offload checksums that are wrong.
+With segmentation offload a capture shows segments of up to 64 kB that were never on a link;
+with checksum offload it shows incorrect checksums.
 
 Source: include/uapi/linux/ethtool.h; ioctl SIOCETHTOOL.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import socket
 
 _SIOCETHTOOL = 0x8946
-# Each feature's command to read it and to set it. Checksums first: the others rest on them.
+# Each feature's commands to get and to set it. Checksums come first: the others depend on them.
 _FEATURES = {
     "tx-checksumming": (0x16, 0x17),
     "tcp-segmentation-offload": (0x1E, 0x1F),
@@ -29,14 +29,14 @@ _FEATURES = {
 
 
 def offloads_off(sock: socket.socket, interface: str) -> None:
-    """Switch an interface's offloads off, and make sure that they are.
+    """Switch an interface's offloads off, and verify that they are off.
 
     Args:
         sock: Any socket in the interface's namespace.
         interface: The interface's name.
 
     Raises:
-        EnvironmentUnsupported: One of them stays on.
+        EnvironmentUnsupported: An offload stays on.
     """
     for feature, (read, write) in _FEATURES.items():
         if not _call(sock, interface, read):
@@ -45,7 +45,7 @@ def offloads_off(sock: socket.socket, interface: str) -> None:
         if _call(sock, interface, read):
             raise EnvironmentUnsupported(
                 f"{interface}: {feature} cannot be switched off",
-                "Captures would show segments that never were on the wire.",
+                "Captures would show segments that were never on the link.",
             )
 
 

@@ -1,8 +1,8 @@
-"""Network namespaces: made, entered and left, by one thread at a time.
+"""Network namespaces: create, enter and leave them, for the calling thread only.
 
-A namespace lives as long as something holds it: a descriptor, a process, a mount. Those
-made here are held by descriptors, so that nothing is left of them when the process ends,
-however it ends. Names under /run/netns are given only where /run is private.
+A namespace exists as long as a descriptor, a process or a mount refers to it. The namespaces
+created here are kept by descriptors, so that they disappear when the process exits, even if it is
+killed. Names under /run/netns are created only if /run is private.
 
 Source: setns(2), unshare(2), network_namespaces(7).
 """
@@ -22,7 +22,7 @@ _CLONE_NEWNET = 0x40000000
 _MS_BIND = 4096
 _MNT_DETACH = 2
 
-# Python has os.setns and os.unshare from 3.12 on.
+# Python has os.setns and os.unshare since 3.12.
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -38,27 +38,27 @@ def here() -> int:
 
 
 def setns(descriptor: int) -> None:
-    """Move the calling thread, and no other, into a network namespace.
+    """Move only the calling thread into a network namespace.
 
     Raises:
-        OSError: It is not allowed, or no namespace.
+        OSError: It is not permitted, or the descriptor is not a network namespace.
     """
     _check(_libc.setns(descriptor, _CLONE_NEWNET), "entering a network namespace")
 
 
 def create() -> int:
-    """Make a namespace, move the calling thread into it, and return a descriptor of it.
+    """Create a namespace, move the calling thread into it, and return a descriptor of it.
 
     Raises:
-        OSError: It is not allowed (EPERM), or the kernel's limit is reached (ENOSPC).
+        OSError: It is not permitted (EPERM), or the kernel's limit is reached (ENOSPC).
     """
-    _check(_libc.unshare(_CLONE_NEWNET), "making a network namespace")
+    _check(_libc.unshare(_CLONE_NEWNET), "creating a network namespace")
     return here()
 
 
 @contextlib.contextmanager
 def inside(descriptor: int) -> Iterator[None]:
-    """Run the body with the calling thread in a namespace, and bring it back."""
+    """Run the body with the calling thread in a namespace; afterwards return to the previous one."""
     before = here()
     try:
         setns(descriptor)
@@ -71,19 +71,19 @@ def inside(descriptor: int) -> Iterator[None]:
 
 
 def bind(source: str, target: str) -> None:
-    """Mount a file over another one.
+    """Bind-mount a file over another one.
 
     Raises:
-        OSError: It is not allowed.
+        OSError: It is not permitted.
     """
     _check(_libc.mount(source.encode(), target.encode(), None, _MS_BIND, None), f"mounting {source} on {target}")
 
 
 def unbind(target: str) -> None:
-    """Take such a mount away.
+    """Remove such a mount.
 
     Raises:
-        OSError: There is none.
+        OSError: Nothing is mounted there.
     """
     _check(_libc.umount2(target.encode(), _MNT_DETACH), f"unmounting {target}")
 
@@ -93,8 +93,8 @@ def sysctl(name: str, value: int, *, optional: bool = False) -> None:
 
     Args:
         name: For example ``net/ipv4/ip_forward``.
-        value: What to set it to.
-        optional: Whether a kernel that has no such sysctl may do without.
+        value: The new value.
+        optional: Ignore the call if the kernel does not have this sysctl.
 
     Raises:
         OSError: It cannot be set.
@@ -112,10 +112,10 @@ def sysctl(name: str, value: int, *, optional: bool = False) -> None:
 
 
 def mounts_are_private() -> bool:
-    """Whether this process's mounts are its own, so that names may be given in /run and /etc.
+    """Whether this process has a private mount namespace, so that it may create names in /run and /etc.
 
-    So it is in a lab kernel (its root is a view of the host's files) and in the private
-    namespaces that `handshake_lab.kernel.host.private_namespaces` makes, which say so in HANDSHAKE_PRIVATE.
+    This is the case in a lab kernel (its root is a view of the host's files) and in the private
+    namespaces that `handshake_lab.kernel.host.private_namespaces` creates, which set HANDSHAKE_PRIVATE.
     """
     if os.environ.get("HANDSHAKE_PRIVATE") == "1":
         return True

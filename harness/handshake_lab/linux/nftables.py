@@ -1,4 +1,4 @@
-"""Running nft in a namespace of the middle."""
+"""Runs nft in a network namespace."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ _NO_NFT_REMEDY = "Faults and firewalls need it: apt-get install nftables"
 
 
 def run(space: int, rules: str) -> None:
-    """Put rules in force, all or none.
+    """Load rules, all or none of them.
 
     Args:
         space: A descriptor of the namespace.
         rules: As in a file for ``nft -f``.
 
     Raises:
-        EnvironmentUnsupported: There is no nft, or the kernel cannot hold such rules.
+        EnvironmentUnsupported: nft is not installed, or the kernel does not support such rules.
     """
     with netns.inside(space):
         run_here(rules)
 
 
 def run_here(rules: str) -> None:
-    """`run`, in the calling thread's own namespace."""
+    """Load rules in the calling thread's own namespace; see `run`."""
     done = _nft(["-f", "-"], rules)
     if done.returncode == 0:
         return
-    said = done.stderr.strip().splitlines()[0] if done.stderr.strip() else f"exit status {done.returncode}"
+    reason = done.stderr.strip().splitlines()[0] if done.stderr.strip() else f"exit status {done.returncode}"
     if "not supported" in done.stderr or "No such file" in done.stderr or "syntax error" in done.stderr:
         raise EnvironmentUnsupported(
-            f"This kernel or its nft cannot do what is needed ({said})",
+            f"This kernel or its nft does not support the required rules ({reason})",
             "Faults and firewalls need Linux 5.16 or newer with nf_tables (netdev family, egress hook, numgen, fwd) "
-            "and nft 1.0.1; --kernel lab has all of it.",
+            "and nft 1.0.1; --kernel lab supports all of it.",
         )
-    raise HandshakeError(f"nft refused the rules of the network: {said}\n{rules}")
+    raise HandshakeError(f"nft refused the rules of the network: {reason}\n{rules}")
 
 
 def counters(space: int, table: str, suffix: str) -> dict[str, int]:
-    """What the rules of a table's chains have counted, in packets, by the chain's name without its suffix.
+    """The packet counters of the rules in a table's chains, by the chain's name without its suffix.
 
     Args:
         space: A descriptor of the namespace.
         table: The table.
-        suffix: Only chains whose names end so.
+        suffix: Only chains whose names end with it.
 
     Raises:
         HandshakeError: nft failed.

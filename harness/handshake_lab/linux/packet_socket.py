@@ -1,4 +1,4 @@
-"""Packet sockets of the middle: seeing frames, filtered in the kernel, and sending them.
+"""Packet sockets: receive frames, filtered in the kernel, and send frames.
 
 Source: packet(7); include/uapi/linux/filter.h.
 """
@@ -25,13 +25,13 @@ _PACKET_STATISTICS = 6
 _SOL_PACKET = 263
 OUTGOING = 4  #: PACKET_OUTGOING: the frame was sent by this interface
 
-#: So many interfaces one filter can tell apart (a jump of BPF reaches 255 steps).
+#: How many interfaces one filter can distinguish (a jump of BPF reaches 255 instructions).
 MOST_INTERFACES = 200
 
-#: Room for all that a test has in flight or not yet looked at.
+#: Large enough for all frames that a test has in flight or not yet processed.
 _BUFFER = 16 << 20
 
-# Classic BPF: ld abs, jeq, jset, ret; and what the kernel answers at negative offsets.
+# Classic BPF: ld abs, jeq, jset, ret; and the negative offsets at which the kernel provides metadata.
 _LD_W, _LD_H, _LD_B, _JEQ, _RET = 0x20, 0x28, 0x30, 0x15, 0x06
 _AD = -0x1000 & 0xFFFFFFFF
 _IFINDEX = _AD + 8
@@ -39,16 +39,16 @@ _TCP = 6
 
 
 def receiver(space: int, interfaces: Sequence[int], *, size: int) -> socket.socket:
-    """A socket that is shown every TCP frame that some interfaces send or receive.
+    """A socket that receives every TCP frame that the given interfaces send or receive.
 
     Args:
         space: A descriptor of their namespace.
         interfaces: Their indexes, at most `MOST_INTERFACES`.
-        size: How many bytes of each frame are wanted.
+        size: How many bytes of each frame to receive.
     """
     program = _program(interfaces, size)
     with netns.inside(space):
-        # Bound to no protocol yet: nothing may slip in before the filter is there.
+        # Not bound to a protocol yet: no frame may arrive before the filter is attached.
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
     _enlarge(sock, _SO_RCVBUFFORCE, socket.SO_RCVBUF)
     attach(sock, program)
@@ -57,7 +57,7 @@ def receiver(space: int, interfaces: Sequence[int], *, size: int) -> socket.sock
 
 
 def attach(sock: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:
-    """Have the kernel show a packet socket only what a program of classic BPF accepts."""
+    """Attach a classic BPF program: the socket then receives only the frames that it accepts."""
     raw = b"".join(struct.pack("=HBBI", *step) for step in program)
     buffer = ctypes.create_string_buffer(raw, len(raw))
     sock.setsockopt(
@@ -66,16 +66,16 @@ def attach(sock: socket.socket, program: Sequence[tuple[int, int, int, int]]) ->
 
 
 def tcp_frames(size: int) -> list[tuple[int, int, int, int]]:
-    """A program that accepts the first ``size`` bytes of IPv4 and IPv6 frames with TCP, and refuses others.
+    """A program that accepts the first ``size`` bytes of IPv4 and IPv6 frames with TCP, and rejects other frames.
 
-    A program of classic BPF has no loop: behind an extension header of IPv6, TCP and a second one are accepted,
-    whatever is behind that; `handshake_lab.tcp.segment.decode` finds the TCP header there, or none.
+    Classic BPF has no loops. After one extension header of IPv6 the program accepts TCP and any second
+    extension header; `handshake_lab.tcp.segment.decode` then determines whether a TCP header follows.
     """
     others = sorted(EXTENSIONS)
-    behind = 7 + len(others)  # where the program goes on for an extension header
+    behind = 7 + len(others)  # the instruction at which an extension header is handled
     accept = behind + 2 + len(others)
     refuse = accept + 1
-    # Jumps by the places that they go to.
+    # Jumps, given by their target instructions.
     jumps = [
         (_JEQ, 2, 4, 0x0800),
         (_LD_B, 0, 0, 23),  # IPv4's protocol
@@ -84,7 +84,7 @@ def tcp_frames(size: int) -> list[tuple[int, int, int, int]]:
         (_LD_B, 0, 0, 20),  # IPv6's next header
         (_JEQ, accept, 7, _TCP),
         *((_JEQ, behind, place + 1 if place + 1 < behind else refuse, kind) for place, kind in enumerate(others, 7)),
-        (_LD_B, 0, 0, 54),  # and the one that the first extension header names
+        (_LD_B, 0, 0, 54),  # the next header of the first extension header
         (_JEQ, accept, behind + 2, _TCP),
         *(
             (_JEQ, accept, place + 1 if place + 1 < accept else refuse, kind)
@@ -103,16 +103,16 @@ def tcp_frames(size: int) -> list[tuple[int, int, int, int]]:
 
 
 def _bind_everywhere(sock: socket.socket) -> None:
-    """Begin to receive, on all interfaces: Python's own bind wants the name of one."""
-    # struct sockaddr_ll: family, protocol (in the network's order), interface, three about addresses.
+    """Start receiving on all interfaces; the bind() of Python's sockets requires the name of one interface."""
+    # struct sockaddr_ll: family, protocol (network byte order), interface, three fields about hardware addresses.
     where = struct.pack("=HHiHBB8s", socket.AF_PACKET, socket.htons(_ETH_P_ALL), 0, 0, 0, 0, b"")
     if ctypes.CDLL(None, use_errno=True).bind(sock.fileno(), where, len(where)) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"listening on a packet socket: {os.strerror(number)}")
+        raise OSError(number, f"binding a packet socket: {os.strerror(number)}")
 
 
 def _program(interfaces: Sequence[int], size: int) -> list[tuple[int, int, int, int]]:
-    """Any of these interfaces, and TCP."""
+    """A program that accepts TCP frames of any of these interfaces."""
     checks = len(interfaces)
     program = [(_LD_W, 0, 0, _IFINDEX)]
     program += [(_JEQ, checks - n, 0, index) for n, index in enumerate(interfaces)]
@@ -120,7 +120,7 @@ def _program(interfaces: Sequence[int], size: int) -> list[tuple[int, int, int, 
 
 
 def sender(space: int, mark: int) -> socket.socket:
-    """A socket to send frames from, each with a mark on it.
+    """A socket that sends frames and sets a mark on each of them.
 
     Args:
         space: A descriptor of the namespace.
@@ -129,13 +129,13 @@ def sender(space: int, mark: int) -> socket.socket:
     with netns.inside(space):
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
-    # A frame counts against this until the link's impairment has let it go.
+    # A frame occupies the send buffer until netem has released it.
     _enlarge(sock, _SO_SNDBUFFORCE, socket.SO_SNDBUF)
     return sock
 
 
 def read(sock: socket.socket, size: int) -> Iterator[tuple[bytes, bool]]:
-    """The frames that wait at a receiver, each with whether its interface sent it."""
+    """The frames in the receive queue, each with whether the interface sent it."""
     while True:
         try:
             frame, address = sock.recvfrom(size)
@@ -145,13 +145,13 @@ def read(sock: socket.socket, size: int) -> Iterator[tuple[bytes, bool]]:
 
 
 def overrun(sock: socket.socket) -> int:
-    """How many frames the socket has missed since this was last asked."""
+    """How many frames the kernel has dropped since the previous call, because the receive buffer was full."""
     answer = sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
     return int(struct.unpack("=II", answer)[1])
 
 
 def _enlarge(sock: socket.socket, force: int, polite: int) -> None:
     sock.setsockopt(socket.SOL_SOCKET, polite, _BUFFER)
-    # Beyond the machine's limit only with privilege over the namespace (and on Linux 5.18 on).
+    # More than net.core.rmem_max requires CAP_NET_ADMIN in the namespace (and Linux 5.18 or newer).
     with contextlib.suppress(PermissionError):
         sock.setsockopt(socket.SOL_SOCKET, force, _BUFFER)

@@ -1,10 +1,10 @@
-"""The kernel's own counters of a network namespace: they tell causes that no other observer sees."""
+"""The kernel's counters of a network namespace. They reveal causes that no other observer sees."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# Of the calling thread: /proc/net is that of the process's first thread.
+# The calling thread's file: /proc/net is that of the process's main thread.
 _FILES = (Path("/proc/thread-self/net/netstat"), Path("/proc/thread-self/net/snmp"))
 _GROUPS = ("TcpExt", "Tcp")
 
@@ -22,5 +22,5 @@ def read_counters() -> dict[str, int]:
 
 
 def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    """The counters that have grown, and by how much."""
+    """The counters that have increased, and by how much."""
     return {name: value - before.get(name, 0) for name, value in after.items() if value > before.get(name, 0)}

@@ -1,7 +1,7 @@
-"""A timer as a file descriptor: Python has one from 3.13 on.
+"""A timer as a file descriptor; Python has one since 3.13.
 
-select, poll and epoll may wake up 0.1 % of their timeout too late (fs/select.c,
-select_estimate_accuracy): 0.3 ms in 300 ms, which shows where time is virtual. A timer
+select, poll and epoll may return up to 0.1 % of their timeout too late (fs/select.c,
+select_estimate_accuracy): 0.3 ms in 300 ms, which is visible in virtual time. A timer
 descriptor has no such slack.
 
 Source: timerfd_create(2).
@@ -20,7 +20,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class KernelTimer:
-    """Becomes readable at a moment of the monotonic clock."""
+    """A descriptor that becomes readable at a given time of the monotonic clock."""
 
     def __init__(self) -> None:
         self._descriptor = _libc.timerfd_create(time.CLOCK_MONOTONIC, _NONBLOCK_CLOEXEC)
@@ -28,12 +28,12 @@ class KernelTimer:
             raise OSError(ctypes.get_errno(), "making a timer")
 
     def fileno(self) -> int:
-        """The descriptor, for select and its like."""
+        """The descriptor, for select, poll and epoll."""
         return int(self._descriptor)
 
     def set(self, moment: int | None) -> None:
-        """Become readable at a moment (nanoseconds of the monotonic clock); None: never."""
-        # struct itimerspec: no interval; a value of 0 would switch the timer off.
+        """Become readable at a time (nanoseconds of the monotonic clock); None: never."""
+        # struct itimerspec: no interval; a value of 0 would disarm the timer.
         seconds, nanoseconds = divmod(max(1, moment), 10**9) if moment is not None else (0, 0)
         value = struct.pack("=qqqq", 0, 0, seconds, nanoseconds)
         if _libc.timerfd_settime(self._descriptor, _ABSOLUTE, value, None) != 0:

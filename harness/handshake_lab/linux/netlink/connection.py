@@ -1,12 +1,11 @@
-"""Netlink, as little of it as the network needs: messages out, answers in.
+"""The part of netlink that the network needs: it sends requests and reads the answers.
 
-pyroute2 could say all this, and did at first. But a test is one kernel's boot and one
-import, and importing pyroute2 alone took longer than building a whole network takes here
-(benchmarks/network.py has the figures). The part of netlink that is used is small, fixed
-for ever by the kernel's promise to user space, and fits on this page.
+pyroute2 could do the same. But each test boots a kernel and imports this package, and importing
+pyroute2 alone takes longer than building a complete network here (benchmarks/network.py measures
+it). The part of netlink that is used is small, and the kernel guarantees its format to user space.
 
-Many requests go out in one datagram and the kernel answers each; a failure names the
-request that failed.
+A datagram carries many requests, and the kernel answers each of them. An error names the request
+that failed.
 
 Source: include/uapi/linux/netlink.h.
 """
@@ -37,8 +36,8 @@ _TYPE_MASK = 0x3FFF
 _EXTACK_MESSAGE = 1
 _SOL_NETLINK, _EXT_ACK, _CAP_ACK = 270, 11, 10
 
-#: Bytes of requests per datagram: within the default send buffer, and the answers
-#: (36 bytes each with CAP_ACK) within the receive buffer asked for below.
+#: Bytes of requests per datagram: they fit into the default send buffer, and the answers
+#: (36 bytes each with CAP_ACK) into the receive buffer that is set below.
 _BATCH = 32_768
 _BATCH_MESSAGES = 256
 
@@ -47,20 +46,20 @@ class NetlinkError(HandshakeError):
     """The kernel refused a request.
 
     Args:
-        what: The request, in words.
-        number: The errno it answered with.
-        said: What it said beside it, if anything.
+        what: A description of the request.
+        number: The errno of the answer.
+        detail: The kernel's message that came with it, if any.
     """
 
-    def __init__(self, what: str, number: int, said: str = "") -> None:
+    def __init__(self, what: str, number: int, detail: str = "") -> None:
         self.what = what
         self.errno = number
-        self.said = said
-        super().__init__(f"{what}: {os.strerror(number)}" + (f" ({said})" if said else ""))
+        self.detail = detail
+        super().__init__(f"{what}: {os.strerror(number)}" + (f" ({detail})" if detail else ""))
 
 
 class Request:
-    """One request: its type and flags, its body, and words for when it fails."""
+    """One request: its type and flags, its body, and a description for error messages."""
 
     __slots__ = ("body", "flags", "kind", "what")
 
@@ -72,13 +71,13 @@ class Request:
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """One attribute, padded as netlink wants it."""
+    """One attribute, padded as netlink requires."""
     size = 4 + len(value)
     return _ATTRIBUTE.pack(size, kind) + value + b"\0" * (-size % 4)
 
 
 def nested(kind: int, *parts: bytes) -> bytes:
-    """An attribute made of attributes."""
+    """An attribute that contains attributes."""
     return attribute(kind | _NESTED, b"".join(parts))
 
 
@@ -88,17 +87,17 @@ def text(kind: int, value: str) -> bytes:
 
 
 def u32(kind: int, value: int) -> bytes:
-    """A 32-bit number in the machine's order."""
+    """A 32-bit number in host byte order."""
     return attribute(kind, struct.pack("=I", value))
 
 
 def attributes(data: bytes | memoryview) -> dict[int, bytes]:
-    """Take attributes apart; of two with one type, the last counts."""
+    """Parse attributes; if a type occurs twice, the last one is used."""
     return dict(each_attribute(data))
 
 
 def each_attribute(data: bytes | memoryview) -> Iterator[tuple[int, bytes]]:
-    """The attributes in their order, several of one type included."""
+    """The attributes in their order; a type may occur several times."""
     position = 0
     while position + 4 <= len(data):
         size, kind = _ATTRIBUTE.unpack_from(data, position)
@@ -109,18 +108,18 @@ def each_attribute(data: bytes | memoryview) -> Iterator[tuple[int, bytes]]:
 
 
 class Netlink:
-    """A netlink socket in the network namespace in which it was made.
+    """A netlink socket in the network namespace in which it was created.
 
     Args:
         family: ``NETLINK_ROUTE`` (0) or ``NETLINK_NETFILTER`` (12).
-        groups: What to be told of, unasked (``RTMGRP_LINK``: 1); such a socket is for `told` only.
+        groups: Multicast groups to receive (``RTMGRP_LINK``: 1); use such a socket for `changed` only.
     """
 
     def __init__(self, family: int = socket.NETLINK_ROUTE, groups: int = 0) -> None:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
-        # Answers without a copy of the request.
+        # Acknowledgements without a copy of the request.
         self.socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
         self.socket.bind((0, groups))
         self._sequence = 0
@@ -136,11 +135,11 @@ class Netlink:
         self.socket.close()
 
     def ask(self, requests: Iterable[Request]) -> None:
-        """Send requests, many at a time, and wait until the kernel has done each.
+        """Send requests in batches, and wait until the kernel has processed all of them.
 
         Raises:
-            NetlinkError: The first that the kernel refused; those behind it in the same
-                batch were tried all the same.
+            NetlinkError: The first request that the kernel refused; later requests in the
+                same batch were processed nevertheless.
         """
         batch: list[Request] = []
         size = 0
@@ -166,13 +165,13 @@ class Netlink:
                 waiting -= 1
                 number = -int(struct.unpack_from("=i", body)[0])
                 if number and failure is None:
-                    said = attributes(body[20:]).get(_EXTACK_MESSAGE, b"")
-                    failure = NetlinkError(batch[sequence - first].what, number, said.rstrip(b"\0").decode())
+                    detail = attributes(body[20:]).get(_EXTACK_MESSAGE, b"")
+                    failure = NetlinkError(batch[sequence - first].what, number, detail.rstrip(b"\0").decode())
         if failure is not None:
             raise failure
 
     def dump(self, kind: int, body: bytes, what: str) -> list[bytes]:
-        """Ask for a list of objects.
+        """Request a list of objects.
 
         Returns:
             The body of each.
@@ -194,15 +193,15 @@ class Netlink:
                     return found
                 found.append(answer)
 
-    def told(self, limit: float) -> bool:
-        """Wait until there is news, and forget them; False if none came in ``limit`` seconds."""
+    def changed(self, limit: float) -> bool:
+        """Wait for a notification and discard all that arrived; False if none arrived within ``limit`` seconds."""
         self.socket.settimeout(limit)
         try:
             self.socket.recv(1 << 17)
         except TimeoutError:
             return False
         except OSError as error:
-            # Too much news to keep is news as well.
+            # ENOBUFS: notifications were lost, so there were some.
             if error.errno != errno.ENOBUFS:
                 raise
         return True

@@ -1,8 +1,8 @@
-"""Tables of how a jitter is distributed, as netem wants them.
+"""Tables of jitter distributions, in the format of netem.
 
 netem multiplies the jitter by a number drawn from a table of the inverse cumulative
-distribution, in 1/8192 (NETEM_DIST_SCALE). iproute2 brings such tables as files, but not
-every distribution's package installs them; these are computed, the same everywhere.
+distribution, in units of 1/8192 (NETEM_DIST_SCALE). iproute2 contains such tables as files, but not
+every distribution's package installs them. These are computed, so they are the same everywhere.
 
 Source: iproute2, netem/{normal,pareto,paretonormal,maketable}.c
 """
@@ -23,7 +23,7 @@ def _clamp(value: float) -> int:
 
 
 def _normal() -> list[float]:
-    from statistics import NormalDist  # noqa: PLC0415 -- costs 20 ms, and only this needs it
+    from statistics import NormalDist  # noqa: PLC0415 -- takes 20 ms, and is needed only here
 
     inverse = NormalDist().inv_cdf
     return [inverse((i + 0.5) / _SIZE) for i in range(_SIZE)]
@@ -41,13 +41,13 @@ def table(name: str) -> tuple[int, ...]:
     """The table of a distribution: ``normal``, ``pareto`` or ``paretonormal``.
 
     Returns:
-        4096 numbers in 1/8192 of the jitter, in increasing order.
+        4096 numbers in units of 1/8192 of the jitter, in increasing order.
     """
     if name == "normal":
         values = _normal()
     elif name == "pareto":
         values = _pareto()
     else:
-        # As iproute2's: a quarter normal, three quarters Pareto.
+        # As in iproute2: one quarter normal, three quarters Pareto.
         values = [0.25 * normal + 0.75 * pareto for normal, pareto in zip(_normal(), _pareto(), strict=True)]
     return tuple(_clamp(value) for value in values)

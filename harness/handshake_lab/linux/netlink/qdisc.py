@@ -1,8 +1,8 @@
-"""Impairments in the kernel's words: netem set, read back and compared.
+"""Sets netem's parameters, reads them back and compares them.
 
-What the kernel answers is compared field by field, in the kernel's own numbers (chances
-in 1/2³², rates in bytes per second). The one thing that it does not give back is the table
-of a jitter's distribution.
+The kernel's answer is compared field by field, in the kernel's own units (probabilities in
+1/2³², rates in bytes per second). The kernel does not return the table of a jitter's
+distribution; it is the only parameter that is not compared.
 
 Source: include/uapi/linux/pkt_sched.h, net/sched/sch_netem.c; ``man tc-netem``.
 """
@@ -43,11 +43,11 @@ _LOSS_GILBERT_ELLIOTT = 2
 _QOPT = struct.Struct("=6I")
 _MOST = 2**32 - 1
 
-#: What to tell someone whose kernel has no netem.
-NO_NETEM = "This kernel has no sch_netem, so it cannot delay or lose segments by chance"
+#: The message for a kernel without netem.
+NO_NETEM = "This kernel has no sch_netem, so it cannot delay segments or drop them at random"
 NO_NETEM_REMEDY = (
     "Install the kernel's extra modules (Debian and Ubuntu: apt-get install linux-modules-extra-$(uname -r)) and run "
-    "'modprobe sch_netem'; or use --kernel lab, which needs nothing. Faults that drop segments work here all the same."
+    "'modprobe sch_netem'; or use --kernel lab, which contains it. Faults that drop segments work without netem."
 )
 
 
@@ -56,7 +56,7 @@ def _probability(billionths: int) -> int:
 
 
 class NetemParameters(NamedTuple):
-    """netem's parameters as the kernel holds them."""
+    """netem's parameters in the kernel's units."""
 
     latency: int  #: nanoseconds
     jitter: int
@@ -76,7 +76,7 @@ class NetemParameters(NamedTuple):
 
     @classmethod
     def asked(cls, impairment: Impairment) -> NetemParameters:
-        """What the kernel should hold when this impairment is in force."""
+        """The parameters that the kernel should have for this impairment."""
         model = impairment.gilbert
         reorder = _probability(impairment.reorder)
         return cls(
@@ -100,7 +100,7 @@ class NetemParameters(NamedTuple):
             else (
                 _probability(model.worsen),
                 _probability(model.recover),
-                # The kernel counts from the other side: h is the chance of surviving the bad state.
+                # The kernel uses the complement: h is the probability that a segment survives in the bad state.
                 _MOST - _probability(model.bad),
                 _probability(model.good),
             ),
@@ -109,7 +109,7 @@ class NetemParameters(NamedTuple):
     def encode(self, distribution: str) -> bytes:
         """The value of TCA_OPTIONS.
 
-        Everything is always said: what is left out of a change keeps its old value.
+        All parameters are always included: a parameter that a change omits keeps its old value.
         """
         ticks = (min(_MOST, self.latency >> 6), min(_MOST, self.jitter >> 6))
         parts = [
@@ -134,7 +134,7 @@ class NetemParameters(NamedTuple):
 
     @classmethod
     def decode(cls, options: bytes) -> NetemParameters:
-        """Read TCA_OPTIONS as the kernel dumps it."""
+        """Parse TCA_OPTIONS as the kernel dumps it."""
         latency, limit, loss, gap, duplicate, jitter = _QOPT.unpack_from(options)
         found = attributes(options[_QOPT.size :])
         correlations = struct.unpack("=3I", found[_CORR])
@@ -180,25 +180,25 @@ def _message(index: int, handle: int, parent: int) -> bytes:
 
 
 def impair(index: int, where: str, impairment: Impairment, *, replace: bool = False) -> Request:
-    """The request that puts an impairment on what leaves through an interface.
+    """The request that sets the impairment of the frames that an interface sends.
 
     Args:
         index: The interface's.
         where: Its name, for messages.
-        impairment: What is to happen there.
-        replace: Make the queue anew (what is in it is lost), rather than change it in place.
+        impairment: The impairment.
+        replace: Replace the queue (segments in it are lost) instead of changing its parameters.
     """
     options = attribute(_OPTIONS, NetemParameters.asked(impairment).encode(impairment.distribution))
     if replace:
-        # Without a handle the kernel takes a fresh queue in place of the old one.
+        # Without a handle the kernel replaces the old queue with a new one.
         body = _message(index, 0, _ROOT) + text(_KIND, "netem") + options
-        return Request(NEWQDISC, CREATE | REPLACE, body, f"impairing {where} anew")
+        return Request(NEWQDISC, CREATE | REPLACE, body, f"replacing the impairment of {where}")
     body = _message(index, 0x10000, _ROOT) + text(_KIND, "netem") + options
-    return Request(NEWQDISC, CREATE | REPLACE, body, f"impairing {where}")
+    return Request(NEWQDISC, CREATE | REPLACE, body, f"setting the impairment of {where}")
 
 
 def turn_in(index: int, target: int, where: str) -> list[Request]:
-    """Requests that lead all that arrives at an interface through another one (an ifb) first."""
+    """Requests that redirect all frames that arrive at an interface through another one (an ifb)."""
     ingress = _message(index, _INGRESS_HANDLE, _INGRESS) + text(_KIND, "ingress")
     # struct tc_mirred: index, capabilities, TC_ACT_STOLEN, two counts, TCA_EGRESS_REDIR, the target.
     mirred = attribute(2, struct.pack("=IIiiiiI", 0, 0, 4, 0, 0, 1, target))
@@ -207,8 +207,8 @@ def turn_in(index: int, target: int, where: str) -> list[Request]:
     match = struct.pack("=BxxxiIII", 0, index, 0, _INGRESS_HANDLE, (1 << 16) | 0x0300)
     match += text(_KIND, "matchall") + nested(_OPTIONS, nested(2, action))
     return [
-        Request(NEWQDISC, CREATE | EXCL, ingress, f"watching what arrives at {where}"),
-        Request(NEWTFILTER, CREATE | EXCL, match, f"leading what arrives at {where} through its impairment"),
+        Request(NEWQDISC, CREATE | EXCL, ingress, f"adding the ingress qdisc of {where}"),
+        Request(NEWTFILTER, CREATE | EXCL, match, f"redirecting arriving frames of {where} through its impairment"),
     ]
 
 
@@ -233,16 +233,16 @@ def read(netlink: Netlink) -> dict[int, Qdisc]:
 
 
 def apply(netlink: Netlink, wanted: Iterable[tuple[int, str, Impairment, bool]]) -> None:
-    """Impair interfaces and make sure that the kernel does as asked.
+    """Set the impairments of interfaces and verify the parameters that the kernel reports.
 
     Args:
         netlink: A socket in the interfaces' namespace.
-        wanted: For each interface its index, its name, the impairment, and whether the
-            queue is to be made anew.
+        wanted: For each interface its index, its name, the impairment, and whether to
+            replace the queue.
 
     Raises:
         EnvironmentUnsupported: The kernel has no netem.
-        ImpairmentNotApplied: It answered that it does something else.
+        ImpairmentNotApplied: The kernel reports other parameters.
     """
     wanted = list(wanted)
     if not wanted:
@@ -259,10 +259,10 @@ def apply(netlink: Netlink, wanted: Iterable[tuple[int, str, Impairment, bool]])
 
 
 def verify(where: str, impairment: Impairment, answer: Qdisc | None) -> None:
-    """Compare what was asked for with what the kernel has.
+    """Compare the requested parameters with those that the kernel reports.
 
     Raises:
-        ImpairmentNotApplied: They differ; it names each field that does.
+        ImpairmentNotApplied: They differ; it names each field that differs.
     """
     asked = NetemParameters.asked(impairment)
     words = str(impairment) or "no impairment"

@@ -1,14 +1,14 @@
-"""sock_diag: what to ask the kernel for its TCP sockets, and how to read what it answers.
+"""sock_diag: requests for the kernel's TCP sockets, and the parsing of its answers.
 
-Two ways to ask. A *dump* shows every socket; its cost grows with their number. An *exact*
-request for one connection costs the same however many there are. For dumps, the old request form
-TCPDIAG_GETSOCK answers IPv4 and IPv6 at once (net/ipv4/inet_diag.c, inet_diag_dump_compat).
+There are two kinds of request. A *dump* returns every socket; its cost grows with their number. An *exact*
+request returns one connection; its cost does not depend on the number of sockets. Dumps use the old
+request TCPDIAG_GETSOCK, which returns IPv4 and IPv6 sockets together (net/ipv4/inet_diag.c, inet_diag_dump_compat).
 
-Reading is lean, because a full decode costs many times the kernel's own work: a socket that looks
-as it did is known by its bytes, and of one that does not only the state is decoded at once.
-benchmarks/looks.py holds the cost against the same answers received and thrown away.
+Parsing does as little as possible, because decoding all fields takes many times as long as the kernel's own
+work: an unchanged socket is recognised by its bytes, and of a changed socket only the state is decoded at once.
+benchmarks/looks.py compares the cost with that of receiving and discarding the same answers.
 
-Source: include/uapi/linux/inet_diag.h; inet_sk_diag_fill() and its like in net/ipv4/inet_diag.c.
+Source: include/uapi/linux/inet_diag.h; inet_sk_diag_fill() and similar functions in net/ipv4/inet_diag.c.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ _INET_DIAG_INFO = 2
 
 _HEADER = struct.Struct("<IHHII")
 #: A message's length and type; then a struct inet_diag_msg: family, state, timer and retransmissions in
-#: one word; both ends with their interface; cookie, milliseconds left to the timer, queues, owner, inode.
+#: one word; both addresses with the interface; cookie, milliseconds until the timer expires, queues, owner, inode.
 _SOCKET = struct.Struct("<IH10xI40sQI16s")
 _ENDS = struct.Struct(">HH16s16s")
 _TAIL = struct.Struct("<IIII")
-#: The fields of a struct tcp_info that `TcpInfo` has, in the order of the kernel (include/uapi/linux/tcp.h).
+#: The fields of struct tcp_info that `TcpInfo` contains, in the kernel's order (include/uapi/linux/tcp.h).
 _TCP_INFO = struct.Struct("<x4B3xI12xI4xII28xI8xI16xI16xQQII")
 
 _TIMERS: tuple[SocketTimer, ...] = ("", "on", "keepalive", "timewait", "persist", "delack")
-#: The states of connections and listeners by the kernel's numbers; "" for what is neither.
+#: The states of connections and listeners by the kernel's numbers; "" for other sockets.
 _STATES = tuple({**FROM_LINUX, 7: ""}.get(number, "") for number in range(256))
 
-#: What one answer holds at the most: netlink_dump() (net/netlink/af_netlink.c) goes no further.
+#: The largest answer: netlink_dump() (net/netlink/af_netlink.c) does not exceed it.
 _ROOM = 1 << 15
 
-#: A connection as a node sees it: its own address first.
+#: A connection from a node's point of view: its own address first.
 Flow = tuple[Address, Address]
 
 
 class SocketSnapshot(msgspec.Struct, gc=False):
-    """One socket as the kernel showed it: the bytes it gave, and what they say.
+    """One socket as the kernel reported it: the raw bytes and their meaning.
 
-    ``left``, the milliseconds until the socket's timer is due, is brought up to date where a later
-    dump shows the same but for it; ``details`` are then those of the first time.
+    ``left``, the milliseconds until the socket's timer expires, is updated if it is the only value that
+    differs in a later dump; ``details`` are then still those of the first dump.
     """
 
     cookie: int
@@ -71,52 +71,52 @@ class SocketSnapshot(msgspec.Struct, gc=False):
 
     @property
     def flow(self) -> Flow:
-        """Both ends, its own first."""
+        """Both addresses, its own first."""
         return _flow(self.word & 0xFF, self.ends)
 
     @property
     def local(self) -> Address:
-        """Its own end."""
+        """Its own address."""
         return self.flow[0]
 
     @property
     def remote(self) -> Address:
-        """The other end."""
+        """The peer's address."""
         return self.flow[1]
 
     @property
     def timer(self) -> SocketTimer:
-        """What it waits for."""
+        """The timer that is running."""
         return _TIMERS[self.word >> 16 & 0xFF]
 
     @property
     def expires(self) -> int:
-        """Nanoseconds until that timer is due; the kernel tells whole milliseconds."""
+        """Nanoseconds until that timer expires; the kernel reports whole milliseconds."""
         return self.left * 1_000_000
 
     @property
     def retrans(self) -> int:
-        """How often it has sent again, or probed, without an answer."""
+        """The number of retransmissions or probes without an answer."""
         return self.word >> 24
 
     @property
     def rqueue(self) -> int:
-        """Bytes, or a listener's connections, that wait to be taken."""
+        """Bytes that the program has not read; for a listener, connections that it has not accepted."""
         return _TAIL.unpack(self.tail)[0]  # type: ignore[no-any-return]
 
     @property
     def wqueue(self) -> int:
-        """Bytes that are not acknowledged; of a listener, its backlog."""
+        """Bytes that are not acknowledged; for a listener, its backlog."""
         return _TAIL.unpack(self.tail)[1]  # type: ignore[no-any-return]
 
     @property
     def inode(self) -> int:
-        """0: a request, an orphan or a mini-socket, which no process holds."""
+        """The inode; 0 for a socket that no process holds: a request, an orphan or a mini-socket."""
         return _TAIL.unpack(self.tail)[3]  # type: ignore[no-any-return]
 
     @property
     def info(self) -> TcpInfo | None:
-        """What it tells of itself; None where it does not, or where tcp_info is shorter (a kernel before 4.2)."""
+        """Its tcp_info; None if the answer has none, or a shorter one (a kernel before 4.2)."""
         raw = attributes(self.details).get(_INET_DIAG_INFO, b"")
         if len(raw) < _TCP_INFO.size:
             return None
@@ -130,7 +130,7 @@ class SocketSnapshot(msgspec.Struct, gc=False):
         )  # fmt: skip
 
     def differs(self, other: SocketSnapshot) -> bool:
-        """Whether something that tells of the connection's progress has changed."""
+        """Whether a value that shows the connection's progress has changed."""
         if self.word != other.word:
             return True
         rqueue, wqueue, _, inode = _TAIL.unpack(self.tail)
@@ -139,7 +139,7 @@ class SocketSnapshot(msgspec.Struct, gc=False):
 
 
 class SocketDump(NamedTuple):
-    """All sockets by their cookies: which are new or not as they were, and where only the time left to a timer is."""
+    """All sockets by their cookies: the new and changed ones, and those of which only a timer's rest has changed."""
 
     found: dict[int, SocketSnapshot]
     changed: dict[int, SocketSnapshot]
@@ -147,11 +147,11 @@ class SocketDump(NamedTuple):
 
 
 class SockDiagError(HandshakeError):
-    """The kernel refused to show its sockets."""
+    """The kernel refused a request for its sockets."""
 
 
 def _dump_request(states: int) -> bytes:
-    """An inet_diag_req for all sockets in some states, of any family, with tcp_info."""
+    """An inet_diag_req for all sockets in the given states, of both families, with tcp_info."""
     extensions = 1 << (_INET_DIAG_INFO - 1)
     body = struct.pack("<BBBB48xII", socket.AF_UNSPEC, 0, 0, extensions, states, 0)
     return _HEADER.pack(_HEADER.size + len(body), _TCPDIAG_GETSOCK, _NLM_F_REQUEST_DUMP, 1, 0) + body
@@ -197,7 +197,7 @@ class SockDiag:
         self._socket.bind((0, 0))
 
     def dump(self, request: bytes, known: dict[int, SocketSnapshot]) -> SocketDump:
-        """All TCP sockets that a request asks for, beside those that are known.
+        """All TCP sockets that match a request, compared with those that are already known.
 
         Raises:
             SockDiagError: The kernel refused.
@@ -209,7 +209,7 @@ class SockDiag:
         return dump
 
     def exact(self, flow: Flow) -> SocketSnapshot | None:
-        """One connection's socket; None where there is none.
+        """One connection's socket; None if there is none.
 
         Raises:
             SockDiagError: The kernel refused.
@@ -220,18 +220,18 @@ class SockDiag:
         return next(iter(dump.found.values()), None)
 
     def _read(self, data: bytes, known: dict[int, SocketSnapshot], dump: SocketDump) -> bool:
-        """Read one answer; whether it was the last of its dump."""
+        """Process one answer; return whether it was the last one of its dump."""
         found, changed, ticking = dump
         get, unpack, states, size = known.get, _SOCKET.unpack_from, _STATES, _SOCKET.size
         at, end = 0, len(data) - size
         while at <= end:
             length, kind, word, ends, cookie, left, tail = unpack(data, at)
-            if kind <= DONE:  # or ERROR, which is less
+            if kind <= DONE:  # or ERROR, which is a smaller number
                 break
             snapshot = get(cookie)
             if snapshot is None or snapshot.word != word or snapshot.tail != tail or snapshot.ends != ends:
                 state = states[word >> 8 & 0xFF]
-                if state:  # else closed, or bound and neither listening nor connecting: no connection yet
+                if state:  # otherwise it is closed, or bound but neither listening nor connecting
                     found[cookie] = changed[cookie] = SocketSnapshot(
                         cookie, state, word, ends, left, tail, data[at + size : at + length]
                     )
@@ -249,7 +249,7 @@ class SockDiag:
         _, kind, _, _, _ = _HEADER.unpack_from(data, at)
         if kind == ERROR:
             (number,) = struct.unpack_from("<i", data, at + _HEADER.size)
-            if -number != errno.ENOENT:  # else there is no such connection
+            if -number != errno.ENOENT:  # otherwise there is no such connection
                 raise SockDiagError(f"{self._node}: sock_diag refused: {os.strerror(-number)}")
         return True
 
