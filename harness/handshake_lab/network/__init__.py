@@ -1,1 +1,1 @@
-"""Mininet made honest: topologies built fast, links that are verified, faults on the n-th segment."""
+"""The emulated network: Mininet topologies, links whose settings are verified, faults on the n-th segment."""

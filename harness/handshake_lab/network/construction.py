@@ -1,7 +1,8 @@
-"""Making what was planned: namespaces, bridges, wires, addresses.
+"""Creates the planned network: namespaces, bridges, veth pairs, addresses.
 
-Everything is made by one thread in three passes (namespaces, the middle, each host), with
-many requests in one message and without asking for anything that can be known beforehand.
+The *middle* is everything between the hosts: the namespace of the switches, and those of the routers.
+One thread creates everything in three passes (namespaces, the middle, each host). It sends many
+requests in one message, and requests no information that it can know beforehand.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ if TYPE_CHECKING:
     from handshake_lab.linux.netlink.connection import Request
     from handshake_lab.plan.from_topo import NetworkPlan, NodePlan
 
-#: The name of the namespace in which all switches are.
+#: The name of the namespace that contains all switches.
 MIDDLE = "middle"
 
-#: Buckets of a namespace's own table of connections. Small: a look at a host's sockets
-#: walks the whole table, and the machine's own has hundreds of thousands of buckets.
+#: Buckets of a namespace's own connection table. It is small because a dump of a host's sockets
+#: walks the whole table, and the machine's table has hundreds of thousands of buckets.
 _EHASH = 512
-#: How many sockets may be in TIME-WAIT: what a machine of 16 GB allows. By default it is half of
-#: the table's buckets (net/ipv4/tcp_ipv4.c, tcp_set_hashinfo), and what is over goes to CLOSED.
+#: The limit of sockets in TIME-WAIT: that of a machine with 16 GB. The default is half of the
+#: table's buckets (net/ipv4/tcp_ipv4.c, tcp_set_hashinfo); sockets beyond it go directly to CLOSED.
 _TIME_WAITS = 131072
 
 _RESOLVER = "/etc/resolv.conf"
 
 _LINKS = 1  # RTMGRP_LINK
-#: Seconds in which a link comes up: the kernel takes at most one.
-_PATIENCE = 10.0
+#: Seconds to wait for a link to come up; the kernel needs at most one.
+_LINK_TIMEOUT = 10.0
 
 
 class Namespaces:
@@ -51,19 +52,19 @@ class Namespaces:
         self._files: list[str] = []
 
     def make(self, names: list[str], *, named: bool) -> None:
-        """Make the middle's namespace, and one for each name.
+        """Create the switches' namespace, and one for each name.
 
         Args:
             names: The hosts and routers.
-            named: Give each a name under /run/netns, for ``ip netns exec``.
+            named: Whether to give each a name under /run/netns, for ``ip netns exec``.
 
         Raises:
-            EnvironmentUnsupported: It is not allowed here.
+            EnvironmentUnsupported: It is not permitted here.
         """
         before = netns.here()
         try:
             self._make(MIDDLE, named=named)
-            # A namespace takes the size of its table from the one it is made from.
+            # A namespace takes the size of its table from the namespace in which it is created.
             netns.sysctl("net/ipv4/tcp_child_ehash_entries", _EHASH, optional=True)
             for name in names:
                 netns.setns(self.descriptors[MIDDLE])
@@ -71,7 +72,7 @@ class Namespaces:
                 netns.sysctl("net/ipv4/tcp_max_tw_buckets", _TIME_WAITS)
         except PermissionError as error:
             raise EnvironmentUnsupported(
-                "Making network namespaces is not allowed here",
+                "Creating network namespaces is not permitted here",
                 "Use --kernel lab, which needs no privilege; or run it in namespaces of its own: "
                 "unshare --user --map-root-user --net --mount",
             ) from error
@@ -82,7 +83,7 @@ class Namespaces:
     def _make(self, name: str, *, named: bool) -> None:
         self.descriptors[name] = netns.create()
         if os.path.exists("/proc/sys/net/ipv6/conf/default/addr_gen_mode"):  # noqa: PTH110 -- hot
-            # No link-local addresses, hence no multicast chatter; addresses are usable at once.
+            # No link-local addresses, hence no multicast frames; addresses are usable at once.
             netns.sysctl("net/ipv6/conf/default/addr_gen_mode", 1)
             netns.sysctl("net/ipv6/conf/default/accept_ra", 0)
         if named:
@@ -94,19 +95,19 @@ class Namespaces:
             self._mounts.append(str(target))
 
     def name_hosts(self, lines: list[str]) -> None:
-        """Make the hosts' names known to every program, by a private /etc/hosts.
+        """Make the hosts' names available to every program, in a private /etc/hosts.
 
-        The machine's name servers are not within reach, and a program that asks them, such as a server
-        that looks up its own name, would wait for seconds. A resolv.conf that names none has it ask
-        127.0.0.1 (resolv.conf(5)), where nobody listens: the kernel says so at once.
+        The machine's name servers cannot be reached, and a program that queries them, such as a server
+        that looks up its own name, would wait for seconds. With a resolv.conf without name servers it
+        queries 127.0.0.1 (resolv.conf(5)), where no socket listens: the query fails at once.
         """
         self._cover("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n" + "".join(line + "\n" for line in lines))
-        # A link into /run may lead nowhere here: a file that is not there names no server either.
+        # A symbolic link into /run may be broken here; a missing file names no server either.
         if os.path.exists(_RESOLVER):  # noqa: PTH110 -- hot
-            self._cover(os.path.realpath(_RESOLVER), "# no name server is within reach\n")
+            self._cover(os.path.realpath(_RESOLVER), "# no name server can be reached\n")
 
     def _cover(self, target: str, content: str) -> None:
-        """Have all programs see another content of a file."""
+        """Show different contents of a file to all programs."""
         path = Path(f"/run/handshake-{Path(target).name}-{os.getpid()}")
         path.write_text(content)
         self._files.append(str(path))
@@ -114,7 +115,7 @@ class Namespaces:
         self._mounts.append(target)
 
     def close(self) -> None:
-        """Let go of everything; what nobody else holds is gone then."""
+        """Close all descriptors; namespaces without other references then disappear."""
         with contextlib.ExitStack() as stack:
             for descriptor in self.descriptors.values():
                 stack.callback(os.close, descriptor)
@@ -128,27 +129,27 @@ class Namespaces:
 
 
 def build(plan: NetworkPlan, spaces: Namespaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:
-    """Make all that was planned, in namespaces that exist.
+    """Create the planned network in existing namespaces.
 
     Args:
-        plan: What to make.
+        plan: The network.
         spaces: The namespaces.
-        sysctls: For each host or router, by its path: what to set.
+        sysctls: For each host or router: values by their paths.
 
     Raises:
-        NetlinkError: The kernel refused something.
+        NetlinkError: The kernel refused a request.
     """
     with contextlib.ExitStack() as stack:
-        news = {name: stack.enter_context(_News(spaces.descriptors[name])) for name in _spaces_between(plan)}
+        news = {name: stack.enter_context(_LinkEvents(spaces.descriptors[name])) for name in _spaces_between(plan)}
         _make(plan, spaces, sysctls)
         for name, wanted in _spaces_between(plan).items():
             news[name].wait_until_ready(name, wanted)
 
 
 def _spaces_between(plan: NetworkPlan) -> dict[str, set[int]]:
-    """The interfaces that are to be waited for, by namespace: all but the hosts' own.
+    """The interfaces to wait for, by namespace: all except those of hosts.
 
-    A host's interface comes up after the other end of its wire, and can be used at once.
+    A host's interface comes up after the other end of its link, and can be used at once.
     """
     found: dict[str, set[int]] = {}
     for name, node in plan.nodes.items():
@@ -157,8 +158,8 @@ def _spaces_between(plan: NetworkPlan) -> dict[str, set[int]]:
     return found
 
 
-class _News:
-    """What happens to the interfaces of a namespace, from now on."""
+class _LinkEvents:
+    """Notifications about the interfaces of a namespace."""
 
     def __init__(self, space: int) -> None:
         with netns.inside(space):
@@ -173,20 +174,20 @@ class _News:
         self._asking.close()
 
     def wait_until_ready(self, name: str, wanted: set[int]) -> None:
-        """Wait until interfaces carry frames.
+        """Wait until interfaces can transmit frames.
 
         Raises:
-            HandshakeError: One of them does not.
+            HandshakeError: An interface has not come up in time.
         """
         while waiting := links.not_ready(self._asking, wanted):
-            if not self._listening.told(_PATIENCE):
-                raise HandshakeError(f"{name}: {len(waiting)} interfaces have not come up in {_PATIENCE:.0f} s")
+            if not self._listening.changed(_LINK_TIMEOUT):
+                raise HandshakeError(f"{name}: {len(waiting)} interfaces have not come up in {_LINK_TIMEOUT:.0f} s")
 
 
 def _make(plan: NetworkPlan, spaces: Namespaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:
     with netns.inside(spaces.descriptors[MIDDLE]), Netlink() as middle:
         middle.ask(_bridges(plan))
-        middle.ask(_wires(plan, spaces))
+        middle.ask(_veths(plan, spaces))
         middle.ask(_forwarding(plan))
         for node in plan.nodes.values():
             if node.kind == "switch":
@@ -205,7 +206,7 @@ def _bridges(plan: NetworkPlan) -> Iterator[Request]:
             yield links.bridge(name, node.index)
 
 
-def _wires(plan: NetworkPlan, spaces: Namespaces) -> Iterator[Request]:
+def _veths(plan: NetworkPlan, spaces: Namespaces) -> Iterator[Request]:
     middle = spaces.descriptors[MIDDLE]
     for first, second in plan.links:
         ends = []
@@ -233,7 +234,7 @@ def _forwarding(plan: NetworkPlan) -> Iterator[Request]:
 def _neighbours(plan: NetworkPlan) -> dict[str, list[tuple[str, str]]]:
     """For each port of a host or router: the addresses it can reach directly, and their hardware addresses.
 
-    A port that would have to know too many is left out; it asks by ARP.
+    A port with too many neighbours is omitted; it uses ARP.
     """
     ports = {port.name: port for ends in plan.links for port in ends}
     found: dict[str, list[tuple[str, str]]] = {}
@@ -248,10 +249,10 @@ def _neighbours(plan: NetworkPlan) -> dict[str, list[tuple[str, str]]]:
 
 
 def _equip(node: NodePlan, neighbours: dict[str, list[tuple[str, str]]], sysctls: Mapping[str, str]) -> None:
-    """Addresses, routes, neighbours and offloads of one host or router; the thread is in it."""
+    """Set addresses, routes, neighbours and offloads of the host or router in whose namespace the thread is."""
     requests = [links.switch_on("lo")]
     for port in node.ports:
-        # With every neighbour known there is nothing to ask.
+        # If every neighbour is known, ARP is not needed.
         requests.append(links.switch_on(port.name, quiet=port.name in neighbours))
         for address in port.addresses:
             ip, _, prefix = address.partition("/")
@@ -263,7 +264,7 @@ def _equip(node: NodePlan, neighbours: dict[str, list[tuple[str, str]]], sysctls
     with Netlink() as netlink:
         netlink.ask(requests)
         if node.kind == "router":
-            # After its interfaces have become quiet: a router joins groups where it can.
+            # After its interfaces have been made quiet: a router joins multicast groups on other interfaces.
             netns.sysctl("net/ipv4/ip_forward", 1)
             netns.sysctl("net/ipv6/conf/all/forwarding", 1, optional=True)
         for path, value in sysctls.items():

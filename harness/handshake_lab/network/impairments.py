@@ -1,9 +1,9 @@
-"""Where impairments go, and keeping the kernel to them.
+"""Places impairments on links, and verifies that the kernel applies them.
 
-An impairment belongs to one direction of one link, and sits at the *middle's* end of that
-link: on what leaves the middle's port, or, for what comes from a host, on what arrives at
-it (through an ifb device). Never on a host's own interface: there the sender's TCP is told
-of its losses, and its capture does not see them.
+An impairment belongs to one direction of one link. It is placed at the *middle's* end of that
+link: on frames that leave the middle's port, or, for frames from a host, on frames that arrive
+at it (through an ifb device). It is never placed on a host's own interface: there the sender's TCP
+would be notified of its losses, and its capture would not show the lost segments.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
     from handshake_lab.plan.from_topo import NetworkPlan, PortPlan
 
-#: A direction of a link: the interface that sends into it.
+#: A direction of a link, given by the interface that sends into it.
 Direction = str
 
 
 def place(plan: NetworkPlan, requests: Iterable[LinkSpec]) -> dict[Direction, Impairment]:
-    """Decide which directions of which links are impaired, and how.
+    """Determine which directions of which links are impaired, and how.
 
-    The topology's own parameters come first; requests are laid over them in their order.
+    The topology's own parameters apply first; requests override them in their order.
 
     Raises:
-        UsageError: A request names no link and no path, or all of them together mean nothing
-            somewhere: a jitter where there is no delay.
+        UsageError: A request names neither a link nor a path, or the combination of all requests
+            is invalid for a direction: jitter without delay.
     """
     ports = {port.name: port for ends in plan.links for port in ends}
     wanted = {name: port.impairment for name, port in ports.items() if port.impairment}
@@ -49,10 +49,10 @@ def place(plan: NetworkPlan, requests: Iterable[LinkSpec]) -> dict[Direction, Im
 
 
 def directions(plan: NetworkPlan, request: LinkSpec) -> list[Direction]:
-    """The directions that a request is about.
+    """The directions to which a request applies.
 
     Raises:
-        UsageError: It names nodes that no link joins.
+        UsageError: It names nodes that no link connects.
     """
     if not request.first:
         if plan.bottleneck:
@@ -71,14 +71,14 @@ def _direction(plan: NetworkPlan, sender: str, receiver: str) -> Direction:
     if any(port.name in neighbours for port in other.ports):
         return plan.between(sender, receiver)[0].name
     if one.kind == other.kind == "host" and len(plan.edge_ports()) == 2:
-        # From one host to another: the middle's port to the receiver. What other hosts send
-        # to it passes there too, so with more than two hosts it would say more than was meant.
+        # From one host to another: the middle's port to the receiver. Segments of other hosts would
+        # pass this port too, therefore this applies to networks with two hosts only.
         return next(port.name for port, peer in plan.edge_ports() if peer.node == receiver)
     return plan.between(sender, receiver)[0].name
 
 
 class Impairments:
-    """Sets impairments in the kernel, reads them back, changes them, and reports their counters.
+    """Sets impairments in the kernel, verifies them, changes them, and reports their counters.
 
     Args:
         plan: The network.
@@ -102,15 +102,15 @@ class Impairments:
             sock.close()
 
     def now(self, direction: Direction) -> Impairment:
-        """What is asked of a direction now."""
+        """The requested impairment of a direction."""
         return self._now.get(direction, Impairment())
 
     def all(self) -> dict[Direction, Impairment]:
-        """What is asked of every direction now."""
+        """The requested impairments of all directions."""
         return dict(self._now)
 
     def lines(self) -> list[str]:
-        """What is asked now, in the words of ``--link``: ``s1>h2:delay=50ms``."""
+        """The requested impairments in the syntax of ``--link``: ``s1>h2:delay=50ms``."""
         found = []
         for name, impairment in self._now.items():
             if impairment:
@@ -119,21 +119,21 @@ class Impairments:
         return found
 
     def set(self, wanted: Mapping[Direction, Impairment]) -> None:
-        """Put impairments in force, and make sure that they are.
+        """Set impairments and verify them.
 
         Raises:
-            EnvironmentUnsupported: The kernel cannot do it.
-            ImpairmentNotApplied: The kernel does something else.
+            EnvironmentUnsupported: The kernel does not support them.
+            ImpairmentNotApplied: The kernel reports other parameters.
         """
         groups: dict[str, list[tuple[int, str, Impairment, bool]]] = {}
         for direction, impairment in wanted.items():
             known = direction in self._targets
             if not known and not impairment:
-                continue  # nothing is asked, and nothing has been: a kernel without netem does that, too
+                continue  # no impairment is requested or set: this also works without netem
             if not known:
                 self._targets[direction] = self._target(direction)
             space, index, where = self._targets[direction]
-            # A table of a distribution cannot be taken out of a queue again: make it anew.
+            # A distribution table cannot be removed from a queue: replace the queue.
             anew = known and impairment.distribution != self.now(direction).distribution
             groups.setdefault(space, []).append((index, where, impairment, anew))
         for space, group in groups.items():
@@ -141,7 +141,7 @@ class Impairments:
         self._now.update(wanted)
 
     def queued(self) -> int:
-        """How many packets all impaired directions hold back now."""
+        """The number of packets in the queues of all impaired directions."""
         held = 0
         for space in {space for space, _, _ in self._targets.values()}:
             answers = qdisc.read(self._socket(space))
@@ -154,7 +154,7 @@ class Impairments:
         found = []
         for direction, (space, index, where) in self._targets.items():
             state = answers[space].get(index)
-            # Read back once more: what was in force at the end is what the record claims.
+            # Verify once more that the record states what was in force at the end.
             qdisc.verify(where, self.now(direction), state)
             if state is not None:
                 asked = str(self.now(direction))
@@ -162,12 +162,12 @@ class Impairments:
         return found
 
     def cut(self, direction: Direction) -> None:
-        """Lose all that enters a direction's link, either way."""
+        """Drop all frames of a direction's link, in both directions."""
         port = self._middle_port(direction)
         space = self._space(port)
         if space == construction.MIDDLE:
-            # A port of a bridge that is disabled neither takes nor gives frames, and its
-            # neighbour's link stays up: nobody is told.
+            # A disabled port of a bridge neither receives nor sends frames. The link of its
+            # neighbour stays up, so no host is notified.
             self._socket(space).ask([links.port_state(port.index, links.DISABLED, port.name)])
             return
         led = [where for known, (_, _, where) in self._targets.items() if known == port.peer]
@@ -183,7 +183,7 @@ class Impairments:
             nftables.run(self._spaces[space], f"delete table netdev {drop_rules.cut_table(port.name)}\n")
 
     def _middle_port(self, direction: Direction) -> PortPlan:
-        """The end of a direction's link that is in the middle; a switch's, where there is one."""
+        """The middle's end of a direction's link; the switch's end, if a switch is one of the two."""
         ends = (self._ports[direction], self._ports[self._ports[direction].peer])
         ranks = {"switch": 0, "router": 1, "host": 2}
         return min(ends, key=lambda port: ranks[self._plan.nodes[port.node].kind])
@@ -197,7 +197,7 @@ class Impairments:
         return self._space(peer), *self._turn_in(peer)
 
     def _turn_in(self, port: PortPlan) -> tuple[int, str]:
-        """Lead what arrives at a port of the middle through a device whose queue can be impaired."""
+        """Redirect frames that arrive at a port of the middle through an ifb device, whose queue can be impaired."""
         netlink = self._socket(self._space(port))
         name = f"in{port.index}-{port.node}"[:15]
         try:
@@ -206,9 +206,9 @@ class Impairments:
             netlink.ask(qdisc.turn_in(port.index, index, port.name))
         except NetlinkError as error:
             raise EnvironmentUnsupported(
-                f"This kernel cannot impair what comes from {self._ports[port.peer].node} ({error})",
+                f"This kernel cannot impair segments that come from {self._ports[port.peer].node} ({error})",
                 "It needs ifb, sch_ingress, cls_matchall and act_mirred; impair the other ports of the middle "
-                "instead, or use --kernel lab, which has them.",
+                "instead, or use --kernel lab, which contains them.",
             ) from error
         return index, name
 
@@ -223,12 +223,12 @@ class Impairments:
 
 
 class Link:
-    """A link of a running network, to be changed.
+    """A link of a running network, whose impairments can be changed.
 
     Args:
-        impairer: What changes it.
+        impairer: Sets the impairments.
         there: The direction from the first node to the second.
-        back: The other one.
+        back: The opposite direction.
         ends: The names of the two nodes.
     """
 
@@ -241,33 +241,33 @@ class Link:
         return f"<link {self._ends[0]}-{self._ends[1]}>"
 
     def set(self, *, to: str | None = None, **wanted: str) -> None:
-        """Change some properties, and keep the others: ``set(loss="100%")``, ``set(loss="0%")``.
+        """Change some properties and keep the others: ``set(loss="100%")``, ``set(loss="0%")``.
 
-        What is in flight stays in flight.
+        Segments in flight are not affected.
 
         Args:
-            to: Only the direction towards this node; both, if not given.
+            to: Only the direction towards this node; by default both.
             wanted: The properties, with units.
 
         Raises:
-            UsageError: A value that cannot be meant, or a node that is not of this link.
-            EnvironmentUnsupported: This kernel cannot do it.
-            ImpairmentNotApplied: The kernel does something else.
+            UsageError: A value is invalid, or the node is not an end of this link.
+            EnvironmentUnsupported: This kernel does not support it.
+            ImpairmentNotApplied: The kernel reports other parameters.
         """
         self._impairer.set({way: self._impairer.now(way).changed(wanted) for way in self._some(to)})
 
     def clear(self, *, to: str | None = None) -> None:
-        """Take every impairment away."""
+        """Remove all impairments."""
         self._impairer.set({way: Impairment() for way in self._some(to)})
 
     def impairment(self, *, to: str) -> Impairment:
-        """What happens now to what goes to one of the two nodes."""
+        """The requested impairment of segments to one of the two nodes."""
         return self._impairer.now(self._some(to)[0])
 
     def cut(self) -> None:
-        """Lose everything that enters the link, either way; neither end is told.
+        """Drop all frames in both directions; neither end is notified.
 
-        Works on every kernel. What is in flight behind the cut arrives.
+        This works on every kernel. Frames that are already past the cut arrive.
         """
         self._impairer.cut(self._ways[self._ends[1]])
 

@@ -1,8 +1,8 @@
-"""Measuring a network with real packets, and comparing it with what was asked for.
+"""Measures a network with real packets, and compares the result with the requested impairments.
 
-Datagrams (UDP) are sent from host to host: nothing there is sent again or held back, so
-what arrives when is the network's doing alone. All hosts are on one machine and one clock,
-so one-way delays can be measured.
+UDP datagrams are sent from host to host. UDP neither retransmits nor delays them, so the times of
+arrival depend on the network only. All hosts are on one machine with one clock, so one-way delays
+can be measured.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from handshake_lab.network.nodes import NetworkHost
     from handshake_lab.plan.from_topo import NetworkPlan
 
-#: The file that `job` leaves.
+#: The file that `job` writes.
 FINDINGS = "measured.json"
 
 #: Headers of a frame in front of a datagram: Ethernet, then IPv4 or IPv6, then UDP.
@@ -36,42 +36,42 @@ _OVERHEAD = {socket.AF_INET: 14 + 20 + 8, socket.AF_INET6: 14 + 40 + 8}
 _SMALL, _LARGE = 32, 1400
 _PROBES = 4000
 _TRAIN = 100
-#: How far a delay may be off: programs and timers take their time (none, where time is virtual).
+#: The tolerance of a delay, for programs and timers (none in virtual time).
 _DELAY_TOLERANCE = 1 * units.MILLISECOND
 _RATE_TOLERANCE = 0.02
-#: Standard deviations to either side that hold 99.9 % of a normal distribution: a check has
-#: several such comparisons, and should not cry wolf.
+#: The number of standard deviations on either side that contains 99.9 % of a normal distribution. A
+#: check makes several such comparisons, and should not fail by chance.
 _Z = 3.291
 
 
 class ExpectedPath(msgspec.Struct, frozen=True):
-    """What a path should do to what crosses it: all its links together."""
+    """The expected impairment of a path: all its links together."""
 
     hops: tuple[Impairment, ...]
 
     @property
     def delay(self) -> int:
-        """Nanoseconds, without the time that sending takes at a limited rate."""
+        """Nanoseconds, without the transmission time at a limited rate."""
         return sum(hop.delay for hop in self.hops)
 
     @property
     def jitter(self) -> int:
-        """Nanoseconds to either side, at most (of a uniform distribution)."""
+        """The maximum deviation in nanoseconds (of a uniform distribution)."""
         return sum(hop.jitter for hop in self.hops)
 
     @property
     def rate(self) -> int:
-        """Bits per second; 0: not limited."""
+        """Bits per second; 0: unlimited."""
         return min((hop.rate for hop in self.hops if hop.rate), default=0)
 
     @property
     def limit(self) -> int:
-        """How many packets fit into the path's smallest queue."""
+        """The number of packets that fit into the path's smallest queue."""
         return min((hop.limit or DEFAULT_LIMIT for hop in self.hops), default=DEFAULT_LIMIT)
 
     @property
     def survival(self) -> float:
-        """The chance of getting through undamaged."""
+        """The probability that a packet arrives undamaged."""
         chance = 1.0
         for hop in self.hops:
             chance *= (1 - hop.corrupt / units.CERTAIN) * (1 - _loss(hop))
@@ -79,13 +79,13 @@ class ExpectedPath(msgspec.Struct, frozen=True):
 
     @property
     def burstiness(self) -> float:
-        """By how much losses that come in bursts widen the spread of their number."""
+        """The factor by which burst losses increase the standard deviation of the number of losses."""
         models = [hop.gilbert for hop in self.hops if hop.gilbert]
         self_transition = max((1 - (m.worsen + m.recover) / units.CERTAIN for m in models), default=0.0)
         return ((1 + self_transition) / (1 - self_transition)) ** 0.5 if self_transition < 1 else 1.0
 
     def sending(self, size: int) -> int:
-        """Nanoseconds that a frame of so many bytes takes, over all links with a rate."""
+        """The transmission time in nanoseconds of a frame of this many bytes, over all links with a rate."""
         return sum(size * 8 * units.SECOND // hop.rate for hop in self.hops if hop.rate)
 
 
@@ -98,7 +98,7 @@ def _loss(hop: Impairment) -> float:
 
 
 class Measurement(msgspec.Struct, frozen=True):
-    """One property of one path: what was asked for and what was measured."""
+    """One property of one path, as requested and as measured."""
 
     path: str
     what: str  #: "RTT", "delay", "loss", "rate"
@@ -108,7 +108,7 @@ class Measurement(msgspec.Struct, frozen=True):
 
 
 def expected(plan: NetworkPlan, wanted: dict[str, Impairment], sender: str, receiver: str) -> ExpectedPath:
-    """What the path from one host to another should do.
+    """The expected impairment of the path from one host to another.
 
     Args:
         plan: The network.
@@ -121,7 +121,7 @@ def expected(plan: NetworkPlan, wanted: dict[str, Impairment], sender: str, rece
 
 
 class _Probe:
-    """Two sockets in two hosts that have heard of each other, through whatever is between them."""
+    """Two UDP sockets on two hosts that know each other's address, as seen through firewalls and NAT."""
 
     def __init__(self, one: NetworkHost, other: NetworkHost, patience: float) -> None:
         self.hosts = (one, other)
@@ -137,7 +137,7 @@ class _Probe:
             sock.close()
 
     def acquaint(self, tries: int = 20) -> bool:
-        """Let each learn how to reach the other: a firewall lets answers in, a NAT shows another address."""
+        """Learn each other's address: a firewall admits answers only, and a NAT changes the address."""
         known = [False, False]
         for attempt in range(tries):
             sender = attempt % 2
@@ -177,14 +177,14 @@ class _Probe:
 
 
 def measure(net: Network, one: str, other: str, probes: int = _PROBES) -> list[Measurement]:
-    """Measure the path between two hosts, each way, and compare it with what was asked for."""
+    """Measure the path between two hosts in both directions, and compare it with the requested impairments."""
     ways = [expected(net.plan, net.impairments, *pair) for pair in ((one, other), (other, one))]
     slowest = max(way.delay + way.jitter + way.sending(2 * _LARGE) for way in ways)
     probe = _Probe(net[one], net[other], slowest / units.SECOND + 0.25)
     try:
         if not probe.acquaint():
             lossless = all(way.survival > 0.5 for way in ways)
-            return [Measurement(f"{one}-{other}", "reach", "packets both ways", "nothing comes through", not lossless)]
+            return [Measurement(f"{one}-{other}", "reach", "packets both ways", "no packet arrives", not lossless)]
         return _findings(probe, ways, (one, other), probes)
     finally:
         probe.close()
@@ -200,7 +200,7 @@ def _findings(probe: _Probe, ways: list[ExpectedPath], names: tuple[str, str], p
         asked = way.delay + way.sending(_SMALL + overhead)
         measured = sum(got - sent for _, sent, got in single) / max(1, len(single))
         delays.append(measured)
-        # The mean of so many: a jitter's own spread is divided by the root of their number.
+        # A mean: the standard deviation of the jitter is divided by the root of the number of packets.
         spread = way.jitter / max(1, len(single)) ** 0.5 * 3
         right = bool(single) and abs(measured - asked) <= _DELAY_TOLERANCE + spread
         found.append(Measurement(path, "delay", _ms(asked), _ms(measured), right))
@@ -233,7 +233,7 @@ def _rate_of(probe: _Probe, sender: int, way: ExpectedPath, path: str, overhead:
     arrived.sort(key=lambda sample: sample[2])
     narrow = next(index for index, hop in enumerate(way.hops) if hop.rate == way.rate)
     lossy = [index for index, hop in enumerate(way.hops) if _loss(hop)]
-    # What is lost behind the narrow link has taken its time there; what is lost before has not.
+    # A packet lost after the slowest link has used its time there; one lost before it has not.
     behind = bool(lossy) and min(lossy) > narrow
     frames = arrived[-1][0] - arrived[0][0] if behind else len(arrived) - 1
     bits = frames * (_LARGE + overhead) * 8
@@ -248,7 +248,7 @@ def _ms(nanoseconds: float) -> str:
 
 
 def job(argument: dict[str, Any], results: Path) -> int:
-    """Build a network where the kernel is, measure it, and leave the findings in `FINDINGS`."""
+    """Inside the kernel: build a network, measure it, and write the results to `FINDINGS`."""
     with Network(load_topology(argument["topology"]), link=argument["links"]) as net:
         hosts = [host.name for host in net.hosts][: argument["hosts"]]
         found = [finding for pair in itertools.pairwise(hosts) for finding in measure(net, *pair, argument["probes"])]

@@ -1,4 +1,4 @@
-"""A running network: made from a Topo, impaired, broken on purpose, and gone without a trace.
+"""A running network: created from a Topo, with impaired links and faults, and removed completely at its end.
 
 >>> with Network(Pair(), link="delay=50ms") as net:            # doctest: +SKIP
 ...     server = net.h2.socket()
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from handshake_lab.recording.observations import FaultReport, QdiscReport
 
 
-#: Seconds; a tick is a thousandth of a second or more.
+#: Seconds. A tick takes at least a millisecond.
 _FINE = 1e-4
-#: So many waits reach over several ticks, of whatever length; a kernel may also have none.
+#: This many waits extend over several ticks of any length. Some kernels never switch to high resolution.
 _TICKS = 20
 
 
 class Interface:
-    """One end of a link, with what a capture needs: name, namespace, and who is at the other end.
+    """One end of a link, with everything that a capture needs: name, namespace, and the node at the other end.
 
     Attributes:
         name: For example ``s1-eth2``.
@@ -58,23 +58,23 @@ class Interface:
 
 
 class Network:
-    """A network that is exactly what was asked for, or was not started.
+    """A network whose settings are verified; if they cannot be applied, it is not started.
 
     Args:
         topo: Any Mininet Topo.
-        link: Impairments, as values or in the words of ``--link``; without a place they
-            act on every path: at the topology's bottleneck, or else at each of the middle's
-            ports that faces a host.
-        faults: What happens to chosen segments, as values or in the words of ``--fault``.
+        link: Impairments, as values or in the syntax of ``--link``. Without a place they
+            apply to every path: at the topology's bottleneck, or otherwise at each of the middle's
+            ports that is connected to a host.
+        faults: Faults, as values or in the syntax of ``--fault``.
         sysctls: Settings of hosts and routers: ``{"net.ipv4.tcp_syncookies": 2}`` for all of
             them, ``{"h2:net.ipv4.tcp_fin_timeout": 5}`` for one.
-        named: Give the hosts names for ``ip netns exec`` and in /etc/hosts. By default
-            wherever the mounts are this process's own.
+        named: Whether to give the hosts names for ``ip netns exec`` and in /etc/hosts. By default
+            they have names if the process has a private mount namespace.
 
     Raises:
-        UsageError: Something that cannot be meant.
-        EnvironmentUnsupported: This kernel cannot do it.
-        ImpairmentNotApplied: The kernel does something else than asked.
+        UsageError: An argument is invalid.
+        EnvironmentUnsupported: This kernel does not support it.
+        ImpairmentNotApplied: The kernel reports other parameters than requested.
     """
 
     def __init__(
@@ -126,12 +126,12 @@ class Network:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._stack:
-            # Not on top of another failure, which may well be why it never fired.
+            # Not after another failure, which may be the reason why a fault never fired.
             if kind is None:
                 self._faults.check()
 
     def _know(self) -> None:
-        """Make the nodes and interfaces that can be asked for."""
+        """Create the nodes and interfaces of the public interface."""
         descriptors = self._spaces.descriptors
         ends: dict[str, Interface] = {}
         for name, planned in self.plan.nodes.items():
@@ -149,7 +149,7 @@ class Network:
         """A host or router by name.
 
         Raises:
-            UsageError: There is none.
+            UsageError: There is no such host or router.
         """
         node = self.nodes.get(name)
         if not isinstance(node, NetworkHost):
@@ -172,11 +172,11 @@ class Network:
 
     @property
     def links(self) -> list[str]:
-        """What is asked of the links now, one line for each direction that is impaired."""
+        """The requested impairments, one line for each impaired direction."""
         return self._impairer.lines()
 
     def delay_between(self, sender: str, receiver: str) -> float:
-        """The one-way delay that was asked for on the path from one host to another, in seconds.
+        """The requested one-way delay of the path from one host to another, in seconds.
 
         Raises:
             UsageError: There is no such node.
@@ -184,59 +184,59 @@ class Network:
         return sum(self._impairer.now(port.name).delay for port in self.plan.path(sender, receiver)) / 1e9
 
     def in_flight(self) -> int:
-        """How many packets are on their way in delayed links now."""
+        """The number of packets in the queues of impaired links."""
         return self._impairer.queued()
 
     def link(self, first: str, second: str) -> Link:
-        """The link between two nodes (or, between the only two hosts, the path), to change it.
+        """The link between two nodes (or, between the only two hosts, the path); its impairments can be changed.
 
         Raises:
-            UsageError: There is none.
+            UsageError: There is no such link.
         """
         request = LinkSpec(Impairment(), first, second)
         there, back = directions(self.plan, request)
         return Link(self._impairer, there, back, (first, second))
 
     def drop(self, kind: str, **how: Any) -> ActiveFault:
-        """Lose segments: ``net.drop("SYN", nth=1, from_="h1")``.
+        """Drop segments: ``net.drop("SYN", nth=1, from_="h1")``.
 
         Args:
-            kind: Which segments, as in `handshake_lab.plan.fault.KINDS`.
-            how: Which of them, as for `Fault.make`: ``nth``, ``first``, ``every``,
+            kind: The kind of segment, as in `handshake_lab.plan.fault.KINDS`.
+            how: Which of these segments, as for `Fault.make`: ``nth``, ``first``, ``every``,
                 ``from_``, ``to``, ``port``, ``optional``.
         """
         return self.fault(Fault.make("drop", kind, **how))
 
     def delay(self, kind: str, by: str, **how: Any) -> ActiveFault:
-        """Let segments come later, beyond the link's own delay: ``net.delay("FIN", "300ms")``."""
+        """Delay segments, in addition to the link's own delay: ``net.delay("FIN", "300ms")``."""
         return self.fault(Fault.make("delay", kind, by=by, **how))
 
     def duplicate(self, kind: str, **how: Any) -> ActiveFault:
-        """Let segments come twice (or more often, with ``copies``)."""
+        """Duplicate segments, or send more copies with ``copies``."""
         return self.fault(Fault.make("duplicate", kind, **how))
 
     def reorder(self, kind: str, **how: Any) -> ActiveFault:
-        """Let a segment go behind the next one of its flow (or more, with ``behind``)."""
+        """Send a segment after the next one of its flow, or after more of them with ``behind``."""
         return self.fault(Fault.make("reorder", kind, **how))
 
     def corrupt(self, kind: str, **how: Any) -> ActiveFault:
-        """Damage segments by one bit, so that TCP's checksum is wrong."""
+        """Invert one bit of segments, so that TCP's checksum is wrong."""
         return self.fault(Fault.make("corrupt", kind, **how))
 
     def hold(self, kind: str, **how: Any) -> ActiveFault:
-        """Keep segments back until `ActiveFault.release`."""
+        """Hold segments until `ActiveFault.release` is called."""
         return self.fault(Fault.make("hold", kind, **how))
 
     def inject(self, kind: str, *, to: str, seq: int = 0, ack: int | None = None, **how: Any) -> ActiveFault:
-        """Make a segment up for the connection last heard of, at once or behind a segment (``on``).
+        """Craft a segment for the most recently active connection, at once or after a segment (``on``).
 
         Args:
             kind: As in `handshake_lab.plan.fault.MADE`.
             to: The host that receives it.
             seq: Distance from the sequence number that this host expects next; 0 is exact.
-            ack: Distance from what acknowledges all that it has sent; None for no
-                acknowledgment, except in kinds that have one (exact, then).
-            how: ``from_``, ``port``: which connection; ``on``, ``nth`` and the like: behind
+            ack: Distance from the number that acknowledges all data that it has sent; None for no
+                acknowledgment, except in kinds that have one (then it is exact).
+            how: ``from_``, ``port``: which connection; ``on``, ``nth`` and similar: after
                 which segments.
         """
         fault = Fault.make("inject", kind, to=to, seq=seq, ack=ack, **how)
@@ -246,11 +246,11 @@ class Network:
         return self._faults.inject(fault)
 
     def fault(self, fault: str | Fault) -> ActiveFault:
-        """Put a fault in force, from a value or in the words of ``--fault``.
+        """Activate a fault, from a value or in the syntax of ``--fault``.
 
         Raises:
-            UsageError: It cannot be meant.
-            EnvironmentUnsupported: This kernel cannot do it.
+            UsageError: The fault is invalid.
+            EnvironmentUnsupported: This kernel does not support it.
         """
         made = Fault.parse(fault) if isinstance(fault, str) else fault
         check_fault(self.plan, made)
@@ -258,25 +258,25 @@ class Network:
 
     @property
     def impairments(self) -> dict[str, Impairment]:
-        """What is asked now of each direction of each link, by the interface that sends into it."""
+        """The requested impairment of each direction of each link, by the interface that sends into it."""
         return self._impairer.all()
 
     def reports(self, now: int) -> list[QdiscReport | FaultReport]:
-        """What the queueing disciplines counted, and how often each fault fired.
+        """The counters of the queueing disciplines, and how often each fault fired.
 
         Args:
             now: The run's clock, in nanoseconds: the time of the reports.
 
         Raises:
-            ImpairmentNotApplied: A link is no longer what was asked for.
+            ImpairmentNotApplied: The parameters of a link no longer match the request.
         """
         return [*self._impairer.reports(now), *self._faults.reports(now)]
 
 
 def _wait_for_fine_timers() -> None:
-    """Let a kernel that has just been booted come to its first tick, where it begins to use them.
+    """Wait until a kernel that has just booted has switched to high-resolution timers, at one of its first ticks.
 
-    Until then a delay ends at a tick; hrtimer_resolution tells (kernel/time/hrtimer.c).
+    Until then a delay ends at a tick; hrtimer_resolution shows it (kernel/time/hrtimer.c).
     """
     for _ in range(_TICKS):
         if time.clock_getres(time.CLOCK_MONOTONIC) < _FINE:

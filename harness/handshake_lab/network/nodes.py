@@ -1,4 +1,4 @@
-"""The nodes of a running network, as a test meets them."""
+"""The nodes of a running network: hosts, routers and switches."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class NetworkNode:
         return f"<{self.kind} {self.name}{''.join(' ' + ip for ip in self.addresses)}>"
 
     def enter(self) -> AbstractContextManager[None]:
-        """The calling thread is in this node's network namespace within the ``with`` block.
+        """Run the body of the ``with`` block with the calling thread in this node's network namespace.
 
-        A socket belongs to the namespace in which it was made, and keeps it afterwards.
+        A socket stays in the namespace in which it was created.
         """
         return netns.inside(self.space)
 
@@ -53,7 +53,7 @@ class NetworkNode:
             return subprocess.Popen(argv, **options)
 
     def run(self, argv: Sequence[str], *, check: bool = True, **options: Any) -> subprocess.CompletedProcess[Any]:
-        """Run a program in this node to its end; unless told otherwise, its output is returned as text.
+        """Run a program in this node and wait for its end; by default its output is returned as text.
 
         Raises:
             subprocess.CalledProcessError: It failed (unless ``check`` is False).
@@ -64,11 +64,11 @@ class NetworkNode:
 
 
 class NetworkHost(NetworkNode):
-    """An end host, or a router seen as one: it has addresses, and sockets can be opened in it."""
+    """An end host or a router: it has addresses, and sockets can be created in it."""
 
     @property
     def ip(self) -> str:
-        """The address that the host's name stands for."""
+        """The address to which the host's name resolves."""
         return self.addresses[0]
 
     @property
@@ -87,6 +87,6 @@ class NetworkHost(NetworkNode):
         return socket.AF_INET6 if ":" in self.ip else socket.AF_INET
 
     def socket(self, family: int | None = None, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
-        """An ordinary Python socket in this host; TCP of the host's own family, if not told otherwise."""
+        """An ordinary Python socket in this host; by default TCP of the host's address family."""
         with self.enter():
             return socket.socket(self.family if family is None else family, kind, protocol)

@@ -1,1 +1,1 @@
-"""Faults in force: which segments they take, what they do, and how often they did."""
+"""Active faults: the segments that they match, what they do, and how often they fired."""

@@ -1,7 +1,7 @@
-"""Faults in force: who carries each out, how often it fired, and that none was forgotten.
+"""Active faults: starts each one, counts how often it fired, and reports those that never did.
 
-What only drops is done by the kernel's packet filter (`handshake_lab.network.faults.drop_rules`), on any
-kernel and at no cost to the rest; everything else by the middlebox.
+The kernel's packet filter executes faults that drop segments (`handshake_lab.network.faults.drop_rules`): this
+works on any kernel and does not delay other segments. The middlebox executes all other faults.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from handshake_lab.linux.netlink.connection import Netlink
 from handshake_lab.network import construction
 from handshake_lab.network.faults import drop_rules
 from handshake_lab.network.faults.connection_numbers import ConnectionNumbers
-from handshake_lab.network.faults.middlebox import Egress, Middlebox, Rule, made_up
+from handshake_lab.network.faults.middlebox import Egress, Middlebox, Rule, craft_for
 from handshake_lab.recording.observations import FaultReport
 from handshake_lab.tcp.segment import decode
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from handshake_lab.plan.fault import Fault
     from handshake_lab.plan.from_topo import NetworkPlan
 
-#: How much of a frame is kept to know a connection's numbers: all headers.
+#: How many bytes of a frame are kept to learn a connection's sequence numbers: all headers.
 _HEADERS = 160
-#: Seconds between two looks at the counter of a fault that the kernel carries out: it tells nobody.
-_LOOK_AGAIN = 0.05
+#: Seconds between two polls of the counter of a fault in the packet filter, which sends no notification.
+_POLL_INTERVAL = 0.05
 
 
 class ActiveFault:
-    """A fault in force.
+    """An active fault.
 
     Attributes:
-        fault: What it is.
+        fault: The fault.
     """
 
     def __init__(
@@ -57,22 +57,22 @@ class ActiveFault:
 
     @property
     def fired(self) -> int:
-        """How often it has acted so far."""
+        """How often it has fired so far."""
         if self._rule is not None:
             return self._rule.fired
         return self._faults.counted(self._space, self._name) if self._name else self._at_once
 
     @property
     def held(self) -> int:
-        """How many segments it holds now."""
+        """The number of segments that it holds."""
         return len(self._rule.held) if self._rule is not None else 0
 
     def wait(self, times: int = 1, *, limit: float = 600.0) -> bool:
         """Wait until it has fired.
 
         Args:
-            times: So often, in all.
-            limit: Seconds of the kernel's time to wait at most.
+            times: The total number of times.
+            limit: The maximum wait in seconds of the kernel's clock.
 
         Returns:
             Whether it has.
@@ -83,11 +83,11 @@ class ActiveFault:
         while self.fired < times:
             if time.monotonic() >= end:
                 return False
-            time.sleep(_LOOK_AGAIN)
+            time.sleep(_POLL_INTERVAL)
         return True
 
     def release(self, count: int | None = None) -> int:
-        """Let go of held segments, the first to come first; of all, if no count is given.
+        """Release held segments in the order of their arrival; all of them, if no count is given.
 
         Returns:
             How many.
@@ -95,7 +95,7 @@ class ActiveFault:
         return self._faults.middlebox.release(self._rule, count) if self._rule is not None else 0
 
     def remove(self) -> None:
-        """End the fault; what it holds goes on. Its count is kept for the report."""
+        """End the fault and release the segments that it holds. Its count is kept for the report."""
         if self._rule is not None:
             self._faults.middlebox.remove(self._rule)
         elif self._name:
@@ -135,31 +135,31 @@ class ActiveFaults:
 
     @property
     def middlebox(self) -> Middlebox:
-        """The middlebox, put into the path if it is not there yet."""
+        """The middlebox; it is inserted into the path on first use."""
         if self._middlebox is None:
-            # It has to know the numbers of connections that are older than itself.
-            self._look()
+            # It needs the sequence numbers of connections that are older than itself.
+            self._poll()
             self._middlebox = Middlebox(self._edges, self._addresses, copy.deepcopy(self._connections))
             for space in self._ports:
                 self._insert(space)
         return self._middlebox
 
     def watch(self) -> None:
-        """Begin to watch connections, so that segments can be made up for them later."""
+        """Start to observe connections, so that segments can be crafted for them later."""
         for space, indexes in self._ports.items():
             if len(indexes) <= packet_socket.MOST_INTERFACES:
                 self._watching[space] = packet_socket.receiver(self._spaces[space], indexes, size=_HEADERS)
 
     def add(self, fault: Fault) -> ActiveFault:
-        """Put a fault in force.
+        """Activate a fault.
 
         Raises:
-            EnvironmentUnsupported: This kernel cannot do it.
+            EnvironmentUnsupported: This kernel does not support it.
         """
         edges = [e for e in self._edges.values() if fault.receiver in ("", e.host) and fault.sender != e.host]
         spaces = {edge.space for edge in edges}
         senders = self._addresses.get(fault.sender, set()) | self._aliases.get(fault.sender, set())
-        # One counter counts in one namespace only: what spans several is the middlebox's work.
+        # A counter works in one namespace only: the middlebox executes faults that span several.
         if fault.action == "drop" and len(spaces) == 1 and len(self._ports[min(spaces)]) <= drop_rules.MOST_DEVICES:
             space = spaces.pop()
             self._table(space)
@@ -169,7 +169,7 @@ class ActiveFaults:
             )
             handle = ActiveFault(fault, self, name, space)
         elif fault.action == "inject":
-            # The segments counted may go either way; its own two ends say where the made-up one goes.
+            # The counted segments may have either direction; the sender and receiver belong to the crafted one.
             rule = Rule(fault, set(), set())
             self.middlebox.add(rule)
             handle = ActiveFault(fault, self, rule=rule)
@@ -181,33 +181,33 @@ class ActiveFaults:
         return handle
 
     def inject(self, fault: Fault) -> ActiveFault:
-        """Make up a segment for the connection last heard of, and send it at once.
+        """Craft a segment for the most recently active connection, and send it at once.
 
         Raises:
-            HandshakeError: No connection of these hosts has been seen.
+            HandshakeError: No connection of these hosts has been observed.
         """
-        self._look()
+        self._poll()
         receivers = self._addresses[fault.receiver]
         senders = self._addresses.get(fault.sender, set()) | self._aliases.get(fault.sender, set())
         found = self._connections.latest(receivers, senders, fault.port)
         if found is None:
             raise HandshakeError(
-                f"{fault}: no connection of {fault.receiver} has been seen yet to make a segment up for"
+                f"{fault}: no connection of {fault.receiver} has been observed yet for which to craft a segment"
             )
-        edge, frame = made_up(fault, *found, self._edges)
+        edge, frame = craft_for(fault, *found, self._edges)
         with packet_socket.sender(self._spaces[edge.space], drop_rules.PASSED) as sock:
             sock.sendto(frame, (edge.interface, 0))
         handle = ActiveFault(fault, self)
-        handle._at_once = 1  # noqa: SLF001 -- its own module
+        handle._at_once = 1  # noqa: SLF001 -- same module
         self._handles.append(handle)
         return handle
 
     def counted(self, space: str, name: str) -> int:
-        """The counter of a fault that the kernel carries out."""
+        """The counter of a fault in the packet filter."""
         return nftables.counters(self._spaces[space], drop_rules.TABLE, drop_rules.HITS)[name]
 
     def disarm(self, space: str, name: str) -> None:
-        """End a fault that the kernel carries out."""
+        """End a fault in the packet filter."""
         nftables.run(self._spaces[space], f"flush chain netdev {drop_rules.TABLE} {name}\n")
 
     def reports(self, now: int) -> list[FaultReport]:
@@ -223,20 +223,20 @@ class ActiveFaults:
         return found
 
     def check(self) -> None:
-        """Make sure that every fault fired that was not optional.
+        """Check that every fault fired that is not optional.
 
         Raises:
-            FaultNeverFired: One did not; it names them all.
+            FaultNeverFired: A fault did not; the error names all of them.
         """
         idle = [report.fault for report in self.reports(0) if not report.fired and not report.optional]
         if idle:
             raise FaultNeverFired(
                 "; ".join(f"the fault {text!r} never fired" for text in idle)
-                + ". If it may stay without effect, say so with 'optional'"
+                + ". Add 'optional' if the fault may match nothing"
             )
 
     def close(self) -> None:
-        """End everything that runs."""
+        """End the middlebox and all faults."""
         with contextlib.ExitStack() as stack:
             if self._middlebox is not None:
                 stack.callback(self._middlebox.stop)
@@ -252,22 +252,22 @@ class ActiveFaults:
     def _insert(self, space: str) -> None:
         self._table(space)
         with netns.inside(self._spaces[space]), Netlink() as netlink:
-            # What is sent into one end of a wire is shown there; the other end, which nobody
-            # listens at, is brought up first, so that the wire can be used at once.
+            # Frames sent into one end of a veth pair are visible there. The other end, on which no socket
+            # receives, is brought up first, so that the pair can be used at once.
             for name in (drop_rules.SHOWN, drop_rules.SHOWN_LOST):
                 end = f"{name}-end"
-                netlink.ask([links.wire(name, end), links.switch_on(end), links.switch_on(name)])
+                netlink.ask([links.veth_pair(name, end), links.switch_on(end), links.switch_on(name)])
             indexes = links.indexes(netlink)
         assert self._middlebox is not None  # noqa: S101 -- its caller has just made it
         self._middlebox.attend(space, self._spaces[space], [indexes[drop_rules.SHOWN], indexes[drop_rules.SHOWN_LOST]])
         devices = [edge.interface for edge in self._edges.values() if edge.space == space]
         nftables.run(self._spaces[space], drop_rules.act(devices))
 
-    def _look(self) -> None:
-        """Take in what has passed since the last look."""
+    def _poll(self) -> None:
+        """Process the segments since the previous poll."""
         for sock in self._watching.values():
             if packet_socket.overrun(sock):
-                raise HandshakeError("too much has passed to know a connection's numbers: inject earlier, or by 'on'")
+                raise HandshakeError("too many segments to follow the sequence numbers: inject earlier, or use 'on'")
             for frame, outgoing in packet_socket.read(sock, _HEADERS):
                 segment = decode(frame)
                 if segment is None:
@@ -279,7 +279,7 @@ class ActiveFaults:
 
 
 def _aliases(plan: NetworkPlan) -> dict[str, set[str]]:
-    """The addresses under which hosts behind a router that translates are seen beyond it."""
+    """The addresses that hosts behind a NAT router have on its other side."""
     found: dict[str, set[str]] = {}
     for router in plan.nodes.values():
         outside = [port for port in router.ports if port.name == router.masquerade]

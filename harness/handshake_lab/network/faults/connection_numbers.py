@@ -1,7 +1,7 @@
-"""What each end of a connection has sent and been given, as the middle sees it: pure.
+"""The sequence numbers that each end of a connection has sent and received, as seen in the middle. Pure.
 
-From it a made-up segment gets the sequence numbers that its receiver expects, or ones at a
-chosen distance from those.
+They give a crafted segment the numbers that its receiver expects, or numbers at a chosen distance
+from those.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class ConnectionEnd(msgspec.Struct):
     """One end of a connection.
 
     Attributes:
-        address: Where it is.
-        sent: The sequence number behind all that it has sent; None before its first segment.
-        given: The sequence number that it expects next: behind all that reached it in order.
+        address: Its IP address and port.
+        sent: The sequence number after all data that it has sent; None before its first segment.
+        given: The sequence number that it expects next: after all data that it has received in order.
     """
 
     address: Address
@@ -33,20 +33,20 @@ class ConnectionEnd(msgspec.Struct):
 
 
 class ConnectionNumbers:
-    """The connections seen so far; of two with one four-tuple, the later counts."""
+    """The connections observed so far; of two with the same four-tuple, the later one."""
 
     def __init__(self) -> None:
         self._ends: dict[tuple[Address, Address], tuple[ConnectionEnd, ConnectionEnd]] = {}
 
     def sent(self, segment: Segment) -> None:
-        """A host sent this segment."""
+        """Process a segment that a host sent."""
         mine, _ = self._pair(segment)
         end = add(segment.seq, occupied(segment.flags, segment.length))
         if mine.sent is None or segment.flags == "S" or after(end, mine.sent):
             mine.sent = end
 
     def given(self, segment: Segment) -> None:
-        """A segment was passed on to its receiver."""
+        """Process a segment that was forwarded to its receiver."""
         _, other = self._pair(segment)
         if "R" in segment.flags:
             return
@@ -65,11 +65,11 @@ class ConnectionNumbers:
         other.waiting = [piece for piece in other.waiting if after(piece[0], expected)]
 
     def latest(self, receiver: set[str], sender: set[str], port: int) -> tuple[ConnectionEnd, ConnectionEnd] | None:
-        """The connection last heard of whose one end is at one of the receiver's addresses.
+        """The most recently active connection with one end at one of the receiver's addresses.
 
         Args:
             receiver: IP addresses of the host that is to receive.
-            sender: Those of the host it is to seem to come from; empty for any.
+            sender: IP addresses of the host that appears as the sender; empty for any.
             port: A port that the connection has at either end; 0 for any.
 
         Returns:
@@ -91,6 +91,6 @@ class ConnectionNumbers:
             found = self._ends.pop(back, None)
             pair = (found[1], found[0]) if found else (ConnectionEnd(segment.src), ConnectionEnd(segment.dst))
             swapped = found is not None
-        # Kept in the order of the last use.
+        # Sorted by the time of the last use.
         self._ends[back if swapped else key] = (pair[1], pair[0]) if swapped else pair
         return pair

@@ -1,9 +1,9 @@
-"""Faults that drop, as rules of the kernel's own packet filter: pure text.
+"""Faults that drop segments, as nft rules. Pure: it produces text only.
 
-In each namespace of the middle there is one table, with two chains on what leaves towards
-the hosts. The first counts for each fault, by itself, what it matches, and marks what it is
-to lose; the second does away with the marked, and leads the rest through the middlebox
-where there is one. So a fault's count does not depend on what other faults do.
+Each namespace of the middle has one table with two chains for segments that leave towards the hosts.
+The first chain counts the matching segments of each fault separately, and marks those to be dropped.
+The second chain drops the marked segments, and redirects the others through the middlebox if there is
+one. Therefore the count of a fault does not depend on other faults.
 
 Source: nft(8); numgen: net/netfilter/nft_numgen.c (``inc`` counts 0, 1, 2, ...).
 """
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from handshake_lab.plan.fault import Fault
 
 TABLE = "handshake"
-#: What the name of the chain that counts a fault's hits ends in.
+#: The suffix of the chain that counts the segments that a fault drops.
 HITS = "-hits"
-#: Marks on packets, in the middle only: to be lost; made or let go by the middlebox.
+#: Marks on packets, used in the middle only: to be dropped; crafted or released by the middlebox.
 LOST, PASSED = 0x1, 0x2
-#: Dummy interfaces through which the middlebox is shown segments: live ones, and lost ones.
+#: Dummy interfaces from which the middlebox receives segments: those to forward, and those to drop.
 SHOWN, SHOWN_LOST = "mb-shown", "mb-lost"
 
-#: As many as a chain can have (NFT_NETDEVICE_MAX is 256).
+#: The number of devices that a chain can have (NFT_NETDEVICE_MAX is 256).
 MOST_DEVICES = 256
 
 #: Kinds that are not a combination of flags.
@@ -37,10 +37,10 @@ _KINDS = {
     "RST": "tcp flags & rst == rst",
     "any": "meta l4proto tcp",
 }
-#: What nft calls the flags (tcp_flag_tbl, src/proto.c).
+#: The names of the flags in nft (tcp_flag_tbl, src/proto.c).
 _FLAGS = {"F": "fin", "S": "syn", "R": "rst", "P": "psh", "A": "ack", "U": "urg", "E": "ecn", "W": "cwr"}
-#: A data offset of 5 to 15 words; nft cannot subtract one field from another, but it can
-#: compare: a segment without payload is as long as its headers.
+#: One rule for each data offset of 5 to 15 words. nft cannot subtract one field from another, but it
+#: can compare: a segment without payload is as long as its headers.
 _EMPTY = [
     *(f"ip length {20 + 4 * words} tcp doff {words}" for words in range(5, 16)),
     *(f"ip6 length {4 * words} tcp doff {words}" for words in range(5, 16)),
@@ -48,7 +48,7 @@ _EMPTY = [
 
 
 def base(devices: Sequence[str]) -> str:
-    """The table with its two chains."""
+    """The rules that create the table with its two chains."""
     ports = ", ".join(f'"{name}"' for name in devices)
     hook = "type filter hook egress devices = {{ {ports} }} priority {priority}; policy accept;"
     return (
@@ -60,10 +60,10 @@ def base(devices: Sequence[str]) -> str:
 
 
 def act(diverted: Iterable[str]) -> str:
-    """The rules of the second chain, anew.
+    """The rules that replace the contents of the second chain.
 
     Args:
-        diverted: The interfaces on which the middlebox is to see what leaves.
+        diverted: The interfaces whose outgoing segments the middlebox receives.
     """
     lines = [f"flush chain netdev {TABLE} act", f"add rule netdev {TABLE} act meta mark & {PASSED} != 0 accept"]
     ports = ", ".join(f'"{name}"' for name in diverted)
@@ -76,17 +76,17 @@ def act(diverted: Iterable[str]) -> str:
 
 
 def drop(name: str, fault: Fault, devices: Iterable[str], senders: Iterable[str]) -> str:
-    """The rules of one fault that drops.
+    """The rules of one fault that drops segments.
 
     Args:
-        name: The fault's own name, for its chains.
-        fault: What it does.
+        name: The fault's name, for its chains.
+        fault: The fault.
         devices: The interfaces on which it acts.
-        senders: The addresses it is limited to; none for all.
+        senders: The source addresses to which it is limited; empty for all.
     """
     lines = [
-        # What it hits is counted in a chain of its own, which stays when the fault ends. No named counter: a
-        # kernel before 6.2 refers to one by nft_objref, which it may lack.
+        # The dropped segments are counted in a separate chain, which stays when the fault ends. A named counter
+        # would need nft_objref on kernels before 6.2, which may not have it.
         f"add chain netdev {TABLE} {name}{HITS}",
         f"add rule netdev {TABLE} {name}{HITS} counter meta mark set meta mark | {LOST}",
         f"add chain netdev {TABLE} {name}",
@@ -109,7 +109,7 @@ def drop(name: str, fault: Fault, devices: Iterable[str], senders: Iterable[str]
 
 
 def _match(kind: str) -> str:
-    """The condition on the flags of a kind of segment; the same as `handshake_lab.tcp.flags.match`."""
+    """The condition on the flags of a kind of segment; equivalent to `handshake_lab.tcp.flags.match`."""
     if kind in _KINDS:
         return _KINDS[kind]
     wanted = flags.letters(kind) or ""
@@ -128,7 +128,7 @@ def _sources(senders: Iterable[str]) -> list[str]:
 
 
 def _count(fault: Fault) -> str:
-    # numgen's period is as long as it can be: it never comes round.
+    # numgen has its maximum period, so that its number never repeats.
     if fault.nth:
         return f"numgen inc mod 4294967295 {{ {', '.join(str(number - 1) for number in fault.nth)} }}"
     if fault.first:
@@ -139,11 +139,11 @@ def _count(fault: Fault) -> str:
 
 
 def cut(device: str, further: Iterable[str]) -> str:
-    """A table that loses all that leaves or reaches an interface.
+    """A table that drops all frames that an interface sends or receives.
 
     Args:
         device: The interface.
-        further: Interfaces through which what reaches it is led before it can be seen there.
+        further: Interfaces through which frames to it are redirected before its ingress hook sees them.
     """
     chains = [f'chain out {{ type filter hook egress device "{device}" priority -10; policy drop; }}']
     chains.append(f'chain in {{ type filter hook ingress device "{device}" priority -10; policy drop; }}')
@@ -153,5 +153,5 @@ def cut(device: str, further: Iterable[str]) -> str:
 
 
 def cut_table(device: str) -> str:
-    """The name of the table that `cut` makes."""
+    """The name of the table that `cut` creates."""
     return "cut-" + device.replace(".", "-")

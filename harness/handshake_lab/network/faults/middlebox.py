@@ -1,12 +1,12 @@
-"""The middlebox: a thread in the path, for what the kernel's packet filter cannot do.
+"""The middlebox: a thread in the path that executes faults that the kernel's packet filter cannot.
 
-It is shown every TCP segment that is about to leave the middle towards a host, and sends it
-on, at once or later, once or more often, as it is or damaged; or not at all. It sends to the
-very interface that the segment was about to leave through, so that everything behind (the
-link's impairment, captures) works as without it.
+It receives every TCP segment that is about to leave the middle towards a host, and forwards it at
+once or later, once or several times, unchanged or damaged; or it drops it. It sends the segment
+through the interface that it was about to leave through, so that everything after it (the link's
+impairment, captures) works as without the middlebox.
 
-In the lab kernel it takes no time: computing takes none there. On a real kernel a segment
-is late by a thread's wake-up, tens of microseconds.
+On the lab kernel it takes no virtual time. On a real kernel it delays a segment by the wake-up of a
+thread, tens of microseconds.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ _FRAME = 65_550
 
 
 class Egress(msgspec.Struct, frozen=True):
-    """A way out of the middle: to one host, through one interface of one namespace."""
+    """An exit of the middle: to one host, through one interface of one namespace."""
 
     host: str
     space: str
     interface: str
     mac: str  #: the host's
-    addresses: tuple[str, ...]  #: the host's, at this edge
-    via: str  #: the router's hardware address there; empty where it is a switch
+    addresses: tuple[str, ...]  #: the host's addresses at this link
+    via: str  #: the router's hardware address there; empty if it is a switch
 
 
 class Rule(msgspec.Struct):
-    """A fault in force, and what has become of it."""
+    """An active fault and its counters."""
 
     fault: Fault
     senders: set[str]  #: addresses; empty for any
@@ -89,12 +89,12 @@ def is_kind(segment: Segment, kind: str) -> bool:
 
 
 class Middlebox:
-    """Carries out faults on the segments that it is shown.
+    """Executes faults on the segments that it receives.
 
     Args:
-        edges: Every way out, by the host's hardware address.
+        edges: All exits, by the host's hardware address.
         addresses: The IP addresses of each host.
-        connections: Those seen before it was put into the path.
+        connections: The connections observed before it was inserted into the path.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Middlebox:
         self._thread = threading.Thread(target=self._run, name="middlebox", daemon=True)
 
     def attend(self, name: str, space: int, indexes: Sequence[int]) -> None:
-        """Watch the interfaces of a namespace on which segments are shown."""
+        """Receive from the interfaces of a namespace to which segments are redirected."""
         sock = packet_socket.receiver(space, indexes, size=_FRAME)
         with self._changed:
             self._shown[sock.fileno()] = sock
@@ -127,18 +127,18 @@ class Middlebox:
         self._nudge()
 
     def add(self, rule: Rule) -> None:
-        """Put a fault in force."""
+        """Activate a fault."""
         with self._changed:
             self._rules.append(rule)
 
     def remove(self, rule: Rule) -> None:
-        """End a fault; what it holds goes on."""
+        """End a fault and release the segments that it holds."""
         self.release(rule)
         with self._changed:
             self._rules.remove(rule)
 
     def release(self, rule: Rule, count: int | None = None) -> int:
-        """Let go of held segments, in the order in which they came.
+        """Release held segments in the order of their arrival.
 
         Returns:
             How many.
@@ -151,15 +151,15 @@ class Middlebox:
         return len(going)
 
     def wait(self, rule: Rule, times: int, limit: float) -> bool:
-        """Wait until a fault has fired so often; False if that took longer than ``limit`` seconds."""
+        """Wait until a fault has fired a number of times; False if that took longer than ``limit`` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._check() or rule.fired >= times, limit)
 
     def stop(self) -> None:
-        """End the thread. What is held or late by then is lost.
+        """End the thread. Segments that are held or delayed at that time are lost.
 
         Raises:
-            Exception: Whatever it died of.
+            Exception: The exception that ended the thread early.
         """
         with self._changed:
             self._stopping = True
@@ -186,7 +186,7 @@ class Middlebox:
         try:
             while not self._stopping:
                 self._turn()
-        except BaseException as error:  # noqa: BLE001 -- handed to whoever asks next
+        except BaseException as error:  # noqa: BLE001 -- raised to the next caller
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
@@ -214,7 +214,7 @@ class Middlebox:
             self._handle(frame, lost=address[0] == SHOWN_LOST)
         if packet_socket.overrun(sock):
             raise EnvironmentUnsupported(
-                "The middlebox could not keep up with the traffic", "Use --kernel lab, where it takes no time."
+                "The middlebox was too slow for the traffic", "Use --kernel lab, where it takes no virtual time."
             )
 
     def _handle(self, frame: bytes, *, lost: bool) -> None:
@@ -273,7 +273,7 @@ class Middlebox:
             self._let_follow(flow)
 
     def _let_follow(self, flow: tuple[object, object]) -> None:
-        """A segment of the flow has passed: those that were to go behind it may be due."""
+        """A segment of the flow was forwarded: segments that are to follow it may be due."""
         waiting, self._behind = self._behind, []
         for left, rule, of, edge, frame in waiting:
             left -= of == flow  # noqa: PLW2901
@@ -292,20 +292,20 @@ class Middlebox:
         found = self._connections.latest(receivers, senders, port)
         if found is None:
             raise UsageError("fault", str(fault), f"found no connection of {fault.receiver}", "inject RST to h2 on SYN")
-        edge, frame = made_up(fault, *found, self._edges)
+        edge, frame = craft_for(fault, *found, self._edges)
         self._send(edge, frame)
 
 
-def made_up(
+def craft_for(
     fault: Fault, sender: ConnectionEnd, receiver: ConnectionEnd, edges: Mapping[bytes, Egress]
 ) -> tuple[Egress, bytes]:
-    """The segment that an ``inject`` makes up for a connection, and where it is to leave.
+    """The segment that an ``inject`` crafts for a connection, and the exit through which it leaves.
 
-    An end that has not heard of the other yet (SYN-SENT) expects no particular number: the
+    An end that has not received a segment yet (SYN-SENT) expects no particular number: the
     distance is then counted from 0.
     """
     edge = next(edge for edge in edges.values() if receiver.address.ip in edge.addresses)
-    # Behind a switch, a frame comes from the sender itself; behind a router, from the router.
+    # After a switch the source address is the sender's; after a router it is the router's.
     near = next((known.mac for known in edges.values() if sender.address.ip in known.addresses), edge.mac)
     kind = b"\x86\xdd" if ":" in receiver.address.ip else b"\x08\x00"
     ethernet = mac_bytes(edge.mac) + mac_bytes(edge.via or near) + kind
