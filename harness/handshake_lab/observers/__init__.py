@@ -1,1 +1,1 @@
-"""The observers, one file each behind `handshake_lab.observers.observer.Observer`, and the loop that drives them."""
+"""The observers, one file each, and the loop that runs them; see `handshake_lab.observers.observer.Observer`."""

@@ -1,4 +1,4 @@
-"""The capture: every TCP segment that passes an interface, from an AF_PACKET socket with kernel timestamps."""
+"""The capture: every TCP segment on an interface, from an AF_PACKET socket with kernel timestamps."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _SO_TIMESTAMPNS = 35
 _SO_RCVBUFFORCE = 33
 _PACKET_OTHERHOST = 3
 
-#: How much of a frame is kept: all headers with all options.
+#: How many bytes of a frame are kept: all headers with all options.
 SNAP = 192
-#: Bytes that may wait to be read: at 1,000 connections per second, some seconds of segments.
+#: The receive buffer in bytes: at 1,000 connections per second, segments of several seconds.
 ROOM = 32 << 20
 
 
 class Capture:
-    """Watches one interface of one node.
+    """Captures on one interface of one node.
 
     Args:
-        node: The node whose interface it is.
+        node: The node to which the interface belongs.
         interface: The interface's name. The calling thread must be in that node's
             network namespace.
         clock: The run's clock.
-        only: "sent" or "received" to see one direction only.
+        only: "sent" or "received" to capture one direction only.
     """
 
     name = "capture"
@@ -47,7 +47,7 @@ class Capture:
         self._interface = interface
         self._clock = clock
         self._only = only
-        # Protocol 0 receives nothing: no frame is queued before the filter is in place.
+        # Protocol 0 receives nothing: no frame is queued before the filter is attached.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
         packet_socket.attach(self._socket, packet_socket.tcp_frames(SNAP))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
@@ -61,7 +61,7 @@ class Capture:
         return (self._socket.fileno(),)
 
     def read(self, descriptor: int) -> Iterator[SegmentSeen]:  # noqa: ARG002  there is only one
-        """All segments queued, oldest first."""
+        """All queued segments, oldest first."""
         while True:
             try:
                 frame, ancillary, _, address = self._socket.recvmsg(SNAP, 64)
@@ -69,7 +69,7 @@ class Capture:
                 return
             packet_type = address[2]
             if packet_type == _PACKET_OTHERHOST:
-                continue  # flooded by a switch: not for this node
+                continue  # flooded by a switch, not for this node
             direction: Literal["sent", "received"] = "sent" if packet_type == packet_socket.OUTGOING else "received"
             segment = decode(frame)
             if segment is None or (self._only and direction != self._only):
@@ -91,7 +91,7 @@ class Capture:
             )
 
     def dropped(self) -> int:
-        """Frames the kernel had no room for since the last call (PACKET_STATISTICS)."""
+        """The number of frames that the kernel dropped since the last call (PACKET_STATISTICS)."""
         return packet_socket.overrun(self._socket)
 
     def close(self) -> None:

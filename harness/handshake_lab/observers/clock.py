@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-#: Nanoseconds within which two readings of clocks are as good as one, and how often that is tried.
+#: Two readings of clocks within this many nanoseconds count as simultaneous; and the number of attempts.
 _CLOSE, _TRIES = 20_000, 8
 
 
 class Clock:
-    """Converts what observers stamp with into the run's one time.
+    """Converts the timestamps of the observers to the clock of the run.
 
-    Tracepoints are set to CLOCK_MONOTONIC (``trace_clock=mono``). Packets carry
-    CLOCK_REALTIME (net/core/timestamping via SO_TIMESTAMPNS), which can be stepped and
-    slewed: the offset between both is measured again on every `tick`.
+    Tracepoints use CLOCK_MONOTONIC (``trace_clock=mono``). Packets have timestamps of
+    CLOCK_REALTIME (SO_TIMESTAMPNS), which can be stepped and slewed: every `tick` measures the
+    offset between the two clocks again.
     """
 
     def __init__(self) -> None:
@@ -24,9 +24,9 @@ class Clock:
         self.started = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
 
     def tick(self) -> None:
-        """Measure the offset between the two clocks anew.
+        """Measure the offset between the two clocks again.
 
-        Between reading one and the other this program may have to wait for a processor: the closest readings count.
+        The process may have to wait for a processor between the two readings: the closest pair is used.
         """
         closest = -1
         for _ in range(_TRIES):
@@ -39,13 +39,13 @@ class Clock:
                 return
 
     def now(self) -> int:
-        """The present, in nanoseconds since the recorder started."""
+        """The current time, in nanoseconds since the recorder started."""
         return time.monotonic_ns() - self._zero
 
     def from_monotonic(self, nanoseconds: int) -> int:
-        """A CLOCK_MONOTONIC stamp on this clock."""
+        """Convert a CLOCK_MONOTONIC timestamp to this clock."""
         return nanoseconds - self._zero
 
     def from_real(self, nanoseconds: int) -> int:
-        """A CLOCK_REALTIME stamp on this clock."""
+        """Convert a CLOCK_REALTIME timestamp to this clock."""
         return nanoseconds - self._real_minus_mono - self._zero

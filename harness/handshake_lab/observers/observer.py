@@ -1,4 +1,4 @@
-"""What an observer is: something with descriptors to wait on, which turns what arrives into observations."""
+"""The protocol of observers: they have descriptors to wait for, and convert incoming data to observations."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """One way to watch. Usable alone: wait until a descriptor is readable, then `read` it."""
+    """One source of observations. It can be used alone: wait until a descriptor is readable, then `read` it."""
 
     name: str
 
     def descriptors(self) -> Iterable[int]:
-        """File descriptors that become readable when there is something to see."""
+        """File descriptors that become readable when there are new observations."""
 
     def read(self, descriptor: int) -> Iterable[Observation]:
-        """Everything there is to see on that descriptor now, without waiting."""
+        """All observations that are available from this descriptor, without waiting."""
 
     def close(self) -> None:
-        """Stop watching and leave nothing behind."""
+        """Stop observing and release all resources."""

@@ -1,7 +1,7 @@
-"""What one node's sockets do: looks at them through sock_diag, and what each shows that the one before did not.
+"""Polls the sockets of one node through sock_diag, and reports the differences between polls.
 
-Request sockets and TIME-WAIT are seen, too; what is over between two looks is not. So each look
-also says when the next is worth while: when a timer that it has shown is due.
+Polls show request sockets and TIME-WAIT as well. A state that begins and ends between two polls is not
+seen. Therefore each poll also determines the time of the next one: when a timer that it showed expires.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
     from handshake_lab.observers.clock import Clock
 
-#: Nanoseconds after which a timer that is due and has not been seen to fire is looked at again: about a jiffy.
+#: Nanoseconds after which a socket is polled again whose timer should have fired: about a jiffy.
 DUE_AGAIN = 4_000_000
-#: sock_diag tells timers in whole milliseconds.
+#: sock_diag reports timers in whole milliseconds.
 _JITTER = 2_000_000
 
 _SETTLED = frozenset({State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_2, State.TIME_WAIT})
 
 
 class SocketPoller:
-    """Looks at one node's sockets.
+    """Polls one node's sockets.
 
     Args:
         node: The node. The calling thread must be in its network namespace.
@@ -42,14 +42,14 @@ class SocketPoller:
         self._sockets = SockDiag(node)
         self._known: dict[int, SocketSnapshot] = {}
         self._flows: dict[Flow, int] = {}
-        self._looked_all = clock.now()
-        self._looked_at: dict[Flow, int] = {}
+        self._polled_all = clock.now()
+        self._polled_at: dict[Flow, int] = {}
         self._due: list[tuple[int, int]] = []  # a heap of (when, cookie); some are outdated
-        self._announced: dict[int, int] = {}  # cookie -> when its timer is due
-        self._overdue: set[int] = set()  # cookies whose timer was due and has not been seen to fire
+        self._expected: dict[int, int] = {}  # cookie -> when its timer expires
+        self._overdue: set[int] = set()  # cookies whose timer should have fired, but has not been seen to
 
     def poll(self) -> Iterator[SocketSeen | SocketGone]:
-        """Look at all sockets; yield what is new, changed or gone since each was last looked at.
+        """Poll all sockets; yield those that are new, changed or gone since each was last polled.
 
         Raises:
             SockDiagError: The kernel refused.
@@ -61,14 +61,14 @@ class SocketPoller:
         for snapshot in changed.values():
             yield from self._seen(t, snapshot)
         for snapshot in ticking:
-            # A timer that goes on as announced is on the heap already.
-            if not -_JITTER <= self._announced.get(snapshot.cookie, 0) - t - snapshot.left * 1_000_000 <= _JITTER:
+            # A timer that still expires at the known time is on the heap already.
+            if not -_JITTER <= self._expected.get(snapshot.cookie, 0) - t - snapshot.left * 1_000_000 <= _JITTER:
                 self._expect(t, snapshot)
-        self._looked_all = t
-        self._looked_at.clear()
+        self._polled_all = t
+        self._polled_at.clear()
 
     def poll_flow(self, flow: Flow) -> Iterator[SocketSeen | SocketGone]:
-        """Look at one connection.
+        """Poll one connection.
 
         Raises:
             SockDiagError: The kernel refused.
@@ -76,16 +76,16 @@ class SocketPoller:
         t = self._clock.now()
         snapshot = self._sockets.exact(flow)
         if snapshot is not None and snapshot.state is State.LISTEN:
-            snapshot = None  # it answers for connections that there are not
+            snapshot = None  # the kernel returns the listener if there is no such connection
         cookie = self._flows.get(flow)
         if cookie is not None and (snapshot is None or snapshot.cookie != cookie):
             yield self._gone(t, cookie)
         if snapshot is not None:
             yield from self._seen(t, snapshot)
-        self._looked_at[flow] = t
+        self._polled_at[flow] = t
 
     def poll_listeners(self) -> Iterator[SocketSeen | SocketGone]:
-        """Look at the sockets that listen, and how many connections wait in each.
+        """Poll the listening sockets, and the number of connections in their accept queues.
 
         Raises:
             SockDiagError: The kernel refused.
@@ -107,7 +107,7 @@ class SocketPoller:
         if known is None or snapshot.differs(known):
             yield SocketSeen(
                 t=t,
-                since=self._looked_at.get(flow, self._looked_all),
+                since=self._polled_at.get(flow, self._polled_all),
                 node=self.node,
                 cookie=snapshot.cookie,
                 state=snapshot.state,
@@ -123,13 +123,13 @@ class SocketPoller:
             )
 
     def _expect(self, t: int, snapshot: SocketSnapshot) -> None:
-        """Note when a socket's timer is due."""
+        """Record when a socket's timer expires."""
         if not snapshot.timer:
-            self._announced.pop(snapshot.cookie, None)
+            self._expected.pop(snapshot.cookie, None)
             self._overdue.discard(snapshot.cookie)
         elif snapshot.expires > DUE_AGAIN:
             self._overdue.discard(snapshot.cookie)
-            if abs(self._announced.get(snapshot.cookie, 0) - t - snapshot.expires) > _JITTER:
+            if abs(self._expected.get(snapshot.cookie, 0) - t - snapshot.expires) > _JITTER:
                 self._schedule(snapshot.cookie, t + snapshot.expires)
         elif snapshot.cookie not in self._overdue:
             self._schedule(snapshot.cookie, t + DUE_AGAIN)
@@ -137,28 +137,28 @@ class SocketPoller:
     def _gone(self, t: int, cookie: int) -> SocketGone:
         gone = self._known.pop(cookie)
         local, remote = flow = gone.flow
-        since = self._looked_at.get(flow, self._looked_all)
+        since = self._polled_at.get(flow, self._polled_all)
         if self._flows.get(flow) == cookie:
             del self._flows[flow]
-        self._announced.pop(cookie, None)
+        self._expected.pop(cookie, None)
         if cookie in self._overdue:
-            # The wheel fires all timers of one slot together: look at the others at once.
+            # The timer wheel fires all timers of one slot together: poll the other sockets at once.
             self._overdue.discard(cookie)
             for other in self._overdue:
                 self._schedule(other, t)
         return SocketGone(t=t, since=since, node=self.node, cookie=cookie, state=gone.state, local=local, remote=remote)
 
     def next_timer(self) -> int | None:
-        """When the first timer that a look announced is due, on the run's clock."""
-        while self._due and self._announced.get(self._due[0][1]) != self._due[0][0]:
+        """When the first of the known timers expires, on the run's clock."""
+        while self._due and self._expected.get(self._due[0][1]) != self._due[0][0]:
             heapq.heappop(self._due)
         return self._due[0][0] if self._due else None
 
     def due(self, now: int) -> list[Flow]:
-        """The connections one of whose timers is due.
+        """The connections with a timer that should have fired.
 
         A kernel timer fires up to an eighth of its length late (kernel/time/timer.c, the timer
-        wheel's granularity): what is overdue is looked at in turn, one each jiffy, until one is gone.
+        wheel's granularity): overdue sockets are polled in turn, one each jiffy, until one is gone.
         """
         flows = []
         while (first := self.next_timer()) is not None and first <= now:
@@ -169,7 +169,7 @@ class SocketPoller:
         return flows
 
     def _schedule(self, cookie: int, when: int) -> None:
-        self._announced[cookie] = when
+        self._expected[cookie] = when
         heapq.heappush(self._due, (when, cookie))
 
     def is_settled(self, flow: Flow) -> bool:
@@ -178,12 +178,12 @@ class SocketPoller:
         return cookie is not None and self._known[cookie].state in _SETTLED
 
     def flow_of(self, cookie: int) -> Flow | None:
-        """The connection of a socket; None where it has not been seen, or is no connection."""
+        """The connection of a socket; None if it has not been observed, or is not a connection."""
         snapshot = self._known.get(cookie)
         return snapshot.flow if snapshot and snapshot.state is not State.LISTEN else None
 
     def open_sockets(self) -> list[SocketSnapshot]:
-        """What is known to be open."""
+        """The sockets that the last polls showed."""
         return list(self._known.values())
 
     def close(self) -> None:

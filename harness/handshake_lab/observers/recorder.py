@@ -1,9 +1,9 @@
-"""The loop that drives the observers, and looks at sockets when something may have changed.
+"""The loop that runs the observers, and polls sockets when something may have changed.
 
-A look at a connection follows every segment and every tracepoint event that may have changed
-its state, every timer that the last look announced, and every step of a program; a look at
-all of a node's sockets follows a request for one, and a slow heartbeat. On the lab kernel,
-where computing takes no time, a look thus happens at the very instant of what caused it.
+A connection is polled after every segment and every tracepoint event that may have changed
+its state, after every timer that the last poll showed, and after every step of a program. All
+sockets of a node are polled on request, and at a slow heartbeat. On the lab kernel, where
+computation takes no virtual time, a poll happens at exactly the time of its cause.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PLAIN = frozenset("AP")
 
 
 class WatchedNode(Protocol):
-    """What the recorder needs to know of a node."""
+    """What the recorder needs to know about a node."""
 
     name: str
 
@@ -48,21 +48,21 @@ class WatchedNode(Protocol):
 
     @property
     def interfaces(self) -> Sequence[str]:
-        """Its interfaces to capture on."""
+        """The interfaces on which to capture."""
 
     def enter(self) -> AbstractContextManager[None]:
-        """Put the calling thread into its network namespace for a while."""
+        """Run the body with the calling thread in its network namespace."""
 
 
 class Sink(Protocol):
-    """Where observations go."""
+    """The destination of observations."""
 
     def write_all(self, observations: Iterable[Observation]) -> None:
-        """Take some, in order. Once this returns they are safe against the death of this process."""
+        """Write observations, in order. After this returns, they persist even if this process is killed."""
 
 
 class Targets:
-    """What is worth a look, by node: single connections, or the listeners."""
+    """What to poll, by node: single connections, or the listeners."""
 
     def __init__(self) -> None:
         self.flows: dict[str, list[Flow]] = {}
@@ -70,13 +70,13 @@ class Targets:
 
 
 class Recorder:
-    """Watches nodes until it is stopped. A context manager: watching begins and ends with the block.
+    """Observes nodes. A context manager: it observes while the block runs.
 
     Args:
-        nodes: Hosts and routers, whose sockets are watched. Captures run on their interfaces.
+        nodes: Hosts and routers, whose sockets are observed. Captures run on their interfaces.
         clock: The run's clock.
-        sink: Where observations go, in the order in which they were read.
-        heartbeat: Nanoseconds between two looks at everything when nothing happens.
+        sink: The destination of observations, in the order in which they were read.
+        heartbeat: Nanoseconds between two polls of all sockets when nothing happens.
     """
 
     def __init__(self, nodes: Iterable[WatchedNode], clock: Clock, sink: Sink, heartbeat: int) -> None:
@@ -85,7 +85,7 @@ class Recorder:
         self._sink = sink
         self._heartbeat = heartbeat
         self._node_of = {address: node.name for node in self._nodes for address in node.addresses}
-        #: Each observer, and "" or why it cannot watch.
+        #: Each observer, with "" or the reason why it is not available.
         self.observers: dict[str, str] = {}
         self._by_descriptor: dict[int, Observer] = {}
         self._captures: list[Capture] = []
@@ -105,7 +105,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def open(self) -> None:
-        """Open all observers. What cannot watch is noted in `observers`, with the reason."""
+        """Open all observers. If one is not available, `observers` contains the reason."""
         for node in self._nodes:
             with node.enter():
                 self._diags[node.name] = SocketPoller(node.name, self._clock)
@@ -114,7 +114,7 @@ class Recorder:
                     self._watch(Capture(node.name, interface, self._clock))
         self.observers[Witness.DIAG] = self.observers[Witness.CAPTURE] = ""
         self.observers[Witness.APPLICATION] = ""
-        self.observers[Witness.SS] = "" if shutil.which("ss") else "there is no ss on this machine (package iproute2)"
+        self.observers[Witness.SS] = "" if shutil.which("ss") else "ss is not installed (package iproute2)"
         try:
             self._tracepoints = Tracepoints(self._clock)
             self._watch(self._tracepoints)
@@ -152,7 +152,7 @@ class Recorder:
             raise self._error
 
     def counters(self) -> list[Counters]:
-        """By how much every node's counters have grown by now."""
+        """By how much every node's counters have increased so far."""
         found = []
         for node in self._nodes:
             with node.enter():
@@ -161,7 +161,7 @@ class Recorder:
         return found
 
     def _missed(self) -> list[Missed]:
-        """What observers know to have lost: never let a gap look like nothing."""
+        """The number of observations that observers lost, so that the record states its gaps."""
         t = self._clock.now()
         lost: Counter[str] = Counter()
         for capture in self._captures:
@@ -172,14 +172,14 @@ class Recorder:
         return found
 
     def hand_in(self, observation: Observation) -> None:
-        """Take an observation of somebody else's, such as a program's step. From any thread; too late is no error."""
+        """Add an external observation, such as a program's step. From any thread; ignored after the end."""
         with self._door:
             if not self._closed:
                 self._handed_in.append(observation)
                 os.eventfd_write(self._wake, 1)
 
     def sync(self) -> None:
-        """Return when everything that has happened by now has been read and every node looked at."""
+        """Return when all events so far have been read, and all sockets of every node have been polled."""
         with self._changed:
             self._asked += 1
             asked = self._asked
@@ -189,14 +189,14 @@ class Recorder:
             raise self._error
 
     def wait_until(self, condition: Callable[[], bool], limit: float) -> bool:
-        """Wait until a condition on what has been recorded holds; it is asked again after every change.
+        """Wait until a condition on the observations holds; it is evaluated after every change.
 
         Args:
-            condition: Called with the recorder standing still.
-            limit: Seconds (of the kernel's time) after which to give up.
+            condition: Called while the recorder is paused.
+            limit: The maximum wait in seconds of the kernel's clock.
 
         Returns:
-            Whether it came to hold.
+            Whether the condition became true.
         """
         with self._changed:
             held = self._changed.wait_for(lambda: self._error is not None or condition(), limit)
@@ -205,7 +205,7 @@ class Recorder:
         return held
 
     def checkpoint(self) -> None:
-        """Have ``ss`` look at every node, too, and put what it shows on record. Without ss, does nothing."""
+        """Record the output of ``ss`` on every node. Does nothing if ss is not installed."""
         if self.observers[Witness.SS]:
             return
         for node in self._nodes:
@@ -215,7 +215,7 @@ class Recorder:
         self.sync()
 
     def sockets(self, node: str) -> list[SocketSnapshot]:
-        """The sockets that the last look at a node showed."""
+        """The sockets of a node that the last poll showed."""
         return self._diags[node].open_sockets()
 
     # -- the loop's thread -----------------------------------------------------------------
@@ -235,13 +235,13 @@ class Recorder:
             self._next_beat = 0
             self._turn(list(self._by_descriptor))
             poll.close()
-        except BaseException as error:  # noqa: BLE001  handed to whoever waits: this is a thread's last stop
+        except BaseException as error:  # noqa: BLE001  raised in the threads that wait for this one
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
 
     def _turn(self, ready: list[int]) -> float:
-        """Read what is ready, look where something may have changed. Returns seconds until the next turn."""
+        """Read all ready descriptors, and poll what may have changed. Returns seconds until the next turn."""
         with self._changed:
             asked = self._asked
             self._clock.tick()
@@ -265,11 +265,11 @@ class Recorder:
             return self._pause()
 
     def _read_all(self, ready: list[int], targets: Targets) -> list[Observation]:
-        """Everything that observers have, and what was handed in; what to look at is added to ``targets``."""
+        """All new observations, those from other threads included; what to poll is added to ``targets``."""
         seen: list[Observation] = []
         if self._wake in ready:
             os.eventfd_read(self._wake)
-        # A tracepoint's event is committed before its wake-up arrives: read its buffers in any case.
+        # A tracepoint event is committed before its wake-up arrives: always read its buffers.
         events = self._tracepoints.descriptors() if self._tracepoints else ()
         for descriptor in dict.fromkeys([*ready, *events]):
             if descriptor != self._wake:
@@ -281,12 +281,12 @@ class Recorder:
         return seen
 
     def _aim(self, observation: Observation, targets: Targets) -> None:
-        """Say what an observation makes worth a look."""
+        """Determine what to poll after an observation."""
         if isinstance(observation, SegmentSeen):
             flow = observation.src, observation.dst
             if observation.direction == "received":
                 flow = observation.dst, observation.src
-            # Data and acknowledgments within an open connection change nothing.
+            # Data and acknowledgments of an open connection do not change its state.
             if not (_PLAIN.issuperset(observation.flags) and self._diags[observation.node].is_settled(flow)):
                 targets.flows.setdefault(observation.node, []).append(flow)
         elif isinstance(observation, StateChange | TcpEvent):
@@ -301,7 +301,7 @@ class Recorder:
     def _aim_at_event(self, event: StateChange | TcpEvent, targets: Targets) -> None:
         node = self._node_of.get(event.local.ip)
         if node is None:
-            # A wildcard address belongs to any of them, and so may one not bound yet.
+            # A wildcard address may belong to any node, and so may that of a socket that is not bound yet.
             targets.listeners.update(self._diags)
             return
         if event.remote.port == 0 or (isinstance(event, StateChange) and State.LISTEN in (event.old, event.new)):
@@ -310,6 +310,6 @@ class Recorder:
             targets.flows.setdefault(node, []).append((event.local, event.remote))
 
     def _pause(self) -> float:
-        """Seconds until something is due."""
+        """Seconds until the next heartbeat or timer."""
         due = [timer for diag in self._diags.values() if (timer := diag.next_timer()) is not None]
         return max(min([self._next_beat, *due]) - self._clock.now(), 0) / 1e9

@@ -1,7 +1,7 @@
-"""``ss``: what a person would type, as an independent witness at checkpoints.
+"""``ss`` as an independent observer at checkpoints.
 
-It asks the kernel what `handshake_lab.observers.polling` asks, but through another program's request
-and decoding (iproute2, misc/ss.c): where both agree, neither misread.
+It requests the same information as `handshake_lab.observers.polling`, but with another program's request
+and decoding (iproute2, misc/ss.c): if both agree, both decode correctly.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 COMMAND = ["ss", "-H", "-t", "-a", "-n", "-o", "-e"]
 
-#: How ss spells states (misc/ss.c, sstate_name).
+#: The names of the states in ss (misc/ss.c, sstate_name).
 _STATES = {
     "ESTAB": State.ESTABLISHED,
     "SYN-SENT": State.SYN_SENT,
@@ -52,11 +52,11 @@ def poll(t: int, node: str) -> Iterator[SocketSeen]:
     """Run ss in the calling thread's network namespace.
 
     Args:
-        t: The time of the look, on the run's clock.
+        t: The time of the poll, on the run's clock.
         node: The node whose namespace it is.
 
     Raises:
-        OSError: There is no ss on this machine.
+        OSError: ss is not installed.
         subprocess.CalledProcessError: It failed.
     """
     output = subprocess.run(COMMAND, capture_output=True, text=True, check=True).stdout
@@ -64,17 +64,17 @@ def poll(t: int, node: str) -> Iterator[SocketSeen]:
 
 
 def parse(output: str, t: int, node: str) -> Iterator[SocketSeen]:
-    """What ``ss -H -t -a -n -o -e`` printed, as observations; lines of closed sockets are left out.
+    """Parse the output of ``ss -H -t -a -n -o -e`` into observations; lines of closed sockets are omitted.
 
     Raises:
-        ValueError: A line is not as ss writes them.
+        ValueError: A line does not have the format of ss.
     """
     for line in output.splitlines():
         found = _LINE.fullmatch(line.strip())
         if found is None:
             if not line.strip():
                 continue
-            raise ValueError(f"not a line of ss: {line!r}")
+            raise ValueError(f"this line does not have the format of ss: {line!r}")
         state = _STATES.get(found["state"])
         if state is None:
             continue
@@ -101,9 +101,9 @@ def parse(output: str, t: int, node: str) -> Iterator[SocketSeen]:
 def _address(text: str) -> Address:
     host, _, port = text.rpartition(":")
     ip = host.partition("%")[0].strip("[]").removeprefix("::ffff:")
-    return Address("0.0.0.0" if ip == "*" else ip, 0 if port == "*" else int(port))  # noqa: S104  what ss means by *
+    return Address("0.0.0.0" if ip == "*" else ip, 0 if port == "*" else int(port))  # noqa: S104  the meaning of * in ss
 
 
 def _span(text: str) -> int:
-    """``1min13sec`` or ``200ms`` in nanoseconds; ss rounds."""
+    """Convert ``1min13sec`` or ``200ms`` to nanoseconds; ss rounds them."""
     return sum(int(float(part["number"]) * _NANOSECONDS[part["unit"]]) for part in _SPAN.finditer(text))

@@ -1,9 +1,9 @@
-"""The tracepoints: exact, complete for full sockets, blind to request sockets and TIME-WAIT.
+"""The tracepoints: exact and complete for full sockets; they do not report request sockets and TIME-WAIT.
 
-Read from the raw ring buffer of a tracefs instance of its own: nanoseconds, and real
-socket addresses (the text form prints microseconds and no address on older kernels).
-The buffer's format is that of kernel/trace/ring_buffer.c; the events' own layout is
-read from their ``format`` files, since it differs between releases.
+Events are read from the raw ring buffer of a separate tracefs instance. It contains nanoseconds and
+addresses; the text form has microseconds, and no addresses on older kernels. The format of the buffer
+is that of kernel/trace/ring_buffer.c. The layout of each event is read from its ``format`` file,
+because it differs between releases.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TRACEFS = Path("/sys/kernel/tracing")
 
 STATE_EVENT = "sock/inet_sock_set_state"
-#: Further events, where the kernel has them.
+#: Further events, if the kernel has them.
 OTHER_EVENTS = (
     "tcp/tcp_retransmit_skb",
     "tcp/tcp_retransmit_synack",
@@ -66,7 +66,7 @@ class _Field:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """One event's fields, from its format file."""
+    """The fields of one event, from its format file."""
 
     name: str
     fields: dict[str, _Field]
@@ -106,11 +106,11 @@ def records(page: bytes) -> Iterator[tuple[int, bytes]]:
         (head,) = struct.unpack_from("<I", page, at)
         kind, delta = head & 31, head >> 5
         at += 4
-        if kind == 31:  # an absolute time: 59 bits, the rest is the page's
+        if kind == 31:  # an absolute time: 59 bits; the upper bits are those of the page
             (high,) = struct.unpack_from("<I", page, at)
             stamp = (stamp & ~((1 << 59) - 1)) | ((high << 27) + delta)
             at += 4
-        elif kind == 30:  # a long time since the last record
+        elif kind == 30:  # an extended time since the last record
             (high,) = struct.unpack_from("<I", page, at)
             stamp += (high << 27) + delta
             at += 4
@@ -133,10 +133,10 @@ def records(page: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class Tracepoints:
-    """Watches the whole kernel's TCP sockets: the events have no namespace.
+    """Observes all TCP sockets of the kernel: the events do not contain a namespace.
 
     Raises:
-        EnvironmentUnsupported: tracefs is missing or belongs to somebody else.
+        EnvironmentUnsupported: tracefs is not mounted, or access to it is not permitted.
     """
 
     name = "tracepoint"
@@ -183,11 +183,11 @@ class Tracepoints:
             yield number, _Layout(event.partition("/")[2], fields, parse_reasons(text))
 
     def descriptors(self) -> Iterable[int]:
-        """One ring buffer a processor."""
+        """One ring buffer for each processor."""
         return tuple(self._pipes)
 
     def read(self, descriptor: int) -> Iterator[StateChange | TcpEvent]:
-        """All events committed to that processor's buffer."""
+        """All events that were committed to this processor's buffer."""
         while True:
             try:
                 page = os.read(descriptor, self._page)
@@ -231,14 +231,14 @@ class Tracepoints:
         )
 
     def lost(self) -> int:
-        """How many events the kernel had no room for (``per_cpu/*/stats``: overrun, dropped events)."""
+        """The number of events that the kernel lost (``per_cpu/*/stats``: overrun, dropped events)."""
         counts = (
             sum(map(int, _LOST.findall((cpu / "stats").read_text()))) for cpu in self._instance.glob("per_cpu/cpu*")
         )
         return max(sum(counts), self.missed)
 
     def _socket(self, address: int) -> int:
-        """A small number for a kernel address: where a socket lies tells nothing, and differs from run to run."""
+        """A small number for a kernel address, because the addresses differ from run to run."""
         return self._sockets.setdefault(address, len(self._sockets) + 1) if address else 0
 
     def close(self) -> None:
@@ -257,7 +257,7 @@ def _reason(layout: _Layout, record: bytes) -> str:
 
 
 def _addresses(fields: dict[str, _Field], record: bytes) -> tuple[Address, Address]:
-    if "sport" not in fields:  # newer events carry a whole struct sockaddr_in6
+    if "sport" not in fields:  # newer events contain a struct sockaddr_in6
         return _sockaddr(fields["saddr"].raw(record)), _sockaddr(fields["daddr"].raw(record))
     sport, dport = fields["sport"].integer(record), fields["dport"].integer(record)
     if fields["family"].integer(record) == socket.AF_INET6:
@@ -279,7 +279,7 @@ def _sockaddr(raw: bytes) -> Address:
 
 
 def _ip6(raw: bytes) -> str:
-    """An IPv6 address; one that maps an IPv4 address is shown as that."""
+    """An IPv6 address; an IPv4-mapped address is converted to IPv4."""
     if raw[:12] == bytes(10) + b"\xff\xff":
         return socket.inet_ntoa(raw[12:])
     return socket.inet_ntop(socket.AF_INET6, raw)
