@@ -228,7 +228,7 @@ def orphan() -> Record:
         sentence("received", what="ACK"),
         segment=ack,
         seen=(DIAG,),
-        objection=sentence("closed_unclear"),
+        objection=sentence("closed_ambiguous"),
     )
     story.change("h1", S.CLOSED, t + 61_600 * MS, sentence("fin_wait_2_timer"), seen=(), inferred=True)
     return story.record(t + 75 * SECOND)

@@ -30,8 +30,8 @@ pytestmark = pytest.mark.slow
 KINDS = ("SYN", "SYN-ACK", "ACK", "DATA", "FIN", "RST")
 #: What may be objected to in a sound record: the kernel reports a FIN before it is sent, and a reset that never
 #: came; and a request that is given up in the instant in which it came shows in its segments alone.
-OBJECTIONS = {"fin_unsent", "fin_never_sent", "fin_unsent_close_wait", "unreal_reset", "capture_alone",
-              "off_segments_alone"}  # fmt: skip
+OBJECTIONS = {"fin_unsent", "fin_never_sent", "fin_unsent_close_wait", "reset_not_received", "connection_only_captured",
+              "derived_from_segments_alone"}  # fmt: skip
 #: Nanoseconds from a segment's arrival to what it leads to: in the lab kernel computing takes no time.
 AT_ONCE = 500_000
 #: Seconds in which TIME-WAIT ends.
@@ -118,7 +118,7 @@ class Programs:
 def unsound(record: Record) -> Iterator[str]:
     """What cannot be so, in words."""
     for message in record.objections:
-        yield from (f"objection: {each}" for each in _parts(message) if each.kind not in OBJECTIONS)
+        yield from (f"objection: {each}" for each in _parts(message) if each.code not in OBJECTIONS)
     arrived = {
         (segment.number, segment.receiver): segment.received
         for segment in record.segments
@@ -133,7 +133,7 @@ def unsound(record: Record) -> Iterator[str]:
 
 
 def _wrong(end: Endpoint, step: Transition, arrived: dict[tuple[int, str], int]) -> Iterator[str]:
-    if step.flaw != "lie" and (
+    if step.flaw != "contradiction" and (
         step.edge is None or (BY_ID[step.edge].old, BY_ID[step.edge].new) != (step.old, step.new)
     ):
         yield f"is not edge {step.edge}"
@@ -142,7 +142,7 @@ def _wrong(end: Endpoint, step: Transition, arrived: dict[tuple[int, str], int])
     if step.cause.kind == "unknown":
         yield str(step.cause.text)
     for part in _parts(step.objection):
-        if part.kind not in OBJECTIONS:
+        if part.code not in OBJECTIONS:
             yield str(part)
     if step.cause.kind in ("segment", "reset"):
         at = arrived.get((step.cause.segment or 0, end.node))
@@ -152,7 +152,7 @@ def _wrong(end: Endpoint, step: Transition, arrived: dict[tuple[int, str], int])
 
 def _parts(message: Message | None) -> Iterator[Message]:
     """One thing said besides another is two."""
-    if message is not None and message.kind == "besides":
+    if message is not None and message.code == "several":
         for value in message.values.values():
             if isinstance(value, Message):
                 yield from _parts(value)

@@ -101,7 +101,7 @@ def test_a_server_that_leaks_close_wait_and_several_clients(tmp_path: Path) -> N
         "--after", "70s", "--out", str(out), "--plain",
     )  # fmt: skip
     record = reconcile(read(out).observations)
-    said = [finding.text for finding in judge(record).findings if "never left CLOSE-WAIT" in finding.text]
+    said = [finding.text for finding in judge(record).findings if "did not leave CLOSE-WAIT" in finding.text]
 
     assert done.returncode == 0, done.stderr
     assert [end.states[-1] for end in record.endpoints if end.role == "server"] == ["CLOSE-WAIT", "CLOSE-WAIT"]

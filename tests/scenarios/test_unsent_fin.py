@@ -56,4 +56,4 @@ def test_unsent_fin(net: Net) -> None:
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSING"]
     assert theirs.states[3:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2"]
     assert traced(net.observations, ours)[-2:] == ["ESTABLISHED→FIN-WAIT-1", "FIN-WAIT-1→CLOSING"]
-    assert transition(ours, "FIN-WAIT-1").flaw == "lie"
+    assert transition(ours, "FIN-WAIT-1").flaw == "contradiction"

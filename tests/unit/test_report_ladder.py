@@ -69,8 +69,8 @@ def test_much_data_sent_again_is_counted_after_the_first_few() -> None:
     told = [str(finding.message) for finding in judge(story.record(5_000_000_000)).findings]
 
     assert told == [
-        *["h1: 100 B of data sent again after 2.00 s because it was lost"] * 3,
-        "h1: and 37 more segments of data were sent again, 37 of them because they were lost",
+        *["h1: 100 B of data retransmitted after 2.00 s because it was lost"] * 3,
+        "h1: 37 more data segments retransmitted, 37 of them because they were lost",
     ]
 
 
@@ -130,7 +130,7 @@ def test_doubt_is_marked_and_explained() -> None:
 
     assert "CLOSED?|" in drawn
     assert "FIN-WAIT-2!|" in drawn
-    assert "the tracepoint says CLOSED" in drawn
+    assert "the tracepoint also reports CLOSED" in drawn
     assert "not observed" in drawn
 
 

@@ -51,7 +51,7 @@ def test_korean_is_korean() -> None:
     latin = {key for key in ko.keys if not re.search("[가-힣]", re.sub(r"\{.*?\}", "", ko.template(key)))}
     names = {"witness.tracepoint", "witness.diag", "witness.ss"}
     values = {"ladder.title", "ladder.wait", "ladder.wait_timer", "states.heading", "states.numbered"}
-    values |= {f"said.{kind}" for kind in ("way", "lie", "segment", "besides")}
+    values |= {f"said.{kind}" for kind in ("documented", "contradiction", "segment", "several")}
     calls = {f"said.edge.{edge.id}" for edge in EDGES if edge.event == "SOCK_DESTROY (ss -K)"}
 
     assert latin <= names | values | calls
@@ -84,12 +84,12 @@ def test_causes_and_objections_are_said_in_the_readers_language() -> None:
     """They are values until they are read; a call stands as the program made it."""
     ko = words("ko")
     cause = Cause("segment", sentence("received", what="SYN-ACK"), 2)
-    doubt = sentence("besides", first=sentence("fin_unsent", state="CLOSING"), other=sentence("no_way"))
+    doubt = sentence("several", first=sentence("fin_unsent", state="CLOSING"), other=sentence("no_path"))
 
     assert (cause.text, ko.message(cause.message)) == ("received SYN-ACK", "SYN-ACK 수신")
     assert ko.message(Cause("timer", sentence("time_wait_timer")).message) == "TIME-WAIT 타이머 만료"
     assert ko.message(Cause("call", "close()").message) == "close()"
-    assert str(doubt) == "reported CLOSING, but no FIN had been sent; no way leads here"
+    assert str(doubt) == "reported CLOSING, but no FIN had been sent; no path of transitions leads to this state"
     assert (
         ko.message(doubt) == "CLOSING 상태로 보고되었으나 FIN이 아직 전송되지 않음; 이 상태에 이르는 전이 경로가 없음"
     )

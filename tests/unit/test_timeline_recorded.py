@@ -252,7 +252,7 @@ def test_an_unsent_fin_is_a_lie() -> None:
     record = reconcile(recorded("unsent_fin_later"))
     client = only(record.endpoints, "h1")
 
-    assert [step.flaw for step in client.transitions if step.flaw] == ["lie", "lie"]
+    assert [step.flaw for step in client.transitions if step.flaw] == ["contradiction", "contradiction"]
     assert "no FIN had been sent" in str(client.transitions[2].objection)
     assert not judge(record).ok
 
@@ -362,7 +362,7 @@ def test_an_orphan_of_the_run_before_is_left_out_and_said() -> None:
     (message,) = (str(each) for each in record.objections)
 
     assert "10.0.0.2:80 → 10.0.0.1:57316" in message
-    assert message.endswith("left over from before this run, and left out")
+    assert message.endswith("of an earlier run, ignored")
 
 
 def test_time_wait_is_there_though_the_tracepoint_says_closed() -> None:

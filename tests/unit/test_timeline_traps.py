@@ -95,7 +95,7 @@ def test_events_of_another_world_on_the_same_kernel_are_left_out_and_said() -> N
         [CLIENT_STATES, SERVER_STATES, [S.CLOSED, S.SYN_SENT, S.ESTABLISHED, S.CLOSED]]
     )
     assert states(shared) == [CLIENT_STATES, SERVER_STATES]
-    assert "other worlds on this kernel" in str(shared.objections[0])
+    assert "of other runs on this kernel" in str(shared.objections[0])
 
 
 def test_a_run_without_any_segment_has_no_sockets_of_another_world() -> None:
@@ -212,7 +212,7 @@ def test_events_of_a_dead_namespace_are_left_out_and_said() -> None:
     record = with_more(StateChange(5 * MS, 0xDEAD, S.LAST_ACK, S.CLOSED, Address(SERVER.ip, 80), Address(CLIENT.ip, 5)))
 
     assert states(record) == [CLIENT_STATES, SERVER_STATES]
-    assert "left over from before" in str(record.objections[0])
+    assert "of an earlier run" in str(record.objections[0])
 
 
 def test_a_socket_address_used_again_begins_a_new_life() -> None:
@@ -311,7 +311,7 @@ def test_a_look_that_contradicts_is_objected_to() -> None:
     record = with_more(SocketSeen(400 * MS, 390 * MS, "h1", 7, S.SYN_SENT, CLIENT, SERVER))
 
     assert states(record)[0] == CLIENT_STATES
-    assert any("showed SYN-SENT" in str(step.objection) for step in record.endpoints[0].transitions)
+    assert any("reported SYN-SENT" in str(step.objection) for step in record.endpoints[0].transitions)
 
 
 def test_a_fin_wait_2_that_a_look_showed_is_one_however_short() -> None:
@@ -331,7 +331,7 @@ def test_losses_that_an_observer_knows_of_are_said() -> None:
 
     assert states(record) == [CLIENT_STATES, SERVER_STATES]
     assert len(record.objections) == 2
-    assert "h1: the capture lost 9" in str(record.objections[1])
+    assert "h1: capture lost reports (at least 9)" in str(record.objections[1])
 
 
 def test_a_listener_that_nobody_reached_is_an_endpoint() -> None:
@@ -412,12 +412,12 @@ def test_the_header_comes_first() -> None:
     ("spoil", "ok", "told"),
     [
         (lambda run: run, True, "as documented: all 12 transitions"),
-        (lambda run: run[:-1], True, "the record was cut"),
-        (lambda run: [each for each in run if each.t < 300 * MS], True, "never left CLOSE-WAIT"),
+        (lambda run: run[:-1], True, "the recording stopped"),
+        (lambda run: [each for each in run if each.t < 300 * MS], True, "did not leave CLOSE-WAIT"),
         (
             lambda run: [each for each in run if not isinstance(each, (StateChange, SegmentSeen))],
             True,
-            "as far as it could be seen",
+            "as far as it was observed",
         ),
         (
             lambda run: [
@@ -427,7 +427,7 @@ def test_the_header_comes_first() -> None:
                 run[-1],
             ],
             False,
-            "there is no such edge",
+            "not an edge of the diagram",
         ),
     ],
     ids=["plain", "cut", "half open", "looks only", "impossible"],
@@ -444,9 +444,9 @@ def test_verdict(spoil: Callable[[list[Observation]], list[Observation]], ok: bo
 @pytest.mark.parametrize(
     ("lost", "told"),
     [
-        ({0}, "h1: SYN sent again after 1.00 s because it was lost"),
-        ({1}, "h1: SYN sent again after 1.00 s because its acknowledgment, segment 2, was lost"),
-        ({3}, "h1: FIN-ACK sent again after 1.00 s because it was lost"),
+        ({0}, "h1: SYN retransmitted after 1.00 s because it was lost"),
+        ({1}, "h1: SYN retransmitted after 1.00 s because its acknowledgment, segment 2, was lost"),
+        ({3}, "h1: FIN-ACK retransmitted after 1.00 s because it was lost"),
     ],
 )
 def test_a_verdict_gives_the_reason_of_a_retransmission(lost: set[int], told: str) -> None:

@@ -129,7 +129,7 @@ def test_a_capture_that_knows_of_its_losses_accuses_nobody(
     check_form(record)
     for side in (talk.a, talk.b):
         for end in ends(record, side):
-            assert not [step for step in end.transitions if step.flaw == "lie"]
+            assert not [step for step in end.transitions if step.flaw == "contradiction"]
             doubts = [step for step in end.transitions if step.flaw or step.objection]
             assert end.states in possible(side, "capture") or doubts
 

@@ -97,7 +97,7 @@ class _Reconciliation:
             pause=self._pause,
         )
         if not self._kinds[SocketSeen] and (self._kinds[StateChange] or traffic.segments):
-            self.objections.append(sentence("sockets_unseen"))
+            self.objections.append(sentence("sockets_not_polled"))
         self.objections += [_missed(each) for _, each in self._of(Missed)]
         self.objections += gathered.objections
         name_by_calls(gathered.all_observed, [step for _, step in self._of(Step)])

@@ -1,4 +1,4 @@
-"""What happened: the reconciled account of a run. Values only; `reconcile` makes them."""
+"""What happened in a run, as values: endpoints with their transitions, and segments. `reconcile` makes them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from handshake_lab.tcp.states import State
 class Cause(msgspec.Struct, frozen=True):
     """Why a transition happened.
 
-    ``message`` says it for a person: a `Message`, or a call just as the program made it, which no
-    language changes. ``segment`` is the `TransmittedSegment.number` where a segment was the cause.
+    ``message`` is its text: a `Message`, or a system call as the program made it, which is the same in every language.
+    ``segment`` is the `TransmittedSegment.number` of the segment that was the cause.
     """
 
     kind: Literal["segment", "call", "timer", "reset", "unknown"]
@@ -24,21 +24,19 @@ class Cause(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """It in English: "received SYN-ACK", "connect()", "the TIME-WAIT timer"."""
+        """The text in English: "received SYN-ACK", "connect()", "the TIME-WAIT timer"."""
         return str(self.message)
 
 
 class Transition(msgspec.Struct, frozen=True):
     """An endpoint entered a state.
 
-    ``time`` is the best account; it happened in [earliest, time]. Who saw it is in
-    ``witnesses``: nobody, where it was ``inferred`` because the diagram has no other way.
-    ``edge`` is the number of the edge in `handshake_lab.tcp.diagram.lookup`, ``objection`` what one
-    witness says against another (or against the document).
+    It happened in [earliest, time], in nanoseconds. ``witnesses`` are the observers that reported it: none where it is
+    ``inferred`` because the diagram has no other path. ``edge`` is the id of the edge in
+    `handshake_lab.tcp.diagram.lookup`. ``objection`` says where observers contradict each other or RFC 9293.
 
-    ``flaw`` names what a program must know of the objection: "lie", where the kernel's
-    word contradicts the wire; "gap", where nobody can know how the endpoint came from
-    ``old`` to ``new``, so that it may have been in other states between.
+    ``flaw`` classifies the objection: "contradiction" where the kernel's report contradicts the captured segments,
+    "gap" where the states between ``old`` and ``new`` were not observed, so that there may have been others.
     """
 
     old: State
@@ -50,11 +48,11 @@ class Transition(msgspec.Struct, frozen=True):
     edge: str | None = None
     inferred: bool = False
     objection: Message | None = None
-    flaw: Literal["lie", "gap"] | None = None
+    flaw: Literal["contradiction", "gap"] | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One side of one connection, or a listener that no connection reached."""
+    """One side of a connection, or a listener that nobody connected to."""
 
     node: str
     role: Literal["client", "server", "listener"]
@@ -62,17 +60,17 @@ class Endpoint(msgspec.Struct, frozen=True):
     remote: Address
     cookie: int
     transitions: tuple[Transition, ...]
-    ended: int  #: when watching it ended: a state that was never left lasted at least until then
+    ended: int  #: when observation ended: its last state lasted at least until then
 
     @property
     def states(self) -> list[State]:
-        """The states in order, the starting one first."""
+        """The states in order, beginning with the one in which the recording found it."""
         if not self.transitions:
             return []
         return [self.transitions[0].old, *(step.new for step in self.transitions)]
 
     def time_in(self, state: State | str) -> int:
-        """Nanoseconds spent in a state, over all visits; 0 where it was never entered."""
+        """Nanoseconds spent in a state, over all visits; 0 if it was not entered."""
         total = 0
         for step, after in zip(self.transitions, [*self.transitions[1:], None], strict=True):
             if step.new == state:
@@ -81,12 +79,12 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class TransmittedSegment(msgspec.Struct, frozen=True):
-    """One segment on its way: when it was sent, when it arrived, or that it was lost.
+    """One segment: when it was sent, and when it arrived or that it was lost. Times are nanoseconds.
 
-    ``seq`` and ``ack`` are absolute; ``rel_seq`` and ``rel_ack`` count from the initial
-    sequence numbers. ``retransmits`` is the number of the passage whose sequence numbers
-    its sender sent again; ``copies`` that of the one which the middle duplicated.
-    ``damaged``: it arrived, but changed on the way, so that the receiver's TCP dropped it.
+    ``flags`` are letters (`handshake_lab.tcp.flags`). ``seq`` and ``ack`` are absolute; ``rel_seq`` and ``rel_ack``
+    count from the initial sequence numbers. ``retransmits`` is the number of the segment whose sequence numbers its
+    sender sent again; ``copies`` that of the segment which the network duplicated. ``damaged``: it was changed in
+    transit, so that the receiver's TCP dropped it.
     """
 
     number: int
@@ -101,15 +99,15 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     rel_ack: int
     length: int
     window: int
-    sent: int | None  #: None: no sender sent it (made up in the middle, or a duplicate made there)
-    received: int | None  #: None: it never arrived
+    sent: int | None  #: None: no host sent it (the network crafted or duplicated it)
+    received: int | None  #: None: it did not arrive
     retransmits: int | None = None
     copies: int | None = None
     damaged: bool = False
 
     @property
     def lost(self) -> bool:
-        """Whether it was sent and never arrived."""
+        """Whether it did not arrive."""
         return self.received is None
 
 
@@ -119,6 +117,8 @@ class Record(msgspec.Struct, frozen=True):
     header: RunHeader
     endpoints: tuple[Endpoint, ...]
     segments: tuple[TransmittedSegment, ...]
-    objections: tuple[Message, ...]  #: what does not fit, for a person
-    complete: bool  #: False: the record was cut before its end
-    blurred: frozenset[str] = frozenset()  #: hosts whose captures lost segments: what was not seen there may have been
+    objections: tuple[Message, ...]  #: where observers contradict each other, and what none of them observed
+    complete: bool  #: False: the recording stopped before the run ended
+    blurred: frozenset[str] = (
+        frozenset()
+    )  #: hosts whose captures lost segments: a segment not captured there may have been sent

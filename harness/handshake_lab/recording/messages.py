@@ -1,7 +1,7 @@
-"""What is said of a record, in English: sentences by kind, with the values that stand in them.
+"""Sentences about a run, as values: findings, causes and objections, by code, with the values that stand in them.
 
-Findings, causes and objections are values, not text, until somebody reads them: a reader who
-speaks another language says a kind in it, with the same values. See `handshake_lab.report.text.translations`.
+A code is stable and part of the JSON documents (docs/json.md); the English sentence beside it may be reworded.
+`handshake_lab.report.text.translations` has the sentences in other languages.
 """
 
 from __future__ import annotations
@@ -12,56 +12,59 @@ import msgspec
 
 from handshake_lab.tcp.diagram.lookup import EDGES
 
-#: What a verdict finds.
+#: The code of a cause that is a system call, which has no sentence: its text is the call as the program made it.
+CALL = "call"
+
+#: Findings of a verdict, its summaries, and parts of both.
 _FINDINGS = {
-    "way": "{who}: {way}",
-    "late": "{who}: its first states were not recorded",
-    "jump": "{who}: was {state}, then left {old}",
-    "left": "{who}: {why} ({seconds} s in {state} when the recording ended)",
-    "left_syn": "was still waiting for an answer to its SYN",
-    "left_handshake": "was still waiting for the last ACK of the handshake",
-    "left_fin": "was still waiting for its FIN to be acknowledged",
-    "left_other": "was still waiting for the other side to close",
-    "left_open": "never left CLOSE-WAIT: its program did not close the socket",
-    "gap": "{who}: {step} at {time} s: cannot be judged, {objection}",
-    "lie": "{who}: {step} at {time} s: {objection}",
-    "no_edge": "{who}: {step} at {time} s: there is no such edge",
-    "linux": "{who}: {step} at {time} s: edge {edge}, which Linux adds: {event}",
-    "cut": "the record was cut before the run ended",
-    "again": "{who}: {what} sent again after {waits} s because {why}",
-    "again_times": "{who}: {what} sent again {count} times after {waits} s because {why}",
-    "again_more": "{who}: and {count} more segments of data were sent again, {lost} of them because they were lost",
-    "again_more_unseen": "{who}: and {count} more segments of data were sent again",
+    "documented": "{who}: {way}",
+    "recorded_late": "{who}: its first states were not recorded",
+    "states_skipped": "{who}: was in {state}, but the next transition starts in {old}",
+    "unfinished": "{who}: {why} ({seconds} s in {state} when the recording ended)",
+    "unfinished_syn": "was still waiting for a response to its SYN",
+    "unfinished_handshake": "was still waiting for the last ACK of the handshake",
+    "unfinished_fin": "was still waiting for its FIN to be acknowledged",
+    "unfinished_peer": "was still waiting for the FIN of the other side",
+    "unfinished_program": "did not leave CLOSE-WAIT: its program did not close the socket",
+    "gap": "{who}: {step} at {time} s: not compared with the diagram: {objection}",
+    "contradiction": "{who}: {step} at {time} s: {objection}",
+    "no_edge": "{who}: {step} at {time} s: not an edge of the diagram",
+    "linux_edge": "{who}: {step} at {time} s: edge {edge}, which only Linux has: {event}",
+    "record_cut": "the recording stopped before the run ended",
+    "retransmitted": "{who}: {what} retransmitted after {waits} s because {why}",
+    "retransmitted_times": "{who}: {what} retransmitted {count} times after {waits} s because {why}",
+    "retransmitted_more": "{who}: {count} more data segments retransmitted, {lost} of them because they were lost",
+    "retransmitted_more_uncaptured": "{who}: {count} more data segments retransmitted",
     "data": "{length} B of data",
     "segment": "{name}",
     "segment_data": "{name} with {length} B",
     "and_then": "{first} and then {second}",
     "lost": "it was lost",
-    "damaged": "it was damaged on the way",
-    "early": "its acknowledgment could not have come back yet",
+    "damaged": "it was damaged in transit",
+    "early": "the timer expired before an acknowledgment could arrive",
     "unanswered": "{receiver} did not acknowledge it",
     "not_captured": "of something that was not captured",
     "ack_lost": "its acknowledgment, segment {number}, was lost",
     "acks_lost": "its acknowledgments, segments {numbers}, were lost",
-    "ack_late": "its acknowledgment had not come back yet",
-    "ack_refused": "{sender} did not take its acknowledgment for one",
+    "ack_late": "its acknowledgment had not arrived yet",
+    "ack_refused": "{sender} did not accept its acknowledgment",
     "deviates": "not as documented: {count} of {all} transitions deviate from RFC 9293",
-    "unseen": "as documented, as far as it could be seen",
+    "partly_unobserved": "as documented, as far as it was observed",
     "agrees": "as documented: all {all} transitions are edges of RFC 9293's diagram",
 }
 
-#: Why transitions happen.
+#: Causes of transitions.
 _CAUSES = {
     "received": "received {what}",
-    "received_unseen": "received {what}, which was not captured",
+    "received_uncaptured": "received {what}, which was not captured",
     "received_cookie": "received ACK with a valid SYN cookie",
-    "received_before_fin": "received the data before a FIN that had come earlier",
+    "received_missing_data": "received the missing data before a FIN that had arrived earlier",
     "received_after_close": "received data after close()",
-    "icmp": "received an ICMP error",
-    "listener_gone": "its listener had closed",
-    "listener_closed": "its listener closed before accept()",
+    "icmp_error": "received an ICMP error",
+    "listener_gone": "its listener was closed",
+    "listener_closed": "its listener was closed before accept()",
     "accept_queue_full": "the accept queue was full",
-    "time_wait_full": "the table of TIME-WAIT was full",
+    "time_wait_table_full": "the TIME-WAIT table was full",
     "retransmission_timer": "the retransmission timer",
     "retransmission_timer_orphans": "the retransmission timer, with too many orphans",
     "keepalive_timer": "the keepalive timer",
@@ -71,57 +74,63 @@ _CAUSES = {
     "time_wait_timer": "the TIME-WAIT timer",
     "either_call": "{first} or {other}",
     "connect_failed": "connect() that failed",
-    "connect_again": "connect() with the same addresses",
+    "connect_same_addresses": "connect() with the same addresses and ports",
     "close_aborts": "close() that aborts",
     "close_orphans": "close() with too many orphans",
     "close_linger2": "close() with a negative TCP_LINGER2",
     "destroyed_by_another": "SOCK_DESTROY by another program",
     "destroyed_early": "SOCK_DESTROY: nothing else ends TIME-WAIT so early",
     "rst_unrecorded": "a RST was sent without a recorded call: the program ended, or SOCK_DESTROY",
-    "nobody_saw_why": "nobody saw why",
+    "cause_unobserved": "not observed",
 }
 
-#: What one witness says against another, or against the document; and what nobody could see.
+#: Objections: where observers contradict each other or RFC 9293, and what none of them observed.
 _OBJECTIONS = {
-    "besides": "{first}; {other}",
-    "request_gone": "the request is gone, and nobody saw why: its connection is CLOSED, or back in LISTEN",
-    "no_way": "no way leads here",
-    "ways": "nobody saw how it came here: {ways}",
-    "ways_more": "nobody saw how it came here: {ways} or {count} other ways",
-    "or_way": "{first} or {other}",
-    "showed": "{witness} showed {state} between {since} s and {until} s",
-    "refused_perhaps": "no look showed it: the request may have been refused, its listener's queue being full",
-    "off_segments": "read off its segments: no look at the sockets showed it",
-    "off_segments_alone": "read off the segments alone: what the kernel did without one was not seen",
-    "capture_leaky": "the capture missed segments of this connection: its states may be others",
-    "end_unseen": "no look at the sockets showed what became of it, nor how long it lasted",
-    "expiry_unseen": "no look at the sockets showed whether it has ended",
-    "wire_goes_on": "by segment {number} at {time} s it should have become {state}, which no observer of the kernel "
-    "showed",
-    "timer_unwatched": "its timer was due at {time} s, and no look showed what became of it",
-    "closed_unclear": "the tracepoint says CLOSED for TIME-WAIT and for an orphan's FIN-WAIT-2 too: nobody looked",
-    "time_wait_unseen": "it follows from the segments: no look at the sockets showed TIME-WAIT itself",
-    "one_segment_perhaps": "left at once: if one segment did both, this is FIN-WAIT-1→TIME-WAIT; no capture tells",
-    "fin_never_sent": "reported {state}, but no FIN was ever sent",
+    "several": "{first}; {other}",
+    "request_disappeared": "the request disappeared for an unobserved reason: its connection is CLOSED, or LISTEN "
+    "again",
+    "no_path": "no path of transitions leads to this state",
+    "path_unobserved": "the transitions to this state were not observed: {ways}",
+    "path_unobserved_more": "the transitions to this state were not observed: {ways} or {count} other paths",
+    "or_path": "{first} or {other}",
+    "other_state_reported": "{witness} reported {state} between {since} s and {until} s",
+    "request_perhaps_refused": "in no poll of the sockets: the request may have been refused because the queue of "
+    "its listener was full",
+    "derived_from_segments": "derived from its segments: in no poll of the sockets",
+    "derived_from_segments_alone": "derived from the segments alone: what the kernel did without a segment was not "
+    "observed",
+    "capture_incomplete": "the capture missed segments of this connection: its states may differ",
+    "end_unobserved": "in no later poll of the sockets: its next state and its duration were not observed",
+    "expiry_unobserved": "in no later poll of the sockets: whether it ended was not observed",
+    "segments_contradict_state": "segment {number} at {time} s should have changed the state to {state}, which no "
+    "observer of the kernel reported",
+    "timer_unobserved": "its timer was due at {time} s, and no later poll of the sockets was made",
+    "closed_ambiguous": "the tracepoint also reports CLOSED for TIME-WAIT and for FIN-WAIT-2 of an orphan, and no "
+    "poll distinguishes them",
+    "time_wait_unobserved": "derived from the segments: TIME-WAIT itself is in no poll of the sockets",
+    "perhaps_one_segment": "left immediately: if one segment caused both transitions, this is FIN-WAIT-1→TIME-WAIT; "
+    "there is no capture",
+    "fin_never_sent": "reported {state}, but no FIN was sent",
     "fin_unsent": "reported {state}, but no FIN had been sent",
-    "fin_unsent_close_wait": "reported {state}, but no FIN had been sent: by the document this is CLOSE-WAIT",
-    "sockets_unseen": "nobody looked at the sockets: requests, TIME-WAIT and an orphan's FIN-WAIT-2 show in segments "
-    "at most",
-    "missed": "the {observer} lost {count} of its reports or more",
-    "missed_on": "{node}: the {observer} lost {count} of its reports or more",
-    "anybodys": "the tracepoint told of a socket {local} → {remote}, which may be any host's: left out",
-    "another_worlds": "the tracepoint told of sockets that nobody else saw ({count}; the first: {local} → {remote}): "
-    "of other worlds on this kernel, and left out",
-    "left_over": "the tracepoint told of sockets that nobody else saw ({count}; the first: {local} → {remote}): left "
-    "over from before this run, and left out",
-    "capture_alone": "{node}: the capture shows a connection {local} → {remote} that no look at the sockets and no "
-    "tracepoint told of: its states are read off its segments",
-    "unreal_reset": "{node}: the kernel reported tcp_receive_reset on {local} → {remote} at {time} s, but no RST "
-    "arrived: it reset itself on data that came after close()",
+    "fin_unsent_close_wait": "reported {state}, but no FIN had been sent: in RFC 9293 this is CLOSE-WAIT",
+    "sockets_not_polled": "the sockets were not polled: requests, TIME-WAIT and FIN-WAIT-2 of orphans can only be "
+    "derived from segments",
+    "missed": "{observer} lost reports (at least {count})",
+    "missed_on": "{node}: {observer} lost reports (at least {count})",
+    "socket_of_unknown_host": "the tracepoint reported a socket {local} → {remote} that cannot be assigned to a "
+    "host: ignored",
+    "sockets_of_other_runs": "the tracepoint reported sockets that nothing else observed ({count}; the first: "
+    "{local} → {remote}): of other runs on this kernel, ignored",
+    "sockets_of_earlier_runs": "the tracepoint reported sockets that nothing else observed ({count}; the first: "
+    "{local} → {remote}): of an earlier run, ignored",
+    "connection_only_captured": "{node}: connection {local} → {remote} is in the capture, but in no poll of the "
+    "sockets and in no report of the tracepoint: its states are derived from its segments",
+    "reset_not_received": "{node}: the kernel reported tcp_receive_reset on {local} → {remote} at {time} s, but no "
+    "RST arrived: the kernel reset the connection itself, because data arrived after close()",
 }
 
-#: English sentences by kind. ``{name}`` stands for a value. What happens on the edges that Linux
-#: adds to the diagram has the kind ``edge.`` and the edge's id.
+#: English sentences by code. ``{name}`` stands for a value. The event of an edge that only Linux has is a part with
+#: the code ``edge.`` and the edge's id.
 SENTENCES = {
     **_FINDINGS,
     **_CAUSES,
@@ -133,18 +142,18 @@ Value: TypeAlias = "str | int | Message"
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A sentence or a part of one: its kind, and its values, which may be parts themselves.
+    """A sentence or a part of one: its code, and its values, which may be parts themselves.
 
-    ``str()`` says it in English.
+    ``str()`` gives the English text.
     """
 
-    kind: str
+    code: str
     values: dict[str, Value] = {}
 
     def __str__(self) -> str:
-        return SENTENCES[self.kind].format(**self.values)
+        return SENTENCES[self.code].format(**self.values)
 
 
-def sentence(kind: str, **values: Value) -> Message:
-    """A sentence of a kind."""
-    return Message(kind, values)
+def sentence(code: str, **values: Value) -> Message:
+    """The sentence with a code."""
+    return Message(code, values)

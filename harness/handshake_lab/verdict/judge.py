@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Endpoint, Record, Transition
 
 _LEFT = {
-    State.SYN_SENT: "left_syn",
-    State.SYN_RECEIVED: "left_handshake",
-    State.FIN_WAIT_1: "left_fin",
-    State.FIN_WAIT_2: "left_other",
-    State.CLOSE_WAIT: "left_open",
-    State.CLOSING: "left_fin",
-    State.LAST_ACK: "left_fin",
+    State.SYN_SENT: "unfinished_syn",
+    State.SYN_RECEIVED: "unfinished_handshake",
+    State.FIN_WAIT_1: "unfinished_fin",
+    State.FIN_WAIT_2: "unfinished_peer",
+    State.CLOSE_WAIT: "unfinished_program",
+    State.CLOSING: "unfinished_fin",
+    State.LAST_ACK: "unfinished_fin",
 }
 
 
@@ -79,18 +79,18 @@ def judge(record: Record) -> Verdict:
         found = list(_judge(place, endpoint))
         if all(finding.ok is not False for finding in found) and endpoint.transitions:
             way = " → ".join(endpoint.states)
-            findings.append(_found(True, sentence("way", who=_who(endpoint), way=way), place))
+            findings.append(_found(True, sentence("documented", who=_who(endpoint), way=way), place))
         findings += found
     findings += [_found(None, each.message, segment=each.segment) for each in resendings(record)]
     if not record.complete:
-        findings.append(_found(None, sentence("cut")))
+        findings.append(_found(None, sentence("record_cut")))
     deviations = sum(finding.ok is False for finding in findings)
     unseen = any(step.flaw == "gap" for endpoint in record.endpoints for step in endpoint.transitions)
     transitions = sum(len(endpoint.transitions) for endpoint in record.endpoints)
     if deviations:
         summary = sentence("deviates", count=deviations, all=transitions)
     else:
-        summary = sentence("unseen") if unseen else sentence("agrees", all=transitions)
+        summary = sentence("partly_unobserved") if unseen else sentence("agrees", all=transitions)
     return Verdict(not deviations, str(summary), tuple(findings), message=summary)
 
 
@@ -108,16 +108,16 @@ def _judge(place: int, endpoint: Endpoint) -> Iterator[Finding]:
     who = _who(endpoint)
     steps = endpoint.transitions
     if steps and steps[0].old is not State.CLOSED:
-        yield _found(None, sentence("late", who=who), place, 0)
+        yield _found(None, sentence("recorded_late", who=who), place, 0)
     state = steps[0].old if steps else State.CLOSED
     for number, step in enumerate(steps):
         if step.old is not state:
-            yield _found(False, sentence("jump", who=who, state=str(state), old=str(step.old)), place, number)
+            yield _found(False, sentence("states_skipped", who=who, state=str(state), old=str(step.old)), place, number)
         state = step.new
         yield from _judge_step(who, place, number, step)
     if state in _LEFT:
         seconds = f"{(endpoint.ended - steps[-1].time) / 1e9:.1f}"
-        left = sentence("left", who=who, why=sentence(_LEFT[state]), seconds=seconds, state=str(state))
+        left = sentence("unfinished", who=who, why=sentence(_LEFT[state]), seconds=seconds, state=str(state))
         yield _found(None, left, place, len(steps) - 1)
 
 
@@ -125,12 +125,14 @@ def _judge_step(who: str, place: int, number: int, step: Transition) -> Iterator
     what = {"who": who, "step": f"{step.old}→{step.new}", "time": f"{step.time / 1e9:.3f}"}
     if step.flaw is not None:
         found = sentence(step.flaw, **what, objection=step.objection or "")
-        yield _found(False if step.flaw == "lie" else None, found, place, number)
+        yield _found(False if step.flaw == "contradiction" else None, found, place, number)
     elif not any(edge.in_linux for edge in edges_between(step.old, step.new)):
         yield _found(False, sentence("no_edge", **what), place, number)
     elif step.edge is not None and BY_ID[step.edge].source == "Linux":
         edge = BY_ID[step.edge]
-        yield _found(None, sentence("linux", **what, edge=edge.id, event=sentence(f"edge.{edge.id}")), place, number)
+        yield _found(
+            None, sentence("linux_edge", **what, edge=edge.id, event=sentence(f"edge.{edge.id}")), place, number
+        )
 
 
 def _who(endpoint: Endpoint) -> str:

@@ -54,10 +54,10 @@ def resendings(record: Record) -> Iterator[Retransmission]:
         if len(rest) == 1:  # "and 1 more" says less than the sentence itself
             told = _told(first, again[first.number], back[first.src, first.dst], record.blurred)
         elif {first.sender, first.receiver} & record.blurred:
-            told = sentence("again_more_unseen", who=first.sender, count=len(rest))
+            told = sentence("retransmitted_more_uncaptured", who=first.sender, count=len(rest))
         else:
             lost = sum(each.received is None for each in rest)
-            told = sentence("again_more", who=first.sender, count=len(rest), lost=lost)
+            told = sentence("retransmitted_more", who=first.sender, count=len(rest), lost=lost)
         yield Retransmission(first.number, told)
 
 
@@ -73,19 +73,21 @@ def _told(
         # Whether it arrived, and what was answered, may be among what the capture lost.
         unseen = {before.sender, before.receiver} & blurred
         reason = sentence("not_captured") if unseen else _reason(before, after, back)
-        if reason.kind == "ack_lost":
+        if reason.code == "ack_lost":
             acks.append(str(reason.values["number"]))
-        if reason not in reasons and not (reason.kind == "ack_lost" and len(acks) > 1):
+        if reason not in reasons and not (reason.code == "ack_lost" and len(acks) > 1):
             reasons.append(reason)
     if len(acks) > 1:  # told once, where the first of them is
         all_lost = sentence("acks_lost", numbers=", ".join(dict.fromkeys(acks)))
-        reasons = [all_lost if reason.kind == "ack_lost" else reason for reason in reasons]
+        reasons = [all_lost if reason.code == "ack_lost" else reason for reason in reasons]
     why = reduce(lambda one, other: sentence("and_then", first=one, second=other), reasons)
     waits = [f"{((each.sent or 0) - (first.sent or 0)) / 1e9:.2f}" for each in repeats]
     shown = ", ".join(waits if len(waits) <= 6 else [*waits[:5], "…", waits[-1]])
     if len(repeats) == 1:
-        return sentence("again", who=first.sender, what=_name(first), waits=shown, why=why)
-    return sentence("again_times", who=first.sender, what=_name(first), count=len(repeats), waits=shown, why=why)
+        return sentence("retransmitted", who=first.sender, what=_name(first), waits=shown, why=why)
+    return sentence(
+        "retransmitted_times", who=first.sender, what=_name(first), count=len(repeats), waits=shown, why=why
+    )
 
 
 def _is_data(segment: TransmittedSegment) -> bool:

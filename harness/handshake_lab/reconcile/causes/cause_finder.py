@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.reconcile.causes.context import TransitionContext, RunContext, ended, spell
+from handshake_lab.reconcile.causes.context import RunContext, TransitionContext, ended, spell
 from handshake_lab.reconcile.causes.endings import end
 from handshake_lab.reconcile.segments.segment_index import Mark, SegmentIndex
 from handshake_lab.reconcile.sockets.traced import SLACK, ObservedSocket
@@ -89,7 +89,7 @@ class CauseFinder:
         leg = draft.leg if draft.leg and not draft.leg.outgoing else self._find(draft, mark, fits)
         if leg is None:
             # The kernel's word that it happened is enough to know which segment it takes.
-            draft.cause = Cause("segment", sentence("received_unseen", what=_TAKES[draft.old, draft.new]))
+            draft.cause = Cause("segment", sentence("received_uncaptured", what=_TAKES[draft.old, draft.new]))
             return
         if (draft.old, draft.new) == (S.LISTEN, S.SYN_RECEIVED):
             if "A" in leg.segment.flags:
@@ -102,7 +102,7 @@ class CauseFinder:
         draft.witnesses.add(Witness.CAPTURE)
         message = sentence("received", what=name_of(leg.segment.flags))
         if mark is Mark.FIN_RECEIVED and "F" not in leg.segment.flags:
-            message = sentence("received_before_fin")
+            message = sentence("received_missing_data")
         draft.cause = Cause("segment", message, leg.segment.number)
 
     def _find(self, draft: TransitionDraft, mark: Mark, fits: Callable[[SegmentAtEnd], bool]) -> SegmentAtEnd | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handshake_lab.reconcile.causes import ends_by_call, ends_by_timer, ends_of_requests, ends_of_time_wait
-from handshake_lab.reconcile.causes.context import TransitionContext, FoundCause, number_of, received
+from handshake_lab.reconcile.causes.context import FoundCause, TransitionContext, number_of, received
 from handshake_lab.reconcile.segments.segment_index import Mark
 from handshake_lab.recording.history import Cause
 from handshake_lab.recording.messages import sentence
@@ -45,10 +45,10 @@ def end(context: TransitionContext) -> None:
                 if not found.leg.outgoing and found.leg.t <= context.draft.time:
                     context.draft.earliest = max(context.draft.earliest, found.leg.t)
             return
-    context.draft.cause = Cause("unknown", sentence("nobody_saw_why"))
+    context.draft.cause = Cause("unknown", sentence("cause_unobserved"))
     if context.is_request:
         context.draft.flaw = "gap"
-        context.draft.object(sentence("request_gone"))
+        context.draft.object(sentence("request_disappeared"))
 
 
 def _finders(context: TransitionContext) -> tuple[Callable[[TransitionContext], FoundCause | None], ...]:
@@ -119,7 +119,7 @@ def _refused_by_icmp(context: TransitionContext) -> FoundCause | None:
     if context.draft.old not in (State.SYN_SENT, State.SYN_RECEIVED):
         return None
     reported = context.error in _ICMP_ERRORS if context.error is not None else context.failed_with(*_ICMP_ERRORS)
-    return FoundCause(Trigger.ICMP, Cause("segment", sentence("icmp"))) if reported else None
+    return FoundCause(Trigger.ICMP, Cause("segment", sentence("icmp_error"))) if reported else None
 
 
 def _last_acknowledged(context: TransitionContext) -> FoundCause | None:
@@ -146,7 +146,11 @@ def _overflow(context: TransitionContext) -> FoundCause | None:
         return None
     # The FIN brought a connection to CLOSING, perhaps just then: only the ACK of its own leads on.
     fin = "" if context.draft.old is State.CLOSING else "F"
-    legs = [leg for leg in context.received() if (fin and fin in leg.segment.flags) or context.index.acknowledges_fin(leg)]
+    legs = [
+        leg for leg in context.received() if (fin and fin in leg.segment.flags) or context.index.acknowledges_fin(leg)
+    ]
     if not legs:
         return None
-    return FoundCause(Trigger.OVERFLOW, Cause("segment", sentence("time_wait_full"), number_of(legs[-1])), legs[-1])
+    return FoundCause(
+        Trigger.OVERFLOW, Cause("segment", sentence("time_wait_table_full"), number_of(legs[-1])), legs[-1]
+    )

@@ -65,7 +65,10 @@ def aborted(context: TransitionContext) -> FoundCause | None:
         if call or not (context.in_task and context.error == ""):
             return FoundCause(Trigger.ABORT, Cause("call", call)) if call else None
         # connect(AF_UNSPEC) leaves the program its socket (tcp_disconnect()).
-        return FoundCause(Trigger.ABORT, Cause("call", sentence("close_aborts") if context.destroyed_at_once else "connect(AF_UNSPEC)"))
+        return FoundCause(
+            Trigger.ABORT,
+            Cause("call", sentence("close_aborts") if context.destroyed_at_once else "connect(AF_UNSPEC)"),
+        )
     if context.programs_recorded and not context.in_task:
         return FoundCause(None, Cause("unknown", sentence("rst_unrecorded"), number_of(leg)), leg)
     return FoundCause(Trigger.ABORT, Cause("call", sentence("close_aborts"), number_of(leg)), leg)
@@ -100,7 +103,12 @@ def lingered(context: TransitionContext) -> FoundCause | None:
     """An orphan with a negative TCP_LINGER2 does not wait in FIN-WAIT-2 at all."""
     before = context.drafts[context.place - 1] if context.place else None
     leg = context.marked(Mark.RST_SENT)
-    if leg and context.draft.old is State.FIN_WAIT_2 and before and context.draft.time - before.time <= context.run.pause:
+    if (
+        leg
+        and context.draft.old is State.FIN_WAIT_2
+        and before
+        and context.draft.time - before.time <= context.run.pause
+    ):
         return FoundCause(Trigger.ABORT, Cause("call", sentence("close_linger2"), number_of(leg)), leg)
     return None
 

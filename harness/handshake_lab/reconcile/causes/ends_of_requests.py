@@ -48,7 +48,9 @@ def refused(context: TransitionContext) -> FoundCause | None:
 
 def orphaned(context: TransitionContext) -> FoundCause | None:
     """Its listener had been closed."""
-    return FoundCause(Trigger.LISTENER, Cause("call", sentence("listener_gone"))) if context.listener_stopped() else None
+    return (
+        FoundCause(Trigger.LISTENER, Cause("call", sentence("listener_gone"))) if context.listener_stopped() else None
+    )
 
 
 def expired(context: TransitionContext) -> FoundCause | None:
@@ -76,4 +78,4 @@ def unreachable(context: TransitionContext) -> FoundCause | None:
     """An ICMP error: it counts as a drop, though no queue was full (tcp_req_err(), net/ipv4/tcp_ipv4.c)."""
     if not context.grown("ListenDrops") or context.grown(_OVERFLOWS):
         return None
-    return FoundCause(Trigger.ICMP, Cause("segment", sentence("icmp")))
+    return FoundCause(Trigger.ICMP, Cause("segment", sentence("icmp_error")))

@@ -20,7 +20,7 @@ def taken_over(context: TransitionContext) -> FoundCause | None:
     if after is None or not context.near(after.t) or "S" not in after.segment.flags:
         return None
     if after.outgoing:
-        return FoundCause(Trigger.REUSE, Cause("call", sentence("connect_again"), number_of(after)), after)
+        return FoundCause(Trigger.REUSE, Cause("call", sentence("connect_same_addresses"), number_of(after)), after)
     return FoundCause(Trigger.NEW_SYN, received(after), after)
 
 

@@ -27,7 +27,13 @@ def name_by_calls(all_observed: Sequence[ObservedSocket], steps: Iterable[Step])
     if not calls:
         return
     for observed in all_observed:
-        if observed.cookie or observed.passive or observed.listens or observed.traced is None or not observed.traced.whole:
+        if (
+            observed.cookie
+            or observed.passive
+            or observed.listens
+            or observed.traced is None
+            or not observed.traced.whole
+        ):
             continue
         began = observed.traced.begins
         fitting = {step.cookie for step in calls if step.node == observed.node and abs(step.t - began) <= SLACK}

@@ -81,8 +81,8 @@ class SocketJoin:
             self._add_traced(each_traced)
         if self._strangers:
             (local, remote), count = self._strangers[0], len(self._strangers)
-            kind = "another_worlds" if shared else "left_over"
-            self.objections.append(sentence(kind, count=count, local=str(local), remote=str(remote)))
+            code = "sockets_of_other_runs" if shared else "sockets_of_earlier_runs"
+            self.objections.append(sentence(code, count=count, local=str(local), remote=str(remote)))
         for each in sighted:
             if id(each) not in self._taken:
                 self._add_sighted(each)
@@ -103,7 +103,7 @@ class SocketJoin:
         if not traced.node and not (traced.listens or self._traced_elsewhere(traced)):
             # Tracepoints have no namespace: this is another's socket on the same kernel.
             if is_loopback(traced.local.ip):
-                self.objections.append(sentence("anybodys", local=str(local), remote=str(remote)))
+                self.objections.append(sentence("socket_of_unknown_host", local=str(local), remote=str(remote)))
             return
         if match is None and not self._legs(traced.node, local, remote) and (self._shared or not traced.whole):
             self._strangers.append((local, remote))
@@ -211,7 +211,9 @@ class SocketJoin:
                     continue  # answered with a SYN cookie: there is no socket until it comes back
                 if kernel_watched:
                     node, local, remote = key
-                    self.objections.append(sentence("capture_alone", node=node, local=str(local), remote=str(remote)))
+                    self.objections.append(
+                        sentence("connection_only_captured", node=node, local=str(local), remote=str(remote))
+                    )
                 self.all_observed.append(ObservedSocket(*key, passive, False, None, None, opened, following))
 
 

@@ -63,17 +63,17 @@ def unsent_fins(drafts: Sequence[TransitionDraft], index: SegmentIndex) -> None:
             continue
         after = drafts[place + 1] if place + 1 < len(drafts) else None
         if after is None and sent is None:
-            _lie(draft, "fin_never_sent")
+            _contradict(draft, "fin_never_sent")
         elif after is not None and (sent is None or sent.t > after.time + SLACK):
-            _lie(draft, "fin_unsent")
+            _contradict(draft, "fin_unsent")
             if after.new in (State.CLOSING, State.FIN_WAIT_2):
-                _lie(after, "fin_unsent_close_wait")
+                _contradict(after, "fin_unsent_close_wait")
 
 
-def _lie(draft: TransitionDraft, kind: str) -> None:
-    if draft.flaw is None:  # what is not known cannot be called a lie
-        draft.object(sentence(kind, state=str(draft.new)))
-        draft.flaw = "lie"
+def _contradict(draft: TransitionDraft, code: str) -> None:
+    if draft.flaw is None:  # what was not observed contradicts nothing
+        draft.object(sentence(code, state=str(draft.new)))
+        draft.flaw = "contradiction"
 
 
 def unreal_resets(
@@ -108,5 +108,5 @@ def unreal_resets(
         arrived = [leg.t for leg in legs if not leg.outgoing and "R" in leg.segment.flags]
         if not any(event.t - pause <= at <= event.t + SLACK for at in arrived):
             between = {"local": str(event.local), "remote": str(event.remote)}
-            objections.append(sentence("unreal_reset", node=node, **between, time=f"{event.t / 1e9:.6f}"))
+            objections.append(sentence("reset_not_received", node=node, **between, time=f"{event.t / 1e9:.6f}"))
     return objections

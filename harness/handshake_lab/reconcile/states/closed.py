@@ -52,11 +52,11 @@ def _meant(
         orphan = event.old is State.FIN_WAIT_2 and trusted and ended is not None and ended.t > event.t + SLACK
         return State.FIN_WAIT_2 if orphan else State.TIME_WAIT, None
     if not trusted:
-        return State.CLOSED, sentence("closed_unclear")
+        return State.CLOSED, sentence("closed_ambiguous")
     if reset:
         return State.CLOSED, None
     if ended is not None and ended.t <= event.t + SLACK:
-        return State.TIME_WAIT, sentence("time_wait_unseen")
+        return State.TIME_WAIT, sentence("time_wait_unobserved")
     return (State.FIN_WAIT_2 if event.old is State.FIN_WAIT_2 else State.CLOSED), None
 
 
@@ -99,7 +99,7 @@ def join_note_2(
             and (after.time - before.time <= pause or not before.witnesses)
         ):
             if not known:
-                before.object(sentence("one_segment_perhaps"))
+                before.object(sentence("perhaps_one_segment"))
                 return drafts
             after.old = State.FIN_WAIT_1
             return [*drafts[:place], *drafts[place + 1 :]]

@@ -27,12 +27,12 @@ class TransitionDraft(msgspec.Struct):
     objection: Message | None = None
     flaw: str | None = None
     why: Trigger | None = None
-    cause: Cause = Cause("unknown", sentence("nobody_saw_why"))
+    cause: Cause = Cause("unknown", sentence("cause_unobserved"))
     edge: str | None = None
 
     def object(self, message: Message) -> None:
         """Add what a witness says against it."""
-        self.objection = sentence("besides", first=self.objection, other=message) if self.objection else message
+        self.objection = sentence("several", first=self.objection, other=message) if self.objection else message
 
     def final(self) -> Transition:
         """The transition."""
@@ -47,5 +47,5 @@ class TransitionDraft(msgspec.Struct):
             edge=self.edge,
             inferred=not self.witnesses and flaw != "gap",
             objection=self.objection,
-            flaw="lie" if flaw == "lie" else "gap" if flaw == "gap" else None,
+            flaw="contradiction" if flaw == "contradiction" else "gap" if flaw == "gap" else None,
         )

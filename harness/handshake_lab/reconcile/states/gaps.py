@@ -68,10 +68,14 @@ def by_diagram(state: State, target: State, low: int, high: int, *, passive: boo
 def _unknown(state: State, found: Sequence[Sequence[State]]) -> Message:
     """That any of several ways may have been taken, or that there is none."""
     if not found:
-        return sentence("no_way")
+        return sentence("no_path")
     first, *others = ("→".join((state, *way)) for way in found[:_TOLD])
     shown: Message | str = first
     for other in others:
-        shown = sentence("or_way", first=shown, other=other)
+        shown = sentence("or_path", first=shown, other=other)
     more = len(found) - _TOLD
-    return sentence("ways_more", ways=shown, count=more) if more > 0 else sentence("ways", ways=shown)
+    return (
+        sentence("path_unobserved_more", ways=shown, count=more)
+        if more > 0
+        else sentence("path_unobserved", ways=shown)
+    )

@@ -175,7 +175,11 @@ class StateSequence:
         if self.drafts and not poll.gone:
             at = next((draft for draft in reversed(self.drafts) if draft.time <= poll.t), self.drafts[0])
             since, until = _s(poll.since), _s(poll.t)
-            at.object(sentence("showed", witness=str(poll.witness), state=str(poll.state), since=since, until=until))
+            at.object(
+                sentence(
+                    "other_state_reported", witness=str(poll.witness), state=str(poll.state), since=since, until=until
+                )
+            )
 
     # From one state to another.
 
@@ -191,7 +195,7 @@ class StateSequence:
         drafts[-1].witnesses |= witnesses
         for draft in drafts:
             if (draft.old, draft.new, target) == (State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSED):
-                draft.object(sentence("refused_perhaps"))
+                draft.object(sentence("request_perhaps_refused"))
             self._append(draft)
 
     def _never_more_than_a_request(self) -> bool:
@@ -221,18 +225,18 @@ class StateSequence:
                 break
             draft = TransitionDraft(told.old, told.new, told.leg.t, told.leg.t, {Witness.CAPTURE}, told.leg)
             if self._observed.traced:
-                draft.object(sentence("off_segments"))
+                draft.object(sentence("derived_from_segments"))
             self._append(draft)
         if not self.drafts:
             return
         last = self.drafts[-1]
         if self._index.leaky:
-            last.object(sentence("capture_leaky"))
+            last.object(sentence("capture_incomplete"))
             last.flaw = "gap"
         elif not self._observed.traced:
-            last.object(sentence("off_segments_alone"))
+            last.object(sentence("derived_from_segments_alone"))
         elif self._state is not State.TIME_WAIT:
-            last.object(sentence("end_unseen"))
+            last.object(sentence("end_unobserved"))
         if self._state is State.TIME_WAIT:
             self._expire()
 
@@ -252,7 +256,7 @@ class StateSequence:
         if self._end > due + _TARDINESS:
             self._append(TransitionDraft(State.TIME_WAIT, State.CLOSED, due + _TARDINESS, due, set()))
         elif self._end >= due:
-            self.drafts[-1].object(sentence("expiry_unseen"))
+            self.drafts[-1].object(sentence("expiry_unobserved"))
 
     def _hold_against_index(self) -> None:
         """Object where the wire goes on and the kernel's observers stopped."""
@@ -267,7 +271,7 @@ class StateSequence:
         ):
             leg = told.leg
             self.drafts[-1].object(
-                sentence("wire_goes_on", number=leg.segment.number, time=_s(leg.t), state=str(told.new))
+                sentence("segments_contradict_state", number=leg.segment.number, time=_s(leg.t), state=str(told.new))
             )
 
     def _mind_the_clock(self) -> None:
@@ -279,7 +283,7 @@ class StateSequence:
             return
         late = due + (due - last.t) // TARDY + _TARDINESS
         if (last.mini or last.state is State.SYN_RECEIVED) and self._end > late:
-            self.drafts[-1].object(sentence("timer_unwatched", time=_s(due)))
+            self.drafts[-1].object(sentence("timer_unobserved", time=_s(due)))
 
     def _witness(self) -> None:
         """Add the looks, and the segments, to the witnesses of the states they show."""

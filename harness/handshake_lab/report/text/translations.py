@@ -56,7 +56,7 @@ class Words:
         """A finding, a cause or an objection; what a program wrote stands as it is."""
         if isinstance(message, str):
             return message
-        return self(f"said.{message.kind}", **{name: self._value(value) for name, value in message.values.items()})
+        return self(f"said.{message.code}", **{name: self._value(value) for name, value in message.values.items()})
 
     def caused(self, cause: Cause, arrow: str) -> str:
         """Why a transition happened, with the number of its segment: ``received ACK #9``, ``connect() → #1``.
@@ -73,7 +73,7 @@ class Words:
         if isinstance(cause.message, Message) and isinstance(what := cause.message.values.get("what"), str):
             # The number belongs to the segment's name, which is not the last word in every language.
             what = self("states.numbered", what=what, number=cause.segment)
-            return self.message(Message(cause.message.kind, {**cause.message.values, "what": what}))
+            return self.message(Message(cause.message.code, {**cause.message.values, "what": what}))
         return self("states.numbered", what=text, number=cause.segment)
 
     def summary(self, verdict: Verdict) -> str:
