@@ -8,7 +8,7 @@ from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.observations import Missed
 from handshake_lab.tcp.diagram.lookup import edges_between
 from handshake_lab.tcp.states import State
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from strategies import Plan, Side, Sight, Talk, observers, offsets, plans, seeds, watched
 
@@ -92,6 +92,17 @@ def test_what_blind_observers_hide_is_declared(
             assert end.states == truth(side) or declared(record, end)
 
 
+#: Both connect and close at once; the capture misses the ACK that tells FIN-WAIT-2 from CLOSING.
+CROSSED = Plan(
+    simultaneous=True,
+    endings=("shutdown", "close"),
+    when=(6, 6),
+    data=(0, 1),
+    delay=(5, 5),
+    lost=frozenset({4, 6, 7, 10, 12}),
+)
+
+
 @thorough
 @given(
     plan=plans,
@@ -100,6 +111,7 @@ def test_what_blind_observers_hide_is_declared(
     rate=st.floats(min_value=0.05, max_value=0.9),
     seed=seeds,
 )
+@example(plan=CROSSED, clock=(0, 0, 0), misses="capture", rate=0.5, seed=21406291)
 def test_what_an_observer_misses_the_others_make_good(
     plan: Plan, clock: tuple[int, int, int], misses: str, rate: float, seed: int
 ) -> None:

@@ -265,7 +265,7 @@ def _agree(traced: TracedSocket, sighted: PolledSocket) -> bool:
     """Whether two accounts may be of one socket, by node, cookie and addresses as far as known."""
     if traced.listens != sighted.listens or (traced.node and traced.node != sighted.node):
         return False
-    if traced.cookie and sighted.cookie and traced.cookie != sighted.cookie:
+    if traced.cookie and sighted.cookie and traced.cookie != sighted.cookie and not _took_over(traced, sighted):
         return False
     if traced.listens:
         return traced.local == sighted.local or (
@@ -276,6 +276,16 @@ def _agree(traced: TracedSocket, sighted: PolledSocket) -> bool:
         return False
     mine, theirs = traced.remote, sighted.remote
     return mine == NOWHERE or (mine.port in (0, theirs.port) and (mine.ip in WILDCARDS or mine.ip == theirs.ip))
+
+
+def _took_over(traced: TracedSocket, sighted: PolledSocket) -> bool:
+    """Whether a mini-socket with a cookie of its own may have followed a socket.
+
+    A cookie is made when it is first asked for: a mini-socket inherits that of its socket only where a poll had shown
+    that one (inet_twsk_alloc(), net/ipv4/inet_timewait_sock.c).
+    """
+    before = traced.events[-1].old if traced.ends < FOREVER else None
+    return sighted.polls[0].mini and before in (State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING)
 
 
 def _timely(traced: TracedSocket, sighted: PolledSocket, pause: int) -> bool:
@@ -316,7 +326,10 @@ def serves(listener: ObservedSocket, node: str, local: Address) -> bool:
 def _opening(observed: ObservedSocket, legs: Sequence[SegmentAtEnd]) -> int:
     """When the first segment that belongs to a life passed."""
     if not observed.passive:
-        return observed.born - SLACK
+        # The socket may have had another connection just before: its own SYN is the first segment of this one.
+        sent = (leg.t for leg in legs if leg.outgoing and _asks(leg) and leg.t >= observed.born - SLACK)
+        first = next(sent, FOREVER)
+        return first if first <= observed.born + SLACK else observed.born - SLACK
     known = observed.sighted.polls[0].t if observed.sighted else observed.born
     syns = [leg for leg in legs if not leg.outgoing and _asks(leg) and leg.t <= known + SLACK]
     if not syns:

@@ -52,10 +52,12 @@ class TracedSocket:
     Attributes:
         whole: Whether its first step is known.
         followed: When the next connection with the same addresses begins.
+        followed_from: The local end of the connection that the socket, or one at its place, had before, if it shows it.
     """
 
-    def __init__(self, sk: int, first: TraceEvent) -> None:
+    def __init__(self, sk: int, first: TraceEvent, followed_from: Address | None = None) -> None:
         self.sk = sk
+        self.followed_from = followed_from
         self.events: list[TraceEvent] = []
         self.local = NOWHERE
         self.remote = NOWHERE
@@ -86,11 +88,13 @@ class TracedSocket:
     def add(self, order: int, change: StateChange) -> None:
         """Add a step, and keep the best of the addresses that the steps tell.
 
-        A connecting socket has no port yet; a child of older kernels is still shown
-        with its listener's address and no remote port.
+        A connecting socket has no port yet, or still shows that of the connection before, which it gives up unless
+        it was bound to it; a child of older kernels is still shown with its listener's address and no remote port.
         """
         self.events.append(TraceEvent(change.t, order, change.old, change.new, pid=change.pid, context=change.context))
         local, remote = plain(change.local), plain(change.remote)
+        if self.followed_from and change.new is State.SYN_SENT:
+            local = Address(local.ip, 0)
         if self.local.port == 0 or (local.port and local.ip not in WILDCARDS):
             self.local = local
         if self.remote.port == 0:
@@ -163,6 +167,7 @@ def trace(changes: Iterable[tuple[int, StateChange]], named: Iterable[TcpEvent])
         named: Events which name a socket's address and cookie both.
     """
     current: dict[int, TracedSocket] = {}
+    before: dict[int, Address] = {}
     traced: list[TracedSocket] = []
     for order, change in changes:
         if change.old is change.new:
@@ -170,12 +175,16 @@ def trace(changes: Iterable[tuple[int, StateChange]], named: Iterable[TcpEvent])
         open_observed = current.get(change.sk)
         opening = change.old is State.CLOSED or (change.old is State.LISTEN and change.new is State.SYN_RECEIVED)
         if open_observed is None or opening or open_observed.is_other(change):
+            shown = plain(change.local)
             open_observed = current[change.sk] = TracedSocket(
-                change.sk, TraceEvent(change.t, order, change.old, change.new, pid=change.pid)
+                change.sk,
+                TraceEvent(change.t, order, change.old, change.new, pid=change.pid),
+                shown if before.get(change.sk) == shown else None,
             )
             traced.append(open_observed)
         open_observed.add(order, change)
         if change.new is State.CLOSED:
+            before[change.sk] = open_observed.local
             del current[change.sk]
     by_sk: dict[int, list[TracedSocket]] = {}
     for each in traced:

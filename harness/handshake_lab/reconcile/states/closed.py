@@ -88,7 +88,8 @@ def join_note_2(
     and the tracepoint tells of it. A FIN-WAIT-2 that a look has shown was no such passing moment.
     """
     acknowledged, received = index.first(Mark.FIN_ACKED), index.first(Mark.FIN_RECEIVED)
-    known = trusted and acknowledged is not None and received is not None
+    # A FIN that only this end's own ACK tells of came in order with a segment that was not captured, if not by itself.
+    known = trusted and acknowledged is not None and received is not None and not received.outgoing
     if known and acknowledged is not received:
         return drafts
     for place, (before, after) in enumerate(pairwise(drafts)):
