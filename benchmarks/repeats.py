@@ -41,7 +41,7 @@ def run(
     words: list[str], kept: Path, plugins: Path, *, backwards: bool, fresh_boot: bool
 ) -> tuple[bool, dict[str, str]]:
     """Run the tests once; whether all passed, and the digest of each test's record."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--artifacts", str(kept), *words]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--handshake-artifacts={kept}", *words]
     if backwards:
         command += ["-n", "2", "-p", "backwards"]
     if fresh_boot:

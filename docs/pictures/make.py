@@ -34,7 +34,7 @@ PICTURES = {
 def main() -> int:
     """Run the scenarios and write the pictures; 0 where all were written."""
     with tempfile.TemporaryDirectory() as kept:
-        tests = [sys.executable, "-m", "pytest", "-q", "--artifacts", kept, *PICTURES.values()]
+        tests = [sys.executable, "-m", "pytest", "-q", "--handshake-artifacts", kept, *PICTURES.values()]
         if subprocess.run(tests, cwd=ROOT, check=False).returncode:
             return 1
         for directory in find(Path(kept)):

@@ -11,10 +11,10 @@ from handshake_lab.expect.timer_windows import endpoints, sockets_in
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="40ms")
+pytestmark = pytest.mark.handshake(delay="40ms")
 
 
-@pytest.mark.lossy(loss="10%")
+@pytest.mark.handshake_lossy(loss="10%")
 def test_answers_over_a_bad_network(net: Net, server: tuple[str, int]) -> None:
     """The client receives every line and the end of the stream, even if segments are lost."""
     text = b"".join(b"line %d\n" % number for number in range(2000))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 FAST_OPEN = {"net.ipv4.tcp_fastopen": "3"}
 _MSG_FASTOPEN = 0x20000000
@@ -38,7 +38,7 @@ def fast_open(net: Net, listener: RecordedSocket, data: bytes) -> RecordedSocket
 
 
 @pytest.mark.claim("C1")
-@pytest.mark.network(sysctls=FAST_OPEN)
+@pytest.mark.handshake(sysctls=FAST_OPEN)
 def test_c01_no_data_before_three_segments(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.5, figure 6: data follow the three segments; with Fast Open (RFC 7413, off unless both
     programs ask for it) Linux sends data in the SYN and delivers them before the third segment was sent.
@@ -208,7 +208,7 @@ def test_c08_both_sequence_numbers_synchronized(net: Net, claim: Claim) -> None:
     claim.holds(client=client_sends, server=server_sends)
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.claim("C9")
 def test_c09_isns_are_random(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.4.1 and RFC 6528: a clock of 64 ns plus a secret hash of the four-tuple (secure_tcp_seq()):
@@ -250,7 +250,7 @@ def _without_clock(isn: int, sent: int) -> int:
 
 
 @pytest.mark.claim("C10")
-@pytest.mark.network(sysctls=FAST_OPEN)
+@pytest.mark.handshake(sysctls=FAST_OPEN)
 def test_c10_data_only_after_three_steps(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.5: without the third step the server accepts nothing; Linux takes the step from the first data
     segment as well, and with Fast Open the server answers before it (RFC 7413, 4.2).

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.recording.history import TransmittedSegment
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 #: Seconds that a program takes between its peer's end and its own: long enough to tell the two apart.
 PAUSE = 0.5
@@ -151,7 +151,7 @@ def test_c15_last_ack(net: Net, claim: Claim) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.claim("C16")
 def test_c16_time_wait(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.6: the peer's FIN is acknowledged at once, and TIME-WAIT follows, then CLOSED. In Linux a
@@ -340,7 +340,7 @@ def _reopen_from_the_same_side(net: Net, port: int) -> int:
     return distance(last.seq, segments(net, again)[0].seq)
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.claim("C21")
 def test_c21_time_wait_is_fixed(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.4.2: 2 MSL, four minutes; in Linux 60 s (TCP_TIMEWAIT_LEN), which net.ipv4.tcp_fin_timeout does

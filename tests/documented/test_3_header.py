@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
     from handshake_lab.recording.history import TransmittedSegment
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 
 def control_bits(net: Net, port: int) -> list[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from documented.conftest import Claim
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 _ETH_P_ALL = 3
 

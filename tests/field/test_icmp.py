@@ -38,7 +38,7 @@ def test_a_program_refused_by_a_router(tmp_path: Path, client: str) -> None:
 
 
 @icmp_unseen
-@pytest.mark.network(topology="routed", delay="5ms")
+@pytest.mark.handshake(topology="routed", delay="5ms")
 def test_a_connect_that_does_not_block(net: Net) -> None:
     """The error is read with SO_ERROR, not returned by connect(): the cause is ICMP all the same."""
     net.network["r1"].run(["ip", "route", "add", "unreachable", net.h2.ip])

@@ -76,7 +76,7 @@ def test_a_short_connection(net: Net) -> None:
     assert [end.states[-1] for end in endpoints(net.record(), "h1")] == ["TIME-WAIT"], describe(net.record())
 
 
-@pytest.mark.network(delay="5ms")
+@pytest.mark.handshake(delay="5ms")
 def test_one_socket_refused_and_then_connected(net: Net) -> None:
     """Two attempts of one socket: one endpoint each, and nothing besides."""
     client = net.h1.socket()
@@ -95,7 +95,7 @@ def test_one_socket_refused_and_then_connected(net: Net) -> None:
     assert net.history(client).states[-1] == "ESTABLISHED"
 
 
-@pytest.mark.network(delay="5ms")
+@pytest.mark.handshake(delay="5ms")
 def test_one_bound_socket_refused_and_then_connected(net: Net) -> None:
     """The same from a port of its choice: the four-tuple is used twice, and each attempt has its own segments."""
     client = net.h1.socket()

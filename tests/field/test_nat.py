@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.recording.history import TransmittedSegment
 
-pytestmark = pytest.mark.network(topology="nat", delay="5ms")
+pytestmark = pytest.mark.handshake(topology="nat", delay="5ms")
 
 LIBERAL = "r1:net.netfilter.nf_conntrack_tcp_be_liberal"
 #: By how much the sequence number of a crafted segment is out of any window.
@@ -82,7 +82,7 @@ def test_router_resets_the_server(net: Net) -> None:
     assert len(resets(net, sent)) == 1
 
 
-@pytest.mark.network(sysctls={LIBERAL: 1})
+@pytest.mark.handshake(sysctls={LIBERAL: 1})
 def test_liberal_conntrack_resets_nobody(net: Net) -> None:
     """With nf_conntrack_tcp_be_liberal, only a RST out of the window is INVALID."""
     client, server, sent = exchange_and_send_out_of_window(net)

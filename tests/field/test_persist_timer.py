@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.handshake_slow
 
 #: Seconds, at least and at most, that 15 probes take whose waits double from 0.2 s up to 120 s (tcp_probe_timer()):
 #: 924.6 s, and what backing off began with and the timers' own lateness add to it.
@@ -94,7 +94,7 @@ def test_the_cause_is_the_persist_timer(net: Net) -> None:
     )
 
 
-@pytest.mark.network(delay="5ms", sysctls={"h1:net.ipv4.tcp_retries2": 3})
+@pytest.mark.handshake(delay="5ms", sysctls={"h1:net.ipv4.tcp_retries2": 3})
 def test_probes_of_a_peer_that_died(net: Net) -> None:
     """A window that closed, and a peer that answers no more: TCPAbortOnTimeout counts it, and a timer is the cause."""
     client = fill(net)

@@ -12,7 +12,7 @@ from tcp_steps import open_connection
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-pytestmark = [pytest.mark.slow, pytest.mark.network(topology="routed", delay="10ms")]
+pytestmark = [pytest.mark.handshake_slow, pytest.mark.handshake(topology="routed", delay="10ms")]
 
 #: The router's: it throws away its own ICMP errors.
 BLACK_HOLE = (
@@ -71,7 +71,7 @@ def test_black_hole(net: Net) -> None:
     assert arrives(net, 5000) == 0
 
 
-@pytest.mark.network(sysctls={"h1:net.ipv4.tcp_mtu_probing": 1})
+@pytest.mark.handshake(sysctls={"h1:net.ipv4.tcp_mtu_probing": 1})
 def test_mtu_probing(net: Net) -> None:
     """RFC 4821: with tcp_mtu_probing, a sender that suspects a black hole finds a size that arrives."""
     narrow(net, icmp=False)

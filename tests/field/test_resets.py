@@ -15,7 +15,7 @@ from tcp_steps import open_connection, read_to_end
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="5ms")
+pytestmark = pytest.mark.handshake(delay="5ms")
 
 
 def test_rst_ack_in_last_ack(net: Net) -> None:
@@ -50,7 +50,7 @@ def test_rst_in_the_window_of_an_orphan(net: Net) -> None:
     assert last(end) == ("26.F2", "reset"), describe(net.record())
 
 
-@pytest.mark.network(sysctls={"h1:net.ipv4.tcp_rfc1337": 1})
+@pytest.mark.handshake(sysctls={"h1:net.ipv4.tcp_rfc1337": 1})
 def test_rfc1337(net: Net) -> None:
     """tcp_rfc1337=1: a RST in TIME-WAIT changes nothing, and so there is nothing to complain of."""
     client, server, _ = open_connection(net)
@@ -101,7 +101,7 @@ def test_rst_that_time_wait_ignores(net: Net, seq: int, ends: bool) -> None:
     assert complaints(net.record()) == [], describe(net.record())
 
 
-@pytest.mark.network(delay="5ms", sysctls={"h1:net.ipv4.tcp_sack": 0})
+@pytest.mark.handshake(delay="5ms", sysctls={"h1:net.ipv4.tcp_sack": 0})
 def test_rst_behind_a_hole_without_sack(net: Net) -> None:
     """Without SACK, a RST behind what was received beyond a hole is not exact: it is challenged, and that is right."""
     client, server, _ = open_connection(net)

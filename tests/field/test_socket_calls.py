@@ -13,7 +13,7 @@ from tcp_steps import open_connection
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="5ms")
+pytestmark = pytest.mark.handshake(delay="5ms")
 
 no_dup = pytest.mark.xfail(strict=True, raises=TypeError, reason="a recorded socket cannot be duplicated")
 

@@ -33,7 +33,7 @@ def close_against_a_leak(net: Net) -> RecordedSocket:
     return client
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 def test_a_leak_shows_later(net: Net) -> None:
     """A server that does not close its socket has it in CLOSE-WAIT, however long the client has been gone."""
     close_against_a_leak(net)
@@ -43,7 +43,7 @@ def test_a_leak_shows_later(net: Net) -> None:
 
 
 @answers_from_before
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 def test_wait_until_closed_sees_a_leak(net: Net) -> None:
     """All sockets are never closed: one of the server's is left in CLOSE-WAIT."""
     close_against_a_leak(net)
@@ -52,7 +52,7 @@ def test_wait_until_closed_sees_a_leak(net: Net) -> None:
 
 
 @answers_from_before
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 def test_wait_until_gone_waits_for_an_orphan(net: Net) -> None:
     """The client's end stays in FIN-WAIT-2 for tcp_fin_timeout, as the server never closes its own."""
     client = close_against_a_leak(net)
@@ -70,7 +70,7 @@ def test_wait_for_none_sees_a_new_socket(net: Net) -> None:
     assert net.h1.wait_for("ESTABLISHED", count=0, limit=5) is False
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.parametrize("polled", [pytest.param(False, marks=answers_from_before), True], ids=["unseen", "polled"])
 def test_wait_until_gone(net: Net, *, polled: bool) -> None:
     """An orphan is gone after tcp_fin_timeout, whether or not a poll had shown it before close()."""
@@ -84,8 +84,8 @@ def test_wait_until_gone(net: Net, *, polled: bool) -> None:
     assert (gone, seconds(net.clock.now()) - began) == (True, approx_timer(FIN_TIMEOUT, plus=net.rtt))
 
 
-@pytest.mark.slow
-@pytest.mark.network(delay="50ms")
+@pytest.mark.handshake_slow
+@pytest.mark.handshake(delay="50ms")
 def test_wait_until_gone_over_a_slow_path(net: Net) -> None:
     """The same where the FIN is on its way when the wait begins."""
     client, _, _ = open_connection(net)
@@ -97,8 +97,8 @@ def test_wait_until_gone_over_a_slow_path(net: Net) -> None:
 
 
 @answers_from_before
-@pytest.mark.slow
-@pytest.mark.network(delay="50ms")
+@pytest.mark.handshake_slow
+@pytest.mark.handshake(delay="50ms")
 def test_wait_until_gone_after_a_connect_that_does_not_block(net: Net) -> None:
     """A socket in SYN-SENT is there until its last SYN is given up."""
     net.drop("SYN", from_="h1")

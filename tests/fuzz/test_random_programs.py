@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.recording.history import Endpoint, Record, Transition
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.handshake_slow
 
 KINDS = ("SYN", "SYN-ACK", "ACK", "DATA", "FIN", "RST")
 #: What may be objected to in a sound record: the kernel reports a FIN before it is sent, and a reset that never

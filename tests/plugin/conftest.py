@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 _CACHE = cache_root().parent
 
 
+#: Installed plugins that a project has only in tests about them.
+_OTHERS = ("asyncio", "randomly", "rerunfailures", "timeout")
+_ALONE = [word for name in _OTHERS for word in ("-p", f"no:{name}")]
+
+
 class Project:
     """A project that uses the plugin, as anybody's might."""
 
@@ -38,11 +43,16 @@ class Project:
 
     def run(self, *words: str) -> pytest.RunResult:
         """Run pytest here, in this process: the quicker way."""
-        return self._pytester.runpytest_inprocess("-p", "no:randomly", *words)
+        return self._pytester.runpytest_inprocess(*_ALONE, *words)
 
     def run_apart(self, *words: str) -> pytest.RunResult:
         """Run pytest here, in a process of its own."""
-        return self._pytester.runpytest_subprocess(*words)
+        return self._pytester.runpytest_subprocess(*_ALONE, *words)
+
+    def run_with(self, plugin: str, *words: str) -> pytest.RunResult:
+        """Run pytest here, in a process of its own, with one more of the installed plugins."""
+        others = [word for name in _OTHERS if name != plugin for word in ("-p", f"no:{name}")]
+        return self._pytester.runpytest_subprocess(*others, *words)
 
     def session(self, *words: str) -> tuple[pytest.RunResult, dict[str, Any]]:
         """Run pytest here; returns what it printed, and what it wrote down for programs."""

@@ -57,7 +57,7 @@ def test_chosen() -> None:
     [
         (["run", "syn_lots_1"], "the nearest is 'syn_lost_1'"),
         (["run", "67"], "is no scenario"),
-        (["run"], "is missing: name scenarios, or say --all"),
+        (["run"], "is missing: name scenarios, or use --all"),
         (["run", "--all", "syn_lost_1"], "cannot be combined with names of scenarios"),
         (["mutate", "three_way_handshak"], "the nearest is 'three_way_handshake'"),
         (["run", "1", "-n", "many"], "is not a number of processes"),

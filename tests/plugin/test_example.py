@@ -35,4 +35,4 @@ def test_example_with_seeds(project: Project) -> None:
     """Its test over a bad network holds for several losses."""
     shutil.copytree(EXAMPLE, project.path, dirs_exist_ok=True)
 
-    project.run_apart("--seeds=1-3", "-k", "bad_network").assert_outcomes(passed=3, deselected=2)
+    project.run_apart("--handshake-seeds=1-3", "-k", "bad_network").assert_outcomes(passed=3, deselected=2)

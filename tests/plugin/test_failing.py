@@ -24,7 +24,7 @@ _LEAVES_CLOSE_WAIT = """
 def test_page_of_a_failing_test(project: Project) -> None:
     """What was asserted, that it failed though TCP did as documented, and the state that was not reached."""
     project.write(test_it=_LEAVES_CLOSE_WAIT)
-    project.run("--artifacts=kept").assert_outcomes(failed=1)
+    project.run("--handshake-artifacts=kept").assert_outcomes(failed=1)
     html = (project.path / "kept/test_it.py-test_it/index.html").read_text("utf-8")
     index = (project.path / "kept/index.html").read_text("utf-8")
     failure = html.index("assert other states than expected")
@@ -53,7 +53,7 @@ def test_record_of_a_failing_test_says_why_it_failed(project: Project) -> None:
 def test_in_korean(project: Project) -> None:
     """Ladder, page and index; what Python says stays as it is."""
     project.write(test_it=_LEAVES_CLOSE_WAIT)
-    result = project.run("--artifacts=kept", "--lang=ko")
+    result = project.run("--handshake-artifacts=kept", "--handshake-lang=ko")
     html = (project.path / "kept/test_it.py-test_it/index.html").read_text("utf-8")
 
     result.stdout.fnmatch_lines(["h1 클라이언트 *", "*CLOSE-WAIT에서 벗어나지 못함*"])

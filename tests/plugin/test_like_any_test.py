@@ -160,7 +160,7 @@ def test_failure_tells_everything(project: Project) -> None:
         """
     )
 
-    result = project.run("--seed=7", "--link=delay=200ms")
+    result = project.run("--handshake-seed=7", "--handshake-link=delay=200ms")
 
     kept = project.path / "handshake-artifacts" / "test_it.py-test_states"
     result.assert_outcomes(failed=1, warnings=1)
@@ -178,7 +178,8 @@ def test_failure_tells_everything(project: Project) -> None:
             "*ladder*",
             "*SYN seq=0*",
             "  ! LISTEN * expected here, not reached",
-            "Run again: pytest test_it.py::test_states --seed 7 --link delay=200ms",
+            "Run again: pytest test_it.py::test_states --handshake-seed 7 --handshake-link",
+            "delay=200ms",
             "*record*",
             "*handshake show handshake-artifacts/test_it.py-test_states",
             "*warnings summary*",
@@ -287,7 +288,7 @@ def test_side_by_side(project: Project, tmp_path_factory: pytest.TempPathFactory
         test_it="""
             import pytest
 
-            @pytest.mark.network(delay="20ms", loss="20%")
+            @pytest.mark.handshake(delay="20ms", loss="20%")
             @pytest.mark.parametrize("size", [10, 20_000])
             def test_transfer(net, size):
                 listener = net.h2.listen(80)
@@ -305,15 +306,19 @@ def test_side_by_side(project: Project, tmp_path_factory: pytest.TempPathFactory
 
     kept = tmp_path_factory.mktemp("kept")
 
-    alone = project.run(f"--artifacts={kept / 'alone'}", "-k", "20000", "-p", "no:cacheprovider")
-    both = project.run_apart(f"--artifacts={kept / 'both'}", "-n2", "--edge-coverage", "-p", "no:cacheprovider")
+    alone = project.run(f"--handshake-artifacts={kept / 'alone'}", "-k", "20000", "-p", "no:cacheprovider")
+    both = project.run_apart(
+        f"--handshake-artifacts={kept / 'both'}", "-n2", "--handshake-edge-coverage", "-p", "no:cacheprovider"
+    )
 
     deeper = project.path / "another" / "place" / "altogether"
     deeper.mkdir(parents=True)
     shutil.copy(project.path / "test_it.py", deeper)
     for number in range(20):
         (deeper / f"unrelated_{number}.py").touch()
-    moved = project.run_apart(f"--artifacts={kept / 'moved'}", f"--rootdir={deeper}", "-p", "no:cacheprovider", deeper)
+    moved = project.run_apart(
+        f"--handshake-artifacts={kept / 'moved'}", f"--rootdir={deeper}", "-p", "no:cacheprovider", deeper
+    )
 
     alone.assert_outcomes(passed=1, deselected=2)
     both.assert_outcomes(passed=3)

@@ -49,7 +49,7 @@ def test_kernel_fails(project: Project) -> None:
         """
     )
 
-    result = project.run("--wall-limit=5")
+    result = project.run("--handshake-wall-limit=5")
 
     result.assert_outcomes(failed=3, passed=1)
     result.stdout.fnmatch_lines(
@@ -71,29 +71,29 @@ def test_wrong_marker(project: Project) -> None:
         test_it="""
             import pytest
 
-            network = pytest.mark.network
+            handshake = pytest.mark.handshake
 
-            @network(delay="fast")
+            @handshake(delay="fast")
             def test_link(net):
                 pass
 
-            @network(topology="ring")
+            @handshake(topology="ring")
             def test_topology(net):
                 pass
 
-            @network(faults="drop SYN from h9")
+            @handshake(faults="drop SYN from h9")
             def test_fault(net):
                 pass
 
-            @network(seed=-1)
+            @handshake(seed=-1)
             def test_seed(net):
                 pass
 
-            @network("50ms")
+            @handshake("50ms")
             def test_positional(net):
                 pass
 
-            @network(colour="red")
+            @handshake(colour="red")
             def test_unknown(net):
                 pass
         """
@@ -103,12 +103,12 @@ def test_wrong_marker(project: Project) -> None:
 
     assert result.parseoutcomes().keys() <= {"failed", "errors"}
     for told in (
-        "network delay: 'fast' *. Right would be, for example: delay=50ms",
+        "pytest.mark.handshake delay: 'fast' *delay=50ms",
         "*'ring' *",
         "*'h9'*",
-        "network: ('50ms',) takes keywords only. *",
-        "network colour: 'red' is not a property of a link; *",
-        "network seed: -1 is not a whole number below 2[*][*]64. *",
+        "pytest.mark.handshake: ('50ms',) takes keywords only. *",
+        "pytest.mark.handshake colour: 'red' is not a property of a link; *",
+        "pytest.mark.handshake seed: -1 is not a whole number from 0 to 2[*][*]64-1. *",
     ):
         result.stdout.fnmatch_lines([told])
     result.stdout.no_fnmatch_line("*handshake_lab/*.py*")
@@ -120,7 +120,7 @@ def test_fault_that_never_fired(project: Project) -> None:
         test_it="""
             import pytest
 
-            @pytest.mark.network(faults="drop RST from h1")
+            @pytest.mark.handshake(faults="drop RST from h1")
             def test_it(net):
                 net.h1.connect(net.h2.listen(80))
         """
@@ -233,7 +233,7 @@ def test_refused(project: Project) -> None:
 
     for words, told in (
         (["--pdb"], "ERROR: --pdb cannot reach into a test that uses `net`*"),
-        (["--kernel=cray"], "ERROR: --kernel: 'cray' is not a kind of kernel*"),
+        (["--handshake-kernel=cray"], "ERROR: --handshake-kernel: 'cray' is not a kind of kernel*"),
     ):
         result = project.run(*words)
         assert result.ret == 4

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOSSY = """
     import pytest
 
-    @pytest.mark.lossy(loss="30%")
+    @pytest.mark.handshake_lossy(loss="30%")
     def test_opens(net):
         client = net.h1.connect(net.h2.listen(80))
         sent = [segment for segment in net.record().segments if segment.flags == "S"]
@@ -33,7 +33,7 @@ def test_seeds(project: Project) -> None:
     """A test marked lossy runs once for each seed; one that fails is told with the command that replays it exactly."""
     project.write(test_it=LOSSY)
 
-    result, session = project.session("--seeds=1-6", "--artifacts=first")
+    result, session = project.session("--handshake-seeds=1-6", "--handshake-artifacts=first")
 
     seeds = {each["test"]: each for each in session["tests"]}
     failed = [each for each in seeds.values() if each["outcome"] == "failed"]
@@ -46,7 +46,7 @@ def test_seeds(project: Project) -> None:
 
     words = shlex.split(failed[0]["again"])
     assert words[0] == "pytest"
-    project.run(*words[1:], "--artifacts=second").assert_outcomes(failed=1)
+    project.run(*words[1:], "--handshake-artifacts=second").assert_outcomes(failed=1)
     first, second = (project.path / kept / f"test_it.py-test_{failed[0]['name']}" for kept in ("first", "second"))
     assert _events(first / "events.jsonl") == _events(second / "events.jsonl")
 
@@ -57,7 +57,7 @@ def _events(file: Path) -> list[str]:
 
 
 def test_lossy_without_seeds(project: Project) -> None:
-    """Without --seeds, a test marked lossy runs like any other, and without loss."""
+    """Without --handshake-seeds, a test marked lossy runs like any other, and without loss."""
     project.write(test_it=LOSSY)
 
     project.run("-k", "opens").assert_outcomes(passed=1, deselected=1)
@@ -72,7 +72,7 @@ def test_what_is_not_documented_fails_with_a_whole_record(project: Project) -> N
 
             import pytest
 
-            @pytest.mark.lossy(loss="0%")
+            @pytest.mark.handshake_lossy(loss="0%")
             def test_fin_waits(net):
                 listener = net.h2.socket()
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -86,7 +86,7 @@ def test_what_is_not_documented_fails_with_a_whole_record(project: Project) -> N
         """
     )
 
-    result = project.run("--seeds=1")
+    result = project.run("--handshake-seeds=1")
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -99,10 +99,10 @@ def test_what_is_not_documented_fails_with_a_whole_record(project: Project) -> N
 @pytest.mark.parametrize("given", ["1-", "a-b", "5-1", "-3", "1-99999999"])
 def test_wrong_seeds(project: Project, given: str) -> None:
     """What is no list of seeds is refused with a right example."""
-    result = project.run(f"--seeds={given}")
+    result = project.run(f"--handshake-seeds={given}")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --seeds: * Right would be, for example: --seeds 1-50"])
+    result.stderr.fnmatch_lines(["ERROR: --handshake-seeds: * is not *--handshake-seeds=1-50"])
 
 
 def test_mutations(project: Project) -> None:
@@ -111,14 +111,14 @@ def test_mutations(project: Project) -> None:
         test_it="""
             import pytest
 
-            @pytest.mark.network(delay="50ms")
+            @pytest.mark.handshake(delay="50ms")
             def test_sound(net):
                 net.drop("SYN", nth=1, from_="h1")
                 client = net.h1.connect(net.h2.listen(80))
                 assert net.history(client).states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
                 assert net.history(client).time_in("SYN-SENT") / 1e9 >= 1.0
 
-            @pytest.mark.network(faults="drop SYN nth=1 from h1")
+            @pytest.mark.handshake(faults="drop SYN nth=1 from h1")
             def test_vacuous(net):
                 client = net.h1.connect(net.h2.listen(80))
                 assert net.history(client).states[-1] == "ESTABLISHED"
@@ -137,7 +137,7 @@ def test_mutations(project: Project) -> None:
         """
     )
 
-    result, session = project.session("--mutate=cause,states")
+    result, session = project.session("--handshake-mutate=cause,states")
 
     came_to = {each["name"]: each["mutant"] for each in session["tests"]}
     assert came_to == {
@@ -152,13 +152,13 @@ def test_mutations(project: Project) -> None:
     }
     result.assert_outcomes(passed=4, failed=2, skipped=2, deselected=1)
     result.stdout.fnmatch_lines(
-        ["this test cannot fail: its faults, settings and socket options are ignored, and it passes all the same"]
+        ["this test cannot fail: it passes although its faults, settings and socket options are ignored"]
     )
 
 
 def test_wrong_mutation(project: Project) -> None:
     """What cannot be broken is refused, with the nearest that can."""
-    result = project.run("--mutate=cuase")
+    result = project.run("--handshake-mutate=cuase")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --mutate: 'cuase' is nothing that can be broken; the nearest is 'cause'"])
+    result.stderr.fnmatch_lines(["ERROR: --handshake-mutate: 'cuase' is not a known mutation; did you mean 'cause'?*"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab.pytest_plugin.options.report_properties import AGAIN, TCP_SECONDS
 from handshake_lab.pytest_plugin.options.time_limits import SLOW
-from handshake_lab.pytest_plugin.results.kept_records import AGAIN, TCP_SECONDS
 
 if TYPE_CHECKING:
     from typing import Any
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 def is_real(again: str) -> bool:
     """Whether a run, as its command says, had real time."""
-    return any(f"--kernel {kind}" in again for kind in ("host", "vm"))
+    return any(f"--handshake-kernel {kind}" in again for kind in ("host", "vm"))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Fail a test that took long and is not marked ``slow``: on a real kernel it would be waited for.
+    """Fail a test that took long and is not marked ``handshake_slow``: on a real kernel it would be waited for.
 
     Held against the lab kernels' time, which does not depend on how busy a machine is. One that is broken on purpose
     may wait in vain.
@@ -28,6 +28,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         return
     properties: dict[str, Any] = dict(report.user_properties)
     seconds = properties.get(TCP_SECONDS, 0.0)
-    if report.passed and seconds > SLOW and "slow" not in report.keywords and not is_real(properties[AGAIN]):
+    if report.passed and seconds > SLOW and "handshake_slow" not in report.keywords and not is_real(properties[AGAIN]):
         report.outcome = "failed"
-        report.longrepr = f"took {seconds:.0f} s of the kernel's time: mark it with @pytest.mark.slow"
+        report.longrepr = f"took {seconds:.0f} s of the kernel's time: mark it with @pytest.mark.handshake_slow"

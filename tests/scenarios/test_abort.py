@@ -24,7 +24,7 @@ from tcp_steps import arrived, errno_of, open_connection, read_to_end
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 #: struct linger: on, for 0 seconds.
 ABORT = struct.pack("ii", 1, 0)
@@ -208,7 +208,7 @@ def test_close_unread(net: Net) -> None:
 
 
 @pytest.mark.scenario(51)
-@pytest.mark.network(delay="300ms")  # within it, even a slow machine closes one end and sends from the other
+@pytest.mark.handshake(delay="300ms")  # within it, even a slow machine closes one end and sends from the other
 def test_data_after_close_f1(net: Net) -> None:
     """RFC 9293, 3.6.1: data for a program that has closed is answered with a RST; here it crosses the FIN.
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.recording.history import Endpoint
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 #: One way: within a round trip of it, even a slow machine begins two handshakes.
 AT_ONCE = "300ms"
@@ -81,7 +81,7 @@ def request_of(net: Net, client: Endpoint) -> Endpoint:
 
 
 @pytest.mark.scenario(14)
-@pytest.mark.network(delay=AT_ONCE)
+@pytest.mark.handshake(delay=AT_ONCE)
 def test_accept_queue_full_ack(net: Net) -> None:
     """Two handshakes at once, room for one: Linux drops the second ACK, and its request stays in SYN-RECEIVED.
 
@@ -112,7 +112,7 @@ def test_accept_queue_full_ack(net: Net) -> None:
 
 
 @pytest.mark.scenario(15)
-@pytest.mark.network(sysctls={"h2:net.ipv4.tcp_abort_on_overflow": 1}, delay=AT_ONCE)
+@pytest.mark.handshake(sysctls={"h2:net.ipv4.tcp_abort_on_overflow": 1}, delay=AT_ONCE)
 def test_abort_on_overflow(net: Net) -> None:
     """net.ipv4.tcp_abort_on_overflow = 1: an ACK for which there is no room is answered by RST, the request dropped.
 
@@ -142,7 +142,7 @@ def test_abort_on_overflow(net: Net) -> None:
 
 
 @pytest.mark.scenario(16)
-@pytest.mark.network(sysctls={"h2:net.ipv4.tcp_syncookies": 2})
+@pytest.mark.handshake(sysctls={"h2:net.ipv4.tcp_syncookies": 2})
 def test_syncookies_2(net: Net) -> None:
     """RFC 4987, 3.6, net.ipv4.tcp_syncookies = 2: the server keeps nothing of a SYN, its answer's number is a cookie.
 

@@ -23,13 +23,13 @@ from tcp_steps import open_connection, read_to_end, retransmission_timers, snaps
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 TIME_WAIT = 60.0
 FIN_TIMEOUT = 60.0
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(30)
 def test_normal_close_client_first(net: Net) -> None:
     """RFC 9293, figure 12: FIN, ACK, FIN, ACK; the side that closed first waits 2 MSL, which in Linux are 60 s.
@@ -63,7 +63,7 @@ def test_normal_close_client_first(net: Net) -> None:
     assert (net.h1.counters()["TW"], net.h2.counters()["TW"]) == (1, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(31)
 def test_normal_close_server_first(net: Net) -> None:
     """RFC 9293, figure 12, mirrored: who waits in TIME-WAIT is who closed first, whoever opened."""
@@ -89,7 +89,7 @@ def test_normal_close_server_first(net: Net) -> None:
     assert (net.h1.counters()["TW"], net.h2.counters()["TW"]) == (0, 1)
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(32)
 def test_fin_plus_ack_to_time_wait(net: Net) -> None:
     """RFC 9293, figure 5, note 2: where the FIN's own ACK is lost, the peer's FIN brings it, and FIN-WAIT-2 is skipped.
@@ -123,7 +123,7 @@ def test_fin_plus_ack_to_time_wait(net: Net) -> None:
     assert seconds(ours.time_in("TIME-WAIT")) == approx_timer(TIME_WAIT)
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(33)
 def test_simultaneous_close(net: Net) -> None:
     """RFC 9293, figure 13: FINs that cross make both sides CLOSING, and both wait in TIME-WAIT."""
@@ -146,7 +146,7 @@ def test_simultaneous_close(net: Net) -> None:
         assert seconds(end.time_in("TIME-WAIT")) == approx_timer(TIME_WAIT)
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(34)
 def test_half_close(net: Net) -> None:
     """RFC 9293, 3.6: after its FIN a side still receives; FIN-WAIT-2 and CLOSE-WAIT last as long as the peer talks."""
@@ -173,7 +173,7 @@ def test_half_close(net: Net) -> None:
     assert all(snapshot.inode for snapshot in snapshots(net, ours) if snapshot.state == "FIN-WAIT-2")
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(35)
 @pytest.mark.parametrize("state", ["FIN-WAIT-1", "FIN-WAIT-2"])
 def test_shutdown_then_close(net: Net, state: str) -> None:
@@ -200,7 +200,7 @@ def test_shutdown_then_close(net: Net, state: str) -> None:
     assert loops == [f"{state}→{state}"]
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(36)
 def test_orphan_fin_wait_2(net: Net) -> None:
     """tcp_fin_timeout: FIN-WAIT-2 that no process holds ends after 60 s, though RFC 9293, 3.6 knows no such limit.
@@ -231,7 +231,7 @@ def test_orphan_fin_wait_2(net: Net) -> None:
     assert len(sockets_in(net.h2.sockets(), "CLOSE-WAIT")) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(37)
 def test_held_fin_wait_2(net: Net) -> None:
     """RFC 9293, 3.6: FIN-WAIT-2 that a process holds has no timer: it waits for the peer as long as it takes.

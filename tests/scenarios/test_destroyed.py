@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 #: Of include/uapi/linux/tcp.h; Python has no name for it.
 TCP_REPAIR = 19

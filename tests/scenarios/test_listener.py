@@ -22,7 +22,7 @@ from tcp_steps import PORT, arrived, errno_of, wait_for_socket
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 
 @pytest.mark.scenario(53)

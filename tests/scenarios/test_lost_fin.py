@@ -24,13 +24,13 @@ from tcp_steps import open_connection, read_to_end, retransmission_timers
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 TIME_WAIT = 60.0
 FIN_TIMEOUT = 60.0
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(40)
 def test_fin_lost_once(net: Net) -> None:
     """RFC 8985, 7: a lost FIN is sent again as a loss probe, 2·SRTT + 200 ms after it, or at the RTO if that is sooner.
@@ -59,7 +59,7 @@ def test_fin_lost_once(net: Net) -> None:
     assert (net.h1.counters()["TCPLossProbes"], net.h1.counters()["TCPTimeouts"]) == (1, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(41)
 def test_fin_blackhole_orphan(net: Net) -> None:
     """tcp_orphan_retries: an orphan's FIN that nobody answers is given up, silently, after at least 102.2 s.
@@ -88,7 +88,7 @@ def test_fin_blackhole_orphan(net: Net) -> None:
     assert net.h1.counters()["TCPAbortOnTimeout"] == 1
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(42)
 def test_last_ack_blackhole_orphan(net: Net) -> None:
     """tcp_orphan_retries: LAST-ACK ends like that, too, long after the other side has given up FIN-WAIT-2."""
@@ -119,7 +119,7 @@ def test_last_ack_blackhole_orphan(net: Net) -> None:
     assert fins[-1] - fins[2] < patience <= ended - fins[2]
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(43)
 def test_final_ack_lost(net: Net) -> None:
     """RFC 9293, 3.10.7.4: the FIN that comes again is acknowledged again, and TIME-WAIT begins anew.

@@ -28,7 +28,7 @@ from handshake_lab.tcp.timers import syn_schedule, synack_schedule
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 
 @pytest.mark.scenario(1)
@@ -105,7 +105,7 @@ def test_syn_lost_3(net: Net) -> None:
     assert net.h1.counters()["TCPSynRetrans"] == 3
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(5)
 def test_syn_blackhole(net: Net) -> None:
     """net.ipv4.tcp_syn_retries = 6: seven SYNs without an answer, then connect() fails with ETIMEDOUT after 127 s.
@@ -182,7 +182,7 @@ def test_synack_lost_1(net: Net) -> None:
     assert net.h2.counters()["TCPSynRetrans"] == len(again)
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(8)
 def test_synack_blackhole(net: Net) -> None:
     """net.ipv4.tcp_synack_retries = 5: six SYN-ACKs without an answer, then the request is dropped after 63 s.
@@ -251,7 +251,7 @@ def test_third_ack_lost_then_data(net: Net) -> None:
     assert seconds(accepted.time_in("SYN-RECEIVED")) == approx_trip(net.rtt)
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(11)
 def test_third_ack_never(net: Net) -> None:
     """net.ipv4.tcp_synack_retries = 5: no ACK ever comes, so the server drops the request after 63 s; the client,

@@ -29,9 +29,9 @@ RARELY = 1e-6
 ABORT = struct.pack("ii", 1, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(66)
-@pytest.mark.network(links=("s1>h2:loss=30%",), delay="50ms", seed=66)
+@pytest.mark.handshake(links=("s1>h2:loss=30%",), delay="50ms", seed=66)
 def test_random_loss_handshake(net: Net) -> None:
     """RFC 6298, 2.1 and 5.5: each lost SYN costs its retransmission timeout, and chance has no memory.
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 ES, F1, F2, CG, LA = State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK
 
@@ -46,7 +46,7 @@ MSG_FASTOPEN = 0x20000000
 COUNTED_ANEW = 0.15
 
 
-@pytest.mark.network(sysctls={"h1:net.ipv4.tcp_max_tw_buckets": 0})
+@pytest.mark.handshake(sysctls={"h1:net.ipv4.tcp_max_tw_buckets": 0})
 def test_edge_37_cg(net: Net) -> None:
     """tcp_max_tw_buckets: where the table is full there is no TIME-WAIT after CLOSING either.
 
@@ -75,7 +75,7 @@ def fast_open(net: Net, listener: RecordedSocket, data: bytes) -> None:
         client.sendto(data, MSG_FASTOPEN, listener.getsockname())
 
 
-@pytest.mark.network(sysctls={"net.ipv4.tcp_fastopen": 3})
+@pytest.mark.handshake(sysctls={"net.ipv4.tcp_fastopen": 3})
 def test_edge_41b(net: Net) -> None:
     """RFC 7413, 4.2: a SYN with data and a valid cookie opens at once: its data are there before the handshake is done.
 
@@ -118,7 +118,7 @@ def no_orphans_allowed() -> Iterator[None]:
         MAX_ORPHANS.write_text(before)
 
 
-@pytest.mark.network(sysctls={"h1:net.ipv4.tcp_fin_timeout": 120})
+@pytest.mark.handshake(sysctls={"h1:net.ipv4.tcp_fin_timeout": 120})
 @pytest.mark.parametrize(
     ("held", "state"),
     [
@@ -180,7 +180,7 @@ def refused_by_router(net: Net) -> None:
     net.network["r1"].run(["ip", "route", "add", "unreachable", net.h2.ip])
 
 
-@pytest.mark.network(topology="routed")
+@pytest.mark.handshake(topology="routed")
 def test_edge_44_sr(net: Net) -> None:
     """RFC 9293, 3.9.2.2: an ICMP error ends SYN-RECEIVED as well, here after a simultaneous open.
 
@@ -202,7 +202,7 @@ def test_edge_44_sr(net: Net) -> None:
     assert failure == errno.EHOSTUNREACH
 
 
-@pytest.mark.network(topology="routed")
+@pytest.mark.handshake(topology="routed")
 def test_edge_44_sr_of_a_request(net: Net) -> None:
     """RFC 9293, 3.9.2.2: an ICMP error for its SYN-ACK ends a request (tcp_req_err(), net/ipv4/tcp_ipv4.c).
 

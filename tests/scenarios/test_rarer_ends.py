@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 #: struct linger: on, for 0 seconds.
 ABORT = struct.pack("ii", 1, 0)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 #: One way: within it, even a slow machine has both ends do something.
-pytestmark = pytest.mark.network(delay="300ms")
+pytestmark = pytest.mark.handshake(delay="300ms")
 
 PORTS = (4001, 4002)
 
@@ -83,7 +83,7 @@ def test_simultaneous_open(net: Net) -> None:
     assert (net.h1.counters()["PassiveOpens"], net.h2.counters()["PassiveOpens"]) == (0, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(27)
 def test_self_connect(net: Net) -> None:
     """RFC 9293, 3.10.3 and MUST-10: a socket that connects to its own address opens, and closes, simultaneously.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
 

@@ -21,7 +21,7 @@ from handshake_lab.expect.timer_windows import (
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
 
@@ -100,8 +100,8 @@ def test_close_in_syn_sent(net: Net) -> None:
     assert net.h2.counters()["EmbryonicRsts"] == 1
 
 
-PROHIBITED = pytest.mark.network(topology="firewall,port=443,refuse=prohibited")
-UNREACHABLE = pytest.mark.network(topology="routed")
+PROHIBITED = pytest.mark.handshake(topology="firewall,port=443,refuse=prohibited")
+UNREACHABLE = pytest.mark.handshake(topology="routed")
 
 
 @pytest.mark.scenario(25)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 TIME_WAIT = 60.0
 #: The port from which both connections come where a new one is to meet an old one's TIME-WAIT.
@@ -66,9 +66,9 @@ def test_tw_assassination(net: Net) -> None:
     assert traced(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(56)
-@pytest.mark.network(sysctls={"h1:net.ipv4.tcp_rfc1337": 1})
+@pytest.mark.handshake(sysctls={"h1:net.ipv4.tcp_rfc1337": 1})
 def test_tw_rfc1337(net: Net) -> None:
     """RFC 1337, 3 (F1): with tcp_rfc1337, a RST in TIME-WAIT is ignored, and the 60 s are waited."""
     client, server, _ = open_connection(net)
@@ -116,7 +116,7 @@ def test_tw_reopen_by_syn(net: Net) -> None:
 
 
 @pytest.mark.scenario(58)
-@pytest.mark.network(
+@pytest.mark.handshake(
     sysctls={"h1:net.ipv4.tcp_tw_reuse": 1, "h1:net.ipv4.ip_local_port_range": f"{SAME} {SAME}"},
 )
 def test_tw_reuse_client(net: Net) -> None:
@@ -148,7 +148,7 @@ def test_tw_reuse_client(net: Net) -> None:
 
 
 @pytest.mark.scenario(59)
-@pytest.mark.network(sysctls={"h1:net.ipv4.tcp_max_tw_buckets": 0})
+@pytest.mark.handshake(sysctls={"h1:net.ipv4.tcp_max_tw_buckets": 0})
 def test_tw_bucket_overflow(net: Net) -> None:
     """tcp_max_tw_buckets: where the table is full there is no TIME-WAIT, whatever RFC 9293, 3.6 says.
 

@@ -15,7 +15,7 @@ from tcp_steps import errno_of, open_connection, retransmission_timers
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 
 @pytest.mark.scenario(61)
@@ -75,9 +75,9 @@ def test_user_timeout(net: Net) -> None:
     assert theirs.states[3:] == ["ESTABLISHED"]
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 @pytest.mark.scenario(63)
-@pytest.mark.network(sysctls={"h1:net.ipv4.tcp_retries2": 3})
+@pytest.mark.handshake(sysctls={"h1:net.ipv4.tcp_retries2": 3})
 def test_retries2(net: Net) -> None:
     """tcp_retries2: data that nobody acknowledges is given up after the time that so many doublings of 200 ms take.
 

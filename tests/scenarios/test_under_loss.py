@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
-pytestmark = [pytest.mark.network(delay="50ms"), pytest.mark.slow, pytest.mark.lossy(loss="10%")]
+pytestmark = [pytest.mark.handshake(delay="50ms"), pytest.mark.handshake_slow, pytest.mark.handshake_lossy(loss="10%")]
 
 OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
 ACCEPTED = ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
@@ -143,7 +143,7 @@ def test_orphan_fin_wait_2(net: Net) -> None:
     assert net.history(server).states == [*ACCEPTED, "CLOSE-WAIT"]
 
 
-@pytest.mark.network(sysctls={"h2:net.ipv4.tcp_syncookies": 2})
+@pytest.mark.handshake(sysctls={"h2:net.ipv4.tcp_syncookies": 2})
 def test_syncookies_2(net: Net) -> None:
     """RFC 4987, 3.6: a server that keeps nothing of a SYN still accepts once an ACK comes, be it that of the data."""
     listener = net.h2.listen(80)

@@ -12,7 +12,7 @@ from tcp_steps import PORT, read_to_end
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-pytestmark = pytest.mark.network(delay="50ms")
+pytestmark = pytest.mark.handshake(delay="50ms")
 
 #: Bytes: the least receive buffer that Linux gives, so that a window closes soon.
 SMALL = 2_304

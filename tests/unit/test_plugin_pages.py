@@ -1,4 +1,4 @@
-"""The index that a session with --artifacts leaves beside its runs."""
+"""The index that a session with --handshake-artifacts leaves beside its runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from handshake_lab.checkout.claims.claim import PROPERTY, ClaimFinding, ClaimVerdict
 from handshake_lab.checkout.claims.claim_texts import table
+from handshake_lab.pytest_plugin.options.report_properties import AGAIN, EDGES, RUN
 from handshake_lab.pytest_plugin.results.index_page import IndexPage
-from handshake_lab.pytest_plugin.results.kept_records import AGAIN, EDGES, RUN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,9 @@ def _report(
 @pytest.fixture
 def pages(tmp_path: Path) -> IndexPage:
     """The gatherer of a session whose artifacts are in ``kept``."""
-    option = SimpleNamespace(artifacts=str(tmp_path / "kept"), kernel="lab", seed=1, handshake_lang="en")
+    option = SimpleNamespace(
+        handshake_artifacts=str(tmp_path / "kept"), handshake_kernel="lab", handshake_seed=1, handshake_lang="en"
+    )
     return IndexPage(SimpleNamespace(option=option))  # type: ignore[arg-type]
 
 
@@ -63,7 +65,7 @@ def test_claims_and_edges_of_all_tests_stand_below(pages: IndexPage, tmp_path: P
 
 
 def test_the_index_is_in_the_language_asked_for(pages: IndexPage, tmp_path: Path) -> None:
-    """With --lang ko: its own words, and the claims and what was measured for them."""
+    """With --handshake-lang=ko: its own words, and the claims and what was measured for them."""
     pages._config.option.handshake_lang = "ko"
     found = ClaimFinding("C4", ClaimVerdict.HOLDS, {"server": 7, "ack": 8})
     told = {AGAIN: "pytest", RUN: _KEPT, PROPERTY: msgspec.json.encode(found).decode()}

@@ -29,7 +29,7 @@ import pytest
 from handshake_lab.errors import EnvironmentUnsupported
 
 
-@pytest.mark.slow
+@pytest.mark.handshake_slow
 def test_a_minute(net):
     raise AssertionError("it was run")
 
@@ -59,12 +59,14 @@ def test_on_the_lab_kernel_nothing_is_skipped(tmp_path: Path) -> None:
 
 def test_on_a_real_kernel_slow_tests_and_lacks_are_skipped(tmp_path: Path) -> None:
     """With their reasons and remedies; what fails, fails."""
-    said = run_suite(tmp_path, "--kernel", "host")
+    said = run_suite(tmp_path, "--handshake-kernel", "host")
     if any("have a world of its own" in line for line in said):
-        pytest.skip("this machine has no private worlds: --kernel host tells how to allow them")
+        pytest.skip(
+            "this machine does not permit private namespaces: --handshake-kernel=host explains how to allow them"
+        )
 
     assert said[-1].startswith("1 failed, 2 skipped")
-    assert any("run it with --slow, or with --kernel lab" in line for line in said)
+    assert any("run it with --handshake-slow, or with --handshake-kernel=lab" in line for line in said)
     assert any("there is no such thing here. Take the other." in line for line in said)
 
 

@@ -18,7 +18,7 @@ SAYS = "echo said; uname -r; pwd; touch kept/written; touch refused; exit 3"
 
 def test_it_runs_as_on_a_machine_of_its_own(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """What it prints is printed and kept, its status is returned, and it writes to one directory only."""
-    version = str(request.config.getoption("--kernel")).partition(":")[2]
+    version = str(request.config.getoption("--handshake-kernel")).partition(":")[2]
     printed = io.BytesIO()
 
     status = whole_session.run(version, ["sh", "-c", SAYS], tmp_path, tmp_path / "kept", printed)
@@ -48,7 +48,9 @@ def test_a_session_of_pytest_boots_once(request: pytest.FixtureRequest, tmp_path
     """Tests that use ``net`` run there as with ``--kernel host``, each in a world of its own."""
     (tmp_path / "test_two.py").write_text(SUITE)
 
-    status = run_pytest([], tmp_path, request.config.getoption("--kernel"), quiet=True, writable=tmp_path / "kept")
+    status = run_pytest(
+        [], tmp_path, request.config.getoption("--handshake-kernel"), quiet=True, writable=tmp_path / "kept"
+    )
 
     log = (tmp_path / "kept" / whole_session.LOG).read_text()
     assert status == 0, log

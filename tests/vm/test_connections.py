@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
 
-@pytest.mark.network(delay="50ms")
+@pytest.mark.handshake(delay="50ms")
 def test_a_lost_syn_is_sent_again(net: Net) -> None:
     """RFC 6298 (2.1, 5.7): the SYN is sent again after one second, and the handshake then takes one RTT.
 
@@ -33,7 +33,7 @@ def test_a_lost_syn_is_sent_again(net: Net) -> None:
 
 def test_the_demonstration(request: pytest.FixtureRequest) -> None:
     """The README's demonstration: as documented, with TIME-WAIT's minute in real time (TCP_TIMEWAIT_LEN)."""
-    words = ["demo", "--json", "--kernel", request.config.getoption("--kernel")]
+    words = ["demo", "--json", "--kernel", request.config.getoption("--handshake-kernel")]
     done = subprocess.run(
         [sys.executable, "-c", "from handshake_lab.cli.main import main; main()", *words],
         capture_output=True,

@@ -31,7 +31,7 @@ JOBS = "tests.vm.guest_jobs"
 @pytest.fixture(scope="module")
 def kernel(request: pytest.FixtureRequest) -> Kernel:
     """The kernel that the command line names."""
-    return choose_kernel(request.config.getoption("--kernel"), seed=1, wall_limit=60)
+    return choose_kernel(request.config.getoption("--handshake-kernel"), seed=1, wall_limit=60)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_nothing_stays_when_the_caller_is_killed(request: pytest.FixtureRequest,
     """No machine and no file outlives the one who started it, even if that one is given no time to tidy up."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name).resolve()
-        words = [sys.executable, "-c", PROGRAM, request.config.getoption("--kernel"), str(tmp_path)]
+        words = [sys.executable, "-c", PROGRAM, request.config.getoption("--handshake-kernel"), str(tmp_path)]
         process = subprocess.Popen(words, env={**os.environ, "TMPDIR": str(directory)})
         try:
             wait_for((tmp_path / "began").exists, "the job did not begin", 150)

@@ -44,7 +44,7 @@ def run_pytest(
     """
     line = [sys.executable, "-m", "pytest"]
     if writable is None:
-        line += ["--kernel", kernel_name, *words]
+        line += ["--handshake-kernel", kernel_name, *words]
         return subprocess.run(line, cwd=root, stdout=sys.stderr if quiet else None, check=False).returncode
     kind, _, version = kernel_name.partition(":")
     if kind != "vm":
@@ -52,5 +52,6 @@ def run_pytest(
     from handshake_lab.kernel.vm import whole_session
 
     # The checkout cannot be written there: what pytest and Hypothesis keep for the next time goes away.
-    line = ["env", "HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis", *line, "--kernel", "host", "-p", "no:cacheprovider"]
-    return whole_session.run(version, [*line, *words], root, writable, (sys.stderr if quiet else sys.stdout).buffer)
+    line = ["env", "HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis", *line, "-p", "no:cacheprovider"]
+    line += ["--handshake-kernel", "host", *words]
+    return whole_session.run(version, line, root, writable, (sys.stderr if quiet else sys.stdout).buffer)

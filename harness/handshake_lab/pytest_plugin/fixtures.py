@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handshake_lab.errors import NotAsDocumented, UsageError
+from handshake_lab.pytest_plugin.options.command_line import NETWORK_MARKER
+from handshake_lab.pytest_plugin.options.report_properties import TOUCHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +21,14 @@ if TYPE_CHECKING:
     from handshake_lab.pytest_plugin.options.variants import Variant
     from handshake_lab.recording.history import Record
 
-_EXAMPLE = '@pytest.mark.network(delay="50ms")'
+_EXAMPLE = '@pytest.mark.handshake(delay="50ms")'
+#: How error messages spell the marker.
+_SPELLED = f"pytest.mark.{NETWORK_MARKER}"
 
 
 @pytest.fixture
 def net(request: pytest.FixtureRequest, net_plan: RunPlan) -> Iterator[Net]:
-    """The network that the marker ``network`` describes, on a kernel of its own."""
+    """The network that the marker ``handshake`` describes, on a kernel of its own."""
     # Imported where the kernel is: the outer session does not need any of it.
     from handshake_lab.experiment.net import recorded
     from handshake_lab.pytest_plugin.options import variants
@@ -39,7 +43,7 @@ def net(request: pytest.FixtureRequest, net_plan: RunPlan) -> Iterator[Net]:
             with recorded(mutation.plan(net_plan), results) as net:
                 mutation.enter(net)
                 yield net
-            request.node.user_properties.append((variants.TOUCHED, mutation.touched))
+            request.node.user_properties.append((TOUCHED, mutation.touched))
             return
         with recorded(net_plan, results) as net:
             yield net
@@ -65,22 +69,22 @@ def _expecting(plan: RunPlan) -> Iterator[None]:
 
 @pytest.fixture
 def net_plan(request: pytest.FixtureRequest) -> RunPlan:
-    """What ``net`` is made from: the marker ``network``, with the command line's links laid over it.
+    """What ``net`` is made from: the marker ``handshake``, with the links of ``--handshake-link`` laid over it.
 
-    A project can have its own of this name, to give all its tests another network.
+    A project may override this fixture to give all its tests another network.
     """
     place = _place(request)
     wanted: dict[str, Any] = {}
-    for marker in reversed(list(request.node.iter_markers("network"))):
+    for marker in reversed(list(request.node.iter_markers(NETWORK_MARKER))):
         if marker.args:
-            raise UsageError("network", marker.args, "takes keywords only", _EXAMPLE)
+            raise UsageError(_SPELLED, marker.args, "takes keywords only", _EXAMPLE)
         wanted.update(marker.kwargs)
     return _plan(wanted, place)
 
 
 @pytest.fixture
 def handshake_variant(request: pytest.FixtureRequest) -> Variant:
-    """Another way in which this test is run: the parameter of ``--seeds`` and ``--mutate``."""
+    """The variant of this test: the parameter that ``--handshake-seeds`` and ``--handshake-mutate`` set."""
     found: Variant = request.param
     return found
 
@@ -109,10 +113,10 @@ def _plan(wanted: dict[str, Any], place: Place) -> RunPlan:
     links = _texts("links", wanted.pop("links", ()))
     sysctls = wanted.pop("sysctls", {})
     if not isinstance(topology, str):
-        raise UsageError("network topology", topology, "is not a topology's name", 'topology="star"')
+        raise UsageError(f"{_SPELLED} topology", topology, "is not a topology's name", 'topology="star"')
     if not isinstance(sysctls, dict):
-        raise UsageError("network sysctls", sysctls, "is not a mapping", 'sysctls={"net.ipv4.tcp_syncookies": 2}')
-    impairment = str(Impairment.of(wanted, spell="network {}", complete=False))
+        raise UsageError(f"{_SPELLED} sysctls", sysctls, "is not a mapping", 'sysctls={"net.ipv4.tcp_syncookies": 2}')
+    impairment = str(Impairment.of(wanted, spell=f"{_SPELLED} {{}}", complete=False))
     return RunPlan(
         script="",
         topology=topology,
@@ -130,7 +134,7 @@ def _texts(field: str, value: object) -> tuple[str, ...]:
     if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
         return tuple(value)
     example = 'faults=["drop SYN nth=1 from h1"]' if field == "faults" else 'links=["h1>h2:loss=5%"]'
-    raise UsageError(f"network {field}", value, "is neither a text nor a list of texts", example)
+    raise UsageError(f"{_SPELLED} {field}", value, "is neither a text nor a list of texts", example)
 
 
 def _hold_against_document(record: Record) -> None:

@@ -1,4 +1,4 @@
-"""What pytest loads: options, the marker, the fixture, and the hooks that send tests into a kernel."""
+"""The hooks that pytest loads: options, markers and fixtures, and tests with ``net`` sent into a kernel."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from handshake_lab.errors import UsageError
+from handshake_lab.pytest_plugin.dispatch import reruns
 from handshake_lab.pytest_plugin.fixtures import handshake_variant, net, net_plan
-from handshake_lab.pytest_plugin.options import command_line
+from handshake_lab.pytest_plugin.options import command_line, former_names
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from handshake_lab.pytest_plugin.dispatch.controller import Controller
 
 __all__ = ["handshake_variant", "net", "net_plan"]
@@ -19,14 +23,29 @@ _OUTSIDE: pytest.StashKey[Controller] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the options."""
+    """Declare the options and their ini keys."""
     command_line.add(parser)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, object, object]:
+    """Refuse former options once everybody has declared theirs."""
+    result = yield
+    try:
+        former_names.refuse_options(early_config, parser, args)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    return result
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers; outside of a kernel, take charge of the tests that need one."""
+    """Declare the markers; in the session that the user started, prepare to send tests into kernels."""
     for marker in command_line.MARKERS:
         config.addinivalue_line("markers", marker)
+    command_line.settle(config)
     if command_line.INSIDE in os.environ:
         return
     from handshake_lab.pytest_plugin.dispatch.controller import Controller
@@ -37,13 +56,25 @@ def pytest_configure(config: pytest.Config) -> None:
     variants.check(config)
     config.stash[_OUTSIDE] = Controller(config)
     config.pluginmanager.register(Summary(config), "handshake-summary")
-    if config.option.artifacts:
+    if config.option.handshake_artifacts:
         config.pluginmanager.register(IndexPage(config), "handshake-pages")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Name the successor of a former marker that ``--strict-markers`` refuses."""
+    report = yield
+    hint = former_names.hint(report.longreprtext) if report.failed else ""
+    if hint:
+        report.sections.append((f"markers of {collector.nodeid}", hint))
+    return report
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Let a test run in other ways too: with many seeds, or broken on purpose."""
-    if metafunc.config.option.seeds or metafunc.config.option.mutate:
+    """Parametrize a test that is to run with several seeds, or broken on purpose."""
+    if metafunc.config.option.handshake_seeds or metafunc.config.option.handshake_mutate:
         from handshake_lab.pytest_plugin.options import variants
 
         variants.generate(metafunc)
@@ -51,9 +82,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where tests are broken on purpose, leave out those that cannot be."""
+    """With ``--handshake-mutate``, deselect tests that do not use ``net``."""
     outside = config.stash.get(_OUTSIDE, None)
-    if outside is None or not config.option.mutate:
+    if outside is None or not config.option.handshake_mutate:
         return
     others = [item for item in items if not outside.needs_kernel(item)]
     if others:
@@ -72,10 +103,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object | None:
-    """Run a test that uses ``net`` in a kernel of its own; leave every other test alone."""
+    """Run a test that uses ``net`` in a kernel of its own; leave every other test to others."""
     outside = item.config.stash.get(_OUTSIDE, None)
     if outside is None or not outside.needs_kernel(item):
         return None
+
+    if reruns.protocol(item, nextitem, lambda: [*outside.run(item), *outside.tear_down(item, nextitem)]):
+        return True
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in outside.run(item):
         item.ihook.pytest_runtest_logreport(report=report)
@@ -83,3 +117,9 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> pytest.TestReport | None:
+    """The report of a phase that ran in a kernel."""
+    return reruns.report_of(call)

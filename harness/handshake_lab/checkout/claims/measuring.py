@@ -47,8 +47,9 @@ def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[ClaimOutco
     wanted = tuple(only) or CLAIMS
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "claims.xml"
-        words = [sys.executable, "-m", "pytest", _TESTS, "--quiet", "--no-header", "--numprocesses=auto", "--slow"]
-        words += [f"--kernel={kernel}", f"--seed={seed}", f"--junitxml={report}"]
+        words = [sys.executable, "-m", "pytest", _TESTS, "--quiet", "--no-header", "--numprocesses=auto"]
+        words += [f"--handshake-kernel={kernel}", f"--handshake-seed={seed}", "--handshake-slow"]
+        words += [f"--junitxml={report}"]
         if only:
             words += ["-k", " or ".join(f"test_c{int(each[1:]):02}_" for each in only)]
         status = subprocess.run(words, cwd=REPOSITORY, stdout=sys.stderr, check=False).returncode

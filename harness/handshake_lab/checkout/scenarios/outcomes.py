@@ -25,7 +25,6 @@ class PytestResult(msgspec.Struct):
     name: str
     test: str
     outcome: Word = "passed"
-    number: int | None = None  #: its row in the scenario catalogue
     mutant: str | None = None  #: what it came to where it was broken on purpose
     tcp_seconds: float = 0.0
     wall_seconds: float = 0.0

@@ -17,6 +17,7 @@ from handshake_lab.checkout.scenarios import catalogue
 from handshake_lab.checkout.scenarios.outcomes import PytestSession, ScenarioOutcome, by_scenario, proofs
 from handshake_lab.cli import options
 from handshake_lab.errors import HandshakeError, UsageError
+from handshake_lab.pytest_plugin.options.command_line import prefixed
 from handshake_lab.pytest_plugin.results.kept_records import DEFAULT_ARTIFACTS
 
 if TYPE_CHECKING:
@@ -271,10 +272,10 @@ def _pytest(
         file = (writable or Path(directory)) / "session.json"
         command_line = [
             *(each.test for each in wanted),
-            *("--seed", str(seed), "--handshake-json", str(file)),
+            *("--handshake-seed", str(seed), "--handshake-json", str(file)),
             *_parallel(workers, len(wanted)),
             *(["-q", "--no-header"] if quiet else []),
-            *words,
+            *map(prefixed, words),
         ]
         status = run_pytest(command_line, root, kernel_name, quiet=quiet, writable=writable)
         if status in (0, 1) and file.exists():

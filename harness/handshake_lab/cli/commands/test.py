@@ -12,6 +12,7 @@ from handshake_lab.checkout.pytest_run import one_boot, run_pytest
 from handshake_lab.checkout.root import REPOSITORY
 from handshake_lab.cli import options
 from handshake_lab.errors import UsageError
+from handshake_lab.pytest_plugin.options.command_line import prefixed
 from handshake_lab.pytest_plugin.results.kept_records import DEFAULT_ARTIFACTS
 
 #: Run before the tests: they are quick, and their findings explain many failures.
@@ -43,6 +44,9 @@ def command(
 ) -> int:
     """Run the checks and the tests of this checkout. Other arguments are passed to pytest.
 
+    The options of the pytest plugin can be written without their prefix: --slow for --handshake-slow, and so on
+    with --seed, --seeds, --link, --lang, --mutate, --wall-limit and --edge-coverage.
+
     \b
     Examples:
       handshake test
@@ -58,6 +62,7 @@ def command(
     failed = [name for name, words in _CHECKS if checks and not _check(name, words)]
     words = list(pytest_arguments or _ALL)
     words += ["--artifacts", str(artifacts.resolve())] if artifacts else []
+    words = list(map(prefixed, words))
     writable = (artifacts or REPOSITORY / DEFAULT_ARTIFACTS).resolve() if boot_once else None
     status = run_pytest(words, REPOSITORY, kernel_name, writable=writable)
     if failed:

@@ -16,7 +16,8 @@ import pytest
 from handshake_lab.errors import HandshakeError, KernelFailed, UsageError
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
 from handshake_lab.pytest_plugin.dispatch import code_coverage, replay, serialise
-from handshake_lab.pytest_plugin.options import time_limits, variants
+from handshake_lab.pytest_plugin.options import command_line, former_names, time_limits, variants
+from handshake_lab.pytest_plugin.options.command_line import NETWORK_MARKER, spelled
 from handshake_lab.pytest_plugin.results import kept_records
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ class Controller:
             )
         try:
             with self._uncaptured():
-                self._kernel(option.seed)
+                self._kernel(option.handshake_seed)
         except HandshakeError as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(spelled(str(error))) from None
 
     def _kernel(self, seed: int) -> Kernel:
         from handshake_lab.cli.options import choose_kernel
@@ -75,7 +76,7 @@ class Controller:
         if seed not in self._kernels:
             option = self._config.option
             self._kernels[seed] = choose_kernel(
-                option.kernel,
+                option.handshake_kernel,
                 seed,
                 time_limits.wall_limit(self._config),
                 fresh_boot=option.handshake_fresh_boot,
@@ -100,9 +101,10 @@ class Controller:
         with tempfile.TemporaryDirectory(prefix="handshake-results-", ignore_cleanup_errors=True) as place:
             results = Path(place).resolve()
             try:
-                reports = self._run(item, results)
+                with _timed(item):
+                    reports = self._run(item, results)
             except (HandshakeError, pytest.fail.Exception) as error:
-                reports = [replay.failure(item, str(error))]
+                reports = [replay.failure(item, spelled(str(error)))]
             kept_records.attach(item, reports, results, replay=self.replay(item))
         replay.finish(item, reports, began)
         variants.settle(item, reports)
@@ -125,6 +127,7 @@ class Controller:
         return [pytest.TestReport.from_item_and_call(item, call)] if call.excinfo else []
 
     def _run(self, item: pytest.Item, results: Path) -> list[pytest.TestReport]:
+        former_names.refuse_markers(item)
         chosen = variants.of(item)
         kernel = self._kernel(seed_of(item))
         if reason := time_limits.too_slow(item, kernel.info):
@@ -141,7 +144,7 @@ class Controller:
                 "directory": str(Path.cwd()),
                 "kernel": msgspec.to_builtins(kernel.info),
                 "coverage": coverage,
-                "links": [*self._config.option.handshake_links, *chosen.links],
+                "links": [*self._config.option.handshake_link, *chosen.links],
                 "replay": self.replay(item),
             },
             results=results,
@@ -167,15 +170,23 @@ class Controller:
         raise KernelFailed(_unfinished(outcome.status), outcome.console)
 
     def replay(self, item: pytest.Item) -> str:
-        """The command that gives this very run again."""
-        option = self._config.option
-        words = ["pytest", item.nodeid]
-        chosen = variants.of(item)
-        words += chosen.words or (["--seed", str(option.seed)] if option.seed != 1 else [])
-        words += ["--kernel", option.kernel] if option.kernel != "lab" else []
-        for link in option.handshake_links:
-            words += ["--link", link]
-        return shlex.join(words)
+        """The command that runs this test again in the same way."""
+        variant = variants.of(item).words
+        words = command_line.replay_words(self._config, ("kernel", "link") if variant else ("kernel", "seed", "link"))
+        return shlex.join(["pytest", item.nodeid, *variant, *words])
+
+
+@contextlib.contextmanager
+def _timed(item: pytest.Item) -> Iterator[None]:
+    """Let pytest-timeout limit the wall time of the block where it limits the test function only.
+
+    Where it limits the whole test, its wrapper of ``pytest_runtest_protocol`` does so; its wrapper of
+    ``pytest_runtest_call`` has to be called here, because that hook is not called for a test in a kernel.
+    """
+    plugin: Any = item.config.pluginmanager.getplugin("timeout")
+    wrapper = getattr(plugin, "pytest_runtest_call", None)
+    with contextlib.contextmanager(wrapper)(item) if wrapper else contextlib.nullcontext():
+        yield
 
 
 def seed_of(item: pytest.Item) -> int:
@@ -184,11 +195,20 @@ def seed_of(item: pytest.Item) -> int:
     if chosen is not None:
         return chosen
     marked: Any = next(
-        (marker.kwargs["seed"] for marker in item.iter_markers("network") if marker.kwargs.get("seed") is not None),
-        item.config.option.seed,
+        (
+            marker.kwargs["seed"]
+            for marker in item.iter_markers(NETWORK_MARKER)
+            if marker.kwargs.get("seed") is not None
+        ),
+        item.config.option.handshake_seed,
     )
     if isinstance(marked, bool) or not isinstance(marked, int) or not 0 <= marked < 1 << 64:
-        raise UsageError("network seed", marked, "is not a whole number below 2**64", "@pytest.mark.network(seed=7)")
+        raise UsageError(
+            f"pytest.mark.{NETWORK_MARKER} seed",
+            marked,
+            "is not a whole number from 0 to 2**64-1",
+            "@pytest.mark.handshake(seed=7)",
+        )
     return marked
 
 

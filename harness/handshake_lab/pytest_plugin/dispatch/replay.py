@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from handshake_lab.pytest_plugin.dispatch.worker import RAISED, REPORTS, WARNINGS, Failed
+from handshake_lab.pytest_plugin.dispatch.worker import REPORTS, WARNINGS, Failed
+from handshake_lab.pytest_plugin.options.report_properties import RAISED
 
 if TYPE_CHECKING:
     from pathlib import Path

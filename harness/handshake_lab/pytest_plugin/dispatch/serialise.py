@@ -28,10 +28,9 @@ _OUTER_OPTIONS = frozenset(
         "stepwise", "stepwise_skip", "stepwise_reset", "usepdb", "trace", "xmlpath", "deselect", "ignore",
         "ignore_glob", "inifilename", "rootdir", "override_ini", "plugins", "pyargs", "confcutdir", "basetemp",
         "capture", "log_file", "cacheshow", "cacheclear", "collectonly", "pastebin", "pythonwarnings", "strict_config",
-        "assertmode", "importmode", "handshake_json", "edge_coverage_svg",
+        "assertmode", "importmode", "handshake_json", "handshake_edge_coverage_svg",
     }
 )  # fmt: skip
-_OUTER_PREFIXES = ("cov", "no_cov", "dist", "numprocesses", "tx", "px", "loop", "html", "json_report", "reruns")
 
 #: What only means something outside, or would make what happens inside depend on this machine.
 _OUTER_VARIABLES = frozenset(
@@ -77,9 +76,7 @@ def options(config: pytest.Config) -> dict[str, Any]:
     return {
         name: value
         for name, value in vars(config.option).items()
-        if name not in _OUTER_OPTIONS
-        and not name.startswith(_OUTER_PREFIXES)
-        and isinstance(value, str | int | float | bool | list | type(None))
+        if name not in _OUTER_OPTIONS and isinstance(value, str | int | float | bool | list | type(None))
     }
 
 

@@ -14,6 +14,8 @@ import pytest
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
 from handshake_lab.pytest_plugin.dispatch.code_coverage import measured
 from handshake_lab.pytest_plugin.options import time_limits
+from handshake_lab.pytest_plugin.options.command_line import spelled
+from handshake_lab.pytest_plugin.options.report_properties import COMPARED, RAISED, RAISED_CLASS
 from handshake_lab.pytest_plugin.results import state_comparison
 from handshake_lab.recording.observations import KernelInfo
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 REPORTS = "reports.jsonl"
 #: One warning a line.
 WARNINGS = "warnings.jsonl"
-#: On a report: the class of the exception that failed it, and whether it is one of ours.
-RAISED = "handshake_raised"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -83,13 +83,14 @@ class Reporter:
             error = call.excinfo.value
             kinds = [kind.__name__ for kind in type(error).__mro__]
             setattr(report, RAISED, kinds)
-            setattr(report, state_comparison.COMPARED, self._compared)
+            setattr(report, RAISED_CLASS, (type(error).__module__, type(error).__qualname__))
+            setattr(report, COMPARED, self._compared)
             if isinstance(error, HandshakeError):
-                report.longrepr = str(error)
+                report.longrepr = spelled(str(error))
             if isinstance(error, EnvironmentUnsupported) and self._place.kernel.real_time:
                 # What this machine's own kernel lacks is no failure of the test; the lab kernel lacks nothing.
                 report.outcome = "skipped"
-                report.longrepr = time_limits.skipped(item, str(error)).longrepr
+                report.longrepr = time_limits.skipped(item, spelled(str(error))).longrepr
         return report
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:

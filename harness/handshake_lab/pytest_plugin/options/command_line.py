@@ -1,121 +1,331 @@
-"""The plugin's command-line options and its markers."""
+"""The plugin's options, ini keys and markers.
+
+Every name begins with ``handshake``, so that other plugins and conftest files keep theirs.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import difflib
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
+import pytest
+
+from handshake_lab.errors import UsageError
 from handshake_lab.pytest_plugin.options.time_limits import SLOW, SLOW_WALL_LIMIT, WALL_LIMIT
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable
 
-#: Set in the environment of a test that already is where the kernel is.
+#: Set in the environment of a test that already runs in a kernel.
 INSIDE = "HANDSHAKE_INSIDE"
 
-#: Random loss in each direction under which tests marked ``lossy`` run, if they do not say.
+#: The fixture's marker.
+NETWORK_MARKER = "handshake"
+SLOW_MARKER = "handshake_slow"
+LOSSY_MARKER = "handshake_lossy"
+
+#: Random loss in each direction for tests with the marker ``handshake_lossy``, unless the marker names another.
 LOSS = "10%"
 
 #: The markers, as ``pytest --markers`` prints them.
 MARKERS = (
-    "claim(id): this test checks that claim of the course notes (`handshake claims` prints them)",
     (
-        "network(topology='pair', faults=(), sysctls={}, seed=None, links=(), **link): the network of a test that uses "
-        "`net`; link fields are those of `--link`, with units: delay='50ms', loss='1%', rate='10mbit'"
-    ),
-    (f"slow: takes more than {SLOW:g} s of the kernel's time: left out on real kernels unless --slow asks for it"),
-    (
-        "scenario(number): this test is that row of the scenario catalogue; its name there is the function's, "
-        "without test_"
+        f"{NETWORK_MARKER}(topology='pair', faults=(), sysctls={{}}, seed=None, links=(), **link): the network of a "
+        "test that uses the fixture `net`; **link are properties of its links, with units: delay='50ms', loss='1%', "
+        "rate='10mbit'. For example: @pytest.mark.handshake(delay='50ms', faults='drop SYN nth=1 from h1')"
     ),
     (
-        f"lossy(loss='{LOSS}'): what this test asserts holds whatever is lost; with `--seeds` it runs once for each "
-        "seed with so much random loss in each direction, and every transition must be an edge of the diagram"
+        f"{SLOW_MARKER}: the test takes more than {SLOW:g} s of the kernel's time; on kernels with real time "
+        "(host, vm) it runs only with --handshake-slow"
+    ),
+    (
+        f"{LOSSY_MARKER}(loss='{LOSS}'): the test's assertions hold whatever segments are lost; --handshake-seeds runs "
+        "it once per seed with this random loss in each direction, and requires that every transition is an edge of "
+        "RFC 9293's diagram"
+    ),
+)
+
+
+def _whole_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 1 << 64):
+        raise ValueError("is not a whole number from 0 to 2**64-1")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        from handshake_lab.plan.units import duration
+
+        try:
+            seconds = duration("", text) / 1e9
+        except UsageError:
+            seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError("is not a positive number of seconds")
+    return seconds
+
+
+def _percent(text: str) -> float:
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= 100:
+        raise ValueError("is not a percentage from 0 to 100")
+    return percent
+
+
+def _language(text: str) -> str:
+    if text not in ("en", "ko"):
+        raise ValueError("is not a language of the reports: en or ko")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option, ``--handshake-NAME``, and its ini key, ``handshake_NAME``.
+
+    Attributes:
+        name: The option's name after the prefix.
+        help: What it does.
+        example: A correct value; "" for a flag.
+        default: The value if neither the command line nor the ini file has one.
+        read: Makes the value of text; raises ValueError with what is wrong.
+        kind: ``text`` takes one value, ``texts`` may be repeated, a ``flag`` takes none.
+        ini: Whether a default of the project makes sense.
+        is_path: Whether it is a path: in the ini file, relative to that file.
+        metavar: The value's name in the help.
+    """
+
+    name: str
+    help: str
+    example: str = ""
+    default: Any = None
+    read: Callable[[str], Any] = str
+    kind: Literal["text", "texts", "flag"] = "text"
+    ini: bool = True
+    is_path: bool = False
+    metavar: str = ""
+
+    @property
+    def flag(self) -> str:
+        """The option: ``--handshake-wall-limit``."""
+        return f"--handshake-{self.name}"
+
+    @property
+    def key(self) -> str:
+        """The ini key, and the attribute of ``config.option``: ``handshake_wall_limit``."""
+        return f"handshake_{self.name.replace('-', '_')}"
+
+    @property
+    def text(self) -> str:
+        """The help text, with the ini key and an example."""
+        example = f"{self.flag}={self.example}" if self.example else self.flag
+        key = f" Ini key: {self.key}." if self.ini else ""
+        return f"{self.help}{key} For example: {example}".replace("%", "%%")
+
+    def value(self, given: Any, source: str, example: str) -> Any:
+        """The value of what the command line or the ini file has.
+
+        Raises:
+            UsageError: It is invalid.
+        """
+        if not isinstance(given, str):
+            return given
+        try:
+            return self.read(given)
+        except ValueError as error:
+            raise UsageError(source, given, str(error), example) from None
+
+
+OPTIONS = (
+    Option(
+        "kernel",
+        "Where tests with the fixture `net` run: lab or lab:VERSION (User-Mode Linux, virtual time), host (this "
+        "machine's own kernel), vm or vm:RELEASE (a distribution's kernel in QEMU). Default: lab.",
+        example="lab:6.1",
+        default="lab",
+        metavar="KIND",
+    ),
+    Option(
+        "seed",
+        "Seed of every lab kernel: the same seed gives the same run. Default: 1.",
+        example="7",
+        default=1,
+        read=_whole_number,
+        metavar="N",
+    ),
+    Option(
+        "link",
+        "Impairment that is laid over the links of every test; may be repeated. In the ini file, one a line.",
+        example="delay=200ms",
+        default=(),
+        kind="texts",
+        metavar="TEXT",
+    ),
+    Option(
+        "artifacts",
+        "Directory that keeps the record of every test, with a page, a capture and an index. Without it, only records "
+        "of failed tests are kept, in handshake-artifacts/.",
+        example="runs",
+        is_path=True,
+        metavar="DIR",
+    ),
+    Option(
+        "lang",
+        "Language of ladders, pages and their index: en or ko. Default: en.",
+        example="ko",
+        default="en",
+        read=_language,
+        metavar="LANG",
+    ),
+    Option(
+        "wall-limit",
+        f"Seconds of wall time after which the kernel of a test is killed. Default: {WALL_LIMIT:g}, with "
+        f"--handshake-slow {SLOW_WALL_LIMIT:g}.",
+        example="120",
+        read=_seconds,
+        metavar="SECONDS",
+    ),
+    Option(
+        "slow",
+        "On kernels with real time, also run tests with the marker handshake_slow.",
+        default=False,
+        kind="flag",
+    ),
+    Option(
+        "fresh-boot",
+        "Boot a lab kernel for every test. Otherwise a kernel boots once and is forked for each test, with the same "
+        "records, in less time.",
+        default=False,
+        kind="flag",
+    ),
+    Option(
+        "seeds",
+        "Run tests with the marker handshake_lossy once for each of these seeds, under random loss.",
+        example="1-50",
+        ini=False,
+        metavar="SEEDS",
+    ),
+    Option(
+        "mutate",
+        "Break every test with the fixture `net` on purpose, and pass it if it fails: all, or a list of cause, states, "
+        "times, segments.",
+        example="cause,states",
+        ini=False,
+        metavar="KINDS",
+    ),
+    Option(
+        "edge-coverage",
+        "Print which edges of RFC 9293's state diagram the tests took.",
+        default=False,
+        kind="flag",
+    ),
+    Option(
+        "edge-coverage-fail-under",
+        "Fail the session if the tests took less than this percentage of the edges that Linux has.",
+        example="90",
+        read=_percent,
+        metavar="PERCENT",
+    ),
+    Option(
+        "edge-coverage-svg",
+        "Write the state diagram to this file: edges that were taken solid, others dashed.",
+        example="edges.svg",
+        ini=False,
+        metavar="FILE",
+    ),
+    Option(
+        "json",
+        "Write the result of every test with the fixture `net` to this file: outcome, times, edges.",
+        example="results.json",
+        ini=False,
+        metavar="FILE",
     ),
 )
 
 
 def add(parser: pytest.Parser) -> None:
-    """Declare the options."""
+    """Declare the options and their ini keys."""
     group = parser.getgroup("handshake", "Handshake Lab: real TCP on a kernel of its own")
-    group.addoption(
-        "--kernel",
-        default="lab",
-        metavar="KIND",
-        help="where tests that use `net` run: lab (default), lab:VERSION, host, vm, vm:RELEASE",
-    )
-    group.addoption("--seed", type=int, default=1, metavar="N", help="seed of every lab kernel (default: 1)")
-    group.addoption(
-        "--handshake-fresh-boot",
-        action="store_true",
-        help="boot a lab kernel for every test; without it, one is booted and forked for each, with the same results",
-    )
-    group.addoption(
-        "--link",
-        dest="handshake_links",
-        action="append",
-        default=[],
-        metavar="TEXT",
-        help="impairment laid over that of every test: delay=200ms",
-    )
-    group.addoption(
-        "--artifacts",
-        default=None,
-        metavar="DIR",
-        help="keep every test's record here; without it, a failing test's record is kept in handshake-artifacts/",
-    )
-    group.addoption(
-        "--lang",
-        dest="handshake_lang",
-        choices=["en", "ko"],
-        default="en",
-        help="language of ladders, pages and their index: en (default), ko",
-    )
-    group.addoption(
-        "--wall-limit",
-        type=float,
-        default=None,
-        metavar="SECONDS",
-        help=f"wall time after which a test's kernel is killed (default: {WALL_LIMIT:g}, with --slow "
-        f"{SLOW_WALL_LIMIT:g})",
-    )
-    group.addoption(
-        "--slow", action="store_true", help="on real kernels, run tests that are marked `slow` too: it takes an hour"
-    )
-    _add_variants(group)
-    _add_coverage(group)
+    for option in OPTIONS:
+        attributes: dict[str, Any] = {"dest": option.key, "default": None, "help": option.text}
+        if option.kind == "flag":
+            attributes |= {"action": "store_const", "const": True}
+        else:
+            attributes |= {"action": "append" if option.kind == "texts" else "store", "metavar": option.metavar}
+        group.addoption(option.flag, **attributes)
+        if option.ini:
+            kind: Any = {"text": "string", "texts": "linelist", "flag": "bool"}[option.kind]
+            parser.addini(option.key, f"Default of {option.flag}. {option.help}", type=kind, default=None)
 
 
-def _add_variants(group: pytest.OptionGroup) -> None:
-    group.addoption(
-        "--seeds",
-        default=None,
-        metavar="FIRST-LAST",
-        help="run tests marked `lossy` once for each seed (1-50, or 7), with random loss",
-    )
-    group.addoption(
-        "--mutate",
-        default=None,
-        metavar="KINDS",
-        help="break every test that uses `net` on purpose, and pass if it fails: all, or some of cause, states, times, "
-        "segments",
-    )
+def settle(config: pytest.Config) -> None:
+    """Put the values in force into ``config.option``: the command line's, else the ini file's, else the defaults.
+
+    Raises:
+        pytest.UsageError: A value is invalid.
+    """
+    for option in OPTIONS:
+        try:
+            setattr(config.option, option.key, _in_force(option, config))
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
-def _add_coverage(group: pytest.OptionGroup) -> None:
-    group.addoption("--edge-coverage", action="store_true", help="tell which edges of the state diagram were taken")
-    group.addoption(
-        "--edge-coverage-fail-under",
-        type=float,
-        default=None,
-        metavar="PERCENT",
-        help="fail if fewer of the edges that Linux has were taken",
-    )
-    group.addoption(
-        "--edge-coverage-svg", default=None, metavar="FILE", help="draw the diagram: edges taken solid, others dashed"
-    )
-    group.addoption(
-        "--handshake-json",
-        default=None,
-        metavar="FILE",
-        help="write down what every test that uses `net` came to: outcome, times, edges",
-    )
+def _in_force(option: Option, config: pytest.Config) -> Any:
+    given = getattr(config.option, option.key)
+    if given is not None:
+        return option.value(given, option.flag, f"{option.flag}={option.example}")
+    return _of_the_project(option, config)
+
+
+def _of_the_project(option: Option, config: pytest.Config) -> Any:
+    """The ini file's value, or the default."""
+    given = config.getini(option.key) if option.ini else None
+    if given is None or given in ("", []):
+        return option.default
+    if option.is_path and config.inipath is not None:
+        given = os.path.relpath(config.inipath.parent / given)
+    return option.value(given, option.key, f"{option.key} = {option.example}")
+
+
+def replay_words(config: pytest.Config, names: tuple[str, ...]) -> list[str]:
+    """The options that give these values again, whatever the ini file of the moment is.
+
+    Args:
+        config: The session's.
+        names: Names of options, without the prefix.
+    """
+    words = []
+    for option in OPTIONS:
+        value = getattr(config.option, option.key)
+        if option.name not in names or (value == option.default == _of_the_project(option, config)):
+            continue
+        for each in value if option.kind == "texts" else (value,):
+            words += [option.flag, str(each)]
+    return words
+
+
+_SHORT = re.compile(rf"(?<![\w-])--({'|'.join(option.name for option in OPTIONS)})(?![\w-])")
+
+
+def spelled(text: str) -> str:
+    """A message of the library, which names the short options of the command line ``handshake``, for pytest."""
+    return _SHORT.sub(r"--handshake-\1", text)
+
+
+def prefixed(word: str) -> str:
+    """An argument of the command line ``handshake`` as pytest takes it: ``--seed=7`` becomes ``--handshake-seed=7``."""
+    return _SHORT.sub(r"--handshake-\1", word, count=1) if word.startswith("--") else word
+
+
+def nearest(given: str, known: list[str]) -> str:
+    """A hint for a name that is not known: the most similar one, or all of them."""
+    near = difflib.get_close_matches(given, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"

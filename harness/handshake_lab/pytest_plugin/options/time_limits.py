@@ -1,6 +1,6 @@
-"""Tests on kernels whose time is real: what takes too long is left out, and what a machine cannot do is skipped.
+"""Limits of wall time, and slow tests on kernels with real time.
 
-On the lab kernel nothing of this happens: its time is virtual, and it can do everything.
+On the lab kernel no test is left out: its time is virtual, and it supports everything.
 """
 
 from __future__ import annotations
@@ -16,23 +16,26 @@ if TYPE_CHECKING:
 #: Seconds of a kernel's time from which a test counts as slow.
 SLOW = 10.0
 
-#: Seconds of wall time that tests may take: on a lab kernel before it is taken to spin, and with ``--slow``.
+#: Seconds of wall time after which a test's kernel is killed: by default, and with ``--handshake-slow``.
 WALL_LIMIT, SLOW_WALL_LIMIT = 60.0, 1200.0
 
 
 def wall_limit(config: pytest.Config) -> float:
-    """How long a test may take here: as the command line says, or as its tests need."""
-    given: float | None = config.option.wall_limit
+    """Seconds of wall time that a test may take."""
+    given: float | None = config.option.handshake_wall_limit
     if given is not None:
         return given
-    return SLOW_WALL_LIMIT if config.option.slow else WALL_LIMIT
+    return SLOW_WALL_LIMIT if config.option.handshake_slow else WALL_LIMIT
 
 
 def too_slow(item: pytest.Item, kernel: KernelInfo) -> str:
-    """Why a test is not run, if it is marked ``slow`` and nobody asked for those; "" if it is."""
-    if not kernel.real_time or item.config.option.slow or item.get_closest_marker("slow") is None:
+    """Why a test with the marker ``handshake_slow`` is skipped on this kernel; "" if it is to run."""
+    if not kernel.real_time or item.config.option.handshake_slow or item.get_closest_marker("handshake_slow") is None:
         return ""
-    return f"takes more than {SLOW:g} s of real time: run it with --slow, or with --kernel lab, whose time is virtual"
+    return (
+        f"takes more than {SLOW:g} s of real time: run it with --handshake-slow, or with --handshake-kernel=lab, whose "
+        "time is virtual"
+    )
 
 
 def skipped(item: pytest.Item, reason: str) -> pytest.TestReport:

@@ -1,19 +1,19 @@
-"""Other ways to run a test: under random loss with many seeds, or broken on purpose.
+"""Variants of a test: under random loss with several seeds, or broken on purpose.
 
-Each way is a parameter, so that ``-k``, ``--lf`` and ``-n`` treat it like any test.
+Each variant is a parameter of the test, so that ``-k``, ``--lf`` and ``-n`` treat it like any test.
 """
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from handshake_lab.errors import UsageError
 from handshake_lab.pytest_plugin.dispatch.replay import of_the_call
-from handshake_lab.pytest_plugin.dispatch.worker import RAISED
-from handshake_lab.pytest_plugin.options.command_line import LOSS
+from handshake_lab.pytest_plugin.options.command_line import LOSS, LOSSY_MARKER, nearest
+from handshake_lab.pytest_plugin.options.report_properties import CAME_TO, RAISED, TOUCHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,26 +21,22 @@ if TYPE_CHECKING:
 #: The parameter's name.
 PARAMETER = "handshake_variant"
 
-#: What can be broken, and how a broken test is told.
+#: What can be broken, and how a broken test differs.
 MUTATIONS: dict[str, str] = {
     "cause": "its faults, settings and socket options are ignored",
     "states": "every history lacks its last transition",
     "times": "every time is doubled",
     "segments": "the last segment of each direction is missing",
 }
-#: What a test came to that was broken on purpose: a property of its reports.
-CAME_TO = "handshake_mutant"
-#: How much a mutation changed: a property of the report on the teardown.
-TOUCHED = "handshake_touched"
 
-#: Failing like this is what a test is for; anything else means that the mutation broke the harness.
+#: Exceptions by which a test detects that it is broken; any other means that the mutation broke the harness.
 _BY_ITSELF = frozenset({"AssertionError", "Failed", "OSError", "LookupError", "NotAsDocumented"})
 
 _MOST_SEEDS = 100_000
 
 
 class Variant(msgspec.Struct, frozen=True):
-    """One way to run a test; the ordinary one has none of these."""
+    """One way to run a test; all fields of the ordinary way are empty."""
 
     seed: int | None = None
     loss: str = ""
@@ -55,8 +51,8 @@ class Variant(msgspec.Struct, frozen=True):
     def words(self) -> list[str]:
         """The options that ask for it."""
         if self.mutation:
-            return ["--mutate", self.mutation]
-        return ["--seeds", str(self.seed)] if self.loss else []
+            return ["--handshake-mutate", self.mutation]
+        return ["--handshake-seeds", str(self.seed)] if self.loss else []
 
     def __str__(self) -> str:
         return f"broken-{self.mutation}" if self.mutation else f"seed{self.seed}"
@@ -70,30 +66,35 @@ def of(item: pytest.Item) -> Variant:
 
 
 def check(config: pytest.Config) -> None:
-    """Refuse what cannot be meant.
+    """Refuse invalid values of ``--handshake-seeds`` and ``--handshake-mutate``.
 
     Raises:
-        pytest.UsageError: One of the options is not what it should be.
+        pytest.UsageError: With what is wrong and a correct example.
     """
-    _seeds(config.option.seeds)
-    _mutations(config.option.mutate)
-    if config.option.seeds and config.option.mutate:
-        raise pytest.UsageError("--seeds and --mutate exclude each other: a broken test proves nothing about a seed")
+    seeds, mutate = config.option.handshake_seeds, config.option.handshake_mutate
+    try:
+        _seeds(seeds)
+        _mutations(mutate)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    if seeds is not None and mutate is not None:
+        both = UsageError("--handshake-mutate", mutate, "excludes --handshake-seeds", "--handshake-mutate=all")
+        raise pytest.UsageError(str(both))
 
 
 def generate(metafunc: pytest.Metafunc) -> None:
-    """Make a test's parameter where there is more than the ordinary way to run it."""
+    """Parametrize a test that is to run in other ways than the ordinary one."""
     if "net" not in metafunc.fixturenames:
         return
     option = metafunc.config.option
     found: Iterable[Variant] = ()
-    if option.mutate:
-        found = [Variant(mutation=kind) for kind in _mutations(option.mutate)]
-    elif option.seeds:
-        marker = next(metafunc.definition.iter_markers("lossy"), None)
+    if option.handshake_mutate:
+        found = [Variant(mutation=kind) for kind in _mutations(option.handshake_mutate)]
+    elif option.handshake_seeds:
+        marker = next(metafunc.definition.iter_markers(LOSSY_MARKER), None)
         if marker is not None:
             loss: Any = marker.kwargs.get("loss", LOSS)
-            found = [Variant(seed=seed, loss=str(loss)) for seed in _seeds(option.seeds)]
+            found = [Variant(seed=seed, loss=str(loss)) for seed in _seeds(option.handshake_seeds)]
     if found:
         metafunc.fixturenames.append(PARAMETER)
         metafunc.parametrize(PARAMETER, found, ids=str, indirect=True)
@@ -101,16 +102,15 @@ def generate(metafunc: pytest.Metafunc) -> None:
 
 def _seeds(text: str | None) -> list[int]:
     found: list[int] = []
-    for part in (text or "").split(",") if text is not None else ():
+    for part in text.split(",") if text is not None else ():
         first, dash, last = part.strip().partition("-")
         numbers = [first, last] if dash else [first, first]
         if not all(number.isascii() and number.isdigit() for number in numbers):
-            raise pytest.UsageError(f"--seeds: {text!r} is no list of seeds. Right would be, for example: --seeds 1-50")
+            raise UsageError("--handshake-seeds", text, "is not a list of seeds", "--handshake-seeds=1-50")
         low, high = map(int, numbers)
         if low > high or high - low >= _MOST_SEEDS or high >= 1 << 64:
-            raise pytest.UsageError(
-                f"--seeds: {part!r} is no range of seeds. Right would be, for example: --seeds 1-50"
-            )
+            reason = f"is not a range of at most {_MOST_SEEDS} seeds below 2**64, the lower one first"
+            raise UsageError("--handshake-seeds", part, reason, "--handshake-seeds=1-50")
         found += range(low, high + 1)
     return list(dict.fromkeys(found))
 
@@ -123,20 +123,20 @@ def _mutations(text: str | None) -> list[str]:
     kinds = [kind.strip() for kind in text.split(",")]
     for kind in kinds:
         if kind not in MUTATIONS:
-            near = difflib.get_close_matches(kind, [*MUTATIONS, "all"], n=1)
-            told = f"the nearest is {near[0]!r}" if near else f"there are all, {', '.join(MUTATIONS)}"
-            raise pytest.UsageError(f"--mutate: {kind!r} is nothing that can be broken; {told}")
+            hint = nearest(kind, ["all", *MUTATIONS])
+            reason = f"is not a known mutation; {hint}"
+            raise UsageError("--handshake-mutate", kind, reason, "--handshake-mutate=cause,states")
     return kinds
 
 
 def settle(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
-    """Turn round what a test came to that was broken on purpose: it is right to fail."""
+    """Invert the outcome of a test that was broken on purpose: it passes if it failed."""
     mutation = of(item).mutation
     if not mutation:
         return
     failed = next((report for report in reports if report.failed), None)
     main = of_the_call(reports)
-    told = MUTATIONS[mutation]
+    change = MUTATIONS[mutation]
     if failed is not None:
         raised = getattr(failed, RAISED, ())
         if _BY_ITSELF & set(raised):
@@ -145,23 +145,25 @@ def settle(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
                 report.outcome, report.longrepr, report.sections = "passed", None, []
         else:
             came_to = "crashed"
-            failed.sections.append(("broken on purpose", f"{told}; it should have failed by its own assertions"))
+            failed.sections.append(
+                ("broken on purpose", f"{change}; the test should have failed by its own assertions")
+            )
     elif main.skipped:
         came_to = "skipped"
     elif not any(value for report in reports for name, value in report.user_properties if name == TOUCHED):
         came_to = "nothing"
-        _skip(item, main, f"there is nothing to break: it is not so that {told}")
+        _skip(item, main, f"there is nothing to break ({mutation}: {change})")
     elif mutation == "cause":
         came_to = "survived"
         main.outcome = "failed"
-        main.longrepr = f"this test cannot fail: {told}, and it passes all the same"
+        main.longrepr = f"this test cannot fail: it passes although {change}"
     else:
         came_to = "unnoticed"
-        _skip(item, main, f"not noticed: {told}")
+        _skip(item, main, f"the test does not detect it ({mutation}: {change})")
     reports[-1].user_properties.append((CAME_TO, came_to))
 
 
-def _skip(item: pytest.Item, report: pytest.TestReport, why: str) -> None:
+def _skip(item: pytest.Item, report: pytest.TestReport, reason: str) -> None:
     path, line, _ = item.location
     report.outcome = "skipped"
-    report.longrepr = (path, line or 0, why)
+    report.longrepr = (path, line or 0, reason)

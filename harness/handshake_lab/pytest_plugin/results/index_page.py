@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from handshake_lab.checkout.scenarios.outcomes import Word, worst
-from handshake_lab.pytest_plugin.results.kept_records import AGAIN, EDGES, PAGE, RUN
+from handshake_lab.pytest_plugin.options.report_properties import AGAIN, EDGES, RUN
+from handshake_lab.pytest_plugin.results.attempts import Attempts
+from handshake_lab.pytest_plugin.results.kept_records import PAGE
 
 if TYPE_CHECKING:
     from handshake_lab.report.html.index import RunRow
@@ -32,6 +34,7 @@ class IndexPage:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._attempts = Attempts()
         self._outcomes: dict[str, Word] = {}
         self._kept: dict[str, KeptTest | None] = {}
         self._edges: dict[str, int] = {}
@@ -39,6 +42,8 @@ class IndexPage:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in a test's outcome and, with the report that has them, its properties."""
+        if not self._attempts.counts(report):
+            return
         properties: dict[str, Any] = dict(report.user_properties)
         here: Word = "skipped" if report.skipped else "failed" if report.failed else "passed"
         self._outcomes[report.nodeid] = worst([self._outcomes.get(report.nodeid, "passed"), here])
@@ -76,12 +81,12 @@ class IndexPage:
 
         option = self._config.option
         words = language(option.handshake_lang)
-        artifacts = Path(option.artifacts)
+        artifacts = Path(option.handshake_artifacts)
         artifacts.mkdir(parents=True, exist_ok=True)
         html = index(
             [self._line(test, kept) for test, kept in self._kept.items()],
             title=artifacts.resolve().name,
-            facts=[(words("page.kernel"), option.kernel), (words("page.seed"), str(option.seed))],
+            facts=[(words("page.kernel"), option.handshake_kernel), (words("page.seed"), str(option.handshake_seed))],
             claims=[self._claims[name] for name in CLAIMS if name in self._claims],
             coverage=[
                 Covered(edge.id, edge.old, edge.new, self._edges.get(edge.id, 0), edge.section)

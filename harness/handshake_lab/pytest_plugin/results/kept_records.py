@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from handshake_lab.errors import RecordUnreadable
+from handshake_lab.pytest_plugin.options.report_properties import (
+    AGAIN,
+    COMPARED,
+    EDGES,
+    RUN,
+    SEGMENTS,
+    SPAN,
+    TCP_SECONDS,
+)
 from handshake_lab.recording.events_file import EVENTS, Writer, read
 from handshake_lab.recording.observations import Failure, RunEnd
 
@@ -20,15 +29,6 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation, Witness
     from handshake_lab.verdict.judge import Verdict
-
-#: Names of the properties that travel on a test's reports.
-EDGES = "handshake_edges"
-TCP_SECONDS = "handshake_tcp_seconds"
-SCENARIO = "handshake_scenario"
-AGAIN = "handshake_again"
-RUN = "handshake_run"
-SEGMENTS = "handshake_segments"
-SPAN = "handshake_span"
 
 DEFAULT_ARTIFACTS = "handshake-artifacts"
 
@@ -54,9 +54,6 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
     """
     last = reports[-1]  # the one whose properties JUnit's file shows, too
     last.user_properties.append((AGAIN, replay))
-    marker = item.get_closest_marker("scenario")
-    if marker is not None and marker.args:
-        last.user_properties.append((SCENARIO, marker.args[0]))
     failed = next((report for report in reports if report.failed), None)
     try:
         log = read(results) if (results / EVENTS).exists() else None
@@ -77,7 +74,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
     last.user_properties.append((TCP_SECONDS, seconds))
     last.user_properties.append((SEGMENTS, len(record.segments)))
     last.user_properties.append((SPAN, span(record)))
-    artifacts: str | None = item.config.option.artifacts
+    artifacts: str | None = item.config.option.handshake_artifacts
     if failed is not None:
         from handshake_lab.report.terminal.ladder import text
 
@@ -163,7 +160,7 @@ def _shown(file: Path) -> str:
 
 def _verdict(record: Record, failed: pytest.TestReport | None) -> Verdict:
     """The document's verdict, with what the test expected of an endpoint where it told."""
-    from handshake_lab.pytest_plugin.results.state_comparison import COMPARED, expected_of
+    from handshake_lab.pytest_plugin.results.state_comparison import expected_of
     from handshake_lab.verdict.judge import judge
 
     verdict = judge(record)
@@ -185,7 +182,7 @@ def _draw(
     from handshake_lab.report.text.translations import words
 
     option = item.config.option
-    back = f"../{PAGE}" if option.artifacts else ""  # without it, there is no index
+    back = f"../{PAGE}" if option.handshake_artifacts else ""  # without it, there is no index
     html = page(record, observations, title=item.nodeid, judgement=verdict, back=back, lang=option.handshake_lang)
     (directory / PAGE).write_text(html, "utf-8")
     (directory / CAPTURE).write_bytes(pcapng(record, observations))

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.history import Record
 
-#: On a report: the states that were recorded, and those that the test expected instead.
-COMPARED = "handshake_compared"
-
 _NAMES = frozenset(map(str, State))
 
 

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from handshake_lab.checkout.scenarios.outcomes import PytestResult, PytestSession, Word, worst
-from handshake_lab.pytest_plugin.options.variants import CAME_TO
-from handshake_lab.pytest_plugin.results.kept_records import AGAIN, EDGES, SCENARIO, SEGMENTS, SPAN, TCP_SECONDS
+from handshake_lab.pytest_plugin.options.report_properties import AGAIN, CAME_TO, EDGES, SEGMENTS, SPAN, TCP_SECONDS
+from handshake_lab.pytest_plugin.results.attempts import Attempts
 from handshake_lab.verdict.edge_coverage import Coverage
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Summary:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._attempts = Attempts()
         self._results: dict[str, PytestResult] = {}
         self._outcomes: dict[str, dict[str | None, Word]] = {}
         self._seconds: dict[str, float] = {}
@@ -34,6 +35,8 @@ class Summary:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in a test's outcome, and with its last report its properties."""
+        if not self._attempts.counts(report):
+            return
         properties: dict[str, Any] = dict(report.user_properties)
         # The call's own report comes after those of subtests: what it says holds, unless one of them failed.
         outcomes = self._outcomes.setdefault(report.nodeid, {})
@@ -46,7 +49,6 @@ class Summary:
             name=report.nodeid.rpartition("::")[2].removeprefix("test_"),
             test=report.nodeid,
             outcome=worst(list(outcomes.values())),
-            number=properties.get(SCENARIO),
             mutant=properties.get(CAME_TO),
             tcp_seconds=properties.get(TCP_SECONDS, 0.0),
             wall_seconds=self._seconds[report.nodeid],
@@ -67,17 +69,17 @@ class Summary:
         option = self._config.option
         if option.handshake_json:
             Path(option.handshake_json).write_bytes(msgspec.json.format(msgspec.json.encode(self.session())))
-        if option.edge_coverage_svg:
+        if option.handshake_edge_coverage_svg:
             from handshake_lab.report.svg.diagram_svg import covered
             from handshake_lab.report.text.translations import words
 
             picture = covered(self._coverage.steps_taken(), words("en"))
-            Path(option.edge_coverage_svg).write_text(picture, "utf-8")
+            Path(option.handshake_edge_coverage_svg).write_text(picture, "utf-8")
         if self._too_few() and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _too_few(self) -> bool:
-        limit: float | None = self._config.option.edge_coverage_fail_under
+        limit: float | None = self._config.option.handshake_edge_coverage_fail_under
         return limit is not None and self._coverage.percent < limit
 
     @property
@@ -103,8 +105,8 @@ class Summary:
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         """Print the edges where they were asked for, failed seeds, and the virtual time that passed."""
         option = self._config.option
-        limit = option.edge_coverage_fail_under
-        if option.edge_coverage or limit is not None:
+        limit = option.handshake_edge_coverage_fail_under
+        if option.handshake_edge_coverage or limit is not None:
             covered, total = len(self._coverage.covered), self._coverage.total
             terminalreporter.section(f"edge coverage: {covered} of the {total} edges that Linux has")
             for line in self._coverage.lines():
@@ -112,7 +114,7 @@ class Summary:
         if self._too_few():
             text = f"FAIL: edge coverage of {self._coverage.percent:.1f} % is less than {limit:g} %"
             terminalreporter.write_line(text, red=True)
-        if option.seeds:
+        if option.handshake_seeds:
             self._print_seeds(terminalreporter)
         tcp = sum(result.tcp_seconds for result in self._results.values())
         if tcp:
@@ -123,7 +125,9 @@ class Summary:
             )
 
     def _print_seeds(self, out: TerminalReporter) -> None:
-        seeded = [result for result in self._results.values() if "[" in result.name and "--seeds" in result.again]
+        seeded = [
+            result for result in self._results.values() if "[" in result.name and "--handshake-seeds" in result.again
+        ]
         failed = [result for result in seeded if result.outcome == "failed"]
         out.section(f"random loss: {len(seeded) - len(failed)} of {len(seeded)} runs hold")
         for result in failed[:_SHOWN]:

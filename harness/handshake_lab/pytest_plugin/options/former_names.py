@@ -1,0 +1,97 @@
+"""Former names of options and markers, without the prefix: each is refused, and the message names its successor.
+
+Other plugins and conftest files may define the same names; theirs are left alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import UsageError
+from handshake_lab.pytest_plugin.options.command_line import LOSSY_MARKER, NETWORK_MARKER, OPTIONS, SLOW_MARKER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pytest
+
+#: Former options by their successors; two options always had the prefix.
+_OPTIONS = {f"--{option.name}": option.flag for option in OPTIONS if option.name not in ("json", "fresh-boot")}
+_MARKERS = {"network": NETWORK_MARKER, "lossy": LOSSY_MARKER, "slow": SLOW_MARKER}
+_NETWORK_KEYWORDS = ("topology", "faults", "sysctls", "seed", "links")
+
+_UNKNOWN_MARKER = re.compile(rf"'({'|'.join(_MARKERS)})' not found in `markers` configuration option")
+
+
+def refuse_options(config: pytest.Config, parser: pytest.Parser, words: Sequence[str]) -> None:
+    """Refuse former options that nobody else has defined.
+
+    Args:
+        config: The session's, once the initial conftest files are loaded.
+        parser: The parser with everybody's options.
+        words: The command line, with what ``addopts`` and ``PYTEST_ADDOPTS`` add.
+
+    Raises:
+        UsageError: With the option's successor.
+    """
+    if config.known_args_namespace.help or config.known_args_namespace.version:
+        return
+    unknown = parser.parse_known_and_unknown_args(list(words), namespace=copy.copy(config.option))[1]
+    for word in unknown:
+        name, equals, value = word.partition("=")
+        if name not in _OPTIONS:
+            continue
+        successor = next(option for option in OPTIONS if option.flag == _OPTIONS[name])
+        if not equals and successor.kind != "flag":
+            value = next(iter(words[words.index(word) + 1 :]), successor.example)
+        reason = f"is not an option of pytest; Handshake Lab's options begin with --handshake-: {successor.flag}"
+        raise UsageError("pytest", word, reason, f"pytest {successor.flag}{f'={value}' if value else ''}")
+
+
+def refuse_markers(item: pytest.Item) -> None:
+    """Refuse former markers on a test that uses ``net``, unless the project declares markers of these names.
+
+    Raises:
+        UsageError: With the marker's successor.
+    """
+    for marker in item.iter_markers():
+        if marker.name in _MARKERS and marker.name not in _declared(item.config) and _was_ours(marker):
+            raise UsageError(
+                item.name,
+                f"@pytest.mark.{marker.name}",
+                f"is not a marker of Handshake Lab; its successor is {_MARKERS[marker.name]} (if the marker is your "
+                "own, declare it in `markers`)",
+                f"@pytest.mark.{_MARKERS[marker.name]}{_arguments(marker)}",
+            )
+
+
+def _declared(config: pytest.Config) -> Iterator[str]:
+    for line in config.getini("markers"):
+        yield re.split(r"[:(]", line, maxsplit=1)[0].strip()
+
+
+def _was_ours(marker: pytest.Mark) -> bool:
+    """Whether a marker has the arguments that ours had: others use ``network`` for tests that need a connection."""
+    from handshake_lab.plan.link import EXAMPLES
+
+    if marker.name == "network":
+        return bool(marker.kwargs) and marker.kwargs.keys() <= {*_NETWORK_KEYWORDS, *EXAMPLES}
+    return not marker.args and marker.kwargs.keys() <= ({"loss"} if marker.name == "lossy" else set())
+
+
+def _arguments(marker: pytest.Mark) -> str:
+    words = ", ".join(f"{name}={value!r}" for name, value in marker.kwargs.items())
+    return f"({words})" if words else ""
+
+
+def hint(message: str) -> str:
+    """What to add where ``--strict-markers`` refuses a former marker; "" if it refuses another."""
+    found = _UNKNOWN_MARKER.search(message)
+    if found is None:
+        return ""
+    return (
+        f"Handshake Lab's markers begin with handshake. Instead of @pytest.mark.{found[1]}, write "
+        f"@pytest.mark.{_MARKERS[found[1]]}; if {found[1]!r} is a marker of your own, declare it in `markers`."
+    )

@@ -1,0 +1,27 @@
+"""Names of the attributes and properties that a test's reports carry from its kernel to the session's summary."""
+
+from __future__ import annotations
+
+#: Attribute of a failed report: the names of its exception's class and of that class's bases.
+RAISED = "handshake_raised"
+#: Attribute of a failed report: module and qualified name of its exception's class.
+RAISED_CLASS = "handshake_raised_class"
+#: Attribute of a failed report: the states that were recorded, and those that the test expected.
+COMPARED = "handshake_compared"
+
+#: Property: the command that runs the test again in the same way.
+AGAIN = "handshake_again"
+#: Property: the edges that were taken, each with its witnesses.
+EDGES = "handshake_edges"
+#: Property: seconds of the kernel's time.
+TCP_SECONDS = "handshake_tcp_seconds"
+#: Property: segments that were sent.
+SEGMENTS = "handshake_segments"
+#: Property: seconds from the first transition or segment to the last.
+SPAN = "handshake_span"
+#: Property: the kept record's row of the index.
+RUN = "handshake_run"
+#: Property: the result of a test that was broken on purpose.
+CAME_TO = "handshake_mutant"
+#: Property: how much a mutation changed.
+TOUCHED = "handshake_touched"
