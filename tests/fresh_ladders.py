@@ -38,7 +38,7 @@ def fresh(name: str, on: Kernel) -> str:
         replay="handshake demo",
     )
     with conducted(plan, on) as run:
-        return text(run.record, judgement=judge(run.record))
+        return text(run.record, verdict=judge(run.record))
 
 
 def ladder_of(drawn: str) -> str:

@@ -21,7 +21,7 @@ def write_made_up() -> None:
     """The ladders of runs that were made up."""
     for name, story in ALL.items():
         for lang in ("en", "ko"):
-            drawn = text(story(), width=80, lang=lang, judgement=judge(story()))
+            drawn = text(story(), width=80, lang=lang, verdict=judge(story()))
             (HERE / f"{name}.{lang}.txt").write_text(drawn, "utf-8")
 
 

@@ -71,7 +71,7 @@ def test_nothing_recorded_becomes_markup(nasty: str) -> None:
     """A run's own text cannot add an element, an attribute or a script, nor make the page large."""
     record = clever(nasty)
     told = [Failure(0, nasty, nasty), FaultReport(0, nasty, 1), QdiscReport(0, nasty, nasty, nasty, 0, 0)]
-    html = page(record, [*seen(normal()), *told], title=nasty, replay=nasty, judgement=judge(record))
+    html = page(record, [*seen(normal()), *told], title=nasty, replay=nasty, verdict=judge(record))
     parsed = _Parsed(html)
 
     assert [tag for tag, _ in parsed.tags].count("script") == 1
@@ -121,7 +121,7 @@ def test_parting_of_expectation_and_reality_stands_at_the_top() -> None:
     """Both ways side by side, the first difference marked there, in the ladder and in the table."""
     record = orphan()
     expected = (*record.endpoints[0].states[:-1], State.TIME_WAIT, State.CLOSED)
-    html = page(record, title="x", judgement=Verdict(ok=False, summary="no", expected={0: expected}))
+    html = page(record, title="x", verdict=Verdict(ok=False, summary="no", expected={0: expected}))
 
     assert html.index("first difference from the expected states") < html.index("<svg")
     assert '<span class="chip no">TIME-WAIT</span>' in html
@@ -132,7 +132,7 @@ def test_parting_of_expectation_and_reality_stands_at_the_top() -> None:
 def test_hundred_runs_stay_under_five_megabytes() -> None:
     """An index and a hundred pages of a whole connection each."""
     record = normal()
-    one = len(page(record, observed(record), title="test_normal_close_client_first", judgement=judge(record)).encode())
+    one = len(page(record, observed(record), title="test_normal_close_client_first", verdict=judge(record)).encode())
     runs = [run(f"test_{number}", "passed", record, href=f"{number:03d}-test.html") for number in range(100)]
     coverage = [Covered(str(number), State.CLOSED, State.LISTEN, number, "3.10.1") for number in range(80)]
 
@@ -177,9 +177,9 @@ def test_session_writes_an_index_and_a_page_each(tmp_path: Path) -> None:
 def test_many_findings_are_folded_but_for_the_deviations() -> None:
     """What deviates stands above the ladder; what agrees can be unfolded there. A few are not folded at all."""
     found = [Finding(ok=number != 7, text=f"finding {number}") for number in range(20)]
-    html = page(normal(), title="x", judgement=Verdict(ok=False, summary="no", findings=tuple(found)))
+    html = page(normal(), title="x", verdict=Verdict(ok=False, summary="no", findings=tuple(found)))
     folded = re.search(r"<details><summary>19 findings</summary>(.*?)</details>", html, re.DOTALL)
-    few = page(normal(), title="x", judgement=Verdict(ok=False, summary="no", findings=tuple(found[:9])))
+    few = page(normal(), title="x", verdict=Verdict(ok=False, summary="no", findings=tuple(found[:9])))
 
     assert html.index("✗ finding 7<") < html.index("<details><summary>19 findings")
     assert folded

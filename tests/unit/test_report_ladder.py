@@ -28,7 +28,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 @pytest.mark.parametrize("name", ALL)
 def test_plain_ladder_is_the_golden_one(name: str, lang: str) -> None:
     """A plain ladder has the same bytes every time; `python tests/golden/write.py` writes the files anew."""
-    drawn = text(ALL[name](), width=80, lang=lang, judgement=judge(ALL[name]()))
+    drawn = text(ALL[name](), width=80, lang=lang, verdict=judge(ALL[name]()))
 
     assert (GOLDEN / f"{name}.{lang}.txt").read_text("utf-8") == drawn
 
@@ -38,7 +38,7 @@ def test_plain_ladder_is_the_golden_one(name: str, lang: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_no_line_is_wider_than_asked(name: str, width: int, lang: str) -> None:
     """At every usual width, in both languages, each line fits."""
-    lines = text(ALL[name](), width=width, lang=lang, judgement=judge(ALL[name]())).splitlines()
+    lines = text(ALL[name](), width=width, lang=lang, verdict=judge(ALL[name]())).splitlines()
 
     assert max(map(cells.width, lines)) <= width
 
@@ -46,7 +46,7 @@ def test_no_line_is_wider_than_asked(name: str, width: int, lang: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_plain_english_is_ascii(name: str) -> None:
     """Without colours and box characters means: readable anywhere, also in a log of 7 bits."""
-    assert text(ALL[name](), judgement=judge(ALL[name]())).isascii()
+    assert text(ALL[name](), verdict=judge(ALL[name]())).isascii()
 
 
 def test_plain_english_spells_out_what_a_record_says_in_other_letters() -> None:
@@ -138,7 +138,7 @@ def test_states_are_ticked_by_the_verdict() -> None:
     """Where the verdict expects a way, the first state off it is pointed at."""
     record = orphan()
     expected = (*record.endpoints[0].states[:-1], State.TIME_WAIT, State.CLOSED)
-    drawn = text(record, judgement=Verdict(ok=False, summary="not as documented", expected={0: expected}))
+    drawn = text(record, verdict=Verdict(ok=False, summary="not as documented", expected={0: expected}))
     lines = drawn.splitlines()
     missing = next(place for place, line in enumerate(lines) if "expected here, not reached" in line)
 
@@ -149,7 +149,7 @@ def test_states_are_ticked_by_the_verdict() -> None:
 def test_without_expectation_transitions_the_verdict_finds_wrong_are_crossed() -> None:
     """A finding that names a transition marks the state it led to."""
     wrong = Verdict(ok=False, summary="no", findings=(Finding(False, "bad", endpoint=0, transition=1),))
-    lines = text(normal(), judgement=wrong).splitlines()
+    lines = text(normal(), verdict=wrong).splitlines()
 
     assert any(line.startswith("  ! ESTABLISHED") for line in lines)
     assert any(line.startswith("  + SYN-SENT") for line in lines)
@@ -204,7 +204,7 @@ def test_recorded_text_is_shown_and_never_obeyed(nasty: str) -> None:
 def test_of_many_findings_the_deviations_are_all_told() -> None:
     """And the first of the others, with how many more there are."""
     found = [Finding(ok=number % 10 != 9, text=f"finding {number}") for number in range(100)]
-    drawn = text(normal(), judgement=Verdict(ok=False, summary="no", findings=tuple(found)))
+    drawn = text(normal(), verdict=Verdict(ok=False, summary="no", findings=tuple(found)))
 
     assert drawn.count("! finding") == 10
     assert drawn.count("+ finding") == 20

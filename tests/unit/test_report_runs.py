@@ -46,9 +46,9 @@ def _record(name: str) -> Record:
 def test_ladder_fits_and_nothing_in_it_is_cut(name: str, width: int, lang: str) -> None:
     """At 80 and 120 columns, plain and with box characters: no line is wider, and no word ends in an ellipsis."""
     record = _record(name)
-    drawn = text(record, width=width, lang=lang, judgement=judge(record))
+    drawn = text(record, width=width, lang=lang, verdict=judge(record))
     boxed = io.StringIO()
-    show(record, console=Console(file=boxed, width=width), lang=lang, judgement=judge(record))
+    show(record, console=Console(file=boxed, width=width), lang=lang, verdict=judge(record))
 
     assert [line for line in drawn.splitlines() if cells.width(line) > width] == []
     assert [line for line in boxed.getvalue().splitlines() if cells.width(line) > width] == []
@@ -96,8 +96,8 @@ def test_korean_reports_have_no_english_in_them(name: str) -> None:
     header = record.header
     record = replace(record, header=replace(header, replay="", faults=[], links=[]))
     told = [each for each in observations if not isinstance(each, FaultReport | QdiscReport | Step)]
-    written = page(record, told, title="t", judgement=judge(record), lang="ko")
+    written = page(record, told, title="t", verdict=judge(record), lang="ko")
     seen = html.unescape(re.sub(r"<[^>]*>", "\n", re.sub(r"<(style|script)>.*?</\1>", "", written, flags=re.DOTALL)))
-    drawn = text(record, width=132, lang="ko", judgement=judge(record))
+    drawn = text(record, width=132, lang="ko", verdict=judge(record))
 
     assert re.findall(r"[A-Za-z]*[a-z]{2} [a-z]{2,}.*", f"{drawn}\n{seen}") == []

@@ -59,7 +59,7 @@ def test_korean_is_korean() -> None:
 
 def test_every_key_that_is_asked_for_exists() -> None:
     """Keys written out in code and templates are all there."""
-    calls = re.compile(r"""(?:\bw|words|tongue)\(\s*["']([a-z_]+\.[a-z_]+)["']""")
+    calls = re.compile(r"""(?:\bw|words|texts)\(\s*["']([a-z_]+\.[a-z_]+)["']""")
     asked = {key for code in _CODE for key in calls.findall(code)}
 
     assert len(asked) > 60

@@ -71,7 +71,7 @@ def carry_out(
         else:
             from handshake_lab.report.terminal.ladder import show
 
-            show(run.record, judgement=verdict, plain=plain, lang=lang)
+            show(run.record, verdict=verdict, plain=plain, lang=lang)
             if after:
                 after(run)
         if run.interrupted:

@@ -1,11 +1,12 @@
-"""Looking at a recorded run: in the terminal, in a browser, in Wireshark, in a program.
+"""Reports of a recorded run: for the terminal, the browser, Wireshark and other programs.
 
-`ladder` draws in the terminal, `document` answers ``--json``, `pcapng` writes for Wireshark,
-`ladder_svg` and `diagram_svg` draw for slides, `page` and `index` write HTML. All of them
-take a `handshake_lab.recording.history.Record`; the first three that draw a ladder share `layout`.
+`terminal` draws ladders, `svg` draws ladders and the state diagram, `html` writes pages, and `export` writes
+``--json`` documents and captures for Wireshark. All of them take a `handshake_lab.recording.history.Record`;
+everything that draws a ladder uses `layout`.
 
-Whatever a recorded program or host said is data: it goes through `safe.visible` before it is
-shown anywhere. What a person reads comes from ``words/``, in every language there is.
+Strings from recorded programs and hosts are untrusted: they pass through
+`handshake_lab.report.text.escaping.visible` before they are shown. All texts for readers are in ``text/en.toml`` and
+``text/ko.toml``.
 
-Nothing is imported here, so that the everyday path (`ladder`) stays quick to start.
+Nothing is imported here, so that a terminal report starts quickly.
 """

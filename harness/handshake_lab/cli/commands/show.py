@@ -95,7 +95,7 @@ def command(
 
         with _writing("--html", html), waiting(f"Writing {visible(str(html))}"):
             html.write_text(
-                page(record, log.observations, title=directory.resolve().name, judgement=verdict, lang=lang), "utf-8"
+                page(record, log.observations, title=directory.resolve().name, verdict=verdict, lang=lang), "utf-8"
             )
     if pcapng:
         from handshake_lab.report.export.pcapng import pcapng as packed
@@ -113,7 +113,7 @@ def command(
 
         show(
             record,
-            judgement=verdict,
+            verdict=verdict,
             plain=plain,
             width=width,
             only=_number(record, connection),

@@ -82,7 +82,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
             (f"Printed by {file.name}", printed) for file in _printed(results) if (printed := _shown(file))
         ]
         lang = item.config.option.handshake_lang
-        failed.sections.append(("ladder", text(record, judgement=verdict, lang=lang)))
+        failed.sections.append(("ladder", text(record, verdict=verdict, lang=lang)))
     if failed is not None or artifacts is not None:
         observations = log.observations if failed is None else _with_failure(log.observations, failed)
         kept = keep(item, results, observations, Path(artifacts or DEFAULT_ARTIFACTS))
@@ -183,7 +183,7 @@ def _draw(
 
     option = item.config.option
     back = f"../{PAGE}" if option.handshake_artifacts else ""  # without it, there is no index
-    html = page(record, observations, title=item.nodeid, judgement=verdict, back=back, lang=option.handshake_lang)
+    html = page(record, observations, title=item.nodeid, verdict=verdict, back=back, lang=option.handshake_lang)
     (directory / PAGE).write_text(html, "utf-8")
     (directory / CAPTURE).write_bytes(pcapng(record, observations))
     summary = headline(observations, verdict, words(option.handshake_lang))

@@ -1,4 +1,4 @@
-"""A connection as the rows of a page's tables, each with the reference its drawing has."""
+"""A connection as rows of a page's tables; each row has the same reference as its drawing."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ LISTED = 400
 def connection_view(
     record: Record,
     connection: Connection,
-    judgement: Verdict | None,
+    verdict: Verdict | None,
     w: Words,
-    parting: Mapping[str, str],
+    marked: Mapping[str, str],
     *,
     drawn: bool,
 ) -> dict[str, Any]:
-    """Everything a page shows of a connection, in plain values."""
+    """Everything that a page shows about a connection, as plain values."""
     view: dict[str, Any] = {
         "number": connection.number,
         "drawn": drawn,
@@ -57,12 +57,12 @@ def connection_view(
         return view
     edges = {side: [f"{old}>{new}" for old, new in diagram_svg.edges([connection], side)] for side in ("left", "right")}
     view["edges"] = json.dumps(edges)
-    # The drawing escapes what it is given: see svg.py.
-    view["svg"] = Markup(switchable(ladder(connection, middle(record, connection)), w, parting))  # noqa: S704
+    # The drawing escapes all text: see svg/elements.py.
+    view["svg"] = Markup(switchable(ladder(connection, middle(record, connection)), w, marked))  # noqa: S704
     caused: dict[int, list[tuple[Lane, int]]] = defaultdict(list)
     for _, lane in connection.lanes:
         if lane.endpoint and lane.index is not None:
-            view["endpoints"].append(_endpoint(lane.endpoint, lane.index, judgement, w))
+            view["endpoints"].append(_endpoint(lane.endpoint, lane.index, verdict, w))
             for place, step in enumerate(lane.endpoint.transitions):
                 if step.cause.segment is not None and step.cause.kind in ("segment", "reset"):
                     caused[step.cause.segment].append((lane, place))
@@ -70,9 +70,9 @@ def connection_view(
     return view
 
 
-def _endpoint(endpoint: Endpoint, index: int, judgement: Verdict | None, w: Words) -> dict[str, Any]:
+def _endpoint(endpoint: Endpoint, index: int, verdict: Verdict | None, w: Words) -> dict[str, Any]:
     name = w("states.heading", node=endpoint.node, role=w(f"role.{endpoint.role}"), local=endpoint.local)
-    held = marks(endpoint, index, judgement)
+    held = marks(endpoint, index, verdict)
     return {"name": name, "rows": [_state(endpoint, index, mark, w) for mark in held]}
 
 
@@ -121,7 +121,7 @@ def _cause(step: Transition, w: Words) -> tuple[str, str]:
 
 
 def section(step: Transition) -> str:
-    """The section of the document that describes a transition: RFC 9293's unless another is named."""
+    """The section of the document that describes a transition: of RFC 9293, unless it names another document."""
     edge = BY_ID.get(step.edge or "")
     if edge is None:
         return ""
@@ -136,11 +136,11 @@ def _segment(segment: TransmittedSegment, caused: list[tuple[Lane, int]], w: Wor
         fate.append(w("page.made") if segment.copies is None else w("page.copy", number=segment.copies))
     if segment.retransmits is not None:
         fate.append(w("page.again", number=segment.retransmits))
-    told = []
+    shown = []
     for lane, place in caused:
         if lane.endpoint:
             step = lane.endpoint.transitions[place]
-            told.append(f"{lane.node}: {step.old} → {step.new}")
+            shown.append(f"{lane.node}: {step.old} → {step.new}")
     name = names(segment.flags)
     return {
         "number": segment.number,
@@ -155,6 +155,6 @@ def _segment(segment: TransmittedSegment, caused: list[tuple[Lane, int]], w: Wor
         "length": segment.length,
         "window": segment.window,
         "fate": ", ".join(fate),
-        "caused": ", ".join(told),
+        "caused": ", ".join(shown),
         "caused_refs": " ".join(f"t{lane.index}-{place}" for lane, place in caused),
     }

@@ -1,4 +1,4 @@
-"""The index over many runs: one row each, and what they cover together."""
+"""The index of many runs: one row for each, and the edges that they cover together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MARKS: dict[Outcome, tuple[str, str]] = {
 
 
 class RunRow(msgspec.Struct, frozen=True):
-    """A line of the index. ``href`` is its page's address relative to the index, "" where it has none."""
+    """A row of the index. ``href`` is the address of its page relative to the index, "" if it has none."""
 
     name: str
     outcome: Outcome
@@ -41,7 +41,7 @@ class RunRow(msgspec.Struct, frozen=True):
 
 
 def run(name: str, outcome: Outcome, record: Record, *, href: str = "", summary: str = "") -> RunRow:
-    """A line about a record."""
+    """Make the row of a record."""
     found = connections(record)
     return RunRow(
         name,
@@ -63,13 +63,13 @@ def index(
     coverage: Sequence[Covered] = (),
     lang: str = "en",
 ) -> str:
-    """Write the index of a session as an HTML page. What failed stands first.
+    """Write the index of a session as an HTML page. Failed runs come first.
 
     Args:
-        runs: Its lines.
+        runs: Its rows.
         title: What was run.
-        facts: Names and values that hold for the whole session.
-        claims: Claims of the documents, measured.
+        facts: Names and values that apply to the whole session.
+        claims: The measured claims of the documents.
         coverage: Edges of the state diagram, and how often they were taken.
         lang: ``en`` or ``ko``.
     """

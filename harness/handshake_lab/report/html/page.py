@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: How many connections a page draws; the others are in its table.
 DRAWN = 20
 
-#: With more findings than this, those that deviate from nothing are folded.
+#: With more findings than this, all but the deviations are folded.
 FINDINGS = 12
 
 
@@ -38,35 +38,33 @@ def page(
     observations: Iterable[Observation] = (),
     *,
     title: str,
-    judgement: Verdict | None = None,
+    verdict: Verdict | None = None,
     replay: str = "",
     claims: Sequence[Claim] = (),
     coverage: Sequence[Covered] = (),
     back: str = "",
     lang: str = "en",
 ) -> str:
-    """Write a run as an HTML page that needs nothing else.
+    """Write a run as a self-contained HTML page.
 
     Args:
         record: The run.
-        observations: What it was made of; gives the counters of links, faults and hosts.
+        observations: Its observations, with the counters of links, faults and hosts.
         title: What was run, such as a test's name.
-        judgement: What was expected and found; where they part is shown at the top.
-        replay: The command that gives this run again; the one in the record by default.
-        claims: Claims of the documents, measured.
+        verdict: The verdict; the first difference from the expected states is shown at the top.
+        replay: The command that repeats this run; by default the one in the record.
+        claims: The measured claims of the documents.
         coverage: Edges of the state diagram, and how often they were taken.
         back: Where the index is, relative to the page.
         lang: ``en`` or ``ko``.
     """
     w = words(lang)
     found = connections(record)
-    partings, parting = _partings(record, judgement, w)
-    views = [
-        connection_view(record, each, judgement, w, parting, drawn=place < DRAWN) for place, each in enumerate(found)
-    ]
+    differences, marked = _differences(record, verdict, w)
+    views = [connection_view(record, each, verdict, w, marked, drawn=place < DRAWN) for place, each in enumerate(found)]
     hosts = sorted({host for each in found for host in (each.left.node, each.right.node) if host})
     for view, each in zip(views, found, strict=True):
-        # By number: a name may be anything, and as long as it likes.
+        # By number, because a name may contain any characters and be of any length.
         view["hosts"] = json.dumps([str(hosts.index(node) + 1) for node in (each.left.node, each.right.node) if node])
     seen = list(observations)
     return render(
@@ -74,7 +72,7 @@ def page(
         w,
         title=title,
         back=back,
-        badges=_badges(judgement, w, failed=any(isinstance(each, Failure) for each in seen)),
+        badges=_badges(verdict, w, failed=any(isinstance(each, Failure) for each in seen)),
         facts=run_facts.facts(record, w),
         replay=replay or record.header.replay,
         complete=record.complete,
@@ -83,14 +81,14 @@ def page(
             for observer, reason in record.header.observers.items()
             if reason
         ],
-        partings=partings,
-        **_findings(judgement, w),
+        differences=differences,
+        **_findings(verdict, w),
         failures=run_facts.failures(seen),
         objections=[w.message(each) for each in record.objections],
         hosts=[visible(host, 40) for host in hosts],
         connections=views,
         undrawn=max(0, len(found) - DRAWN),
-        diagram=Markup(str(diagram_svg.drawing(found[:DRAWN], w))),  # noqa: S704 - our own drawing, escaped by svg.py
+        diagram=Markup(str(diagram_svg.drawing(found[:DRAWN], w))),  # noqa: S704 - our own drawing, escaped by svg/elements.py
         tables=run_facts.tables(seen, w),
         claims=claims,
         coverage=coverage,
@@ -98,17 +96,17 @@ def page(
 
 
 def _badges(verdict: Verdict | None, w: Words, *, failed: bool) -> list[dict[str, str]]:
-    """That the run failed, and the verdict: each in a few words, with a mark besides its colour."""
+    """Badges for a failure and for the verdict: short texts with a mark in addition to the colour."""
     out = [{"style": "bad", "mark": "✗", "text": w("outcome.failed")}] if failed else []
     if verdict is not None:
-        # TCP may well have done what the document says where a test expected something else.
+        # If a test expected something else, TCP may still have behaved as documented.
         style = "bad" if not verdict.ok else "quiet" if failed else "good"
         out.append({"style": style, "mark": "✓" if verdict.ok else "✗", "text": w.summary(verdict)})
     return out
 
 
 def _findings(verdict: Verdict | None, w: Words) -> dict[str, list[dict[str, str]]]:
-    """What stands above the ladder, and what is folded there: of many findings, all but the deviations."""
+    """The findings above the ladder, and those that are folded: if there are many, all but the deviations."""
     found = verdict.findings if verdict else ()
     many = len(found) > FINDINGS
     return {
@@ -124,10 +122,10 @@ def _finding(finding: Finding, w: Words) -> dict[str, str]:
     return {"style": "good" if finding.ok else "bad", "mark": "✓" if finding.ok else "✗", "text": text}
 
 
-def _partings(record: Record, verdict: Verdict | None, w: Words) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Where expectation and reality part: both lists of states, one below the other, and what a ladder marks."""
+def _differences(record: Record, verdict: Verdict | None, w: Words) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Endpoints that differ from the expected states: both lists of states; and the references to mark."""
     views = []
-    parting: dict[str, str] = {}
+    marked: dict[str, str] = {}
     for index, endpoint in enumerate(record.endpoints):
         held = marks(endpoint, index, verdict)
         first = next((place for place, mark in enumerate(held) if mark.parts), None)
@@ -135,9 +133,9 @@ def _partings(record: Record, verdict: Verdict | None, w: Words) -> tuple[list[d
             continue
         after = [mark.place for mark in held[first:] if mark.place is not None]
         if after:
-            parting[f"t{index}-{after[0] - 1}" if after[0] else f"t{index}-start"] = ""
+            marked[f"t{index}-{after[0] - 1}" if after[0] else f"t{index}-start"] = ""
         else:
-            parting[f"t{index}-end"] = held[first].state
+            marked[f"t{index}-end"] = held[first].state
         views.append(
             {
                 "name": w("states.heading", node=endpoint.node, role=w(f"role.{endpoint.role}"), local=endpoint.local),
@@ -148,4 +146,4 @@ def _partings(record: Record, verdict: Verdict | None, w: Words) -> tuple[list[d
                 ],
             }
         )
-    return views, parting
+    return views, marked

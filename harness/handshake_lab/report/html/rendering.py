@@ -1,4 +1,4 @@
-"""What every page shares: templates that escape, the style sheet, the script and its hash."""
+"""Common parts of all pages: templates with escaping, the style sheet, the script and its hash."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from handshake_lab.report.text.escaping import visible
 if TYPE_CHECKING:
     from handshake_lab.report.text.translations import Words
 
-#: What a value may take on a page; a whole traceback fits, ten megabytes do not.
+#: The maximum length of a value on a page; a complete traceback fits, ten megabytes do not.
 _LONGEST = 4000
 
 
 def render(template: str, words: Words, **values: Any) -> str:
-    """Fill a template. Whatever is not `Markup` is made visible, cut and escaped.
+    """Render a template. Every value that is not `Markup` is sanitised, truncated and escaped.
 
-    The page allows itself its own script, by hash, and nothing else: no network, no other script.
+    The page's security policy permits only its own script, by hash: no network access, no other script.
     """
     return (
         _environment()
@@ -57,7 +57,7 @@ def _css() -> Markup:
 
 @cache
 def _script() -> Markup:
-    """The script without its comments and indentation: a session has a hundred copies of it."""
+    """The script without comments and indentation, because every page of a session contains it."""
     lines = (line.strip() for line in _text("page.js").splitlines())
     return Markup("\n".join(line for line in lines if line and not line.startswith("//")) + "\n")  # noqa: S704 - our own
 

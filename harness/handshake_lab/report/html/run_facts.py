@@ -1,4 +1,4 @@
-"""What a page tells besides its ladders: the run's settings, and what links, faults and hosts counted."""
+"""What a page shows besides its ladders: the run's settings, and the counters of links, faults and hosts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 #: How many system calls a page lists.
 STEPS = 300
 
-#: How many lines of a failure it shows.
+#: How many lines of a failure a page shows.
 LINES = 40
 
 
 def facts(record: Record, w: Words) -> list[tuple[str, str]]:
-    """The settings of a run: name and value."""
+    """The settings of a run as names and values."""
     header = record.header
     seed = header.kernel.seed
-    told = [
+    shown = [
         (w("page.kernel"), f"Linux {header.kernel.release} ({header.kernel.kind}, HZ={header.kernel.hz})"),
         (w("page.seed"), w("ladder.no_seed") if seed is None else str(seed)),
         (w("page.topology"), header.topology),
@@ -34,11 +34,11 @@ def facts(record: Record, w: Words) -> list[tuple[str, str]]:
         (w("page.faults"), "; ".join(header.faults)),
         (w("page.started"), header.started),
     ]
-    return [(name, value) for name, value in told if value]
+    return [(name, value) for name, value in shown if value]
 
 
 def failures(observations: Sequence[Observation]) -> list[dict[str, Any]]:
-    """What failed in the run: where, and the lines that say how."""
+    """The failures of the run: the node and the lines of the message."""
     return [
         {"node": each.node, "lines": each.what.splitlines()[:LINES]}
         for each in observations
@@ -47,13 +47,13 @@ def failures(observations: Sequence[Observation]) -> list[dict[str, Any]]:
 
 
 def headline(observations: Iterable[Observation], verdict: Verdict, w: Words) -> str:
-    """A run in one line: what failed first, or the verdict."""
+    """A run in one line: its first failure, or the verdict."""
     failure = next((each.what.partition("\n")[0] for each in observations if isinstance(each, Failure)), "")
     return failure or w.summary(verdict)
 
 
 def tables(observations: Sequence[Observation], w: Words) -> list[dict[str, Any]]:
-    """Tables of what was counted; those that have anything."""
+    """The tables of counters, calls and programs; empty ones are omitted."""
     found = [
         {
             "title": w("page.qdiscs"),
@@ -108,13 +108,13 @@ def _programs(observations: Sequence[Observation], w: Words) -> list[tuple[str, 
     for each in programs:
         if each.phase == "starts":
             status = ends.get(each.name)
-            # A program that a signal ended has the signal's name for its status.
+            # The status of a program that was terminated by a signal is the signal's name.
             ended = status if status is None or not status.isdigit() else w("page.exit", status=status)
             rows.append((each.node, each.name, each.command, w("page.running") if ended is None else ended))
     return rows
 
 
 def _counters(observations: Sequence[Observation]) -> list[tuple[str, str, int]]:
-    # Each report counts from the beginning: the last of a host is the whole.
+    # Each report counts from the start of the run: the last one of a host contains the totals.
     last = {each.node: each.grown for each in observations if isinstance(each, Counters)}
     return [(node, name, grown) for node in sorted(last) for name, grown in sorted(last[node].items()) if grown]

@@ -1,4 +1,4 @@
-"""A folder of recorded runs as a folder of pages: an index, and one page for each run."""
+"""Converts a folder of recorded runs to a folder of pages: an index, and one page for each run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INDEX = "index.html"
 
 
 def find(folder: Path) -> list[Path]:
-    """Every directory under a folder that holds a run, itself included, in order."""
+    """All directories that contain a run, the folder itself included, in order."""
     return sorted(path.parent for path in folder.rglob(EVENTS))
 
 
@@ -46,17 +46,17 @@ def write(
 
     Args:
         directories: The runs' directories.
-        out: Where the pages go; it is made where it is missing.
+        out: The directory for the pages; it is created if it does not exist.
         title: What was run.
         lang: ``en`` or ``ko``.
-        name: What a run is called, from its directory.
+        name: Returns the name of a run, given its directory.
         done: Called after each page, for a progress bar.
 
     Returns:
         The index.
 
     Raises:
-        RecordUnreadable: A run is damaged, or newer than this release.
+        RecordUnreadable: A record is damaged, or was written by a newer release.
         OSError: A page cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def write(
         verdict = judge(record)
         called = name(directory)
         file = f"{number:03d}-{re.sub(r'[^A-Za-z0-9._-]+', '-', called)[-80:].strip('-.')}.html"
-        html = page(record, observations, title=called, judgement=verdict, back=INDEX, lang=lang)
+        html = page(record, observations, title=called, verdict=verdict, back=INDEX, lang=lang)
         (out / file).write_text(html, "utf-8")
         summary = headline(observations, verdict, words(lang))
         runs.append(run(called, _outcome(observations, ok=verdict.ok), record, href=file, summary=summary))
@@ -79,12 +79,12 @@ def write(
 
 
 def edges_taken(record: Record) -> Counter[str]:
-    """How often a run took each edge of the diagram."""
+    """How often a run took each edge of the state diagram."""
     return Counter(step.edge for endpoint in record.endpoints for step in endpoint.transitions if step.edge)
 
 
 def coverage(taken: Counter[str]) -> list[Covered]:
-    """Every edge that Linux has, with how often it was taken."""
+    """All edges that exist in Linux, with how often they were taken."""
     return [Covered(edge.id, edge.old, edge.new, taken[edge.id], edge.section) for edge in EDGES if edge.in_linux]
 
 

@@ -1,1 +1,1 @@
-"""A ladder before it is drawn: connections, lines, labels, order."""
+"""The layout of a ladder, before it is drawn: connections, order, lines, labels."""

@@ -1,4 +1,4 @@
-"""Which endpoints and segments belong to one connection, and who stands on which side."""
+"""Groups endpoints and segments into connections, and assigns the endpoints to the left and right side."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ RIGHT: Side = "right"
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """One side of a ladder. ``endpoint`` is None where no socket was seen, as with a closed port.
+    """One side of a ladder. ``endpoint`` is None if no socket was observed, as with a closed port.
 
-    ``index`` is the endpoint's place in `Record.endpoints`.
+    ``index`` is the index of the endpoint in `Record.endpoints`.
     """
 
     node: str
@@ -30,7 +30,7 @@ class Lane(msgspec.Struct, frozen=True):
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """Two lanes and what passed between them. ``number`` counts from 1 in order of time."""
+    """Two lanes and the segments between them. ``number`` counts from 1 in order of time."""
 
     number: int
     left: Lane
@@ -39,18 +39,18 @@ class Connection(msgspec.Struct, frozen=True):
 
     @property
     def lanes(self) -> tuple[tuple[Side, Lane], tuple[Side, Lane]]:
-        """Both lanes with the side they are on."""
+        """Both lanes with their sides."""
         return ((LEFT, self.left), (RIGHT, self.right))
 
     @property
     def began(self) -> int:
-        """The time of the first thing that happened, in nanoseconds; that its server listened is no part of it."""
+        """The time of the first event in nanoseconds; the transition to LISTEN does not count."""
         own = [_first(lane.endpoint) for _, lane in self.lanes if lane.endpoint and lane.role != "listener"]
         return min(own + self._passed(), default=min(self._times(), default=0))
 
     @property
     def ended(self) -> int:
-        """The time of the last thing that happened, in nanoseconds."""
+        """The time of the last event in nanoseconds."""
         return max(self._times(), default=0)
 
     @property
@@ -64,8 +64,8 @@ class Connection(msgspec.Struct, frozen=True):
         return sum(segment.retransmits is not None for segment in self.segments)
 
     def side_of(self, segment: TransmittedSegment) -> Side:
-        """The side a segment comes from."""
-        if segment.src == segment.dst:  # a connection to itself: told apart by the node alone
+        """The side that sent a segment."""
+        if segment.src == segment.dst:  # a connection to itself: only the node distinguishes the sides
             return "left" if segment.sender == self.left.node else "right"
         return "left" if segment.src == self.left.address else "right"
 
@@ -78,14 +78,14 @@ class Connection(msgspec.Struct, frozen=True):
 
 
 def connections(record: Record) -> list[Connection]:
-    """Sort a record into its connections, in order of time.
+    """Divide a record into its connections, in order of time.
 
-    A four-tuple used twice makes two connections: endpoints of one host on the same tuple are
-    successive lives, and a segment belongs to the life in which it was sent.
+    A four-tuple that is used twice gives two connections: endpoints of one host with the same four-tuple
+    are successive sockets, and a segment belongs to the socket that existed when it was sent.
     """
-    lives: dict[frozenset[Address], list[list[tuple[int, Endpoint]]]] = defaultdict(list)
+    sockets: dict[frozenset[Address], list[list[tuple[int, Endpoint]]]] = defaultdict(list)
     for index, endpoint in sorted(enumerate(record.endpoints), key=lambda pair: _first(pair[1])):
-        pairs = lives[_tuple(endpoint)]
+        pairs = sockets[_tuple(endpoint)]
         for pair in pairs:
             if _fits(endpoint, [other for _, other in pair]):
                 pair.append((index, endpoint))
@@ -96,8 +96,8 @@ def connections(record: Record) -> list[Connection]:
     for segment in record.segments:
         segments[frozenset((segment.src, segment.dst))].append(segment)
     found = []
-    for key in [*lives, *(key for key in segments if key not in lives)]:
-        pairs = lives.get(key) or [[]]
+    for key in [*sockets, *(key for key in segments if key not in sockets)]:
+        pairs = sockets.get(key) or [[]]
         for number, pair in enumerate(pairs):
             begins = min((_first(endpoint) for _, endpoint in pair), default=0) if number else 0
             after = pairs[number + 1 :]
@@ -114,7 +114,7 @@ def connections(record: Record) -> list[Connection]:
 
 
 def _with_listeners(found: list[Connection]) -> list[Connection]:
-    """Put a listener that nobody reached on the empty side of the first connection that was tried with it."""
+    """Put a listener without connections on the empty side of the first connection attempt to it."""
     alone = {
         lane.address: lane
         for connection in found
@@ -138,7 +138,7 @@ def _is_of(connection: Connection, addresses: set[Address]) -> bool:
 
 
 def _first(endpoint: Endpoint) -> int:
-    # A server's history may start with its listener's, long before the connection.
+    # The history of a server may start with its listener, long before the connection.
     for step in endpoint.transitions:
         if step.new not in (State.LISTEN, State.CLOSED):
             return step.time
@@ -151,7 +151,7 @@ def _when(segment: TransmittedSegment) -> int:
 
 def _tuple(endpoint: Endpoint) -> frozenset[Address]:
     if endpoint.role == "listener" or not endpoint.remote.port:
-        # Nobody came, or nothing was sent: alone with itself, whoever else listens there.
+        # No peer: a key of its own, even if another socket listens at this address.
         return frozenset((endpoint.local, Address(f"{endpoint.node}#{endpoint.cookie}", 0)))
     return frozenset((endpoint.local, endpoint.remote))
 
@@ -190,9 +190,9 @@ def _host_of(record: Record, endpoint: Endpoint, segments: tuple[TransmittedSegm
 
 
 def middle(record: Record, connection: Connection) -> str:
-    """The name of what stands between the two hosts: the one node that is no end of any connection."""
+    """The name of the node between the two hosts: the only one that is not an end of any connection; "" if unclear."""
     ends = {endpoint.node for endpoint in record.endpoints} | {connection.left.node, connection.right.node}
-    # A link is written "s1>h1:delay=50ms": switches have no address, and may be named there only.
+    # A link is written "s1>h1:delay=50ms". Switches have no address; they may occur only here.
     linked = [name for link in record.header.links if ">" in link for name in link.partition(":")[0].split(">")]
     between = [node for node in dict.fromkeys([*record.header.nodes, *linked]) if node not in ends]
     return between[0] if len(between) == 1 else ""

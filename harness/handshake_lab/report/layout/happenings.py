@@ -1,4 +1,4 @@
-"""What happened in a connection, in an order in which causes come before effects."""
+"""The events of a connection, ordered so that causes come before effects."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from handshake_lab.report.layout.connections import Connection, Side
 from handshake_lab.report.text.times import MICROSECOND
 from handshake_lab.tcp.states import State
 
-#: What happens within this of its cause is drawn on its cause's line, and is one moment to a
-#: reader. On a kernel with a real clock, a SYN leaves some tens of microseconds after SYN-SENT.
+#: Events within this many nanoseconds of their cause are drawn on the line of their cause. On a kernel
+#: with a real clock, a SYN is sent some tens of microseconds after SYN-SENT is entered.
 TOGETHER = 300 * MICROSECOND
 
 
@@ -26,7 +26,7 @@ class Departure(msgspec.Struct, frozen=True):
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """A segment reaches the ``side`` it was meant for. One whose ``segment.sent`` is None comes from the middle."""
+    """A segment arrives at ``side``. If ``segment.sent`` is None, it was crafted in the middle."""
 
     time: int
     side: Side
@@ -49,7 +49,7 @@ _SENDS = {State.SYN_SENT: "S", State.FIN_WAIT_1: "F", State.LAST_ACK: "F"}
 
 
 def happenings(connection: Connection) -> list[Happening]:
-    """Everything that happened, in order."""
+    """All events of a connection, in order."""
     events: list[Happening] = []
     for segment in connection.segments:
         side = connection.side_of(segment)
@@ -60,9 +60,9 @@ def happenings(connection: Connection) -> list[Happening]:
     arrived = {(event.segment.number, event.side): event.time for event in events if isinstance(event, Arrival)}
     for side, lane in connection.lanes:
         if lane.endpoint:
-            # A change that is told a little later, with its segment, takes those that follow it along.
-            told = accumulate((_told(step, side, arrived) for step in lane.endpoint.transitions), max)
-            steps = enumerate(zip(told, lane.endpoint.transitions, strict=True))
+            # If a change is moved to a later time, with its segment, the changes after it are moved as well.
+            times = accumulate((_drawn_at(step, side, arrived) for step in lane.endpoint.transitions), max)
+            steps = enumerate(zip(times, lane.endpoint.transitions, strict=True))
             events.extend(Change(time, side, step, place) for place, (time, step) in steps)
     events.sort(key=lambda event: event.time)
     ordered: list[Happening] = []
@@ -71,8 +71,8 @@ def happenings(connection: Connection) -> list[Happening]:
     return ordered
 
 
-def _told(step: Transition, side: Side, arrived: dict[tuple[int, Side], int]) -> int:
-    """When to tell of a change: with the segment that caused it, which a capture may have stamped a little later."""
+def _drawn_at(step: Transition, side: Side, arrived: dict[tuple[int, Side], int]) -> int:
+    """The time at which to draw a change: that of its segment, whose timestamp may be slightly later."""
     cause = step.cause
     if cause.kind in ("segment", "reset") and cause.segment is not None:
         when = arrived.get((cause.segment, side))
@@ -82,7 +82,7 @@ def _told(step: Transition, side: Side, arrived: dict[tuple[int, Side], int]) ->
 
 
 def _causal(events: list[Happening]) -> list[Happening]:
-    """Order what happened at one instant, ties broken by segment number."""
+    """Order simultaneous events by causality, then by segment number."""
     if len(events) == 1:
         return events
     return [events[place] for place in arrange([_rank(event) for event in events], _constraints(events))]
@@ -100,28 +100,28 @@ def _constraints(events: list[Happening]) -> list[tuple[int, int]]:
         sides[event.side].append(place)
     pairs = [(departures[number], place) for number, place in arrivals.items() if number in departures]
     for places in sides.values():
-        # On one host: segments by number (an arrival is answered by a later number) ...
+        # On one host: segments by number (the answer to an arrival has a later number) ...
         segments = [place for place in places if not isinstance(events[place], Change)]
         pairs += pairwise(sorted(segments, key=lambda place: _rank(events[place])))
         changes = [(place, event) for place in places if isinstance(event := events[place], Change)]
-        # ... changes as the history has them ...
+        # ... changes in the order of the history ...
         pairs += pairwise(place for place, _ in sorted(changes, key=lambda each: each[1].place))
         for place, change in changes:
-            # ... a change after the segment that caused it, and before the one that tells of it.
+            # ... a change after the segment that caused it, and before the segment that it sends.
             cause = change.transition.cause
             if cause.kind in ("segment", "reset") and cause.segment in arrivals:
                 pairs.append((arrivals[cause.segment], place))
             flag = _SENDS.get(change.transition.new)
-            tells = [each for each in segments if flag and _departs_with(events[each], flag)]
+            sent = [each for each in segments if flag and _departs_with(events[each], flag)]
             if _begins_to_listen(change):
-                tells = segments  # who did not listen yet would have answered with a reset
-            if tells:
-                pairs.append((place, min(tells, key=lambda each: _rank(events[each]))))
+                sent = segments  # without a listener the host would have answered with RST
+            if sent:
+                pairs.append((place, min(sent, key=lambda each: _rank(events[each]))))
     return pairs
 
 
 def _begins_to_listen(change: Change) -> bool:
-    """Whether it is listen(), not a request that was given up: that returns to LISTEN."""
+    """Whether the change is listen(), and not the return to LISTEN of a request that was dropped."""
     return (change.transition.old, change.transition.new) == (State.CLOSED, State.LISTEN)
 
 

@@ -1,4 +1,4 @@
-"""What is written on a segment's arrow, from the fullest form to the shortest."""
+"""The labels of a segment's arrow, from the longest to the shortest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def numbers(segment: TransmittedSegment) -> str:
-    """``seq=1 ack=1 len=5``: relative, the ACK only where the flag is set, the length where there is one."""
+    """``seq=1 ack=1 len=5``: relative numbers; ``ack`` only if the flag is set, ``len`` only if there is data."""
     parts = [f"seq={segment.rel_seq}"]
     if "A" in segment.flags:
         parts.append(f"ack={segment.rel_ack}")
@@ -22,11 +22,11 @@ def numbers(segment: TransmittedSegment) -> str:
 
 
 def forms(segment: TransmittedSegment, again: str) -> list[str]:
-    """Ways to say what a segment is, the fullest first.
+    """The possible labels of a segment, the longest first.
 
     Args:
         segment: The segment.
-        again: The mark of a retransmission, before the number of what it repeats.
+        again: The mark of a retransmission, which precedes the number of the original segment.
     """
     tail = f" {again}#{segment.retransmits}" if segment.retransmits is not None else ""
     name = f"#{segment.number} {names(segment.flags)}"
@@ -41,5 +41,5 @@ def forms(segment: TransmittedSegment, again: str) -> list[str]:
 
 
 def fitting(candidates: list[str], room: int) -> str:
-    """The first form that fits, or nothing."""
+    """The first label that fits, or an empty string."""
     return next((form for form in candidates if cells.width(form) <= room), "")

@@ -1,4 +1,4 @@
-"""A connection as the lines of a ladder: the one layout behind the terminal, SVG and HTML."""
+"""A connection as the lines of a ladder: the common layout of terminal, SVG and HTML."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: A run of ordinary data longer than this is folded, all but its first and last two segments.
+#: A longer sequence of ordinary data segments is folded, except for its first and last two segments.
 DATA_SHOWN = 8
 
-#: With more segments than this, losses and retransmissions among data are folded too.
+#: With more segments than this, lost and retransmitted data segments are folded too.
 SEGMENTS_SHOWN = 120
 
 
 class Row(msgspec.Struct):
-    """One line: what happened at one moment. At most one change a side and one piece of an arrow."""
+    """One line with events of one time: at most one change for each side, and one departure or arrival."""
 
     time: int
     left: Change | None = None
@@ -38,10 +38,10 @@ class Row(msgspec.Struct):
 
 
 class WaitRow(msgspec.Struct, frozen=True):
-    """Nothing happened for ``length`` nanoseconds.
+    """A wait of ``length`` nanoseconds without events.
 
-    ``until`` is the timer that ended it, ``again`` the retransmission that did, ``open`` whether it
-    was watching that ended.
+    ``until`` is the timer that ended it, ``again`` the retransmission that ended it; ``open`` is set if
+    the recording ended first.
     """
 
     length: int
@@ -51,7 +51,7 @@ class WaitRow(msgspec.Struct, frozen=True):
 
 
 class Bulk(msgspec.Struct, frozen=True):
-    """Ordinary data, folded: how many segments and bytes went from each side, and in what time."""
+    """Folded data: the number of segments and bytes from each side, and their time."""
 
     time: int
     length: int
@@ -65,10 +65,10 @@ Line = Row | WaitRow | Bulk
 
 
 class Ladder(msgspec.Struct, frozen=True):
-    """A connection laid out.
+    """The layout of a connection.
 
-    ``start`` has each side's first state, where it has an endpoint; ``middle`` the name of what is
-    between them.
+    ``start`` contains the first state of each side that has an endpoint; ``middle`` is the name of the
+    node between them.
     """
 
     connection: Connection
@@ -78,17 +78,17 @@ class Ladder(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> list[Row]:
-        """The lines on which something happens."""
+        """The lines with events."""
         return [line for line in self.lines if isinstance(line, Row)]
 
 
 def ladder(connection: Connection, middle: str = "", *, fold: bool = True) -> Ladder:
-    """Lay a connection out.
+    """Compute the layout of a connection.
 
     Args:
-        connection: What is drawn.
-        middle: The name of what is between its sides.
-        fold: Put long runs of ordinary data on one line each.
+        connection: The connection.
+        middle: The name of the node between its sides.
+        fold: Whether to fold long sequences of ordinary data into one line each.
     """
     start: dict[Side, State] = {}
     for side, lane in connection.lanes:
@@ -100,8 +100,8 @@ def ladder(connection: Connection, middle: str = "", *, fold: bool = True) -> La
 
 
 def _folded(connection: Connection, events: list[Happening]) -> list[Happening | Bulk]:
-    """Replace long runs of ordinary data by one line each."""
-    telling = {event.transition.cause.segment for event in events if isinstance(event, Change)}
+    """Replace long sequences of ordinary data by one line each."""
+    causes = {event.transition.cause.segment for event in events if isinstance(event, Change)}
     many = len(connection.segments) > SEGMENTS_SHOWN
     changed = sorted(event.time for event in events if isinstance(event, Change))
     runs: list[list[TransmittedSegment]] = [[]]
@@ -111,7 +111,7 @@ def _folded(connection: Connection, events: list[Happening]) -> list[Happening |
         moments = bisect_right(changed, when or 0)
         ordinary = (
             flags.kind(segment.flags) == "data"
-            and segment.number not in telling
+            and segment.number not in causes
             and (many or not (segment.lost or segment.retransmits or segment.sent is None))
         )
         if not ordinary or moments != last:
@@ -171,7 +171,7 @@ def _rows(events: Sequence[Happening | Bulk]) -> list[Row | Bulk]:
                 row.left = event
             else:
                 row.right = event
-        elif isinstance(event, Departure) and row is not None and _tells(row, event):
+        elif isinstance(event, Departure) and row is not None and _sends(row, event):
             row.piece = event
         else:
             lines.append(Row(event.time, piece=event))
@@ -179,19 +179,19 @@ def _rows(events: Sequence[Happening | Bulk]) -> list[Row | Bulk]:
 
 
 def _joins(row: Row, change: Change) -> bool:
-    """Whether a change can stand on the line before it."""
+    """Whether a change can be drawn on the previous line."""
     if row.change(change.side) is not None or change.time - row.time > TOGETHER:
         return False
     if isinstance(row.piece, Arrival) and row.piece.side == change.side:
         return change.transition.cause.segment in (None, row.piece.segment.number)
-    # Two hosts that change at the same instant, or the same way at one moment, share a line, but not
-    # with a segment of another moment.
+    # Changes of both hosts share a line if they are simultaneous, or the same change at nearly the same
+    # time, but not with a segment of another time.
     other = row.right if change.side == "left" else row.left
     alike = other is not None and other.transition.new is change.transition.new
     return row.piece is None and (alike or change.time == row.time)
 
 
-def _tells(row: Row, departure: Departure) -> bool:
+def _sends(row: Row, departure: Departure) -> bool:
     """Whether a departing segment belongs on the line of the change that sends it."""
     change = row.change(departure.side)
     return (
@@ -222,7 +222,7 @@ def _with_waits(lines: list[Row | Bulk], connection: Connection) -> list[Line]:
 
 
 def _long(connection: Connection) -> int:
-    """From when on a wait is long: three times the longest flight, and 200 ms at least."""
+    """The length from which a wait is drawn as such: three times the longest flight, and at least 200 ms."""
     flights = [
         segment.received - segment.sent
         for segment in connection.segments

@@ -1,4 +1,4 @@
-"""How far down each line of a ladder stands in a drawing: one step a line, or by the clock."""
+"""The vertical position of each line of a ladder: one step per line, or proportional to time."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from handshake_lab.report.text.times import MILLISECOND
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Where the first line stands, below the heads.
+#: The position of the first line, below the heads.
 TOP = 84
-#: Between one line and the next on the sequence axis.
+#: The distance between two lines on the sequence axis.
 STEP = 28
-#: Around the words of a wait or of folded data.
+#: The height of a wait or of folded data.
 BAND = 40
-#: What the usual flight measures on the time axis.
+#: The height of a usual flight on the time axis.
 FLIGHT = 64
 #: A gap longer than this on the time axis is broken.
 LONGEST = 170
-#: What a broken gap measures.
+#: The height of a broken gap.
 BROKEN = 44
-#: The least distance between two texts in one column.
+#: The minimum distance between two texts in one column.
 TEXT = 17
 
-#: Where texts stand below each other: beside the lanes, and on the arrows that leave them.
+#: The columns of text: beside the lanes, and on the arrows that leave them.
 _COLUMNS = ("left", "right", "from left", "from right")
 
 
 class Axis(msgspec.Struct, frozen=True):
-    """A vertical position for every line, in pixels, and where time was cut short.
+    """The vertical position of every line, in pixels, and the breaks of the time axis.
 
-    ``breaks`` has, for every line, the nanoseconds that were cut out before it and where the cut
-    is; None where there was none.
+    ``breaks`` contains, for every line, the omitted nanoseconds before it and the position of the
+    break; None if there is none.
     """
 
     ys: tuple[float, ...]
@@ -46,7 +46,7 @@ class Axis(msgspec.Struct, frozen=True):
 
 
 def sequence(ladder: Ladder) -> Axis:
-    """One step a line: the order of things, every step as tall as the other."""
+    """One step per line: the order of events, with equal distances."""
     y = float(TOP)
     ys = []
     for number, line in enumerate(ladder.lines):
@@ -61,11 +61,11 @@ def sequence(ladder: Ladder) -> Axis:
 
 
 def time(ladder: Ladder, wide: Sequence[bool]) -> Axis:
-    """By the clock: equal times stand equally high, long waits are broken.
+    """Proportional to time, with breaks in long waits.
 
     Args:
         ladder: The ladder.
-        wide: For each line whether what is written on it needs more than half the area.
+        wide: For each line, whether its label needs more than half of the area.
     """
     scale = FLIGHT / _usual_flight(ladder)
     y = float(TOP)
@@ -111,7 +111,7 @@ def _usual_flight(ladder: Ladder) -> float:
 
 
 def _columns(line: Row | Bulk, wide: bool) -> list[str]:
-    """The columns in which a line writes something."""
+    """The columns in which a line has text."""
     if not isinstance(line, Row):
         return list(_COLUMNS)
     columns = [side for side in ("left", "right") if (line.left if side == "left" else line.right)]

@@ -1,7 +1,7 @@
-"""Where the states of RFC 9293's Figure 5 stand on paper, and how its arrows run.
+"""The positions of the states of RFC 9293's Figure 5, and the paths of its arrows.
 
-Only geometry and the figure's own words; which edges there are besides, and what they are called, is
-`handshake_lab.tcp`'s to say.
+This module contains only geometry and the figure's own texts. `handshake_lab.tcp.diagram` defines all edges
+and their names.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import msgspec
 from handshake_lab.tcp.states import State
 
 WIDTH, HEIGHT = 820, 700
-#: Half the width and half the height of a state's box.
+#: Half of the width and half of the height of a state's box.
 BOX = (64, 19)
 
-#: CLOSED stands twice, as in the figure: where all begins, and (None) where all ends.
+#: CLOSED occurs twice, as in the figure: at the beginning, and (None) at the end.
 PLACES: dict[State | None, tuple[int, int]] = {
     State.CLOSED: (410, 36),
     State.LISTEN: (410, 136),
@@ -32,7 +32,7 @@ PLACES: dict[State | None, tuple[int, int]] = {
 
 
 class Arrow(msgspec.Struct, frozen=True):
-    """An arrow of the figure: a path, and its words with where they are centred."""
+    """An arrow of the figure: its path, its texts and their centre."""
 
     path: str
     event: str
@@ -43,7 +43,7 @@ class Arrow(msgspec.Struct, frozen=True):
 
 _S = State
 
-#: The figure's arrows. Words as there: what happens, and what is sent.
+#: The arrows of the figure with its texts: the event, and what is sent.
 ARROWS: dict[tuple[State, State], Arrow] = {
     (_S.CLOSED, _S.LISTEN): Arrow("M396 55V117", "passive OPEN", "", 342, 90),
     (_S.LISTEN, _S.CLOSED): Arrow("M424 117V55", "CLOSE", "", 452, 90),
@@ -69,7 +69,7 @@ ARROWS: dict[tuple[State, State], Arrow] = {
 }
 
 
-#: What Linux does besides, and how its arrows keep clear of the figure's.
+#: The arrows of Linux's additional transitions, which avoid those of the figure.
 BESIDES: dict[tuple[State, State], str] = {
     (_S.SYN_RECEIVED, _S.CLOSED): "M70 207C20 100 200 30 346 34",
     (_S.ESTABLISHED, _S.CLOSED): "M446 297C530 230 520 90 456 55",
@@ -81,20 +81,20 @@ BESIDES: dict[tuple[State, State], str] = {
 
 
 def beside(old: State, new: State) -> str:
-    """A path for a transition that Figure 5 does not have: a bow between the two boxes."""
+    """The path of a transition that Figure 5 does not contain: a curve between the two boxes."""
     drawn = BESIDES.get((old, new))
     if drawn:
         return drawn
     x1, y1 = PLACES[old]
     x2, y2 = PLACES[None if new is State.CLOSED and y1 > PLACES[State.SYN_SENT][1] else new]
-    # Bowed to one side by a fifth of its length, so that it hides no arrow of the figure.
+    # Curved to one side by a fifth of its length, so that it does not hide an arrow of the figure.
     bow_x, bow_y = (x1 + x2) / 2 + (y2 - y1) / 5, (y1 + y2) / 2 - (x2 - x1) / 5
     start, end = _rim(x1, y1, bow_x, bow_y), _rim(x2, y2, bow_x, bow_y)
     return f"M{start[0]:.0f} {start[1]:.0f}Q{bow_x:.0f} {bow_y:.0f} {end[0]:.0f} {end[1]:.0f}"
 
 
 def _rim(x: float, y: float, towards_x: float, towards_y: float) -> tuple[float, float]:
-    """Where a line from a box's middle leaves the box."""
+    """The point at which a line from the centre of a box leaves the box."""
     dx, dy = towards_x - x, towards_y - y
     if not dx and not dy:
         return x, y

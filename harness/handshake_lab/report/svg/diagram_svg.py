@@ -1,4 +1,4 @@
-"""RFC 9293's state diagram as SVG, with the path that a run took."""
+"""RFC 9293's state diagram as SVG, with the transitions of a run."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Edge = tuple[State, State]
 
 
 def picture(connections: Sequence[Connection], words: Words) -> str:
-    """Draw the diagram as an SVG file of its own, for slides."""
+    """Draw the diagram as a separate SVG file, for slides."""
     return _file(drawing(connections, words))
 
 
 def covered(taken: Sequence[Edge], words: Words) -> str:
-    """Draw the diagram as an SVG file, with the edges that any of many runs took."""
+    """Draw the diagram as an SVG file, with the edges that at least one of many runs took."""
     return _file(_draw({"left": list(taken), "right": []}, words))
 
 
@@ -36,9 +36,9 @@ def _file(root: Element) -> str:
 
 
 def drawing(connections: Sequence[Connection], words: Words) -> Element:
-    """Draw the diagram: each edge taken is solid, in the colour of the side that took it; the others dashed.
+    """Draw the diagram. Edges that were taken are solid, in the colour of the side that took them; others are dashed.
 
-    An edge has ``data-edge="OLD>NEW"``, by which a page's script marks other paths.
+    An edge has the attribute ``data-edge="OLD>NEW"``, with which a page's script marks other paths.
     """
     root = _draw({side: edges(connections, side) for side in ("left", "right")}, words)
     root.add(*_legend(words))
@@ -72,7 +72,7 @@ def _draw(taken: dict[str, list[Edge]], words: Words) -> Element:
 
 
 def edges(connections: Sequence[Connection], side: str) -> list[Edge]:
-    """The edges that one side took, in order, each once."""
+    """The edges that one side took, in order and without duplicates."""
     lanes = [connection.left if side == "left" else connection.right for connection in connections]
     steps = [step for lane in lanes if lane.endpoint for step in lane.endpoint.transitions]
     return list(dict.fromkeys((step.old, step.new) for step in steps))

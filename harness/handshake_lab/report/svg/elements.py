@@ -1,4 +1,4 @@
-"""A few lines of SVG: elements as values, written once, text always escaped."""
+"""SVG elements as values; text and attributes are always escaped."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ Value = str | float
 
 
 class Element:
-    """An SVG element: its tag, attributes and children; a child that is a str is text.
+    """An SVG element: its tag, attributes and children; a str as child is text.
 
-    Attribute names are written with ``_`` for ``-`` and a trailing ``_`` for Python's own words
-    (``class_``).
+    Attribute names have ``_`` for ``-``, and a trailing ``_`` for keywords of Python (``class_``).
     """
 
     def __init__(self, tag: str, *children: Element | str, **attributes: Value | None) -> None:
@@ -38,7 +37,7 @@ class Element:
 
 
 class Style(Element):
-    """A style sheet of our own, written as it is."""
+    """A style sheet of this project; it is not escaped."""
 
     def __init__(self, css: str) -> None:
         super().__init__("style")
@@ -49,14 +48,14 @@ class Style(Element):
 
 
 def number(value: Value) -> str:
-    """A number with at most one decimal, which is finer than any screen."""
+    """A number with at most one decimal, which is precise enough for any screen."""
     return value if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")
 
 
 def with_alternative(first: Element, second: Element) -> Element:
-    """Join two drawings of one structure: what differs in the second goes into ``data-time``.
+    """Combine two drawings of the same structure: the differences of the second are stored in ``data-time``.
 
-    The page's script swaps the two. ``data-time`` is ``name:value;name:value``.
+    The page's script exchanges the two. The format of ``data-time`` is ``name:value;name:value``.
     """
     differing = {name: value for name, value in second.attributes.items() if first.attributes.get(name) != value}
     if differing:

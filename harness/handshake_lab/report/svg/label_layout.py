@@ -1,4 +1,4 @@
-"""Where a ladder's arrows run on an axis, and where what is written on them stands."""
+"""The positions of a ladder's arrows on an axis, and of their labels."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import TransmittedSegment
     from handshake_lab.report.layout.lines import Ladder
 
-#: The inner edges of the lanes' bars: arrows run between them.
+#: The inner edges of the lanes' bars; the arrows are between them.
 EDGE = {LEFT: 206, RIGHT: 574 + 60}
 MIDDLE = (EDGE[LEFT] + EDGE[RIGHT]) / 2
-#: What a character of a label measures.
+#: The width of a character of a label.
 CHARACTER = 7.3
 #: Characters that fit on an arrow, and on half of one.
 ROOM = int((EDGE[RIGHT] - EDGE[LEFT] - 40) / CHARACTER)
 HALF = int((MIDDLE - EDGE[LEFT] - 20) / CHARACTER)
-#: How far from its lane a label begins, and where an arrow comes in just above it.
+#: The distance of a label from its lane, normally and if an arrow arrives directly above it.
 NEAR, FAR = 12, 60
-#: Labels whose arrows differ less than this in slope, in degrees, run side by side.
+#: Labels of arrows whose slopes differ by less than this, in degrees, do not intersect.
 SAME_SLOPE = 2
 OTHER: dict[Side, Side] = {LEFT: RIGHT, RIGHT: LEFT}
 
 
 class Course(msgspec.Struct, frozen=True):
-    """Where an arrow runs, in pixels, and the side it comes from."""
+    """The line of an arrow, in pixels, and the side from which it comes."""
 
     side: Side
     x1: float
@@ -43,17 +43,17 @@ class Course(msgspec.Struct, frozen=True):
 
     @property
     def sign(self) -> int:
-        """1 from left to right, else -1."""
+        """1 from left to right, otherwise -1."""
         return 1 if self.side == LEFT else -1
 
     @property
     def angle(self) -> float:
-        """The slope in degrees, as text along it is turned."""
+        """The slope in degrees, by which text along the arrow is rotated."""
         return math.degrees(math.atan2((self.y2 - self.y1) * self.sign, abs(self.x2 - self.x1)))
 
 
 class Label(msgspec.Struct, frozen=True):
-    """What is written on an arrow: where it begins (from the right: ends), and how it is turned."""
+    """The label of an arrow: its text, the position where it begins (from the right: ends), and its rotation."""
 
     text: str
     x: float
@@ -68,30 +68,30 @@ class Arrows:
         ladder: The ladder.
 
     Attributes:
-        segments: By number, in the order in which they are drawn.
-        places: On which lines each leaves and arrives.
+        segments: The segments by number, in the order of drawing.
+        places: The lines on which each segment departs and arrives.
     """
 
     def __init__(self, ladder: Ladder) -> None:
         self._ladder = ladder
         self.segments = {row.piece.segment.number: row.piece.segment for row in ladder.rows if row.piece}
         self.places = self._lines()
-        self._halved: set[int] = set()  # segments that are told on their half of the area
+        self._halved: set[int] = set()  # segments with a label on their half of the area
         self._text = self._texts()
 
     def wide(self) -> list[bool]:
-        """For each line whether what is written on it needs more than half the area."""
+        """For each line, whether its label needs more than half of the area."""
         return [
             isinstance(line, Row) and line.piece is not None and len(self._text[line.piece.segment.number]) > HALF
             for line in self._ladder.lines
         ]
 
     def courses(self, axis: axes.Axis) -> dict[int, Course]:
-        """Where each arrow runs on an axis."""
+        """The course of each arrow on an axis."""
         return {number: self._course(number, axis) for number in self.places}
 
     def labels(self, axis: axes.Axis) -> dict[int, Label]:
-        """What is written on each arrow, and where. It follows its arrow where nothing is in its way."""
+        """The label of each arrow. It follows its arrow unless something is in the way."""
         courses = self.courses(axis)
         texts = {number: self._fitted(number) for number in courses}
         reaches = {number: _reach(course, texts[number]) for number, course in courses.items()}
@@ -113,7 +113,7 @@ class Arrows:
         return places
 
     def _texts(self) -> dict[int, str]:
-        """Shorter where another comes the other way."""
+        """The texts of the labels; shorter if a segment in the opposite direction crosses."""
         texts = {}
         for segment in self.segments.values():
             crossed = any(_cross(segment, other, self._ladder) for other in self.segments.values())
@@ -150,13 +150,13 @@ class Arrows:
         return Label(text, course.x1 + course.sign * away, course.y1 + down, angle)
 
     def _is_crowded(self, number: int, courses: dict[int, Course], reach: float, axis: axes.Axis) -> bool:
-        """Whether a label that follows its arrow down would run into what is written below it."""
+        """Whether a label that follows its arrow would overlap with a text below it."""
         course = courses[number]
         for place, line in enumerate(self._ladder.lines):
             if isinstance(line, WaitRow | Bulk) and course.y1 < axis.ys[place] < reach:
                 return True
         for other, its in courses.items():
-            # What is made in the middle is told in the half that it crosses, where the other side tells.
+            # The label of a crafted segment is in the half that it crosses, where the other side has its labels.
             beside = its.side == course.side or self.segments[other].sent is None
             if beside and course.y1 < its.y1 < reach and abs(its.angle - course.angle) > SAME_SLOPE:
                 return True
@@ -164,7 +164,7 @@ class Arrows:
 
     @staticmethod
     def _struck(flat: set[int], courses: dict[int, Course], reaches: dict[int, float]) -> set[int]:
-        """Whose labels follow their arrows down into those that lie flat."""
+        """The segments whose labels would overlap with a horizontal label."""
         return {
             number
             for number, course in courses.items()
@@ -175,7 +175,7 @@ class Arrows:
         }
 
     def _clearance(self, course: Course, courses: dict[int, Course], axis: axes.Axis) -> int:
-        """How far from its lane a label begins: farther where an arriving arrow comes in just above it."""
+        """The distance of a label from its lane; larger if an arrow arrives directly above it."""
         for number, (_, arrives) in self.places.items():
             if arrives is not None and courses[number].side != course.side:
                 above = course.y1 - axis.ys[arrives]
@@ -185,12 +185,12 @@ class Arrows:
 
 
 def _reach(course: Course, text: str) -> float:
-    """How far down a label comes that follows its arrow."""
+    """How far a label that follows its arrow extends downwards."""
     return course.y1 + math.tan(math.radians(abs(course.angle))) * (NEAR + CHARACTER * len(text)) + axes.TEXT
 
 
 def _cross(one: TransmittedSegment, other: TransmittedSegment, ladder: Ladder) -> bool:
-    """Whether two segments are in flight at once, in opposite directions."""
+    """Whether two segments are in flight at the same time, in opposite directions."""
     side_of = ladder.connection.side_of
     if one.sent is None or other.sent is None or side_of(one) == side_of(other):
         return False

@@ -1,4 +1,4 @@
-"""A ladder as SVG: for pages, where its axis can be switched, and as a picture of its own."""
+"""A ladder as SVG: for pages, which can switch the axis, and as a separate picture."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GUTTER = 15
 
 
 def picture(ladder: Ladder, words: Words, axis: str = "sequence") -> str:
-    """Draw a ladder as an SVG file of its own, for slides.
+    """Draw a ladder as a separate SVG file, for slides.
 
     Args:
         ladder: The ladder.
@@ -47,24 +47,24 @@ def picture(ladder: Ladder, words: Words, axis: str = "sequence") -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{root}\n'
 
 
-def switchable(ladder: Ladder, words: Words, parting: Mapping[str, str] = {}) -> str:
+def switchable(ladder: Ladder, words: Words, marked: Mapping[str, str] = {}) -> str:
     """Draw a ladder for a page: on the sequence axis, with the time axis in ``data-time``.
 
     Args:
         ladder: The ladder.
         words: The language.
-        parting: Where expectation and reality part: the ``data-ref`` of a transition; that of an endpoint with
-            ``start`` in a transition's place, for its first state; or with ``end``, and the state that never came.
+        marked: The first differences from the expected states: the ``data-ref`` of a transition; ``t0-start`` for
+            the first state of endpoint 0; or ``t0-end`` with the state that it did not reach.
     """
-    drawing = Drawing(ladder, words, parting)
+    drawing = Drawing(ladder, words, marked)
     return str(with_alternative(drawing.on(drawing.sequence), drawing.on(drawing.time)))
 
 
 class Drawing:
-    """Draws one ladder on an axis. Both axes give the same structure, with other numbers."""
+    """Draws one ladder on an axis. The drawings on both axes have the same structure and differ in numbers only."""
 
-    def __init__(self, ladder: Ladder, words: Words, parting: Mapping[str, str] = {}) -> None:
-        self._parting = parting
+    def __init__(self, ladder: Ladder, words: Words, marked: Mapping[str, str] = {}) -> None:
+        self._marked = marked
         self._ladder = ladder
         self._words = words
         self._digits = digits_for([row.time for row in ladder.rows])
@@ -73,7 +73,7 @@ class Drawing:
         self.time = axes.time(ladder, self._arrows.wide())
 
     def on(self, axis: axes.Axis) -> Element:
-        """Draw on an axis."""
+        """Draw the ladder on an axis."""
         connection = self._ladder.connection
         title = f"{visible(connection.left.node)} - {visible(connection.right.node)}"
         root = Element(
@@ -114,7 +114,7 @@ class Drawing:
         )
 
     def _states(self, side: Side, axis: axes.Axis) -> list[Element]:
-        """A lane: one bar a state, with its name where it begins."""
+        """A lane: one bar for each state, with its name at the beginning."""
         x = EDGE[side] if side == RIGHT else EDGE[side] - BAR
         begin, state = float(axes.TOP - 28), self._ladder.start.get(side)
         if state is None:
@@ -126,19 +126,19 @@ class Drawing:
             if isinstance(line, Row) and (change := line.change(side))
         ]
         ends = [y for y, _ in changes] + [axis.bottom]
-        parts = f"t{lane.index}-start" in self._parting
+        parts = f"t{lane.index}-start" in self._marked
         group = Element("g", class_="state parts" if parts else "state")
         group.add(self._bar(state, x, begin, ends[0]), self._name(side, state, axes.TOP - 21, " ◀" if parts else ""))
         out = [group]
         for (y, change), end in zip(changes, ends[1:], strict=True):
             out.append(self._change(side, change, lane.index or 0, (x, y, end)))
-        missing = self._parting.get(f"t{lane.index}-end")
+        missing = self._marked.get(f"t{lane.index}-end")
         if missing:
             out.append(Element("g", self._name(side, f"✗ {missing}", axis.bottom - 4, ""), class_="state parts"))
         return out
 
     def _bar(self, state: State, x: float, y: float, end: float) -> Element:
-        # Nought is where things are that are not told to be elsewhere.
+        # 0 is the default of x and y and can be omitted.
         return Element("rect", class_=f"bar s-{state}", x=x or None, y=y or None, width=BAR, height=max(0.0, end - y))
 
     def _name(self, side: Side, state: str, y: float, mark: str, origin: float = 0) -> Element:
@@ -151,9 +151,9 @@ class Drawing:
         ref = f"t{index}-{change.place}"
         mark = " !" if step.objection else " ?" if step.inferred else ""
         doubt = " objected" if step.objection else " inferred" if step.inferred else ""
-        if ref in self._parting:
+        if ref in self._marked:
             mark, doubt = " ◀", f"{doubt} parts"
-        # Drawn around (0, 0), so that only the group and the bar's length differ between the axes.
+        # Drawn at (0, 0), so that only the group's position and the bar's length differ between the axes.
         return Element(
             "g",
             self._bar(step.new, 0, 0, end - y),
@@ -165,7 +165,7 @@ class Drawing:
         )
 
     def _times(self, axis: axes.Axis) -> list[Element]:
-        """The clock at the left, where there is room for it."""
+        """The times at the left, if there is room for them."""
         out, shown, lowest = [], "", -math.inf
         for place, line in enumerate(self._ladder.lines):
             if isinstance(line, WaitRow):
@@ -181,7 +181,7 @@ class Drawing:
         return out
 
     def _break(self, cut: tuple[int, float], *, shown: bool) -> Element:
-        """A cut in the time axis; the sequence axis has none to show, but the same structure."""
+        """A break of the time axis; on the sequence axis it is hidden, so that the structure is the same."""
         length, y = cut
         text = Element("text", span(length), x=MIDDLE, y=y + 4, class_="wait mid")
         return Element("g", _zigzag(y), text, class_="cut" if shown else "cut off")
@@ -233,7 +233,7 @@ class Drawing:
         return group
 
     def _again(self, segment: TransmittedSegment, side: Side, axis: axes.Axis) -> Element:
-        """A dotted bow beside the lane, from the original to its repetition."""
+        """A dotted curve beside the lane, from the original to its retransmission."""
         departs = self._arrows.places[segment.number][0]
         first = self._arrows.places.get(segment.retransmits or 0, (None, None))[0]
         if first is None or departs is None:

@@ -1,6 +1,6 @@
-"""The colours of pages and pictures, in one place.
+"""The colours of pages and pictures.
 
-Light and dark each have their own; every pair of text and ground keeps a contrast of 4.5 to 1.
+There are light and dark colours; every pair of text and background has a contrast of at least 4.5 to 1.
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ def _variables(dark: bool) -> str:
     return "".join(f"--{name}:{colour};" for name, colour in colours.items())
 
 
-#: The colours of a page, by what its reader's system prefers; paper is light.
+#: The colours of a page: the scheme that the reader's system prefers; printed pages are light.
 PAGE_CSS = (
     f":root{{color-scheme:light dark;{_variables(dark=False)}}}"
-    f"@media screen and (prefers-color-scheme:dark){{:root{{{_variables(dark=True)}}}}}"  # paper is light
+    f"@media screen and (prefers-color-scheme:dark){{:root{{{_variables(dark=True)}}}}}"  # printed pages are light
     "@media print{:root{color-scheme:light}}"
 )
 
-#: State colours as backgrounds, for the keys in tables.
+#: The colours of states as backgrounds, for the keys in tables.
 KEY_CSS = "".join(f".b-{name}{{background:var(--s-{name})}}" for name in _STATES)
 
-#: The colours of a picture of its own: slides are light.
+#: The colours of a separate picture: light, as for slides.
 EXPORT_CSS = f"svg{{{_variables(dark=False)}}}"
 
 _MONO = 'font-family:"DejaVu Sans Mono",Menlo,Consolas,"Liberation Mono",monospace'
 
-#: How ladders and diagrams look.
+#: The style of ladders and diagrams.
 SVG_CSS = (
     'svg{font:13px "DejaVu Sans","Segoe UI",system-ui,"Noto Sans KR","Noto Sans CJK KR",sans-serif}'
     "text{fill:var(--ink)}.paper{fill:var(--paper)}"
@@ -97,7 +97,7 @@ SVG_CSS = (
     + "".join(f".s-{name}{{fill:var(--s-{name})}}" for name in _STATES)
 )
 
-#: How the state diagram looks. A path taken by both sides shows both colours, one inside the other.
+#: The style of the state diagram. An edge taken by both sides shows both colours, one inside the other.
 DIAGRAM_CSS = (
     ".edge path{fill:none}.edge .rest{stroke:var(--dim);stroke-width:1.1;stroke-dasharray:5 4}"
     ".edge .left,.edge .right{display:none}"

@@ -1,4 +1,4 @@
-"""Lines of styled terminal cells, and the two sets of characters a ladder is drawn with."""
+"""Lines of styled terminal cells, and the sets of characters with which a ladder is drawn."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from handshake_lab.report.text import cells
 from handshake_lab.report.text.escaping import LIMIT, visible
 from handshake_lab.tcp.states import State
 
-#: A piece of a line: text and its style in rich's words.
+#: A piece of a line: text and its style in rich's syntax.
 Span = tuple[str, str]
 
-#: Signs of this project's own sentences, and what stands for them in ASCII.
+#: Characters of this project's texts, and their ASCII replacements.
 _LIKENESS = str.maketrans(
     {
         "→": "->",
@@ -32,7 +32,7 @@ _LIKENESS = str.maketrans(
 
 
 class Glyphs(msgspec.Struct, frozen=True):
-    """What a ladder is drawn with."""
+    """The characters with which a ladder is drawn."""
 
     bar: str
     line: str
@@ -57,11 +57,11 @@ class Glyphs(msgspec.Struct, frozen=True):
     dot: str
     note: str
     rule: str
-    #: What is spelt out: "" nothing, "symbols" those that ASCII has a likeness of, "all" whatever is not ASCII.
+    #: Which characters are replaced: "" none, "symbols" those with an ASCII replacement, "all" all non-ASCII ones.
     spelt: Literal["", "symbols", "all"] = ""
 
-    def told(self, text: str, limit: int = LIMIT) -> str:
-        """Text that came out of a record, harmless, in characters that these are drawn beside."""
+    def legible(self, text: str, limit: int = LIMIT) -> str:
+        """Recorded text, sanitised, in characters that fit to these."""
         shown = visible(text, limit)
         if not self.spelt or shown.isascii():
             return shown
@@ -96,7 +96,7 @@ BOX = Glyphs(
     rule="─",
 )
 
-#: For files that are compared, and for terminals that know nothing else.
+#: For files that are compared, and for terminals without other characters.
 ASCII = Glyphs(
     bar="|",
     line="-",
@@ -124,11 +124,11 @@ ASCII = Glyphs(
     spelt="all",
 )
 
-#: The same for languages whose letters are not ASCII's.
+#: The same for languages with letters outside ASCII.
 LETTERS = msgspec.structs.replace(ASCII, spelt="symbols")
 
-#: One colour a state: what opens is yellow, what is open green, the side that closes first blue to
-#: violet, the other orange. Readable on dark and on light.
+#: One colour for each state: opening states are yellow, ESTABLISHED is green, those of the side that closes
+#: first blue to violet, those of the other side orange. Readable on dark and light backgrounds.
 STATE_STYLE = {
     State.CLOSED: "grey50",
     State.LISTEN: "cyan",
@@ -143,22 +143,22 @@ STATE_STYLE = {
     State.LAST_ACK: "red",
 }
 
-#: Segments: what opens, what closes, what aborts, and everything else.
+#: Segments that open, close or abort a connection, and all others.
 KIND_STYLE = {"syn": "yellow", "fin": "dodger_blue2", "rst": "bold red", "data": ""}
 
-#: Grey in the middle: the sixteen colours' own is a background in some themes.
+#: A medium grey, because some themes use the grey of the sixteen colours as background.
 DIM = "grey50"
 
 
 class Strip:
-    """One line of cells to put text on; what is put later covers what was there."""
+    """One line of cells; later text overwrites earlier text."""
 
     def __init__(self, size: int) -> None:
         self._chars = [" "] * size
         self._styles = [""] * size
 
     def put(self, x: int, text: str, style: str = "") -> None:
-        """Write text from cell ``x`` on; what lies outside is dropped."""
+        """Write text from cell ``x`` on; text beyond the line is dropped."""
         for char in text:
             taken = cells.cell(char)
             if x >= 0 and x + taken <= len(self._chars):
@@ -183,5 +183,5 @@ class Strip:
 
 
 def plain(spans: list[Span]) -> str:
-    """A line without its styles and without spaces at its end."""
+    """The text of a line without trailing spaces."""
     return "".join(text for text, _ in spans).rstrip()

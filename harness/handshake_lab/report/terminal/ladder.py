@@ -1,10 +1,10 @@
 """A run in the terminal: its ladder, its states, its verdict.
 
     >>> console.print(ladder(record, width=console.width))     # colours, for a terminal
-    >>> text(record, width=80)                                 # the same without, stable to the byte
-    >>> show(record, judgement=judgement)                      # to stdout, as fits it
+    >>> text(record, width=80)                                 # plain text, the same bytes every time
+    >>> show(record, verdict=verdict)                          # to stdout, with its width
 
-`show` is what commands use: it measures the terminal and leaves colours out where nobody sees them.
+Commands use `show`: it uses the terminal's width, and colours only on a terminal.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Record
     from handshake_lab.verdict.judge import Verdict
 
-#: With more connections than this, the rest is only in the summary table.
+#: How many connections are drawn; further ones are only in the summary table.
 DRAWN = 6
 
-#: How many connections the summary table lists before it says how many there are more.
+#: How many connections the summary table lists; of further ones it gives the number.
 LISTED = 60
 
-#: How wide plain text is, on whatever terminal: it must compare.
+#: The width of plain text, which does not depend on the terminal, so that it can be compared.
 PLAIN = 80
 
-#: The narrowest and the widest a report gets, in cells.
+#: The minimum and maximum width of a report in cells.
 WIDTHS = (72, 132)
 
 
@@ -45,7 +45,7 @@ def ladder(
     record: Record,
     *,
     width: int = 80,
-    judgement: Verdict | None = None,
+    verdict: Verdict | None = None,
     only: int | None = None,
     lang: str = "en",
     fold: bool = True,
@@ -55,20 +55,20 @@ def ladder(
 
     Args:
         record: The run.
-        width: Cells to draw on; less than 72 is drawn on 72.
-        judgement: What was expected and found. Without one, nothing is ticked.
-        only: Draw this connection alone (they count from 1 in order of time).
+        width: The width in cells, at least 72.
+        verdict: The verdict. Without it, states have no tick marks.
+        only: Draw only this connection (numbers count from 1 in order of time).
         lang: ``en`` or ``ko``.
-        fold: Put long runs of ordinary data on one line each.
-        failures: What failed in the run, as `handshake_lab.recording.observations.Failure` says it.
+        fold: Whether to fold long sequences of ordinary data into one line each.
+        failures: The failures of the run, from `handshake_lab.recording.observations.Failure`.
 
     Returns:
-        Something rich prints. All text is literal: no markup in it is obeyed.
+        A renderable for rich. All text is literal: markup in it has no effect.
     """
     from rich.console import Group  # noqa: PLC0415 - not needed for plain text
     from rich.text import Text  # noqa: PLC0415
 
-    lines = _lines(record, width, BOX, judgement, only, lang, fold, failures)
+    lines = _lines(record, width, BOX, verdict, only, lang, fold, failures)
     drawn = []
     for line in lines:
         text = Text(no_wrap=True, overflow="crop")
@@ -83,7 +83,7 @@ def text(
     record: Record,
     *,
     width: int = 80,
-    judgement: Verdict | None = None,
+    verdict: Verdict | None = None,
     only: int | None = None,
     lang: str = "en",
     fold: bool = True,
@@ -93,7 +93,7 @@ def text(
 
     The arguments are those of `ladder`; the text ends in a newline.
     """
-    lines = _lines(record, width, ASCII if lang == "en" else LETTERS, judgement, only, lang, fold, failures)
+    lines = _lines(record, width, ASCII if lang == "en" else LETTERS, verdict, only, lang, fold, failures)
     return "\n".join(map(plain, lines)) + "\n"
 
 
@@ -103,7 +103,7 @@ def show(
     console: Console | None = None,
     width: int | None = None,
     plain: bool = False,
-    judgement: Verdict | None = None,
+    verdict: Verdict | None = None,
     only: int | None = None,
     lang: str = "en",
     fold: bool = True,
@@ -113,18 +113,18 @@ def show(
 
     Args:
         record: The run.
-        console: Where to; stdout by default.
-        width: Cells; by default the terminal's (80 where there is none), and `PLAIN` for plain text.
-        plain: Print `text` rather than `ladder`.
-        judgement: What was expected and found.
-        only: Draw this connection alone.
+        console: The console; by default stdout.
+        width: The width in cells; by default the terminal's (80 without a terminal), and `PLAIN` for plain text.
+        plain: Print `text` instead of `ladder`.
+        verdict: The verdict.
+        only: Draw only this connection.
         lang: ``en`` or ``ko``.
-        fold: Put long runs of ordinary data on one line each.
-        failures: What failed in the run.
+        fold: Whether to fold long sequences of ordinary data into one line each.
+        failures: The failures of the run.
     """
     if plain:
         written = text(
-            record, width=width or PLAIN, judgement=judgement, only=only, lang=lang, fold=fold, failures=failures
+            record, width=width or PLAIN, verdict=verdict, only=only, lang=lang, fold=fold, failures=failures
         )
         (console.file if console else sys.stdout).write(written)
         return
@@ -132,8 +132,8 @@ def show(
 
     console = console or Console(highlight=False)
     if width:
-        console.width = width  # or rich would fold what is wider than the terminal
-    drawn = ladder(record, width=console.width, judgement=judgement, only=only, lang=lang, fold=fold, failures=failures)
+        console.width = width  # otherwise rich would wrap lines that are wider than the terminal
+    drawn = ladder(record, width=console.width, verdict=verdict, only=only, lang=lang, fold=fold, failures=failures)
     console.print(drawn, crop=False)
 
 
@@ -141,39 +141,39 @@ def _lines(
     record: Record,
     width: int,
     glyphs: Glyphs,
-    judgement: Verdict | None,
+    verdict: Verdict | None,
     only: int | None,
     lang: str,
     fold: bool,
     failures: Sequence[str],
 ) -> list[list[Span]]:
     width = min(max(width, WIDTHS[0]), WIDTHS[1])
-    tongue = words(lang)
+    texts = words(lang)
     found = connections(record)
-    lines = [*tables.title(record, glyphs, tongue, width), []]
+    lines = [*tables.title(record, glyphs, texts, width), []]
     if not found:
-        lines += [[(tongue("ladder.nothing"), "yellow")], []]
+        lines += [[(texts("ladder.nothing"), "yellow")], []]
     if len(found) > 1 and only is None:
-        lines += tables.summary(found[:LISTED], glyphs, tongue, width)
+        lines += tables.summary(found[:LISTED], glyphs, texts, width)
         if len(found) > LISTED:
-            lines.append([(tongue("table.more", count=len(found) - LISTED), "yellow")])
+            lines.append([(texts("table.more", count=len(found) - LISTED), "yellow")])
         lines.append([])
     drawn = [each for each in found if only in (None, each.number)]
     seen: set[str] = set()
     for connection in drawn[:DRAWN]:
         if len(found) > 1:
-            heading = f" {tongue('ladder.connection', number=connection.number)} "
+            heading = f" {texts('ladder.connection', number=connection.number)} "
             lines += [[(f"{glyphs.rule * 2}{heading}".ljust(width - 2, glyphs.rule), "bold")], []]
-        lines += _connection(record, connection, width, glyphs, judgement, lang, seen, fold)
+        lines += _connection(record, connection, width, glyphs, verdict, lang, seen, fold)
     if len(drawn) > DRAWN:
-        lines += [[(tongue("ladder.more", count=len(drawn) - DRAWN), "yellow")], []]
-    told = (
-        tables.legend(seen, glyphs, tongue, width),
-        tables.again(record, glyphs, tongue, width),
-        tables.verdict(judgement, record, glyphs, tongue, width),
-        tables.failed(failures, glyphs, tongue, width),  # the last line is what matters
+        lines += [[(texts("ladder.more", count=len(drawn) - DRAWN), "yellow")], []]
+    shown = (
+        tables.legend(seen, glyphs, texts, width),
+        tables.again(record, glyphs, texts, width),
+        tables.verdict(verdict, record, glyphs, texts, width),
+        tables.failed(failures, glyphs, texts, width),  # the last line is the most important one
     )
-    for part in told:
+    for part in shown:
         lines += [*part, []] if part else []
     while lines and not lines[-1]:
         lines.pop()
@@ -185,20 +185,20 @@ def _connection(
     connection: Connection,
     width: int,
     glyphs: Glyphs,
-    judgement: Verdict | None,
+    verdict: Verdict | None,
     lang: str,
     seen: set[str],
     fold: bool,
 ) -> list[list[Span]]:
-    tongue = words(lang)
+    texts = words(lang)
     lines: list[list[Span]] = []
     endpoint = connection.left.endpoint or connection.right.endpoint
     if connection.segments or (endpoint and endpoint.role != "listener"):
-        rungs = LadderRows(laid_out(connection, middle(record, connection), fold=fold), width, glyphs, tongue)
-        lines += [*rungs.lines(), []]
-        seen |= rungs.seen
+        rows = LadderRows(laid_out(connection, middle(record, connection), fold=fold), width, glyphs, texts)
+        lines += [*rows.lines(), []]
+        seen |= rows.seen
     for _, lane in connection.lanes:
         if lane.endpoint and lane.index is not None:
-            held = marks(lane.endpoint, lane.index, judgement)
-            lines += [*tables.endpoint_states(lane.endpoint, held, glyphs, tongue, width), []]
+            held = marks(lane.endpoint, lane.index, verdict)
+            lines += [*tables.endpoint_states(lane.endpoint, held, glyphs, texts, width), []]
     return lines

@@ -1,4 +1,4 @@
-"""The rungs of a terminal ladder: a laid-out connection drawn on lines of cells."""
+"""Draws the layout of a connection on lines of terminal cells."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     from handshake_lab.report.text.translations import Words
     from handshake_lab.tcp.states import State
 
-#: The longest state's name, SYN-RECEIVED.
+#: The length of the longest state's name, SYN-RECEIVED.
 LABEL = 12
 #: "+50.041 ms" and a space, on wide terminals.
 DELTA = 10
-#: The least room between the lanes in which a segment can be told.
+#: The minimum width between the lanes for the label of a segment.
 NARROWEST = 30
-#: More than this only pulls the lanes apart.
+#: The maximum width between the lanes; more has no use.
 WIDEST = 66
-#: From this width on there is room for the time between rows.
+#: From this width on, the differences of times are shown.
 WIDE = 100
-#: And from this on for causes.
+#: From this width on, causes are shown.
 NOTED = 116
-#: Segments in flight one way that get a channel of their own.
+#: How many segments in flight in one direction get their own column.
 CHANNELS = 4
 
 
 class Columns(msgspec.Struct, frozen=True):
-    """Where things stand, in cells from the left."""
+    """Horizontal positions, in cells from the left."""
 
     time: int  #: width of the time column
-    delta: int  #: width of the column of differences, 0 where there is none
+    delta: int  #: width of the column of differences, 0 if there is none
     left: int  #: the left lane's bar
     right: int  #: the right lane's bar
-    note: int  #: where notes begin, 0 where there are none
+    note: int  #: where notes begin, 0 if there are none
     width: int
 
     @property
@@ -51,17 +51,17 @@ class Columns(msgspec.Struct, frozen=True):
 
     @property
     def middle(self) -> int:
-        """The middle lane, from the left end of the area."""
+        """The position of the middle, from the left end of the area."""
         return self.area // 2
 
 
 def columns(width: int, time: int) -> Columns:
-    """Share out a terminal's width."""
+    """Divide a terminal's width into columns."""
     delta = DELTA + 1 if width >= WIDE else 0
     left = time + delta + 1 + LABEL + 1
     after = 1 + LABEL
     rest = width - left - 2 - after
-    # Notes get a third of what is left, so that the ladder stays the main thing.
+    # Notes get a third of the remaining width, so that most of it remains for the ladder.
     note = rest // 3 if width >= NOTED else 0
     area = max(NARROWEST, min(rest - note, WIDEST))
     right = left + 1 + area
@@ -79,13 +79,13 @@ class LadderRows:
         widest = max((len(clock(row.time, self._digits)) for row in ladder.rows), default=0)
         self._at = columns(width, max(widest + 1, 8))
         self._state: dict[Side, State | None] = {side: ladder.start.get(side) for side in (LEFT, RIGHT)}
-        self._flying: dict[int, int] = {}  # passage number -> its channel's column in the area
+        self._flying: dict[int, int] = {}  # segment number -> its column in the area
         self._before: int | None = None
-        self._notes: list[str] = []  # what is still to be said beside the ladder
-        self.seen: set[str] = set()  #: which marks were drawn, for the legend
+        self._notes: list[str] = []  # the remaining lines of the note beside the ladder
+        self.seen: set[str] = set()  #: the marks that were drawn, for the legend
 
     def lines(self) -> list[list[Span]]:
-        """The whole ladder, heads first."""
+        """The whole ladder, beginning with its heads."""
         out = [*self._heads(), self._start()]
         for line in self._ladder.lines:
             if isinstance(line, Row):
@@ -108,7 +108,7 @@ class LadderRows:
         return strip.spans()
 
     def _rest(self) -> list[list[Span]]:
-        """What is left of a note, on lines on which nothing happens."""
+        """The rest of a note, on lines without events."""
         return [self._noted(self._blank()) for _ in range(len(self._notes))]
 
     def _heads(self) -> list[list[Span]]:
@@ -121,22 +121,22 @@ class LadderRows:
             strip.put(self._at.left - 1 - cells.width(text), text, style)
             strip.put(min(self._at.right + 2, self._at.width - cells.width(other)), other, style)
             if place == 0:
-                name = cells.fit(self._glyphs.told(self._ladder.middle), 12, self._glyphs.more)
+                name = cells.fit(self._glyphs.legible(self._ladder.middle), 12, self._glyphs.more)
                 strip.put(self._at.left + 1 + self._at.middle - cells.width(name) // 2, name, DIM)
             strips.append(strip.spans())
         return strips
 
     def _head(self, lane: Lane) -> tuple[str, str, str]:
         role = self._words(f"role.{lane.role}") if lane.role else self._words("role.none")
-        address = self._glyphs.told(str(lane.address)) if lane.address.ip else ""
+        address = self._glyphs.legible(str(lane.address)) if lane.address.ip else ""
         return (
-            cells.fit(self._glyphs.told(lane.node) or "?", 20, self._glyphs.more),
+            cells.fit(self._glyphs.legible(lane.node) or "?", 20, self._glyphs.more),
             role,
             cells.fit(address, 40, self._glyphs.more),
         )
 
     def _blank(self) -> Strip:
-        """A line with its lanes and whatever is in flight."""
+        """A line with the lanes and the segments in flight."""
         strip = Strip(self._at.width)
         strip.put(self._at.left + 1 + self._at.middle, self._glyphs.middle, DIM)
         for column in self._flying.values():
@@ -198,23 +198,23 @@ class LadderRows:
         self._before = time
 
     def _note(self, row: Row) -> list[str]:
-        """What is said beside a line, where there is room: the causes that are not drawn."""
+        """The note beside a line, if there is room: causes that are not drawn."""
         if not self._at.note:
             return []
         room = self._at.width - self._at.note
         causes = []
         for change in (row.left, row.right):
-            # A segment that caused it is on the line already.
+            # A segment that is the cause is on the line already.
             if change and change.transition.objection:
-                objection = self._glyphs.told(self._words.message(change.transition.objection))
-                # The states below the ladder tell it in full.
+                objection = self._glyphs.legible(self._words.message(change.transition.objection))
+                # The states below the ladder show the complete text.
                 causes.append(objection if cells.width(objection) <= room else self._words("ladder.see_below"))
             elif change and change.transition.cause.kind != "segment":
-                causes.append(self._glyphs.told(self._words.message(change.transition.cause.message)))
+                causes.append(self._glyphs.legible(self._words.message(change.transition.cause.message)))
         return cells.wrap(", ".join(dict.fromkeys(causes)), room) if causes else []
 
     def _line(self, strip: Strip, begin: int, end: int, style: str) -> None:
-        """A horizontal line over the area's cells [begin, end), crossing what is in flight."""
+        """A horizontal line over the area's cells [begin, end), which crosses segments in flight."""
         for x in range(begin, end):
             crosses = strip.at(self._at.left + 1 + x) == self._glyphs.channel
             strip.put(self._at.left + 1 + x, self._glyphs.crossing if crosses else self._glyphs.line, style)
@@ -256,7 +256,7 @@ class LadderRows:
             strip.put(self._at.left + 1 + x, f" {text} ", style)
 
     def _loses(self, strip: Strip, piece: Departure, forms: list[str], style: str) -> None:
-        """A line to the middle that ends in a cross; what does not fit before it is told behind."""
+        """A line to the middle that ends in a cross; text that does not fit before the cross comes after it."""
         middle, glyphs = self._at.middle, self._glyphs
         self.seen.add("lost")
         text = labels.fitting(forms, middle - 5)
@@ -308,7 +308,7 @@ class LadderRows:
         if wait.open:
             text = self._words("ladder.wait_open", length=length)
         elif wait.until:
-            timer = self._glyphs.told(self._words.message(wait.until.cause.message))
+            timer = self._glyphs.legible(self._words.message(wait.until.cause.message))
             text = self._words("ladder.wait_timer", length=length, timer=timer)
         elif wait.again:
             text = self._words("ladder.wait_again", length=length, number=wait.again.retransmits)
@@ -317,7 +317,7 @@ class LadderRows:
         return [self._across(self._blank(), line) for line in cells.wrap(text, self._room)]
 
     def _bulk(self, bulk: Bulk) -> list[Strip]:
-        """Folded data: on one line if it fits, else each way and its fate on a line of its own."""
+        """Folded data: on one line if it fits, otherwise each direction and its losses on a separate line."""
         room = self._room
         forms = [self._counted(bulk, key) for key in ("ladder.bulk", "ladder.bulk_short")]
         parts = next((["  ".join(form)] for form in forms if cells.width("  ".join(form)) <= room), None)
@@ -335,8 +335,8 @@ class LadderRows:
         parts = []
         for side, arrow in ((LEFT, self._glyphs.to_right), (RIGHT, self._glyphs.to_left)):
             if bulk.segments[side]:
-                told = self._words(key, segments=f"{bulk.segments[side]:,}", octets=f"{bulk.octets[side]:,}")
-                parts.append(f"{arrow} {told}")
+                shown = self._words(key, segments=f"{bulk.segments[side]:,}", octets=f"{bulk.octets[side]:,}")
+                parts.append(f"{arrow} {shown}")
         fates = [
             self._words(f"ladder.{fate}", count=f"{count:,}")
             for fate, count in (("bulk_lost", bulk.lost), ("bulk_again", bulk.again))
@@ -346,12 +346,12 @@ class LadderRows:
 
     @property
     def _room(self) -> int:
-        """Cells for words between the lanes, with a mark on both sides."""
+        """The number of cells for text between the lanes, with a mark on both sides."""
         return self._at.area - 2 - 2 * cells.width(self._glyphs.fold) - 2
 
     def _across(self, strip: Strip, text: str) -> Strip:
-        """Words between the lanes, in place of anything drawn there."""
-        told = cells.fit(f"{self._glyphs.fold} {text} {self._glyphs.fold}", self._at.area - 2, self._glyphs.more)
-        x = self._at.left + 1 + (self._at.area - cells.width(told)) // 2
-        strip.put(x - 1, f" {told} ", "italic " + DIM)
+        """Write text between the lanes, over everything drawn there."""
+        shown = cells.fit(f"{self._glyphs.fold} {text} {self._glyphs.fold}", self._at.area - 2, self._glyphs.more)
+        x = self._at.left + 1 + (self._at.area - cells.width(shown)) // 2
+        strip.put(x - 1, f" {shown} ", "italic " + DIM)
         return strip

@@ -1,4 +1,4 @@
-"""A run's sockets as it goes: a table that is drawn anew on a terminal, a line for each change elsewhere."""
+"""Shows the sockets of a running run: a table on a terminal, otherwise a line for each change."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-#: Seconds between two looks at what has been recorded.
+#: Seconds between two reads of the record.
 PACE = 0.1
-#: Lines of a terminal that are not for sockets: title, heading, borders, counts.
+#: Lines of the terminal that are not available for sockets: title, heading, borders, counts.
 _FRAME = 8
 
 
@@ -31,17 +31,17 @@ _FRAME = 8
 def watching(
     directory: Path, *, real_time: bool, plain: bool = False, lang: str = "en", stream: TextIO | None = None
 ) -> Iterator[None]:
-    """Show what is recorded in a directory while the body runs, on standard error.
+    """Show the sockets of a record on standard error while the body runs.
 
     Args:
-        directory: Where ``events.jsonl`` is, or will be.
-        real_time: Whether the run's clock goes as ours does: then timers count down between observations.
-        plain: Lines, also on a terminal.
+        directory: The directory that contains, or will contain, ``events.jsonl``.
+        real_time: Whether the run's clock is real time: then timers count down between observations.
+        plain: Print lines also on a terminal.
         lang: The language of the table's headings.
-        stream: Where to show it instead.
+        stream: Another stream to write to.
 
     Raises:
-        RecordUnreadable: What is recorded there is of a newer format, or damaged.
+        RecordUnreadable: The record has a newer format, or is damaged.
     """
     stream = stream or sys.stderr
     viewer = _Lines(directory, stream) if plain or not stream.isatty() else _Screen(directory, stream, real_time, lang)
@@ -50,7 +50,7 @@ def watching(
 
 
 class _Lines:
-    """A line for each change."""
+    """Prints a line for each change."""
 
     def __init__(self, directory: Path, stream: TextIO) -> None:
         self._follower = Follower(directory)
@@ -74,7 +74,7 @@ class _Lines:
             while not self._ends.wait(PACE):
                 self._show(self._board.take(self._follower.read()))
             self._show(self._board.take(self._follower.read()))
-        except Exception as error:  # noqa: BLE001  handed to whoever watches: this is a thread's last stop
+        except Exception as error:  # noqa: BLE001  raised in the thread that uses this
             self._error = error
 
     def _show(self, lines: list[str]) -> None:
@@ -84,7 +84,7 @@ class _Lines:
 
 
 class _Screen(_Lines):
-    """A table, drawn anew."""
+    """Draws a table, which is updated."""
 
     def __init__(self, directory: Path, stream: TextIO, real_time: bool, lang: str) -> None:
         super().__init__(directory, stream)
@@ -108,7 +108,7 @@ class _Screen(_Lines):
             self._live.stop()
 
     def _show(self, lines: list[str]) -> None:
-        del lines  # the table says it
+        del lines  # the table shows the changes
         if self._newest[0] != self._board.now:
             self._newest = self._board.now, time.monotonic_ns()
         elapsed = time.monotonic_ns() - self._newest[1] if self._real_time and self._board.now else 0
@@ -142,7 +142,7 @@ class _Screen(_Lines):
                 f"{each.timer}{left}",
                 str(each.retrans or ""),
                 str(each.rqueue or ""),
-                # A listener's is its backlog.
+                # For a listener it is the backlog.
                 str(each.wqueue or "") if not listens else f"/{each.wqueue}",
                 style="dim" if each.state is State.CLOSED else "",
             )

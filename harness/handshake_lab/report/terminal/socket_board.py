@@ -1,4 +1,4 @@
-"""The sockets of a run while it runs: what the last look at each showed."""
+"""The sockets of a running run, as the last poll showed them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.observations import Address, Observation
 
-#: Nanoseconds of the run for which a socket that is gone still stands there.
+#: Nanoseconds of the run's clock for which a closed socket remains visible.
 LINGERS = 3 * SECOND
 
 
 @dataclass(slots=True)
 class Entry:
-    """One socket: what the last look showed, and since when its state has been that.
+    """One socket: its values at the last poll, and since when it is in its state.
 
-    ``due`` is when its timer is, on the run's clock; None where it has none.
+    ``due`` is when its timer expires, on the run's clock; None if it has none.
     """
 
     node: str
@@ -41,11 +41,11 @@ class Entry:
 
 
 class SocketBoard:
-    """Takes observations as they come, and knows which sockets there are.
+    """Collects observations, and keeps the current sockets.
 
     Attributes:
         now: The time of the newest observation.
-        running: The programs that run, by name.
+        running: The running programs, by name.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class SocketBoard:
         self._entries: dict[tuple[str, int], Entry] = {}
 
     def take(self, observations: Iterable[Observation]) -> list[str]:
-        """Take some; returns a line of text for each change of a state, and for each program that starts or ends."""
+        """Add observations; return a line for each change of a state, and for each start or end of a program."""
         lines = []
         for each in observations:
             self.now = max(self.now, each.t)
@@ -80,7 +80,7 @@ class SocketBoard:
             entry.due = each.t + each.expires if each.timer else None
         self._entries[key] = entry
         ends = str(each.local) if State.LISTEN in (old, state) else f"{each.local} > {each.remote}"
-        # Not what it was before: between two looks there may have been other states.
+        # Without the previous state: between two polls there may have been other states.
         return f"{each.node} {ends} {state}" if old is not state else ""
 
     def _program(self, each: Program) -> str:
@@ -94,8 +94,8 @@ class SocketBoard:
         """The sockets to show, by host, and how many others there are.
 
         Args:
-            now: The present on the run's clock: what was gone long ago is forgotten.
-            room: How many to show at the most: those that changed last.
+            now: The current time on the run's clock; sockets closed long before are removed.
+            room: The maximum number to show: those that changed last.
         """
         self._entries = {
             key: each

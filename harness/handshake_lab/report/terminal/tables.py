@@ -20,44 +20,44 @@ if TYPE_CHECKING:
 
 Lines = list[list[Span]]
 
-#: A host's name is cut here.
+#: The maximum length of a host's name.
 NAME = 60
 
-#: How many findings are told, if they deviate from nothing.
+#: How many findings are shown, apart from deviations.
 FINDINGS = 30
 
-#: How many lines of a failure are told.
+#: How many lines of a failure are shown.
 FAILURE = 40
 
-#: A command is cut here.
+#: The maximum length of a command.
 REPLAY = 2000
 
 
 def title(record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
-    """What was run, on what, and who could not watch."""
+    """What was run, on which kernel, and which observers were not available."""
     header = record.header
     seed = header.kernel.seed
     facts = [
-        words("ladder.title", release=glyphs.told(header.kernel.release), kind=header.kernel.kind),
+        words("ladder.title", release=glyphs.legible(header.kernel.release), kind=header.kernel.kind),
         words("ladder.no_seed") if seed is None else words("ladder.seed", seed=seed),
-        glyphs.told(header.topology),
-        *map(glyphs.told, header.links),
-        *map(glyphs.told, header.faults),
+        glyphs.legible(header.topology),
+        *map(glyphs.legible, header.links),
+        *map(glyphs.legible, header.faults),
     ]
     lines: Lines = []
     for number, text in enumerate(_packed(facts, f" {glyphs.dot} ", width)):
         lines.append([(text, "bold" if number == 0 else "")])
     for observer, reason in header.observers.items():
         if reason:
-            told = words("verdict.blind", observer=glyphs.told(observer), reason=glyphs.told(reason))
-            lines += [[(line, "yellow")] for line in cells.wrap(told, width)]
+            shown = words("verdict.blind", observer=glyphs.legible(observer), reason=glyphs.legible(reason))
+            lines += [[(line, "yellow")] for line in cells.wrap(shown, width)]
     if not record.complete:
         lines += [[(line, "bold red")] for line in cells.wrap(words("verdict.cut"), width)]
     return lines
 
 
 def summary(found: list[Connection], glyphs: Glyphs, words: Words, width: int) -> Lines:
-    """A table of connections, one line each."""
+    """A table of connections, one line for each."""
     heads = [words(f"table.{key}") for key in ("number", "client", "server", "segments", "lost", "again", "duration")]
     rows = [
         [
@@ -87,16 +87,16 @@ def summary(found: list[Connection], glyphs: Glyphs, words: Words, width: int) -
 
 
 def _name(node: str, address: str, glyphs: Glyphs) -> str:
-    return f"{glyphs.told(node, NAME)} {glyphs.told(address)}"
+    return f"{glyphs.legible(node, NAME)} {glyphs.legible(address)}"
 
 
 def endpoint_states(endpoint: Endpoint, held: list[ComparedState], glyphs: Glyphs, words: Words, width: int) -> Lines:
-    """Each state of an endpoint: tick, time spent, cause, witnesses."""
+    """The states of an endpoint, each with a tick mark, its duration, its cause and its witnesses."""
     head = words(
         "states.heading",
-        node=glyphs.told(endpoint.node, NAME),
+        node=glyphs.legible(endpoint.node, NAME),
         role=words(f"role.{endpoint.role}"),
-        local=glyphs.told(str(endpoint.local)),
+        local=glyphs.legible(str(endpoint.local)),
     )
     lines: Lines = [[(line, "bold")] for line in cells.wrap(head, width)]
     for mark in held:
@@ -115,15 +115,15 @@ def _state(endpoint: Endpoint, mark: ComparedState, glyphs: Glyphs, words: Words
     if mark.place is None:
         lines = [[*begin, (words("states.missing"), style)]]
     elif mark.place == 0:
-        told = words("states.unexpected") if mark.ok is False else ""
-        lines = [[*begin, (told, style)]]
+        shown = words("states.unexpected") if mark.ok is False else ""
+        lines = [[*begin, (shown, style)]]
     else:
         step = steps[mark.place - 1]
         after = steps[mark.place].time if mark.place < len(steps) else None
         spent = "" if step.new is State.CLOSED else words("states.forever")
         spent = span(after - step.time, glyphs.micro) if after is not None else spent
         witnesses = ", ".join(words(f"witness.{each}") for each in step.witnesses) or words("states.nobody")
-        cause = glyphs.told(words.caused(step.cause, glyphs.arrow))
+        cause = glyphs.legible(words.caused(step.cause, glyphs.arrow))
         room = width - indent - 15
         reasons = [f"{cause}  [{witnesses}]"] if cells.width(cause) + cells.width(witnesses) + 4 <= room else []
         reasons = reasons or [*cells.wrap(cause, room), *cells.wrap(f"[{witnesses}]", room)]
@@ -146,7 +146,7 @@ def _doubts(step: Transition, glyphs: Glyphs, words: Words, width: int, indent: 
         lines += _under(indent, words("states.nobody"), "yellow", width)
     if step.objection:
         flaw = f"{words(f'flaw.{step.flaw}')}: " if step.flaw else ""
-        lines += _under(indent, f"! {flaw}{glyphs.told(words.message(step.objection))}", "bold red", width)
+        lines += _under(indent, f"! {flaw}{glyphs.legible(words.message(step.objection))}", "bold red", width)
     return lines
 
 
@@ -154,67 +154,67 @@ def _under(indent: int, text: str, style: str, width: int) -> Lines:
     return [[(" " * indent + line, style)] for line in cells.wrap(text, max(20, width - indent))]
 
 
-def verdict(judgement: Verdict | None, record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
-    """The verdict's lines, what does not fit, and its one-line summary last."""
+def verdict(verdict: Verdict | None, record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """Objections, findings, and last the verdict in one line."""
     lines: Lines = []
     if record.objections:
         lines.append([(words("verdict.objections"), "bold red")])
         for each in record.objections:
             lines += [
                 [("  ! " if number == 0 else "    ", "bold red"), (line, "")]
-                for number, line in enumerate(cells.wrap(glyphs.told(words.message(each)), width - 4))
+                for number, line in enumerate(cells.wrap(glyphs.legible(words.message(each)), width - 4))
             ]
-    if judgement is None:
+    if verdict is None:
         return lines
-    told, left_out = _told(judgement)
-    for finding in told:
+    shown, left_out = _selected(verdict)
+    for finding in shown:
         tick = glyphs.note if finding.ok is None else glyphs.yes if finding.ok else glyphs.no
         style = "" if finding.ok is None else "green" if finding.ok else "bold red"
-        wrapped = cells.wrap(glyphs.told(words.message(finding.message or finding.text)), width - 2)
+        wrapped = cells.wrap(glyphs.legible(words.message(finding.message or finding.text)), width - 2)
         lines += [[(f"{tick} " if number == 0 else "  ", style), (line, "")] for number, line in enumerate(wrapped)]
     if left_out:
         lines.append([(f"{glyphs.note} {words('table.more', count=left_out)}", DIM)])
-    text = glyphs.told(words.summary(judgement))
-    tick, style = (glyphs.yes, "bold green") if judgement.ok else (glyphs.no, "bold red")
+    text = glyphs.legible(words.summary(verdict))
+    tick, style = (glyphs.yes, "bold green") if verdict.ok else (glyphs.no, "bold red")
     lines += [[(line, style)] for line in cells.wrap(f"{tick} {text}", width)]
     return lines
 
 
-def _told(judgement: Verdict) -> tuple[list[Finding], int]:
-    """The findings that are told, and how many are not: of many, all that deviate, and the first of the others."""
-    room = FINDINGS - sum(finding.ok is False for finding in judgement.findings)
-    told = []
-    for finding in judgement.findings:
+def _selected(verdict: Verdict) -> tuple[list[Finding], int]:
+    """The findings to show, and the number of omitted ones; of many, all deviations and the first of the others."""
+    room = FINDINGS - sum(finding.ok is False for finding in verdict.findings)
+    shown = []
+    for finding in verdict.findings:
         if finding.ok is False or room > 0:
-            told.append(finding)
+            shown.append(finding)
             room -= finding.ok is not False
-    return told, len(judgement.findings) - len(told)
+    return shown, len(verdict.findings) - len(shown)
 
 
 def failed(failures: Sequence[str], glyphs: Glyphs, words: Words, width: int) -> Lines:
-    """What failed, each in a few lines, and last that it did."""
+    """The failures, each in several lines, and last that the run failed."""
     if not failures:
         return []
     lines: Lines = [[(words("page.failures"), "bold red")]]
     for failure in failures:
         for line in failure.splitlines()[:FAILURE]:
             indent = len(line) - len(line.lstrip())
-            wrapped = cells.wrap(glyphs.told(line.strip()), width - 2 - min(indent, 20))
+            wrapped = cells.wrap(glyphs.legible(line.strip()), width - 2 - min(indent, 20))
             lines += [[(" " * (2 + min(indent, 20)) + each, "")] for each in wrapped]
     return [*lines, [(f"{glyphs.no} {words('outcome.failed')}", "bold red")]]
 
 
 def again(record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
-    """The command that gives this run again, whole: it is there to be copied."""
-    replay = glyphs.told(record.header.replay, REPLAY)
+    """The command that repeats this run; complete, so that it can be copied."""
+    replay = glyphs.legible(record.header.replay, REPLAY)
     if not replay:
         return []
     return [[(line, DIM)] for line in cells.wrap(f"{words('ladder.replay')} {replay}", width)]
 
 
 def legend(seen: set[str], glyphs: Glyphs, words: Words, width: int) -> Lines:
-    """What the marks mean: those that were drawn."""
-    told = [
+    """The meaning of the marks that were drawn."""
+    shown = [
         text
         for key, text in (
             ("lost", words("ladder.legend_lost", mark=glyphs.lost)),
@@ -225,11 +225,11 @@ def legend(seen: set[str], glyphs: Glyphs, words: Words, width: int) -> Lines:
         )
         if key in seen
     ]
-    return [[(line, DIM)] for line in _packed(told, "   ", width)]
+    return [[(line, DIM)] for line in _packed(shown, "   ", width)]
 
 
 def _packed(parts: list[str], glue: str, width: int) -> list[str]:
-    """As many parts on a line as fit; what is longer than a line is broken."""
+    """Put as many parts on a line as fit; break parts that are longer than a line."""
     lines: list[str] = []
     for part in filter(None, parts):
         if lines and cells.width(lines[-1]) + cells.width(glue) + cells.width(part) <= width:

@@ -1,4 +1,4 @@
-"""Text measured in terminal cells: Korean takes two of them a letter."""
+"""Measures text in terminal cells: a Korean syllable takes two."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def width(text: str) -> int:
 
 
 def fit(text: str, size: int, more: str = "…") -> str:
-    """Cut a text to at most ``size`` cells, ending in ``more`` where it was cut."""
+    """Truncate a text to at most ``size`` cells; a truncated text ends in ``more``."""
     if width(text) <= size:
         return text
     room = size - width(more)
@@ -44,7 +44,7 @@ def right(text: str, size: int) -> str:
 
 
 def wrap(text: str, size: int) -> list[str]:
-    """Break a text into lines of at most ``size`` cells, at spaces where there are any."""
+    """Break a text into lines of at most ``size`` cells, at spaces if possible."""
     lines = [""]
     for word in text.split(" "):
         glue = " " if lines[-1] else ""

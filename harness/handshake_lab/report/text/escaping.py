@@ -1,26 +1,26 @@
-"""Text that came out of a recorded program or host, made harmless to show."""
+"""Sanitises text of recorded programs and hosts, so that it can be shown safely."""
 
 from __future__ import annotations
 
 import unicodedata
 
-#: Longer than any honest name, cause or error line; a 10 MB line is cut here.
+#: Longer than any real name, cause or error line; a line of 10 MB is truncated here.
 LIMIT = 300
 
-# Cf holds the direction overrides, which make a line read differently from what it is.
+# Cf contains the direction overrides, which change the visible order of a line.
 _CONTROL = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def visible(text: str, limit: int = LIMIT) -> str:
-    r"""Return text with nothing in it that acts: controls spelt out, its length bounded.
+    r"""Return text without control characters, and of bounded length.
 
     An escape character becomes the four characters ``\x1b``, a direction override becomes
-    ``\u202e``. What is left is safe in a terminal and legal in XML; markup characters stay, since
-    escaping them is the business of whoever writes markup.
+    ``\u202e``. The result is safe in a terminal and valid in XML. Markup characters are kept: code
+    that writes markup must escape them.
 
     Args:
-        text: What was recorded.
-        limit: How many characters to keep. The length is told where some were cut.
+        text: The recorded text.
+        limit: How many characters to keep. A truncated text ends with its original length.
     """
     kept = text[:limit]
     if not (kept.isascii() and kept.isprintable()):

@@ -1,4 +1,4 @@
-"""The language of reports where none is chosen: that of the locale."""
+"""The default language of reports: that of the locale."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 
 
 def locale_language(environment: Mapping[str, str] | None = None) -> str:
-    """The language that the locale asks for: "ko" for ``LANG=ko_KR.UTF-8``.
+    """The language of the locale: "ko" for ``LANG=ko_KR.UTF-8``.
 
     Args:
         environment: The variables; those of this process by default.
 
     Returns:
-        One of `handshake_lab.report.text.translations.LANGUAGES`; "en" where the locale's language has no translation.
+        One of `handshake_lab.report.text.translations.LANGUAGES`; "en" if there is no translation.
     """
     variables = os.environ if environment is None else environment
     locale = next((value for name in _VARIABLES if (value := variables.get(name))), "")

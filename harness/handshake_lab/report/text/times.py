@@ -1,4 +1,4 @@
-"""Nanoseconds, written for people and for programs."""
+"""Formats nanoseconds for readers and for programs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def exact(ns: int) -> Decimal:
 
 
 def clock(ns: int, digits: int = 6) -> str:
-    """A time on the run's clock, cut (not rounded, so that order is kept) to some digits."""
+    """A time on the run's clock with this many decimals; truncated, not rounded, so that the order is kept."""
     return seconds(ns)[: digits - 9] if digits < 9 else seconds(ns)
 
 
 def digits_for(times: list[int]) -> int:
-    """How many decimals tell these times apart: 3 where milliseconds do, else 6.
+    """The number of decimals that distinguishes these times: 3 if milliseconds do, otherwise 6.
 
-    What is less than 300 µs apart is one moment to a reader, and need not be told apart.
+    Times less than 300 µs apart count as one and need not be distinguished.
     """
     ordered = sorted(set(times))
     gaps = [after - before for before, after in pairwise(ordered)]
@@ -42,7 +42,7 @@ def span(ns: int, micro: str = "µs") -> str:
 
     Args:
         ns: The length in nanoseconds.
-        micro: How to write the microsecond where µ cannot be.
+        micro: The unit of microseconds, for output without µ.
     """
     if ns < 0:
         return "-" + span(-ns, micro)
@@ -55,7 +55,7 @@ def span(ns: int, micro: str = "µs") -> str:
 
 
 def _three_digits(ns: int, size: int) -> str:
-    # Integer arithmetic: the same text on every machine.
+    # Integer arithmetic gives the same text on every machine.
     for decimals, bound in ((2, 10), (1, 100)):
         if ns < bound * size:
             scaled = (ns * 10**decimals + size // 2) // size

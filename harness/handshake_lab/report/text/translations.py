@@ -1,4 +1,4 @@
-"""Every sentence of a report, in every language: one TOML file each, all with the same keys."""
+"""The texts of reports: one TOML file for each language, all with the same keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LANGUAGES = ("en", "ko")
 
 
 class Words:
-    """The words of one language: ``words("page.lost")``.
+    """The texts of one language: ``words("page.lost")``.
 
     Args:
         lang: One of `LANGUAGES`.
@@ -31,7 +31,7 @@ class Words:
     def __init__(self, lang: str) -> None:
         if lang not in LANGUAGES:
             raise UsageError("--lang", lang, f"is not one of {', '.join(LANGUAGES)}", "--lang ko")
-        import tomllib  # noqa: PLC0415 - only needed once a run is looked at
+        import tomllib  # noqa: PLC0415 - needed for reports only
 
         self.lang = lang
         self._table = _flat(tomllib.loads((files(__package__) / f"{lang}.toml").read_text("utf-8")))
@@ -39,21 +39,21 @@ class Words:
             self._table |= {f"said.{kind}": sentence for kind, sentence in SENTENCES.items()}
 
     def __call__(self, key: str, **values: object) -> str:
-        """The words under a dotted key, with ``{name}`` replaced by the value of that name."""
+        """The text of a dotted key, with ``{name}`` replaced by the value of that name."""
         text = self._table[key]
         return text.format(**values) if values else text
 
     @property
     def keys(self) -> frozenset[str]:
-        """Every key there is."""
+        """All keys."""
         return frozenset(self._table)
 
     def template(self, key: str) -> str:
-        """The words under a key with their ``{name}`` left standing."""
+        """The text of a key, with its ``{name}`` unreplaced."""
         return self._table[key]
 
     def message(self, message: Message | str) -> str:
-        """A finding, a cause or an objection; what a program wrote stands as it is."""
+        """The text of a finding, a cause or an objection; the text of a program is returned unchanged."""
         if isinstance(message, str):
             return message
         return self(f"said.{message.code}", **{name: self._value(value) for name, value in message.values.items()})
@@ -88,7 +88,7 @@ class Words:
 
 @cache
 def words(lang: str = "en") -> Words:
-    """The words of a language, read once."""
+    """The texts of a language; the file is read once."""
     return Words(lang)
 
 

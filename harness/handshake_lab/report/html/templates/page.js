@@ -2,7 +2,7 @@
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const panel = document.getElementById("panel");
 
-// The two axes: what differs between them waits in data-time and is swapped.
+// The two axes: the attributes that differ are stored in data-time and are exchanged.
 function swap() {
   for (const element of all("[data-time]")) {
     const before = [];
@@ -25,14 +25,14 @@ for (const radio of all("input[name=axis]")) {
   });
 }
 
-// Thin arrows are hard to point at: each gets a wide transparent one beneath it.
+// Thin arrows are hard to hit with the pointer: each gets a wide transparent copy beneath it.
 for (const arrow of all(".segment .arrow")) {
   const hit = arrow.cloneNode();
   hit.setAttribute("class", "hit");
   arrow.parentNode.prepend(hit);
 }
 
-// What is drawn is reached and named like the rows that tell of it.
+// Drawn elements get the role and the name of their table rows.
 for (const drawn of all("svg [data-ref]")) {
   drawn.setAttribute("role", "button");
   drawn.setAttribute("tabindex", "-1");
@@ -40,7 +40,7 @@ for (const drawn of all("svg [data-ref]")) {
   drawn.setAttribute("aria-label", [...drawn.querySelectorAll("text")].map((text) => text.textContent).join(" ") + ", " + title);
 }
 
-// Pointing at something in a ladder shows its row of the tables in the panel, and marks it.
+// Pointing at an element of a ladder shows its table row in the panel, and marks it.
 let pinned = null;
 function show(reference) {
   for (const marked of all(".on")) marked.classList.remove("on");
@@ -70,7 +70,7 @@ function target(event) {
   const found = event.target.closest?.("[data-ref],tr[id]");
   return found && (found.dataset.ref ?? (found.dataset.title ? found.id : null));
 }
-// Where there is no room beside the ladder, the panel covers it: there it opens by a click alone.
+// On narrow screens the panel covers the ladder: there it opens on click only.
 const narrow = matchMedia("(max-width:1080px)");
 document.addEventListener("pointerover", (event) => {
   const reference = target(event);
@@ -95,7 +95,7 @@ panel?.querySelector("button").addEventListener("click", () => {
   panel.classList.remove("open");
 });
 
-// One tab stop a ladder; the arrow keys move inside it.
+// One tab stop per ladder; the arrow keys move inside it.
 for (const ladder of all("svg.ladder")) {
   const stops = all("[data-ref]", ladder);
   const height = (stop) => stop.getBoundingClientRect().top;
@@ -127,7 +127,7 @@ for (const ladder of all("svg.ladder")) {
   });
 }
 
-// Filters: a connection is shown where its number and one of its hosts are asked for.
+// Filters: a connection is shown if its number and one of its hosts are selected.
 const filters = all("[data-filter]");
 function filter() {
   const asked = Object.fromEntries(filters.map((each) => [each.dataset.filter, each.value]));
@@ -160,7 +160,7 @@ function filter() {
 }
 for (const each of filters) each.addEventListener("input", filter);
 
-// The index: rows by outcome and by words.
+// The index: filters rows by outcome and by search text.
 const search = document.getElementById("search");
 const outcome = document.getElementById("outcome");
 function find() {
@@ -178,7 +178,7 @@ function find() {
 search?.addEventListener("input", find);
 outcome?.addEventListener("input", find);
 
-// On paper everything is open.
+// When printing, open all details.
 addEventListener("beforeprint", () => {
   for (const each of all("details")) each.open = true;
 });
