@@ -1,34 +1,70 @@
-"""Every error this package raises on purpose, in one tree.
+"""Every error this package raises on purpose, in one tree; to JSON and back.
 
 HandshakeError
-├── UsageError               a value that cannot be meant            exit 2
-├── EnvironmentUnsupported   this machine cannot do it               exit 3
+├── UsageError               an invalid value                          exit 2
+├── RecordUnreadable         a stored run is damaged or newer          exit 2
+├── EnvironmentUnsupported   this machine cannot do it                 exit 3
 │   └── KernelSourceMissing  no kernel source to build from
-├── KernelFailed             the lab kernel crashed, hung or spun    exit 3
-├── ImpairmentNotApplied     a link is not what was asked for        exit 3
-├── FaultNeverFired          a fault matched no segment              exit 1
-├── NotAsDocumented          a transition is no edge of the diagram  exit 1
-└── RecordUnreadable         a stored run is damaged or newer        exit 2
+├── KernelFailed             a kernel crashed, hung or spun            exit 3
+├── KernelRefused            a kernel refused a request                exit 3
+│   ├── NetlinkError         over netlink
+│   └── SockDiagError        for its sockets
+├── SystemCallFailed         a system call failed (also an OSError)    exit 3
+├── ImpairmentNotApplied     a link is not what was asked for          exit 3
+├── PytestFailed             pytest did not run the tests to their end exit 3
+├── FaultNeverFired          a fault matched no segment                exit 1
+├── FaultImpossible          a fault has no connection to act on       exit 1
+├── ProgramFailed            a program exited before it was ready      exit 1
+├── WaitTimedOut             what was waited for did not happen        exit 1
+├── NotRecorded              a record does not hold it (a LookupError) exit 1
+└── NotAsDocumented          a transition is not in the diagram        exit 1
+
+An error that is raised inside a kernel is written as JSON and raised again outside: `HandshakeError.to_document`,
+`from_document`. For that, each parameter of a constructor is an attribute of the same name and of JSON's types.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+import inspect
+import math
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 
 class HandshakeError(Exception):
-    """Base of all errors: a message a person can act on, and an exit status."""
+    """Base of all errors: a message that says what is wrong and what to do, and an exit status.
 
+    Args:
+        message: The whole message.
+    """
+
+    #: The exit status of a command that ends with this error (docs/exit-codes.md).
     exit_code: ClassVar[int] = 3
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(message)
+
+    def to_document(self) -> dict[str, Any]:
+        """This error as a value of JSON's types, for `from_document`."""
+        fields = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {"error": type(self).__name__, "fields": fields, "notes": list(getattr(self, "__notes__", ()))}
+
+    def __reduce__(self) -> tuple[Callable[[dict[str, Any]], HandshakeError], tuple[dict[str, Any]]]:
+        # The default calls the class with `args`, which hold the message and not the fields.
+        return from_document, (self.to_document(),)
 
 
 class UsageError(HandshakeError):
-    """A value that was given cannot be meant.
+    """A value that was given is invalid.
 
     Args:
         field: The name of what was given, as the user wrote it (``--loss``).
-        value: The value, as given.
-        reason: Why it cannot be meant, without a full stop.
+        value: The value, as given; as text where it is not a string, a number or a boolean.
+        reason: What is wrong with it, without a full stop.
         example: A correct example.
     """
 
@@ -36,10 +72,16 @@ class UsageError(HandshakeError):
 
     def __init__(self, field: str, value: object, reason: str, example: str) -> None:
         self.field = field
-        self.value = value
+        self.value = _plain(value)
         self.reason = reason
         self.example = example
-        super().__init__(f"{field}: {value!r} {reason}. Right would be, for example: {example}")
+        super().__init__(f"{field}: {self.value!r} {reason}. For example: {example}")
+
+
+class RecordUnreadable(HandshakeError):
+    """A stored run cannot be read: damaged, cut, or written by a newer release."""
+
+    exit_code = 2
 
 
 class EnvironmentUnsupported(HandshakeError):
@@ -61,7 +103,7 @@ class KernelSourceMissing(EnvironmentUnsupported):
 
 
 class KernelFailed(HandshakeError):
-    """A kernel did not come to its end: it crashed, hung, or spun.
+    """A kernel stopped before its job was done: it crashed, hung, or spun.
 
     Args:
         what: What happened.
@@ -71,16 +113,67 @@ class KernelFailed(HandshakeError):
     def __init__(self, what: str, console: str = "") -> None:
         self.what = what
         self.console = console
-        tail = "\n".join(f"  | {line}" for line in console.splitlines()[-15:])
-        super().__init__(f"{what}\n{tail}" if tail else what)
+        super().__init__("\n".join((what, *_quoted(console))))
+
+
+class KernelRefused(HandshakeError):
+    """A running kernel refused a request, or did not complete it."""
+
+
+class NetlinkError(KernelRefused):
+    """The kernel refused a netlink request.
+
+    Args:
+        what: The request, in words.
+        errno: The errno of its answer.
+        detail: The kernel's own text about it (its extended acknowledgement), if any.
+    """
+
+    def __init__(self, what: str, errno: int, detail: str = "") -> None:
+        self.what = what
+        self.errno = errno
+        self.detail = detail
+        super().__init__(f"{what}: {os.strerror(errno)}" + (f" ({detail})" if detail else ""))
+
+
+class SockDiagError(KernelRefused):
+    """The kernel refused to list its sockets (sock_diag).
+
+    Args:
+        node: The host or router whose sockets were asked for.
+        errno: The errno of its answer.
+    """
+
+    def __init__(self, node: str, errno: int) -> None:
+        self.node = node
+        self.errno = errno
+        super().__init__(f"{node}: sock_diag refused: {os.strerror(errno)}")
+
+
+class SystemCallFailed(HandshakeError, OSError):
+    """A system call failed that Python has no function for. It is an `OSError`, as those that Python makes.
+
+    Args:
+        number: The errno.
+        call: What was called, in words.
+    """
+
+    def __init__(self, number: int, call: str) -> None:
+        self.number = number
+        self.call = call
+        super().__init__(f"{call}: {os.strerror(number)}")
+        self.errno, self.strerror = number, os.strerror(number)
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class ImpairmentNotApplied(HandshakeError):
-    """The kernel did not take a link's impairment as asked.
+    """The kernel did not apply a link's impairment as requested.
 
     Args:
         where: The interface.
-        asked: What was asked for.
+        asked: What was requested.
         got: What the kernel answered.
     """
 
@@ -88,11 +181,86 @@ class ImpairmentNotApplied(HandshakeError):
         self.where = where
         self.asked = asked
         self.got = got
-        super().__init__(f"{where}: asked for {asked}, but the kernel has {got}; the run was not started")
+        super().__init__(f"{where}: requested {asked}, but the kernel has {got}; the run was not started")
+
+
+class PytestFailed(HandshakeError):
+    """Pytest did not run the tests to their end: an error of its own, or no tests.
+
+    Args:
+        what: What was run.
+        status: Its exit status.
+    """
+
+    def __init__(self, what: str, status: int) -> None:
+        self.what = what
+        self.status = status
+        super().__init__(f"{what}: pytest exited with status {status} before the tests were done; see its output above")
 
 
 class FaultNeverFired(HandshakeError):
     """A fault was set, and no segment ever matched it."""
+
+    exit_code = 1
+
+
+class FaultImpossible(HandshakeError):
+    """A segment cannot be injected: the connection it belongs to is not known.
+
+    Args:
+        fault: The fault, in the words of ``--fault``.
+        reason: Why the connection is not known, without a full stop.
+    """
+
+    exit_code = 1
+
+    def __init__(self, fault: str, reason: str) -> None:
+        self.fault = fault
+        self.reason = reason
+        super().__init__(f"the fault {fault!r} cannot act: {reason}. For example: inject RST to h2 on SYN-ACK nth=1")
+
+
+class ProgramFailed(HandshakeError):
+    """A program exited before it was ready.
+
+    Args:
+        node: The host it ran in.
+        command: The command.
+        reason: How it ended, without a full stop.
+        output: What it printed, standard error included.
+    """
+
+    exit_code = 1
+
+    def __init__(self, node: str, command: str, reason: str, output: str = "") -> None:
+        self.node = node
+        self.command = command
+        self.reason = reason
+        self.output = output
+        super().__init__("\n".join((f"{node}: {command!r} {reason}", *_quoted(output))))
+
+
+class WaitTimedOut(HandshakeError):
+    """What was waited for did not happen within the time allowed.
+
+    Args:
+        what: What was waited for.
+        waited: For how long, in seconds of the kernel's time.
+        last: What was observed last, one line each.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, waited: float, last: Iterable[str] = ()) -> None:
+        self.what = what
+        self.waited = waited
+        self.last = list(last)
+        observed = ["Last observed:", *(f"  {line}" for line in self.last)] if self.last else ["Nothing was observed."]
+        super().__init__("\n".join((f"waited {waited:g} s in vain for {what}.", *observed)))
+
+
+class NotRecorded(HandshakeError, LookupError):
+    """A record does not hold what was asked for."""
 
     exit_code = 1
 
@@ -103,7 +271,35 @@ class NotAsDocumented(HandshakeError):
     exit_code = 1
 
 
-class RecordUnreadable(HandshakeError):
-    """A stored run cannot be read: damaged, cut, or written by a newer release."""
+def from_document(document: dict[str, Any]) -> HandshakeError:
+    """The error that `HandshakeError.to_document` described: of the same class, with the same fields and notes.
 
-    exit_code = 2
+    Raises:
+        KeyError: There is no such class of errors.
+    """
+    error = kinds()[document["error"]](**document["fields"])
+    for note in document["notes"]:
+        error.add_note(note)
+    return error
+
+
+def kinds() -> dict[str, type[HandshakeError]]:
+    """Every class of errors, by name."""
+    found: dict[str, type[HandshakeError]] = {}
+    waiting: list[type[HandshakeError]] = [HandshakeError]
+    while waiting:
+        kind = waiting.pop()
+        found[kind.__name__] = kind
+        waiting += kind.__subclasses__()
+    return found
+
+
+def _plain(value: object) -> object:
+    """A value that JSON can hold and that reads the same afterwards."""
+    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value)
+
+
+def _quoted(output: str) -> list[str]:
+    return [f"  | {line}" for line in output.splitlines()[-15:]]

@@ -33,7 +33,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("demo", "--delay", "50"), "'50' has no unit (ns, us, ms, s). Right would be, for example: --delay 50ms\n"),
+        (("demo", "--delay", "50"), "'50' has no unit (ns, us, ms, s). For example: --delay 50ms\n"),
         (("demo", "--loss", "120%"), "'120%' is over 100%"),
         (("demo", "--loss", "abc"), "'abc' is not a percentage"),
         (("demo", "--seed", "x"), "'x' is not a whole number"),

@@ -7,7 +7,8 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.linux.netlink.sock_diag import EVERYTHING, SockDiag, SockDiagError, SocketSnapshot, exact_request
+from handshake_lab.errors import SockDiagError
+from handshake_lab.linux.netlink.sock_diag import EVERYTHING, SockDiag, SocketSnapshot, exact_request
 from handshake_lab.observers.polling import DUE_AGAIN, SocketPoller
 from handshake_lab.recording.observations import Address, SocketGone, SocketSeen, TcpInfo
 from handshake_lab.tcp.states import State

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.observers.ss import parse
 from handshake_lab.recording.observations import Address, SocketSeen
 from handshake_lab.tcp.states import State
@@ -109,5 +110,5 @@ def test_closed_sockets_and_empty_lines_are_left_out() -> None:
 
 def test_a_line_of_something_else_is_an_error() -> None:
     """A format that is not understood must not look like no sockets."""
-    with pytest.raises(ValueError, match="Cannot open netlink"):
+    with pytest.raises(EnvironmentUnsupported, match="Cannot open netlink"):
         list(parse("Cannot open netlink socket: Protocol not supported", 0, "h1"))

@@ -6,6 +6,7 @@ import socket
 import struct
 
 import pytest
+from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.observers.tracepoint import Tracepoints, _addresses, _Layout, parse_format, parse_reasons, records
 from handshake_lab.recording.observations import Address, StateChange
 from handshake_lab.tcp.states import State
@@ -107,7 +108,7 @@ def test_the_format_file_tells_number_and_places() -> None:
 
 def test_a_file_without_a_number_is_refused() -> None:
     """An event without its number cannot be told from others."""
-    with pytest.raises(ValueError, match="no ID line"):
+    with pytest.raises(EnvironmentUnsupported, match="no ID line"):
         parse_format("name: inet_sock_set_state\n")
 
 

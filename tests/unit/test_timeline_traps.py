@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import pytest
+from handshake_lab.errors import RecordUnreadable
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.observations import (
     Counters,
@@ -404,7 +405,7 @@ def test_counters_alone_are_no_socket() -> None:
 
 def test_the_header_comes_first() -> None:
     """Without it addresses have no hosts."""
-    with pytest.raises(ValueError, match="header"):
+    with pytest.raises(RecordUnreadable, match="header"):
         reconcile([RunEnd(1)])
 
 

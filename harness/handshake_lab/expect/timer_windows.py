@@ -19,6 +19,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from handshake_lab.errors import NotRecorded, UsageError
 from handshake_lab.recording.observations import StateChange, TcpEvent
 from handshake_lab.tcp.timers import SECOND, Schedule, Window
 from handshake_lab.tcp.timers import seconds as nanoseconds
@@ -219,11 +220,11 @@ def version(kernel: KernelInfo) -> tuple[int, int]:
     """A kernel's release as it is compared: (6, 1) for "6.1.192".
 
     Raises:
-        ValueError: It is not a release of Linux.
+        UsageError: It is not a release of Linux.
     """
     found = re.match(r"(\d+)\.(\d+)", kernel.release)
     if not found:
-        raise ValueError(f"{kernel.release!r} is not a release of Linux, such as '6.1.192'")
+        raise UsageError("kernel release", kernel.release, "is not a release of Linux", "6.1.192")
     return int(found[1]), int(found[2])
 
 
@@ -268,11 +269,11 @@ def made_up(record: Record) -> TransmittedSegment:
     """The only segment that no host sent: one that the middle made up, and no duplicate of its making.
 
     Raises:
-        LookupError: There is none, or there are several.
+        NotRecorded: There is none, or there are several.
     """
     found = [segment for segment in record.segments if segment.sent is None and segment.copies is None]
     if len(found) != 1:
-        raise LookupError(
+        raise NotRecorded(
             f"{len(found)} segments were made up where one was expected: {[each.flags for each in found]}"
         )
     return found[0]
@@ -308,12 +309,12 @@ def endpoint(record: Record, node: str, role: str = "") -> Endpoint:
     """A host's only end of a connection: one that no program holds can be asked for like this only.
 
     Raises:
-        LookupError: There is none, or there are several.
+        NotRecorded: There is none, or there are several.
     """
     found = endpoints(record, node, role)
     if len(found) != 1:
         shown = [f"{each.role} {each.local} {each.states}" for each in found]
-        raise LookupError(f"{node} has {len(found)} ends of connections where one was expected: {shown}")
+        raise NotRecorded(f"{node} has {len(found)} ends of connections where one was expected: {shown}")
     return found[0]
 
 
@@ -321,12 +322,12 @@ def transition(history: Endpoint, state: State | str, visit: int = 1) -> Transit
     """The transition by which an endpoint entered a state, for the ``visit``-th time.
 
     Raises:
-        LookupError: It never did.
+        NotRecorded: It never did.
     """
     found = [step for step in history.transitions if step.new == state]
     if len(found) < visit:
         way = " → ".join(history.states)
-        raise LookupError(f"{history.node} {history.local} was not in {state} {visit} times: {way}")
+        raise NotRecorded(f"{history.node} {history.local} was not in {state} {visit} times: {way}")
     return found[visit - 1]
 
 

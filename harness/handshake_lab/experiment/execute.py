@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab import errors
-from handshake_lab.errors import HandshakeError, KernelFailed, UsageError
+from handshake_lab.errors import KernelFailed, UsageError, from_document
 from handshake_lab.kernel.lab.lab_guest import PRIVATE
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
 from handshake_lab.reconcile.pipeline import reconcile
-from handshake_lab.recording.events_file import EVENTS, read
+from handshake_lab.recording.events_file import ERROR, EVENTS, read
 from handshake_lab.report.export.pcapng import pcapng
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
 
-#: Where a run's error is left by `handshake_lab.experiment.net.enter`.
-ERROR = "error.json"
 #: The run for Wireshark, beside its events.
 CAPTURE = "capture.pcapng"
 
@@ -117,9 +114,6 @@ def conducted(
 def _raise_error(file: Path) -> None:
     if not file.exists():
         return
-    told = json.loads(file.read_text())
+    document = json.loads(file.read_text())
     file.unlink()
-    kind = getattr(errors, told["class"], HandshakeError)
-    error: HandshakeError = kind.__new__(kind)
-    error.args = (told["message"],)
-    raise error
+    raise from_document(document)

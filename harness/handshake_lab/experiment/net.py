@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from handshake_lab.errors import HandshakeError
+from handshake_lab.errors import HandshakeError, NotRecorded
 from handshake_lab.experiment.recorded_socket import RecordedSocket
 from handshake_lab.experiment.run_start import begin, begin_on_a_second
 from handshake_lab.experiment.running_program import ProgramSpec, RunningProgram, start, wait_until_listening
@@ -26,7 +26,7 @@ from handshake_lab.observers.recorder import Recorder
 from handshake_lab.plan.load_topology import load_topology
 from handshake_lab.plan.run_plan import RunPlan
 from handshake_lab.reconcile.pipeline import reconcile
-from handshake_lab.recording.events_file import EVENTS, Writer
+from handshake_lab.recording.events_file import ERROR, EVENTS, Writer
 from handshake_lab.recording.observations import SCHEMA, Failure, Program, RunEnd, RunHeader, Step
 from handshake_lab.tcp.states import State
 
@@ -269,12 +269,12 @@ class Net:
         """The history of one socket up to now: of its last connection, if it was used for several.
 
         Raises:
-            LookupError: No observer has seen it in any state but CLOSED.
+            NotRecorded: No observer has seen it in any state but CLOSED.
         """
         for endpoint in reversed(self.record().endpoints):
             if endpoint.cookie == of.cookie:
                 return endpoint
-        raise LookupError(f"no observer has seen socket {of.cookie} in any state but CLOSED")
+        raise NotRecorded(f"no observer has seen socket {of.cookie} in any state but CLOSED")
 
     def resolve(self, to: RecordedSocket | tuple[str, int]) -> tuple[str, int]:
         """A listening socket's address, or that of a (host name, port)."""
@@ -412,6 +412,5 @@ def enter(argument: Any, results: Path) -> int:
                 # A script's own call failed: the record shows where, and is worth having.
                 net.recorder.hand_in(Failure(t=net.clock.now(), node="", what=f"{type(error).__name__}: {error}"))
     except HandshakeError as error:
-        told = {"class": type(error).__name__, "message": str(error)}
-        (results / "error.json").write_text(json.dumps(told))
+        (results / ERROR).write_text(json.dumps(error.to_document()))
     return 0

@@ -15,6 +15,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handshake_lab.errors import SystemCallFailed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -28,8 +30,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def _check(result: int, what: str) -> None:
     if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        raise SystemCallFailed(ctypes.get_errno(), what)
 
 
 def here() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
-from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
+from handshake_lab.errors import EnvironmentUnsupported, KernelRefused
 from handshake_lab.linux import netns
 
 _NO_NFT = "The program nft is not installed"
@@ -38,7 +38,7 @@ def run_here(rules: str) -> None:
             "Faults and firewalls need Linux 5.16 or newer with nf_tables (netdev family, egress hook, numgen, fwd) "
             "and nft 1.0.1; --kernel lab supports all of it.",
         )
-    raise HandshakeError(f"nft refused the rules of the network: {reason}\n{rules}")
+    raise KernelRefused(f"nft refused the rules of the network: {reason}\n{rules}")
 
 
 def counters(space: int, table: str, suffix: str) -> dict[str, int]:
@@ -50,12 +50,12 @@ def counters(space: int, table: str, suffix: str) -> dict[str, int]:
         suffix: Only chains whose names end with it.
 
     Raises:
-        HandshakeError: nft failed.
+        KernelRefused: nft failed.
     """
     with netns.inside(space):
         done = _nft(["-j", "list", "table", "netdev", table], "")
     if done.returncode != 0:
-        raise HandshakeError(f"nft cannot list the counters of the faults: {done.stderr.strip()}")
+        raise KernelRefused(f"nft cannot list the counters of the faults: {done.stderr.strip()}")
     found = {}
     for item in json.loads(done.stdout)["nftables"]:
         rule = item.get("rule")

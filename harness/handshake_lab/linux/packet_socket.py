@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import socket
 import struct
 from typing import TYPE_CHECKING
 
+from handshake_lab.errors import SystemCallFailed
 from handshake_lab.linux import netns
 from handshake_lab.tcp.segment import EXTENSIONS
 
@@ -107,8 +107,7 @@ def _bind_everywhere(sock: socket.socket) -> None:
     # struct sockaddr_ll: family, protocol (network byte order), interface, three fields about hardware addresses.
     where = struct.pack("=HHiHBB8s", socket.AF_PACKET, socket.htons(_ETH_P_ALL), 0, 0, 0, 0, b"")
     if ctypes.CDLL(None, use_errno=True).bind(sock.fileno(), where, len(where)) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"binding a packet socket: {os.strerror(number)}")
+        raise SystemCallFailed(ctypes.get_errno(), "binding a packet socket")
 
 
 def _program(interfaces: Sequence[int], size: int) -> list[tuple[int, int, int, int]]:

@@ -14,6 +14,8 @@ import os
 import struct
 import time
 
+from handshake_lab.errors import SystemCallFailed
+
 _NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
 _ABSOLUTE = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -25,7 +27,7 @@ class KernelTimer:
     def __init__(self) -> None:
         self._descriptor = _libc.timerfd_create(time.CLOCK_MONOTONIC, _NONBLOCK_CLOEXEC)
         if self._descriptor < 0:
-            raise OSError(ctypes.get_errno(), "making a timer")
+            raise SystemCallFailed(ctypes.get_errno(), "timerfd_create()")
 
     def fileno(self) -> int:
         """The descriptor, for select, poll and epoll."""
@@ -37,7 +39,7 @@ class KernelTimer:
         seconds, nanoseconds = divmod(max(1, moment), 10**9) if moment is not None else (0, 0)
         value = struct.pack("=qqqq", 0, 0, seconds, nanoseconds)
         if _libc.timerfd_settime(self._descriptor, _ABSOLUTE, value, None) != 0:
-            raise OSError(ctypes.get_errno(), "setting a timer")
+            raise SystemCallFailed(ctypes.get_errno(), "timerfd_settime()")
 
     def close(self) -> None:
         """Close the descriptor."""

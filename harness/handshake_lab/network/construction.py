@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
+from handshake_lab.errors import EnvironmentUnsupported, KernelRefused
 from handshake_lab.linux import netns, nftables
 from handshake_lab.linux.ethtool import offloads_off
 from handshake_lab.linux.netlink import links
@@ -177,11 +177,11 @@ class _LinkEvents:
         """Wait until interfaces can transmit frames.
 
         Raises:
-            HandshakeError: An interface has not come up in time.
+            KernelRefused: An interface has not come up in time.
         """
         while waiting := links.not_ready(self._asking, wanted):
             if not self._listening.changed(_LINK_TIMEOUT):
-                raise HandshakeError(f"{name}: {len(waiting)} interfaces have not come up in {_LINK_TIMEOUT:.0f} s")
+                raise KernelRefused(f"{name}: {len(waiting)} interfaces have not come up in {_LINK_TIMEOUT:.0f} s")
 
 
 def _make(plan: NetworkPlan, spaces: Namespaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:

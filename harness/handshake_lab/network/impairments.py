@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.errors import EnvironmentUnsupported, NetlinkError, UsageError
 from handshake_lab.linux import netns, nftables
 from handshake_lab.linux.netlink import links, qdisc
-from handshake_lab.linux.netlink.connection import Netlink, NetlinkError
+from handshake_lab.linux.netlink.connection import Netlink
 from handshake_lab.network import construction
 from handshake_lab.network.faults import drop_rules
 from handshake_lab.plan.link import Impairment, LinkSpec

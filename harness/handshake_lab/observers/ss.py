@@ -10,6 +10,7 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
+from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.recording.observations import Address, SocketSeen, SocketTimer
 from handshake_lab.tcp.states import State
 
@@ -67,14 +68,16 @@ def parse(output: str, t: int, node: str) -> Iterator[SocketSeen]:
     """Parse the output of ``ss -H -t -a -n -o -e`` into observations; lines of closed sockets are omitted.
 
     Raises:
-        ValueError: A line does not have the format of ss.
+        EnvironmentUnsupported: A line does not have the format of ss.
     """
     for line in output.splitlines():
         found = _LINE.fullmatch(line.strip())
         if found is None:
             if not line.strip():
                 continue
-            raise ValueError(f"this line does not have the format of ss: {line!r}")
+            raise EnvironmentUnsupported(
+                f"ss printed a line in an unknown format: {line!r}", "Install iproute2 5.0 or newer."
+            )
         state = _STATES.get(found["state"])
         if state is None:
             continue

@@ -83,7 +83,7 @@ def parse_format(text: str) -> tuple[int, dict[str, _Field]]:
     """The number and the fields of an event, from its tracefs ``format`` file."""
     number = re.search(r"^ID: (\d+)$", text, re.MULTILINE)
     if number is None:
-        raise ValueError("an event's format file has no ID line")
+        raise EnvironmentUnsupported("The format file of a trace event has no ID line", "Use --kernel lab.")
     return int(number[1]), {m[1]: _Field(int(m[2]), int(m[3])) for m in _FIELD.finditer(text)}
 
 

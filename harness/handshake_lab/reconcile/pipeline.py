@@ -12,6 +12,7 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from handshake_lab.errors import RecordUnreadable
 from handshake_lab.reconcile.causes.cause_finder import CauseFinder
 from handshake_lab.reconcile.causes.context import RunContext
 from handshake_lab.reconcile.segments.matching import MatchedSegments, join
@@ -61,7 +62,7 @@ def reconcile(observations: Iterable[Observation], *, until: int = 0) -> Record:
         does not fit.
 
     Raises:
-        ValueError: The first observation is not the run's header.
+        RecordUnreadable: The first observation is not the run's header.
     """
     return _Reconciliation(list(observations), until).record()
 
@@ -69,7 +70,7 @@ def reconcile(observations: Iterable[Observation], *, until: int = 0) -> Record:
 class _Reconciliation:
     def __init__(self, observations: list[Observation], until: int) -> None:
         if not observations or not isinstance(observations[0], RunHeader):
-            raise ValueError("the first observation must be the run's header")
+            raise RecordUnreadable("the first observation is not the header of a run")
         self.header = observations[0]
         self.complete = isinstance(observations[-1], RunEnd)
         self.end = max(until, *(observation.t for observation in observations))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The name of the file in a run's directory.
 EVENTS = "events.jsonl"
+#: The error that ended a run inside a kernel, until it is raised outside.
+ERROR = "error.json"
 
 
 class Writer:

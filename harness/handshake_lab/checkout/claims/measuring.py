@@ -14,7 +14,7 @@ import msgspec
 
 from handshake_lab.checkout.claims.claim import CLAIMS, PROPERTY, ClaimFinding, ClaimOutcome
 from handshake_lab.checkout.root import REPOSITORY
-from handshake_lab.errors import HandshakeError, UsageError
+from handshake_lab.errors import PytestFailed, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[ClaimOutco
 
     Raises:
         UsageError: This is no checkout of the project: the checks are not installed with it.
-        HandshakeError: pytest did not get as far as running them.
+        PytestFailed: pytest did not run them.
     """
     if not (REPOSITORY / _TESTS).is_dir():
         raise UsageError(
@@ -54,7 +54,7 @@ def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[ClaimOutco
             words += ["-k", " or ".join(f"test_c{int(each[1:]):02}_" for each in only)]
         status = subprocess.run(words, cwd=REPOSITORY, stdout=sys.stderr, check=False).returncode
         if status not in _RAN:
-            raise HandshakeError(f"pytest could not run {_TESTS} (its exit status was {status}): see above")
+            raise PytestFailed(str(_TESTS), status)
         found = {outcome.id: outcome for outcome in read(report.read_text("utf-8"))}
     return [found.get(each, ClaimOutcome(each, None, "its check did not run")) for each in wanted]
 
@@ -68,7 +68,7 @@ def _outcome(case: ET.Element) -> ClaimOutcome:
     name = case.get("name", "")
     number = _NAME.match(name)
     if number is None:
-        raise HandshakeError(f"{_TESTS} holds {name!r}, which is no claim's check: test_c01_… is")
+        raise UsageError(str(_TESTS), name, "is not the test of a claim", "def test_c01_three_segments(net)")
     claim = f"C{int(number[1])}"
     trouble = next((each for each in case if each.tag in ("failure", "error", "skipped")), None)
     if trouble is not None:

@@ -16,7 +16,7 @@ from handshake_lab.checkout.pytest_run import one_boot, run_pytest
 from handshake_lab.checkout.scenarios import catalogue
 from handshake_lab.checkout.scenarios.outcomes import PytestSession, ScenarioOutcome, by_scenario, proofs
 from handshake_lab.cli import options
-from handshake_lab.errors import HandshakeError, UsageError
+from handshake_lab.errors import PytestFailed, UsageError
 from handshake_lab.pytest_plugin.options.command_line import prefixed
 from handshake_lab.pytest_plugin.results.kept_records import DEFAULT_ARTIFACTS
 
@@ -286,7 +286,7 @@ def _pytest(
         raise UsageError(
             "pytest", " ".join(words) or kernel_name, "was refused (see above)", "handshake scenarios run --all"
         )
-    raise HandshakeError(f"pytest ended with status {status} (see above)")
+    raise PytestFailed("scenarios", status)
 
 
 def _parallel(workers: str | None, count: int) -> list[str]:

@@ -13,12 +13,11 @@ Source: include/uapi/linux/netlink.h.
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
 from typing import TYPE_CHECKING, Self
 
-from handshake_lab.errors import HandshakeError
+from handshake_lab.errors import NetlinkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,22 +39,6 @@ _SOL_NETLINK, _EXT_ACK, _CAP_ACK = 270, 11, 10
 #: (36 bytes each with CAP_ACK) into the receive buffer that is set below.
 _BATCH = 32_768
 _BATCH_MESSAGES = 256
-
-
-class NetlinkError(HandshakeError):
-    """The kernel refused a request.
-
-    Args:
-        what: A description of the request.
-        number: The errno of the answer.
-        detail: The kernel's message that came with it, if any.
-    """
-
-    def __init__(self, what: str, number: int, detail: str = "") -> None:
-        self.what = what
-        self.errno = number
-        self.detail = detail
-        super().__init__(f"{what}: {os.strerror(number)}" + (f" ({detail})" if detail else ""))
 
 
 class Request:

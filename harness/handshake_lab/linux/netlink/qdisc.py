@@ -13,14 +13,13 @@ import errno
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from handshake_lab.errors import EnvironmentUnsupported, ImpairmentNotApplied
+from handshake_lab.errors import EnvironmentUnsupported, ImpairmentNotApplied, NetlinkError
 from handshake_lab.linux.netlink import netem_tables
 from handshake_lab.linux.netlink.connection import (
     CREATE,
     EXCL,
     REPLACE,
     Netlink,
-    NetlinkError,
     Request,
     attribute,
     attributes,

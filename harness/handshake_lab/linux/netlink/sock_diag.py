@@ -14,7 +14,6 @@ Source: include/uapi/linux/inet_diag.h; inet_sk_diag_fill() and similar function
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
 from functools import lru_cache
@@ -22,7 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from handshake_lab.errors import HandshakeError
+from handshake_lab.errors import SockDiagError
 from handshake_lab.linux.netlink.connection import DONE, ERROR, attributes
 from handshake_lab.recording.observations import Address, SocketTimer, TcpInfo
 from handshake_lab.tcp.states import FROM_LINUX, State
@@ -146,10 +145,6 @@ class SocketDump(NamedTuple):
     ticking: list[SocketSnapshot]
 
 
-class SockDiagError(HandshakeError):
-    """The kernel refused a request for its sockets."""
-
-
 def _dump_request(states: int) -> bytes:
     """An inet_diag_req for all sockets in the given states, of both families, with tcp_info."""
     extensions = 1 << (_INET_DIAG_INFO - 1)
@@ -250,7 +245,7 @@ class SockDiag:
         if kind == ERROR:
             (number,) = struct.unpack_from("<i", data, at + _HEADER.size)
             if -number != errno.ENOENT:  # otherwise there is no such connection
-                raise SockDiagError(f"{self._node}: sock_diag refused: {os.strerror(-number)}")
+                raise SockDiagError(self._node, -number)
         return True
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import copy
 import time
 from typing import TYPE_CHECKING
 
-from handshake_lab.errors import FaultNeverFired, HandshakeError
+from handshake_lab.errors import FaultImpossible, FaultNeverFired
 from handshake_lab.linux import netns, nftables, packet_socket
 from handshake_lab.linux.netlink import links
 from handshake_lab.linux.netlink.connection import Netlink
@@ -78,7 +78,7 @@ class ActiveFault:
             Whether it has.
         """
         if self._rule is not None:
-            return self._faults.middlebox.wait(self._rule, times, limit)
+            return self._faults.middlebox(self.fault).wait(self._rule, times, limit)
         end = time.monotonic() + limit
         while self.fired < times:
             if time.monotonic() >= end:
@@ -92,12 +92,12 @@ class ActiveFault:
         Returns:
             How many.
         """
-        return self._faults.middlebox.release(self._rule, count) if self._rule is not None else 0
+        return self._faults.middlebox(self.fault).release(self._rule, count) if self._rule is not None else 0
 
     def remove(self) -> None:
         """End the fault and release the segments that it holds. Its count is kept for the report."""
         if self._rule is not None:
-            self._faults.middlebox.remove(self._rule)
+            self._faults.middlebox(self.fault).remove(self._rule)
         elif self._name:
             self._faults.disarm(self._space, self._name)
 
@@ -133,12 +133,15 @@ class ActiveFaults:
         self._connections = ConnectionNumbers()
         self._watching: dict[str, socket.socket] = {}
 
-    @property
-    def middlebox(self) -> Middlebox:
-        """The middlebox; it is inserted into the path on first use."""
+    def middlebox(self, fault: Fault) -> Middlebox:
+        """The middlebox that carries out a fault; it is inserted into the path on first use.
+
+        Raises:
+            FaultImpossible: The sequence numbers of connections that are older than it are not known.
+        """
         if self._middlebox is None:
             # It needs the sequence numbers of connections that are older than itself.
-            self._poll()
+            self._poll(fault)
             self._middlebox = Middlebox(self._edges, self._addresses, copy.deepcopy(self._connections))
             for space in self._ports:
                 self._insert(space)
@@ -171,11 +174,11 @@ class ActiveFaults:
         elif fault.action == "inject":
             # The counted segments may have either direction; the sender and receiver belong to the crafted one.
             rule = Rule(fault, set(), set())
-            self.middlebox.add(rule)
+            self.middlebox(fault).add(rule)
             handle = ActiveFault(fault, self, rule=rule)
         else:
             rule = Rule(fault, senders, {fault.receiver} if fault.receiver else set())
-            self.middlebox.add(rule)
+            self.middlebox(fault).add(rule)
             handle = ActiveFault(fault, self, rule=rule)
         self._handles.append(handle)
         return handle
@@ -184,16 +187,14 @@ class ActiveFaults:
         """Craft a segment for the most recently active connection, and send it at once.
 
         Raises:
-            HandshakeError: No connection of these hosts has been observed.
+            FaultImpossible: No connection of these hosts has been observed.
         """
-        self._poll()
+        self._poll(fault)
         receivers = self._addresses[fault.receiver]
         senders = self._addresses.get(fault.sender, set()) | self._aliases.get(fault.sender, set())
         found = self._connections.latest(receivers, senders, fault.port)
         if found is None:
-            raise HandshakeError(
-                f"{fault}: no connection of {fault.receiver} has been observed yet for which to craft a segment"
-            )
+            raise FaultImpossible(str(fault), f"no connection of {fault.receiver} has been observed yet")
         edge, frame = craft_for(fault, *found, self._edges)
         with packet_socket.sender(self._spaces[edge.space], drop_rules.PASSED) as sock:
             sock.sendto(frame, (edge.interface, 0))
@@ -263,11 +264,11 @@ class ActiveFaults:
         devices = [edge.interface for edge in self._edges.values() if edge.space == space]
         nftables.run(self._spaces[space], drop_rules.act(devices))
 
-    def _poll(self) -> None:
+    def _poll(self, fault: Fault) -> None:
         """Process the segments since the previous poll."""
         for sock in self._watching.values():
             if packet_socket.overrun(sock):
-                raise HandshakeError("too many segments to follow the sequence numbers: inject earlier, or use 'on'")
+                raise FaultImpossible(str(fault), "there were too many segments to follow the sequence numbers")
             for frame, outgoing in packet_socket.read(sock, _HEADERS):
                 segment = decode(frame)
                 if segment is None:
