@@ -64,7 +64,7 @@ def test_only_a_virtual_machine_is_booted_once(
 ) -> None:
     """Other kernels are refused before anything runs: the option would do nothing."""
     assert call(monkeypatch, "test", "--no-checks", "--kernel", "host", "--boot-once") == 2
-    assert "--boot-once: 'host' is no virtual machine" in capsys.readouterr().err
+    assert "--boot-once: 'host' is not a virtual machine" in capsys.readouterr().err
 
 
 def test_an_unwritable_directory_is_status_2(

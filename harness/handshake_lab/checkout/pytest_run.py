@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from handshake_lab.errors import UsageError
+from handshake_lab.errors import PytestFailed, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ def one_boot(function: _Function) -> _Function:
 def run_pytest(
     words: Sequence[str], root: Path, kernel_name: str, *, quiet: bool = False, writable: Path | None = None
 ) -> int:
-    """Run pytest and return its exit status.
+    """Run pytest to its end.
 
     Args:
         words: Its arguments, besides the kernel.
@@ -39,19 +40,39 @@ def run_pytest(
         writable: Boot the virtual machine that ``kernel_name`` names, once, and run pytest itself there; all that
             it writes must go to this directory. None: it runs here.
 
+    Returns:
+        0 if all tests passed, and 1 if any failed.
+
     Raises:
-        UsageError: The kernel is no virtual machine, and it is to be booted once.
+        UsageError: ``--boot-once`` and the kernel is not a virtual machine; or pytest refused its arguments, or
+            they select no test.
+        PytestFailed: An error of pytest's own ended it.
+        KeyboardInterrupt: It was interrupted.
     """
     line = [sys.executable, "-m", "pytest"]
     if writable is None:
         line += ["--handshake-kernel", kernel_name, *words]
-        return subprocess.run(line, cwd=root, stdout=sys.stderr if quiet else None, check=False).returncode
+        done = subprocess.run(line, cwd=root, stdout=sys.stderr if quiet else None, check=False)
+        return _checked(done.returncode, words)
     kind, _, version = kernel_name.partition(":")
     if kind != "vm":
-        raise UsageError("--boot-once", kernel_name, "is no virtual machine", "--kernel vm --boot-once")
+        raise UsageError("--boot-once", kernel_name, "is not a virtual machine", "--kernel vm --boot-once")
     from handshake_lab.kernel.vm import whole_session
 
     # The checkout cannot be written there: what pytest and Hypothesis keep for the next time goes away.
     line = ["env", "HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis", *line, "-p", "no:cacheprovider"]
-    line += ["--handshake-kernel", "host", *words]
-    return whole_session.run(version, line, root, writable, (sys.stderr if quiet else sys.stdout).buffer)
+    line += ["--handshake-kernel", "host"]
+    output = (sys.stderr if quiet else sys.stdout).buffer
+    return _checked(whole_session.run(version, [*line, *words], root, writable, output), words)
+
+
+def _checked(status: int, words: Sequence[str]) -> int:
+    """Pytest's exit status, where it ran the tests to their end (pytest.ExitCode)."""
+    if status in (0, 1):
+        return status
+    if status == 2:
+        raise KeyboardInterrupt
+    if status in (4, 5):
+        reason = "was refused (see above)" if status == 4 else "selects no test"
+        raise UsageError("pytest", shlex.join(words), reason, "handshake test -k time_wait")
+    raise PytestFailed(shlex.join(["pytest", *words]), status)

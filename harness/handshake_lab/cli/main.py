@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from importlib import import_module
 
 import click
@@ -12,6 +13,8 @@ from handshake_lab.errors import HandshakeError
 #: Every verb, in the order of the help text; each is `command` in the module of its name.
 VERBS = ("demo", "record", "show", "report", "scenarios", "claims", "edges", "test", "topology", "kernel", "doctor")
 
+#: The exit status of an exception that is a defect of this program: EX_SOFTWARE of sysexits.h.
+DEFECT = 70
 #: Below the help of every verb.
 _EXIT_STATUS = (
     "Exit status: 0 right, 1 not as documented or failed, 2 wrong usage, 3 not possible on this machine, "
@@ -48,7 +51,7 @@ def command() -> None:
 
 
 def main() -> None:
-    """Run the command line; the exit status tells 0 documented, 1 not, 2 wrong usage, 3 not possible here."""
+    """Run the command line. Its exit statuses are listed in docs/exit-codes.md."""
     try:
         # A verb returns its exit status; click returns that of --help and --version.
         sys.exit(command.main(standalone_mode=False) or 0)
@@ -62,9 +65,12 @@ def main() -> None:
         _say(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # Whoever read our output has had enough.
+        # The reader of the output has closed it: the status of a shell for SIGPIPE.
         sys.stderr.close()
         sys.exit(141)
+    except Exception:  # noqa: BLE001 -- Python's own status for it would be 1, which means something else here
+        traceback.print_exc()
+        sys.exit(DEFECT)
 
 
 def _say(what: str) -> None:

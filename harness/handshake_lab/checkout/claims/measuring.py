@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,16 +11,15 @@ from xml.etree import ElementTree as ET
 import msgspec
 
 from handshake_lab.checkout.claims.claim import CLAIMS, PROPERTY, ClaimFinding, ClaimOutcome
+from handshake_lab.checkout.pytest_run import run_pytest
 from handshake_lab.checkout.root import REPOSITORY
-from handshake_lab.errors import PytestFailed, UsageError
+from handshake_lab.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _TESTS = "tests/documented"
 _NAME = re.compile(r"test_c(\d+)_")
-#: pytest's exit statuses when it ran the tests to their end: all passed, some failed.
-_RAN = (0, 1)
 
 
 def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[ClaimOutcome]:
@@ -47,14 +44,11 @@ def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[ClaimOutco
     wanted = tuple(only) or CLAIMS
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "claims.xml"
-        words = [sys.executable, "-m", "pytest", _TESTS, "--quiet", "--no-header", "--numprocesses=auto"]
-        words += [f"--handshake-kernel={kernel}", f"--handshake-seed={seed}", "--handshake-slow"]
-        words += [f"--junitxml={report}"]
+        words = [_TESTS, "--quiet", "--no-header", "--numprocesses=auto", "--handshake-slow"]
+        words += [f"--handshake-seed={seed}", f"--junitxml={report}"]
         if only:
             words += ["-k", " or ".join(f"test_c{int(each[1:]):02}_" for each in only)]
-        status = subprocess.run(words, cwd=REPOSITORY, stdout=sys.stderr, check=False).returncode
-        if status not in _RAN:
-            raise PytestFailed(str(_TESTS), status)
+        run_pytest(words, REPOSITORY, kernel, quiet=True)
         found = {outcome.id: outcome for outcome in read(report.read_text("utf-8"))}
     return [found.get(each, ClaimOutcome(each, None, "its check did not run")) for each in wanted]
 

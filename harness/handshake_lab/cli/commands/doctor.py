@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from handshake_lab.cli import options
+from handshake_lab.errors import EnvironmentUnsupported
 
 if TYPE_CHECKING:
     from handshake_lab.doctor.check import Findings
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.json("the tables")
-def command(as_json: bool) -> None:
+def command(as_json: bool) -> int:
     """Check what each kind of kernel needs, and whether this machine has it.
 
     Checks are made in temporary namespaces; nothing on the machine is changed. For everything that is missing, the
@@ -35,7 +35,7 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps({"kernels": {each.kind: each.described() for each in findings}}, indent=2))
     else:
         _show(findings)
-    sys.exit(0 if findings[0].usable else 3)
+    return 0 if findings[0].usable else EnvironmentUnsupported.exit_code
 
 
 def _show(findings: list[Findings]) -> None:
