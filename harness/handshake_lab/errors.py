@@ -256,7 +256,7 @@ class WaitTimedOut(HandshakeError):
         self.waited = waited
         self.last = list(last)
         observed = ["Last observed:", *(f"  {line}" for line in self.last)] if self.last else ["Nothing was observed."]
-        super().__init__("\n".join((f"waited {waited:g} s in vain for {what}.", *observed)))
+        super().__init__("\n".join((f"timed out after {waited:g} s waiting for {what}.", *observed)))
 
 
 class NotRecorded(HandshakeError, LookupError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from claim_measures import connected, distance, flags, ms, next_numbers, read, segments
 from handshake_lab.expect.timer_windows import approx_timer, approx_trip, entered, seconds
-from handshake_lab.experiment.net import PATIENCE
+from handshake_lab.experiment.patient_socket import PATIENCE
 from handshake_lab.recording.observations import StateChange
 
 if TYPE_CHECKING:

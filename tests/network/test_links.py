@@ -129,8 +129,8 @@ def test_a_link_that_is_no_longer_as_asked_is_an_error(do: Callable[..., Any]) -
     changed, removed = do("tampered")
 
     assert changed[0] == removed[0] == "ImpairmentNotApplied"
-    assert "s1-eth2: asked for delay=50ms (latency 50000000), but the kernel has latency 40000000" in changed[1]
-    assert "s1-eth2: asked for delay=50ms, but the kernel has" in removed[1]
+    assert "s1-eth2: requested delay=50ms (latency 50000000), but the kernel has latency 40000000" in changed[1]
+    assert "s1-eth2: requested delay=50ms, but the kernel has" in removed[1]
 
 
 def test_a_checks_findings_are_right(do: Callable[..., Any]) -> None:

@@ -44,7 +44,7 @@ def test_accept_queue_full_syn(net: Net) -> None:
     """
     listener = net.h2.listen(80, backlog=0)
     first = net.h1.connect(listener)
-    assert net.h2.wait_for("ESTABLISHED")
+    net.h2.wait_for("ESTABLISHED")
     second = net.h1.socket()
     second.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
     with pytest.raises(TimeoutError, match="Connection timed out"):
@@ -72,7 +72,7 @@ def fill(net: Net, listener: RecordedSocket) -> None:
     """Two connections that nobody accepts: with backlog 2 there is room for one more."""
     for count in (1, 2):
         net.h1.connect(listener)
-        assert net.h2.wait_for("ESTABLISHED", count=count)
+        net.h2.wait_for("ESTABLISHED", count=count)
 
 
 def request_of(net: Net, client: Endpoint) -> Endpoint:
@@ -92,7 +92,7 @@ def test_accept_queue_full_ack(net: Net) -> None:
     listener = net.h2.listen(80, backlog=2)
     fill(net, listener)
     one, other = net.h1.begin_connect(listener), net.h1.begin_connect(listener)
-    assert net.h2.wait_for("ESTABLISHED", count=3)
+    net.h2.wait_for("ESTABLISHED", count=3)
     net.sleep(5)  # the server is busy
 
     first, second = net.history(one), net.history(other)
@@ -104,7 +104,7 @@ def test_accept_queue_full_ack(net: Net) -> None:
 
     # With room in the queue, the answer to the next SYN-ACK ends the handshake.
     listener.accept()
-    assert net.h2.wait_for("ESTABLISHED", count=4)
+    net.h2.wait_for("ESTABLISHED", count=4)
     assert request_of(net, second).states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
     assert flags(net.record(), of=first) == ["S", "SA", "A"]
     assert flags(net.record(), of=second) == ["S", "SA", "A", "SA", "A", "SA", "A", "SA", "A"]
@@ -151,7 +151,7 @@ def test_syncookies_2(net: Net) -> None:
     """
     listener = net.h2.listen(80)
     client = net.h1.begin_connect(listener)
-    assert net.wait_for_state(client, "ESTABLISHED")
+    net.wait_for_state(client, "ESTABLISHED")
     assert sockets_in(net.h2.sockets(), "SYN-RECEIVED") == []
     server, _ = listener.accept()
 

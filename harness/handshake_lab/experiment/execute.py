@@ -89,7 +89,7 @@ def conducted(
     """
     results = prepare_directory(out) if out else None
     job = Job(
-        call="handshake_lab.experiment.net:enter",
+        call="handshake_lab.experiment.recorded_run:enter",
         argument=msgspec.to_builtins(plan),
         results=results,
         import_from=import_from,

@@ -1,233 +1,61 @@
-"""What a script sees where the kernel is: hosts to open sockets in, and a recorder that watches them."""
+"""The network of a run while it is recorded: what a test's fixture ``net`` is, and a script's argument."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import itertools
-import json
-import os
-import shlex
-import socket
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, overload
 
-import msgspec
-
-from handshake_lab.errors import HandshakeError, NotRecorded
-from handshake_lab.experiment.recorded_socket import RecordedSocket
-from handshake_lab.experiment.run_start import begin, begin_on_a_second
-from handshake_lab.experiment.running_program import ProgramSpec, RunningProgram, start, wait_until_listening
-from handshake_lab.linux.tcp_counters import read_counters
-from handshake_lab.network.network import Network
-from handshake_lab.observers.clock import Clock
-from handshake_lab.observers.recorder import Recorder
-from handshake_lab.plan.load_topology import load_topology
-from handshake_lab.plan.run_plan import RunPlan
+from handshake_lab.errors import NotRecorded, WaitTimedOut
+from handshake_lab.experiment.patient_socket import PATIENCE
+from handshake_lab.experiment.recorded_host import Host, address_of, describe, parse_state
+from handshake_lab.network.echo import echo
+from handshake_lab.network.faults.fault_methods import FaultMethods
 from handshake_lab.reconcile.pipeline import reconcile
-from handshake_lab.recording.events_file import ERROR, EVENTS, Writer
-from handshake_lab.recording.observations import SCHEMA, Failure, Program, RunEnd, RunHeader, Step
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from subprocess import CompletedProcess
+    from pathlib import Path
+    from typing import Unpack
 
+    from handshake_lab.experiment.live_recording import Journal, LiveRecording
+    from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.linux.netlink.sock_diag import SocketSnapshot
-    from handshake_lab.network.nodes import NetworkHost
+    from handshake_lab.network.faults.active_faults import ActiveFault
+    from handshake_lab.network.faults.fault_methods import Counted
+    from handshake_lab.network.impairments import Link
+    from handshake_lab.network.network import Network
+    from handshake_lab.observers.clock import Clock
+    from handshake_lab.observers.recorder import Recorder
+    from handshake_lab.plan.fault import Fault
     from handshake_lab.recording.history import Endpoint, Record
     from handshake_lab.recording.observations import KernelInfo, Observation
 
-#: Seconds after which a call on a recorded socket gives up: longer than any handshake's own limit.
-PATIENCE = 1200.0
-#: Seconds within which a kernel answers a segment that it has got.
-_ANSWERING = 0.001
-
-_PlainSocket = socket.socket  # a host's method is called socket, too
+#: Seconds within which a kernel answers a segment that it has received.
+_ANSWERS_WITHIN = 0.001
 
 
-class Closable(Protocol):
-    """What can be left open: a socket, a program. Closing it twice does nothing more."""
-
-    def close(self) -> None:
-        """Close it."""
-
-
-class Watched:
-    """A host as the recorder wants it."""
-
-    def __init__(self, host: NetworkHost) -> None:
-        self.name = host.name
-        self.addresses = host.addresses
-        self.interfaces = [port.name for port in host.ports]
-        self.enter = host.enter
-
-
-class Host:
-    """A host of the network: its sockets are created in its network namespace and put on record."""
-
-    def __init__(self, net: Net, host: NetworkHost) -> None:
-        self._net = net
-        self._host = host
-        self.name = host.name
-        self.ip: str = host.ip
-
-    def socket(self, family: int | None = None) -> RecordedSocket:
-        """A TCP socket of this host. Its calls give up after `PATIENCE` seconds."""
-        net, host = self._net, self._host
-        with host.enter():
-            made = RecordedSocket(
-                self.name, net.report, net.clock.now, net.own, host.family if family is None else family
-            )
-        net.own(made)
-        made.settimeout(PATIENCE)
-        return made
-
-    def udp_socket(self) -> _PlainSocket:
-        """A UDP socket of this host. It is not on record: UDP has no states that could be recorded."""
-        made = self._host.socket(kind=socket.SOCK_DGRAM)
-        self._net.own(made)
-        made.settimeout(PATIENCE)
-        return made
-
-    def listen(self, port: int, *, backlog: int = 128) -> RecordedSocket:
-        """A socket that listens on this host's address."""
-        made = self.socket()
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((self.ip, port))
-        made.listen(backlog)
-        return made
-
-    def connect(self, to: RecordedSocket | tuple[str, int]) -> RecordedSocket:
-        """A socket connected to a listening socket, or to a (host, port)."""
-        made = self.socket()
-        try:
-            made.connect(self._net.resolve(to))
-        except BaseException:
-            made.close()
-            raise
-        return made
-
-    def begin_connect(self, to: RecordedSocket | tuple[str, int], *, port: int = 0) -> RecordedSocket:
-        """A socket that is connecting: the call returns before the handshake is done.
-
-        Args:
-            to: A listening socket, or a (host, port).
-            port: The port to connect from; 0 lets the kernel choose.
-        """
-        made = self.socket()
-        if port:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            made.bind((self.ip, port))
-        made.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            made.connect(self._net.resolve(to))
-        made.settimeout(PATIENCE)
-        return made
-
-    def run(self, argv: Sequence[str], *, check: bool = True) -> CompletedProcess[Any]:
-        """Run a program in this host to its end, on record; its output comes back as text."""
-        with self._net.step(self.name, shlex.join(argv)):
-            return self._host.run(argv, check=check)
-
-    def start(self, argv: Sequence[str], *, listening: bool = False) -> RunningProgram:
-        """Start a program in this host. It is on record, and ended with the test if it still runs.
-
-        Args:
-            argv: The program and its arguments.
-            listening: Wait until it has a listening socket, or has ended.
-        """
-        recorder = self._net.recorder
-        before = {snapshot.cookie for snapshot in recorder.sockets(self.name)}
-        role: Literal["server", "client"] = "server" if listening else "client"
-        name = f"{self.name}-{role}-{next(self._net.numbers)}"
-        started = start(self._net, ProgramSpec(name, self.name, role, shlex.join(argv)))
-        if listening:
-            wait_until_listening(self._net, started, before)
-        return started
-
-    def sysctl(self, name: str, value: str | int | None = None) -> str:
-        """A setting of this host's network namespace, ``net.ipv4.tcp_fin_timeout``; with a value, set it first.
-
-        Raises:
-            OSError: This kernel has no such setting, or refuses the value.
-        """
-        file = Path("/proc/sys", *name.split("."))
-        with self._host.enter():
-            if value is not None:
-                file.write_text(str(value))
-            return file.read_text().strip()
-
-    def counters(self) -> dict[str, int]:
-        """The Tcp and TcpExt counters of this host (net/ipv4/proc.c): ``ListenOverflows`` and the like."""
-        with self._host.enter():
-            return read_counters()
-
-    def sockets(self) -> list[SocketSnapshot]:
-        """What sock_diag shows of this host now: state, addresses, timer, inode of every TCP socket but closed ones."""
-        self._net.recorder.sync()
-        return self._net.recorder.sockets(self.name)
-
-    def wait_for(self, state: str, *, count: int = 1, limit: float = PATIENCE) -> bool:
-        """Wait until so many sockets of this host are in a state, those that no program holds included.
-
-        Args:
-            state: For example ``SYN-RECEIVED``: a request socket has no other handle.
-            count: How many; 0 for none.
-            limit: Seconds of the kernel's time to wait at most.
-
-        Returns:
-            Whether it came to be.
-        """
-        recorder = self._net.recorder
-        return recorder.wait_until(
-            lambda: sum(snapshot.state == state for snapshot in recorder.sockets(self.name)) == count, limit
-        )
-
-
-class Journal:
-    """Keeps what it is given in memory, and hands it on to a file."""
-
-    def __init__(self, file: Writer) -> None:
-        self._file = file
-        self.observations: list[Observation] = []
-
-    def write_all(self, observations: Iterable[Observation]) -> None:
-        """Take some, in order."""
-        taken = list(observations)
-        self.observations += taken
-        self._file.write_all(taken)
-
-
-class Net:
+class Net(FaultMethods):
     """The network of a run, while it is being recorded.
 
-    Hosts are attributes (``net.h1``) and items (``net["h1"]``). What is done to segments and links
-    is the network's: `Network.drop`, `delay`, `duplicate`, `reorder`, `corrupt`, `hold`, `inject`, `link`.
+    Hosts are attributes (``net.h1``), items (``net["h1"]``), and what `get` returns.
+
+    Args:
+        recording: The run.
+        journal: What has been observed.
+        kernel: The kernel it runs on.
+
+    Attributes:
+        recording: The run: for scripts that start programs of their own.
+        kernel: The kernel it runs on.
     """
 
-    def __init__(
-        self, network: Network, recorder: Recorder, clock: Clock, log: Journal, kernel: KernelInfo, results: Path
-    ) -> None:
-        self.network = network
-        self.recorder = recorder
-        self.clock = clock
+    def __init__(self, recording: LiveRecording, journal: Journal, kernel: KernelInfo) -> None:
+        self.recording = recording
         self.kernel = kernel
-        self.results = results
-        self.drop = network.drop
-        self.delay = network.delay
-        self.duplicate = network.duplicate
-        self.reorder = network.reorder
-        self.corrupt = network.corrupt
-        self.hold = network.hold
-        self.inject = network.inject
-        self.link = network.link
-        self._log = log
-        self._closing = False
-        self._owned: list[Closable] = []
-        self.numbers = itertools.count(1)  #: of the programs that are started
-        self._hosts = {host.name: Host(self, host) for host in network.hosts}
+        self._journal = journal
+        self._hosts = {host.name: Host(recording, host) for host in recording.network.hosts}
+
+    # -- hosts ------------------------------------------------------------------------------
 
     def __getitem__(self, name: str) -> Host:
         return self._hosts[name]
@@ -239,8 +67,71 @@ class Net:
             raise AttributeError(f"this network has no host {name!r}") from None
 
     @property
+    def hosts(self) -> list[Host]:
+        """The hosts, in the topology's order."""
+        return list(self._hosts.values())
+
+    @overload
+    def get(self, name: str, /) -> Host: ...
+    @overload
+    def get(self, name: str, other: str, /, *more: str) -> list[Host]: ...
+    def get(self, *names: str) -> Host | list[Host]:
+        """A host by its name, or a list of several: ``h1, h2 = net.get("h1", "h2")``, as in Mininet.
+
+        Raises:
+            KeyError: There is no such host.
+        """
+        found = [self._hosts[name] for name in names]
+        return found[0] if len(found) == 1 else found
+
+    def pingAll(self, timeout: float = 10.0) -> float:  # noqa: N802 -- Mininet's name
+        """Send an echo request from each host to each other one, print who answered, and return the loss in percent.
+
+        As Mininet's ``pingAll``. Over links that lose packets, some are lost.
+
+        Args:
+            timeout: Seconds of the kernel's time to wait for each reply.
+        """
+        lost = sent = 0
+        print("*** Ping: testing ping reachability")  # noqa: T201 -- as Mininet does
+        for one in self.network.hosts:
+            answers = []
+            for other in self.network.hosts:
+                if one is not other:
+                    sent += 1
+                    answered = echo(one, other, timeout) is not None
+                    lost += not answered
+                    answers.append(other.name if answered else "X")
+            print(f"{one.name} -> {' '.join(answers)}")  # noqa: T201
+        loss = 100.0 * lost / sent if sent else 0.0
+        print(f"*** Results: {loss:.0f}% dropped ({sent - lost}/{sent} received)")  # noqa: T201
+        return loss
+
+    # -- the network ------------------------------------------------------------------------
+
+    @property
+    def network(self) -> Network:
+        """The emulated network itself, with its routers and interfaces. What is done there is not on record."""
+        return self.recording.network
+
+    @property
+    def recorder(self) -> Recorder:
+        """What watches the network."""
+        return self.recording.recorder
+
+    @property
+    def clock(self) -> Clock:
+        """The run's clock, in nanoseconds."""
+        return self.recording.clock
+
+    @property
+    def results(self) -> Path:
+        """The directory for the run's files."""
+        return self.recording.results
+
+    @property
     def one_way(self) -> float:
-        """The delay of the path from the first host to the last, in seconds: what its links were asked for."""
+        """The delay of the path from the first host to the last, in seconds: the sum of its links' delays."""
         return self.network.delay_between(*self._ends())
 
     @property
@@ -253,17 +144,56 @@ class Net:
         names = list(self._hosts)
         return names[0], names[-1]
 
+    def link(self, first: str, second: str) -> Link:
+        """The link between two nodes (or, between the only two hosts, the path), to change it.
+
+        Raises:
+            UsageError: There is none.
+        """
+        return self.network.link(first, second)
+
+    def fault(self, fault: str | Fault) -> ActiveFault:
+        """Put a fault in force, from a value or in the words of ``--fault``: ``net.fault("drop SYN nth=1")``.
+
+        Raises:
+            UsageError: It is invalid.
+            EnvironmentUnsupported: This kernel cannot do it.
+        """
+        return self.network.fault(fault)
+
+    def inject(
+        self,
+        kind: str,
+        *,
+        to: str,
+        seq: int = 0,
+        ack: int | None = None,
+        on: str | None = None,
+        **which: Unpack[Counted],
+    ) -> ActiveFault:
+        """Make a segment up: for the most recent connection, at once; or behind a segment (``on``).
+
+        See `FaultMethods.inject`.
+        """
+        return self.network.inject(kind, to=to, seq=seq, ack=ack, on=on, **which)
+
+    def resolve(self, to: RecordedSocket | tuple[str, int]) -> tuple[str, int]:
+        """A listening socket's address, or that of a (host name, port)."""
+        return address_of(self.recording, to)
+
+    # -- the record -------------------------------------------------------------------------
+
     @property
     def observations(self) -> tuple[Observation, ...]:
         """What the observers have seen up to now, as they saw it: nothing joined, nothing interpreted."""
         self.recorder.sync()
-        return tuple(self._log.observations)
+        return tuple(self._journal.observations)
 
     def record(self) -> Record:
         """Everything up to now, reconciled."""
         self.recorder.sync()
         # The counters tell causes, such as SYN cookies; they go on record only once, at the end.
-        return reconcile([*self._log.observations, *self.recorder.counters()], until=self.clock.now())
+        return reconcile([*self._journal.observations, *self.recorder.counters()], until=self.clock.now())
 
     def history(self, of: RecordedSocket) -> Endpoint:
         """The history of one socket up to now: of its last connection, if it was used for several.
@@ -276,61 +206,83 @@ class Net:
                 return endpoint
         raise NotRecorded(f"no observer has seen socket {of.cookie} in any state but CLOSED")
 
-    def resolve(self, to: RecordedSocket | tuple[str, int]) -> tuple[str, int]:
-        """A listening socket's address, or that of a (host name, port)."""
-        if isinstance(to, RecordedSocket):
-            bound: tuple[str, int] = to.getsockname()[:2]
-            return bound
-        name, port = to
-        return (self._hosts[name].ip if name in self._hosts else name, port)
-
-    def report(self, step: Step | Program) -> None:
-        """Put a program's step on record; once the record is closed, let it pass."""
-        if not self._closing:
-            self.recorder.hand_in(step)
-
-    @contextlib.contextmanager
-    def step(self, node: str, call: str) -> Iterator[None]:
-        """Put the beginning and the end of something on record that a host does, and no socket of its own."""
-        self.report(Step(t=self.clock.now(), node=node, call=call, phase="begins"))
-        try:
-            yield
-        finally:
-            self.report(Step(t=self.clock.now(), node=node, call=call, phase="ends"))
-
-    def own(self, opened: Closable) -> None:
-        """See to it that a socket or program is closed at the end, if its script does not."""
-        self._owned.append(opened)
-
-    def close(self) -> None:
-        """Close what the script left open. Not on record: the script did not do it."""
-        self._closing = True
-        for opened in self._owned:
-            opened.close()
+    # -- time -------------------------------------------------------------------------------
 
     def sleep(self, seconds: float) -> None:
         """Let the kernel's time pass: what a program does while it has nothing to do."""
         time.sleep(seconds)
 
-    def wait_for_state(self, of: RecordedSocket, state: str, limit: float = PATIENCE) -> bool:
-        """Wait until sock_diag shows a socket in a state; ``limit`` in seconds. Returns whether it did."""
-        return self.recorder.wait_until(
-            lambda: any(
-                snapshot.cookie == of.cookie and snapshot.state == state
-                for name in self._hosts
-                for snapshot in self.recorder.sockets(name)
-            ),
-            limit,
-        )
+    def wait_for_state(self, of: RecordedSocket, state: str, limit: float = PATIENCE) -> SocketSnapshot:
+        """Wait until sock_diag shows a socket in a state.
 
-    def wait_until_gone(self, of: RecordedSocket, limit: float = PATIENCE) -> bool:
-        """Wait until sock_diag shows no trace of a socket, nor of what followed it; ``limit`` in seconds."""
-        return self.recorder.wait_until(
-            lambda: all(
-                snapshot.cookie != of.cookie for name in self._hosts for snapshot in self.recorder.sockets(name)
-            ),
-            limit,
-        )
+        Args:
+            of: The socket.
+            state: For example ``ESTABLISHED``. A closed socket is not shown: use `wait_until_gone`.
+            limit: Seconds of the kernel's time to wait at most.
+
+        Returns:
+            The socket as it was shown.
+
+        Raises:
+            WaitTimedOut: It was not in that state, with the state it was in at the end.
+            UsageError: There is no such state.
+        """
+        wanted = parse_state(state)
+        found: list[SocketSnapshot] = []
+
+        def came() -> bool:
+            found[:] = self._shown(of)
+            return any(each.state is wanted for each in found)
+
+        if self.recorder.wait_until(came, limit):
+            return found[0]
+        raise WaitTimedOut(f"the socket {self._described(of)} to be in {wanted}", limit, _states(found))
+
+    def wait_until_gone(self, of: RecordedSocket, limit: float = PATIENCE) -> SocketSnapshot | None:
+        """Wait until sock_diag shows no trace of a socket, nor of what followed it (FIN-WAIT-2, TIME-WAIT).
+
+        Args:
+            of: The socket.
+            limit: Seconds of the kernel's time to wait at most.
+
+        Returns:
+            The socket as it was shown last; None where it was not shown since the call.
+
+        Raises:
+            WaitTimedOut: It is still there, with its state.
+        """
+        last: list[SocketSnapshot] = []
+
+        def gone() -> bool:
+            found = self._shown(of)
+            last[:] = found or last
+            return not found
+
+        if self.recorder.wait_until(gone, limit, confirm=True):
+            return last[0] if last else None
+        raise WaitTimedOut(f"the socket {self._described(of)} to be gone", limit, _states(last))
+
+    def wait_until_closed(self, limit: float = 10_000.0) -> list[SocketSnapshot]:
+        """Wait until no host has a socket left but listeners.
+
+        Args:
+            limit: Seconds of the kernel's time to wait at most.
+
+        Returns:
+            The sockets that are left: the listeners.
+
+        Raises:
+            WaitTimedOut: Others are left; they are listed.
+        """
+        left: list[SocketSnapshot] = []
+
+        def closed() -> bool:
+            left[:] = [each for name in self._hosts for each in self.recorder.sockets(name)]
+            return all(each.state is State.LISTEN for each in left)
+
+        if self.recorder.wait_until(closed, limit, confirm=True):
+            return left
+        raise WaitTimedOut("all connections to be closed", limit, describe(self.recording, *self._hosts))
 
     def settle(self) -> None:
         """Let the segments arrive that are on their way: what the record's end cuts off would look lost.
@@ -338,79 +290,21 @@ class Net:
         Waits two round-trip times at most: a transfer that goes on does not become quiet.
         """
         end = time.monotonic() + 2 * self.rtt
-        while self.recorder.wait_until(lambda: self.network.in_flight() == 0, max(end - time.monotonic(), 0)):
+        while self.recorder.wait_until(
+            lambda: self.network.in_flight() == 0, max(end - time.monotonic(), 0), fresh=False
+        ):
             # What has arrived just now is answered before any time passes, and so is on its way again.
-            time.sleep(_ANSWERING)
+            time.sleep(_ANSWERS_WITHIN)
             if self.network.in_flight() == 0:
                 return
 
-    def wait_until_closed(self, limit: float = 10_000.0) -> bool:
-        """Wait until no host has a socket left but listeners. ``limit`` in seconds of the kernel's time."""
-        return self.recorder.wait_until(
-            lambda: all(
-                snapshot.state is State.LISTEN for name in self._hosts for snapshot in self.recorder.sockets(name)
-            ),
-            limit,
-        )
+    def _shown(self, of: RecordedSocket) -> list[SocketSnapshot]:
+        """A socket as the last poll of its host showed it: nothing, or one."""
+        return [each for name in self._hosts for each in self.recorder.sockets(name) if each.cookie == of.cookie]
+
+    def _described(self, of: RecordedSocket) -> str:
+        return f"{of.node} (number {of.cookie})"
 
 
-@contextlib.contextmanager
-def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
-    """Build the plan's network, watch it, and write ``events.jsonl`` into ``results`` as things happen.
-
-    Raises:
-        ImpairmentNotApplied: A link is not what was asked for.
-        FaultNeverFired: At the end, a fault that was set had matched nothing.
-    """
-    seed = plan.kernel.seed
-    if seed is not None:
-        begin(seed)
-    with Network(load_topology(plan.topology), plan.links, plan.faults, sysctls=plan.sysctls) as network:
-        if seed is not None:
-            begin_on_a_second()
-        clock = Clock()
-        with Writer(results / EVENTS) as writer:
-            log = Journal(writer)
-            recorder = Recorder([Watched(host) for host in network.hosts], clock, log, int(plan.heartbeat * 1e9))
-            recorder.open()
-            header = RunHeader(
-                t=0,
-                schema=SCHEMA,
-                kernel=msgspec.structs.replace(plan.kernel, release=os.uname().release),
-                topology=plan.topology,
-                nodes={node.name: list(node.addresses) for node in network.hosts},
-                links=network.links,
-                faults=list(plan.faults),
-                observers=recorder.observers,
-                started=clock.started,
-                replay=plan.replay,
-            )
-            log.write_all([header])
-            net = Net(network, recorder, clock, log, header.kernel, results)
-            try:
-                with recorder:
-                    recorder.sync()
-                    yield net
-                    net.settle()
-            finally:
-                net.close()
-            log.write_all([*network.reports(clock.now()), RunEnd(t=clock.now())])
-
-
-def enter(argument: Any, results: Path) -> int:
-    """The job that a kernel does for `handshake_lab.experiment.execute`: a plan's script in a recorded world."""
-    plan = msgspec.convert(argument, RunPlan)
-    module, _, function = plan.script.partition(":")
-    script = getattr(importlib.import_module(module), function)
-    if plan.directory:
-        os.chdir(plan.directory)
-    try:
-        with recorded(plan, results) as net:
-            try:
-                script(net, plan.argument)
-            except OSError as error:
-                # A script's own call failed: the record shows where, and is worth having.
-                net.recorder.hand_in(Failure(t=net.clock.now(), node="", what=f"{type(error).__name__}: {error}"))
-    except HandshakeError as error:
-        (results / ERROR).write_text(json.dumps(error.to_document()))
-    return 0
+def _states(shown: list[SocketSnapshot]) -> list[str]:
+    return [f"{each.local} to {each.remote}, {each.state}" for each in shown]

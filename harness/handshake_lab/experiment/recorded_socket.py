@@ -3,64 +3,134 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import os
 import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
+from handshake_lab.errors import SystemCallFailed
+from handshake_lab.experiment.patient_socket import PatientSocket
 from handshake_lab.recording.observations import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
+    from typing import Literal
+
+    from handshake_lab.experiment.live_recording import LiveRecording
 
 _SO_COOKIE = 57
+_MSG_FASTOPEN = 0x2000_0000
+#: A struct sockaddr of family AF_UNSPEC.
+_UNSPECIFIED = struct.pack("H14x", socket.AF_UNSPEC)
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
-class RecordedSocket(socket.socket):
-    """A TCP socket of a host. It does what `socket.socket` does, and says what was called and when.
+class RecordedSocket(PatientSocket):
+    """A TCP socket of a host. It does what `socket.socket` does, and puts its calls on record.
+
+    On record are, with beginning and end: connect, connect_ex, sendto and sendmsg with MSG_FASTOPEN, listen, accept,
+    shutdown, close and `disconnect`; and where they fail: send and recv of every kind, and an error that SO_ERROR
+    returns.
 
     Args:
+        recording: The run.
         node: The host it was created in.
-        report: Takes each step.
-        now: The run's clock.
-        own: Takes every socket that this one accepts, to close it at the end.
         family: `socket.AF_INET` or `socket.AF_INET6`.
         fileno: A descriptor to wrap, as `socket.accept` makes.
     """
 
     def __init__(
-        self,
-        node: str,
-        report: Callable[[Step], None],
-        now: Callable[[], int],
-        own: Callable[[RecordedSocket], None],
-        family: int = socket.AF_INET,
-        fileno: int | None = None,
+        self, recording: LiveRecording, node: str, family: int = socket.AF_INET, fileno: int | None = None
     ) -> None:
+        self._recording = recording
         self._node = node
-        self._report = report
-        self._now = now
-        self._own = own
+        #: The descriptors of this process for this socket; the kernel closes it with the last one.
+        self._descriptors = [1]
         super().__init__(family, socket.SOCK_STREAM, 0, fileno)
         #: The kernel's name for this socket, the same in sock_diag (net/core/sock_diag.c).
         self.cookie = int.from_bytes(self.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8), "little")
+        recording.own(self)
+
+    @property
+    def node(self) -> str:
+        """The host it was created in."""
+        return self._node
+
+    def _report(self, call: str, phase: Literal["begins", "ends"], result: str = "") -> None:
+        now = self._recording.clock.now()
+        self._recording.report(Step(t=now, node=self._node, call=call, phase=phase, cookie=self.cookie, result=result))
 
     @contextlib.contextmanager
     def _step(self, call: str) -> Iterator[list[str]]:
+        """Put a call on record; what the block appends to the list is its result."""
         result: list[str] = []
-        self._report(Step(t=self._now(), node=self._node, call=call, phase="begins", cookie=self.cookie))
+        self._report(call, "begins")
         try:
             yield result
         except OSError as error:
-            result.append(errno.errorcode.get(error.errno or 0, type(error).__name__))
+            result.append(_name(error))
             raise
         finally:
-            text = result[0] if result else ""
-            self._report(Step(t=self._now(), node=self._node, call=call, phase="ends", cookie=self.cookie, result=text))
+            self._report(call, "ends", result[0] if result else "")
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        try:
+            return super()._call(name, *arguments)
+        except OSError as error:
+            # Of connect and accept, both beginning and end are on record; what would have blocked did not fail.
+            if name not in ("connect", "accept") and not isinstance(error, BlockingIOError):
+                self._report(name, "ends", _name(error))
+            raise
 
     def connect(self, address: Any) -> None:
         """Connect, on record."""
         with self._step("connect"):
             super().connect(address)
+
+    def connect_ex(self, address: Any) -> int:
+        """Connect, on record; an error is returned as its number, not raised."""
+        with self._step("connect") as result:
+            number = super().connect_ex(address)
+            if number:
+                result.append(errno.errorcode.get(number, str(number)))
+        return number
+
+    def disconnect(self) -> None:
+        """Dissolve the connection, on record: connect() to an address of family AF_UNSPEC (tcp_disconnect(), tcp.c).
+
+        Raises:
+            OSError: As the call does.
+        """
+        with self._step("connect(AF_UNSPEC)"):
+            if _libc.connect(self.fileno(), _UNSPECIFIED, len(_UNSPECIFIED)) != 0:
+                raise SystemCallFailed(ctypes.get_errno(), "connect(AF_UNSPEC)")
+
+    def sendto(self, data: Any, *flags_and_address: Any) -> int:
+        """Send to an address; with MSG_FASTOPEN it connects, on record."""
+        if len(flags_and_address) == 2 and flags_and_address[0] & _MSG_FASTOPEN:
+            with self._step("sendto(MSG_FASTOPEN)"):
+                count: int = super()._call("sendto", data, *flags_and_address)
+                return count
+        return super().sendto(data, *flags_and_address)
+
+    def sendmsg(self, buffers: Iterable[Any], ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
+        """Send several buffers as one; with MSG_FASTOPEN it connects, on record."""
+        if flags & _MSG_FASTOPEN:
+            with self._step("sendmsg(MSG_FASTOPEN)"):
+                count: int = super()._call("sendmsg", buffers, ancdata, flags, address)
+                return count
+        return super().sendmsg(buffers, ancdata, flags, address)
+
+    def getsockopt(self, level: int, optname: int, buflen: int = 0) -> Any:
+        """Get a socket option; an error that SO_ERROR returns, and thereby clears, is on record."""
+        value = super().getsockopt(level, optname, buflen) if buflen else super().getsockopt(level, optname)
+        if (level, optname) == (socket.SOL_SOCKET, socket.SO_ERROR):
+            number = value if isinstance(value, int) else int.from_bytes(value, "little")
+            if number:
+                self._report("getsockopt(SO_ERROR)", "ends", errno.errorcode.get(number, str(number)))
+        return value
 
     def listen(self, backlog: int = 128) -> None:
         """Listen, on record."""
@@ -68,24 +138,38 @@ class RecordedSocket(socket.socket):
             super().listen(backlog)
 
     def accept(self) -> tuple[RecordedSocket, Any]:
-        """Accept a connection, on record; the new socket is recorded too."""
+        """Accept a connection, on record; the new socket is recorded too. It blocks, as plain ones do."""
         with self._step("accept") as result:
-            plain, address = super().accept()
-            accepted = RecordedSocket(self._node, self._report, self._now, self._own, self.family, plain.detach())
-            self._own(accepted)
-            accepted.settimeout(self.gettimeout())
+            plain, address = self._call("accept")
+            accepted = RecordedSocket(self._recording, self._node, self.family, plain.detach())
             result.append(str(accepted.cookie))
         return accepted, address
 
+    def dup(self) -> RecordedSocket:
+        """Another descriptor of the same socket. The socket is closed, on record, with the last of its descriptors."""
+        other = RecordedSocket(self._recording, self._node, self.family, os.dup(self.fileno()))
+        other._descriptors = self._descriptors
+        self._descriptors[0] += 1
+        other.settimeout(self.gettimeout())
+        return other
+
     def shutdown(self, how: int) -> None:
         """Shut one direction or both down, on record."""
-        name = {socket.SHUT_RD: "SHUT_RD", socket.SHUT_WR: "SHUT_WR", socket.SHUT_RDWR: "SHUT_RDWR"}[how]
+        name = {socket.SHUT_RD: "SHUT_RD", socket.SHUT_WR: "SHUT_WR", socket.SHUT_RDWR: "SHUT_RDWR"}.get(how, str(how))
         with self._step(f"shutdown({name})"):
             super().shutdown(how)
 
-    def close(self) -> None:
-        """Close, on record; closing twice does nothing, as ever."""
+    def _real_close(self) -> None:
+        """Close the descriptor: what close() does once no file that makefile() made is open (Lib/socket.py).
+
+        Python's own ssl module overrides it, too.
+        """
         if self.fileno() < 0:
             return
-        with self._step("close"):
-            super().close()
+        self._descriptors[0] -= 1
+        with self._step("close") if self._descriptors[0] == 0 else contextlib.nullcontext():
+            super()._real_close()  # type: ignore[misc]
+
+
+def _name(error: OSError) -> str:
+    return errno.errorcode.get(error.errno or 0, type(error).__name__)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from handshake_lab.errors import UsageError
 from handshake_lab.linux import netns
 from handshake_lab.network import construction
 from handshake_lab.network.faults.active_faults import ActiveFaults
+from handshake_lab.network.faults.fault_methods import FaultMethods
 from handshake_lab.network.impairments import Impairments, Link, directions, place
 from handshake_lab.network.nodes import NetworkHost, NetworkNode
 from handshake_lab.plan import from_topo
@@ -25,8 +26,10 @@ from handshake_lab.plan.sysctls import sysctl_settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
+    from typing import Unpack
 
     from handshake_lab.network.faults.active_faults import ActiveFault
+    from handshake_lab.network.faults.fault_methods import Counted
     from handshake_lab.plan.from_topo import MininetTopo, PortPlan
     from handshake_lab.recording.observations import FaultReport, QdiscReport
 
@@ -57,7 +60,7 @@ class Interface:
         return f"<{self.name} of {self.node.name}, to {self.peer.name}>"
 
 
-class Network:
+class Network(FaultMethods):
     """A network whose settings are verified; if they cannot be applied, it is not started.
 
     Args:
@@ -197,49 +200,18 @@ class Network:
         there, back = directions(self.plan, request)
         return Link(self._impairer, there, back, (first, second))
 
-    def drop(self, kind: str, **how: Any) -> ActiveFault:
-        """Drop segments: ``net.drop("SYN", nth=1, from_="h1")``.
-
-        Args:
-            kind: The kind of segment, as in `handshake_lab.plan.fault.KINDS`.
-            how: Which of these segments, as for `Fault.make`: ``nth``, ``first``, ``every``,
-                ``from_``, ``to``, ``port``, ``optional``.
-        """
-        return self.fault(Fault.make("drop", kind, **how))
-
-    def delay(self, kind: str, by: str, **how: Any) -> ActiveFault:
-        """Delay segments, in addition to the link's own delay: ``net.delay("FIN", "300ms")``."""
-        return self.fault(Fault.make("delay", kind, by=by, **how))
-
-    def duplicate(self, kind: str, **how: Any) -> ActiveFault:
-        """Duplicate segments, or send more copies with ``copies``."""
-        return self.fault(Fault.make("duplicate", kind, **how))
-
-    def reorder(self, kind: str, **how: Any) -> ActiveFault:
-        """Send a segment after the next one of its flow, or after more of them with ``behind``."""
-        return self.fault(Fault.make("reorder", kind, **how))
-
-    def corrupt(self, kind: str, **how: Any) -> ActiveFault:
-        """Invert one bit of segments, so that TCP's checksum is wrong."""
-        return self.fault(Fault.make("corrupt", kind, **how))
-
-    def hold(self, kind: str, **how: Any) -> ActiveFault:
-        """Hold segments until `ActiveFault.release` is called."""
-        return self.fault(Fault.make("hold", kind, **how))
-
-    def inject(self, kind: str, *, to: str, seq: int = 0, ack: int | None = None, **how: Any) -> ActiveFault:
-        """Craft a segment for the most recently active connection, at once or after a segment (``on``).
-
-        Args:
-            kind: As in `handshake_lab.plan.fault.MADE`.
-            to: The host that receives it.
-            seq: Distance from the sequence number that this host expects next; 0 is exact.
-            ack: Distance from the number that acknowledges all data that it has sent; None for no
-                acknowledgment, except in kinds that have one (then it is exact).
-            how: ``from_``, ``port``: which connection; ``on``, ``nth`` and similar: after
-                which segments.
-        """
-        fault = Fault.make("inject", kind, to=to, seq=seq, ack=ack, **how)
+    def inject(
+        self,
+        kind: str,
+        *,
+        to: str,
+        seq: int = 0,
+        ack: int | None = None,
+        on: str | None = None,
+        **which: Unpack[Counted],
+    ) -> ActiveFault:
+        """Craft a segment: at once, or after another one. See `FaultMethods.inject`."""
+        fault = Fault.make("inject", kind, to=to, seq=seq, ack=ack, on=on, **which)
         if fault.on:
             return self.fault(fault)
         check_fault(self.plan, fault)

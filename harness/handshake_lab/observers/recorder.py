@@ -12,6 +12,7 @@ import os
 import select
 import shutil
 import threading
+import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -188,21 +189,37 @@ class Recorder:
         if self._error is not None:
             raise self._error
 
-    def wait_until(self, condition: Callable[[], bool], limit: float) -> bool:
+    def wait_until(
+        self, condition: Callable[[], bool], limit: float, *, fresh: bool = True, confirm: bool = False
+    ) -> bool:
         """Wait until a condition on the observations holds; it is evaluated after every change.
 
         Args:
             condition: Called while the recorder is paused.
             limit: The maximum wait in seconds of the kernel's clock.
+            fresh: Poll all sockets first: the condition is never evaluated on a poll that is older than this call.
+            confirm: When it holds, poll all sockets once more, and keep waiting if it no longer holds. For conditions
+                that something is absent: polls of single connections do not find a socket that was just created.
 
         Returns:
             Whether the condition became true.
         """
-        with self._changed:
-            held = self._changed.wait_for(lambda: self._error is not None or condition(), limit)
-        if self._error is not None:
-            raise self._error
-        return held
+        deadline = time.monotonic() + limit
+        if fresh:
+            self.sync()
+        while True:
+            with self._changed:
+                held = self._changed.wait_for(
+                    lambda: self._error is not None or condition(), max(0.0, deadline - time.monotonic())
+                )
+            if self._error is not None:
+                raise self._error
+            if not (held and confirm):
+                return held
+            self.sync()
+            with self._changed:
+                if condition():
+                    return True
 
     def checkpoint(self) -> None:
         """Record the output of ``ss`` on every node. Does nothing if ss is not installed."""

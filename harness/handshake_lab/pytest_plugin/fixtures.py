@@ -30,7 +30,7 @@ _SPELLED = f"pytest.mark.{NETWORK_MARKER}"
 def net(request: pytest.FixtureRequest, net_plan: RunPlan) -> Iterator[Net]:
     """The network that the marker ``handshake`` describes, on a kernel of its own."""
     # Imported where the kernel is: the outer session does not need any of it.
-    from handshake_lab.experiment.net import recorded
+    from handshake_lab.experiment.recorded_run import recorded
     from handshake_lab.pytest_plugin.options import variants
 
     results = _place(request).results

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from subprocess import CompletedProcess
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from handshake_lab.experiment.patient_socket import PATIENCE
 from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from handshake_lab.experiment.net import Host, Net
+    from handshake_lab.experiment.net import Net
+    from handshake_lab.experiment.recorded_host import Host
     from handshake_lab.plan.run_plan import RunPlan
     from handshake_lab.recording.history import Endpoint, Record, TransmittedSegment
 
@@ -88,7 +91,7 @@ class Mutation:
         return Ignored()
 
     def _tame(self, host: Host) -> None:
-        sysctl, run = host.sysctl, host.run
+        sysctl, run, cmd = host.sysctl, host.run, host.cmd
 
         def set_nothing(name: str, value: str | int | None = None) -> str:
             if value is None:
@@ -102,6 +105,14 @@ class Mutation:
             self.touched += 1
             return CompletedProcess(list(argv), 0, "", "")
 
+        def cmd_harmless(*command: object, limit: float = PATIENCE) -> str:
+            line = " ".join(map(str, command))
+            if not set(re.findall(r"[\w-]+", line)) & {*_MEDDLING, "--kill"}:
+                return cmd(line, limit=limit)
+            self.touched += 1
+            return ""
+
+        host.cmd = cmd_harmless  # type: ignore[method-assign]
         host.sysctl = set_nothing  # type: ignore[method-assign]
         host.run = run_harmless  # type: ignore[method-assign]
 

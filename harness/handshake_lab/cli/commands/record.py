@@ -108,8 +108,8 @@ def command(
       handshake record --topology star,n=3 --server h3="python3 -m http.server 80" \\
           --client h1="curl -s http://h3/" --client h2="curl -s http://h3/"
     """
-    from handshake_lab.experiment.running_program import ProgramSpec, ProgramsSpec
     from handshake_lab.plan.checks import check_requests
+    from handshake_lab.plan.program import ProgramSpec, ProgramsSpec
     from handshake_lab.plan.run_plan import RunPlan
     from handshake_lab.plan.units import duration
 
@@ -132,7 +132,7 @@ def command(
         wall += request.limit + request.after
     kernel = options.choose_kernel(kernel_name, seed, wall)
     plan = RunPlan(
-        script="handshake_lab.experiment.running_program:script",
+        script="handshake_lab.experiment.workloads.servers_and_clients:script",
         argument=request,
         topology=topology,
         links=links,

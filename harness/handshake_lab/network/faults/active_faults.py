@@ -11,7 +11,7 @@ import copy
 import time
 from typing import TYPE_CHECKING
 
-from handshake_lab.errors import FaultImpossible, FaultNeverFired
+from handshake_lab.errors import FaultImpossible, FaultNeverFired, WaitTimedOut
 from handshake_lab.linux import netns, nftables, packet_socket
 from handshake_lab.linux.netlink import links
 from handshake_lab.linux.netlink.connection import Netlink
@@ -67,7 +67,7 @@ class ActiveFault:
         """The number of segments that it holds."""
         return len(self._rule.held) if self._rule is not None else 0
 
-    def wait(self, times: int = 1, *, limit: float = 600.0) -> bool:
+    def wait(self, times: int = 1, *, limit: float = 600.0) -> int:
         """Wait until it has fired.
 
         Args:
@@ -75,16 +75,22 @@ class ActiveFault:
             limit: The maximum wait in seconds of the kernel's clock.
 
         Returns:
-            Whether it has.
+            The number of times it has fired.
+
+        Raises:
+            WaitTimedOut: It has fired fewer times.
         """
         if self._rule is not None:
-            return self._faults.middlebox(self.fault).wait(self._rule, times, limit)
-        end = time.monotonic() + limit
-        while self.fired < times:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(_POLL_INTERVAL)
-        return True
+            self._faults.middlebox(self.fault).wait(self._rule, times, limit)
+        else:
+            end = time.monotonic() + limit
+            while self.fired < times and time.monotonic() < end:
+                time.sleep(_POLL_INTERVAL)
+        if self.fired < times:
+            raise WaitTimedOut(
+                f"the fault {str(self.fault)!r} to fire {times} times", limit, [f"it fired {self.fired} times"]
+            )
+        return self.fired
 
     def release(self, count: int | None = None) -> int:
         """Release held segments in the order of their arrival; all of them, if no count is given.

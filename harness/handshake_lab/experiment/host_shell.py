@@ -1,0 +1,107 @@
+"""A host's shell: commands share a working directory, variables and background jobs, as in Mininet's ``h1.cmd``."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import select
+import shlex
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported, ProgramFailed, WaitTimedOut
+
+if TYPE_CHECKING:
+    from handshake_lab.network.nodes import NetworkHost
+
+_numbers = itertools.count(1)
+
+
+class HostShell:
+    """A bash in a host, from its start to its end.
+
+    Args:
+        host: The host.
+
+    Raises:
+        EnvironmentUnsupported: There is no bash.
+    """
+
+    def __init__(self, host: NetworkHost) -> None:
+        self._name = host.name
+        with contextlib.ExitStack() as stack:
+            commands, self._commands = os.pipe()
+            stack.callback(os.close, commands)
+            self._output, output = os.pipe()
+            stack.callback(os.close, output)
+            try:
+                self._process = host.popen(
+                    ["bash", "--norc", "--noprofile"],
+                    stdin=commands,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except FileNotFoundError:
+                os.close(self._commands)
+                os.close(self._output)
+                raise EnvironmentUnsupported(
+                    "There is no bash, which runs the commands of cmd()", "apt-get install bash"
+                ) from None
+        self.closed = False
+
+    def run(self, command: str, limit: float) -> str:
+        """Run a command to its end, and return what it printed, standard error included.
+
+        What jobs in the background have printed since the command before is part of it.
+
+        Args:
+            command: In the shell's language; ``&`` leaves a job in the background.
+            limit: Seconds of the kernel's time that it may take.
+
+        Raises:
+            WaitTimedOut: It has not ended by then. It and the shell are ended.
+            ProgramFailed: The shell itself exited (``exit``, ``exec``).
+        """
+        end = f"\x7f{next(_numbers)}\x7f".encode()
+        # In quotes, so that a mistake in it does not swallow the end; without input, so that its programs do not read
+        # the commands to come.
+        line = f"eval {shlex.quote(command)} </dev/null\nprintf %s {shlex.quote(end.decode())}\n"
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._commands, line.encode())
+        output = self._read(end, command, limit)
+        if not output.endswith(end):
+            self.close()
+            reason = f"ended the shell with exit status {self._process.returncode}"
+            raise ProgramFailed(self._name, command, reason, output.decode("utf-8", "replace"))
+        return output.removesuffix(end).decode("utf-8", "replace")
+
+    def _read(self, end: bytes, command: str, limit: float) -> bytes:
+        """What the shell prints up to the end of a command, or up to its own end."""
+        deadline = time.monotonic() + limit
+        output = b""
+        while not output.endswith(end):
+            ready, _, _ = select.select([self._output], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                self.close()
+                lines = output.decode("utf-8", "replace").splitlines()
+                raise WaitTimedOut(f"{self._name}: the end of {command!r}", limit, lines[-15:])
+            chunk = os.read(self._output, 1 << 16)
+            if not chunk:
+                break
+            output += chunk
+        return output
+
+    def close(self) -> None:
+        """End the shell and the jobs that it left in the background."""
+        if self.closed:
+            return
+        self.closed = True
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        os.close(self._commands)
+        os.close(self._output)

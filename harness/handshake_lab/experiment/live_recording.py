@@ -1,0 +1,93 @@
+"""What hosts, sockets and programs need of a run while it is recorded: its clock, its journal, what they leave open."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from typing import TYPE_CHECKING, Protocol
+
+from handshake_lab.recording.observations import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from handshake_lab.network.network import Network
+    from handshake_lab.observers.clock import Clock
+    from handshake_lab.observers.recorder import Recorder
+    from handshake_lab.recording.events_file import Writer
+    from handshake_lab.recording.observations import Observation
+
+
+class Closable(Protocol):
+    """What can be left open: a socket, a program. Closing it twice has no further effect."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Journal:
+    """Keeps observations in memory, and appends them to a file."""
+
+    def __init__(self, file: Writer) -> None:
+        self._file = file
+        self.observations: list[Observation] = []
+
+    def write_all(self, observations: Iterable[Observation]) -> None:
+        """Append some, in order."""
+        taken = list(observations)
+        self.observations += taken
+        self._file.write_all(taken)
+
+
+class LiveRecording:
+    """A run while it is recorded.
+
+    Args:
+        network: The running network.
+        recorder: What watches it.
+        clock: The run's clock.
+        results: The directory for the run's files.
+
+    Attributes:
+        numbers: Of the programs that are started, from 1.
+    """
+
+    def __init__(self, network: Network, recorder: Recorder, clock: Clock, results: Path) -> None:
+        self.network = network
+        self.recorder = recorder
+        self.clock = clock
+        self.results = results
+        self.numbers = itertools.count(1)
+        self._closing = False
+        self._opened: list[Closable] = []
+
+    def report(self, observation: Observation) -> None:
+        """Put an observation on record; ignored once the record is being closed."""
+        if not self._closing:
+            self.recorder.hand_in(observation)
+
+    @contextlib.contextmanager
+    def step(self, node: str, call: str) -> Iterator[None]:
+        """Put the beginning and the end of something on record that a host does without a recorded socket."""
+        self.report(Step(t=self.clock.now(), node=node, call=call, phase="begins"))
+        try:
+            yield
+        finally:
+            self.report(Step(t=self.clock.now(), node=node, call=call, phase="ends"))
+
+    def own(self, opened: Closable) -> None:
+        """Have a socket or program closed at the end of the run, if its script does not close it."""
+        self._opened.append(opened)
+
+    def close(self) -> None:
+        """Close what the script left open. Not on record: the script did not do it."""
+        self._closing = True
+        for opened in self._opened:
+            opened.close()
+
+    def resolve(self, to: tuple[str, int]) -> tuple[str, int]:
+        """An address, with a host's name replaced by its IP address."""
+        name, port = to
+        addresses = {host.name: host.ip for host in self.network.hosts}
+        return addresses.get(name, name), port

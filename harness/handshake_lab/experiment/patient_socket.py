@@ -1,0 +1,95 @@
+"""Blocking sockets that give up: no test waits indefinitely for an event that never occurs."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Seconds after which a call on a socket of a host gives up: longer than any handshake's own limit.
+PATIENCE = 1200.0
+#: As a struct timeval.
+_TIMEVAL = struct.pack("ll", int(PATIENCE), 0)
+
+
+class PatientSocket(socket.socket):
+    """A socket whose blocking calls raise `TimeoutError` after `PATIENCE` seconds of the kernel's time.
+
+    The limit is the kernel's own (SO_RCVTIMEO, SO_SNDTIMEO), which accepted sockets inherit. Python's timeouts would
+    set O_NONBLOCK, and calls would fail with errors that a blocking descriptor never gives.
+    """
+
+    def __init__(self, family: int = -1, kind: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+        super().__init__(family, kind, proto, fileno)
+        super().setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL)
+        super().setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Call a method of `socket.socket`."""
+        began = time.monotonic()
+        try:
+            return getattr(super(), name)(*arguments)
+        except BlockingIOError as error:
+            # The kernel's limit: EAGAIN, or EINPROGRESS of connect(). At once, it is the caller's MSG_DONTWAIT.
+            if self.gettimeout() is not None or time.monotonic() - began < PATIENCE / 2:
+                raise
+            raise TimeoutError(f"{name}() timed out after {PATIENCE:g} s") from error
+
+    def connect(self, address: Any) -> None:
+        """Connect."""
+        self._call("connect", address)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Send what fits, and return how many bytes did."""
+        count: int = self._call("send", data, flags)
+        return count
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of the data."""
+        self._call("sendall", data, flags)
+
+    def sendto(self, data: Any, *flags_and_address: Any) -> int:
+        """Send to an address."""
+        count: int = self._call("sendto", data, *flags_and_address)
+        return count
+
+    def sendmsg(self, buffers: Iterable[Any], ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
+        """Send several buffers as one."""
+        count: int = self._call("sendmsg", buffers, ancdata, flags, address)
+        return count
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Receive up to a number of bytes; ``b""`` is the end of what the peer sends."""
+        data: bytes = self._call("recv", bufsize, flags)
+        return data
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive into a buffer."""
+        count: int = self._call("recv_into", buffer, nbytes, flags)
+        return count
+
+    def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
+        """Receive, and return the sender's address too."""
+        found: tuple[bytes, Any] = self._call("recvfrom", bufsize, flags)
+        return found
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """Receive into a buffer, and return the sender's address too."""
+        found: tuple[int, Any] = self._call("recvfrom_into", buffer, nbytes, flags)
+        return found
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
+        """Receive with ancillary data."""
+        found: tuple[bytes, list[Any], int, Any] = self._call("recvmsg", bufsize, ancbufsize, flags)
+        return found
+
+    def recvmsg_into(
+        self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0
+    ) -> tuple[int, list[Any], int, Any]:
+        """Receive into buffers with ancillary data."""
+        found: tuple[int, list[Any], int, Any] = self._call("recvmsg_into", buffers, ancbufsize, flags)
+        return found

@@ -1,0 +1,297 @@
+"""A host of a network that is being recorded: sockets and programs in it, and what its kernel shows of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from handshake_lab.errors import UsageError, WaitTimedOut
+from handshake_lab.experiment.host_shell import HostShell
+from handshake_lab.experiment.patient_socket import PATIENCE, PatientSocket
+from handshake_lab.experiment.recorded_socket import RecordedSocket
+from handshake_lab.experiment.running_program import RunningProgram, start
+from handshake_lab.experiment.server_ports import ServerPorts
+from handshake_lab.linux.tcp_counters import read_counters
+from handshake_lab.plan.program import Listening, ProgramSpec
+from handshake_lab.tcp.states import State
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Sequence
+
+    from handshake_lab.experiment.live_recording import LiveRecording
+    from handshake_lab.linux.netlink.sock_diag import SocketSnapshot
+    from handshake_lab.network.nodes import NetworkHost
+
+
+class Host:
+    """A host of the network: its sockets are created in its network namespace and put on record.
+
+    Attributes:
+        name: Its name in the topology.
+        ip: The address that its name stands for.
+    """
+
+    def __init__(self, recording: LiveRecording, host: NetworkHost) -> None:
+        self._recording = recording
+        self._host = host
+        self._shell: HostShell | None = None
+        self.name = host.name
+        self.ip: str = host.ip
+
+    def __repr__(self) -> str:
+        return f"<host {self.name} {self.ip}>"
+
+    # -- sockets ----------------------------------------------------------------------------
+
+    def socket(self, family: int | None = None) -> RecordedSocket:
+        """A TCP socket of this host. It blocks, and its calls raise `TimeoutError` after `PATIENCE` seconds.
+
+        Args:
+            family: `socket.AF_INET` or `socket.AF_INET6`; that of `ip`, if not given.
+        """
+        with self._host.enter():
+            return RecordedSocket(self._recording, self.name, self._host.family if family is None else family)
+
+    def udp_socket(self) -> PatientSocket:
+        """A UDP socket of this host. Its calls are not on record."""
+        with self._host.enter():
+            made = PatientSocket(self._host.family, socket.SOCK_DGRAM)
+        self._recording.own(made)
+        return made
+
+    def listen(self, port: int, *, backlog: int = 128) -> RecordedSocket:
+        """A socket that listens on this host's address.
+
+        Raises:
+            OSError: The port is in use (EADDRINUSE).
+        """
+        made = self.socket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((self.ip, port))
+        made.listen(backlog)
+        return made
+
+    def connect(self, to: RecordedSocket | tuple[str, int]) -> RecordedSocket:
+        """A socket connected to a listening socket, or to a (host, port).
+
+        Raises:
+            OSError: As connect() does: `ConnectionRefusedError`, `TimeoutError`.
+        """
+        made = self.socket()
+        try:
+            made.connect(self._address(to))
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def begin_connect(self, to: RecordedSocket | tuple[str, int], *, port: int = 0) -> RecordedSocket:
+        """A socket that is connecting: the call returns before the handshake is done. The socket blocks afterwards.
+
+        Args:
+            to: A listening socket, or a (host, port).
+            port: The port to connect from; 0 lets the kernel choose.
+        """
+        made = self.socket()
+        if port:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((self.ip, port))
+        made.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            made.connect(self._address(to))
+        made.setblocking(True)
+        return made
+
+    def _address(self, to: RecordedSocket | tuple[str, int]) -> tuple[str, int]:
+        return address_of(self._recording, to)
+
+    # -- programs ---------------------------------------------------------------------------
+
+    def run(self, argv: Sequence[str], *, check: bool = True) -> subprocess.CompletedProcess[Any]:
+        """Run a program in this host to its end, on record; its output is returned as text.
+
+        Raises:
+            subprocess.CalledProcessError: It failed (unless ``check`` is False).
+        """
+        with self._recording.step(self.name, shlex.join(argv)):
+            return self._host.run(argv, check=check)
+
+    def start(self, argv: Sequence[str], *, listening: bool | int | str = False) -> RunningProgram:
+        """Start a program in this host. It is on record, and ended with the test if it still runs.
+
+        Args:
+            argv: The program and its arguments.
+            listening: Wait until it listens: ``True`` (on any TCP or UDP port), ``80`` (TCP) or ``"udp:53"``.
+
+        Raises:
+            ProgramFailed: It failed before it listened; its output is part of the message.
+            WaitTimedOut: It does not listen there within `server_ports.SERVER_STARTS` seconds.
+            UsageError: There is no such program, or ``listening`` is not a port.
+        """
+        wanted = Listening.parse(listening) if listening is not False else None
+        role: Literal["server", "client"] = "server" if wanted else "client"
+        name = f"{self.name}-{role}-{next(self._recording.numbers)}"
+        spec = ProgramSpec(name, self.name, role, shlex.join(argv))
+        if wanted is None:
+            return start(self._recording, spec)
+        ports = ServerPorts(self._recording, self.name, wanted)
+        server = start(self._recording, spec)
+        ports.wait_until_open(server)
+        return server
+
+    # -- as in Mininet ----------------------------------------------------------------------
+
+    def cmd(self, *command: object, limit: float = PATIENCE) -> str:
+        r"""Run a command in this host's shell to its end, on record; its output is returned, as Mininet's ``cmd`` does.
+
+        The shell (bash) is the same for all commands of a host: they share its directory, variables and jobs.
+
+            >>> h1.cmd("cd /tmp; python3 -m http.server 80 &")  # doctest: +SKIP
+            >>> pid = int(h1.cmd("echo $!"))  # doctest: +SKIP
+
+        Args:
+            command: In the shell's language; several arguments are joined with spaces.
+            limit: Seconds of the kernel's time that it may take.
+
+        Raises:
+            WaitTimedOut: It takes longer. It, the shell and its jobs are ended.
+            ProgramFailed: The shell exited.
+        """
+        line = " ".join(map(str, command))
+        if self._shell is None or self._shell.closed:
+            self._shell = HostShell(self._host)
+            self._recording.own(self._shell)
+        with self._recording.step(self.name, line):
+            return self._shell.run(line, limit)
+
+    def popen(self, argv: str | Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+        """Start a program in this host, as Mininet's ``popen`` does; its end is not on record (`start`'s is).
+
+        It is ended with the test, with all that it started, if it still runs.
+
+        Args:
+            argv: The program and its arguments; a string is split into words, or with ``shell=True`` run by a shell.
+            options: As for `subprocess.Popen`; by default, output is piped.
+        """
+        options = {"stdout": -1, "stderr": -1, "start_new_session": True, **options}
+        words = shlex.split(argv) if isinstance(argv, str) and not options.get("shell") else argv
+        with self._recording.step(self.name, argv if isinstance(argv, str) else shlex.join(argv)):
+            process = self._host.popen(words, **options)
+        self._recording.own(_Session(process, alone=not options["start_new_session"]))
+        return process
+
+    def IP(self) -> str:  # noqa: N802 -- Mininet's name
+        """The address that this host's name stands for (Mininet's name for `ip`)."""
+        return self.ip
+
+    def MAC(self) -> str:  # noqa: N802 -- Mininet's name
+        """The MAC address of its first interface."""
+        return self._host.ports[0].mac
+
+    # -- what its kernel shows --------------------------------------------------------------
+
+    def sysctl(self, name: str, value: str | int | None = None) -> str:
+        """A setting of this host's network namespace, ``net.ipv4.tcp_fin_timeout``; with a value, set it first.
+
+        Raises:
+            OSError: This kernel has no such setting, or refuses the value.
+        """
+        file = Path("/proc/sys", *name.split("."))
+        with self._host.enter():
+            if value is not None:
+                file.write_text(str(value))
+            return file.read_text().strip()
+
+    def counters(self) -> dict[str, int]:
+        """The Tcp and TcpExt counters of this host (net/ipv4/proc.c): ``ListenOverflows`` and the like."""
+        with self._host.enter():
+            return read_counters()
+
+    def sockets(self) -> list[SocketSnapshot]:
+        """What sock_diag shows of this host now: state, addresses, timer, inode of every TCP socket but closed ones."""
+        self._recording.recorder.sync()
+        return self._recording.recorder.sockets(self.name)
+
+    def wait_for(self, state: str, *, count: int = 1, limit: float = PATIENCE) -> list[SocketSnapshot]:
+        """Wait until exactly ``count`` sockets of this host are in a state, those that no program holds included.
+
+        Args:
+            state: For example ``SYN-RECEIVED``: a request socket can be found in no other way.
+            count: How many; 0 for none.
+            limit: Seconds of the kernel's time to wait at most.
+
+        Returns:
+            The sockets in that state: ``count`` of them.
+
+        Raises:
+            WaitTimedOut: They were never as many, with the sockets of the host at the end.
+            UsageError: There is no such state.
+        """
+        recorder = self._recording.recorder
+        wanted = parse_state(state)
+        found: list[SocketSnapshot] = []
+
+        def came() -> bool:
+            found[:] = [each for each in recorder.sockets(self.name) if each.state is wanted]
+            return len(found) == count
+
+        # That there is none must hold in a poll of all sockets: one may be newer than the polls of single connections.
+        if recorder.wait_until(came, limit, confirm=count == 0):
+            return found
+        what = f"{count or 'no'} socket{'s' * (count != 1)} of {self.name} in {wanted}"
+        raise WaitTimedOut(what, limit, describe(self._recording, self.name))
+
+
+class _Session:
+    """A program that `Host.popen` started, and what it started in turn."""
+
+    def __init__(self, process: subprocess.Popen[Any], *, alone: bool) -> None:
+        self._process = process
+        self._alone = alone
+
+    def close(self) -> None:
+        """End it, if it still runs."""
+        if self._process.poll() is None:
+            if self._alone:
+                self._process.kill()
+            else:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe:
+                pipe.close()
+
+
+def address_of(recording: LiveRecording, to: RecordedSocket | tuple[str, int]) -> tuple[str, int]:
+    """A listening socket's address, or that of a (host name or IP address, port)."""
+    if isinstance(to, RecordedSocket):
+        bound: tuple[str, int] = to.getsockname()[:2]
+        return bound
+    return recording.resolve(to)
+
+
+def parse_state(state: str) -> State:
+    """A state by its name in RFC 9293.
+
+    Raises:
+        UsageError: There is none.
+    """
+    try:
+        return State(state)
+    except ValueError:
+        raise UsageError("state", state, f"is not a state of TCP ({', '.join(State)})", "ESTABLISHED") from None
+
+
+def describe(recording: LiveRecording, *names: str) -> list[str]:
+    """The sockets of hosts that the last poll showed, one line each."""
+    return [
+        f"{name}: {each.local} to {each.remote}, {each.state}"
+        for name in names
+        for each in recording.recorder.sockets(name)
+    ] or [f"{name}: no socket" for name in names]

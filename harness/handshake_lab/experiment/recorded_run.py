@@ -1,0 +1,106 @@
+"""Where the kernel is: build a plan's network, record it while a script uses it, and close the record."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from handshake_lab.errors import HandshakeError
+from handshake_lab.experiment.live_recording import Journal, LiveRecording
+from handshake_lab.experiment.net import Net
+from handshake_lab.experiment.run_start import begin, begin_on_a_second
+from handshake_lab.network.network import Network
+from handshake_lab.observers.clock import Clock
+from handshake_lab.observers.recorder import Recorder
+from handshake_lab.plan.load_topology import load_topology
+from handshake_lab.plan.run_plan import RunPlan
+from handshake_lab.recording.events_file import ERROR, EVENTS, Writer
+from handshake_lab.recording.observations import SCHEMA, Failure, RunEnd, RunHeader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from handshake_lab.network.nodes import NetworkHost
+
+
+class WatchedHost:
+    """A host as the recorder needs it."""
+
+    def __init__(self, host: NetworkHost) -> None:
+        self.name = host.name
+        self.addresses = host.addresses
+        self.interfaces = [port.name for port in host.ports]
+        self.enter = host.enter
+
+
+@contextlib.contextmanager
+def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
+    """Build the plan's network, watch it, and write ``events.jsonl`` into ``results`` as things happen.
+
+    Raises:
+        ImpairmentNotApplied: A link is not what was asked for.
+        FaultNeverFired: At the end, a fault that was set had matched nothing.
+    """
+    seed = plan.kernel.seed
+    if seed is not None:
+        begin(seed)
+    with Network(load_topology(plan.topology), plan.links, plan.faults, sysctls=plan.sysctls) as network:
+        if seed is not None:
+            begin_on_a_second()
+        clock = Clock()
+        with Writer(results / EVENTS) as writer:
+            journal = Journal(writer)
+            recorder = Recorder(
+                [WatchedHost(host) for host in network.hosts], clock, journal, int(plan.heartbeat * 1e9)
+            )
+            recorder.open()
+            header = RunHeader(
+                t=0,
+                schema=SCHEMA,
+                kernel=msgspec.structs.replace(plan.kernel, release=os.uname().release),
+                topology=plan.topology,
+                nodes={node.name: list(node.addresses) for node in network.hosts},
+                links=network.links,
+                faults=list(plan.faults),
+                observers=recorder.observers,
+                started=clock.started,
+                replay=plan.replay,
+            )
+            journal.write_all([header])
+            recording = LiveRecording(network, recorder, clock, results)
+            net = Net(recording, journal, header.kernel)
+            try:
+                with recorder:
+                    recorder.sync()
+                    yield net
+                    net.settle()
+            finally:
+                recording.close()
+            journal.write_all([*network.reports(clock.now()), RunEnd(t=clock.now())])
+
+
+def enter(argument: Any, results: Path) -> int:
+    """The job that a kernel does for `handshake_lab.experiment.execute`: a plan's script, recorded."""
+    plan = msgspec.convert(argument, RunPlan)
+    module, _, function = plan.script.partition(":")
+    script = getattr(importlib.import_module(module), function)
+    if plan.directory:
+        os.chdir(plan.directory)
+    try:
+        with recorded(plan, results) as net:
+            try:
+                script(net, plan.argument)
+            except HandshakeError:
+                raise
+            except OSError as error:
+                # A script's own call failed: the record shows where, and is worth having.
+                net.recording.report(Failure(t=net.clock.now(), node="", what=f"{type(error).__name__}: {error}"))
+    except HandshakeError as error:
+        (results / ERROR).write_text(json.dumps(error.to_document()))
+    return 0
