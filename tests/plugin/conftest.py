@@ -54,10 +54,18 @@ class Project:
         others = [word for name in _OTHERS if name != plugin for word in ("-p", f"no:{name}")]
         return self._pytester.runpytest_subprocess(*others, *words)
 
+    def run_with_all(self, *words: str) -> pytest.RunResult:
+        """Run pytest here, in a process of its own, with all installed plugins."""
+        return self._pytester.runpytest_subprocess(*words)
+
     def session(self, *words: str) -> tuple[pytest.RunResult, dict[str, Any]]:
         """Run pytest here; returns what it printed, and what it wrote down for programs."""
         result = self.run("--handshake-json=session.json", *words)
-        return result, json.loads((self.path / "session.json").read_bytes())
+        return result, self.json("session.json")
+
+    def json(self, name: str) -> Any:
+        """What a file of the project holds."""
+        return json.loads((self.path / name).read_bytes())
 
 
 @pytest.fixture

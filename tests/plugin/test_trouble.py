@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ctrl_c
+from kernel_processes import kernels_of, runs, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from conftest import Project
 
 
@@ -259,44 +255,11 @@ def test_interrupted(project: Project) -> None:
         text=True,
         preexec_fn=ctrl_c.hear,  # noqa: PLW1509  no threads here
     ) as session:
-        _until(lambda: any(_kernels_of(session.pid)))
-        kernels = list(_kernels_of(session.pid))
+        until(lambda: any(kernels_of(session.pid)))
+        kernels = list(kernels_of(session.pid))
         os.killpg(session.pid, signal.SIGINT)
         printed = session.communicate(timeout=60)[0]
 
     assert session.returncode == 2
     assert "KeyboardInterrupt" in printed
-    _until(lambda: not any(_runs(pid) for pid in kernels))
-
-
-def _kernels_of(session: int) -> Iterator[int]:
-    """The lab kernels that a process's supervisors have started."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            parents[int(stat.parent.name)] = int(fields[1])
-    for pid in parents:
-        above = pid
-        while above in parents and above != session:
-            above = parents[above]
-        if above == session and _program(pid) == "linux":
-            yield pid
-
-
-def _program(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/exe").readlink().name
-    return ""
-
-
-def _runs(pid: int) -> bool:
-    return _program(pid) == "linux"
-
-
-def _until(condition: Callable[[], bool], limit: float = 60.0) -> None:
-    """Wait for another process: it tells nobody."""
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
+    until(lambda: not any(runs(pid) for pid in kernels))

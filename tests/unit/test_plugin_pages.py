@@ -49,6 +49,24 @@ def test_each_test_has_a_line_with_its_outcome_and_a_link_to_its_page(pages: Ind
     assert "t.py::else" not in html
 
 
+def test_only_the_last_attempt_of_a_test_that_is_run_again_counts(pages: IndexPage, tmp_path: Path) -> None:
+    """pytest-rerunfailures numbers the attempts and marks the failure that causes the next one."""
+    first, last = (_KEPT | {"summary": text} for text in ("the first attempt", "the last attempt"))
+    attempts: list[tuple[Any, Any, dict[str, Any]]] = [
+        ("passed", "setup", {}), ("rerun", "call", {}), ("passed", "teardown", {AGAIN: "pytest", RUN: first}),
+        ("passed", "setup", {}), ("passed", "call", {}), ("passed", "teardown", {AGAIN: "pytest", RUN: last}),
+    ]  # fmt: skip
+    for number, (outcome, when, properties) in enumerate(attempts):
+        report = _report("t.py::one", outcome, when, **properties)
+        vars(report)["rerun"] = number // 3
+        pages.pytest_runtest_logreport(report)
+    pages.pytest_sessionfinish()
+    html = (tmp_path / "kept" / "index.html").read_text("utf-8")
+
+    assert "the last attempt" in html
+    assert "the first attempt" not in html
+
+
 def test_claims_and_edges_of_all_tests_stand_below(pages: IndexPage, tmp_path: Path) -> None:
     """The claims that were measured with their evidence, and how often each edge was taken."""
     found = ClaimFinding("C4", ClaimVerdict.HOLDS, {"server": 7, "ack": 8})
