@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from handshake_lab.network.nodes import NetworkHost
 
 _numbers = itertools.count(1)
+#: Bytes that are read at once.
+_CHUNK = 1 << 16
 
 
 class HostShell:
@@ -51,6 +53,7 @@ class HostShell:
                 raise EnvironmentUnsupported(
                     "There is no bash, which runs the commands of cmd()", "apt-get install bash"
                 ) from None
+        self._rest = b""  # what jobs in the background printed behind the end of the last command
         self.closed = False
 
     def run(self, command: str, limit: float) -> str:
@@ -72,24 +75,25 @@ class HostShell:
         line = f"eval {shlex.quote(command)} </dev/null\nprintf %s {shlex.quote(end.decode())}\n"
         with contextlib.suppress(BrokenPipeError):
             os.write(self._commands, line.encode())
-        output = self._read(end, command, limit)
-        if not output.endswith(end):
+        output, found, self._rest = self._read(end, command, limit).partition(end)
+        text = output.decode("utf-8", "replace")
+        if not found:
             self.close()
             reason = f"ended the shell with exit status {self._process.returncode}"
-            raise ProgramFailed(self._name, command, reason, output.decode("utf-8", "replace"))
-        return output.removesuffix(end).decode("utf-8", "replace")
+            raise ProgramFailed(self._name, command, reason, text)
+        return text
 
     def _read(self, end: bytes, command: str, limit: float) -> bytes:
-        """What the shell prints up to the end of a command, or up to its own end."""
+        """What the shell prints up to the end of a command and beyond, or up to its own end."""
         deadline = time.monotonic() + limit
-        output = b""
-        while not output.endswith(end):
+        output = self._rest
+        while end not in output[-_CHUNK - len(end) :]:
             ready, _, _ = select.select([self._output], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 self.close()
                 lines = output.decode("utf-8", "replace").splitlines()
                 raise WaitTimedOut(f"{self._name}: the end of {command!r}", limit, lines[-15:])
-            chunk = os.read(self._output, 1 << 16)
+            chunk = os.read(self._output, _CHUNK)
             if not chunk:
                 break
             output += chunk

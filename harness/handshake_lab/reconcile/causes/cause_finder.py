@@ -143,7 +143,7 @@ class CauseFinder:
                 draft.witnesses.add(Witness.CAPTURE)
         message: Message | str
         if draft.new is State.SYN_SENT:
-            message = self._call(draft, ("connect",)) or "connect()"
+            message = self._call(draft, ("connect", "sendto(MSG_FASTOPEN)", "sendmsg(MSG_FASTOPEN)")) or "connect()"
         else:
             either = sentence("either_call", first="close()", other="shutdown()")
             message = self._call(draft, ("close", "shutdown")) or either
