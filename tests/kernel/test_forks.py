@@ -53,7 +53,7 @@ def _written(kernel: LabKernel, call: str, argument: Any, job: dict[str, Any]) -
         return (outcome.results / "written").read_text()
 
 
-@pytest.mark.parametrize("preload", [(), ("handshake_lab.experiment.net",)], ids=["nothing", "experiment"])
+@pytest.mark.parametrize("preload", [(), ("handshake_lab.experiment.recorded_run",)], ids=["nothing", "experiment"])
 @pytest.mark.parametrize("seed", [1, 7, 2**64 - 1])
 def test_a_fork_is_what_a_fresh_boot_is(image: LabKernelImage, seed: int, preload: tuple[str, ...]) -> None:
     """Random numbers, hashes, clocks, PIDs, inodes, devices, addresses in the kernel, environment, directory."""

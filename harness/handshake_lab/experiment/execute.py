@@ -21,6 +21,8 @@ from handshake_lab.report.export.pcapng import pcapng
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from handshake_lab.kernel.lab.lab_kernel import LabKernel
+    from handshake_lab.kernel.shared.job import BranchTaken, JobResult
     from handshake_lab.kernel.shared.protocol import Kernel
     from handshake_lab.plan.run_plan import RunPlan
     from handshake_lab.recording.history import Record
@@ -34,13 +36,15 @@ CAPTURE = "capture.pcapng"
 class Run:
     """A run that was carried out: what was observed, the record that follows from it, the directory with its files.
 
-    ``interrupted`` says that Ctrl-C ended it: the record goes up to then.
+    ``interrupted`` says that Ctrl-C ended it: the record goes up to then. ``branch`` are the decisions that were
+    taken where it branched.
     """
 
     observations: tuple[Observation, ...]
     record: Record
     directory: Path
     interrupted: bool = False
+    branch: tuple[BranchTaken, ...] = ()
 
 
 def prepare_directory(path: Path) -> Path:
@@ -88,27 +92,44 @@ def conducted(
             kernel did not come to its end.
     """
     results = prepare_directory(out) if out else None
-    job = Job(
+    with _told_where(results), kernel.run(_job(plan, results, import_from)) as outcome:
+        run = _completed(outcome)
+        if results:
+            (results / CAPTURE).write_bytes(pcapng(run.record, run.observations))
+        yield run
+
+
+def explored(plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] = ()) -> Iterator[Run]:
+    """Carry out a plan whose script branches: every branch's run, whose files vanish when the next is asked for.
+
+    Raises:
+        HandshakeError: As it was raised in a branch.
+    """
+    for outcome in kernel.branches(_job(plan, None, import_from)):
+        yield _completed(outcome)
+
+
+def _job(plan: RunPlan, results: Path | None, import_from: tuple[Path, ...]) -> Job:
+    return Job(
         call="handshake_lab.experiment.recorded_run:enter",
         argument=msgspec.to_builtins(plan),
         results=results,
         import_from=import_from,
-        preload=("handshake_lab.experiment.net",),
+        preload=("handshake_lab.experiment.recorded_run",),
         # A directory such as /tmp itself is the run's own: what lies there on this machine stays there.
         readable=(Path(plan.directory),) if plan.directory and plan.directory not in PRIVATE else (),
     )
-    with _told_where(results), kernel.run(job) as outcome:
-        _raise_error(outcome.results / ERROR)
-        interrupted = outcome.status == INTERRUPTED
-        if interrupted and not (outcome.results / EVENTS).exists():
-            raise KeyboardInterrupt
-        if outcome.status != 0 and not interrupted:
-            raise KernelFailed("the run failed inside the kernel, which is a defect of this program", outcome.console)
-        observations = read(outcome.results).observations
-        record = reconcile(observations)
-        if results:
-            (results / CAPTURE).write_bytes(pcapng(record, observations))
-        yield Run(observations, record, outcome.results, interrupted)
+
+
+def _completed(outcome: JobResult) -> Run:
+    _raise_error(outcome.results / ERROR)
+    interrupted = outcome.status == INTERRUPTED
+    if interrupted and not (outcome.results / EVENTS).exists():
+        raise KeyboardInterrupt
+    if outcome.status != 0 and not interrupted:
+        raise KernelFailed("the run failed inside the kernel, which is a defect of this program", outcome.console)
+    observations = read(outcome.results).observations
+    return Run(observations, reconcile(observations), outcome.results, interrupted, outcome.branch)
 
 
 def _raise_error(file: Path) -> None:

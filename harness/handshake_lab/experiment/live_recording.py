@@ -39,6 +39,10 @@ class Journal:
         self.observations += taken
         self._file.write_all(taken)
 
+    def reopen(self) -> None:
+        """Continue in the file that is in its place now."""
+        self._file.reopen()
+
 
 class LiveRecording:
     """A run while it is recorded.
@@ -51,6 +55,7 @@ class LiveRecording:
 
     Attributes:
         numbers: Of the programs that are started, from 1.
+        follow: Decisions to take where the run branches, by their indexes, instead of branching.
     """
 
     def __init__(self, network: Network, recorder: Recorder, clock: Clock, results: Path) -> None:
@@ -59,6 +64,7 @@ class LiveRecording:
         self.clock = clock
         self.results = results
         self.numbers = itertools.count(1)
+        self.follow: list[int] | None = None
         self._closing = False
         self._opened: list[Closable] = []
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, overload
 
 from handshake_lab.errors import NotRecorded, WaitTimedOut
+from handshake_lab.experiment.branching import Branching
 from handshake_lab.experiment.patient_socket import PATIENCE
 from handshake_lab.experiment.recorded_host import Host, address_of, describe, parse_state
 from handshake_lab.network.echo import echo
@@ -14,6 +15,7 @@ from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import Unpack
 
@@ -106,6 +108,44 @@ class Net(FaultMethods):
         loss = 100.0 * lost / sent if sent else 0.0
         print(f"*** Results: {loss:.0f}% dropped ({sent - lost}/{sent} received)")  # noqa: T201
         return loss
+
+    # -- branches ---------------------------------------------------------------------------
+
+    def branches(
+        self, at: str, of: Sequence[str] = ("deliver", "drop"), *, deviations: int | None = None
+    ) -> Iterator[Branching]:
+        """Continue in several ways from a segment: what if it is delivered, and what if it is lost?
+
+        The loop's body runs once for each branch, from the moment at which the branches part; what was before
+        is common to them. What comes after the loop runs in each branch, too (docs/branching.md)::
+
+            for branch in net.branches(at="SYN-ACK nth=1", of=("deliver", "drop")):
+                client = net.h1.connect(server)
+                assert net.history(client).states[-1] == "ESTABLISHED", branch.decisions
+
+        Args:
+            at: Which segments, as in a fault; the run branches when each is about to leave the middle.
+            of: What may happen to each: "deliver", "drop", "delay 300ms", "duplicate", "corrupt".
+            deviations: How often one branch may take another decision than the first of ``of``: with 1, each
+                branch has a single loss. None for any number: the branches double with each segment.
+
+        Raises:
+            UsageError: ``at`` or ``of`` is invalid.
+            EnvironmentUnsupported: This kernel cannot be forked.
+        """
+        recording = self.recording
+        branching = Branching(
+            at,
+            of,
+            deviations,
+            follow=recording.follow,
+            results=recording.results,
+            moved=self._journal.reopen,
+            now=recording.clock.now,
+        )
+        active = self.network.decide(branching.watched, branching.decide)
+        yield branching
+        active.remove()
 
     # -- the network ------------------------------------------------------------------------
 

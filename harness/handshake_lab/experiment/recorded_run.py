@@ -74,6 +74,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
             )
             journal.write_all([header])
             recording = LiveRecording(network, recorder, clock, results)
+            recording.follow = None if plan.follow is None else list(plan.follow)
             net = Net(recording, journal, header.kernel)
             try:
                 with recorder:

@@ -24,7 +24,7 @@ from handshake_lab.plan.link import Impairment, LinkSpec
 from handshake_lab.plan.sysctls import sysctl_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Unpack
 
@@ -227,6 +227,15 @@ class Network(FaultMethods):
         made = Fault.parse(fault) if isinstance(fault, str) else fault
         check_fault(self.plan, made)
         return self._faults.add(made)
+
+    def decide(self, watched: Fault, decide: Callable[[int], Fault | None]) -> ActiveFault:
+        """Have a function decide what happens to segments: as `ActiveFaults.decide`.
+
+        Raises:
+            UsageError: ``watched`` names a host that this network does not have.
+        """
+        check_fault(self.plan, watched)
+        return self._faults.decide(watched, decide)
 
     @property
     def impairments(self) -> dict[str, Impairment]:

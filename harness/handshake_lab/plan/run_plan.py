@@ -27,4 +27,5 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     kernel: KernelInfo
     directory: str = ""
     heartbeat: float = 5.0
+    follow: tuple[int, ...] | None = None  #: decisions to take where the run branches, instead of branching
     replay: str = ""  #: the command that gives this run again, for the record

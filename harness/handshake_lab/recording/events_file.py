@@ -37,6 +37,7 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         # Unbuffered: what `write` was given is the kernel's before `write` returns.
+        self._path = path
         self._file = path.open("ab", buffering=0)
         self._encode = msgspec.json.Encoder().encode
 
@@ -50,6 +51,11 @@ class Writer:
         lines = [encode(observation) + b"\n" for observation in observations]
         if lines:
             self._file.write(b"".join(lines))
+
+    def reopen(self) -> None:
+        """Continue in the file that is at the path now."""
+        self._file.close()
+        self._file = self._path.open("ab", buffering=0)
 
     def close(self) -> None:
         """Close the file. It is complete without that, too."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handshake_lab.kernel.shared import job_runner
+from handshake_lab.linux.machine_fork import park
 from handshake_lab.linux.randomness import seed_randomness
 
 if TYPE_CHECKING:
@@ -65,10 +66,10 @@ def is_private(directory: str) -> bool:
     return any(directory == private or directory.startswith(private + "/") for private in PRIVATE)
 
 
-def mount_host(directory: str, *, writable: bool) -> None:
-    """Show a directory of the host at its own path."""
-    Path(directory).mkdir(parents=True, exist_ok=True)
-    mount("none", directory, "hostfs", directory, 0 if writable else _MS_RDONLY)
+def mount_host(directory: str, *, writable: bool, at: str = "") -> None:
+    """Show a directory of the host at its own path, or at another."""
+    Path(at or directory).mkdir(parents=True, exist_ok=True)
+    mount("none", at or directory, "hostfs", directory, 0 if writable else _MS_RDONLY)
 
 
 def unmount_host(directory: str) -> None:
@@ -138,14 +139,6 @@ def _loaded_files() -> list[dict[str, object]]:
     return found
 
 
-def _park() -> str:
-    """Park this machine; returns in its forks, with the scratch directory of each (docs/machine_fork.md)."""
-    descriptor = os.open("/proc/machine_fork", os.O_RDONLY)
-    scratch = os.read(descriptor, 4096).decode()
-    os.close(descriptor)
-    return scratch
-
-
 def _begin(job: dict[str, Any]) -> None:
     """From here on, what is random follows from the job's seed; and the clock shows a whole tenth of a second.
 
@@ -164,7 +157,7 @@ def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
     Path(scratch, "loaded.json").write_text(json.dumps(_loaded_files()))
     unmount_host(scratch)
     if boot["parks"]:
-        scratch = sys.argv[1] = _park()
+        scratch = sys.argv[1] = park()
     mount_host(scratch, writable=True)
     os.write(place, scratch.encode())
     os.close(place)

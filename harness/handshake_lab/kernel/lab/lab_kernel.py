@@ -8,12 +8,23 @@ function of its seed.
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
 from handshake_lab.kernel.lab import lab_boot
-from handshake_lab.kernel.shared.job import INTERRUPTED, Job, JobResult, hand_over
+from handshake_lab.kernel.shared.job import (
+    BRANCH_POINT,
+    INTERRUPTED,
+    BranchPoint,
+    BranchTaken,
+    Job,
+    JobResult,
+    hand_over,
+)
 from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
@@ -21,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
+    from handshake_lab.kernel.lab.parked_kernel import ParkedKernel
     from handshake_lab.kernel.shared.supervisor import Ending, Supervised
 
 #: What programs in the guest find in their environment.
@@ -77,11 +89,54 @@ class LabKernel:
             EnvironmentUnsupported: It could not be started on this machine.
         """
         with self._running(job) as running:
-            # For programs that the job starts: the order in which they walk through sets hangs on it.
-            hashing = {"PYTHONHASHSEED": str(self._seed % 2**32)}
-            results = hand_over(job, running.scratch, {**ENVIRONMENT, **hashing}, seed=self._seed)
+            results = self._hand_over(job, running.scratch)
             ending = running.run()
             yield self._judge(ending, running.scratch, results)
+
+    def branches(self, job: Job) -> Iterator[JobResult]:
+        """Do a job that may branch (docs/branching.md): the result of each of its branches, depth first.
+
+        A job that does not branch has one result. What a result was not asked to keep vanishes when the next is asked
+        for.
+
+        Raises:
+            KernelFailed: A branch's kernel crashed, was killed, or ran into the wall-clock limit; it names the branch.
+            EnvironmentUnsupported: It could not be started on this machine.
+        """
+        if self._fresh_boot:
+            with self.run(job) as result:
+                yield result
+            return
+        from handshake_lab.kernel.lab.parked_kernel import forked  # noqa: PLC0415  few runs need it
+
+        job = msgspec.structs.replace(job, branches=True)
+        with forked(self._image, self._memory, job.preload, self._wall_limit) as (kernel, trunk):
+            results = self._hand_over(job, trunk.scratch)
+            yield from self._follow(kernel, trunk, results, ())
+
+    def _follow(
+        self, kernel: ParkedKernel, running: Supervised, results: Path, taken: tuple[BranchTaken, ...]
+    ) -> Iterator[JobResult]:
+        """Run a fork to its end, or until it is parked, and then its own forks."""
+        ending = running.run()
+        if ending.word != "parked":
+            try:
+                result = self._judge(ending, running.scratch, results)
+            except KernelFailed as error:
+                raise KernelFailed(f"{error.what} (in the branch {_path(taken)})", error.console) from None
+            yield msgspec.structs.replace(result, branch=taken)
+            return
+        point = msgspec.json.decode((running.scratch / BRANCH_POINT).read_bytes(), type=BranchPoint)
+        for index, name in enumerate(point.of):
+            with kernel.fork(self._wall_limit, parent=running, text=str(index)) as fork:
+                place = fork.scratch / "results"
+                shutil.copytree(results, place)
+                yield from self._follow(kernel, fork, place, (*taken, BranchTaken(point.at, name, index)))
+
+    def _hand_over(self, job: Job, scratch: Path) -> Path:
+        # For programs that the job starts: the order in which they walk through sets hangs on it.
+        hashing = {"PYTHONHASHSEED": str(self._seed % 2**32)}
+        return hand_over(job, scratch, {**ENVIRONMENT, **hashing}, seed=self._seed)
 
     @contextmanager
     def _running(self, job: Job) -> Iterator[Supervised]:
@@ -89,7 +144,7 @@ class LabKernel:
         if not self._fresh_boot:
             from handshake_lab.kernel.lab.parked_kernel import forked  # noqa: PLC0415  few runs need it
 
-            with forked(self._image, self._memory, job.preload, self._wall_limit) as fork:
+            with forked(self._image, self._memory, job.preload, self._wall_limit) as (_, fork):
                 yield fork
             return
         with lab_boot.supervised(self._image, self._memory, wall_limit=self._wall_limit, forks=False) as booted:
@@ -115,3 +170,7 @@ class LabKernel:
             )
         told = f"{ending.word} {ending.detail}".strip() or "its supervisor was killed"
         raise KernelFailed(f"the lab kernel ended before its job did ({told})", ending.console)
+
+
+def _path(taken: tuple[BranchTaken, ...]) -> str:
+    return ", then ".join(f"{branch.decision} {branch.at}" for branch in taken) or "that has none"

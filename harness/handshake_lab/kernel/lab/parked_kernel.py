@@ -83,13 +83,13 @@ class ParkedKernel:
         """Whether it is still there, and all that it has read is still what is on the disk."""
         return not self._supervisor.has_ended() and all(file.unchanged() for file in self._loaded)
 
-    def fork(self, wall_limit: float) -> Supervised:
-        """A fork of it, which begins with `Supervised.run`.
+    def fork(self, wall_limit: float, parent: Supervised | None = None, text: str = "") -> Supervised:
+        """A fork of it, or of one of its forks that is parked, which begins with `Supervised.run`.
 
         Raises:
             OSError: Its supervisor was killed.
         """
-        return self._supervisor.fork(new_scratch(), wall_limit=wall_limit)
+        return self._supervisor.fork(new_scratch(), wall_limit=wall_limit, parent=parent, text=text)
 
     def close(self) -> None:
         """End it and all its forks."""
@@ -138,8 +138,10 @@ atexit.register(_pool.close)
 
 
 @contextmanager
-def forked(image: LabKernelImage, memory: int, preload: tuple[str, ...], wall_limit: float) -> Iterator[Supervised]:
-    """A fork of a parked kernel, ready to run; the kernel is booted if there is none yet.
+def forked(
+    image: LabKernelImage, memory: int, preload: tuple[str, ...], wall_limit: float
+) -> Iterator[tuple[ParkedKernel, Supervised]]:
+    """A parked kernel and a fork of it, ready to run; the kernel is booted if there is none yet.
 
     Raises:
         KernelFailed: A kernel could not be parked.
@@ -151,6 +153,7 @@ def forked(image: LabKernelImage, memory: int, preload: tuple[str, ...], wall_li
         fork = kernel.fork(wall_limit)
     except OSError:  # somebody killed its supervisor
         _pool.discard(kernel)
-        fork = _pool.find(key).fork(wall_limit)
+        kernel = _pool.find(key)
+        fork = kernel.fork(wall_limit)
     with fork:
-        yield fork
+        yield kernel, fork

@@ -38,14 +38,36 @@ class Job(msgspec.Struct, frozen=True):
     import_from: tuple[Path, ...] = ()  #: directories to import modules from, after this project's own
     preload: tuple[str, ...] = ()  #: installed modules that a lab kernel imports beforehand, once for many jobs
     seed: int | None = None  #: a lab kernel fills it in: what is random follows from it
+    scratch: Path | None = None  #: filled in: where the job was laid down
+    branches: bool = False  #: filled in: whether it may branch
+
+
+class BranchPoint(msgspec.Struct, frozen=True):
+    """Where a job branches, and into what: written by the job to `BRANCH_POINT` in its scratch directory."""
+
+    at: str
+    of: tuple[str, ...]
+
+
+#: The name of a `BranchPoint`'s file.
+BRANCH_POINT = "branch_point.json"
+
+
+class BranchTaken(msgspec.Struct, frozen=True):
+    """The decision that was taken at a branch point: which, and its index among those there were."""
+
+    at: str
+    decision: str
+    index: int
 
 
 class JobResult(msgspec.Struct, frozen=True):
-    """How a job ended: its exit status, its results, and the console's last lines."""
+    """How a job ended: its exit status, its results, and the console's last lines; and which branch of it this is."""
 
     status: int
     results: Path
     console: str
+    branch: tuple[BranchTaken, ...] = ()
 
 
 def hand_over(job: Job, scratch: Path, environment: Mapping[str, str], *, seed: int | None = None) -> Path:
@@ -66,6 +88,7 @@ def hand_over(job: Job, scratch: Path, environment: Mapping[str, str], *, seed: 
     complete = msgspec.structs.replace(
         job,
         seed=seed,
+        scratch=scratch,
         results=results,
         environment={**environment, "PYTHONPATH": str(PACKAGE_ROOT), **job.environment},
         readable=(*job.readable, *own),

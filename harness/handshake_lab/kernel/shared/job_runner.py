@@ -14,6 +14,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+#: The job that this process does, once it does one.
+current: dict[str, Any] = {}
+
 #: The status of a job that raised: EX_SOFTWARE. Its traceback is on the console.
 RAISED = 70
 
@@ -31,6 +34,7 @@ def leave_status(scratch: str, status: int) -> None:
 
 def do(job: dict[str, Any]) -> int:
     """Call the job's function; what it returns is the exit status, and `RAISED` where it raises."""
+    current.update(job)
     os.environ.clear()
     os.environ.update(job["environment"])
     sys.path += job["import_from"]

@@ -26,7 +26,8 @@
  * gets the argument machine_fork=N, and the caller sends a datagram "MACHINE WALL_SECONDS SCRATCH" for each
  * fork, with three descriptors: its lifeline, its status and its console. MACHINE is the number of the
  * machine to fork: 0 is the program itself, n the n-th fork asked for. A fork is supervised like the
- * program: its scratch directory, its limit, its lifeline; the text that the guest reads is SCRATCH.
+ * program: its scratch directory, its limit, its lifeline. The text that the guest reads is SCRATCH, and what follows
+ * it in the datagram after a line feed.
  * Forks are this process's own children (CLONE_PARENT), and so independent of the machine they were forked from.
  */
 #define _GNU_SOURCE
@@ -72,6 +73,7 @@ struct machine {
 	long parent;
 	long wall_limit, deadline; /* milliseconds */
 	char *scratch;
+	char *text; /* for the guest of a fork */
 };
 
 static struct machine machines[MAX_MACHINES];
@@ -228,7 +230,7 @@ static void start_fork(struct machine *machine)
 		char data[CMSG_SPACE(2 * sizeof(int))];
 		struct cmsghdr align;
 	} ancillary = { 0 };
-	struct iovec text = { machine->scratch, strlen(machine->scratch) };
+	struct iovec text = { machine->text, strlen(machine->text) };
 	struct msghdr message = {
 		.msg_iov = &text, .msg_iovlen = 1,
 		.msg_control = ancillary.data, .msg_controllen = sizeof(ancillary.data),
@@ -300,7 +302,8 @@ static void take_request(void)
 	if (sscanf(words, "%ld %ld %n", &machine->parent, &machine->wall_limit, &begin) < 2)
 		begin = length;
 	machine->wall_limit *= 1000;
-	machine->scratch = strdup(words + begin);
+	machine->text = strdup(words + begin);
+	machine->scratch = strndup(words + begin, strcspn(words + begin, "\n"));
 	make_scratch(machine);
 }
 
@@ -367,7 +370,8 @@ static int forget(struct machine *machine)
 	if (machine->scratch)
 		failed = remove_tree(machine->scratch) < 0;
 	free(machine->scratch);
-	machine->scratch = NULL;
+	free(machine->text);
+	machine->scratch = machine->text = NULL;
 	close_one(&machine->status);
 	machine->state = UNUSED;
 	return failed;

@@ -71,6 +71,8 @@ class Supervised:
         console: Where the program prints.
     """
 
+    number = 0  #: of a fork: the n-th that was asked for
+
     def __init__(self, scratch: Path, lifeline: int, status: int, console: int) -> None:
         self.scratch = scratch
         self._lifeline = lifeline
@@ -186,13 +188,16 @@ class Supervisor(Supervised):
                     theirs.close()
             super().__init__(scratch, *pipes.keep())
         self._requests = requests
+        self._forks = 0
 
-    def fork(self, scratch: Path, *, wall_limit: float) -> Supervised:
+    def fork(self, scratch: Path, *, wall_limit: float, parent: Supervised | None = None, text: str = "") -> Supervised:
         """A fork of the parked program, which its `Supervised.run` starts.
 
         Args:
             scratch: The fork's own, from `new_scratch`: it reads this path where it was parked.
             wall_limit: Seconds of real time after which the fork is killed.
+            parent: Fork this parked fork, rather than the program itself.
+            text: What the fork reads after the path, on a line of its own.
 
         Raises:
             OSError: The supervisor was killed.
@@ -200,9 +205,12 @@ class Supervisor(Supervised):
         if self._requests is None:
             raise AssertionError("this program was started without forks")
         with _Pipes() as pipes:
-            request = f"0 {int(wall_limit)} {scratch}".encode()
-            socket.send_fds(self._requests, [request], [pipes.lifeline, pipes.status, pipes.console])
-            return Supervised(scratch, *pipes.keep())
+            request = f"{(parent or self).number} {int(wall_limit)} {scratch}" + (f"\n{text}" if text else "")
+            socket.send_fds(self._requests, [request.encode()], [pipes.lifeline, pipes.status, pipes.console])
+            self._forks += 1
+            made = Supervised(scratch, *pipes.keep())
+            made.number = self._forks
+            return made
 
     def close(self) -> None:
         """End what still runs, forks included, and remove the scratch directory."""

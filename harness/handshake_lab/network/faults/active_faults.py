@@ -24,7 +24,7 @@ from handshake_lab.tcp.segment import decode
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from handshake_lab.plan.fault import Fault
     from handshake_lab.plan.from_topo import NetworkPlan
@@ -189,6 +189,21 @@ class ActiveFaults:
         self._handles.append(handle)
         return handle
 
+    def decide(self, watched: Fault, decide: Callable[[int], Fault | None]) -> ActiveFault:
+        """Have a function decide what happens to each segment that a fault would act on.
+
+        Args:
+            watched: Which segments; its own action is not carried out.
+            decide: Called with the number of the segment among those, while the segment waits in the middle; returns
+                what to do with it (drop, delay, duplicate or corrupt), or None to deliver it.
+        """
+        senders = self._addresses.get(watched.sender, set()) | self._aliases.get(watched.sender, set())
+        rule = Rule(watched, senders, {watched.receiver} if watched.receiver else set(), decide=decide)
+        self.middlebox(watched).add(rule)
+        handle = ActiveFault(watched, self, rule=rule)
+        self._handles.append(handle)
+        return handle
+
     def inject(self, fault: Fault) -> ActiveFault:
         """Craft a segment for the most recently active connection, and send it at once.
 
@@ -225,6 +240,9 @@ class ActiveFaults:
         }
         found = []
         for handle in self._handles:
+            if handle._rule is not None and handle._rule.decide is not None and handle.fired:  # noqa: SLF001
+                found += [FaultReport(now, str(fault), 1, fault.optional) for fault in handle._rule.decided]  # noqa: SLF001
+                continue
             fired = kernel[handle._space][handle._name] if handle._name else handle.fired  # noqa: SLF001
             found.append(FaultReport(now, str(handle.fault), fired, handle.fault.optional))
         return found

@@ -16,6 +16,7 @@ import os
 import select
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -60,6 +61,8 @@ class Rule(msgspec.Struct):
     seen: int = 0
     fired: int = 0
     held: list[tuple[Egress, bytes]] = []
+    decide: Callable[[int], Fault | None] | None = None  #: asked what to do with each segment, by its number
+    decided: list[Fault] = []  #: what it has said
 
     def matches(self, segment: Segment, edge: Egress) -> bool:
         """Whether the fault counts this segment."""
@@ -71,6 +74,21 @@ class Rule(msgspec.Struct):
         if fault.port and fault.port not in (segment.src.port, segment.dst.port):
             return False
         return is_kind(segment, fault.watched)
+
+    def count(self, segment: Segment, edge: Egress) -> Fault | None:
+        """What is to be done to a segment, if the fault acts on it."""
+        if not self.matches(segment, edge):
+            return None
+        self.seen += 1
+        if not self.fault.hits(self.seen):
+            return None
+        self.fired += 1
+        if self.decide is None:
+            return self.fault
+        decision = self.decide(self.seen)
+        if decision is not None:
+            self.decided.append(decision)
+        return decision
 
 
 def is_kind(segment: Segment, kind: str) -> bool:
@@ -228,13 +246,10 @@ class Middlebox:
         turn: Rule | None = None
         forged: list[Rule] = []
         for rule in self._rules:
-            if not rule.matches(segment, edge):
+            fault = rule.count(segment, edge)
+            if fault is None:
                 continue
-            rule.seen += 1
-            if not rule.fault.hits(rule.seen):
-                continue
-            rule.fired += 1
-            hit.append(rule.fault)
+            hit.append(fault)
             if rule.fault.action == "hold":
                 held = held or rule
             elif rule.fault.action == "reorder":

@@ -10,7 +10,7 @@ import importlib
 from _pytest.config import default_plugins
 
 from handshake_lab.expect import timer_windows
-from handshake_lab.experiment import net, scheduling_latency
+from handshake_lab.experiment import recorded_run, scheduling_latency
 from handshake_lab.plan import run_plan
 from handshake_lab.pytest_plugin import fixtures, hooks, mutations
 from handshake_lab.pytest_plugin.dispatch import worker
@@ -21,7 +21,7 @@ __all__ = [
     "hooks",
     "judge",
     "mutations",
-    "net",
+    "recorded_run",
     "run_plan",
     "scheduling_latency",
     "timer_windows",

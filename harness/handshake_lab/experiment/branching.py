@@ -1,0 +1,124 @@
+"""Branching: where a run could go on in several ways, it goes on in each of them (docs/branching.md).
+
+The machine is parked at the moment when a segment is about to be delivered, and forked for each decision. The forks
+have all processes and threads, and all segments that are on their way; each has a directory for its results, in which
+it finds the record up to the branch point.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.kernel.lab.lab_guest import mount_host
+from handshake_lab.kernel.shared import job_runner
+from handshake_lab.kernel.shared.job import BRANCH_POINT
+from handshake_lab.linux.machine_fork import park
+from handshake_lab.plan.fault import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: Beside a branch's record: where it left the others, and how.
+BRANCH = "branch.json"
+#: What a segment may meet with at a branch point, besides its delivery.
+_ACTIONS = ("drop", "delay", "duplicate", "corrupt")
+_EXAMPLE = 'net.branches(at="SYN-ACK nth=1", of=("deliver", "drop", "delay 300ms"))'
+
+
+class Branching:
+    """Decides what happens to the segments at which a run branches.
+
+    Args:
+        at: Which segments, as in a fault: "SYN-ACK nth=1", "any from h1".
+        of: What may happen to each: "deliver", "drop", "delay 300ms", "duplicate", "corrupt".
+        deviations: How often one branch may take another decision than the first of ``of``; None for any number.
+        follow: Decisions to take instead of branching, by their indexes; then the first of ``of``.
+        results: The directory with the run's results.
+        moved: Called in a fork once its own directory has taken that place.
+        now: The run's clock, in nanoseconds.
+
+    Raises:
+        UsageError: ``at`` or ``of`` is invalid.
+        EnvironmentUnsupported: This run cannot branch.
+    """
+
+    def __init__(
+        self,
+        at: str,
+        of: Sequence[str],
+        deviations: int | None,
+        *,
+        follow: list[int] | None,
+        results: Path,
+        moved: Callable[[], None],
+        now: Callable[[], int],
+    ) -> None:
+        self.watched = Fault.parse(f"drop {at}", field="branches at")
+        self.decisions: list[str] = []  #: taken so far by the branch that this is
+        self._left: list[dict[str, object]] = []
+        self._at = at
+        self._of = tuple(of)
+        self._faults = [self._parse(text) for text in self._of]
+        self._deviations = deviations
+        self._follow = follow
+        self._results = results
+        self._moved = moved
+        self._now = now
+        if len(self._of) < 2:
+            raise UsageError("branches of", of, "needs at least two decisions", _EXAMPLE)
+        if follow is None and not job_runner.current.get("branches"):
+            raise EnvironmentUnsupported(
+                "this run cannot branch: its kernel was booted for it alone, or cannot be forked",
+                "Use a lab kernel that forks (handshake kernel list), without --handshake-fresh-boot.",
+            )
+
+    def _parse(self, text: str) -> Fault | None:
+        action, _, how = text.partition(" ")
+        if text == "deliver":
+            return None
+        if action not in _ACTIONS:
+            raise UsageError("branches of", text, "is not a decision", _EXAMPLE)
+        return Fault.parse(f"{action} {self.watched.kind} {how}", field="branches of")
+
+    def decide(self, number: int) -> Fault | None:
+        """What happens to the ``number``-th of the watched segments. Returns once in each branch."""
+        if self._deviations == 0:
+            return None if self._faults[0] is None else self._made(self._faults[0], number)
+        index = self._branch(number)
+        if index and self._deviations is not None:
+            self._deviations -= 1
+        self.decisions.append(self._of[index])
+        self._left.append({"t": self._now(), "at": self._at, "number": number, "decision": self._of[index]})
+        (self._results / BRANCH).write_text(json.dumps(self._left, indent=1) + "\n")
+        fault = self._faults[index]
+        return None if fault is None else self._made(fault, number)
+
+    def _made(self, fault: Fault, number: int) -> Fault:
+        watched = self.watched
+        return msgspec.structs.replace(
+            fault, nth=(number,), sender=watched.sender, receiver=watched.receiver, port=watched.port
+        )
+
+    def _branch(self, number: int) -> int:
+        """Park; returns in each fork, with the index of its decision.
+
+        A run that follows given decisions takes the same steps without parking: each moves the clock by a hair.
+        """
+        job = job_runner.current
+        point = {"at": f"{self._at} (number {number})", "of": self._of}
+        Path(job["scratch"], BRANCH_POINT).write_text(json.dumps(point))
+        if self._follow is None:
+            scratch, _, index = park().partition("\n")
+            results = f"{scratch}/results"
+        else:
+            scratch, results, index = job["scratch"], job["results"], str(self._follow.pop(0) if self._follow else 0)
+        # The directories of this branch take the places of those that it was forked with.
+        mount_host(scratch, writable=True, at=job["scratch"])
+        mount_host(results, writable=True, at=job["results"])
+        self._moved()
+        return int(index)

@@ -1,0 +1,25 @@
+"""Scripts that branch: they run inside the kernel, and are imported there."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from handshake_lab.experiment.workloads import request_response
+
+if TYPE_CHECKING:
+    from handshake_lab.experiment.net import Net
+
+
+def exchange(net: Net, argument: dict[str, Any]) -> None:
+    """A connection from its first SYN to its end, which branches as asked; or with faults instead."""
+    with contextlib.ExitStack() as stack:
+        for fault in argument.get("faults", ()):
+            net.network.fault(fault)
+        points = argument.get("branches")
+        if points is None:
+            request_response.script(net, None)
+            return
+        for _ in net.branches(**points):
+            request_response.script(net, None)
+        stack.close()
