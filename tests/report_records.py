@@ -8,7 +8,7 @@ from typing import Self
 from handshake_lab.recording.history import Cause, Endpoint, Record, Transition, TransmittedSegment
 from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.recording.observations import (
-    SCHEMA,
+    FORMAT_VERSION,
     Address,
     Counters,
     FaultReport,
@@ -120,7 +120,7 @@ def header(links: tuple[str, ...] = ("delay 50ms",), **changed: object) -> RunHe
     """A first line."""
     values: dict[str, object] = {
         "t": 0,
-        "schema": SCHEMA,
+        "version": FORMAT_VERSION,
         "kernel": KernelInfo("lab", "6.1.0", 100, 1),
         "topology": "pair",
         "nodes": {"h1": ["10.0.0.1"], "h2": ["10.0.0.2"], "s1": []},

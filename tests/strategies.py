@@ -14,6 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Literal
 
 from handshake_lab.recording.observations import (
+    FORMAT_VERSION,
     Address,
     KernelInfo,
     Observation,
@@ -414,7 +415,7 @@ def _late(observation: Observation, by: int) -> Observation:
 def _header() -> RunHeader:
     return RunHeader(
         t=0,
-        schema=1,
+        version=FORMAT_VERSION,
         kernel=KernelInfo("vm", "7.3.4", 250, None),
         topology="pair",
         nodes={"h1": ["10.0.0.1"], "h2": ["10.0.0.2"]},

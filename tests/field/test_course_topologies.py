@@ -81,7 +81,7 @@ def test_check_measures(course: Path, name: str, paths: list[str]) -> None:
     done = handshake("topology", "check", f"./{name}.py", "--json", cwd=course)
 
     assert done.returncode in (0, 1), done.stderr
-    findings = [finding for finding in json.loads(done.stdout)["findings"] if finding["path"] in paths]
+    findings = [finding for finding in json.loads(done.stdout)["measurements"] if finding["path"] in paths]
     assert [finding for finding in findings if not finding["right"]] == []
     assert {finding["path"] for finding in findings} == set(paths)
 

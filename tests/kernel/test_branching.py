@@ -11,7 +11,7 @@ from handshake_lab.experiment.branching import BRANCH
 from handshake_lab.experiment.execute import Run, conducted, explored
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.plan.run_plan import RunPlan
-from handshake_lab.recording.events_file import EVENTS
+from handshake_lab.recording.run_files import EVENTS
 from jobs import REPOSITORY
 
 if TYPE_CHECKING:

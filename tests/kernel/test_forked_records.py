@@ -8,7 +8,7 @@ import pytest
 from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.plan.run_plan import RunPlan
-from handshake_lab.recording.events_file import EVENTS
+from handshake_lab.recording.run_files import EVENTS
 
 if TYPE_CHECKING:
     from handshake_lab.kernel.lab.lab_images import LabKernelImage

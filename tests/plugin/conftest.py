@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import schema_checks
 from handshake_lab.kernel.lab import parked_kernel  # noqa: F401  one pool of them for all sessions in this process
 from handshake_lab.kernel.shared.cache import cache_root
 from handshake_lab.report.export import pcapng  # noqa: F401
@@ -59,9 +60,11 @@ class Project:
         return self._pytester.runpytest_subprocess(*words)
 
     def session(self, *words: str) -> tuple[pytest.RunResult, dict[str, Any]]:
-        """Run pytest here; returns what it printed, and what it wrote down for programs."""
+        """Run pytest here; returns what it printed, and its document, which is valid."""
         result = self.run("--handshake-json=session.json", *words)
-        return result, self.json("session.json")
+        document = self.json("session.json")
+        schema_checks.validate(document)
+        return result, document
 
     def json(self, name: str) -> Any:
         """What a file of the project holds."""

@@ -186,7 +186,7 @@ def test_failure_tells_everything(project: Project) -> None:
             "*UserWarning: careful",
         ]
     )
-    assert sorted(file.name for file in kept.iterdir()) == ["events.jsonl", "index.html", "segments.pcapng"]
+    assert sorted(file.name for file in kept.iterdir()) == ["capture.pcapng", "events.jsonl", "index.html"]
 
 
 def test_choosing_and_stopping(project: Project) -> None:

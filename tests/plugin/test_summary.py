@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.checkout.scenarios.catalogue import Scenario
-from handshake_lab.checkout.scenarios.outcomes import PytestResult, PytestSession, by_scenario, proofs
+from handshake_lab.checkout.scenarios.outcomes import by_scenario, proofs
+from handshake_lab.recording.observations import FORMAT_VERSION
+from handshake_lab.report.export.pytest_document import PytestResult, PytestSession
 from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.verdict.edge_coverage import Coverage
 
@@ -83,7 +85,7 @@ SCENARIO = Scenario(number=3, name="syn_lost_1", subject="opening", what="", tes
 
 
 def _session(*tests: PytestResult) -> PytestSession:
-    return PytestSession(0, 0, 0, 0, 0, 0.0, 0.0, list(tests), [])
+    return PytestSession(FORMAT_VERSION, 0, 0, 0, 0, 0, 0.0, 0.0, list(tests), [])
 
 
 def test_scenario_of_several_tests() -> None:
@@ -121,7 +123,7 @@ def test_scenario_that_never_ran() -> None:
 def test_proofs(mutants: dict[str, str], *, can_fail: bool) -> None:
     """A scenario can fail if it needs its faults, where it has any, and notices a false record; a crash is no proof."""
     tests = [
-        PytestResult("", f"t.py::test_syn_lost_1[broken-{kind}]", mutant=came_to) for kind, came_to in mutants.items()
+        PytestResult("", f"t.py::test_syn_lost_1[broken-{kind}]", mutation=came_to) for kind, came_to in mutants.items()
     ]
 
     [proof] = proofs(_session(*tests), [SCENARIO])

@@ -42,9 +42,9 @@ def test_seeds(project: Project) -> None:
         "test_it.py::test_ordinary",
     ]
     assert 0 < len(failed) < 6, "30 % of loss lose a SYN or its answer for some of six seeds, not for all"
-    result.stdout.fnmatch_lines([f"*random loss: {6 - len(failed)} of 6 runs hold*", f"again: {failed[0]['again']}"])
+    result.stdout.fnmatch_lines([f"*random loss: {6 - len(failed)} of 6 runs hold*", f"again: {failed[0]['replay']}"])
 
-    words = shlex.split(failed[0]["again"])
+    words = shlex.split(failed[0]["replay"])
     assert words[0] == "pytest"
     project.run(*words[1:], "--handshake-artifacts=second").assert_outcomes(failed=1)
     first, second = (project.path / kept / f"test_it.py-test_{failed[0]['name']}" for kept in ("first", "second"))
@@ -139,7 +139,7 @@ def test_mutations(project: Project) -> None:
 
     result, session = project.session("--handshake-mutate=cause,states")
 
-    came_to = {each["name"]: each["mutant"] for each in session["tests"]}
+    came_to = {each["name"]: each["mutation"] for each in session["tests"]}
     assert came_to == {
         "sound[broken-cause]": "caught",
         "sound[broken-states]": "caught",

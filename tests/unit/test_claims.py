@@ -26,6 +26,7 @@ from handshake_lab.cli import options
 from handshake_lab.cli.commands.claims import command
 from handshake_lab.errors import HandshakeError, UsageError
 from handshake_lab.recording.observations import KernelInfo
+from handshake_lab.report.export.json_document import Statement
 from rich.console import Console
 
 if TYPE_CHECKING:
@@ -167,25 +168,30 @@ def test_report_with_a_stranger_is_refused() -> None:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_document_and_page(lang: str) -> None:
-    """JSON has the verdicts in English in every language; the page has each claim's verdict and the answers."""
+def test_page(lang: str) -> None:
+    """The page has each claim's verdict and the answers."""
     outcomes = [outcome(name) for name in CLAIMS]
-    made = claims_report.document(outcomes, KERNEL, lang)
     page = claims_report.markdown(outcomes, KERNEL, lang)
 
-    assert [each["id"] for each in made["claims"]] == list(CLAIMS)
-    assert {each["verdict"] for each in made["claims"]} == {"holds with a nuance"}
-    assert [each["id"] for each in made["questions"]] == list(QUESTIONS)
     assert f"### C19: {table(lang)['verdict']['holds with a nuance']}" in page
     assert table(lang)["Q3"]["question"] in page
     assert "{" not in page
 
 
+def test_document() -> None:
+    """Every claim with the code and the text of its verdict, and every question."""
+    made = claims_report.document([outcome(name) for name in CLAIMS], KERNEL)
+
+    assert [each.id for each in made.claims] == list(CLAIMS)
+    assert {each.verdict for each in made.claims} == {Statement("nuance", "holds with a nuance")}
+    assert [each.id for each in made.questions] == list(QUESTIONS)
+
+
 def test_questions_without_their_figures_are_left_out() -> None:
     """An answer is given only where what it rests on was measured."""
-    made = claims_report.document([outcome("C27")], KERNEL, "en")
+    made = claims_report.document([outcome("C27")], KERNEL)
 
-    assert [each["id"] for each in made["questions"]] == ["Q3"]
+    assert [each.id for each in made.questions] == ["Q3"]
 
 
 class Chosen:

@@ -44,8 +44,8 @@ def test_the_exit_status_is_the_lab_kernels(examined: dict[str, Findings], kind:
     """The other kinds are extras."""
     examined[kind] = findings(kind, LACK)
 
-    assert CliRunner().invoke(verb.command, []).exit_code == status
-    assert CliRunner().invoke(verb.command, ["--json"]).exit_code == status
+    assert CliRunner().invoke(verb.command, [], standalone_mode=False).return_value == status
+    assert CliRunner().invoke(verb.command, ["--json"], standalone_mode=False).return_value == status
 
 
 def test_the_document(examined: dict[str, Findings]) -> None:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.recording.events_file import EVENTS
+from handshake_lab.recording.run_files import EVENTS
 from handshake_lab.report.text.language import locale_language
 from recordings import RUNS
 

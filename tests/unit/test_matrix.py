@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 from handshake_lab.checkout.scenarios import kernel_matrix
-from handshake_lab.checkout.scenarios.kernel_matrix import Cell, Column
+from handshake_lab.checkout.scenarios.kernel_matrix import Column
 from handshake_lab.errors import UsageError
 from handshake_lab.recording.observations import KernelInfo
+from handshake_lab.report.export.scenario_documents import MatrixCell
 
 OLD = KernelInfo(kind="lab", release="6.1.192", hz=250, seed=1)
 NEW = KernelInfo(kind="lab", release="7.3.4", hz=250, seed=1)
 STOCK = KernelInfo(kind="vm", release="6.1.0-56-amd64", hz=250, seed=None)
 
 
-def cell(segments: int, seconds: float, outcome: Any = "passed") -> Cell:
+def cell(segments: int, seconds: float, outcome: Any = "passed") -> MatrixCell:
     """A scenario's outcome."""
-    return Cell(outcome, segments, seconds)
+    return MatrixCell(outcome, segments, seconds)
 
 
 def scenarios(*names: str) -> list[Any]:
@@ -58,7 +59,7 @@ def test_nonsense_is_refused(text: str, reason: str) -> None:
         (STOCK, cell(7, 70.0), False),
     ],
 )
-def test_what_counts_as_a_difference(kernel: KernelInfo, other: Cell, *, same: bool) -> None:
+def test_what_counts_as_a_difference(kernel: KernelInfo, other: MatrixCell, *, same: bool) -> None:
     """Segments to the last one; times as far as kernel timers may differ."""
     assert kernel_matrix.alike(Column(OLD, {"x": cell(7, 61.4)}), Column(kernel, {"x": other}), "x") is same
 

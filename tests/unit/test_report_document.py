@@ -7,12 +7,13 @@ import re
 import shutil
 import subprocess
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from handshake_lab.report.export.json_document import document, to_json
+from handshake_lab.report.export.json_document import to_json
 from handshake_lab.report.export.pcapng import pcapng
-from handshake_lab.verdict.judge import Verdict
+from handshake_lab.report.export.run_document import run_document
+from handshake_lab.verdict.judge import judge
 from report_records import ALL, CLEVER, clever, lost_syn_ack, normal, orphan, seen
 
 if TYPE_CHECKING:
@@ -21,10 +22,20 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Record
 
 
+def written(record: Record) -> str:
+    """The document of a run."""
+    return to_json(run_document(record, judge(record)))
+
+
+def document(record: Record) -> Any:
+    """The document of a run, read by another program."""
+    return json.loads(written(record))
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_document_is_json_and_the_same_every_time(name: str) -> None:
     """Two runs of one seed can be compared byte by byte."""
-    first, second = (to_json(document(ALL[name](), verdict=Verdict(ok=True, summary="fine"))) for _ in range(2))
+    first, second = (written(ALL[name]()) for _ in range(2))
 
     assert first == second
     assert json.loads(first)["verdict"]["ok"] is True
@@ -32,12 +43,12 @@ def test_document_is_json_and_the_same_every_time(name: str) -> None:
 
 def test_times_are_exact_decimals() -> None:
     """All nine digits, no exponent, no binary rounding."""
-    written = to_json(document(normal()))
-    read = json.loads(written, parse_float=Decimal)
+    text = written(normal())
+    read = json.loads(text, parse_float=Decimal)
 
-    assert re.search(r'"time": 0\.010000000\b', written)
+    assert re.search(r'"time": 0\.010000000\b', text)
     assert Decimal("62.260000000") == read["endpoints"][0]["states"][-1]["time"]
-    assert not re.search(r"\dE-", written)
+    assert not re.search(r"\dE-", text)
 
 
 def test_first_state_is_there_with_no_cause() -> None:
@@ -70,10 +81,10 @@ def test_doubts_are_told() -> None:
 @pytest.mark.parametrize("nasty", CLEVER)
 def test_document_carries_any_text_as_data(nasty: str) -> None:
     """What a program said comes back as it was, and no raw control character is in the file."""
-    written = to_json(document(clever(nasty)))
+    text = written(clever(nasty))
 
-    assert json.loads(written)["topology"] == nasty
-    assert not set(written) & set("\x1b\x00\x07")
+    assert json.loads(text)["topology"] == nasty
+    assert not set(text) & set("\x1b\x00\x07")
 
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")

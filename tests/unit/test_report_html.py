@@ -159,7 +159,8 @@ def test_index_has_failures_first_and_escapes() -> None:
 
 def test_session_writes_an_index_and_a_page_each(tmp_path: Path) -> None:
     """A folder of records becomes a folder of pages; failures of a run are its outcome."""
-    from handshake_lab.recording.events_file import EVENTS, Writer
+    from handshake_lab.recording.events_file import Writer
+    from handshake_lab.recording.run_files import EVENTS
     from handshake_lab.report.html.run_pages import find, write
 
     for name, more in (("good", []), ("bad", [Failure(0, "h1", "AssertionError")])):
@@ -167,10 +168,15 @@ def test_session_writes_an_index_and_a_page_each(tmp_path: Path) -> None:
         with Writer(tmp_path / name / EVENTS) as writer:
             writer.write_all([*observed(normal()), *more])
     done: list[int] = []
-    made = write(find(tmp_path), tmp_path / "out", title="t", done=lambda: done.append(1))
+    rows = write(find(tmp_path), tmp_path / "out", title="t", done=lambda: done.append(1))
+    pages = sorted(path.name for path in (tmp_path / "out").iterdir())
 
-    assert sorted(path.name for path in made.parent.iterdir()) == ["001-bad.html", "002-good.html", "index.html"]
-    assert 'data-outcome="failed"' in made.read_text("utf-8")
+    assert pages == ["001-bad.html", "002-good.html", "index.html"]
+    assert [(row.name, row.outcome, row.href) for row in rows] == [
+        ("bad", "failed", "001-bad.html"),
+        ("good", "recorded", "002-good.html"),
+    ]
+    assert 'data-outcome="failed"' in (tmp_path / "out/index.html").read_text("utf-8")
     assert len(done) == 2
 
 

@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.errors import RecordUnreadable
-from handshake_lab.recording.events_file import EVENTS, Follower, Writer
-from handshake_lab.recording.observations import KernelInfo, Observation, Program, RunHeader, SocketGone, SocketSeen
+from handshake_lab.recording.events_file import Follower, Writer
+from handshake_lab.recording.observations import (
+    FORMAT_VERSION,
+    KernelInfo,
+    Observation,
+    Program,
+    RunHeader,
+    SocketGone,
+    SocketSeen,
+)
+from handshake_lab.recording.run_files import EVENTS
 from handshake_lab.report.terminal.live import watching
 from handshake_lab.report.terminal.socket_board import LINGERS, SocketBoard
 from handshake_lab.tcp.states import State
@@ -24,7 +33,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MS = 1_000_000
-HEADER = RunHeader(0, 1, KernelInfo("host", "6.1.0", 250, None), "pair", {"h1": [CLIENT.ip]}, [], [], {}, "2026-01-01")
+HEADER = RunHeader(
+    0, FORMAT_VERSION, KernelInfo("host", "6.1.0", 250, None), "pair", {"h1": [CLIENT.ip]}, [], [], {}, "2026-01-01"
+)
 
 
 def seen(at: int, state: State, cookie: int = 7, **more: object) -> SocketSeen:
@@ -154,9 +165,9 @@ def test_elsewhere_than_on_a_terminal_there_are_lines(tmp_path: Path) -> None:
 
 def test_an_error_of_the_record_is_not_swallowed(tmp_path: Path) -> None:
     """It is raised where the watching was asked for."""
-    (tmp_path / EVENTS).write_bytes(b'{"type":"run","schema":99}\n')
+    (tmp_path / EVENTS).write_bytes(b'{"type":"run","version":99}\n')
 
-    with pytest.raises(RecordUnreadable, match="format 99"), watching(tmp_path, real_time=True, stream=io.StringIO()):
+    with pytest.raises(RecordUnreadable, match="version 99"), watching(tmp_path, real_time=True, stream=io.StringIO()):
         pass
 
 

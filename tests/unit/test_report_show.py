@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from handshake_lab.cli import options
 from handshake_lab.cli.commands import demo, report, show
 from handshake_lab.errors import RecordUnreadable, UsageError
-from handshake_lab.recording.events_file import EVENTS, Writer
+from handshake_lab.recording.events_file import Writer
 from handshake_lab.recording.observations import Failure
+from handshake_lab.recording.run_files import EVENTS
 from msgspec.structs import replace
 from report_records import many, normal, observed
 
@@ -67,7 +68,7 @@ def test_show_prints_one_document(stored: Path) -> None:
     """--json is what the demo prints with --json."""
     shown = json.loads(_show(stored, "--json").output)
 
-    assert shown["kernel"] == {"kind": "lab", "release": "6.1.0", "seed": 1}
+    assert shown["kernel"] == {"kind": "lab", "release": "6.1.0", "hz": 100, "seed": 1}
     assert shown["verdict"] is not None
 
 
@@ -97,9 +98,9 @@ def test_damaged_record_is_a_clear_error(stored: Path) -> None:
 
 
 def test_newer_record_is_a_clear_error(stored: Path) -> None:
-    """It says which format it is and which this release reads."""
+    """It says which version it has and which this release reads."""
     file = stored / EVENTS
-    file.write_text(file.read_text("utf-8").replace('"schema":1', '"schema":99', 1), "utf-8")
+    file.write_text(file.read_text("utf-8").replace('"version":2', '"version":99', 1), "utf-8")
 
     with pytest.raises(RecordUnreadable, match="99"):
         raise _show(stored).exception or AssertionError

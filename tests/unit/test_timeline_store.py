@@ -14,9 +14,9 @@ import pytest
 from handshake_lab.errors import RecordUnreadable
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording import schema
-from handshake_lab.recording.events_file import EVENTS, Writer, read
+from handshake_lab.recording.events_file import Writer, read
 from handshake_lab.recording.observations import (
-    SCHEMA,
+    FORMAT_VERSION,
     Address,
     KernelInfo,
     Missed,
@@ -27,6 +27,7 @@ from handshake_lab.recording.observations import (
     StateChange,
     TcpInfo,
 )
+from handshake_lab.recording.run_files import EVENTS
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
@@ -35,7 +36,15 @@ if TYPE_CHECKING:
     from handshake_lab.recording.observations import Observation
 
 HEADER = RunHeader(
-    0, SCHEMA, KernelInfo("lab", "7.3.4", 250, 1), "pair", {"h1": ["10.0.0.1"]}, [], [], {"diag": ""}, "2026-01-01"
+    0,
+    FORMAT_VERSION,
+    KernelInfo("lab", "7.3.4", 250, 1),
+    "pair",
+    {"h1": ["10.0.0.1"]},
+    [],
+    [],
+    {"diag": ""},
+    "2026-01-01",
 )
 A, B = Address("10.0.0.1", 40000), Address("fd00::2", 80)
 RUN: list[Observation] = [
@@ -84,7 +93,7 @@ from handshake_lab.tcp.states import State
 from pathlib import Path
 writer = Writer(Path(sys.argv[1]))
 a = Address("10.0.0.1", 1)
-writer.write(RunHeader(0, SCHEMA, KernelInfo("lab", "7", 250, 1), "pair", {"h1": ["10.0.0.1"]}, [], [], {}, ""))
+writer.write(RunHeader(0, FORMAT_VERSION, KernelInfo("lab", "7", 250, 1), "pair", {"h1": ["10.0.0.1"]}, [], [], {}, ""))
 for t in range(10**9):
     writer.write(StateChange(t, 1, State.CLOSED, State.SYN_SENT, a, a))
     if t == 1000:
@@ -110,25 +119,28 @@ def test_a_cut_last_line_is_left_out_and_said(tmp_path: Path) -> None:
     log = read(file)
 
     assert list(log.observations) == RUN[:-1]
-    assert "line, 6, was cut" in log.cut
+    assert "line, 6, is incomplete" in log.cut
 
 
 def test_a_record_without_an_end_says_so(tmp_path: Path) -> None:
     """All lines are whole, and yet the run did not come to its end."""
-    assert "no end" in read(written(tmp_path, RUN[:-1])).cut
+    assert "last line is missing" in read(written(tmp_path, RUN[:-1])).cut
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "holds no observation"),
+        (b"", "contains no observation"),
         (b"GIF89a\n", "line 1: is not the header"),
         (b'{"type":"end","t":1}\n', "line 1: is not the header"),
         (msgspec.json.encode(HEADER) + b'\n{"type":"state","t":"soon"}\n', "line 2: damaged: "),
         (msgspec.json.encode(HEADER) + b'\n{"type":"state","t"\n{"type":"end","t":1}\n', "line 2: damaged: "),
         (msgspec.json.encode(HEADER) + b"\n\xff\xfe\n", "line 2: damaged: "),
         ((msgspec.json.encode(HEADER) + b"\n") * 2, "line 2: is not an observation; two runs"),
-        (b'{"type":"run","schema":99,"news":1}\n', "format 99, but this release reads up to"),
+        (b'{"type":"run","version":99,"news":1}\n', "version 99, but this release reads versions 1 to 2: install"),
+        (b'{"type":"run","schema":99,"news":1}\n', "version 99, but this release reads versions 1 to 2: install"),
+        (b'{"type":"run","t":0}\n', "line 1: is not the header of a run: it has no version"),
+        (b'{"type":"run","version":-1}\n', "line 1: is not the header of a run: it has no version"),
     ],
 )
 def test_damage_is_told_with_file_and_line(tmp_path: Path, content: bytes, told: str) -> None:
@@ -150,7 +162,7 @@ def test_a_missing_file_is_told_by_name(tmp_path: Path) -> None:
 
 
 def test_the_json_schema_is_up_to_date() -> None:
-    """After a change of the types: python -m handshake_lab.recording.schema."""
+    """After a change of the types: python -m handshake_lab.report.export.schemas."""
     assert schema.FILE.read_text(encoding="utf-8") == schema.generate()
 
 

@@ -10,6 +10,7 @@ import pytest
 from handshake_lab.errors import RecordUnreadable
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.observations import (
+    FORMAT_VERSION,
     Counters,
     KernelInfo,
     Missed,
@@ -66,7 +67,9 @@ def states(record: Record) -> list[list[State]]:
 def header(**nodes: str) -> RunHeader:
     """The first line of a run."""
     addresses = {name: [address] for name, address in nodes.items()}
-    return RunHeader(0, 1, KernelInfo("vm", "6.1.0", 250, None), "pair", addresses, [], [], {}, "2026-01-01")
+    return RunHeader(
+        0, FORMAT_VERSION, KernelInfo("vm", "6.1.0", 250, None), "pair", addresses, [], [], {}, "2026-01-01"
+    )
 
 
 def test_events_of_strangers_are_left_out() -> None:

@@ -44,4 +44,4 @@ def test_the_demonstration(request: pytest.FixtureRequest) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     shown = json.loads(done.stdout)
     assert shown["kernel"]["kind"] == "vm"
-    assert shown["verdict"]["summary"] == "as documented: all 12 transitions are edges of RFC 9293's diagram"
+    assert shown["verdict"]["text"] == "as documented: all 12 transitions are edges of RFC 9293's diagram"

@@ -65,9 +65,10 @@ def carry_out(
             run = stack.enter_context(conducted(plan, kernel, out))
         verdict = judge(run.record)
         if as_json:
-            from handshake_lab.report.export.json_document import document, to_json
+            from handshake_lab.report.export.json_document import to_json
+            from handshake_lab.report.export.run_document import run_document
 
-            click.echo(to_json(document(run.record, verdict=verdict)), nl=False)
+            click.echo(to_json(run_document(run.record, verdict)), nl=False)
         else:
             from handshake_lab.report.terminal.ladder import show
 

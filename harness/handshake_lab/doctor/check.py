@@ -28,16 +28,6 @@ class Check:
     remedy: str = ""
     needed: bool = True
 
-    def described(self) -> dict[str, object]:
-        """As it stands in ``--json``."""
-        return {
-            "name": self.name,
-            "ok": self.ok,
-            "detail": self.detail,
-            "remedy": self.remedy,
-            "needed": self.needed,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -57,10 +47,6 @@ class Findings:
     def usable(self) -> bool:
         """Whether a run on this kernel can work here."""
         return all(check.ok for check in self.checks if check.needed)
-
-    def described(self) -> dict[str, object]:
-        """As it stands in ``--json``."""
-        return {"usable": self.usable, "checks": [check.described() for check in self.checks]}
 
 
 def search_path() -> str:

@@ -15,7 +15,8 @@ from handshake_lab.errors import KernelFailed, UsageError, from_document
 from handshake_lab.kernel.lab.lab_guest import PRIVATE
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
 from handshake_lab.reconcile.pipeline import reconcile
-from handshake_lab.recording.events_file import ERROR, EVENTS, read
+from handshake_lab.recording.events_file import read
+from handshake_lab.recording.run_files import CAPTURE, ERROR, EVENTS
 from handshake_lab.report.export.pcapng import pcapng
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from handshake_lab.plan.run_plan import RunPlan
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
-
-#: The run for Wireshark, beside its events.
-CAPTURE = "capture.pcapng"
 
 
 @dataclass(frozen=True, slots=True)

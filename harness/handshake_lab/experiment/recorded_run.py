@@ -19,8 +19,9 @@ from handshake_lab.observers.clock import Clock
 from handshake_lab.observers.recorder import Recorder
 from handshake_lab.plan.load_topology import load_topology
 from handshake_lab.plan.run_plan import RunPlan
-from handshake_lab.recording.events_file import ERROR, EVENTS, Writer
-from handshake_lab.recording.observations import SCHEMA, Failure, RunEnd, RunHeader
+from handshake_lab.recording.events_file import Writer
+from handshake_lab.recording.observations import FORMAT_VERSION, Failure, RunEnd, RunHeader
+from handshake_lab.recording.run_files import ERROR, EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
             recorder.open()
             header = RunHeader(
                 t=0,
-                schema=SCHEMA,
+                version=FORMAT_VERSION,
                 kernel=msgspec.structs.replace(plan.kernel, release=os.uname().release),
                 topology=plan.topology,
                 nodes={node.name: list(node.addresses) for node in network.hosts},

@@ -1,8 +1,8 @@
-"""``events.jsonl``: a run's observations, one JSON object a line, in the order in which they were made.
+"""``events.jsonl``: a run's observations, one JSON object per line, in the order in which they were made.
 
-The format is that of `handshake_lab.recording.observations`, described for other programs by
-``events.schema.json``. A line is written whole and at once, so that a recorder which is
-killed leaves everything up to then, and at most one line that is cut.
+The format is that of `handshake_lab.recording.observations`, described for other programs by ``events.schema.json``.
+Every line is written with one system call: a recorder that is killed leaves at most one incomplete line. Files of older
+versions are read (`handshake_lab.recording.older_versions`), files of newer ones are refused.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from handshake_lab.errors import RecordUnreadable
-from handshake_lab.recording.observations import SCHEMA, Observation, RunEnd, RunHeader
+from handshake_lab.recording.observations import FORMAT_VERSION, Observation, RunEnd, RunHeader
+from handshake_lab.recording.older_versions import upgraded
+from handshake_lab.recording.run_files import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
-
-#: The name of the file in a run's directory.
-EVENTS = "events.jsonl"
-#: The error that ended a run inside a kernel, until it is raised outside.
-ERROR = "error.json"
 
 
 class Writer:
@@ -36,7 +33,7 @@ class Writer:
     """
 
     def __init__(self, path: Path) -> None:
-        # Unbuffered: what `write` was given is the kernel's before `write` returns.
+        # Unbuffered: the kernel has the line before `write` returns, even if this process is killed then.
         self._path = path
         self._file = path.open("ab", buffering=0)
         self._encode = msgspec.json.Encoder().encode
@@ -46,7 +43,7 @@ class Writer:
         self._file.write(self._encode(observation) + b"\n")
 
     def write_all(self, observations: Iterable[Observation]) -> None:
-        """Append several at once, which costs one system call."""
+        """Append several with one system call."""
         encode = self._encode
         lines = [encode(observation) + b"\n" for observation in observations]
         if lines:
@@ -58,7 +55,7 @@ class Writer:
         self._file = self._path.open("ab", buffering=0)
 
     def close(self) -> None:
-        """Close the file. It is complete without that, too."""
+        """Close the file. It is complete without it."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -71,9 +68,9 @@ class Writer:
 
 
 class StoredEvents(msgspec.Struct, frozen=True):
-    """What a file held.
+    """The observations of a file.
 
-    ``cut`` says what is missing at its end, for a person; "" where nothing is.
+    ``cut`` is a sentence about what is missing at its end; "" where nothing is.
     """
 
     observations: tuple[Observation, ...]
@@ -81,10 +78,11 @@ class StoredEvents(msgspec.Struct, frozen=True):
 
 
 class _Version(msgspec.Struct):
-    """The part of the first line that every version of the format has."""
+    """The version in the first line, under the name of version 1 or the name since version 2."""
 
     type: str
-    schema: int
+    version: int = 0
+    schema: int = 0
 
 
 _decoder: msgspec.json.Decoder[Observation] = msgspec.json.Decoder(Observation)
@@ -93,14 +91,14 @@ _decoder: msgspec.json.Decoder[Observation] = msgspec.json.Decoder(Observation)
 def read(path: Path) -> StoredEvents:
     """Read a run's observations.
 
-    A last line that was cut is left out, and ``StoredEvents.cut`` says so: its writer was killed.
+    An incomplete last line is left out, and ``StoredEvents.cut`` says so: its writer was killed.
 
     Args:
         path: The file, or the directory of a run, which holds one called `EVENTS`.
 
     Raises:
-        RecordUnreadable: The file is missing, empty or damaged (the message names the
-            line), or was written in a newer format than this release knows.
+        RecordUnreadable: The file is missing, empty or damaged (the message names the line), or has a newer version
+            than this release reads.
     """
     if path.is_dir():
         path /= EVENTS
@@ -111,20 +109,20 @@ def read(path: Path) -> StoredEvents:
     lines = data.split(b"\n")
     rest = lines.pop()  # b"" after a whole last line
     if not lines:
-        raise RecordUnreadable(f"{path}: holds no observation; the recorder was ended before its first line")
-    _check_version(path, lines[0])
+        raise RecordUnreadable(f"{path}: contains no observation; the recorder was stopped before its first line")
+    lines[0] = _header(path, lines[0])
     observations = tuple(_decode_lines(path, lines))
     if rest:
         return StoredEvents(
-            observations, f"the last line, {len(lines) + 1}, was cut: the recorder was killed while writing it"
+            observations, f"the last line, {len(lines) + 1}, is incomplete: the recorder was killed while writing it"
         )
     if not isinstance(observations[-1], RunEnd):
-        return StoredEvents(observations, "the record has no end: the recorder was killed")
+        return StoredEvents(observations, "the last line is missing: the recorder was killed")
     return StoredEvents(observations)
 
 
 class Follower:
-    """Reads what a `Writer` appends, while it does.
+    """Reads the lines that a `Writer` appends, while the file grows.
 
     Args:
         path: The file, or the directory of a run. It need not exist yet.
@@ -137,10 +135,10 @@ class Follower:
         self._count = 0
 
     def read(self) -> list[Observation]:
-        """What has been written since the last call: whole lines; the rest is waited for.
+        """Return the observations written since the last call; an incomplete line is kept for the next one.
 
         Raises:
-            RecordUnreadable: It is damaged, or of a newer format.
+            RecordUnreadable: The file is damaged, or has a newer version.
         """
         try:
             with self._path.open("rb") as file:
@@ -152,21 +150,26 @@ class Follower:
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         if lines and not self._count:
-            _check_version(self._path, lines[0])
+            lines[0] = _header(self._path, lines[0])
         first, self._count = self._count + 1, self._count + len(lines)
         return list(_decode_lines(self._path, lines, first))
 
 
-def _check_version(path: Path, line: bytes) -> None:
+def _header(path: Path, line: bytes) -> bytes:
+    """The first line as the present version writes it."""
     try:
         first = msgspec.json.decode(line, type=_Version)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise RecordUnreadable(f"{path}, line 1: is not the header of a run: {error}") from None
-    if first.schema > SCHEMA:
+    version = first.version or first.schema
+    if version > FORMAT_VERSION:
         raise RecordUnreadable(
-            f"{path}, line 1: format {first.schema}, but this release reads up to {SCHEMA}: "
+            f"{path}, line 1: version {version}, but this release reads versions 1 to {FORMAT_VERSION}: "
             "install the release that wrote it, or a newer one"
         )
+    if first.type != "run" or version < 1:
+        raise RecordUnreadable(f"{path}, line 1: is not the header of a run: it has no version")
+    return upgraded(line, version)
 
 
 def _decode_lines(path: Path, lines: list[bytes], first: int = 1) -> Iterator[Observation]:

@@ -1,8 +1,7 @@
-"""What observers saw: one value per observation, one line of ``events.jsonl`` each.
+"""Observations: one value each, and one line of ``events.jsonl``.
 
-All times are integer nanoseconds on the run's one clock, which starts at 0 when the
-recorder starts. Nothing here is interpreted: joining observations into histories is
-`handshake_lab.reconcile.pipeline`'s work.
+All times are integer nanoseconds on one clock, which is 0 when the recording begins. Observations are not interpreted:
+`handshake_lab.reconcile.pipeline` joins them into histories.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.states import State
 
 __all__ = [
-    "SCHEMA",
+    "FORMAT_VERSION",
     "Address",
     "Context",
     "Counters",
@@ -38,12 +37,12 @@ __all__ = [
     "Witness",
 ]
 
-#: Version of the lines below. A reader refuses a larger one.
-SCHEMA = 1
+#: Version of ``events.jsonl`` and of all JSON documents. Readers refuse a larger one; docs/json.md lists the changes.
+FORMAT_VERSION = 2
 
 
 class Witness(StrEnum):
-    """Who saw something."""
+    """An observer that reported something."""
 
     TRACEPOINT = "tracepoint"
     DIAG = "diag"
@@ -52,8 +51,8 @@ class Witness(StrEnum):
     APPLICATION = "application"
 
 
-#: What a socket's timer is for (`IDIAG_TIMER_*`, include/uapi/linux/inet_diag.h): "on" is the
-#: retransmission timer, "persist" the zero-window probe's; older kernels do not tell "delack".
+#: The purpose of a socket's timer (`IDIAG_TIMER_*`, include/uapi/linux/inet_diag.h): "on" is the retransmission timer,
+#: "persist" that of zero-window probes; older kernels do not report "delack".
 SocketTimer = Literal["", "on", "keepalive", "timewait", "persist", "delack"]
 
 
@@ -63,7 +62,7 @@ Context = Literal["", "task", "interrupt"]
 
 
 class KernelInfo(msgspec.Struct, frozen=True):
-    """The kernel a run happened on. ``seed`` is None where chance is real."""
+    """The kernel of a run. ``seed`` is None where random numbers are not seeded."""
 
     kind: Literal["lab", "host", "vm"]
     release: str
@@ -72,22 +71,22 @@ class KernelInfo(msgspec.Struct, frozen=True):
 
     @property
     def real_time(self) -> bool:
-        """Whether waiting takes as long as it says."""
+        """Whether time on this kernel passes as fast as on the wall clock."""
         return self.kind != "lab"
 
 
 class _Observation(msgspec.Struct, frozen=True, gc=False, tag_field="type", omit_defaults=True):
-    t: int  #: nanoseconds since the recorder started
+    t: int  #: nanoseconds since the recording began
 
 
 class RunHeader(_Observation, frozen=True, tag="run", omit_defaults=False):
-    """The first line: what was run, on what, and who watched.
+    """The first line: the network, the kernel and the observers.
 
-    ``nodes`` maps every host, router and switch to its IP addresses; ``observers``
-    maps each observer to "" or to the reason why it could not watch.
+    ``nodes`` maps every host, router and switch to its IP addresses; ``observers`` maps each observer to "" or to the
+    reason why it could not observe.
     """
 
-    schema: int
+    version: int  #: `FORMAT_VERSION`; older ones are read as the present one
     kernel: KernelInfo
     topology: str
     nodes: dict[str, list[str]]
@@ -95,7 +94,7 @@ class RunHeader(_Observation, frozen=True, tag="run", omit_defaults=False):
     faults: list[str]
     observers: dict[str, str]
     started: str  #: wall-clock time of t=0, ISO 8601, UTC
-    replay: str = ""  #: the command that gives this run again; "" where none does
+    replay: str = ""  #: the command that repeats this run; "" where there is none
 
 
 class StateChange(_Observation, frozen=True, tag="state"):
@@ -151,10 +150,9 @@ class TcpInfo(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class SocketSeen(_Observation, frozen=True, tag="socket"):
-    """A look at a host's sockets found this one new or changed.
+    """A poll of a host's sockets found this one new or changed.
 
-    The look before it, at ``since``, did not show it like this: the change happened
-    in the interval (since, t].
+    In the previous poll, at ``since``, it was absent or different: the change happened in the interval (since, t].
     """
 
     since: int
@@ -174,21 +172,21 @@ class SocketSeen(_Observation, frozen=True, tag="socket"):
 
 
 class SocketGone(_Observation, frozen=True, tag="gone"):
-    """A look at a host's sockets no longer found this one; the look at ``since`` had."""
+    """A poll of a host's sockets no longer found this one; the previous poll, at ``since``, had."""
 
     since: int
     node: str
     cookie: int
-    state: State  #: the last state it was seen in
+    state: State  #: its state in the previous poll
     local: Address
     remote: Address
     observer: Literal["diag", "ss"] = "diag"
 
 
 class SegmentSeen(_Observation, frozen=True, tag="segment"):
-    """A TCP segment that passed an interface (AF_PACKET, kernel timestamp).
+    """A TCP segment that an interface sent or received (AF_PACKET, kernel timestamp).
 
-    ``flags`` are letters in the order ``SFRPAUEW``: "S", "SA", "A", "PA", "FA", "R", "RA".
+    ``flags`` are letters in the order of `handshake_lab.tcp.flags.ORDER`: "S", "SA", "A", "PA", "FA", "R", "RA".
     ``frame`` holds the first bytes of the frame, from the Ethernet header on.
     """
 
@@ -206,9 +204,9 @@ class SegmentSeen(_Observation, frozen=True, tag="segment"):
 
 
 class Step(_Observation, frozen=True, tag="step"):
-    """A program's system call on a socket: when it began or ended, and with what result.
+    """A system call of a program on a socket began or ended.
 
-    ``result`` is "" while it runs or where it returned nothing, else a value or an errno name.
+    ``result`` is "" when it begins, or if it returned nothing; else the value or the name of the errno.
     """
 
     node: str
@@ -229,25 +227,25 @@ class Program(_Observation, frozen=True, tag="program"):
 
 
 class Counters(_Observation, frozen=True, tag="counters"):
-    """By how much a host's TcpExt and Tcp counters have grown since t=0 (/proc/net/netstat, /proc/net/snmp)."""
+    """The increase of a host's TcpExt and Tcp counters since t=0 (/proc/net/netstat, /proc/net/snmp)."""
 
     node: str
     grown: dict[str, int]
 
 
 class QdiscReport(_Observation, frozen=True, tag="qdisc"):
-    """What a queueing discipline counted, read from the kernel at the end."""
+    """Counters of a queueing discipline, read from the kernel at the end of the run."""
 
     interface: str
     kind: str
-    asked: str  #: the impairment in this project's words
+    asked: str  #: the impairment, as in ``--link``
     sent: int
     dropped: int
     overlimits: int = 0
 
 
 class FaultReport(_Observation, frozen=True, tag="fault"):
-    """How often a fault hit. One that never did fails the run unless it was optional."""
+    """How often a fault fired. A fault that did not fire fails the run unless it is optional."""
 
     fault: str
     fired: int
@@ -255,9 +253,9 @@ class FaultReport(_Observation, frozen=True, tag="fault"):
 
 
 class Missed(_Observation, frozen=True, tag="missed"):
-    """An observer knows that it lost reports: a full ring buffer (tracepoint), a full packet socket (capture).
+    """An observer lost reports: its ring buffer (tracepoint) or its packet socket (capture) was full.
 
-    ``node`` is "" where it watches all of them. ``count`` is the least that was lost.
+    ``node`` is "" where one observer covers all nodes. At least ``count`` reports were lost.
     """
 
     observer: Literal["tracepoint", "diag", "ss", "capture"]
@@ -273,7 +271,7 @@ class Failure(_Observation, frozen=True, tag="failure"):
 
 
 class RunEnd(_Observation, frozen=True, tag="end"):
-    """The last line of a run that came to its end. Without it, the record was cut."""
+    """The last line of a run that ended. A file without it is incomplete."""
 
 
 Observation = (

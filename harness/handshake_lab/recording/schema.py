@@ -1,36 +1,45 @@
-"""``events.schema.json``: the format of ``events.jsonl`` for programs that are not this one.
+"""``events.schema.json``: the format of ``events.jsonl`` for other programs.
 
-Generated from the types of `handshake_lab.recording.observations`. After a change there::
-
-    python -m handshake_lab.recording.schema
-
-writes it anew. A change that an older reader would misunderstand also raises
-`handshake_lab.recording.observations.SCHEMA`.
+It is generated from the types of `handshake_lab.recording.observations`, together with the schemas of all documents, by
+``python -m handshake_lab.report.export.schemas``.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from handshake_lab.recording.observations import SCHEMA, Observation
+from handshake_lab.recording.observations import FORMAT_VERSION, Observation
 
-#: Where the generated file is kept.
+#: The generated file.
 FILE = Path(__file__).with_name("events.schema.json")
 
 
 def generate() -> str:
     """The JSON Schema (draft 2020-12) of one line of ``events.jsonl``, as text."""
-    schema = msgspec.json.schema(Observation)
     head = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "One line of events.jsonl",
-        "description": f"Handshake Lab, format {SCHEMA}. The first line is a RunHeader. Times are nanoseconds.",
+        "description": f"Handshake Lab, version {FORMAT_VERSION}. The first line is a RunHeader, the last a RunEnd; "
+        "a file without it is of a run that was killed. Times are integer nanoseconds since the recording began.",
     }
-    return json.dumps(head | schema, indent=2) + "\n"
+    schema = msgspec.json.schema(Observation)
+    schema["$defs"]["RunHeader"]["properties"]["version"] = {"const": FORMAT_VERSION}
+    return written(head | schema)
 
 
-if __name__ == "__main__":
-    FILE.write_text(generate(), encoding="utf-8")
+def written(schema: dict[str, Any]) -> str:
+    """A schema as text, the same from every Python: before 3.13, docstrings keep their indentation."""
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema"} | _tidied(schema), indent=2) + "\n"
+
+
+def _tidied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: inspect.cleandoc(each) if key == "description" and isinstance(each, str) else _tidied(each)
+            for key, each in value.items()
+        }
+    return [_tidied(each) for each in value] if isinstance(value, list) else value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from handshake_lab.tcp.diagram.lookup import EDGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from handshake_lab.tcp.diagram.edge import Edge
     from handshake_lab.tcp.states import State
 
 #: How many tests are named beside an edge.
@@ -59,22 +60,10 @@ class Coverage:
     def _witnesses(self, edge: str) -> list[str]:
         return sorted(set().union(*self._taken.get(edge, {}).values()))
 
-    def document(self) -> list[dict[str, Any]]:
-        """The same for programs."""
-        return [
-            {
-                "edge": edge.id,
-                "from": edge.old,
-                "to": edge.new,
-                "event": edge.event,
-                "in_linux": edge.in_linux,
-                "absent": edge.absent,
-                "taken": edge.id in self._taken,
-                "tests": sorted(self._taken.get(edge.id, {})),
-                "witnesses": self._witnesses(edge.id),
-            }
-            for edge in EDGES
-        ]
+    def taken(self) -> Iterator[tuple[Edge, list[str], list[str]]]:
+        """Every edge of the diagram, the tests that took it, and the observers that reported it."""
+        for edge in EDGES:
+            yield edge, sorted(self._taken.get(edge.id, {})), self._witnesses(edge.id)
 
     def steps_taken(self) -> list[tuple[State, State]]:
         """The transitions taken, each once, as pairs of states in the order of the diagram."""

@@ -1,15 +1,18 @@
-"""Tells what came of the claims: a table, JSON, and a page in Markdown."""
+"""The measured claims as a table, as JSON, and as a page in Markdown."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
 from handshake_lab.checkout.claims.claim import CHAPTERS, QUESTIONS, ClaimVerdict
 from handshake_lab.checkout.claims.claim_texts import answer, proof, table
+from handshake_lab.recording.observations import FORMAT_VERSION
+from handshake_lab.report.export.claims_document import ClaimDocument, ClaimsDocument, QuestionDocument
+from handshake_lab.report.export.json_document import KernelDocument, Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,23 +28,22 @@ _COLOURS = {
 }
 
 
-def document(outcomes: Sequence[ClaimOutcome], kernel: KernelInfo, lang: str) -> dict[str, Any]:
-    """What a program may read. ``verdict`` is English in every language, as `ClaimVerdict` spells it."""
-    claims = []
-    for outcome in outcomes:
-        words = table(lang)[outcome.id]
-        claims.append(
-            {
-                "id": outcome.id,
-                "claim": words["claim"],
-                "verdict": outcome.verdict.value,
-                "evidence": proof(outcome, lang),
-                "nuance": _nuance(outcome, lang),
-                "as_expected": outcome.as_expected,
-            }
+def document(outcomes: Sequence[ClaimOutcome], kernel: KernelInfo) -> ClaimsDocument:
+    """The document of ``handshake claims --json``, in English."""
+    lang = "en"
+    claims = [
+        ClaimDocument(
+            id=outcome.id,
+            claim=table(lang)[outcome.id]["claim"],
+            verdict=Statement(outcome.verdict.name.lower(), outcome.verdict.value),
+            evidence=proof(outcome, lang),
+            nuance=_nuance(outcome, lang),
+            as_expected=outcome.as_expected,
         )
-    questions = [{"id": name, "question": asked, "answer": told} for name, asked, told in _answers(outcomes, lang)]
-    return {"kernel": kernel, "claims": claims, "questions": questions}
+        for outcome in outcomes
+    ]
+    questions = [QuestionDocument(*each) for each in _answers(outcomes, lang)]
+    return ClaimsDocument(FORMAT_VERSION, KernelDocument.of(kernel), claims, questions)
 
 
 def shown(outcomes: Sequence[ClaimOutcome], lang: str, *, explained: bool = False) -> Table:

@@ -10,6 +10,7 @@ import msgspec
 
 from handshake_lab.checkout.root import REPOSITORY
 from handshake_lab.errors import UsageError
+from handshake_lab.report.export.scenario_documents import ScenarioDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,6 +84,11 @@ def _marks(function: ast.FunctionDef) -> Iterator[tuple[str, list[ast.expr]]]:
         name = call.func if call else decorator
         if isinstance(name, ast.Attribute):
             yield name.attr, call.args if call else []
+
+
+def described(scenario: Scenario) -> ScenarioDocument:
+    """A scenario as it is listed in JSON."""
+    return ScenarioDocument(**msgspec.structs.asdict(scenario))
 
 
 def chosen(known: list[Scenario], names: Iterable[str]) -> list[Scenario]:

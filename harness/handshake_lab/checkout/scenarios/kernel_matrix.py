@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from handshake_lab.errors import UsageError
+from handshake_lab.recording.observations import FORMAT_VERSION
+from handshake_lab.report.export.json_document import KernelDocument
+from handshake_lab.report.export.scenario_documents import MatrixCell, MatrixColumn, ScenarioMatrixDocument
 from handshake_lab.tcp.timers import TARDY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handshake_lab.checkout.scenarios.catalogue import Scenario
-    from handshake_lab.checkout.scenarios.outcomes import PytestSession
     from handshake_lab.recording.observations import KernelInfo
+    from handshake_lab.report.export.pytest_document import PytestSession
 
 _EXAMPLE = "--kernels 6.1,newest,vm:stock"
 
@@ -39,14 +40,6 @@ _LEGEND = (
 _MARKS = {"passed": "✓", "failed": "✗", "skipped": "-"}
 
 
-class Cell(msgspec.Struct, frozen=True):
-    """What a scenario came to on one kernel; ``seconds`` and ``segments`` are sums over its tests."""
-
-    outcome: Literal["passed", "failed", "skipped"]
-    segments: int
-    seconds: float
-
-
 @dataclass(frozen=True, slots=True)
 class Column:
     """One kernel.
@@ -57,7 +50,7 @@ class Column:
     """
 
     kernel: KernelInfo
-    cells: dict[str, Cell]
+    cells: dict[str, MatrixCell]
 
     @property
     def title(self) -> str:
@@ -93,7 +86,7 @@ def column(kernel: KernelInfo, session: PytestSession, wanted: Sequence[Scenario
     cells = {}
     for scenario, outcome in zip(wanted, by_scenario(session, wanted), strict=True):
         tests = tests_of(session, scenario)
-        cells[outcome.name] = Cell(
+        cells[outcome.name] = MatrixCell(
             outcome=outcome.outcome,
             segments=sum(test.segments for test in tests),
             seconds=sum(test.span_seconds for test in tests),
@@ -165,6 +158,8 @@ def _cell_of(text: str) -> str:
     return re.split(r"(?<=[.;]) ", text, maxsplit=1)[0].rstrip(";").replace("|", "\\|")
 
 
-def document(columns: Sequence[Column]) -> dict[str, object]:
-    """The same for a program."""
-    return {"kernels": [{"kernel": column.kernel, "scenarios": column.cells} for column in columns]}
+def document(columns: Sequence[Column]) -> ScenarioMatrixDocument:
+    """The document of ``handshake scenarios run --kernels … --json``."""
+    return ScenarioMatrixDocument(
+        FORMAT_VERSION, [MatrixColumn(KernelDocument.of(column.kernel), column.cells) for column in columns]
+    )

@@ -57,10 +57,9 @@ def command(ids: tuple[str, ...], seed: int, kernel_name: str, lang: str, *, as_
     wanted = [each for each in CLAIMS if each in ids]
     outcomes = measure(kernel_name, seed, wanted)
     if as_json:
-        import msgspec
+        from handshake_lab.report.export.json_document import to_json
 
-        encoded = msgspec.json.encode(claims_report.document(outcomes, kernel, lang))
-        click.echo(msgspec.json.format(encoded).decode())
+        click.echo(to_json(claims_report.document(outcomes, kernel)), nl=False)
     elif as_markdown:
         click.echo(claims_report.markdown(outcomes, kernel, lang), nl=False)
     else:

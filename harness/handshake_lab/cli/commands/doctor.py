@@ -11,6 +11,7 @@ from handshake_lab.errors import EnvironmentUnsupported
 
 if TYPE_CHECKING:
     from handshake_lab.doctor.check import Findings
+    from handshake_lab.report.export.machine_documents import DoctorDocument
 
 
 @click.command()
@@ -30,12 +31,28 @@ def command(as_json: bool) -> int:
 
     findings = [lab_checks.examine(), host_checks.examine(), vm_checks.examine()]
     if as_json:
-        import json
+        from handshake_lab.report.export.json_document import to_json
 
-        click.echo(json.dumps({"kernels": {each.kind: each.described() for each in findings}}, indent=2))
+        click.echo(to_json(_document(findings)), nl=False)
     else:
         _show(findings)
     return 0 if findings[0].usable else EnvironmentUnsupported.exit_code
+
+
+def _document(findings: list[Findings]) -> DoctorDocument:
+    from handshake_lab.recording.observations import FORMAT_VERSION
+    from handshake_lab.report.export.machine_documents import CheckDocument, DoctorDocument, KernelKindDocument
+
+    return DoctorDocument(
+        FORMAT_VERSION,
+        {
+            each.kind: KernelKindDocument(
+                each.usable,
+                [CheckDocument(one.name, one.ok, one.needed, one.detail, one.remedy) for one in each.checks],
+            )
+            for each in findings
+        },
+    )
 
 
 def _show(findings: list[Findings]) -> None:

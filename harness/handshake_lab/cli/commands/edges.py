@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from handshake_lab.cli import options
 from handshake_lab.tcp.diagram.lookup import EDGES
@@ -40,17 +39,13 @@ def command(*, as_json: bool) -> int:
       handshake edges --json | jq '.edges[0]'
     """
     if as_json:
-        document = {"edges": list(_as_data()), "timers": TIMERS}
-        click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
+        from handshake_lab.report.export.edges_document import edges_document
+        from handshake_lab.report.export.json_document import to_json
+
+        click.echo(to_json(edges_document()), nl=False)
     else:
         click.echo("\n".join(_as_text()))
     return 0
-
-
-def _as_data() -> Iterator[dict[str, Any]]:
-    for edge in EDGES:
-        fields: dict[str, Any] = msgspec.to_builtins(edge)
-        yield fields | {"number": edge.number, "in_linux": edge.in_linux, "observers": edge.observers}
 
 
 def _as_text() -> Iterator[str]:

@@ -11,6 +11,7 @@ from handshake_lab.errors import UsageError
 
 if TYPE_CHECKING:
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
+    from handshake_lab.report.export.machine_documents import LabKernelDocument
 
 
 @click.group()
@@ -75,11 +76,12 @@ def list_(as_json: bool) -> None:
     store = LabImages()
     images = store.images()
     if as_json:
-        import json
+        from handshake_lab.recording.observations import FORMAT_VERSION
+        from handshake_lab.report.export.json_document import to_json
+        from handshake_lab.report.export.machine_documents import KernelsDocument
 
-        click.echo(
-            json.dumps({"directory": str(store.root), "kernels": [_described(image) for image in images]}, indent=2)
-        )
+        document = KernelsDocument(FORMAT_VERSION, str(store.root), [_described(image) for image in images])
+        click.echo(to_json(document), nl=False)
         return
     if not images:
         click.echo("There is no lab kernel. Build one: handshake kernel build")
@@ -95,18 +97,20 @@ def list_(as_json: bool) -> None:
     Console(highlight=False).print(table)
 
 
-def _described(image: LabKernelImage) -> dict[str, object]:
-    return {
-        "version": image.version,
-        "release": image.release,
-        "hz": image.hz,
-        "built": image.built.isoformat(),
-        "origin": image.origin,
-        "directory": str(image.directory),
-        "key": image.key,
-        "current": image.current,
-        "forks": image.forks,
-    }
+def _described(image: LabKernelImage) -> LabKernelDocument:
+    from handshake_lab.report.export.machine_documents import LabKernelDocument
+
+    return LabKernelDocument(
+        version=image.version,
+        release=image.release,
+        hz=image.hz,
+        built=image.built.isoformat(),
+        origin=image.origin,
+        directory=str(image.directory),
+        key=image.key,
+        current=image.current,
+        forks=image.forks,
+    )
 
 
 @command.command()

@@ -14,11 +14,15 @@ import msgspec
 
 from handshake_lab.checkout.pytest_run import one_boot, run_pytest
 from handshake_lab.checkout.scenarios import catalogue
-from handshake_lab.checkout.scenarios.outcomes import PytestSession, ScenarioOutcome, by_scenario, proofs
+from handshake_lab.checkout.scenarios.outcomes import by_scenario, proofs, results_document
 from handshake_lab.cli import options
 from handshake_lab.errors import PytestFailed, UsageError
 from handshake_lab.pytest_plugin.options.command_line import prefixed
 from handshake_lab.pytest_plugin.results.kept_records import DEFAULT_ARTIFACTS
+from handshake_lab.recording.observations import FORMAT_VERSION
+from handshake_lab.report.export.json_document import to_json
+from handshake_lab.report.export.pytest_document import PytestSession
+from handshake_lab.report.export.scenario_documents import MutationsDocument, ScenariosDocument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +64,8 @@ def list_them(*, as_json: bool) -> int:
     """
     known = _known()
     if as_json:
-        _print_json({"scenarios": known})
+        document = ScenariosDocument(FORMAT_VERSION, [catalogue.described(each) for each in known])
+        click.echo(to_json(document), nl=False)
         return 0
     subject = ""
     width = shutil.get_terminal_size((120, 24)).columns
@@ -154,7 +159,7 @@ def run(
     session, status = _pytest(wanted, kernel_name, seed, workers, words, quiet=as_json, writable=writable)
     found = by_scenario(session, wanted)
     if as_json:
-        _print_json(_document(session, found))
+        click.echo(to_json(results_document(session, found)), nl=False)
     return status or int(any(each.outcome == "failed" for each in found))
 
 
@@ -183,7 +188,7 @@ def _matrix(
             session, _ = _pytest(wanted, name, seed, workers, kept, quiet=True, may_fail=True, writable=writable)
             columns.append(kernel_matrix.column(kernel.info, session, wanted))
     if as_json:
-        _print_json(kernel_matrix.document(columns))
+        click.echo(to_json(kernel_matrix.document(columns)), nl=False)
     else:
         again = ["handshake scenarios run", "--all" if wanted == _known() else " ".join(each.name for each in wanted)]
         text = kernel_matrix.markdown(columns, wanted, " ".join([*again, *words, "--kernels", kernels]))
@@ -214,11 +219,12 @@ def mutate(
     session, status = _pytest(wanted, kernel_name, seed, workers, ["--mutate", "all"], quiet=True, may_fail=True)
     found = proofs(session, wanted)
     if as_json:
-        _print_json({"can_fail": sum(each.can_fail for each in found), "scenarios": found})
+        document = MutationsDocument(FORMAT_VERSION, sum(each.can_fail for each in found), found)
+        click.echo(to_json(document), nl=False)
     else:
         for each in found:
             mark = "✓" if each.can_fail else "✗"
-            click.echo(f"{mark} {each.number or '':>3}  {each.name:<32}{each.told}")
+            click.echo(f"{mark} {each.number or '':>3}  {each.name:<32}{each.reason}")
         click.echo(f"{sum(each.can_fail for each in found)} of {len(found)} can fail")
     return status or int(not all(each.can_fail for each in found))
 
@@ -289,22 +295,3 @@ def _parallel(workers: str | None, count: int) -> list[str]:
             raise UsageError("-n", workers, "is not a number of processes", "-n 2")
         return ["-n", workers] if workers != "0" else []
     return ["-n", "auto"] if count >= _MANY and find_spec("xdist") else []
-
-
-def _document(session: PytestSession, found: Sequence[ScenarioOutcome]) -> dict[str, Any]:
-    outcomes = [each.outcome for each in found]
-    return {
-        "passed": outcomes.count("passed"),
-        "failed": outcomes.count("failed"),
-        "skipped": outcomes.count("skipped"),
-        "edges_covered": session.edges_covered,
-        "edges_total": session.edges_total,
-        "tcp_seconds": session.tcp_seconds,
-        "wall_seconds": session.wall_seconds,
-        "scenarios": found,
-        "edges": session.edges,
-    }
-
-
-def _print_json(document: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())

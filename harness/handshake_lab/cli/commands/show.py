@@ -103,9 +103,10 @@ def command(
         with _writing("--pcapng", pcapng), waiting(f"Writing {visible(str(pcapng))}"):
             pcapng.write_bytes(packed(record, log.observations))
     if as_json:
-        from handshake_lab.report.export.json_document import document, to_json
+        from handshake_lab.report.export.json_document import to_json
+        from handshake_lab.report.export.run_document import run_document
 
-        click.echo(to_json(document(record, verdict=verdict)), nl=False)
+        click.echo(to_json(run_document(record, verdict)), nl=False)
     elif svg:
         sys.stdout.write(_picture(record, svg, axis, connection, lang, fold=not every))
     elif not html and not pcapng:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from handshake_lab.cli import options
 from handshake_lab.cli.waiting import waiting
+
+if TYPE_CHECKING:
+    from handshake_lab.report.export.machine_documents import MeasurementDocument
 
 
 @click.group()
@@ -38,6 +41,9 @@ def list_(*, as_json: bool) -> None:
     import inspect
 
     from handshake_lab.plan.load_topology import MODULES, load_topology
+    from handshake_lab.recording.observations import FORMAT_VERSION
+    from handshake_lab.report.export.json_document import to_json
+    from handshake_lab.report.export.machine_documents import TopologiesDocument, TopologyDocument
 
     found = []
     for name in MODULES:
@@ -49,20 +55,20 @@ def list_(*, as_json: bool) -> None:
             if parameter.kind is not inspect.Parameter.VAR_KEYWORD
         ]
         found.append(
-            {
-                "name": name,
-                "summary": (inspect.getdoc(type(topo)) or "").partition("\n")[0],
-                "drawing": _drawing(inspect.getdoc(module) or ""),
-                "parameters": parameters,
-            }
+            TopologyDocument(
+                name=name,
+                summary=(inspect.getdoc(type(topo)) or "").partition("\n")[0],
+                drawing=_drawing(inspect.getdoc(module) or ""),
+                parameters=parameters,
+            )
         )
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        click.echo(to_json(TopologiesDocument(FORMAT_VERSION, found)), nl=False)
         return
     for one in found:
-        click.echo(click.style(str(one["name"]), bold=True) + f"  {one['summary']}")
-        click.echo("\n".join("    " + line for line in one["drawing"]))
-        click.echo(f"    parameters: {', '.join([*one['parameters'], 'every property of a link'])}\n")
+        click.echo(click.style(one.name, bold=True) + f"  {one.summary}")
+        click.echo("\n".join("    " + line for line in one.drawing))
+        click.echo(f"    parameters: {', '.join([*one.parameters, 'every property of a link'])}\n")
 
 
 def _drawing(text: str) -> list[str]:
@@ -99,6 +105,9 @@ def check(
     from handshake_lab.kernel.shared.job import Job
     from handshake_lab.network.measure import FINDINGS
     from handshake_lab.plan.checks import check_requests
+    from handshake_lab.recording.observations import FORMAT_VERSION
+    from handshake_lab.report.export.json_document import to_json
+    from handshake_lab.report.export.machine_documents import MeasurementDocument, TopologyCheckDocument
 
     check_requests(topology, links, ())
     kernel = options.choose_kernel(kernel_name, seed)
@@ -109,20 +118,20 @@ def check(
         file = outcome.results / FINDINGS
         if outcome.status != 0 or not file.exists():
             raise KernelFailed("the check failed inside the kernel", outcome.console)
-        findings: list[dict[str, Any]] = json.loads(file.read_text())
+        measured = msgspec.json.decode(file.read_bytes(), type=list[MeasurementDocument])
     if as_json:
-        click.echo(json.dumps({"topology": topology, "links": list(links), "findings": findings}, indent=2))
+        click.echo(to_json(TopologyCheckDocument(FORMAT_VERSION, topology, list(links), measured)), nl=False)
     else:
-        _table(findings)
-    return 0 if all(finding["right"] for finding in findings) else 1
+        _table(measured)
+    return 0 if all(each.right for each in measured) else 1
 
 
-def _table(findings: list[dict[str, Any]]) -> None:
+def _table(measured: list[MeasurementDocument]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("path", "", "asked for", "measured", "")
-    for finding in findings:
-        sign = "[green]✓[/]" if finding["right"] else "[red]✗[/]"
-        table.add_row(finding["path"], finding["what"], finding["asked"], finding["measured"], sign)
+    for each in measured:
+        sign = "[green]✓[/]" if each.right else "[red]✗[/]"
+        table.add_row(each.path, each.what, each.asked, each.measured, sign)
     Console().print(table)

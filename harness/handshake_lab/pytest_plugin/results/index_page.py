@@ -9,10 +9,10 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from handshake_lab.checkout.scenarios.outcomes import Word, worst
 from handshake_lab.pytest_plugin.options.report_properties import AGAIN, EDGES, RUN
 from handshake_lab.pytest_plugin.results.attempts import Attempts
-from handshake_lab.pytest_plugin.results.kept_records import PAGE
+from handshake_lab.recording.run_files import PAGE
+from handshake_lab.report.export.pytest_document import TestOutcome, worst
 
 if TYPE_CHECKING:
     from handshake_lab.report.html.index import RunRow
@@ -35,7 +35,7 @@ class IndexPage:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._attempts = Attempts()
-        self._outcomes: dict[str, Word] = {}
+        self._outcomes: dict[str, TestOutcome] = {}
         self._kept: dict[str, KeptTest | None] = {}
         self._edges: dict[str, int] = {}
         self._claims: dict[str, Claim] = {}
@@ -45,7 +45,7 @@ class IndexPage:
         if not self._attempts.counts(report):
             return
         properties: dict[str, Any] = dict(report.user_properties)
-        here: Word = "skipped" if report.skipped else "failed" if report.failed else "passed"
+        here: TestOutcome = "skipped" if report.skipped else "failed" if report.failed else "passed"
         self._outcomes[report.nodeid] = worst([self._outcomes.get(report.nodeid, "passed"), here])
         if AGAIN not in properties or report.nodeid in self._kept:
             return

@@ -20,8 +20,9 @@ from handshake_lab.pytest_plugin.options.report_properties import (
     SPAN,
     TCP_SECONDS,
 )
-from handshake_lab.recording.events_file import EVENTS, Writer, read
+from handshake_lab.recording.events_file import Writer, read
 from handshake_lab.recording.observations import Failure, RunEnd
+from handshake_lab.recording.run_files import CAPTURE, EVENTS, PAGE
 
 if TYPE_CHECKING:
     import pytest
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from handshake_lab.verdict.judge import Verdict
 
 DEFAULT_ARTIFACTS = "handshake-artifacts"
-
-#: The files of a test in the artifacts, besides its events.
-PAGE = "index.html"
-CAPTURE = "segments.pcapng"
 
 #: How much of what a failed test tells is kept in its record.
 _LONGEST = 4000

@@ -6,16 +6,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
-from handshake_lab.checkout.scenarios.outcomes import PytestResult, PytestSession, Word, worst
 from handshake_lab.pytest_plugin.options.report_properties import AGAIN, CAME_TO, EDGES, SEGMENTS, SPAN, TCP_SECONDS
 from handshake_lab.pytest_plugin.results.attempts import Attempts
+from handshake_lab.recording.observations import FORMAT_VERSION
+from handshake_lab.report.export.json_document import to_json
+from handshake_lab.report.export.pytest_document import EdgeTaken, PytestResult, PytestSession, TestOutcome, worst
 from handshake_lab.verdict.edge_coverage import Coverage
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
+
+    from handshake_lab.tcp.diagram.edge import Edge
 
 #: How many commands for failed seeds are printed.
 _SHOWN = 10
@@ -28,7 +31,7 @@ class Summary:
         self._config = config
         self._attempts = Attempts()
         self._results: dict[str, PytestResult] = {}
-        self._outcomes: dict[str, dict[str | None, Word]] = {}
+        self._outcomes: dict[str, dict[str | None, TestOutcome]] = {}
         self._seconds: dict[str, float] = {}
         self._coverage = Coverage()
         self._began = time.perf_counter()
@@ -49,16 +52,16 @@ class Summary:
             name=report.nodeid.rpartition("::")[2].removeprefix("test_"),
             test=report.nodeid,
             outcome=worst(list(outcomes.values())),
-            mutant=properties.get(CAME_TO),
+            mutation=properties.get(CAME_TO),
             tcp_seconds=properties.get(TCP_SECONDS, 0.0),
             wall_seconds=self._seconds[report.nodeid],
             segments=properties.get(SEGMENTS, 0),
             span_seconds=properties.get(SPAN, 0.0),
-            again=properties[AGAIN],
+            replay=properties[AGAIN],
         )
         edges = properties.get(EDGES, [])
         result.edges += [edge for edge, _ in edges]
-        if result.mutant is None:
+        if result.mutation is None:
             self._coverage.add(report.nodeid, edges)
 
     @pytest.hookimpl(trylast=True)
@@ -68,7 +71,7 @@ class Summary:
             return
         option = self._config.option
         if option.handshake_json:
-            Path(option.handshake_json).write_bytes(msgspec.json.format(msgspec.json.encode(self.session())))
+            Path(option.handshake_json).write_text(to_json(self.session()), "utf-8")
         if option.handshake_edge_coverage_svg:
             from handshake_lab.report.svg.diagram_svg import covered
             from handshake_lab.report.text.translations import words
@@ -91,6 +94,7 @@ class Summary:
         tests = list(self._results.values())
         outcomes = [result.outcome for result in tests]
         return PytestSession(
+            version=FORMAT_VERSION,
             passed=outcomes.count("passed"),
             failed=outcomes.count("failed"),
             skipped=outcomes.count("skipped"),
@@ -99,7 +103,7 @@ class Summary:
             tcp_seconds=sum(result.tcp_seconds for result in tests),
             wall_seconds=self._wall,
             tests=tests,
-            edges=self._coverage.document(),
+            edges=[_edge_taken(*each) for each in self._coverage.taken()],
         )
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
@@ -126,17 +130,31 @@ class Summary:
 
     def _print_seeds(self, out: TerminalReporter) -> None:
         seeded = [
-            result for result in self._results.values() if "[" in result.name and "--handshake-seeds" in result.again
+            result for result in self._results.values() if "[" in result.name and "--handshake-seeds" in result.replay
         ]
         failed = [result for result in seeded if result.outcome == "failed"]
         out.section(f"random loss: {len(seeded) - len(failed)} of {len(seeded)} runs hold")
         for result in failed[:_SHOWN]:
-            out.write_line(f"again: {result.again}")
+            out.write_line(f"again: {result.replay}")
         if len(failed) > _SHOWN:
             out.write_line(f"and {len(failed) - _SHOWN} more")
 
 
-def _outcome(report: pytest.TestReport) -> Word:
+def _edge_taken(edge: Edge, tests: list[str], witnesses: list[str]) -> EdgeTaken:
+    return EdgeTaken(
+        edge=edge.id,
+        from_=edge.old,
+        to=edge.new,
+        event=edge.event,
+        in_linux=edge.in_linux,
+        absent=edge.absent,
+        taken=bool(tests),
+        tests=tests,
+        witnesses=witnesses,
+    )
+
+
+def _outcome(report: pytest.TestReport) -> TestOutcome:
     if hasattr(report, "wasxfail"):
         return "passed" if report.passed or report.skipped else "failed"
     return "skipped" if report.skipped else "failed" if report.failed else "passed"

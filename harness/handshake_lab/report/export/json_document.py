@@ -1,112 +1,85 @@
-"""The ``--json`` document of a run: for programs, deterministic to the byte.
+"""What every ``--json`` document has in common: its kind, its version, and how it is written.
 
-Times are seconds as decimals with all nine digits, exact; segments are counted relative to their
-initial sequence numbers; states have RFC 9293's names. An endpoint's first state was there when
-recording began: its time is 0 and nobody caused it.
+A document is a value of a type derived from `Document`; its JSON Schema is generated from that type
+(`handshake_lab.report.export.schemas`). Documents are English in every language, and deterministic: the same
+values give the same bytes.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from handshake_lab.report.text.times import exact
+from handshake_lab.recording.messages import CALL, Message
 
 if TYPE_CHECKING:
-    from handshake_lab.recording.history import Endpoint, Record, TransmittedSegment
+    from handshake_lab.recording.observations import KernelInfo
 
-#: Raised whenever a reader of an earlier document would misread a later one.
-VERSION = 1
+_SECOND = 1_000_000_000
 
 
-def document(record: Record, *, link: Any = None, verdict: Any = None) -> dict[str, Any]:
-    """Describe a run in plain values; times are `decimal.Decimal` seconds.
+class Seconds:
+    """A time or a duration, in JSON a number of seconds with nine decimals, exact.
+
+    JSON's own writers would round it, or write it with an exponent.
 
     Args:
-        record: The run.
-        link: The links in the caller's words; those of the record's header by default.
-        verdict: What the caller found: plain values, or a `handshake_lab.verdict.judge.Verdict`.
+        nanoseconds: The same in nanoseconds.
     """
-    header = record.header
-    return {
-        "version": VERSION,
-        "kernel": {"kind": header.kernel.kind, "release": header.kernel.release, "seed": header.kernel.seed},
-        "topology": header.topology,
-        "link": list(header.links) if link is None else link,
-        "faults": list(header.faults),
-        "observers": dict(header.observers),
-        "replay": header.replay,
-        "complete": record.complete,
-        "endpoints": [_endpoint(endpoint) for endpoint in record.endpoints],
-        "segments": [_segment(segment) for segment in record.segments],
-        "objections": [str(each) for each in record.objections],
-        "verdict": msgspec.to_builtins(verdict, str_keys=True),
-    }
+
+    __slots__ = ("nanoseconds",)
+
+    def __init__(self, nanoseconds: int) -> None:
+        self.nanoseconds = nanoseconds
+
+    def __str__(self) -> str:
+        sign = "-" if self.nanoseconds < 0 else ""
+        whole, part = divmod(abs(self.nanoseconds), _SECOND)
+        return f"{sign}{whole}.{part:09d}"
 
 
-def to_json(described: dict[str, Any]) -> str:
-    """Write a document as JSON, indented, one newline at its end."""
-    return msgspec.json.format(msgspec.json.encode(_numbers(described)), indent=2).decode() + "\n"
+class Document(msgspec.Struct, frozen=True, tag_field="document"):
+    """Base of all documents. ``document`` names the kind, ``version`` is `FORMAT_VERSION` of the release."""
+
+    version: int
 
 
-def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
-    states: list[dict[str, Any]] = []
-    if endpoint.transitions:
-        states.append({"state": endpoint.transitions[0].old, "time": exact(0), "witnesses": [], "cause": None})
-    for step in endpoint.transitions:
-        state: dict[str, Any] = {
-            "state": step.new,
-            "time": exact(step.time),
-            "witnesses": list(step.witnesses),
-            "cause": {"kind": step.cause.kind, "text": step.cause.text, "segment": step.cause.segment},
-        }
-        if step.earliest != step.time:
-            state["earliest"] = exact(step.earliest)
-        if step.edge is not None:
-            state["edge"] = step.edge
-        if step.inferred:
-            state["inferred"] = True
-        if step.flaw is not None:
-            state["flaw"] = step.flaw
-        if step.objection is not None:
-            state["objection"] = str(step.objection)
-        states.append(state)
-    return {
-        "host": endpoint.node,
-        "role": endpoint.role,
-        "local": str(endpoint.local),
-        "remote": str(endpoint.remote),
-        "states": states,
-        "watched_until": exact(endpoint.ended),
-    }
+class Statement(msgspec.Struct, frozen=True):
+    """A sentence: ``code`` identifies it for programs and is stable, ``text`` is English and may be reworded."""
+
+    code: str
+    text: str
+
+    @classmethod
+    def of(cls, message: Message | str) -> Statement:
+        """The statement of a message; a string is a system call as the program made it."""
+        return cls(CALL if isinstance(message, str) else message.code, str(message))
 
 
-def _segment(segment: TransmittedSegment) -> dict[str, Any]:
-    when = segment.sent if segment.sent is not None else segment.received
-    return {
-        "number": segment.number,
-        "time": None if when is None else exact(when),
-        "arrived": None if segment.received is None else exact(segment.received),
-        "from": segment.sender,
-        "to": segment.receiver,
-        "flags": segment.flags,
-        "seq": segment.rel_seq,
-        "ack": segment.rel_ack if "A" in segment.flags else None,
-        "length": segment.length,
-        "lost": segment.lost,
-        "retransmits": segment.retransmits,
-        "copies": segment.copies,
-    }
+class KernelDocument(msgspec.Struct, frozen=True):
+    """The kernel of a run: ``seed`` is null where random numbers are not seeded."""
+
+    kind: str
+    release: str
+    hz: int
+    seed: int | None
+
+    @classmethod
+    def of(cls, kernel: KernelInfo) -> KernelDocument:
+        """The description of a kernel."""
+        return cls(kernel.kind, kernel.release, kernel.hz, kernel.seed)
 
 
-def _numbers(value: Any) -> Any:
-    """Write decimals as they are: JSON's own writers would round them or turn to exponents."""
-    if isinstance(value, Decimal):
-        return msgspec.Raw(f"{value:f}".encode())
-    if isinstance(value, dict):
-        return {key: _numbers(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_numbers(each) for each in value]
-    return value
+def to_json(document: Document) -> str:
+    """Write a document as JSON, indented, with one newline at its end."""
+    return msgspec.json.format(_encoder.encode(document), indent=2).decode() + "\n"
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Seconds):
+        return msgspec.Raw(str(value).encode())
+    raise NotImplementedError(f"{type(value).__name__} has no form in JSON")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode)

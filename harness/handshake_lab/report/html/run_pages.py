@@ -7,8 +7,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from handshake_lab.reconcile.pipeline import reconcile
-from handshake_lab.recording.events_file import EVENTS, read
+from handshake_lab.recording.events_file import read
 from handshake_lab.recording.observations import Failure
+from handshake_lab.recording.run_files import EVENTS, PAGE
 from handshake_lab.report.html.index import Outcome, RunRow, index, run
 from handshake_lab.report.html.page import page
 from handshake_lab.report.html.run_facts import headline
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
 
-#: The page to open.
-INDEX = "index.html"
-
 
 def find(folder: Path) -> list[Path]:
     """All directories that contain a run, the folder itself included, in order."""
@@ -41,8 +39,8 @@ def write(
     lang: str = "en",
     name: Callable[[Path], str] = lambda path: path.name,
     done: Callable[[], None] = lambda: None,
-) -> Path:
-    """Write the pages of a session.
+) -> list[RunRow]:
+    """Write the pages of a session: one for each run, and their index, `PAGE`.
 
     Args:
         directories: The runs' directories.
@@ -53,7 +51,7 @@ def write(
         done: Called after each page, for a progress bar.
 
     Returns:
-        The index.
+        The rows of the index; ``href`` is the file of a run's page.
 
     Raises:
         RecordUnreadable: A record is damaged, or was written by a newer release.
@@ -68,14 +66,14 @@ def write(
         verdict = judge(record)
         called = name(directory)
         file = f"{number:03d}-{re.sub(r'[^A-Za-z0-9._-]+', '-', called)[-80:].strip('-.')}.html"
-        html = page(record, observations, title=called, verdict=verdict, back=INDEX, lang=lang)
+        html = page(record, observations, title=called, verdict=verdict, back=PAGE, lang=lang)
         (out / file).write_text(html, "utf-8")
         summary = headline(observations, verdict, words(lang))
         runs.append(run(called, _outcome(observations, ok=verdict.ok), record, href=file, summary=summary))
         taken += edges_taken(record)
         done()
-    (out / INDEX).write_text(index(runs, title=title, coverage=coverage(taken), lang=lang), "utf-8")
-    return out / INDEX
+    (out / PAGE).write_text(index(runs, title=title, coverage=coverage(taken), lang=lang), "utf-8")
+    return runs
 
 
 def edges_taken(record: Record) -> Counter[str]:

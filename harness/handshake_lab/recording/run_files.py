@@ -1,0 +1,10 @@
+"""Names of the files in a run's directory."""
+
+#: What was observed: one JSON object per line.
+EVENTS = "events.jsonl"
+#: The error that ended a run inside a kernel, until it is raised outside.
+ERROR = "error.json"
+#: The captured segments, for Wireshark.
+CAPTURE = "capture.pcapng"
+#: The page of a run; in a directory of runs, their index.
+PAGE = "index.html"

@@ -1,0 +1,233 @@
+"""The document of a run: ``handshake demo --json``, ``record --json``, ``show --json``.
+
+Times are seconds since the recording began; states have the names of RFC 9293. The first state of an endpoint is the
+one in which the recording found it: its time is 0 and it has no cause.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from handshake_lab.recording.observations import FORMAT_VERSION, Witness
+from handshake_lab.report.export.json_document import Document, KernelDocument, Seconds, Statement
+from handshake_lab.tcp.flags import names
+from handshake_lab.tcp.states import State
+
+if TYPE_CHECKING:
+    from handshake_lab.recording.history import Endpoint, Record, Transition, TransmittedSegment
+    from handshake_lab.recording.messages import Message
+    from handshake_lab.verdict.judge import Finding, Verdict
+
+
+class CauseDocument(msgspec.Struct, frozen=True):
+    """Why a state was entered. ``segment`` is the number of the segment that caused it, null where none did."""
+
+    kind: Literal["segment", "call", "timer", "reset", "unknown"]
+    code: str
+    text: str
+    segment: int | None
+
+
+class StateDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A state that an endpoint entered.
+
+    It was entered at ``time``, or since ``earliest`` where nobody observed the moment. ``witnesses`` are the observers
+    that reported it. ``edge`` is the id of the edge in ``handshake edges``. ``inferred`` states were not observed:
+    the diagram has no other way. ``flaw``: "contradiction" where the kernel's report disagrees with the captured
+    segments, "gap" where states before this one may be missing; ``objection`` says what does not fit.
+    """
+
+    state: State
+    time: Seconds
+    witnesses: list[Witness]
+    cause: CauseDocument | None
+    earliest: Seconds | None = None
+    edge: str | None = None
+    inferred: bool = False
+    flaw: Literal["contradiction", "gap"] | None = None
+    objection: Statement | None = None
+
+
+class EndpointDocument(msgspec.Struct, frozen=True):
+    """One side of a connection, or a listener that nobody connected to.
+
+    ``local`` and ``remote`` are ADDRESS:PORT, with IPv6 addresses in brackets. The last state lasted at least until
+    ``watched_until``.
+    """
+
+    node: str
+    role: Literal["client", "server", "listener"]
+    local: str
+    remote: str
+    states: list[StateDocument]
+    watched_until: Seconds
+
+
+class SegmentDocument(msgspec.Struct, frozen=True):
+    """One TCP segment on its way.
+
+    ``name`` spells out ``flags``. ``rel_seq`` and ``rel_ack`` count from the initial sequence numbers; ``ack`` and
+    ``rel_ack`` are null in a segment without ACK. ``length`` counts bytes of payload. ``sent`` is null where no host
+    sent it, ``received`` where it did not arrive (``lost``). ``damaged`` segments arrived changed and were dropped.
+    ``retransmits`` and ``copies`` are numbers of earlier segments: whose sequence numbers the sender sent again, and
+    which one the network duplicated.
+    """
+
+    number: int
+    sender: str
+    receiver: str
+    src: str
+    dst: str
+    flags: str
+    name: str
+    seq: int
+    ack: int | None
+    rel_seq: int
+    rel_ack: int | None
+    length: int
+    window: int
+    sent: Seconds | None
+    received: Seconds | None
+    lost: bool
+    damaged: bool
+    retransmits: int | None
+    copies: int | None
+
+
+class FindingDocument(msgspec.Struct, frozen=True):
+    """One line of a verdict.
+
+    ``ok`` is false for a deviation from RFC 9293, true for an endpoint without one, null for information. ``endpoint``
+    is an index into ``endpoints``, ``state`` one into its ``states``, ``segment`` the number of a segment.
+    """
+
+    ok: bool | None
+    code: str
+    text: str
+    endpoint: int | None
+    state: int | None
+    segment: int | None
+
+
+class VerdictDocument(msgspec.Struct, frozen=True):
+    """Whether every transition is an edge of RFC 9293's diagram, and what was found."""
+
+    ok: bool
+    code: str
+    text: str
+    findings: list[FindingDocument]
+
+
+class RunDocument(Document, frozen=True, tag="run"):
+    """A recorded run.
+
+    ``replay`` is the command that repeats it, "" where there is none. ``observers`` maps each observer to "" or to
+    the reason why it could not watch. ``complete`` is false where the recording stopped before the run ended.
+    """
+
+    kernel: KernelDocument
+    topology: str
+    links: list[str]
+    faults: list[str]
+    observers: dict[str, str]
+    replay: str
+    complete: bool
+    endpoints: list[EndpointDocument]
+    segments: list[SegmentDocument]
+    objections: list[Statement]
+    verdict: VerdictDocument
+
+
+def run_document(record: Record, verdict: Verdict) -> RunDocument:
+    """Describe a run for programs.
+
+    Args:
+        record: The run.
+        verdict: What `handshake_lab.verdict.judge.judge` found about it.
+    """
+    header = record.header
+    return RunDocument(
+        version=FORMAT_VERSION,
+        kernel=KernelDocument.of(header.kernel),
+        topology=header.topology,
+        links=header.links,
+        faults=header.faults,
+        observers=header.observers,
+        replay=header.replay,
+        complete=record.complete,
+        endpoints=[_endpoint(endpoint) for endpoint in record.endpoints],
+        segments=[_segment(segment) for segment in record.segments],
+        objections=[Statement.of(each) for each in record.objections],
+        verdict=_verdict(verdict),
+    )
+
+
+def _endpoint(endpoint: Endpoint) -> EndpointDocument:
+    states: list[StateDocument] = []
+    if endpoint.transitions:
+        states.append(StateDocument(endpoint.transitions[0].old, Seconds(0), [], None))
+    states += [_state(step) for step in endpoint.transitions]
+    return EndpointDocument(
+        endpoint.node, endpoint.role, str(endpoint.local), str(endpoint.remote), states, Seconds(endpoint.ended)
+    )
+
+
+def _state(step: Transition) -> StateDocument:
+    statement = Statement.of(step.cause.message)
+    return StateDocument(
+        state=step.new,
+        time=Seconds(step.time),
+        witnesses=list(step.witnesses),
+        cause=CauseDocument(step.cause.kind, statement.code, statement.text, step.cause.segment),
+        earliest=None if step.earliest == step.time else Seconds(step.earliest),
+        edge=step.edge,
+        inferred=step.inferred,
+        flaw=step.flaw,
+        objection=None if step.objection is None else Statement.of(step.objection),
+    )
+
+
+def _segment(segment: TransmittedSegment) -> SegmentDocument:
+    acknowledges = "A" in segment.flags
+    return SegmentDocument(
+        number=segment.number,
+        sender=segment.sender,
+        receiver=segment.receiver,
+        src=str(segment.src),
+        dst=str(segment.dst),
+        flags=segment.flags,
+        name=names(segment.flags),
+        seq=segment.seq,
+        ack=segment.ack if acknowledges else None,
+        rel_seq=segment.rel_seq,
+        rel_ack=segment.rel_ack if acknowledges else None,
+        length=segment.length,
+        window=segment.window,
+        sent=None if segment.sent is None else Seconds(segment.sent),
+        received=None if segment.received is None else Seconds(segment.received),
+        lost=segment.lost,
+        damaged=segment.damaged,
+        retransmits=segment.retransmits,
+        copies=segment.copies,
+    )
+
+
+def _verdict(verdict: Verdict) -> VerdictDocument:
+    statement = _statement(verdict.message, verdict.summary)
+    return VerdictDocument(
+        verdict.ok, statement.code, statement.text, [_finding(finding) for finding in verdict.findings]
+    )
+
+
+def _finding(finding: Finding) -> FindingDocument:
+    statement = _statement(finding.message, finding.text)
+    # The first state of an endpoint has no transition.
+    state = None if finding.transition is None else finding.transition + 1
+    return FindingDocument(finding.ok, statement.code, statement.text, finding.endpoint, state, finding.segment)
+
+
+def _statement(message: Message | None, text: str) -> Statement:
+    """A verdict or a finding that `judge` did not make has a text only."""
+    return Statement("", text) if message is None else Statement.of(message)
