@@ -54,7 +54,7 @@ def arrives(net: Net, count: int) -> int:
 
 def sent_again(net: Net) -> list[str]:
     """What the verdict reports of segments that were sent again."""
-    return [finding.text for finding in judge(net.record()).findings if "again" in finding.text]
+    return [finding.text for finding in judge(net.record()).findings if "retransmitted" in finding.text]
 
 
 def test_path_mtu_discovery(net: Net) -> None:

@@ -148,4 +148,4 @@ def test_fin_after_refused_data(net: Net) -> None:
     closing = transition(net.history(client), "CLOSE-WAIT")
 
     assert (closing.edge, closing.cause.text) == ("13", "received FIN-ACK"), describe(net.record())
-    assert not [finding for finding in judge(net.record()).findings if "again" in finding.text]
+    assert not [finding for finding in judge(net.record()).findings if "retransmitted" in finding.text]

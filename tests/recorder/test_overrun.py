@@ -47,7 +47,7 @@ def test_the_record_and_its_verdict_say_so(run: Run) -> None:
     said = " ".join(map(str, run.record.objections))
     verdict = judge(run.record)
 
-    assert all(f"{who} lost" in said for who in ("the tracepoint", "h1: the capture", "h2: the capture")), said
+    assert all(f"{who} lost" in said for who in ("tracepoint", "h1: capture", "h2: capture")), said
     assert verdict.summary == "as documented, as far as it was observed"
 
 

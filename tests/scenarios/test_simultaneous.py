@@ -104,13 +104,14 @@ def test_self_connect(net: Net) -> None:
     assert history.states == [*opening, "FIN-WAIT-1", "CLOSING", "TIME-WAIT", "CLOSED"]
     assert [step.edge for step in history.transitions] == ["2", "6", "10", "12", "15", "18", "20"]
     assert history.local == history.remote
-    assert [witnesses(history, state) for state in ("SYN-RECEIVED", "CLOSING")] == [{"tracepoint"}, {"tracepoint"}]
-    assert witnesses(history, "ESTABLISHED") == {"tracepoint", "diag"}
+    assert [witnesses(history, state) for state in ("SYN-RECEIVED", "CLOSING")] == [{"tracepoint", "capture"}] * 2
+    assert witnesses(history, "ESTABLISHED") == {"tracepoint", "diag", "capture"}
     assert witnesses(history, "CLOSED") == {"diag"}
     assert entered(history, "ESTABLISHED") - entered(history, "SYN-SENT") == approx_trip(0)
     assert entered(history, "TIME-WAIT") - entered(history, "FIN-WAIT-1") == approx_trip(0)
     assert seconds(history.time_in("TIME-WAIT")) == approx_timer(60, hz=net.kernel.hz)
-    assert flags(net.record()) == []  # nothing left the host
+    assert flags(net.record()) == ["S", "SA", "A", "PA", "A", "FA", "A"]
+    assert {(each.sender, each.receiver) for each in net.record().segments} == {("h1", "h1")}  # nothing left the host
     assert (net.h1.counters()["ActiveOpens"], net.h1.counters()["PassiveOpens"]) == (1, 0)
 
 

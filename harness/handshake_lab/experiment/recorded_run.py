@@ -27,17 +27,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from handshake_lab.network.nodes import NetworkHost
+    from handshake_lab.network.nodes import NetworkNode
 
 
-class WatchedHost:
-    """A host as the recorder needs it."""
+class Watched:
+    """A host or router as the recorder needs it. A host's own connections use its loopback interface."""
 
-    def __init__(self, host: NetworkHost) -> None:
-        self.name = host.name
-        self.addresses = host.addresses
-        self.interfaces = [port.name for port in host.ports]
-        self.enter = host.enter
+    def __init__(self, node: NetworkNode) -> None:
+        self.name = node.name
+        self.addresses = node.addresses
+        self.interfaces = [port.name for port in node.ports]
+        if node.kind == "host":
+            self.interfaces.append("lo")
+        self.enter = node.enter
 
 
 @contextlib.contextmanager
@@ -57,8 +59,13 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
         clock = Clock()
         with Writer(results / EVENTS) as writer:
             journal = Journal(writer)
+            routers = [node for node in network.nodes.values() if node.kind == "router"]
             recorder = Recorder(
-                [WatchedHost(host) for host in network.hosts], clock, journal, int(plan.heartbeat * 1e9)
+                [Watched(host) for host in network.hosts],
+                clock,
+                journal,
+                int(plan.heartbeat * 1e9),
+                routers=[Watched(router) for router in routers],
             )
             recorder.open()
             header = RunHeader(
@@ -66,7 +73,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
                 version=FORMAT_VERSION,
                 kernel=msgspec.structs.replace(plan.kernel, release=os.uname().release),
                 topology=plan.topology,
-                nodes={node.name: list(node.addresses) for node in network.hosts},
+                nodes={node.name: list(node.addresses) for node in (*network.hosts, *routers)},
                 links=network.links,
                 faults=list(plan.faults),
                 observers=recorder.observers,

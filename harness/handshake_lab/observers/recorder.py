@@ -22,6 +22,7 @@ from handshake_lab.observers import ss
 from handshake_lab.observers.capture import Capture
 from handshake_lab.observers.polling import SocketPoller
 from handshake_lab.observers.tracepoint import Tracepoints
+from handshake_lab.recording.node_addresses import is_loopback
 from handshake_lab.recording.observations import Counters, Missed, SegmentSeen, StateChange, Step, TcpEvent, Witness
 from handshake_lab.tcp.states import State
 
@@ -74,14 +75,24 @@ class Recorder:
     """Observes nodes. A context manager: it observes while the block runs.
 
     Args:
-        nodes: Hosts and routers, whose sockets are observed. Captures run on their interfaces.
+        nodes: Hosts, whose sockets are observed. Captures run on their interfaces.
         clock: The run's clock.
         sink: The destination of observations, in the order in which they were read.
         heartbeat: Nanoseconds between two polls of all sockets when nothing happens.
+        routers: Nodes on whose interfaces captures run as well: they show what is forwarded, and what is not.
     """
 
-    def __init__(self, nodes: Iterable[WatchedNode], clock: Clock, sink: Sink, heartbeat: int) -> None:
+    def __init__(
+        self,
+        nodes: Iterable[WatchedNode],
+        clock: Clock,
+        sink: Sink,
+        heartbeat: int,
+        *,
+        routers: Iterable[WatchedNode] = (),
+    ) -> None:
         self._nodes = list(nodes)
+        self._routers = list(routers)
         self._clock = clock
         self._sink = sink
         self._heartbeat = heartbeat
@@ -111,6 +122,8 @@ class Recorder:
             with node.enter():
                 self._diags[node.name] = SocketPoller(node.name, self._clock)
                 self._counters[node.name] = read_counters()
+        for node in (*self._nodes, *self._routers):
+            with node.enter():
                 for interface in node.interfaces:
                     self._watch(Capture(node.name, interface, self._clock))
         self.observers[Witness.DIAG] = self.observers[Witness.CAPTURE] = ""
@@ -300,6 +313,8 @@ class Recorder:
     def _aim(self, observation: Observation, targets: Targets) -> None:
         """Determine what to poll after an observation."""
         if isinstance(observation, SegmentSeen):
+            if observation.node not in self._diags:
+                return  # a router's: whose sockets it concerns, the hosts' captures show
             flow = observation.src, observation.dst
             if observation.direction == "received":
                 flow = observation.dst, observation.src
@@ -317,6 +332,10 @@ class Recorder:
 
     def _aim_at_event(self, event: StateChange | TcpEvent, targets: Targets) -> None:
         node = self._node_of.get(event.local.ip)
+        if is_loopback(event.local.ip) and event.local.port and event.remote.port:
+            # Every host has this address.
+            for each in self._diags:
+                targets.flows.setdefault(each, []).append((event.local, event.remote))
         if node is None:
             # A wildcard address may belong to any node, and so may that of a socket that is not bound yet.
             targets.listeners.update(self._diags)

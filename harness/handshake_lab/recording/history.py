@@ -85,6 +85,9 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     count from the initial sequence numbers. ``retransmits`` is the number of the segment whose sequence numbers its
     sender sent again; ``copies`` that of the segment which the network duplicated. ``damaged``: it was changed in
     transit, so that the receiver's TCP dropped it.
+
+    ``src`` and ``dst`` are those with which it was sent. ``translated`` are those behind the translators (NAT) on its
+    way: with which it arrived, or would have. ``stopped_at`` is the router that a lost segment still came to.
     """
 
     number: int
@@ -104,6 +107,13 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     retransmits: int | None = None
     copies: int | None = None
     damaged: bool = False
+    translated: tuple[Address, Address] | None = None
+    stopped_at: str = ""
+
+    @property
+    def arriving(self) -> tuple[Address, Address]:
+        """Its source and destination where it arrives, translated or not."""
+        return self.translated or (self.src, self.dst)
 
     @property
     def lost(self) -> bool:

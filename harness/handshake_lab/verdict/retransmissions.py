@@ -37,7 +37,8 @@ def resendings(record: Record) -> Iterator[Retransmission]:
         if segment.retransmits is not None:
             again[segment.retransmits].append(segment)
         if "A" in segment.flags:
-            back[segment.dst, segment.src].append(segment)
+            source, target = segment.arriving
+            back[target, source].append(segment)
     data: Counter[tuple[Address, Address]] = Counter()
     more: dict[tuple[Address, Address], list[TransmittedSegment]] = defaultdict(list)
     for number, repeats in again.items():

@@ -76,7 +76,7 @@ class _Search:
             if segment.sent is not None:
                 self._sent.setdefault((segment.src, segment.dst), []).append((segment.sent, segment.flags))
             if segment.received is not None:
-                self._received.setdefault((segment.src, segment.dst), []).append(segment.received)
+                self._received.setdefault(segment.arriving, []).append(segment.received)
         for departures in self._sent.values():
             departures.sort()
         for arrivals in self._received.values():
@@ -89,7 +89,7 @@ class _Search:
             if segment.received is None or segment.damaged:
                 continue
             for endpoint in self._record.endpoints:
-                if (endpoint.node, endpoint.local, endpoint.remote) == (segment.receiver, segment.dst, segment.src):
+                if (endpoint.node, (endpoint.remote, endpoint.local)) == (segment.receiver, segment.arriving):
                     yield from self._arrived(endpoint, segment, segment.received)
             yield from self._turned_away(segment, segment.received)
 
@@ -127,13 +127,14 @@ class _Search:
 
     def _answers(self, segment: TransmittedSegment, at: int) -> list[str]:
         """The flags of what its receiver sent back at once."""
-        back = self._sent.get((segment.dst, segment.src), [])
+        source, target = segment.arriving
+        back = self._sent.get((target, source), [])
         first, last = bisect_left(back, (at, "")), bisect_left(back, (self._answered_until(segment, at) + 1, ""))
         return [flags for _, flags in back[first:last]]
 
     def _answered_until(self, segment: TransmittedSegment, at: int) -> int:
         """Until when what its receiver sends answers it: what arrives later is answered, too."""
-        arrivals = self._received[segment.src, segment.dst]
+        arrivals = self._received[segment.arriving]
         place = bisect_right(arrivals, at + _AT_ONCE)
         return min([at + self._pause, *arrivals[place : place + 1]])
 
@@ -144,7 +145,7 @@ class _Search:
         listened = any(
             State.LISTEN in endpoint.states
             and endpoint.node == segment.receiver
-            and endpoint.local.port == segment.dst.port
+            and endpoint.local.port == segment.arriving[1].port
             for endpoint in self._record.endpoints
         )
         if listened:

@@ -1,7 +1,7 @@
 """Captures on both sides of the middle, joined: each segment's way, or that it was lost.
 
-A segment is recognised by what no router changes: IPv4's identification, the TCP
-header but for its checksum, and the length. Segments can recur all the same (a
+A segment is recognised by what no router changes, and by its addresses, as far as they
+were not translated (`forwarding`). Segments can recur all the same (a
 duplicate made in the middle; a SYN-ACK sent again, whose identification is always 0), so
 those of one content are matched in their order, at the way's usual delay.
 """
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from handshake_lab.reconcile.segments.forwarding import WHOLE, Flow, ForwardedSegments, Sight, flow_of, untranslated
 from handshake_lab.reconcile.segments.numbering import Numbering
 from handshake_lab.recording.causal_order import arrange
 from handshake_lab.recording.history import TransmittedSegment
-from handshake_lab.recording.node_addresses import is_loopback
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.sequence_numbers import add
 
@@ -50,64 +50,75 @@ class MatchedSegments(msgspec.Struct, frozen=True):
     legs: dict[tuple[str, Address, Address], list[SegmentAtEnd]]
 
 
-#: Bytes of a frame with the headers of Ethernet, IPv4 and TCP.
-_WHOLE = 54
-
-
-class _Sight(NamedTuple):
-    t: int
-    order: int
-    segment: SegmentSeen
-
-
 class _Match(NamedTuple):
-    sent: _Sight | None
-    received: _Sight | None
-    copies: _Sight | None = None  #: what was sent, where this is a duplicate made in the middle
+    sent: Sight | None
+    received: Sight | None
+    copies: Sight | None = None  #: what was sent, where this is a duplicate made in the middle
     damaged: bool = False
+    stopped: str = ""  #: the node that received it on its way, and neither took it nor sent it on
+
+
+_Content = tuple[Flow, bytes | tuple[object, ...]]
+_Sights = dict[_Content, list[Sight]]
 
 
 def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes) -> MatchedSegments:
     """Match what was sent with what was received.
 
-    Only what a segment's own ends saw counts: a router's or switch's view adds nothing
-    to whether it was sent and whether it arrived.
+    A segment is sent by the node whose capture shows it leave, unless it had come there before; that may be a router,
+    or a host that carries another's address. It arrives at the node whose address it carries by then.
 
     Args:
         segments: Segments with their place among all observations.
         nodes: Whose addresses they carry.
     """
-    departures: dict[tuple[str, str], dict[bytes | tuple[object, ...], list[_Sight]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    arrivals: dict[tuple[str, str], dict[bytes | tuple[object, ...], list[_Sight]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for order, seen in segments:
-        sender, receiver = ends(seen, nodes)
-        outgoing = seen.direction == "sent"
-        if seen.node != (sender if outgoing else receiver):
-            continue
-        side = departures if outgoing else arrivals
-        side[sender, receiver][_content(seen)].append(_Sight(seen.t, order, seen))
-    found: list[tuple[_Match, str, str]] = []
+    forwarded = ForwardedSegments(Sight(seen.t, order, seen) for order, seen in segments)
+    departures: dict[tuple[str, str, str], _Sights] = defaultdict(lambda: defaultdict(list))
+    arrivals: dict[tuple[str, str, str], _Sights] = defaultdict(lambda: defaultdict(list))
+    stopped: _Sights = defaultdict(list)
+    taken: set[_Content] = set()
+    for sight in forwarded.arrivals:
+        flow, seen = flow_of(sight.segment), sight.segment
+        if flow.node or nodes.of(flow.dst.ip) == seen.node:
+            content = _content(flow, seen)
+            taken.add(content)
+            arrivals[flow.src.ip, flow.dst.ip, flow.node][content].append(sight)
+        elif nodes.of(flow.src.ip) != seen.node:
+            stopped[_content(forwarded.final(flow, sight.t), seen)].append(sight)
+    for sight in forwarded.departures:
+        for flow in forwarded.course(flow_of(sight.segment), sight.t):
+            if _content(flow, sight.segment) in taken:  # a translator may have taken it for its own
+                break
+        departures[flow.src.ip, flow.dst.ip, flow.node][_content(flow, sight.segment)].append(sight)
+    found: list[_Match] = []
     for way in departures.keys() | arrivals.keys():
-        found += [(match, *way) for match in _match_way(departures.get(way, {}), arrivals.get(way, {}))]
-    found.sort(key=lambda each: _first(each[0])[:2])
-    groups = groupby(found, key=lambda each: _first(each[0]).t)
-    return _number([each for _, group in groups for each in _causal(list(group))])
+        found += _match_way(departures.get(way, {}), arrivals.get(way, {}))
+    found = [_with_stop(match, forwarded, stopped) for match in found]
+    found.sort(key=lambda match: _first(match)[:2])
+    groups = groupby(found, key=lambda match: _first(match).t)
+    return _number([match for _, group in groups for match in _causal(list(group))], forwarded, nodes)
 
 
-def _causal(found: list[tuple[_Match, str, str]]) -> list[tuple[_Match, str, str]]:
+def _with_stop(match: _Match, forwarded: ForwardedSegments, stopped: _Sights) -> _Match:
+    """A lost segment, with the last node that it came to."""
+    if match.sent is None or match.received is not None or not stopped:
+        return match
+    sent = match.sent
+    there = stopped.get(_content(forwarded.final(flow_of(sent.segment), sent.t), sent.segment), ())
+    last = next((sight for sight in there if sight.t >= sent.t), None)
+    return match._replace(stopped=last.segment.node) if last else match
+
+
+def _causal(found: list[_Match]) -> list[_Match]:
     """Order segments of one time: what had arrived at a host, as its capture saw it, before what it sent then."""
     if len(found) == 1:
         return found
     at: dict[str, list[tuple[int, bool, int]]] = defaultdict(list)
-    for place, (match, sender, receiver) in enumerate(found):
+    for place, match in enumerate(found):
         if match.received:
-            at[receiver].append((match.received.order, False, place))
+            at[match.received.segment.node].append((match.received.order, False, place))
         if match.sent:
-            at[sender].append((match.sent.order, True, place))
+            at[match.sent.segment.node].append((match.sent.order, True, place))
     pairs: list[tuple[int, int]] = []
     for seen in at.values():
         before: list[int] = []  # what a host sent last, and what has arrived since
@@ -116,40 +127,24 @@ def _causal(found: list[tuple[_Match, str, str]]) -> list[tuple[_Match, str, str
                 pairs += [(each, place) for each in before]
                 before.clear()
             before.append(place)
-    return [found[place] for place in arrange([_first(match)[:2] for match, _, _ in found], pairs)]
+    return [found[place] for place in arrange([_first(match)[:2] for match in found], pairs)]
 
 
-def ends(seen: SegmentSeen, nodes: Nodes) -> tuple[str, str]:
-    """The names of a segment's sender and receiver; an unknown host is called by its address."""
-    if is_loopback(seen.src.ip) or is_loopback(seen.dst.ip):
-        return seen.node, seen.node
-    return nodes.of(seen.src.ip) or seen.src.ip, nodes.of(seen.dst.ip) or seen.dst.ip
+def _content(flow: Flow, seen: SegmentSeen) -> _Content:
+    """What tells a segment from others, by the addresses that it has where it arrives."""
+    return flow, untranslated(seen)
 
 
-def _content(seen: SegmentSeen) -> bytes | tuple[object, ...]:
-    frame = seen.frame
-    if len(frame) >= _WHOLE:
-        if frame[12] == 0x08:
-            at, identification = 14 + ((frame[14] & 15) << 2), frame[18:20]
-        else:
-            at, identification = 54, b""  # extension headers, if any, are compared as they are
-        return b"%d %b %b %b" % (seen.length, identification, frame[at : at + 16], frame[at + 18 : at + 60])
-    return seen.src, seen.dst, seen.flags, seen.seq, seen.ack, seen.length, seen.window
-
-
-def _match_way(
-    departures: dict[bytes | tuple[object, ...], list[_Sight]],
-    arrivals: dict[bytes | tuple[object, ...], list[_Sight]],
-) -> Iterable[_Match]:
-    """Match all segments from one host to another."""
+def _match_way(departures: _Sights, arrivals: _Sights) -> Iterable[_Match]:
+    """Match all segments from one address to another."""
     plain = [
         arrivals[content][0].t - sent[0].t
         for content, sent in departures.items()
         if len(sent) == 1 and len(arrivals.get(content, ())) == 1
     ]
     usual = sorted(plain)[len(plain) // 2] if plain else None
-    lost: list[_Sight] = []
-    unsent: list[_Sight] = []
+    lost: list[Sight] = []
+    unsent: list[Sight] = []
     for content in departures.keys() | arrivals.keys():
         sent, received = departures.get(content, []), arrivals.get(content, [])
         if len(sent) == 1 and len(received) == 1:
@@ -165,7 +160,7 @@ def _match_way(
     yield from _match_damaged(lost, unsent, usual)
 
 
-def _match_alike(sent: Sequence[_Sight], received: Sequence[_Sight], usual: float | None) -> Iterable[_Match]:
+def _match_alike(sent: Sequence[Sight], received: Sequence[Sight], usual: float | None) -> Iterable[_Match]:
     """Match segments of the same content: as many as can be, in order, at delays as alike as can be.
 
     What arrived beyond what was sent was duplicated, or made up, in the middle.
@@ -183,10 +178,10 @@ def _match_alike(sent: Sequence[_Sight], received: Sequence[_Sight], usual: floa
             yield _Match(None, other, sent[0] if sent else None) if few is sent else _Match(other, None)
 
 
-def _match_damaged(lost: Sequence[_Sight], unsent: Sequence[_Sight], usual: float | None) -> Iterable[_Match]:
+def _match_damaged(lost: Sequence[Sight], unsent: Sequence[Sight], usual: float | None) -> Iterable[_Match]:
     """Recognise what was damaged on the way: what arrived differs in one bit from what was sent and did not."""
     # Two frames that differ in one bit have one half in common: nobody need be compared with all.
-    halves: dict[tuple[int, bytes, bool], list[_Sight]] = defaultdict(list)
+    halves: dict[tuple[int, bytes, bool], list[Sight]] = defaultdict(list)
     if unsent:
         for sight in sorted(lost):
             for half in _halves(sight.segment):
@@ -212,7 +207,7 @@ def _match_damaged(lost: Sequence[_Sight], unsent: Sequence[_Sight], usual: floa
 
 def _halves(seen: SegmentSeen) -> Sequence[tuple[int, bytes, bool]]:
     frame = seen.frame
-    if len(frame) < _WHOLE:
+    if len(frame) < WHOLE:
         return ()
     middle = (14 + len(frame)) // 2
     return (len(frame), frame[14:middle], False), (len(frame), frame[middle:], True)
@@ -223,7 +218,7 @@ def _differ_by_a_bit(one: SegmentSeen, other: SegmentSeen) -> bool:
     return len(a) == len(b) and (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).bit_count() == 1
 
 
-def _likeliest_delay(few: Sequence[_Sight], many: Sequence[_Sight]) -> float:
+def _likeliest_delay(few: Sequence[Sight], many: Sequence[Sight]) -> float:
     """The delay at which the most of them fit together; the shortest of those."""
     if not few:
         return 0
@@ -255,28 +250,31 @@ def _align(wanted: Sequence[float], offered: Sequence[int]) -> list[int]:
     return places[::-1]
 
 
-def _first(match: _Match) -> _Sight:
+def _first(match: _Match) -> Sight:
     sight = match.sent or match.received
     if sight is None:  # pragma: no cover - a match has a side
         raise AssertionError("a passage that nobody saw")
     return sight
 
 
-def _number(found: Sequence[tuple[_Match, str, str]]) -> MatchedSegments:
+def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes) -> MatchedSegments:
     """Give passages their numbers, relative sequence numbers and links to what they repeat."""
     numbering = Numbering()
     numbers: dict[int, int] = {}
     segments: list[TransmittedSegment] = []
     legs: dict[tuple[str, Address, Address], list[SegmentAtEnd]] = defaultdict(list)
-    for number, (match, sender, receiver) in enumerate(found, 1):
+    for number, match in enumerate(found, 1):
         first = _first(match)
         seen = first.segment
         numbers[first.order] = number
-        base, ack_base, repeated = numbering.place(number, seen, sender, made_up=match.sent is None)
+        there = flow_of(match.received.segment) if match.received else forwarded.final(flow_of(seen), first.t)
+        own = flow_of(seen) if match.sent else forwarded.origin(there)
+        made_up = match.sent is None
+        base, ack_base, repeated = numbering.place(number, seen, own, there, made_up=made_up)
         segment = TransmittedSegment(
             number=number,
-            sender=sender,
-            receiver=receiver,
+            sender=match.sent.segment.node if match.sent else nodes.of(seen.src.ip) or there.node,
+            receiver=match.received.segment.node if match.received else nodes.of(there.dst.ip) or there.node,
             src=seen.src,
             dst=seen.dst,
             flags=seen.flags,
@@ -291,14 +289,28 @@ def _number(found: Sequence[tuple[_Match, str, str]]) -> MatchedSegments:
             retransmits=repeated,
             copies=numbers.get(match.copies.order) if match.copies else None,
             damaged=match.damaged,
+            translated=None if (there.src, there.dst) == (seen.src, seen.dst) else (there.src, there.dst),
+            stopped_at=match.stopped,
         )
+        segment = _named(segment)
         segments.append(segment)
         if match.sent:
-            legs[sender, seen.src, seen.dst].append(SegmentAtEnd(match.sent.t, match.sent.order, True, segment))
+            leg = SegmentAtEnd(match.sent.t, match.sent.order, True, segment)
+            legs[segment.sender, seen.src, seen.dst].append(leg)
         if match.received and not match.damaged:  # the receiver's TCP never sees what fails its checksum
-            legs[receiver, seen.dst, seen.src].append(
-                SegmentAtEnd(match.received.t, match.received.order, False, segment)
-            )
+            leg = SegmentAtEnd(match.received.t, match.received.order, False, segment)
+            legs[segment.receiver, there.dst, there.src].append(leg)
     for each in legs.values():
         each.sort(key=lambda leg: leg[:2])
     return MatchedSegments(tuple(segments), dict(legs))
+
+
+def _named(segment: TransmittedSegment) -> TransmittedSegment:
+    """A host that has none of the addresses is called by its address."""
+    if segment.sender and segment.receiver:
+        return segment
+    return msgspec.structs.replace(
+        segment,
+        sender=segment.sender or segment.src.ip,
+        receiver=segment.receiver or (segment.translated or (segment.src, segment.dst))[1].ip,
+    )

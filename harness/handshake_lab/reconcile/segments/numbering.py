@@ -5,11 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
+from handshake_lab.reconcile.segments.forwarding import Flow
 from handshake_lab.tcp.sequence_numbers import distance, occupied
 
 if TYPE_CHECKING:
     from handshake_lab.recording.observations import SegmentSeen
-    from handshake_lab.tcp.address import Address
 
 
 class _Flow:
@@ -59,29 +59,30 @@ class Numbering:
     """Follows every direction of every connection, segment by segment in order of time."""
 
     def __init__(self) -> None:
-        self._flows: dict[tuple[str, Address, Address], _Flow] = {}
+        self._flows: dict[Flow, _Flow] = {}
 
-    def place(self, number: int, seen: SegmentSeen, sender: str, *, made_up: bool) -> tuple[int, int, int | None]:
+    def place(
+        self, number: int, seen: SegmentSeen, sent: Flow, arriving: Flow, *, made_up: bool
+    ) -> tuple[int, int, int | None]:
         """Where a segment stands in its connection.
 
         Args:
-            number: The passage's number.
+            number: The segment's number.
             seen: The segment.
-            sender: Its sender's name, which tells hosts with equal addresses apart.
+            sent: The addresses with which its flow leaves.
+            arriving: Those that it has where it arrives: the other direction leaves with them.
             made_up: It comes from the middle: its sequence number founds nothing.
 
         Returns:
             The base of its sequence number, that of its acknowledgment, and the number
-            of the passage it repeats or None.
+            of the segment it repeats or None.
         """
-        flow = self._flow((sender, seen.src, seen.dst), seen.seq, opens="S" in seen.flags and not made_up)
-        back = self._flow((sender, seen.dst, seen.src), seen.ack, opens=False) if "A" in seen.flags else None
+        flow = self._flow(sent, seen.seq, opens="S" in seen.flags and not made_up)
+        other = Flow(arriving.dst, arriving.src, arriving.node)
+        back = self._flow(other, seen.ack, opens=False) if "A" in seen.flags else None
         return flow.base, back.base if back else 0, None if made_up else flow.repeats(number, seen)
 
-    def _flow(self, key: tuple[str, Address, Address], seq: int, *, opens: bool) -> _Flow:
-        node, src, dst = key
-        # Only a host that talks to itself shares its addresses (127.0.0.1) with others.
-        key = (node if src.ip == dst.ip else "", src, dst)
+    def _flow(self, key: Flow, seq: int, *, opens: bool) -> _Flow:
         flow = self._flows.get(key)
         if flow is None or (opens and (not flow.opened or flow.base != seq)):
             flow = self._flows[key] = _Flow(seq, opened=opens)

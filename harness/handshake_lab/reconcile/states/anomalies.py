@@ -39,7 +39,8 @@ class Anomalies:
                 if segment.copies is None:
                     self._unsent.add((segment.src, segment.dst))
             elif segment.received is None and "R" in segment.flags:
-                self._strayed[segment.dst, segment.src].append(segment.sent)
+                source, target = segment.arriving
+                self._strayed[target, source].append(segment.sent)
 
     def tell(self, observed: ObservedSocket) -> None:
         """Tell a life of its own."""

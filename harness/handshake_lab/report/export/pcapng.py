@@ -100,7 +100,8 @@ def _sighting(
     seen: Sequence[SegmentSeen],
 ) -> int | None:
     """Where a host's capture has a passage."""
-    key = (segment.src, segment.dst, segment.flags, segment.seq, segment.ack, segment.length)
+    source, target = (segment.src, segment.dst) if node == segment.sender else segment.arriving
+    key = (source, target, segment.flags, segment.seq, segment.ack, segment.length)
     mine = [place for place in places.get(key, []) if seen[place].node == node]
     if when is None or not mine:
         return None

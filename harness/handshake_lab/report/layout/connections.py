@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from handshake_lab.recording.history import Endpoint, Record, TransmittedSegment
+from handshake_lab.recording.node_addresses import is_loopback
 from handshake_lab.recording.observations import Address
 from handshake_lab.tcp.states import State
 
@@ -83,18 +84,21 @@ def connections(record: Record) -> list[Connection]:
     A four-tuple that is used twice gives two connections: endpoints of one host with the same four-tuple
     are successive sockets, and a segment belongs to the socket that existed when it was sent.
     """
+    translated = _translated(record)
     sockets: dict[frozenset[Address], list[list[tuple[int, Endpoint]]]] = defaultdict(list)
     for index, endpoint in sorted(enumerate(record.endpoints), key=lambda pair: _first(pair[1])):
-        pairs = sockets[_tuple(endpoint)]
+        key = _tuple(endpoint)
+        pairs = sockets[translated.get(key, key)]
         for pair in pairs:
-            if _fits(endpoint, [other for _, other in pair]):
+            if _fits(endpoint, [other for _, other in pair], translated=key in translated):
                 pair.append((index, endpoint))
                 break
         else:
             pairs.append([(index, endpoint)])
     segments: dict[frozenset[Address], list[TransmittedSegment]] = defaultdict(list)
     for segment in record.segments:
-        segments[frozenset((segment.src, segment.dst))].append(segment)
+        key = _between(segment.src, segment.dst, segment.sender)
+        segments[translated.get(key, key)].append(segment)
     found = []
     for key in [*sockets, *(key for key in segments if key not in sockets)]:
         pairs = sockets.get(key) or [[]]
@@ -111,6 +115,18 @@ def connections(record: Record) -> list[Connection]:
     found = _with_listeners(found)
     found.sort(key=lambda connection: (connection.began, str(connection.left.address), str(connection.right.address)))
     return [msgspec.structs.replace(connection, number=place) for place, connection in enumerate(found, start=1)]
+
+
+def _translated(record: Record) -> dict[frozenset[Address], frozenset[Address]]:
+    """The four-tuples on either side of a translator (NAT), each with one that stands for all of its connection."""
+    stands: dict[frozenset[Address], frozenset[Address]] = {}
+    for segment in record.segments:
+        if segment.translated:
+            one, other = frozenset((segment.src, segment.dst)), frozenset(segment.translated)
+            chosen, given_up = stands.setdefault(one, one), stands.setdefault(other, one)
+            if chosen != given_up:
+                stands.update({key: chosen for key, value in stands.items() if value == given_up})
+    return stands
 
 
 def _with_listeners(found: list[Connection]) -> list[Connection]:
@@ -153,13 +169,21 @@ def _tuple(endpoint: Endpoint) -> frozenset[Address]:
     if endpoint.role == "listener" or not endpoint.remote.port:
         # No peer: a key of its own, even if another socket listens at this address.
         return frozenset((endpoint.local, Address(f"{endpoint.node}#{endpoint.cookie}", 0)))
-    return frozenset((endpoint.local, endpoint.remote))
+    return _between(endpoint.local, endpoint.remote, endpoint.node)
 
 
-def _fits(endpoint: Endpoint, pair: list[Endpoint]) -> bool:
+def _between(one: Address, other: Address, node: str) -> frozenset[Address]:
+    """Both ends; and the host, where every host has these addresses."""
+    own = is_loopback(one.ip) or is_loopback(other.ip)
+    return frozenset((one, other, Address(node, 0)) if own else (one, other))
+
+
+def _fits(endpoint: Endpoint, pair: list[Endpoint], *, translated: bool) -> bool:
     if len(pair) != 1:
         return False
     other = pair[0]
+    if translated:
+        return other.node != endpoint.node
     return other.local == endpoint.remote and (other.node, other.local) != (endpoint.node, endpoint.local)
 
 

@@ -1,0 +1,127 @@
+"""What routers did to segments: which they passed on, translated or not, and which they did not.
+
+A router's captures hold a segment twice, as it came and as it left. A translator (NAT) gives it other addresses and
+ports; IPv4's identification, the TCP header but for ports and checksum, and the data stay, and tell that it is the
+same segment, however many translators it passes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from handshake_lab.recording.node_addresses import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from handshake_lab.recording.observations import SegmentSeen
+    from handshake_lab.tcp.address import Address
+
+#: Bytes of a frame with the headers of Ethernet, IPv4 and TCP.
+WHOLE = 54
+#: The interface of connections within one host; nothing is forwarded there.
+LOOPBACK = "lo"
+
+
+class Flow(NamedTuple):
+    """The addresses that a segment carries at some place; ``node`` only where they do not tell the host."""
+
+    src: Address
+    dst: Address
+    node: str = ""
+
+
+class Sight(NamedTuple):
+    """One capture of one segment. ``order`` is its place among all observations."""
+
+    t: int
+    order: int
+    segment: SegmentSeen
+
+
+class ForwardedSegments:
+    """Sorts captures by what they show.
+
+    Args:
+        sights: All captures of segments.
+
+    Attributes:
+        departures: What left the node that made it.
+        arrivals: What came to a node and was not passed on.
+    """
+
+    def __init__(self, sights: Iterable[Sight]) -> None:
+        self.departures: list[Sight] = []
+        self.arrivals: list[Sight] = []
+        self._next: dict[Flow, list[tuple[int, Flow]]] = defaultdict(list)
+        self._origin: dict[Flow, Flow] = {}
+        came: dict[tuple[str, object], deque[Sight]] = defaultdict(deque)
+        for sight in sorted(sights):
+            self._sort(sight, came)
+        for waiting in came.values():
+            self.arrivals += waiting
+
+    def _sort(self, sight: Sight, came: dict[tuple[str, object], deque[Sight]]) -> None:
+        seen = sight.segment
+        key = None if seen.interface == LOOPBACK else untranslated(seen)
+        if seen.direction == "received":
+            if key is None:
+                self.arrivals.append(sight)
+            else:
+                came[seen.node, key].append(sight)
+        elif key is not None and (waiting := came.get((seen.node, key))):
+            before, after = flow_of(waiting.popleft().segment), flow_of(seen)
+            if before != after:
+                self._translate(sight.t, before, after)
+        else:
+            self.departures.append(sight)
+
+    def _translate(self, t: int, before: Flow, after: Flow) -> None:
+        """Note a translation; what answers is translated back."""
+        self._next[before].append((t, after))
+        self._next[_back(after)].append((t, _back(before)))
+        self._origin[after] = self._origin.get(before, before)
+
+    def final(self, flow: Flow, t: int) -> Flow:
+        """The addresses that a flow's segments carry where they arrive; ``t`` is when they left, in nanoseconds."""
+        *_, last = self.course(flow, t)
+        return last
+
+    def course(self, flow: Flow, t: int) -> Iterator[Flow]:
+        """The addresses that a segment has, one translator after the other, if each passes it on."""
+        passed: set[Flow] = set()
+        while flow not in passed:
+            passed.add(flow)
+            yield flow
+            following = self._next.get(flow)
+            if not following:
+                return
+            # A translation that was made later is the first one's that was needed.
+            flow = next((after for when, after in following if when >= t), following[-1][1])
+
+    def origin(self, flow: Flow) -> Flow:
+        """The addresses with which a flow's segments left, by those that they carry where they arrive."""
+        return self._origin.get(flow, flow)
+
+
+def _back(flow: Flow) -> Flow:
+    return Flow(flow.dst, flow.src, flow.node)
+
+
+def flow_of(seen: SegmentSeen) -> Flow:
+    """The addresses of a segment where it was captured."""
+    own = is_loopback(seen.src.ip) or is_loopback(seen.dst.ip)
+    return Flow(seen.src, seen.dst, seen.node if own else "")
+
+
+def untranslated(seen: SegmentSeen) -> bytes | tuple[object, ...]:
+    """What no router and no translator changes of a segment; without its frame, what no router does."""
+    frame = seen.frame
+    if len(frame) < WHOLE:
+        return seen.src, seen.dst, seen.flags, seen.seq, seen.ack, seen.length, seen.window
+    if frame[12] == 0x08:
+        at, identification = 14 + ((frame[14] & 15) << 2), frame[18:20]
+    else:
+        at, identification = 54, b""  # extension headers, if any, are compared as they are
+    return b"%d %b %b %b" % (seen.length, identification, frame[at + 4 : at + 16], frame[at + 18 : at + 60])
