@@ -141,7 +141,7 @@ def test_why_data_were_sent_again(net: Net) -> None:
     assert "it was lost" not in reason, describe(net.record())
 
 
-@pytest.mark.network(topology="nat", delay="5ms")
+@pytest.mark.handshake(topology="nat", delay="5ms")
 def test_both_addresses_are_translated(net: Net) -> None:
     """A port of the router's that is forwarded to h1, and masquerading: the client sees the router, and so does h1."""
     net.network["r1"].run(["nft", FORWARDED])
@@ -160,7 +160,7 @@ def test_both_addresses_are_translated(net: Net) -> None:
     assert [(each.left.node, each.right.node) for each in connections(record)] == [("h2", "h1")]
 
 
-@pytest.mark.network(topology="firewall,refuse=reset", delay="5ms")
+@pytest.mark.handshake(topology="firewall,refuse=reset", delay="5ms")
 def test_a_reset_in_anothers_name(net: Net) -> None:
     """A firewall that refuses with a RST sends it with h2's address: it is the router that sent it."""
     with pytest.raises(ConnectionRefusedError):
