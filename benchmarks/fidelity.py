@@ -98,11 +98,11 @@ def run(kernel_name: str, rate: int, number: int, watch: tuple[str, ...], pauses
     kernel = choose_kernel(kernel_name, 1, wall_limit=500)
     argument = {"rate": rate, "number": number, "pauses": pauses, "watch": watch}
     with conducted(RunPlan(script="benchmarks.fidelity:script", argument=argument, kernel=kernel.info), kernel) as done:
-        told = json.loads((done.directory / "log").read_text())
+        reported = json.loads((done.directory / "log").read_text())
         own = json.loads((done.directory / "own.json").read_text())
         true = {
             (side, int(port), state)
-            for port, way in told["ways"].items()
+            for port, way in reported["ways"].items()
             for side, states in zip(("client", "server"), TRUTH[way], strict=True)
             for state in states
         }
@@ -115,7 +115,7 @@ def run(kernel_name: str, rate: int, number: int, watch: tuple[str, ...], pauses
                 if str(step.new) != "LISTEN":
                     (inferred if step.inferred else seen).add((*place, str(step.new)))
         found: dict[str, Any] = {
-            "reached": told["reached"],
+            "reached": reported["reached"],
             "transitions": len(true),
             "observations": len(done.observations),
             "unseen": len(true - seen),
@@ -207,8 +207,8 @@ def main() -> None:
         for _ in range(chosen.runs):
             found = run(chosen.kernel, rate, number, watch, pauses)
             runs.append(found)
-            told = " ".join(row(chosen.kernel, rate, number, found, real=real))
-            print(f"{told} | waited {found['waited']:.0%}, load {os.getloadavg()[0]:.0f}", flush=True)
+            reported = " ".join(row(chosen.kernel, rate, number, found, real=real))
+            print(f"{reported} | waited {found['waited']:.0%}, load {os.getloadavg()[0]:.0f}", flush=True)
             print(f"    {json.dumps(found)}", flush=True)
         rows.append(row(chosen.kernel, rate, number, middle(runs), real=real))
     if chosen.write:

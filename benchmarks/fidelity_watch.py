@@ -35,15 +35,15 @@ def side_of(local: int, remote: int) -> tuple[str, int] | None:
     """Which end of which connection that is; None for a listener."""
     if local == PORT:
         return ("server", remote) if remote else None
-    return ("client", local) if local and remote == PORT else None  # bound only after SYN-SENT was reported
+    return ("client", local) if local and remote == PORT else None  # bound only after SYN-SENT was stopped
 
 
-def look_until_told(snapshot: Callable[[], Iterable[tuple[str, int, int]]], pause: float, told: list[int]) -> Any:
+def poll_until_stopped(snapshot: Callable[[], Iterable[tuple[str, int, int]]], pause: float, stopped: list[int]) -> Any:
     """Look again and again."""
     seen: Seen = set()
     before: set[tuple[str, int]] = set()
     snapshots = 0
-    while not told:
+    while not stopped:
         now = set()
         for state, local, remote in snapshot():
             end = side_of(local, remote)
@@ -58,7 +58,7 @@ def look_until_told(snapshot: Callable[[], Iterable[tuple[str, int, int]]], paus
     return seen, snapshots
 
 
-def trace_until_told(told: list[int]) -> Any:
+def trace_until_stopped(stopped: list[int]) -> Any:
     """The tracepoint and nothing else; an event without its ports is filed with the socket's next."""
     from handshake_lab.observers.clock import Clock
     from handshake_lab.observers.tracepoint import Tracepoints
@@ -67,7 +67,7 @@ def trace_until_told(told: list[int]) -> Any:
     tracepoints = Tracepoints(Clock())
     early: dict[int, list[str]] = {}
     seen: Seen = set()
-    while not told:
+    while not stopped:
         select.select(tracepoints.descriptors(), [], [], 0.2)
         for descriptor in tracepoints.descriptors():
             for event in tracepoints.read(descriptor):
@@ -91,11 +91,13 @@ def cpu_seconds() -> float:
 
 def main(kind: str, pause: float, out: Path) -> None:
     """Watch until SIGTERM; leave what was seen, and what it cost."""
-    told: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     polls_of = pyroute2_look() if kind == "pyroute2" else ss_look
     used = cpu_seconds()
-    seen, snapshots = trace_until_told(told) if kind == "tracepoint" else look_until_told(polls_of, pause, told)
+    seen, snapshots = (
+        trace_until_stopped(stopped) if kind == "tracepoint" else poll_until_stopped(polls_of, pause, stopped)
+    )
     out.write_text(json.dumps({"seen": sorted(seen), "cpu": cpu_seconds() - used, "looks": snapshots}))
 
 

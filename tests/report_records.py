@@ -57,8 +57,16 @@ class Story:
         **doubts: object,
     ) -> Self:
         """Let a host enter a state: caused by a segment, a call (``close()``) or a timer."""
-        told = str(why)
-        kind = "segment" if segment else "call" if told.endswith("()") else "timer" if "timer" in told else "unknown"
+        reported = str(why)
+        kind = (
+            "segment"
+            if segment
+            else "call"
+            if reported.endswith("()")
+            else "timer"
+            if "timer" in reported
+            else "unknown"
+        )
         before = old or (self.steps[node][-1].new if self.steps[node] else S.CLOSED)
         cause = Cause(kind, why, segment)  # type: ignore[arg-type]
         self.steps[node].append(Transition(before, new, t, t, seen, cause, **doubts))  # type: ignore[arg-type]

@@ -98,8 +98,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     failing = orphan()
     expected = (*failing.endpoints[0].states[:-1], State.TIME_WAIT, State.CLOSED)
     verdict = Verdict(ok=False, summary="not as documented", expected={0: expected})
-    told = [*observed(failing), Failure(0, "h1", "AssertionError: TIME-WAIT never came\n\ntest_it.py:7: assert ...")]
-    (out / "failing-en.html").write_text(page(failing, told, title="failing", verdict=verdict), "utf-8")
+    reported = [
+        *observed(failing),
+        Failure(0, "h1", "AssertionError: TIME-WAIT never came\n\ntest_it.py:7: assert ..."),
+    ]
+    (out / "failing-en.html").write_text(page(failing, reported, title="failing", verdict=verdict), "utf-8")
     runs.append(run("test_failing", "failed", failing, href="failing-en.html", summary="not as documented"))
     for number, nasty in enumerate(CLEVER):
         (out / f"clever{number}-en.html").write_text(page(clever(nasty), title=nasty, replay=nasty), "utf-8")

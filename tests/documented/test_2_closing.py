@@ -167,13 +167,13 @@ def test_c16_time_wait(net: Net, claim: Claim) -> None:
     client.close()
     net.wait_until_closed()
     history = net.history(client)
-    told = [(seen.old, seen.new) for seen in net.observations if isinstance(seen, StateChange)]
+    reported = [(seen.old, seen.new) for seen in net.observations if isinstance(seen, StateChange)]
 
     assert history.states[-3:] == ["FIN-WAIT-2", "TIME-WAIT", "CLOSED"]
     assert (fin.flags, ack.flags, ack.sender) == ("FA", "A", "h1")
     assert seconds(ack.sent - fin.received) == approx_trip(0)
     assert entered(history, "TIME-WAIT") - seconds(fin.received) == approx_trip(0)
-    assert ("FIN-WAIT-2", "CLOSED") in told
+    assert ("FIN-WAIT-2", "CLOSED") in reported
     claim.holds(ack=ms(seconds(ack.sent - fin.received)), waited=round(seconds(history.time_in("TIME-WAIT")), 3))
 
 

@@ -187,7 +187,7 @@ def test_nothing_is_left_after_being_killed_at_any_moment(host: HostKernel, scra
     assert settled(scratch, before) == {}
 
 
-def test_a_run_that_does_not_end_is_told_how_to_get_longer(host: HostKernel, scratch: Path) -> None:
+def test_a_run_that_does_not_end_reports_how_to_get_longer(host: HostKernel, scratch: Path) -> None:
     """What takes too long is killed with all that it started, and the message has the remedy."""
     assert host
     before = belongings(scratch)

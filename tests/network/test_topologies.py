@@ -32,9 +32,9 @@ REACHED = [
 def test_every_topology_connects_whom_it_should(do: Callable[..., Any]) -> None:
     """From the first segment on, after exactly one round trip: no ARP, no waiting for links."""
     found = do("reach", [row[:4] for row in REACHED])
-    told = [[result, round(taken / 10) * 10.0] for result, taken in found]
+    reported = [[result, round(taken / 10) * 10.0] for result, taken in found]
 
-    assert [list(row[4:]) for row in REACHED] == told
+    assert [list(row[4:]) for row in REACHED] == reported
 
 
 def test_nothing_moves_unless_someone_sends(do: Callable[..., Any]) -> None:

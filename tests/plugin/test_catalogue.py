@@ -53,7 +53,7 @@ def test_chosen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (["run", "syn_lots_1"], "the nearest is 'syn_lost_1'"),
         (["run", "67"], "is no scenario"),
@@ -63,10 +63,10 @@ def test_chosen() -> None:
         (["run", "1", "-n", "many"], "is not a number of processes"),
     ],
 )
-def test_wrong_use(words: list[str], told: str) -> None:
+def test_wrong_use(words: list[str], reported: str) -> None:
     """What cannot be meant is refused with the value, the reason, and the right way."""
     result = CliRunner().invoke(command, words)
 
     assert isinstance(result.exception, UsageError)
-    assert told in str(result.exception)
+    assert reported in str(result.exception)
     assert "handshake scenarios" in str(result.exception) or "-n 2" in str(result.exception)

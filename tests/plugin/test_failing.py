@@ -42,12 +42,12 @@ def test_record_of_a_failing_test_says_why_it_failed(project: Project) -> None:
     project.write(test_it=_LEAVES_CLOSE_WAIT)
     project.run().assert_outcomes(failed=1)
     log = read(project.path / "handshake-artifacts/test_it.py-test_it")
-    told = [each.what for each in log.observations if isinstance(each, Failure)]
+    reported = [each.what for each in log.observations if isinstance(each, Failure)]
 
     assert log.cut == ""
-    assert len(told) == 1
-    assert told[0].startswith("assert other states than expected\n  recorded: ESTABLISHED → CLOSE-WAIT\n")
-    assert told[0].endswith("\n\ntest_it.py:7: " + _LEAVES_CLOSE_WAIT.strip().splitlines()[-1].strip())
+    assert len(reported) == 1
+    assert reported[0].startswith("assert other states than expected\n  recorded: ESTABLISHED → CLOSE-WAIT\n")
+    assert reported[0].endswith("\n\ntest_it.py:7: " + _LEAVES_CLOSE_WAIT.strip().splitlines()[-1].strip())
 
 
 def test_in_korean(project: Project) -> None:

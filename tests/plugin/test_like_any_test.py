@@ -121,11 +121,11 @@ def test_subtests(project: Project) -> None:
         """
     )
 
-    result = project.run("-v", "--durations=0", "--handshake-json=told.json")
+    result = project.run("-v", "--durations=0", "--handshake-json=results.json")
 
-    told = json.loads((project.path / "told.json").read_text())
-    assert [each["outcome"] for each in told["tests"]] == ["failed", "passed", "failed"]
-    assert (told["passed"], told["failed"]) == (1, 2)
+    reported = json.loads((project.path / "results.json").read_text())
+    assert [each["outcome"] for each in reported["tests"]] == ["failed", "passed", "failed"]
+    assert (reported["passed"], reported["failed"]) == (1, 2)
     result.stdout.fnmatch_lines(
         [
             "test_it.py::test_one_fails SUBPASSED[[]round[]] (number=*0*)*",

@@ -98,7 +98,7 @@ def test_wrong_marker(project: Project) -> None:
     result = project.run()
 
     assert result.parseoutcomes().keys() <= {"failed", "errors"}
-    for told in (
+    for reported in (
         "pytest.mark.handshake delay: 'fast' *delay=50ms",
         "*'ring' *",
         "*'h9'*",
@@ -106,7 +106,7 @@ def test_wrong_marker(project: Project) -> None:
         "pytest.mark.handshake colour: 'red' is not a property of a link; *",
         "pytest.mark.handshake seed: -1 is not a whole number from 0 to 2[*][*]64-1. *",
     ):
-        result.stdout.fnmatch_lines([told])
+        result.stdout.fnmatch_lines([reported])
     result.stdout.no_fnmatch_line("*handshake_lab/*.py*")
 
 
@@ -227,13 +227,13 @@ def test_refused(project: Project) -> None:
         """,
     )
 
-    for words, told in (
+    for words, reported in (
         (["--pdb"], "ERROR: --pdb cannot reach into a test that uses `net`*"),
         (["--handshake-kernel=cray"], "ERROR: --handshake-kernel: 'cray' is not a kind of kernel*"),
     ):
         result = project.run(*words)
         assert result.ret == 4
-        result.stderr.fnmatch_lines([told])
+        result.stderr.fnmatch_lines([reported])
     project.run("--pdb", "test_other.py").assert_outcomes(passed=1)
 
 

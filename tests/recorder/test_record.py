@@ -111,7 +111,7 @@ def test_a_server_that_leaks_close_wait_and_several_clients(tmp_path: Path) -> N
     assert "h2-server-1: still running when the recording ended" in done.stdout
 
 
-def test_exit_statuses_and_signals_are_told() -> None:
+def test_exit_statuses_and_signals_are_reported() -> None:
     """A program's own failure is told, and is none of the record's."""
     fails = f"{sys.executable} -c 'raise SystemExit(7)'"
     dies = f"{sys.executable} -c 'import os; os.abort()'"

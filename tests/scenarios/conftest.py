@@ -1,4 +1,4 @@
-"""What holds for every scenario: one that takes long says so."""
+"""Checks of all scenarios: one that takes long must be marked."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def is_real(again: str) -> bool:
-    """Whether a run, as its command says, had real time."""
+    """Whether a run, according to its command, used real time."""
     return any(f"--handshake-kernel {kind}" in again for kind in ("host", "vm"))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Fail a test that took long and is not marked ``handshake_slow``: on a real kernel it would be waited for.
+    """Fail a test that took long and is not marked ``handshake_slow``: on a real kernel it would delay the session.
 
-    Held against the lab kernels' time, which does not depend on how busy a machine is. One that is broken on purpose
-    may wait in vain.
+    Only the lab kernels' time is checked, which does not depend on how busy the machine is. A mutated test may wait
+    for an event that never occurs, so it is not checked.
     """
     if "[broken-" in report.nodeid:
         return

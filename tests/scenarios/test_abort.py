@@ -1,4 +1,4 @@
-"""Connections that end by a RST: one that came, one made up on the way, one that the program asked for."""
+"""Connections that end with a RST: received, crafted in the network, or requested by the program."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ABORT = struct.pack("ii", 1, 0)
 
 @pytest.mark.scenario(44)
 def test_rst_established(net: Net) -> None:
-    """RFC 9293, 3.10.7.4: a RST with exactly the next sequence number ends the connection; its peer is not told."""
+    """RFC 9293, 3.10.7.4: a RST with exactly the next sequence number ends the connection; its peer is not notified."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     began = seconds(net.clock.now())
@@ -51,7 +51,7 @@ def test_rst_established(net: Net) -> None:
 
 @pytest.mark.scenario(45)
 def test_rst_inexact_established(net: Net) -> None:
-    """RFC 5961, 3.2: a RST in the window that is not exact is asked about with a challenge ACK, and changes nothing."""
+    """RFC 5961, 3.2: a RST in the window that is not exact is answered with a challenge ACK, and changes no state."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     began = seconds(net.clock.now())
@@ -93,7 +93,7 @@ def test_syn_in_established(net: Net) -> None:
 
 @pytest.mark.scenario(47)
 def test_rst_in_close_wait(net: Net) -> None:
-    """RFC 9293, 3.10.7.4: a RST ends CLOSE-WAIT too; the program finds a broken pipe (tcp_reset(), tcp_input.c)."""
+    """RFC 9293, 3.10.7.4: a RST also ends CLOSE-WAIT; the program gets EPIPE (tcp_reset(), tcp_input.c)."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     began = seconds(net.clock.now())
@@ -116,7 +116,7 @@ def test_rst_in_close_wait(net: Net) -> None:
 
 @pytest.mark.scenario(48)
 def test_rst_in_fin_wait_1(net: Net) -> None:
-    """RFC 9293, 3.10.7.4: a RST that comes before the ACK of the FIN ends FIN-WAIT-1; that ACK then finds nobody."""
+    """RFC 9293, 3.10.7.4: a RST that arrives before the ACK of the FIN ends FIN-WAIT-1; no socket receives that ACK."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     began = seconds(net.clock.now())
@@ -138,9 +138,9 @@ def test_rst_in_fin_wait_1(net: Net) -> None:
 
 @pytest.mark.scenario(48)
 def test_rst_in_fin_wait_2(net: Net) -> None:
-    """RFC 9293, 3.10.7.4: a RST ends FIN-WAIT-2, an orphan's as well: its mini-socket vanishes.
+    """RFC 9293, 3.10.7.4: a RST ends FIN-WAIT-2, also that of an orphan: its mini-socket is removed.
 
-    So in tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c, unseen by the tracepoint.
+    Source: tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c. The tracepoint does not report it.
     """
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -163,7 +163,7 @@ def test_rst_in_fin_wait_2(net: Net) -> None:
 
 @pytest.mark.scenario(49)
 def test_linger_0(net: Net) -> None:
-    """RFC 9293, 3.10.5: ABORT, which a program asks for with SO_LINGER 0, sends a RST and leaves nothing behind."""
+    """RFC 9293, 3.10.5: ABORT, which a program requests with SO_LINGER 0, sends a RST and deletes the connection."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     began = seconds(net.clock.now())
@@ -186,7 +186,7 @@ def test_linger_0(net: Net) -> None:
 
 @pytest.mark.scenario(50)
 def test_close_unread(net: Net) -> None:
-    """RFC 2525, 2.17: close() with data unread sends a RST, so that the peer learns that its data was lost."""
+    """RFC 2525, 2.17: close() with unread data sends a RST, so that the peer learns that its data was lost."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     server.sendall(b"You will want to read this.")
@@ -208,12 +208,12 @@ def test_close_unread(net: Net) -> None:
 
 
 @pytest.mark.scenario(51)
-@pytest.mark.handshake(delay="300ms")  # within it, even a slow machine closes one end and sends from the other
+@pytest.mark.handshake(delay="300ms")  # enough for a slow machine to close one end and send from the other
 def test_data_after_close_f1(net: Net) -> None:
     """RFC 9293, 3.6.1: data for a program that has closed is answered with a RST; here it crosses the FIN.
 
-    Linux handles it like a RST of its own making (tcp_reset() called by tcp_rcv_state_process(),
-    net/ipv4/tcp_input.c), so the tracepoint tcp_receive_reset speaks of one that no segment carried.
+    Linux handles it as if a RST had arrived (tcp_reset() called by tcp_rcv_state_process(), net/ipv4/tcp_input.c),
+    so the tracepoint tcp_receive_reset reports a RST that no segment carried.
     """
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -227,8 +227,8 @@ def test_data_after_close_f1(net: Net) -> None:
     ours, theirs = net.history(client), net.history(server)
     segments = exchange(net.record(), after=began)
     assert sorted(segments[:2]) == ["h1 FA", "h2 PA"]
-    # Besides the RST for the data, one for the ACK of the FIN, if the server sends it before it hears of the first:
-    # it delays it where its data was the answer to a segment of just now (tcp_event_data_sent()).
+    # In addition to the RST for the data there is one for the ACK of the FIN, if the server sends that ACK before it
+    # receives the first RST. It delays the ACK if its data answered a very recent segment (tcp_event_data_sent()).
     assert segments[2:].count("h1 R") == 1 + segments[2:].count("h2 A")
     assert {*segments[2:]} <= {"h1 R", "h2 A"}
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSED"]
@@ -244,9 +244,9 @@ def test_data_after_close_f1(net: Net) -> None:
 
 @pytest.mark.scenario(52)
 def test_data_after_close_f2(net: Net) -> None:
-    """RFC 9293, 3.6.1: data that comes to an orphan in FIN-WAIT-2 is answered with a RST, and its mini-socket vanishes.
+    """RFC 9293, 3.6.1: data for an orphan in FIN-WAIT-2 is answered with a RST, and its mini-socket is removed.
 
-    The tracepoint is silent: it has no word for mini-sockets (tcp_timewait_state_process(), tcp_minisocks.c).
+    The tracepoint does not report mini-sockets (tcp_timewait_state_process(), tcp_minisocks.c).
     """
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
-#: One way: within a round trip of it, even a slow machine begins two handshakes.
+#: One-way delay: in its round trip, even a slow machine starts two handshakes.
 AT_ONCE = "300ms"
 
 
@@ -39,7 +39,7 @@ AT_ONCE = "300ms"
 def test_accept_queue_full_syn(net: Net) -> None:
     """listen(2): with backlog 0 one connection may wait for accept(); while it does, Linux drops every SYN.
 
-    RFC 9293 knows no such queue. The dropped SYN leaves no request and no answer, so the client sends it again
+    RFC 9293 has no such queue. The dropped SYN creates no request and gets no answer, so the client retransmits it
     (tcp_conn_request(), net/ipv4/tcp_input.c); ListenOverflows and ListenDrops count each.
     """
     listener = net.h2.listen(80, backlog=0)
@@ -69,25 +69,25 @@ def test_accept_queue_full_syn(net: Net) -> None:
 
 
 def fill(net: Net, listener: RecordedSocket) -> None:
-    """Two connections that nobody accepts: with backlog 2 there is room for one more."""
+    """Two connections that are not accepted: with backlog 2 there is room for one more."""
     for count in (1, 2):
         net.h1.connect(listener)
         net.h2.wait_for("ESTABLISHED", count=count)
 
 
 def request_of(net: Net, client: Endpoint) -> Endpoint:
-    """The server's end of a client's connection, which no program may ever have held."""
+    """The server's endpoint of a client's connection, which may never have been accepted."""
     return next(each for each in endpoints(net.record(), "h2", "server") if each.remote == client.local)
 
 
 @pytest.mark.scenario(14)
 @pytest.mark.handshake(delay=AT_ONCE)
 def test_accept_queue_full_ack(net: Net) -> None:
-    """Two handshakes at once, room for one: Linux drops the second ACK, and its request stays in SYN-RECEIVED.
+    """Two handshakes, room for one: Linux drops the second ACK, and its request stays in SYN-RECEIVED.
 
-    RFC 9293, 3.10.7.4, would have it ESTABLISHED. The client is, and does not know; the SYN-ACK is sent again until
-    there is room for the answer (listen_overflow in tcp_check_req(), net/ipv4/tcp_minisocks.c). With backlog 0 there
-    would be no second request: Linux would answer by a SYN cookie (inet_csk_reqsk_queue_is_full()).
+    By RFC 9293, 3.10.7.4, it would become ESTABLISHED. The client is ESTABLISHED; the SYN-ACK is retransmitted until
+    there is room for the connection (listen_overflow in tcp_check_req(), net/ipv4/tcp_minisocks.c). With backlog 0
+    there would be no second request: Linux would answer with a SYN cookie (inet_csk_reqsk_queue_is_full()).
     """
     listener = net.h2.listen(80, backlog=2)
     fill(net, listener)
@@ -102,7 +102,7 @@ def test_accept_queue_full_ack(net: Net) -> None:
     assert len(sockets_in(net.h2.sockets(), "SYN-RECEIVED")) == 1
     assert net.h2.counters()["ListenOverflows"] == 3
 
-    # With room in the queue, the answer to the next SYN-ACK ends the handshake.
+    # With room in the queue, the ACK of the next SYN-ACK completes the handshake.
     listener.accept()
     net.h2.wait_for("ESTABLISHED", count=4)
     assert request_of(net, second).states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
@@ -114,7 +114,7 @@ def test_accept_queue_full_ack(net: Net) -> None:
 @pytest.mark.scenario(15)
 @pytest.mark.handshake(sysctls={"h2:net.ipv4.tcp_abort_on_overflow": 1}, delay=AT_ONCE)
 def test_abort_on_overflow(net: Net) -> None:
-    """net.ipv4.tcp_abort_on_overflow = 1: an ACK for which there is no room is answered by RST, the request dropped.
+    """net.ipv4.tcp_abort_on_overflow = 1: an ACK without room is answered with RST, and the request is dropped.
 
     The client was ESTABLISHED for one RTT and is reset.
     """
@@ -144,10 +144,10 @@ def test_abort_on_overflow(net: Net) -> None:
 @pytest.mark.scenario(16)
 @pytest.mark.handshake(sysctls={"h2:net.ipv4.tcp_syncookies": 2})
 def test_syncookies_2(net: Net) -> None:
-    """RFC 4987, 3.6, net.ipv4.tcp_syncookies = 2: the server keeps nothing of a SYN, its answer's number is a cookie.
+    """RFC 4987, 3.6, net.ipv4.tcp_syncookies = 2: the server stores nothing about a SYN; its ISN is a cookie.
 
-    So sock_diag has no SYN-RECEIVED to show; the connection is made from the ACK (cookie_v4_check(),
-    net/ipv4/syncookies.c), LISTEN→SYN-RECEIVED→ESTABLISHED at once.
+    Therefore sock_diag shows no SYN-RECEIVED; the connection is created from the ACK (cookie_v4_check(),
+    net/ipv4/syncookies.c), with LISTEN→SYN-RECEIVED→ESTABLISHED at the same time.
     """
     listener = net.h2.listen(80)
     client = net.h1.begin_connect(listener)
@@ -169,10 +169,10 @@ def test_syncookies_2(net: Net) -> None:
 
 @pytest.mark.scenario(17)
 def test_defer_accept(net: Net) -> None:
-    """tcp(7): with TCP_DEFER_ACCEPT = 3 s a listener wakes up for data only; a silent client's bare ACK is dropped.
+    """tcp(7): with TCP_DEFER_ACCEPT = 3 s a listener wakes up for data only; a pure ACK is dropped.
 
-    RFC 9293, 3.10.7.4, has no such thing. The request stays in SYN-RECEIVED; when the time is over Linux sends the
-    SYN-ACK again, once, and takes the ACK to that (syn_ack_recalc(), net/ipv4/inet_connection_sock.c).
+    RFC 9293, 3.10.7.4, does not describe this. The request stays in SYN-RECEIVED; after that time Linux retransmits
+    the SYN-ACK once, and accepts the ACK to it (syn_ack_recalc(), net/ipv4/inet_connection_sock.c).
     """
     listener = net.h2.socket()
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 3)

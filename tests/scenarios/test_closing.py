@@ -1,4 +1,4 @@
-"""Closing a connection: one side after the other, both at once, or one side only."""
+"""Closing a connection: one side after the other, both at the same time, or one side only."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ FIN_TIMEOUT = 60.0
 @pytest.mark.handshake_slow
 @pytest.mark.scenario(30)
 def test_normal_close_client_first(net: Net) -> None:
-    """RFC 9293, figure 12: FIN, ACK, FIN, ACK; the side that closed first waits 2 MSL, which in Linux are 60 s.
+    """RFC 9293, figure 12: FIN, ACK, FIN, ACK; the side that closed first waits 2 MSL, which is 60 s in Linux.
 
-    The ACK of a FIN that is the first thing to come waits for the next tick of the clock, in case there is something
-    to send along with it (tcp_send_delayed_ack(), net/ipv4/tcp_output.c, with an ato of 0).
+    The ACK of a FIN that is the first received segment is delayed until the next tick of the clock, in case data can
+    be sent with it (tcp_send_delayed_ack(), net/ipv4/tcp_output.c, with an ato of 0).
     """
     client, server, _ = open_connection(net)
     began = seconds(net.clock.now())
@@ -66,7 +66,7 @@ def test_normal_close_client_first(net: Net) -> None:
 @pytest.mark.handshake_slow
 @pytest.mark.scenario(31)
 def test_normal_close_server_first(net: Net) -> None:
-    """RFC 9293, figure 12, mirrored: who waits in TIME-WAIT is who closed first, whoever opened."""
+    """RFC 9293, figure 12, mirrored: the side that closed first waits in TIME-WAIT, also if it is the server."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     began = seconds(net.clock.now())
@@ -92,10 +92,10 @@ def test_normal_close_server_first(net: Net) -> None:
 @pytest.mark.handshake_slow
 @pytest.mark.scenario(32)
 def test_fin_plus_ack_to_time_wait(net: Net) -> None:
-    """RFC 9293, figure 5, note 2: where the FIN's own ACK is lost, the peer's FIN brings it, and FIN-WAIT-2 is skipped.
+    """RFC 9293, figure 5, note 2: if the ACK of the FIN is lost, the peer's FIN carries it, and FIN-WAIT-2 is skipped.
 
-    Linux takes two steps within one segment (tcp_rcv_state_process() and tcp_fin(), net/ipv4/tcp_input.c): the
-    tracepoint says FIN-WAIT-1→FIN-WAIT-2→CLOSED at one moment, and only sock_diag can show TIME-WAIT.
+    Linux makes two transitions for one segment (tcp_rcv_state_process() and tcp_fin(), net/ipv4/tcp_input.c): the
+    tracepoint reports FIN-WAIT-1→FIN-WAIT-2→CLOSED at one time, and only sock_diag can show TIME-WAIT.
     """
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -109,7 +109,7 @@ def test_fin_plus_ack_to_time_wait(net: Net) -> None:
 
     ours, theirs = net.history(client), net.history(server)
     first, *others = exchange(net.record(), after=began)
-    # Where the server is slow to close, the FIN is sent again, as late as with the server's own on its way.
+    # If the server is slow to close, the FIN is retransmitted, possibly while the server's FIN is in flight.
     again = others.count("h1 FA")
     assert first == "h1 FA"
     assert sorted(others) == sorted(["h2 A", "h2 FA", "h1 A", *["h1 FA", "h2 A"] * again])
@@ -126,7 +126,7 @@ def test_fin_plus_ack_to_time_wait(net: Net) -> None:
 @pytest.mark.handshake_slow
 @pytest.mark.scenario(33)
 def test_simultaneous_close(net: Net) -> None:
-    """RFC 9293, figure 13: FINs that cross make both sides CLOSING, and both wait in TIME-WAIT."""
+    """RFC 9293, figure 13: FINs that cross take both sides to CLOSING and to TIME-WAIT."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     began = seconds(net.clock.now())
@@ -141,7 +141,7 @@ def test_simultaneous_close(net: Net) -> None:
     assert theirs.states[3:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSING", "TIME-WAIT", "CLOSED"]
     for end in (ours, theirs):
         assert traced(net.observations, end)[-1] == "CLOSING→CLOSED"
-        # Its FIN takes one way, the ACK of it the other; the peer's own may come at any time in between.
+        # The FIN and its ACK take one trip each; the peer's FIN may arrive at any time in between.
         assert entered(end, "TIME-WAIT") - entered(end, "FIN-WAIT-1") == approx_trip(net.rtt)
         assert seconds(end.time_in("TIME-WAIT")) == approx_timer(TIME_WAIT)
 
@@ -149,7 +149,7 @@ def test_simultaneous_close(net: Net) -> None:
 @pytest.mark.handshake_slow
 @pytest.mark.scenario(34)
 def test_half_close(net: Net) -> None:
-    """RFC 9293, 3.6: after its FIN a side still receives; FIN-WAIT-2 and CLOSE-WAIT last as long as the peer talks."""
+    """RFC 9293, 3.6: after its FIN a side still receives; FIN-WAIT-2 and CLOSE-WAIT last as long as the peer sends."""
     client, server, _ = open_connection(net)
     client.shutdown(socket.SHUT_WR)
     assert read_to_end(server) == 0
@@ -179,7 +179,7 @@ def test_half_close(net: Net) -> None:
 def test_shutdown_then_close(net: Net, state: str) -> None:
     """RFC 9293, 3.10.4: close() after shutdown() sends no second FIN.
 
-    The tracepoint tells of a step that is none: the state is set to what it is (tcp_close_state(), net/ipv4/tcp.c).
+    The tracepoint reports a transition from a state to itself (tcp_close_state(), net/ipv4/tcp.c).
     """
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -203,11 +203,11 @@ def test_shutdown_then_close(net: Net, state: str) -> None:
 @pytest.mark.handshake_slow
 @pytest.mark.scenario(36)
 def test_orphan_fin_wait_2(net: Net) -> None:
-    """tcp_fin_timeout: FIN-WAIT-2 that no process holds ends after 60 s, though RFC 9293, 3.6 knows no such limit.
+    """tcp_fin_timeout: an orphan's FIN-WAIT-2 ends after 60 s, although RFC 9293, 3.6 has no such limit.
 
-    The peer hears nothing of it, and stays: it is watched for ten minutes more, and for one where time is real.
-    The tracepoint says FIN-WAIT-2→CLOSED at once, when a mini-socket takes over (tcp_time_wait(),
-    net/ipv4/tcp_minisocks.c), and nothing when that ends.
+    The peer is not notified, and stays in its state: it is observed for ten more minutes, or one in real time.
+    The tracepoint reports FIN-WAIT-2→CLOSED at once, when a mini-socket replaces the socket (tcp_time_wait(),
+    net/ipv4/tcp_minisocks.c), and nothing when the mini-socket ends.
     """
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -234,9 +234,9 @@ def test_orphan_fin_wait_2(net: Net) -> None:
 @pytest.mark.handshake_slow
 @pytest.mark.scenario(37)
 def test_held_fin_wait_2(net: Net) -> None:
-    """RFC 9293, 3.6: FIN-WAIT-2 that a process holds has no timer: it waits for the peer as long as it takes.
+    """RFC 9293, 3.6: FIN-WAIT-2 of a socket that a process holds has no timer: it waits for the peer indefinitely.
 
-    For an hour here; where time is real for two minutes, twice what an orphan gets (tcp_fin_timeout).
+    Here it waits for an hour, or in real time for two minutes, twice as long as an orphan (tcp_fin_timeout).
     """
     patience = 3600 if net.kernel.kind == "lab" else 120
     client, server, _ = open_connection(net)
@@ -257,9 +257,9 @@ def test_held_fin_wait_2(net: Net) -> None:
 
 @pytest.mark.scenario(38)
 def test_linger2(net: Net) -> None:
-    """TCP_LINGER2 (tcp(7)): an orphan waits so long in FIN-WAIT-2; what comes later finds nobody, and gets a RST.
+    """TCP_LINGER2 (tcp(7)): an orphan waits this long in FIN-WAIT-2; later segments are answered with a RST.
 
-    Never less than 3.5 RTO, which 5 s are where a round trip takes less than half a second (tcp_time_wait(),
+    It waits at least 3.5 RTO; 5 s are more than that if the round trip takes less than half a second (tcp_time_wait(),
     net/ipv4/tcp_minisocks.c).
     """
     client, server, _ = open_connection(net)
@@ -285,7 +285,7 @@ def test_linger2(net: Net) -> None:
 @pytest.mark.scenario(39)
 @pytest.mark.parametrize("state", ["ESTABLISHED", "FIN-WAIT-2"])
 def test_linger2_negative(net: Net, state: str) -> None:
-    """TCP_LINGER2 below 0: an orphan does not wait in FIN-WAIT-2 at all, and the peer gets a RST.
+    """TCP_LINGER2 below 0: an orphan does not wait in FIN-WAIT-2, and the peer receives a RST.
 
     Closed in FIN-WAIT-2, it is reset by close() (__tcp_close(), net/ipv4/tcp.c); closed before, by the ACK of its
     FIN (tcp_rcv_state_process(), net/ipv4/tcp_input.c).

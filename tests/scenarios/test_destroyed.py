@@ -1,4 +1,4 @@
-"""Sockets that are taken away from outside: by an administrator, or by a reboot."""
+"""Sockets that are removed externally: by an administrator, or by a reboot."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
-#: Of include/uapi/linux/tcp.h; Python has no name for it.
+#: From include/uapi/linux/tcp.h; Python has no name for it.
 TCP_REPAIR = 19
 
 
 def established(net: Net) -> None:
-    """A synchronized connection is reset, and its program told ECONNABORTED (tcp_abort(), net/ipv4/tcp.c)."""
+    """A synchronized connection is reset, and its program gets ECONNABORTED (tcp_abort(), net/ipv4/tcp.c)."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     began = seconds(net.clock.now())
@@ -51,7 +51,7 @@ def established(net: Net) -> None:
 
 
 def syn_received(net: Net) -> None:
-    """A request is dropped without a word, on the wire or to the tracepoint; the listener stays."""
+    """A request is dropped without a segment or a tracepoint event; the listener stays."""
     listener = net.h2.listen(PORT)
     lost = net.drop("ACK", from_="h1")
     client = net.h1.connect(listener)
@@ -65,7 +65,7 @@ def syn_received(net: Net) -> None:
     assert [snapshot.state for snapshot in left] == ["LISTEN"]
     syn, *unheard = exchange(net.record())
     assert syn == "h1 S"
-    assert unheard == ["h2 SA", "h1 A"] * max(1, len(unheard) // 2)  # sent again where ss is slow to start
+    assert unheard == ["h2 SA", "h1 A"] * max(1, len(unheard) // 2)  # retransmitted if ss is slow to start
     assert net.history(client).states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert theirs.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "CLOSED"]
     assert transition(theirs, "CLOSED").edge == "42.SR"
@@ -74,7 +74,7 @@ def syn_received(net: Net) -> None:
 
 
 def time_wait(net: Net) -> None:
-    """TIME-WAIT is removed without a word, on the wire or to the tracepoint."""
+    """TIME-WAIT is removed without a segment or a tracepoint event."""
     client, server, _ = open_connection(net)
     closed = seconds(net.clock.now())
     client.close()
@@ -100,9 +100,9 @@ def time_wait(net: Net) -> None:
 
 
 def listen(net: Net) -> None:
-    """A listener is closed; tcp_abort(), net/ipv4/tcp.c, sets CLOSED, and tcp_done() does once more.
+    """A listener is closed; tcp_abort(), net/ipv4/tcp.c, sets CLOSED, and tcp_done() sets it again.
 
-    So the tracepoint tells, on 6.1 and on 7.3 alike.
+    The tracepoint reports both, on 6.1 and on 7.3.
     """
     listener = net.h2.listen(PORT)
     net.wait_for_state(listener, "LISTEN")
@@ -126,15 +126,15 @@ def listen(net: Net) -> None:
 @pytest.mark.scenario(64)
 @pytest.mark.parametrize("state", [established, syn_received, time_wait, listen])
 def test_sock_destroy(net: Net, state: Callable[[Net], None]) -> None:
-    """SOCK_DESTROY (ss -K) is no RFC's; what it does depends on the state: see the function of that name."""
+    """SOCK_DESTROY (ss -K) is not part of any RFC; its effect depends on the state: see the function of that name."""
     state(net)
 
 
 @pytest.mark.scenario(65)
 def test_half_open_reboot(net: Net) -> None:
-    """RFC 9293, 3.5.1, figures 9 and 10: what one side sends to a connection that the other forgot gets a RST.
+    """RFC 9293, 3.5.1, figures 9 and 10: a segment for a connection that the peer no longer has is answered with a RST.
 
-    The server forgets as if it had crashed: closing a socket in repair mode sends nothing (tcp_disconnect(),
+    The server loses its connection as in a crash: closing a socket in repair mode sends nothing (tcp_disconnect(),
     net/ipv4/tcp.c).
     """
     client, server, listener = open_connection(net)

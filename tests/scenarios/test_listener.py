@@ -1,4 +1,4 @@
-"""Listeners that close while connections are on their way to accept()."""
+"""Listeners that close while connections wait for accept()."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.handshake(delay="50ms")
 def test_listener_close_queued(net: Net) -> None:
     """listen(2): a connection that waits for accept() when its listener closes is reset.
 
-    No RFC knows an accept queue: it is Linux's inet_csk_listen_stop(), net/ipv4/inet_connection_sock.c.
+    The accept queue is not part of any RFC; source: inet_csk_listen_stop(), net/ipv4/inet_connection_sock.c.
     """
     listener = net.h2.listen(PORT)
     client = net.h1.connect(listener)
@@ -50,7 +50,7 @@ def test_listener_close_queued(net: Net) -> None:
 
 
 def test_edge_39_cw(net: Net) -> None:
-    """listen(2): so is one whose client has closed meanwhile, and that waits for accept() in CLOSE-WAIT."""
+    """listen(2): a connection that waits for accept() in CLOSE-WAIT, after its client has closed, is reset too."""
     listener = net.h2.listen(PORT)
     client = net.h1.connect(listener)
     client.shutdown(socket.SHUT_WR)
@@ -73,9 +73,9 @@ def test_edge_39_cw(net: Net) -> None:
 
 @pytest.mark.scenario(54)
 def test_listener_close_pending_req(net: Net) -> None:
-    """RFC 9293, 3.10.4: CLOSE in LISTEN deletes the TCB; in Linux a request outlives its listener, and is not a TCB.
+    """RFC 9293, 3.10.4: CLOSE in LISTEN deletes the TCB; in Linux a request is not a TCB and outlives its listener.
 
-    It lingers until its next segment, which is answered by a RST (tcp_v4_rcv(), net/ipv4/tcp_ipv4.c), or until its
+    It remains until its next segment, which is answered with a RST (tcp_v4_rcv(), net/ipv4/tcp_ipv4.c), or until its
     timer (reqsk_timer_handler(), net/ipv4/inet_connection_sock.c), whichever comes first.
     """
     listener = net.h2.listen(PORT)

@@ -1,4 +1,4 @@
-"""Closing over a network that loses what closes: FINs, and the last ACK."""
+"""Closing over a network that drops FINs and the last ACK."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ FIN_TIMEOUT = 60.0
 @pytest.mark.handshake_slow
 @pytest.mark.scenario(40)
 def test_fin_lost_once(net: Net) -> None:
-    """RFC 8985, 7: a lost FIN is sent again as a loss probe, 2·SRTT + 200 ms after it, or at the RTO if that is sooner.
+    """RFC 8985, 7: a lost FIN is retransmitted as a loss probe after 2·SRTT + 200 ms, or at the RTO if that is sooner.
 
-    So in tcp_schedule_loss_probe(), net/ipv4/tcp_output.c: with one round trip measured the RTO is SRTT + 200 ms or
+    Source: tcp_schedule_loss_probe(), net/ipv4/tcp_output.c. After one measured round trip the RTO is SRTT + 200 ms or
     3·SRTT, whichever is more, and at 100 ms it is the sooner of the two.
     """
     client, server, _ = open_connection(net)
@@ -62,7 +62,7 @@ def test_fin_lost_once(net: Net) -> None:
 @pytest.mark.handshake_slow
 @pytest.mark.scenario(41)
 def test_fin_blackhole_orphan(net: Net) -> None:
-    """tcp_orphan_retries: an orphan's FIN that nobody answers is given up, silently, after at least 102.2 s.
+    """tcp_orphan_retries: an orphan's FIN without an answer is given up, without a RST, after at least 102.2 s.
 
     Its default, 0, stands for 8 (tcp_orphan_retries(), net/ipv4/tcp_timer.c), and 8 for the time that 8 doublings of
     the least RTO take, counted from the first retransmission by the timer: 10 FINs in all at a round trip of 100 ms.
@@ -91,7 +91,7 @@ def test_fin_blackhole_orphan(net: Net) -> None:
 @pytest.mark.handshake_slow
 @pytest.mark.scenario(42)
 def test_last_ack_blackhole_orphan(net: Net) -> None:
-    """tcp_orphan_retries: LAST-ACK ends like that, too, long after the other side has given up FIN-WAIT-2."""
+    """tcp_orphan_retries: LAST-ACK ends in the same way, long after the other side has left FIN-WAIT-2."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     client.close()
@@ -122,9 +122,9 @@ def test_last_ack_blackhole_orphan(net: Net) -> None:
 @pytest.mark.handshake_slow
 @pytest.mark.scenario(43)
 def test_final_ack_lost(net: Net) -> None:
-    """RFC 9293, 3.10.7.4: the FIN that comes again is acknowledged again, and TIME-WAIT begins anew.
+    """RFC 9293, 3.10.7.4: a retransmitted FIN is acknowledged again, and restarts TIME-WAIT.
 
-    That is what TIME-WAIT is for (tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c).
+    This is one purpose of TIME-WAIT (tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c).
     """
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")

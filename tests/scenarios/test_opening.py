@@ -1,4 +1,4 @@
-"""Opening a connection, and what the network may do to each of its three segments."""
+"""Opening a connection, with all faults of the network on its three segments."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_three_way_handshake(net: Net) -> None:
     """RFC 9293, figure 6: SYN, SYN-ACK, ACK; the client is ESTABLISHED after one RTT, the server half an RTT later.
 
     In Linux the server's SYN-RECEIVED is a request socket (tcp_conn_request()), which only sock_diag shows;
-    the tracepoint names it when the ACK makes it a connection.
+    the tracepoint reports it only when the ACK completes the handshake.
     """
     listener = net.h2.listen(80)
     client = net.h1.connect(listener)
@@ -54,7 +54,7 @@ def test_three_way_handshake(net: Net) -> None:
 
 @pytest.mark.scenario(2)
 def test_connect_refused(net: Net) -> None:
-    """RFC 9293, 3.10.7.1 and 3.10.7.3: nobody listens, so the SYN is answered by RST-ACK and connect() is refused."""
+    """RFC 9293, 3.10.7.1 and 3.10.7.3: without a listener the SYN is answered with RST-ACK and connect() is refused."""
     client = net.h1.socket()
     with pytest.raises(ConnectionRefusedError):
         client.connect((net.h2.ip, 80))
@@ -70,7 +70,7 @@ def test_connect_refused(net: Net) -> None:
 
 @pytest.mark.scenario(3)
 def test_syn_lost_1(net: Net) -> None:
-    """RFC 6298, 2.1: the first SYN is lost, and sent again after one second."""
+    """RFC 6298, 2.1: the first SYN is lost, and is retransmitted after one second."""
     net.drop("SYN", nth=1, from_="h1")
     listener = net.h2.listen(80)
     client = net.h1.connect(listener)
@@ -87,9 +87,9 @@ def test_syn_lost_1(net: Net) -> None:
 
 @pytest.mark.scenario(4)
 def test_syn_lost_3(net: Net) -> None:
-    """RFC 6298, 5.5: each wait for an answer to the SYN is twice the one before, so the fourth leaves after 7 s.
+    """RFC 6298, 5.5: each wait for an answer to the SYN is twice the previous one, so the fourth is sent after 7 s.
 
-    Since Linux 6.5 the first four waits are of one second (net.ipv4.tcp_syn_linear_timeouts): it leaves after 3 s.
+    Since Linux 6.5 the first four waits take one second each (net.ipv4.tcp_syn_linear_timeouts): it is sent after 3 s.
     """
     net.drop("SYN", first=3, from_="h1")
     listener = net.h2.listen(80)
@@ -133,10 +133,10 @@ def test_syn_blackhole(net: Net) -> None:
 
 @pytest.mark.scenario(6)
 def test_syn_blackhole_syncnt(net: Net) -> None:
-    """tcp(7): TCP_SYNCNT = 2 sends the SYN again twice; connect() fails after 7 s.
+    """tcp(7): with TCP_SYNCNT = 2 the SYN is retransmitted twice; connect() fails after 7 s.
 
-    Since Linux 6.5 the four of tcp_syn_linear_timeouts are added to these two: they leave after 1, 2, 3, 4 and 5 s.
-    The sixth, which would leave after 7 s, does not, because two doubled waits would be over by then
+    Since Linux 6.5 the four of tcp_syn_linear_timeouts are added to these two: they are sent after 1, 2, 3, 4 and 5 s.
+    The sixth, which would be due after 7 s, is not sent, because two doubled waits would be over by then
     (retransmits_timed_out() in tcp_write_timeout(), net/ipv4/tcp_timer.c): it fails after 7 s, not 11.
     """
     net.drop("SYN", from_="h1")
@@ -158,10 +158,10 @@ def test_syn_blackhole_syncnt(net: Net) -> None:
 
 @pytest.mark.scenario(7)
 def test_synack_lost_1(net: Net) -> None:
-    """RFC 9293, 3.8.1: the SYN-ACK is lost, so each side hears nothing and sends again after a second.
+    """RFC 9293, 3.8.1: the SYN-ACK is lost, so each side retransmits after a second.
 
-    The two timers run out at nearly the same time. Where the client's SYN comes first, it is answered by the SYN-ACK,
-    and the server's timer begins anew (tcp_check_req(), net/ipv4/tcp_minisocks.c); else the SYN-ACK comes twice.
+    The two timers expire at nearly the same time. If the client's SYN arrives first, it is answered with the SYN-ACK,
+    and the server's timer restarts (tcp_check_req(), net/ipv4/tcp_minisocks.c); otherwise the SYN-ACK is sent twice.
     """
     net.drop("SYN-ACK", nth=1, from_="h2")
     listener = net.h2.listen(80)
@@ -187,7 +187,7 @@ def test_synack_lost_1(net: Net) -> None:
 def test_synack_blackhole(net: Net) -> None:
     """net.ipv4.tcp_synack_retries = 5: six SYN-ACKs without an answer, then the request is dropped after 63 s.
 
-    Nobody is told: a request socket has no program, and the tracepoint never saw it (reqsk_timer_handler()).
+    No program is notified: a request socket has none. The tracepoint does not report it (reqsk_timer_handler()).
     """
     net.drop("SYN-ACK", from_="h2")
     listener = net.h2.listen(80)
@@ -213,7 +213,7 @@ def test_synack_blackhole(net: Net) -> None:
 
 @pytest.mark.scenario(9)
 def test_third_ack_lost(net: Net) -> None:
-    """RFC 9293, 3.5: the ACK is lost; the client is ESTABLISHED, the server sends its SYN-ACK again after a second."""
+    """RFC 9293, 3.5: the ACK is lost; the client is ESTABLISHED, the server retransmits its SYN-ACK after a second."""
     net.drop("ACK", nth=1, from_="h1")
     listener = net.h2.listen(80)
     client = net.h1.connect(listener)
@@ -230,9 +230,9 @@ def test_third_ack_lost(net: Net) -> None:
 
 @pytest.mark.scenario(10)
 def test_third_ack_lost_then_data(net: Net) -> None:
-    """RFC 9293, 3.10.7.4: any segment that acknowledges the SYN-ACK ends SYN-RECEIVED; the first data does.
+    """RFC 9293, 3.10.7.4: any segment that acknowledges the SYN-ACK ends SYN-RECEIVED, here the first data.
 
-    Data carries an ACK, so a lost third segment costs nothing where the client speaks first.
+    Data carries an ACK, so a lost third segment causes no delay if the client sends first.
     """
     net.drop("ACK", nth=1, from_="h1")
     listener = net.h2.listen(80)
@@ -254,8 +254,8 @@ def test_third_ack_lost_then_data(net: Net) -> None:
 @pytest.mark.handshake_slow
 @pytest.mark.scenario(11)
 def test_third_ack_never(net: Net) -> None:
-    """net.ipv4.tcp_synack_retries = 5: no ACK ever comes, so the server drops the request after 63 s; the client,
-    ESTABLISHED after one RTT, does not hear of it: the connection is half-open (RFC 9293, 3.5.1).
+    """net.ipv4.tcp_synack_retries = 5: no ACK ever arrives, so the server drops the request after 63 s; the client,
+    ESTABLISHED after one RTT, is not notified: the connection is half-open (RFC 9293, 3.5.1).
     """
     net.drop("ACK", from_="h1")
     listener = net.h2.listen(80)
@@ -278,7 +278,7 @@ def test_third_ack_never(net: Net) -> None:
 
 @pytest.mark.scenario(12)
 def test_syn_dup(net: Net) -> None:
-    """RFC 9293, figure 8: a duplicate SYN is recognised by its sequence number; one connection comes of both.
+    """RFC 9293, figure 8: a duplicate SYN is recognised by its sequence number; both belong to one connection.
 
     Linux answers it with the SYN-ACK again (tcp_check_req()), at most once in 500 ms (net.ipv4.tcp_invalid_ratelimit).
     """

@@ -1,4 +1,4 @@
-"""Handshakes over a network that loses by chance."""
+"""Handshakes over a network with random loss."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 HANDSHAKES = 200
 LOSS = 0.3
-#: Each connection has a port of its own, so that its SYNs can be told from the others'.
+#: Each connection has its own port, which distinguishes its SYNs from those of others.
 FIRST_PORT = 20_000
-#: How rarely chance alone may be taken for a fault: less than once in a million runs.
+#: The probability that the test fails by chance: less than once in a million runs.
 RARELY = 1e-6
 #: struct linger: on, for 0 seconds.
 ABORT = struct.pack("ii", 1, 0)
@@ -33,11 +33,11 @@ ABORT = struct.pack("ii", 1, 0)
 @pytest.mark.scenario(66)
 @pytest.mark.handshake(links=("s1>h2:loss=30%",), delay="50ms", seed=66)
 def test_random_loss_handshake(net: Net) -> None:
-    """RFC 6298, 2.1 and 5.5: each lost SYN costs its retransmission timeout, and chance has no memory.
+    """RFC 6298, 2.1 and 5.5: each lost SYN delays the handshake by its retransmission timeout; losses are independent.
 
-    Where segments are lost with probability p, k SYNs of a handshake are lost with p^k·(1-p), and the connection is
-    open after a round trip and the timeouts of k SYNs. Only what goes to the server is lost: SYNs, and ACKs, whose
-    loss does not concern the client any more. Its abort forgets each connection at once.
+    If segments are lost with probability p, k SYNs of a handshake are lost with probability p^k·(1-p), and the
+    connection is open after a round trip and the timeouts of k SYNs. Only segments to the server are lost: SYNs, and
+    ACKs, whose loss does not affect the client any more. The client aborts each connection at once.
     """
     net.h2.listen(PORT, backlog=HANDSHAKES)
     ports = range(FIRST_PORT, FIRST_PORT + HANDSHAKES)
@@ -66,7 +66,7 @@ def test_random_loss_handshake(net: Net) -> None:
 
 
 def handshake(net: Net, port: int) -> None:
-    """Open a connection from a port of its own, and forget it."""
+    """Open a connection from its own port, and abort it."""
     with net.h1.socket() as client:
         client.bind((net.h1.ip, port))
         client.connect((net.h2.ip, PORT))
@@ -79,7 +79,7 @@ def took(client: Endpoint) -> float:
 
 
 def connect_time(net: Net, losses: int) -> TimeWindow:
-    """What a handshake takes of which so many SYNs are lost, in this kernel's schedule."""
+    """The duration of a handshake with this many lost SYNs, in this kernel's schedule."""
     if not losses:
         return approx_trip(net.rtt)
     window = syn_schedule(version(net.kernel)).window(losses - 1, hz=net.kernel.hz)
@@ -88,7 +88,7 @@ def connect_time(net: Net, losses: int) -> TimeWindow:
 
 
 def likely(tries: int, chance: float) -> range:
-    """How often something happens in independent tries, but for the rarest cases at either end (a binomial's)."""
+    """The range of a binomial distribution without its least probable values at either end."""
     weights = [comb(tries, hits) * chance**hits * (1 - chance) ** (tries - hits) for hits in range(tries + 1)]
     low = next(hits for hits in range(tries + 1) if sum(weights[: hits + 1]) > RARELY / 2)
     high = next(hits for hits in range(tries, -1, -1) if sum(weights[hits:]) > RARELY / 2)

@@ -1,6 +1,6 @@
-"""Edges of the diagram that no scenario of the catalogue takes, each by the means that it needs.
+"""Edges of the diagram that no scenario of the catalogue takes.
 
-Each test is called by the edge that it takes.
+Each test is named after the edge that it takes.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ pytestmark = pytest.mark.handshake(delay="50ms")
 
 ES, F1, F2, CG, LA = State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK
 
-#: Counted over all namespaces, so only the first one has it.
+#: Counted over all namespaces, so only the initial one has it.
 MAX_ORPHANS = Path("/proc/sys/net/ipv4/tcp_max_orphans")
-#: Of include/linux/socket.h; Python has no name for it.
+#: From include/linux/socket.h; Python has no name for it.
 MSG_FASTOPEN = 0x20000000
-#: Seconds after which the number of orphans is counted anew (TCP_ORPHAN_TIMER_PERIOD, net/ipv4/tcp.c), and a tick.
+#: Seconds after which the orphans are counted again (TCP_ORPHAN_TIMER_PERIOD, net/ipv4/tcp.c), and a tick.
 COUNTED_ANEW = 0.15
 
 
 @pytest.mark.handshake(sysctls={"h1:net.ipv4.tcp_max_tw_buckets": 0})
 def test_edge_37_cg(net: Net) -> None:
-    """tcp_max_tw_buckets: where the table is full there is no TIME-WAIT after CLOSING either.
+    """tcp_max_tw_buckets: if the table is full there is no TIME-WAIT after CLOSING either.
 
-    So in tcp_time_wait(), net/ipv4/tcp_minisocks.c, called by tcp_rcv_state_process(); RFC 9293, 3.6 knows no such.
+    Source: tcp_time_wait(), net/ipv4/tcp_minisocks.c, called by tcp_rcv_state_process(); not part of RFC 9293, 3.6.
     """
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
@@ -61,14 +61,14 @@ def test_edge_37_cg(net: Net) -> None:
     ours = net.history(client)
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSING", "CLOSED"]
     assert transition(ours, "CLOSED").edge == "37.CG"
-    # Its FIN takes one way, the ACK of it the other; the peer's own may come at any time in between.
+    # The FIN and its ACK take one trip each; the peer's FIN may arrive at any time in between.
     assert entered(ours, "CLOSED") - entered(ours, "FIN-WAIT-1") == approx_trip(net.rtt)
     assert net.h1.counters()["TCPTimeWaitOverflow"] == 1
     assert net.h1.sockets() == []
 
 
 def fast_open(net: Net, listener: RecordedSocket, data: bytes) -> None:
-    """Connect h1, with data in the SYN if it holds the listener's cookie; otherwise it asks for one."""
+    """Connect h1, with data in the SYN if it has the listener's cookie; otherwise it requests one."""
     client = net.h1.socket()
     client.setblocking(False)
     with contextlib.suppress(BlockingIOError):
@@ -77,10 +77,10 @@ def fast_open(net: Net, listener: RecordedSocket, data: bytes) -> None:
 
 @pytest.mark.handshake(sysctls={"net.ipv4.tcp_fastopen": 3})
 def test_edge_41b(net: Net) -> None:
-    """RFC 7413, 4.2: a SYN with data and a valid cookie opens at once: its data are there before the handshake is done.
+    """RFC 7413, 4.2: a SYN with data and a valid cookie opens at once: its data is delivered before the handshake ends.
 
-    Linux makes it a full socket in SYN-RECEIVED (tcp_try_fastopen(), net/ipv4/tcp_fastopen.c), which the tracepoint
-    names; a request it would not.
+    Linux creates a full socket in SYN-RECEIVED (tcp_try_fastopen(), net/ipv4/tcp_fastopen.c), which the tracepoint
+    reports; it would not report a request.
     """
     listener = net.h2.listen(PORT)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
@@ -103,7 +103,7 @@ def test_edge_41b(net: Net) -> None:
 
 @contextlib.contextmanager
 def no_orphans_allowed() -> Iterator[None]:
-    """tcp_max_orphans = 0, for a while.
+    """Set tcp_max_orphans = 0 while the block runs.
 
     Raises:
         EnvironmentUnsupported: This is not the kernel's first network namespace.
@@ -129,9 +129,9 @@ def no_orphans_allowed() -> Iterator[None]:
     ],
 )
 def test_edge_43_at_close(net: Net, held: State, state: State) -> None:
-    """tcp_max_orphans: with too many orphans, close() resets what it would have left to end by itself.
+    """tcp_max_orphans: with too many orphans, close() resets a connection that would otherwise become an orphan.
 
-    In FIN-WAIT-2 only where tcp_fin_timeout is above 60 s; what waits less is a mini-socket and no orphan
+    In FIN-WAIT-2 only if tcp_fin_timeout is above 60 s; otherwise it is a mini-socket and not an orphan
     (tcp_check_oom() in __tcp_close(), net/ipv4/tcp.c).
     """
     other = net.h2.listen(PORT + 1)
@@ -157,7 +157,7 @@ def test_edge_43_at_close(net: Net, held: State, state: State) -> None:
     "state", [pytest.param(F1, id="43.F1"), pytest.param(CG, id="43.CG"), pytest.param(LA, id="43.LA")]
 )
 def test_edge_43_at_its_timer(net: Net, state: State) -> None:
-    """tcp_max_orphans: with too many orphans, one is reset as soon as its FIN would have to be sent again.
+    """tcp_max_orphans: with too many orphans, one is reset as soon as its FIN would have to be retransmitted.
 
     By the retransmission timer, not by the loss probe before it (tcp_out_of_resources(), net/ipv4/tcp_timer.c).
     """
@@ -176,16 +176,16 @@ def test_edge_43_at_its_timer(net: Net, state: State) -> None:
 
 
 def refused_by_router(net: Net) -> None:
-    """From now on, the router answers what is for h2 with "host unreachable"."""
+    """From now on, the router answers segments for h2 with "host unreachable"."""
     net.network["r1"].run(["ip", "route", "add", "unreachable", net.h2.ip])
 
 
 @pytest.mark.handshake(topology="routed")
 def test_edge_44_sr(net: Net) -> None:
-    """RFC 9293, 3.9.2.2: an ICMP error ends SYN-RECEIVED as well, here after a simultaneous open.
+    """RFC 9293, 3.9.2.2: an ICMP error also ends SYN-RECEIVED, here after a simultaneous open.
 
-    "Host unreachable" should be soft by RFC 1122, 4.2.3.9; before ESTABLISHED Linux ends the attempt for any
-    (tcp_v4_err(), net/ipv4/tcp_ipv4.c), when the SYN-ACK is sent again.
+    "Host unreachable" is a soft error by RFC 1122, 4.2.3.9; before ESTABLISHED Linux ends the attempt for any error
+    (tcp_v4_err(), net/ipv4/tcp_ipv4.c), when the SYN-ACK is retransmitted.
     """
     one = hold(net, State.SYN_RECEIVED)
     refused_by_router(net)
@@ -206,8 +206,8 @@ def test_edge_44_sr(net: Net) -> None:
 def test_edge_44_sr_of_a_request(net: Net) -> None:
     """RFC 9293, 3.9.2.2: an ICMP error for its SYN-ACK ends a request (tcp_req_err(), net/ipv4/tcp_ipv4.c).
 
-    "Host unreachable" should be soft by RFC 1122, 4.2.3.9; it and "network unreachable" are just what ends a request.
-    No program is told, and no observer sees why: only the counter of connections that a listener dropped knows.
+    "Host unreachable" is a soft error by RFC 1122, 4.2.3.9; only it and "network unreachable" end a request. No program
+    is notified, and no observer sees the reason: only the counter of connections that a listener dropped shows it.
     """
     net.network["r1"].run(["ip", "route", "add", "unreachable", net.h1.ip])
     net.h2.listen(PORT)
@@ -222,7 +222,7 @@ def test_edge_44_sr_of_a_request(net: Net) -> None:
 
 
 def test_edge_3(net: Net) -> None:
-    """RFC 9293, 3.10.4: CLOSE in LISTEN deletes the TCB, and no segment tells of it (__tcp_close(), net/ipv4/tcp.c)."""
+    """RFC 9293, 3.10.4: CLOSE in LISTEN deletes the TCB without sending a segment (__tcp_close(), net/ipv4/tcp.c)."""
     listener = net.h2.listen(PORT)
     net.wait_for_state(listener, "LISTEN")
     began = seconds(net.clock.now())

@@ -1,7 +1,7 @@
-"""The same end in every state: by a RST, an abort, SOCK_DESTROY, or because the peer is silent.
+"""The same end in every state: by a RST, an abort, SOCK_DESTROY, or because the peer does not answer.
 
-Beyond the catalogue of scenarios: these are the edges of the diagram that none of those takes. Each test is called
-by the edge that it takes.
+These are edges of the diagram that no scenario of the catalogue takes. Each test is named after the edge that it
+takes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ F1, F2, CG = State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING
 
 
 def edges(number: str, states: Iterable[State]) -> pytest.MarkDecorator:
-    """Run a test once in each state, called by the edge."""
+    """Run a test once in each state, with the edge as its id."""
     return pytest.mark.parametrize("state", [pytest.param(state, id=f"{number}.{SHORT[state]}") for state in states])
 
 
@@ -52,7 +52,7 @@ def edges(number: str, states: Iterable[State]) -> pytest.MarkDecorator:
 def test_exact_rst(net: Net, state: State) -> None:
     """RFC 9293, 3.10.7.4: a RST with exactly the next sequence number ends a connection in any synchronized state.
 
-    In SYN-RECEIVED, too, after an active OPEN, as here by simultaneous open: to CLOSED, not to LISTEN
+    Also in SYN-RECEIVED after an active OPEN, here a simultaneous open: to CLOSED, not to LISTEN
     (tcp_validate_incoming() and tcp_reset(), net/ipv4/tcp_input.c).
     """
     held = hold(net, state)
@@ -70,7 +70,7 @@ def test_exact_rst(net: Net, state: State) -> None:
 @pytest.mark.parametrize(("kind", "off"), [("RST", 1), ("SYN", 0)], ids=["rst", "syn"])
 @edges("26a", (ES, F1, F2, CW, CG, LA))
 def test_challenge_ack(net: Net, state: State, kind: str, off: int) -> None:
-    """RFC 5961, 3.2 and 4.2: a RST that is in the window but not exact, or a SYN, is asked about and changes nothing.
+    """RFC 5961, 3.2 and 4.2: an inexact RST in the window, or a SYN, gets a challenge ACK and changes no state.
 
     In any synchronized state (tcp_validate_incoming() and tcp_send_challenge_ack(), net/ipv4/tcp_input.c).
     """
@@ -81,7 +81,7 @@ def test_challenge_ack(net: Net, state: State, kind: str, off: int) -> None:
 
     ours, record = net.history(held), net.record()
     assert made_up(record).received is not None
-    # Its FIN is lost again and again where it is held by that, and may be sent again just now.
+    # If the state is held by dropping its FINs, the FIN may be retransmitted at this time.
     assert [segment for segment in exchange(record, after=began) if segment != "h1 FA"] == ["h1 A"]
     assert ours.states[-1] == state
     assert {self_transition.edge for self_transition in self_transitions(record, net.observations)} == {
@@ -94,8 +94,8 @@ def test_challenge_ack(net: Net, state: State, kind: str, off: int) -> None:
 def test_abort(net: Net, state: State) -> None:
     """RFC 9293, 3.10.5: ABORT sends a RST from SYN-RECEIVED to CLOSE-WAIT, and none in CLOSING and LAST-ACK.
 
-    Linux is as exact (tcp_disconnect() and tcp_need_reset(), net/ipv4/tcp.c): in these two a RST leaves only where
-    the FIN has not left yet, and the state is a claim.
+    Linux does the same (tcp_disconnect() and tcp_need_reset(), net/ipv4/tcp.c): in these two states it sends a RST
+    only if the FIN has not been sent yet, although the state indicates it.
     """
     held = hold(net, state)
     began = seconds(net.clock.now())
@@ -115,10 +115,10 @@ def test_abort(net: Net, state: State) -> None:
 
 @edges("42", (SS, SR, ES, F1, F2, CW, CG, LA))
 def test_sock_destroy_elsewhere(net: Net, state: State) -> None:
-    """SOCK_DESTROY (ss -K) is no RFC's: it takes a socket away in any state, and tells the peer where ABORT would.
+    """SOCK_DESTROY (ss -K) is not part of any RFC: it removes a socket in any state, and sends a RST where ABORT would.
 
-    So tcp_abort(), net/ipv4/tcp.c, by tcp_need_reset(): no RST in SYN-SENT, CLOSING and LAST-ACK. The program, which
-    still holds the socket, is told ECONNABORTED.
+    Source: tcp_abort() and tcp_need_reset(), net/ipv4/tcp.c: no RST in SYN-SENT, CLOSING and LAST-ACK. The program,
+    which still holds the socket, gets ECONNABORTED.
     """
     names = {SR: "syn-recv"}
     held = hold(net, state)
@@ -139,7 +139,7 @@ def test_sock_destroy_elsewhere(net: Net, state: State) -> None:
 
 
 def give_up_synack(held: RecordedSocket) -> None:
-    """tcp_syn_retries: a SYN-ACK of a full socket is sent again so many times."""
+    """tcp_syn_retries: the number of retransmissions of a full socket's SYN-ACK."""
     held.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
 
 
@@ -149,7 +149,7 @@ def give_up_fin(held: RecordedSocket) -> None:
 
 
 def give_up_probing(held: RecordedSocket) -> None:
-    """RFC 9293, 3.8.4: what waits for the peer, with nothing to send, can only probe."""
+    """RFC 9293, 3.8.4: a connection that waits for the peer, with nothing to send, can only send probes."""
     held.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     held.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
     held.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
@@ -157,7 +157,7 @@ def give_up_probing(held: RecordedSocket) -> None:
 
 
 class Way(NamedTuple):
-    """How a connection is given up: by which option, its timers in seconds if known, the segments sent last."""
+    """How a connection is given up: the option, its timers in seconds if known, the last segments."""
 
     ask: Callable[[RecordedSocket], None]
     timers: tuple[float, ...]
@@ -181,10 +181,10 @@ _PROBING = Way(give_up_probing, (1.0, 1.0, 1.0), ["A", "A", "RA"])
     ],
 )
 def test_silent_peer(net: Net, state: State, way: Way) -> None:
-    """RFC 9293, 3.8.3 and 3.8.4: a connection whose peer is silent is given up, in whichever state it is.
+    """RFC 9293, 3.8.3 and 3.8.4: a connection whose peer does not answer is given up, in any state.
 
-    By tcp_write_timeout() without a word, by tcp_keepalive_timer() with a RST (net/ipv4/tcp_timer.c); the program is
-    told ETIMEDOUT.
+    tcp_write_timeout() sends nothing, tcp_keepalive_timer() sends a RST (net/ipv4/tcp_timer.c); the program gets
+    ETIMEDOUT.
     """
     held = hold(net, state)
     net.drop("any", from_="h1")

@@ -1,4 +1,4 @@
-"""Both sides open at once: SYN-RECEIVED as a full socket, which a program holds and may close."""
+"""Both sides open at the same time: SYN-RECEIVED as a full socket, which a program holds and may close."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
-#: One way: within it, even a slow machine has both ends do something.
+#: One-way delay: enough time for a slow machine to act at both ends.
 pytestmark = pytest.mark.handshake(delay="300ms")
 
 PORTS = (4001, 4002)
 
 
 def open_both(net: Net) -> tuple[RecordedSocket, RecordedSocket]:
-    """Connect two hosts to each other before either has heard of the other."""
+    """Connect two hosts to each other before either has received a segment of the other."""
     one = net.h1.begin_connect(("h2", PORTS[1]), port=PORTS[0])
     other = net.h2.begin_connect(("h1", PORTS[0]), port=PORTS[1])
     return one, other
@@ -38,7 +38,7 @@ def open_both(net: Net) -> tuple[RecordedSocket, RecordedSocket]:
 def stay_in_syn_received(net: Net) -> tuple[RecordedSocket, RecordedSocket]:
     """A simultaneous open in which h2's SYN-ACK would have arrived at h1, had it not been delayed.
 
-    What ends h1's SYN-RECEIVED is then h2's ACK of h1's own SYN-ACK, one way later, and half a way before the SYN-ACK.
+    h1's SYN-RECEIVED then ends with h2's ACK of h1's own SYN-ACK, one trip later, and half a trip before the SYN-ACK.
     """
     net.delay("SYN-ACK", "450ms", from_="h2")
     one, other = open_both(net)
@@ -48,7 +48,7 @@ def stay_in_syn_received(net: Net) -> tuple[RecordedSocket, RecordedSocket]:
 
 
 def called_at(net: Net, call: str) -> float:
-    """When a program made its only such call, in seconds of the run's clock."""
+    """The time at which a program made its only such call, in seconds of the run's clock."""
     (step,) = [
         seen for seen in net.observations if isinstance(seen, Step) and seen.call == call and seen.phase == "begins"
     ]
@@ -57,11 +57,11 @@ def called_at(net: Net, call: str) -> float:
 
 @pytest.mark.scenario(26)
 def test_simultaneous_open(net: Net) -> None:
-    """RFC 9293, figure 7: SYNs that cross bring both sides to SYN-RECEIVED, and their SYN-ACKs to ESTABLISHED.
+    """RFC 9293, figure 7: SYNs that cross take both sides to SYN-RECEIVED, and their SYN-ACKs to ESTABLISHED.
 
-    Linux acknowledges the peer's SYN-ACK besides. Before 6.12 and the stable releases of its time it did not take a
-    SYN-ACK for an ACK of its SYN here (tcp_validate_incoming(), net/ipv4/tcp_input.c): it answered by a challenge
-    ACK, which then ended the handshake.
+    Linux also acknowledges the peer's SYN-ACK. Before 6.12 and the stable releases of its time it did not accept a
+    SYN-ACK as an ACK of its SYN here (tcp_validate_incoming(), net/ipv4/tcp_input.c): it answered with a challenge
+    ACK, which then completed the handshake.
     """
     one, other = open_both(net)
     net.wait_for_state(one, "ESTABLISHED")
@@ -73,7 +73,7 @@ def test_simultaneous_open(net: Net) -> None:
         assert end.states == ["CLOSED", "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED"]
         assert [step.edge for step in end.transitions] == ["2", "6", "10"]
         assert witnesses(end, "SYN-RECEIVED") >= {"tracepoint", "diag", "capture"}
-    # Each by the other's SYN; where time is real, one of them was sent a little later.
+    # Each by the other's SYN; in real time one of them was sent slightly later.
     assert entered(first, "SYN-RECEIVED") - entered(second, "SYN-SENT") == approx_trip(net.rtt - net.one_way)
     assert entered(second, "SYN-RECEIVED") - entered(first, "SYN-SENT") == approx_trip(net.one_way)
     assert entered(first, "ESTABLISHED") - entered(first, "SYN-SENT") == approx_trip(net.rtt)
@@ -88,8 +88,8 @@ def test_simultaneous_open(net: Net) -> None:
 def test_self_connect(net: Net) -> None:
     """RFC 9293, 3.10.3 and MUST-10: a socket that connects to its own address opens, and closes, simultaneously.
 
-    No listener is needed. All happens inside one connect() and one close(), in microseconds: a look at the sockets
-    comes too late for SYN-RECEIVED, FIN-WAIT-1 and CLOSING, which the tracepoint alone sees.
+    No listener is needed. Everything happens within one connect() and one close(), in microseconds: a poll comes
+    too late for SYN-RECEIVED, FIN-WAIT-1 and CLOSING, which only the tracepoint reports.
     """
     itself = net.h1.begin_connect(("h1", PORTS[0]), port=PORTS[0])
     net.wait_for_state(itself, "ESTABLISHED")
@@ -119,7 +119,7 @@ def test_self_connect(net: Net) -> None:
 def test_close_in_syn_received(net: Net) -> None:
     """RFC 9293, 3.10.4: CLOSE in SYN-RECEIVED sends a FIN and enters FIN-WAIT-1, without ever being ESTABLISHED.
 
-    The peer's SYN-ACK, which comes after that, is a duplicate by then and is answered by an ACK.
+    The peer's SYN-ACK arrives after that; it is a duplicate and is answered with an ACK.
     """
     one, other = stay_in_syn_received(net)
     one.close()
@@ -145,10 +145,10 @@ def test_close_in_syn_received(net: Net) -> None:
 
 @pytest.mark.scenario(29)
 def test_shutdown_in_syn_received(net: Net) -> None:
-    """RFC 9293, 3.10.4, lets a program that is done end SYN-RECEIVED by a FIN; for shutdown() Linux waits.
+    """RFC 9293, 3.10.4, permits a FIN in SYN-RECEIVED; for shutdown() Linux delays it.
 
-    Since 6.9 and the stable releases of its time tcp_shutdown() leaves SYN-RECEIVED alone; the FIN follows as soon
-    as the connection is ESTABLISHED (tcp_rcv_state_process(), net/ipv4/tcp_input.c). Before, it went out at once.
+    Since 6.9 and the stable releases of its time tcp_shutdown() does not leave SYN-RECEIVED; the FIN is sent as soon
+    as the connection is ESTABLISHED (tcp_rcv_state_process(), net/ipv4/tcp_input.c). Before, it was sent at once.
     """
     one, other = stay_in_syn_received(net)
     one.shutdown(socket.SHUT_WR)

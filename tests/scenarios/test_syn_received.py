@@ -1,7 +1,7 @@
-"""What a stranger's segment does to a handshake in SYN-RECEIVED.
+"""The effect of crafted segments on a handshake in SYN-RECEIVED.
 
-The middle makes the segment up when the SYN-ACK passes it; it reaches the server one way later, when the third
-segment of the handshake is still on its way.
+The middle crafts the segment when the SYN-ACK passes it. It arrives at the server one trip later, when the third
+segment of the handshake is still in flight.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
 
 
 def reset_meanwhile(net: Net) -> RecordedSocket:
-    """A client that is ESTABLISHED, and then reset; its request is gone. Everything has arrived by then."""
+    """A client that is ESTABLISHED and then reset, after its request is gone and all segments have arrived."""
     client = net.h1.connect(net.h2.listen(80))
     with pytest.raises(ConnectionResetError):
         client.recv(1)
@@ -33,8 +33,8 @@ def reset_meanwhile(net: Net) -> RecordedSocket:
 def test_rst_in_syn_received(net: Net) -> None:
     """RFC 9293, figure 5, note 1, and 3.10.7.4: an exact RST returns a passive SYN-RECEIVED to LISTEN.
 
-    Linux drops the request (tcp_check_req()): only sock_diag shows it, the listener was never touched. The client,
-    ESTABLISHED meanwhile, is reset when its ACK meets no request.
+    Linux drops the request (tcp_check_req()): only sock_diag shows it, and the listener is not affected. The client,
+    which is ESTABLISHED meanwhile, is reset when its ACK finds no request.
     """
     net.inject("RST", to="h2", from_="h1", on="SYN-ACK", nth=1)
     listener = net.h2.listen(80)
@@ -62,7 +62,7 @@ def test_rst_in_syn_received(net: Net) -> None:
 
 @pytest.mark.scenario(19)
 def test_rst_inexact_in_syn_received(net: Net) -> None:
-    """RFC 9293, 3.10.7.4: a RST in the window that is not exact is answered by a challenge ACK; the state stays.
+    """RFC 9293, 3.10.7.4: a RST in the window that is not exact is answered with a challenge ACK; the state stays.
 
     Linux does so in tcp_check_req(), 6.1.192 and 7.3 among others; earlier releases dropped the request for any RST
     in the window.
@@ -94,7 +94,7 @@ def test_rst_inexact_in_syn_received(net: Net) -> None:
 def test_syn_in_syn_received(net: Net) -> None:
     """RFC 9293, 3.10.7.4, with erratum 8710: another SYN in the window of a passive SYN-RECEIVED returns it to LISTEN.
 
-    Linux answers it by RST-ACK besides (embryonic_reset in tcp_check_req()); the client's ACK then meets no request.
+    Linux also answers it with RST-ACK (embryonic_reset in tcp_check_req()); the client's ACK then finds no request.
     """
     net.inject("SYN", to="h2", from_="h1", on="SYN-ACK", nth=1)
     client = reset_meanwhile(net)
@@ -116,8 +116,8 @@ def test_syn_in_syn_received(net: Net) -> None:
 def test_syn_ack_in_syn_received(net: Net) -> None:
     """RFC 9293, 3.10.7.4: the check for a SYN in the window comes before that for an ACK, and a SYN-ACK has both.
 
-    Linux ends the request as for a SYN, if it acknowledges the right number. The RST has that number, so that the
-    client, ESTABLISHED meanwhile, is reset by it.
+    Linux drops the request as for a SYN, if the acknowledgment number is correct. The RST has that number, so that it
+    resets the client, which is ESTABLISHED meanwhile.
     """
     net.inject("SYN-ACK", to="h2", from_="h1", seq=100, on="SYN-ACK", nth=1)
     client = reset_meanwhile(net)
@@ -136,9 +136,9 @@ def test_syn_ack_in_syn_received(net: Net) -> None:
 
 @pytest.mark.scenario(21)
 def test_bad_ack_in_syn_received(net: Net) -> None:
-    """RFC 9293, 3.5.2, group 1, and 3.10.7.4: an ACK of what was never sent is answered by RST; the state stays.
+    """RFC 9293, 3.5.2, group 1, and 3.10.7.4: an ACK of data that was never sent is answered with RST; the state stays.
 
-    The RST has the number that the ACK asked for. Far from what the client expects, it does nothing there.
+    The RST has the number that the ACK acknowledged. The client expects a different one and ignores it.
     """
     net.inject("ACK", to="h2", from_="h1", ack=1_000_000_000, on="SYN-ACK", nth=1)
     listener = net.h2.listen(80)

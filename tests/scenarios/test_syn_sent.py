@@ -28,7 +28,7 @@ OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
 
 @pytest.mark.scenario(22)
 def test_rst_noack_in_syn_sent(net: Net) -> None:
-    """RFC 9293, 3.10.7.3: a RST without an acceptable ACK is dropped in SYN-SENT: anybody could have sent it."""
+    """RFC 9293, 3.10.7.3: a RST without an acceptable ACK is dropped in SYN-SENT: it might be forged."""
     net.inject("RST", to="h1", from_="h2", on="SYN", nth=1)
     listener = net.h2.listen(80)
     client = net.h1.connect(listener)
@@ -46,10 +46,10 @@ def test_rst_noack_in_syn_sent(net: Net) -> None:
 
 @pytest.mark.scenario(23)
 def test_badack_in_syn_sent(net: Net) -> None:
-    """RFC 9293, 3.10.7.3: an ACK of what was not sent is answered by RST in SYN-SENT; the state stays.
+    """RFC 9293, 3.10.7.3: an ACK of data that was not sent is answered with RST in SYN-SENT; the state stays.
 
-    Linux then also sends its SYN again, not after a second but after two jiffies: the RST may have cleared an old
-    connection away that would not let it in (tcp_rcv_synsent_state_process(), net/ipv4/tcp_input.c).
+    Linux then also retransmits its SYN, after two jiffies instead of a second: the RST may have removed an old
+    connection that blocked the new one (tcp_rcv_synsent_state_process(), net/ipv4/tcp_input.c).
     """
     net.drop("SYN", nth=1, from_="h1")
     net.inject("ACK", to="h1", from_="h2", ack=1_000_000_000, on="SYN", nth=1)
@@ -76,9 +76,9 @@ def test_badack_in_syn_sent(net: Net) -> None:
 
 @pytest.mark.scenario(24)
 def test_close_in_syn_sent(net: Net) -> None:
-    """RFC 9293, 3.10.4: CLOSE in SYN-SENT deletes the connection, and no segment tells of it.
+    """RFC 9293, 3.10.4: CLOSE in SYN-SENT deletes the connection without sending a segment.
 
-    The server's SYN-ACK then meets no socket and is answered by an exact RST, which returns its request to LISTEN.
+    The server's SYN-ACK then finds no socket and is answered with an exact RST, which returns its request to LISTEN.
     """
     listener = net.h2.listen(80)
     client = net.h1.begin_connect(listener)
@@ -115,7 +115,7 @@ UNREACHABLE = pytest.mark.handshake(topology="routed")
 def test_icmp_in_syn_sent(net: Net, code: str) -> None:
     """RFC 9293, 3.9.2.2, RFC 1122, 4.2.3.9: a hard ICMP error ends the connection attempt.
 
-    "Host unreachable" should be soft by RFC 1122; in SYN-SENT Linux ends the attempt for either (tcp_v4_err(),
+    "Host unreachable" is a soft error by RFC 1122; in SYN-SENT Linux ends the attempt for both (tcp_v4_err(),
     net/ipv4/tcp_ipv4.c), and connect() fails with EHOSTUNREACH.
     """
     net.h2.listen(80)

@@ -1,4 +1,4 @@
-"""TIME-WAIT: what ends it early, and what happens where a new connection wants its addresses."""
+"""TIME-WAIT: events that end it early, and new connections with its addresses."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.handshake(delay="50ms")
 
 TIME_WAIT = 60.0
-#: The port from which both connections come where a new one is to meet an old one's TIME-WAIT.
+#: The port of both connections, so that the new one meets the TIME-WAIT of the old one.
 SAME = 40_000
 
 
 def close_in_turn(net: Net, first: RecordedSocket, second: RecordedSocket) -> None:
-    """Close a connection with four segments; the end that closes first is in TIME-WAIT, the other CLOSED."""
+    """Close a connection with four segments; the side that closes first is in TIME-WAIT, the other CLOSED."""
     first.shutdown(socket.SHUT_WR)
     read_to_end(second)
     net.sleep(net.rtt)
@@ -45,10 +45,10 @@ def close_in_turn(net: Net, first: RecordedSocket, second: RecordedSocket) -> No
 
 @pytest.mark.scenario(55)
 def test_tw_assassination(net: Net) -> None:
-    """RFC 1337: a RST at the next sequence number ends TIME-WAIT, and takes away what it protects from.
+    """RFC 1337: a RST with the next sequence number ends TIME-WAIT, and with it the protection from old segments.
 
-    Linux lets it, unless tcp_rfc1337 is set (tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c); the tracepoint
-    is silent, as about all that befalls mini-sockets.
+    Linux permits it, unless tcp_rfc1337 is set (tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c); the
+    tracepoint does not report events of mini-sockets.
     """
     client, server, _ = open_connection(net)
     close_in_turn(net, client, server)
@@ -70,7 +70,7 @@ def test_tw_assassination(net: Net) -> None:
 @pytest.mark.scenario(56)
 @pytest.mark.handshake(sysctls={"h1:net.ipv4.tcp_rfc1337": 1})
 def test_tw_rfc1337(net: Net) -> None:
-    """RFC 1337, 3 (F1): with tcp_rfc1337, a RST in TIME-WAIT is ignored, and the 60 s are waited."""
+    """RFC 1337, 3 (F1): with tcp_rfc1337, a RST in TIME-WAIT is ignored, and TIME-WAIT lasts 60 s."""
     client, server, _ = open_connection(net)
     close_in_turn(net, client, server)
     began = seconds(net.clock.now())
@@ -89,10 +89,10 @@ def test_tw_rfc1337(net: Net) -> None:
 
 @pytest.mark.scenario(57)
 def test_tw_reopen_by_syn(net: Net) -> None:
-    """RFC 9293, 3.6.1: a new SYN from the same addresses opens the connection anew, straight out of TIME-WAIT.
+    """RFC 9293, 3.6.1: a new SYN from the same addresses opens the connection again, directly from TIME-WAIT.
 
     In Linux the SYN must have a higher sequence number or a later timestamp (tcp_timewait_state_process(),
-    net/ipv4/tcp_minisocks.c); the mini-socket is removed, and the listener takes the SYN (tcp_v4_rcv()).
+    net/ipv4/tcp_minisocks.c); the mini-socket is removed, and the listener receives the SYN (tcp_v4_rcv()).
     """
     listener = net.h2.listen(PORT)
     old = Connection(net.h1.begin_connect(listener, port=SAME), listener.accept()[0], listener)
@@ -120,10 +120,10 @@ def test_tw_reopen_by_syn(net: Net) -> None:
     sysctls={"h1:net.ipv4.tcp_tw_reuse": 1, "h1:net.ipv4.ip_local_port_range": f"{SAME} {SAME}"},
 )
 def test_tw_reuse_client(net: Net) -> None:
-    """RFC 6191: whoever opens may reuse the addresses of its own TIME-WAIT after a second, told apart by timestamps.
+    """RFC 6191: the side in TIME-WAIT may open the same connection again after a second, distinguished by timestamps.
 
     Linux does so with tcp_tw_reuse=1; by default over loopback only (tcp_twsk_unique(), net/ipv4/tcp_ipv4.c). The
-    only port that h1 may choose from is that of the old connection.
+    only port that h1 may choose is that of the old connection.
     """
     old = open_connection(net)
     close_in_turn(net, old.client, old.server)
@@ -150,9 +150,9 @@ def test_tw_reuse_client(net: Net) -> None:
 @pytest.mark.scenario(59)
 @pytest.mark.handshake(sysctls={"h1:net.ipv4.tcp_max_tw_buckets": 0})
 def test_tw_bucket_overflow(net: Net) -> None:
-    """tcp_max_tw_buckets: where the table is full there is no TIME-WAIT, whatever RFC 9293, 3.6 says.
+    """tcp_max_tw_buckets: if the table is full there is no TIME-WAIT, in contrast to RFC 9293, 3.6.
 
-    So in tcp_time_wait(), net/ipv4/tcp_minisocks.c: the last ACK is sent, and the connection is gone.
+    Source: tcp_time_wait(), net/ipv4/tcp_minisocks.c: the last ACK is sent, and the connection is deleted.
     """
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")

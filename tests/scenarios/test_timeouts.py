@@ -1,4 +1,4 @@
-"""Peers that have gone silent: how long a connection is kept that nobody answers on."""
+"""Peers that do not answer: how long the connection is kept."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.handshake(delay="50ms")
 def test_keepalive_dead_peer(net: Net) -> None:
     """RFC 9293, 3.8.4: a silent peer is probed after TCP_KEEPIDLE, every TCP_KEEPINTVL, and given up after TCP_KEEPCNT.
 
-    Linux says goodbye with a RST (tcp_keepalive_timer(), net/ipv4/tcp_timer.c).
+    Linux then sends a RST (tcp_keepalive_timer(), net/ipv4/tcp_timer.c).
     """
     client, server, _ = open_connection(net)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
     net.drop("any", from_="h1")
-    # What starts the timer comes last: a slow machine takes more than a second to put the fault in force.
+    # The timer is started last, because a slow machine takes more than a second to activate the fault.
     began = seconds(net.clock.now())
     client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     failure = errno_of(lambda: client.recv(1))
@@ -49,8 +49,8 @@ def test_keepalive_dead_peer(net: Net) -> None:
 def test_user_timeout(net: Net) -> None:
     """RFC 5482: TCP_USER_TIMEOUT bounds how long data may stay unacknowledged.
 
-    Linux counts it from the first retransmission by the timer, not from the sending (retransmits_timed_out(),
-    net/ipv4/tcp_timer.c), so that it ends an RTO and a loss probe late.
+    Linux counts it from the first retransmission by the timer, not from the transmission (retransmits_timed_out(),
+    net/ipv4/tcp_timer.c), so that it ends an RTO and a loss probe later.
     """
     client, server, _ = open_connection(net)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 3000)
@@ -79,10 +79,10 @@ def test_user_timeout(net: Net) -> None:
 @pytest.mark.scenario(63)
 @pytest.mark.handshake(sysctls={"h1:net.ipv4.tcp_retries2": 3})
 def test_retries2(net: Net) -> None:
-    """tcp_retries2: data that nobody acknowledges is given up after the time that so many doublings of 200 ms take.
+    """tcp_retries2: unacknowledged data is given up after the time that this number of doublings of 200 ms takes.
 
     It is a time, not a count (tcp_model_timeout(), net/ipv4/tcp_timer.c): 3.0 s for 3, from the first retransmission by
-    the timer. RFC 9293, 3.8.3 asks for 100 s at least (R2), as the default of 15 gives.
+    the timer. RFC 9293, 3.8.3 requires at least 100 s (R2), which the default of 15 exceeds.
     """
     client, server, _ = open_connection(net)
     probe, timeout = retransmission_timers(net, "h1")

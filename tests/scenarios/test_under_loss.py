@@ -1,9 +1,9 @@
-"""The scenarios whose outcome does not depend on chance, over a network that loses segments.
+"""Scenarios whose result is deterministic, over a network that loses segments.
 
-TCP is made for loss: whatever is lost, each side ends where the document says, by the document's ways.
-What loss may change is which of these ways it takes, and how long. With ``--seeds 1-50`` each runs
+Whatever is lost, each side ends in the documented state, through documented transitions. Loss may
+change which of these transitions it makes, and how long they take. With ``--seeds 1-50`` each runs
 under fifty different losses. Each has the name of its scenario, by which `handshake scenarios run`
-finds it; scenarios that are not here say what comes of the loss of one certain segment.
+finds it. The other scenarios are about the loss of one particular segment.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ pytestmark = [pytest.mark.handshake(delay="50ms"), pytest.mark.handshake_slow, p
 
 OPENED = ["CLOSED", "SYN-SENT", "ESTABLISHED"]
 ACCEPTED = ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
-#: Of who closes first: the peer's FIN may be what acknowledges its own (RFC 9293, figure 5, note 2).
+#: Of the side that closes first: the peer's FIN may acknowledge its FIN (RFC 9293, figure 5, note 2).
 CLOSED_FIRST = (["FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED"], ["FIN-WAIT-1", "TIME-WAIT", "CLOSED"])
 CLOSED_SECOND = ["CLOSE-WAIT", "LAST-ACK", "CLOSED"]
 
 
 def test_three_way_handshake(net: Net) -> None:
-    """RFC 9293, 3.5: whichever of the three segments is lost, both sides are ESTABLISHED, by the same states."""
+    """RFC 9293, 3.5: whichever of the three segments is lost, both sides become ESTABLISHED, by the same states."""
     client, server, _ = open_connection(net)
 
     assert net.history(client).states == OPENED
@@ -38,7 +38,7 @@ def test_three_way_handshake(net: Net) -> None:
 
 
 def test_connect_refused(net: Net) -> None:
-    """RFC 9293, 3.10.7.1: a SYN that nobody listens for is refused, however often it or its RST is lost."""
+    """RFC 9293, 3.10.7.1: a SYN for a port without listener is refused, however often it or its RST is lost."""
     client = net.h1.socket()
     failure = errno_of(lambda: client.connect((net.h2.ip, 80)))
 
@@ -48,7 +48,7 @@ def test_connect_refused(net: Net) -> None:
 
 
 def test_third_ack_lost_then_data(net: Net) -> None:
-    """RFC 9293, 3.10.7.4: if the third segment is lost, the first data does its work; not a byte is lost or doubled."""
+    """RFC 9293, 3.10.7.4: if the third segment is lost, the first data replaces it; no byte is lost or duplicated."""
     client, server, _ = open_connection(net)
     client.sendall(b"0123456789" * 1000)
     client.shutdown(socket.SHUT_WR)
@@ -61,7 +61,7 @@ def test_third_ack_lost_then_data(net: Net) -> None:
 
 
 def test_normal_close_client_first(net: Net) -> None:
-    """RFC 9293, figure 12: who closes first goes to TIME-WAIT, the other does not, whatever is lost on the way."""
+    """RFC 9293, figure 12: the side that closes first enters TIME-WAIT, the other does not, whatever is lost."""
     client, server, _ = open_connection(net)
     _close(net, client, server)
 
@@ -70,7 +70,7 @@ def test_normal_close_client_first(net: Net) -> None:
 
 
 def test_normal_close_server_first(net: Net) -> None:
-    """RFC 9293, figure 12, mirrored: who waits in TIME-WAIT is who closed first, whatever is lost on the way."""
+    """RFC 9293, figure 12, mirrored: the side that closed first waits in TIME-WAIT, whatever is lost."""
     client, server, _ = open_connection(net)
     _close(net, server, client)
 
@@ -88,7 +88,7 @@ def _close(net: Net, first: RecordedSocket, second: RecordedSocket) -> None:
 
 
 def test_simultaneous_open(net: Net) -> None:
-    """RFC 9293, figure 7: both sides open actively, and both are open, whether their SYNs cross or one is late."""
+    """RFC 9293, figure 7: both sides open actively and become ESTABLISHED, whether their SYNs cross or one is late."""
     one, two = net.h1.socket(), net.h2.socket()
     for end, host, peer in ((one, net.h1, net.h2), (two, net.h2, net.h1)):
         end.bind((host.ip, 4000))
@@ -98,13 +98,13 @@ def test_simultaneous_open(net: Net) -> None:
         net.wait_for_state(end, "ESTABLISHED")
 
     for end in (one, two):
-        # Where the peer's SYN-ACK comes before its SYN, there is nothing to receive in SYN-SENT but that.
+        # If the peer's SYN-ACK arrives before its SYN, it is the only segment received in SYN-SENT.
         assert net.history(end).states in (["CLOSED", "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED"], OPENED)
     assert any("SYN-RECEIVED" in net.history(end).states for end in (one, two))
 
 
 def test_simultaneous_close(net: Net) -> None:
-    """RFC 9293, figure 13: both close at once; each goes to TIME-WAIT, by CLOSING or as if it had been the first."""
+    """RFC 9293, figure 13: both close at once; each enters TIME-WAIT, by CLOSING or as if it had been first."""
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     client.close()
@@ -117,7 +117,7 @@ def test_simultaneous_close(net: Net) -> None:
 
 
 def test_half_close(net: Net) -> None:
-    """RFC 9293, 3.6: after its own FIN a side still receives; all of 100 kB arrive, and then both close."""
+    """RFC 9293, 3.6: after its own FIN a side still receives; all 100 kB arrive, and then both close."""
     client, server, _ = open_connection(net)
     client.shutdown(socket.SHUT_WR)
     read_to_end(server)
@@ -133,7 +133,7 @@ def test_half_close(net: Net) -> None:
 
 
 def test_orphan_fin_wait_2(net: Net) -> None:
-    """net.ipv4.tcp_fin_timeout: nobody holds the socket, and the peer never closes: FIN-WAIT-2 ends all the same."""
+    """net.ipv4.tcp_fin_timeout: an orphan's FIN-WAIT-2 ends, although the peer never closes."""
     client, server, _ = open_connection(net)
     client.close()
     read_to_end(server)
@@ -145,7 +145,7 @@ def test_orphan_fin_wait_2(net: Net) -> None:
 
 @pytest.mark.handshake(sysctls={"h2:net.ipv4.tcp_syncookies": 2})
 def test_syncookies_2(net: Net) -> None:
-    """RFC 4987, 3.6: a server that keeps nothing of a SYN still accepts once an ACK comes, be it that of the data."""
+    """RFC 4987, 3.6: a server that stores nothing about a SYN accepts when an ACK arrives, also that of the data."""
     listener = net.h2.listen(80)
     client = net.h1.connect(listener)
     client.sendall(b"a")
@@ -157,11 +157,11 @@ def test_syncookies_2(net: Net) -> None:
 
 
 def test_syn_blackhole(net: Net) -> None:
-    """net.ipv4.tcp_syn_retries: where every SYN is lost TCP gives up, after as many as the setting says."""
+    """net.ipv4.tcp_syn_retries: if every SYN is lost, TCP gives up after this number of retransmissions."""
     net.h1.sysctl("net.ipv4.tcp_syn_retries", 2)
     net.drop("SYN", from_="h1")
     failure = errno_of(lambda: net.h1.connect(("h2", 80)))
 
-    # From Linux 6.5 on, the four of tcp_syn_linear_timeouts come on top; the time is up before the sixth.
+    # Since Linux 6.5 the four of tcp_syn_linear_timeouts are added; the time is over before the sixth.
     assert failure == errno.ETIMEDOUT
     assert len(net.record().segments) == (6 if since(net.kernel, 6, 5) else 3)

@@ -1,4 +1,4 @@
-"""Where Linux claims a FIN that it has not sent."""
+"""States that imply a FIN that Linux has not sent."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
-#: Bytes: the least receive buffer that Linux gives, so that a window closes soon.
+#: Bytes: the smallest receive buffer of Linux, so that a window closes soon.
 SMALL = 2_304
-#: More than both buffers hold.
+#: More bytes than both buffers can hold.
 MUCH = 1_000_000
 
 
 @pytest.mark.scenario(60)
 def test_unsent_fin(net: Net) -> None:
-    """RFC 9293, 3.10.4: FIN-WAIT-1 begins when the FIN is sent; Linux says so when shutdown() is called.
+    """RFC 9293, 3.10.4: FIN-WAIT-1 begins when the FIN is sent; Linux enters it when shutdown() is called.
 
-    With the peer's window closed the FIN waits behind the data, and a FIN that comes then takes Linux to CLOSING where
-    the RFC says CLOSE-WAIT: the comment in __tcp_close(), net/ipv4/tcp.c, admits it. Only the capture tells.
+    If the peer's window is closed, the FIN waits behind the data, and a FIN that arrives then takes Linux to CLOSING,
+    where the RFC requires CLOSE-WAIT: see the comment in __tcp_close(), net/ipv4/tcp.c. Only the capture shows it.
     """
     listener = net.h2.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)

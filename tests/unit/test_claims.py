@@ -51,7 +51,7 @@ def case(name: str, *inside: str) -> str:
     return f'<testcase classname="tests.documented" name="{name}">{"".join(inside)}</testcase>'
 
 
-def told(finding: ClaimFinding) -> str:
+def reported(finding: ClaimFinding) -> str:
     """What a test hands on."""
     value = msgspec.json.encode(finding).decode().replace('"', "&quot;")
     return f'<properties><property name="{PROPERTY}" value="{value}"/></properties>'
@@ -124,7 +124,7 @@ def test_page_holds_every_sentence() -> None:
 def test_report_of_a_check_that_passed() -> None:
     """What the test found is read from its property."""
     finding = ClaimFinding("C19", ClaimVerdict.NUANCE, {"apart": 4, "at_once": 3, "crossing": 4})
-    (read,) = measuring.read(report(case("test_c19_four_segments", told(finding))))
+    (read,) = measuring.read(report(case("test_c19_four_segments", reported(finding))))
 
     assert read == ClaimOutcome("C19", finding)
     assert read.as_expected
@@ -156,7 +156,7 @@ def test_a_finding_does_not_count_where_the_check_failed_after_it() -> None:
     """A test that failed at its end, as where a fault never fired, has found nothing."""
     finding = ClaimFinding("C19", ClaimVerdict.NUANCE, {"apart": 4, "at_once": 3, "crossing": 4})
     trouble = '<error message="failed on teardown: FaultNeverFired"/>'
-    (read,) = measuring.read(report(case("test_c19_four_segments", told(finding), trouble)))
+    (read,) = measuring.read(report(case("test_c19_four_segments", reported(finding), trouble)))
 
     assert read.finding is None
 

@@ -126,12 +126,12 @@ def test_the_probe_tries_what_the_checks_are_about() -> None:
         ("RTNETLINK answers: Operation not supported\n", "RTNETLINK answers: Operation not supported"),
     ],
 )
-def test_a_programs_complaint_is_told_in_one_line(stderr: str, reason: str) -> None:
+def test_a_programs_complaint_is_reported_in_one_line(stderr: str, reason: str) -> None:
     """The line that tells, not the one that underlines."""
     assert host_probe._reason(subprocess.CalledProcessError(2, ["tc"], stderr=stderr)) == reason
 
 
-def test_a_missing_program_is_told_as_such() -> None:
+def test_a_missing_program_is_reported_as_such() -> None:
     """And is the ground for offering its package rather than a kernel module."""
     check = host_checks._feature(host_checks._FEATURES[3], {"nftables": "there is no nft"})
 
@@ -150,7 +150,7 @@ def test_without_a_built_kernel_the_lab_is_not_usable(monkeypatch: pytest.Monkey
     assert "boot" not in named
 
 
-def test_a_kernel_that_does_not_boot_is_told_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_does_not_boot_is_reported_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """The boot is the proof; everything else may look fine."""
 
     class Dead:

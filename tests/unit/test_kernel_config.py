@@ -86,7 +86,7 @@ def test_the_source_is_adjusted(tmp_path: Path) -> None:
     assert "-EPERM;\n\t\tblake2s_init(&input_pool.hash, BLAKE2S_HASH_SIZE);\n\t\treturn 0;\n" in random
 
 
-def test_an_adjustment_without_a_place_is_told(tmp_path: Path) -> None:
+def test_an_adjustment_without_a_place_is_reported(tmp_path: Path) -> None:
     """A release that sets HZ otherwise, or elsewhere, is left as it is, and that is said."""
     tree = tree_with(tmp_path, 'source "kernel/Kconfig.hz"\n')
     (tree / "kernel/irq/handle.c").unlink()

@@ -285,7 +285,7 @@ def test_a_missing_suite_does_not_break_the_rest(tmp_path: Path) -> None:
 
 
 @needs_apt
-def test_an_unsigned_suite_is_left_out_and_told(tmp_path: Path) -> None:
+def test_an_unsigned_suite_is_left_out_and_reported(tmp_path: Path) -> None:
     """The checks of apt hold here as everywhere."""
     shelf = Shelf(tmp_path / "shelf")
     good = shelf.put("good", ("linux-source-6.1", "6.1.1-1"))
@@ -339,7 +339,7 @@ def test_without_a_mirror_a_kept_package_serves(tmp_path: Path) -> None:
     assert any(place.name in note for note in notes.notes)
 
 
-def test_without_mirror_and_package_the_other_way_is_told(tmp_path: Path) -> None:
+def test_without_mirror_and_package_the_other_way_is_reported(tmp_path: Path) -> None:
     """On a distribution without apt, for instance."""
     with pytest.raises(KernelSourceMissing, match=r"--source linux-7\.3\.tar\.xz"):
         mirror(tmp_path).fetch(None)

@@ -78,7 +78,7 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-class Told:
+class RecordedProgress:
     """Remembers what a build said."""
 
     def __init__(self) -> None:
@@ -127,9 +127,9 @@ def build(tmp_path: Path, version: str = "9.8", point: str = "7") -> LabKernelIm
 @pytest.mark.usefixtures("stub")
 def test_a_kernel_is_built_and_found(tmp_path: Path) -> None:
     """What a build returns is what is found afterwards, with all that a run needs."""
-    told = Told()
+    reported = RecordedProgress()
 
-    image = LabImages().build(source=tree(tmp_path), progress=told)
+    image = LabImages().build(source=tree(tmp_path), progress=reported)
 
     assert LabImages().find() == LabImages().find("9.8") == LabImages().find("9.8.7") == image
     assert (image.version, image.release, image.hz, image.compiled_files) == ("9.8", "9.8.7", 250, 5)
@@ -138,8 +138,8 @@ def test_a_kernel_is_built_and_found(tmp_path: Path) -> None:
     assert image.shim.name == "seed.so"
     assert image.shim.is_file()
     assert image.supervisor.is_file()
-    assert told.stages == ["Copying", "Configuring", "Compiling", "Linking"]
-    assert told.last == 5
+    assert reported.stages == ["Copying", "Configuring", "Compiling", "Linking"]
+    assert reported.last == 5
     assert leftovers(tmp_path) == []
 
 
@@ -158,13 +158,13 @@ def forkable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
 @pytest.mark.usefixtures("stub")
 def test_a_kernel_for_which_the_patches_fit_forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is kept with it; one without does not, and its build says why."""
-    told, without = Told(), Told()
+    reported, without = RecordedProgress(), RecordedProgress()
     plain = LabImages().build(source=tree(tmp_path, "9.7"), progress=without)
 
-    forks = LabImages().build(source=forkable(tmp_path, monkeypatch), progress=told)
+    forks = LabImages().build(source=forkable(tmp_path, monkeypatch), progress=reported)
 
     assert (plain.forks, forks.forks) == (False, True)
-    assert not any("fork" in note for note in told.notes)
+    assert not any("fork" in note for note in reported.notes)
     assert "boots for every run" in without.notes[-1]
 
 
@@ -175,12 +175,12 @@ def test_a_kernel_that_does_not_compile_with_the_patches_is_built_without(
     (stub / "make").write_text(
         MAKE.replace("mode=$(", "grep -q UML_MACHINE_FORK arch/um/Kconfig && exit 2\nmode=$(", 1)
     )
-    told = Told()
+    reported = RecordedProgress()
 
-    image = LabImages().build(source=forkable(tmp_path, monkeypatch), progress=told)
+    image = LabImages().build(source=forkable(tmp_path, monkeypatch), progress=reported)
 
     assert not image.forks
-    assert "does not compile with the patches" in told.notes[-1]
+    assert "does not compile with the patches" in reported.notes[-1]
 
 
 @pytest.mark.usefixtures("stub")
@@ -247,7 +247,7 @@ def test_a_failed_build_keeps_its_log(tmp_path: Path, stub: Path) -> None:
     assert LabImages().images() == []
 
 
-def test_a_full_disk_while_compiling_is_told_as_such(tmp_path: Path, stub: Path) -> None:
+def test_a_full_disk_while_compiling_is_reported_as_such(tmp_path: Path, stub: Path) -> None:
     """Not as a compiler's error; and the next build, with space, goes through."""
     (stub / "mode").write_text("full")
 

@@ -19,9 +19,12 @@ _KEPT = {"directory": "t[1]", "summary": "as documented", "connections": 2, "los
 
 
 def _report(
-    test: str, outcome: Literal["passed", "failed", "skipped"], when: Literal["setup", "call", "teardown"], **told: Any
+    test: str,
+    outcome: Literal["passed", "failed", "skipped"],
+    when: Literal["setup", "call", "teardown"],
+    **reported: Any,
 ) -> pytest.TestReport:
-    return pytest.TestReport(test, ("t.py", 1, "t"), {}, outcome, None, when, user_properties=list(told.items()))
+    return pytest.TestReport(test, ("t.py", 1, "t"), {}, outcome, None, when, user_properties=list(reported.items()))
 
 
 @pytest.fixture
@@ -71,9 +74,9 @@ def test_claims_and_edges_of_all_tests_stand_below(pages: IndexPage, tmp_path: P
     """The claims that were measured with their evidence, and how often each edge was taken."""
     found = ClaimFinding("C4", ClaimVerdict.HOLDS, {"server": 7, "ack": 8})
     figures = msgspec.json.encode(found).decode()
-    told = {AGAIN: "pytest", RUN: _KEPT, EDGES: [["1", ["diag"]]], PROPERTY: figures}
+    reported = {AGAIN: "pytest", RUN: _KEPT, EDGES: [["1", ["diag"]]], PROPERTY: figures}
     for test in ("t.py::one", "t.py::two"):
-        pages.pytest_runtest_logreport(_report(test, "passed", "call", **told))
+        pages.pytest_runtest_logreport(_report(test, "passed", "call", **reported))
     pages.pytest_sessionfinish()
     html = (tmp_path / "kept" / "index.html").read_text("utf-8")
 
@@ -86,8 +89,8 @@ def test_the_index_is_in_the_language_asked_for(pages: IndexPage, tmp_path: Path
     """With --handshake-lang=ko: its own words, and the claims and what was measured for them."""
     pages._config.option.handshake_lang = "ko"
     found = ClaimFinding("C4", ClaimVerdict.HOLDS, {"server": 7, "ack": 8})
-    told = {AGAIN: "pytest", RUN: _KEPT, PROPERTY: msgspec.json.encode(found).decode()}
-    pages.pytest_runtest_logreport(_report("t.py::one", "passed", "call", **told))
+    reported = {AGAIN: "pytest", RUN: _KEPT, PROPERTY: msgspec.json.encode(found).decode()}
+    pages.pytest_runtest_logreport(_report("t.py::one", "passed", "call", **reported))
     pages.pytest_sessionfinish()
     html = (tmp_path / "kept" / "index.html").read_text("utf-8")
     claim = table("ko")["C4"]

@@ -65,7 +65,7 @@ def test_a_wait_between_two_readings_does_not_count(monkeypatch: pytest.MonkeyPa
     assert clock.from_real(1_000 * third) == clock.from_monotonic(third + 50)
 
 
-def test_the_start_is_told_in_utc() -> None:
+def test_the_start_is_reported_in_utc() -> None:
     """With its offset: a record is read elsewhere."""
     assert datetime.fromisoformat(Clock().started).utcoffset() == timedelta(0)
 
@@ -80,7 +80,7 @@ def test_counters_of_both_files_by_name(tmp_path: Path, monkeypatch: pytest.Monk
     assert tcp_counters.read_counters() == {"SyncookiesSent": 1, "ListenDrops": 2, "MaxConn": -1, "OutRsts": 4}
 
 
-def test_only_what_has_grown_is_told() -> None:
+def test_only_what_has_grown_is_reported() -> None:
     """A gauge that fell is no event; a counter that was not there before counts from nothing."""
     before, after = {"OutRsts": 1, "CurrEstab": 3, "InSegs": 9}, {"OutRsts": 3, "CurrEstab": 2, "InSegs": 9, "New": 1}
 

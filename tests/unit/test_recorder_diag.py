@@ -201,7 +201,7 @@ def diag() -> Iterator[_Scripted]:
     scripted.close()
 
 
-def test_what_has_not_changed_is_told_once(diag: _Scripted) -> None:
+def test_what_has_not_changed_is_reported_once(diag: _Scripted) -> None:
     """A second look that shows the same yields nothing; a change names the interval in which it happened."""
     first, again, changed = diag.at(1, message(2)), diag.at(5, message(2)), diag.at(9, message(1))
 

@@ -69,7 +69,7 @@ def test_segments_tell_their_fate() -> None:
     assert segments[0]["ack"] is None
 
 
-def test_doubts_are_told() -> None:
+def test_doubts_are_reported() -> None:
     """Inference and objection are fields, where there are any."""
     states = document(orphan())["endpoints"][0]["states"]
 

@@ -70,8 +70,8 @@ def test_only_the_pages_own_script_may_run() -> None:
 def test_nothing_recorded_becomes_markup(nasty: str) -> None:
     """A run's own text cannot add an element, an attribute or a script, nor make the page large."""
     record = clever(nasty)
-    told = [Failure(0, nasty, nasty), FaultReport(0, nasty, 1), QdiscReport(0, nasty, nasty, nasty, 0, 0)]
-    html = page(record, [*seen(normal()), *told], title=nasty, replay=nasty, verdict=judge(record))
+    reported = [Failure(0, nasty, nasty), FaultReport(0, nasty, 1), QdiscReport(0, nasty, nasty, nasty, 0, 0)]
+    html = page(record, [*seen(normal()), *reported], title=nasty, replay=nasty, verdict=judge(record))
     parsed = _Parsed(html)
 
     assert [tag for tag, _ in parsed.tags].count("script") == 1
@@ -194,16 +194,16 @@ def test_many_findings_are_folded_but_for_the_deviations() -> None:
     assert few.count("✓ finding") == 8
 
 
-def test_programs_are_told_with_how_they_ended() -> None:
+def test_programs_are_reported_with_how_they_ended() -> None:
     """An exit status, a signal, or neither: it was still running. A command is text."""
-    told = [
+    reported = [
         Program(0, "h2", "h2-server-1", "nc -l 80", "starts"),
         Program(1, "h1", "h1-client-1", "<b>\x1b[2J", "starts"),
         Program(2, "h1", "h1-client-2", "sleep 9", "starts"),
         Program(3, "h1", "h1-client-1", "<b>\x1b[2J", "ends", "3"),
         Program(4, "h1", "h1-client-2", "sleep 9", "ends", "SIGTERM"),
     ]
-    html = page(normal(), told, title="x")
+    html = page(normal(), reported, title="x")
     rows = re.findall(r"<tr>(<td>h\d</td><td>h\d-.*?)</tr>", html)
 
     assert [re.findall("<td>(.*?)</td>", row)[2:] for row in rows] == [

@@ -66,9 +66,9 @@ def test_much_data_sent_again_is_counted_after_the_first_few() -> None:
         story.send("h1", "PA", number * 10_000_000, length=100, lost=True)
     for number in range(40):
         story.send("h1", "PA", 2_000_000_000 + number * 10_000_000, length=100, again=number + 1)
-    told = [str(finding.message) for finding in judge(story.record(5_000_000_000)).findings]
+    reported = [str(finding.message) for finding in judge(story.record(5_000_000_000)).findings]
 
-    assert told == [
+    assert reported == [
         *["h1: 100 B of data retransmitted after 2.00 s because it was lost"] * 3,
         "h1: 37 more data segments retransmitted, 37 of them because they were lost",
     ]
@@ -201,7 +201,7 @@ def test_recorded_text_is_shown_and_never_obeyed(nasty: str) -> None:
     assert "[bold]" not in nasty or "[bold]" in shown.getvalue()
 
 
-def test_of_many_findings_the_deviations_are_all_told() -> None:
+def test_of_many_findings_the_deviations_are_all_reported() -> None:
     """And the first of the others, with how many more there are."""
     found = [Finding(ok=number % 10 != 9, text=f"finding {number}") for number in range(100)]
     drawn = text(normal(), verdict=Verdict(ok=False, summary="no", findings=tuple(found)))

@@ -65,7 +65,7 @@ def test_with_no_delay_a_request_is_there_before_it_is_given_up() -> None:
     ]
 
 
-def test_change_stamped_before_its_segment_is_told_after_it() -> None:
+def test_change_stamped_before_its_segment_is_reported_after_it() -> None:
     """The kernel changes the state and the capture stamps the segment some nanoseconds apart, in either order."""
     record = normal()
     client = record.endpoints[0]
@@ -82,8 +82,8 @@ def test_call_that_sends_a_segment_comes_before_it() -> None:
     client = record.endpoints[0]
     step = client.transitions[2]
     assert step.new is State.FIN_WAIT_1
-    told = replace(step, cause=replace(step.cause, segment=6))
-    steps = (*client.transitions[:2], told, *client.transitions[3:])
+    reported = replace(step, cause=replace(step.cause, segment=6))
+    steps = (*client.transitions[:2], reported, *client.transitions[3:])
     words = _story(replace(record, endpoints=(replace(client, transitions=steps), record.endpoints[1])))
 
     assert words.index("left FIN-WAIT-1") + 1 == words.index("sends 6")

@@ -95,8 +95,8 @@ def test_korean_reports_have_no_english_in_them(name: str) -> None:
     record = reconcile(observations)
     header = record.header
     record = replace(record, header=replace(header, replay="", faults=[], links=[]))
-    told = [each for each in observations if not isinstance(each, FaultReport | QdiscReport | Step)]
-    written = page(record, told, title="t", verdict=judge(record), lang="ko")
+    reported = [each for each in observations if not isinstance(each, FaultReport | QdiscReport | Step)]
+    written = page(record, reported, title="t", verdict=judge(record), lang="ko")
     seen = html.unescape(re.sub(r"<[^>]*>", "\n", re.sub(r"<(style|script)>.*?</\1>", "", written, flags=re.DOTALL)))
     drawn = text(record, width=132, lang="ko", verdict=judge(record))
 

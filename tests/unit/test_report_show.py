@@ -117,7 +117,7 @@ def test_cut_record_is_shown_and_said_to_be_cut(stored: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (("--json", "--svg", "ladder"), "cannot both be printed"),
         (("--connection", "2"), "is not one of the 1 recorded"),
@@ -125,9 +125,9 @@ def test_cut_record_is_shown_and_said_to_be_cut(stored: Path) -> None:
         (("--html", "/nonexistent/page.html"), "cannot be written"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(stored: Path, words: tuple[str, ...], told: str) -> None:
+def test_what_cannot_be_meant_is_refused(stored: Path, words: tuple[str, ...], reported: str) -> None:
     """With the value, the reason and a right example."""
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=reported):
         raise _show(stored, *words).exception or AssertionError
 
 
@@ -151,7 +151,7 @@ def test_stories_survive_being_stored() -> None:
     assert len(observed(many(3))) > 3 * 14
 
 
-def test_the_command_that_gives_a_run_again_is_told(tmp_path: Path) -> None:
+def test_the_command_that_gives_a_run_again_is_reported(tmp_path: Path) -> None:
     """It is in the record, and so under the ladder, on the page and in the document."""
     command = "handshake demo --loss 20% --seed 7"
     record = normal()
@@ -178,7 +178,7 @@ def test_the_command_that_gives_a_run_again_is_told(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_command_is_told_again_with_what_changes_the_run(given: str, again: str) -> None:
+def test_a_command_is_reported_again_with_what_changes_the_run(given: str, again: str) -> None:
     """Its options, but for those that choose what is shown or kept, and those given their default."""
     with demo.command.make_context("demo", shlex.split(given)):
         assert options.again() == again

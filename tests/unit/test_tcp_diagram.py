@@ -54,7 +54,7 @@ def test_what_linux_has_can_be_seen_and_found() -> None:
             assert not edge.observers
 
 
-def test_an_edge_is_told_by_its_states_and_what_moved() -> None:
+def test_an_edge_is_identified_by_its_states_and_what_moved() -> None:
     """Of several edges between two states, the cause decides; without one there is no telling."""
     assert edge_of(S.ESTABLISHED, S.CLOSE_WAIT) == "13"
     assert edge_of(S.ESTABLISHED, S.CLOSED, Trigger.RESET) == "26.ES"

@@ -63,7 +63,7 @@ def test_a_segment_that_is_lost() -> None:
     assert only.lost
 
 
-def test_which_of_two_alike_was_lost_is_told_by_the_usual_delay() -> None:
+def test_which_of_two_alike_was_lost_is_determined_by_the_usual_delay() -> None:
     """A SYN sent twice and received once: the other segments' delay tells which one it was."""
     second = segments(
         seen(0, "h1", "sent", "S"),

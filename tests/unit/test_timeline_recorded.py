@@ -140,7 +140,7 @@ def without(name: str, *kinds: type) -> Record:
     return reconcile([each for each in recorded(name) if not isinstance(each, kinds)])
 
 
-def told(end: Endpoint) -> str:
+def reported(end: Endpoint) -> str:
     """An endpoint in short."""
     return " ".join([end.node, end.role, *(str(step.edge) for step in end.transitions)])
 
@@ -160,7 +160,7 @@ def test_recording(name: str) -> None:
     """Every endpoint is found, took the edges it took, and nothing is invented."""
     record = reconcile(recorded(name))
 
-    assert EXPECTED[name] == tuple(told(end) for end in record.endpoints if end.role != "listener")
+    assert EXPECTED[name] == tuple(reported(end) for end in record.endpoints if end.role != "listener")
     assert record.complete
     for end in record.endpoints:
         for step in end.transitions:
@@ -203,7 +203,7 @@ def test_recording_of_a_machine_that_is_held_up(name: str, share: float, longest
 
         record = reconcile(run)
 
-        found = tuple(told(end) for end in record.endpoints if end.role != "listener")
+        found = tuple(reported(end) for end in record.endpoints if end.role != "listener")
         assert sorted(EXPECTED[name]) == sorted(found), f"seed {seed}"
         if longest <= 10 * MS:
             assert [
@@ -332,7 +332,7 @@ UNSEEN = {
 def test_a_request_that_no_look_showed_ends_as_its_segments_tell(name: str) -> None:
     """On a link without delay it is over before anybody looks; the tracepoint tells that it never was a connection."""
     run = recorded(name)
-    gone = next(end for end in reconcile(run).endpoints if told(end) == UNSEEN[name])
+    gone = next(end for end in reconcile(run).endpoints if reported(end) == UNSEEN[name])
     polls = (SocketSeen, SocketGone)
     unseen = [
         each for each in run if not (isinstance(each, polls) and each.node == "h2" and each.remote == gone.remote)
@@ -341,7 +341,7 @@ def test_a_request_that_no_look_showed_ends_as_its_segments_tell(name: str) -> N
     end = next(end for end in reconcile(unseen).endpoints if (end.node, end.remote) == (gone.node, gone.remote))
 
     assert len(unseen) < len(run)
-    assert told(end) == UNSEEN[name]
+    assert reported(end) == UNSEEN[name]
     assert end.transitions[-1].cause == gone.transitions[-1].cause
     assert "diag" not in end.transitions[-1].witnesses
     assert end.transitions[-1].objection is not None
@@ -407,7 +407,7 @@ def test_a_challenge_ack_is_known_on_a_slow_machine() -> None:
     assert (self_transition.edge, self_transition.node, self_transition.segment) == ("26a.F1", "h1", rst.number)
 
 
-def test_damage_is_told_from_loss() -> None:
+def test_damage_is_distinguished_from_loss() -> None:
     """A segment that arrived with a bit changed was not lost, and its receiver's TCP did not see it."""
     segments = reconcile(recorded("corrupt")).segments
     (damaged,) = [each for each in segments if each.damaged]

@@ -128,7 +128,7 @@ def test_a_record_without_an_end_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         (b"", "contains no observation"),
         (b"GIF89a\n", "line 1: is not the header"),
@@ -143,7 +143,7 @@ def test_a_record_without_an_end_says_so(tmp_path: Path) -> None:
         (b'{"type":"run","version":-1}\n', "line 1: is not the header of a run: it has no version"),
     ],
 )
-def test_damage_is_told_with_file_and_line(tmp_path: Path, content: bytes, told: str) -> None:
+def test_damage_is_reported_with_file_and_line(tmp_path: Path, content: bytes, reported: str) -> None:
     """A person learns where to look, and what to do about a newer format."""
     file = tmp_path / EVENTS
     file.write_bytes(content)
@@ -152,10 +152,10 @@ def test_damage_is_told_with_file_and_line(tmp_path: Path, content: bytes, told:
         read(file)
 
     assert str(file) in str(caught.value)
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
 
 
-def test_a_missing_file_is_told_by_name(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_by_name(tmp_path: Path) -> None:
     """What was asked for is named, with what would be right."""
     with pytest.raises(RecordUnreadable, match=r"nowhere: No such file.*events\.jsonl"):
         read(tmp_path / "nowhere")

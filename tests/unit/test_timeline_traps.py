@@ -413,7 +413,7 @@ def test_the_header_comes_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "ok", "told"),
+    ("spoil", "ok", "reported"),
     [
         (lambda run: run, True, "as documented: all 12 transitions"),
         (lambda run: run[:-1], True, "the recording stopped"),
@@ -436,24 +436,24 @@ def test_the_header_comes_first() -> None:
     ],
     ids=["plain", "cut", "half open", "looks only", "impossible"],
 )
-def test_verdict(spoil: Callable[[list[Observation]], list[Observation]], ok: bool, told: str) -> None:
+def test_verdict(spoil: Callable[[list[Observation]], list[Observation]], ok: bool, reported: str) -> None:
     """Edges of the diagram are as documented, whatever was lost; what is none is not."""
     verdict = judge(reconcile(spoil(plain_run())))
 
     assert verdict.ok is ok
     assert verdict.exit_code == (0 if ok else 1)
-    assert any(told in text for text in (verdict.summary, *(finding.text for finding in verdict.findings)))
+    assert any(reported in text for text in (verdict.summary, *(finding.text for finding in verdict.findings)))
 
 
 @pytest.mark.parametrize(
-    ("lost", "told"),
+    ("lost", "reported"),
     [
         ({0}, "h1: SYN retransmitted after 1.00 s because it was lost"),
         ({1}, "h1: SYN retransmitted after 1.00 s because its acknowledgment, segment 2, was lost"),
         ({3}, "h1: FIN-ACK retransmitted after 1.00 s because it was lost"),
     ],
 )
-def test_a_verdict_gives_the_reason_of_a_retransmission(lost: set[int], told: str) -> None:
+def test_a_verdict_gives_the_reason_of_a_retransmission(lost: set[int], reported: str) -> None:
     """It lies in what was lost before."""
     plan = Plan(
         simultaneous=False, endings=("close", "close"), when=(3000, 6000), data=(0, 0), delay=(50, 50),
@@ -463,4 +463,4 @@ def test_a_verdict_gives_the_reason_of_a_retransmission(lost: set[int], told: st
     verdict = judge(reconcile(watched(Talk(plan), Sight())))
 
     assert verdict.ok
-    assert told in [finding.text for finding in verdict.findings]
+    assert reported in [finding.text for finding in verdict.findings]

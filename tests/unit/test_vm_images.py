@@ -154,7 +154,7 @@ def test_the_first_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert files["9p.ko"][1] == b"packed"
 
 
-def test_a_module_packed_in_an_unknown_way_is_told(tmp_path: Path) -> None:
+def test_a_module_packed_in_an_unknown_way_is_reported(tmp_path: Path) -> None:
     """Rather than booted into nothing."""
     module = tmp_path / "9p.ko.new"
     module.write_bytes(b"")
@@ -199,7 +199,7 @@ def test_time_under_emulation_comes_from_a_clock_of_known_frequency(tmp_path: Pa
 
 
 @pytest.mark.parametrize("missing", ["qemu-system-x86_64", "modprobe"])
-def test_a_missing_program_is_told_with_its_package(
+def test_a_missing_program_is_reported_with_its_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     """Before anything is fetched."""
