@@ -1,22 +1,22 @@
-"""How many of the true transitions each way of watching sees, and what it costs.
+"""Measures how many of the true transitions each method observes, and its cost.
 
     python benchmarks/fidelity.py --kernel host                        on this machine's kernel
     python benchmarks/fidelity.py --kernel lab                         on the lab kernel
     python benchmarks/fidelity.py --kernel host --rate 1000 --runs 1   one rate only, once
     python benchmarks/fidelity.py --kernel host --write                and put the tables into docs/fidelity.md
 
-Two programs open and close connections in three ways; from their log follows which states each
-end must have gone through. Four watch the same run: this recorder; `ss` in a loop without a
-pause; pyroute2's DiagSocket in a loop without a pause; the tracepoint alone. The loops get one
-process for each host, and get the end of a connection for free: what they no longer see counts
-as seen CLOSED. TIME-WAIT's own end, a minute later, is not waited for. ``--alone`` leaves the loops
-out: they take what processor time there is.
+Two programs open and close connections in three ways; their log determines which states each
+endpoint must have passed through. Four methods observe the same run: this recorder; `ss` in a loop
+without pauses; pyroute2's DiagSocket in a loop without pauses; the tracepoint alone. Each loop has
+one process per host. A socket that a loop no longer finds counts as observed CLOSED. The end of
+TIME-WAIT, a minute later, is not waited for. ``--alone`` omits the loops, because they use all
+available processor time.
 
-On the lab kernel computing takes no time, and a loop without a pause never ends: there each look
-is followed by a pause as long as such a look takes on this machine's kernel, measured first.
+On the lab kernel computation takes no time, and a loop without pauses never ends: there each poll
+is followed by a pause of the duration that a poll takes on this machine's kernel, measured first.
 
-Processor time is that of the recorder's own thread, and of the others' processes with the programs
-that they run; the time that the recorder's thread was ready to run and had to wait is told beside it.
+Processor time is that of the recorder's thread, or of the other methods' processes with the programs
+that they run. The time during which the recorder's thread was runnable but waiting is printed as well.
 """
 
 # ruff: noqa: INP001, PLC0415, T201, SLF001 -- a script, which prints, imports what it needs, and asks for a thread
@@ -35,10 +35,9 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.snapshots import costs  # noqa: E402
-
 from benchmarks.fidelity_load import TRUTH  # noqa: E402 -- once it can be found
 from benchmarks.fidelity_watch import Seen, side_of  # noqa: E402
+from benchmarks.poll_cost import costs  # noqa: E402
 
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
@@ -61,7 +60,7 @@ def recorder_time(net: Net) -> tuple[float, float]:
 
 
 def script(net: Net, argument: Any) -> None:
-    """Where the kernel is: start those who watch, then the load; then tell them to end."""
+    """Inside the kernel: start the other methods, then the load; then end them."""
     load, watch = (str(Path(__file__).with_name(f"fidelity_{name}.py")) for name in ("load", "watch"))
     one, two, results = net.network["h1"], net.network["h2"], net.results
     server = two.popen([sys.executable, load, "serve"])
@@ -72,12 +71,12 @@ def script(net: Net, argument: Any) -> None:
             out = str(results / f"{kind}-{host.name}.json")
             pause = str(argument["pauses"].get(kind, 0))
             watching.append(host.popen([sys.executable, watch, kind, pause, out]))
-    net.sleep(2)  # they import
+    net.sleep(2)  # time for their imports
     began, before = time.monotonic(), recorder_time(net)
     words = [sys.executable, load, str(argument["rate"]), str(argument["number"]), str(results / "log")]
     one.popen(words).wait()
     net.sleep(1)
-    net.recorder.sync()  # what it has not read yet is still to be paid for
+    net.recorder.sync()  # include the time for what it has not read yet
     ran, waited = (after - then for after, then in zip(recorder_time(net), before, strict=True))
     own = {"cpu": ran, "waited": waited, "seconds": time.monotonic() - began}
     (results / "own.json").write_text(json.dumps(own))
@@ -90,14 +89,15 @@ def script(net: Net, argument: Any) -> None:
 
 
 def run(kernel_name: str, rate: int, number: int, watch: tuple[str, ...], pauses: dict[str, float]) -> dict[str, Any]:
-    """One run: its figures, by who watched."""
+    """One run: its figures by method."""
     from handshake_lab.cli.options import choose_kernel
     from handshake_lab.experiment.execute import conducted
     from handshake_lab.plan.run_plan import RunPlan
 
     kernel = choose_kernel(kernel_name, 1, wall_limit=500)
     argument = {"rate": rate, "number": number, "pauses": pauses, "watch": watch}
-    with conducted(RunPlan(script="benchmarks.fidelity:script", argument=argument, kernel=kernel.info), kernel) as done:
+    plan = RunPlan(script="benchmarks.fidelity:script", argument=argument, kernel=kernel.info)
+    with conducted(plan, kernel, import_from=(ROOT,)) as done:
         reported = json.loads((done.directory / "log").read_text())
         own = json.loads((done.directory / "own.json").read_text())
         true = {
@@ -128,18 +128,18 @@ def run(kernel_name: str, rate: int, number: int, watch: tuple[str, ...], pauses
         for kind in watch:
             each = [json.loads(file.read_text()) for file in sorted(done.directory.glob(f"{kind}-*.json"))]
             seen = {(side, port, state) for one in each for side, port, state in one["seen"]}
-            cpu, snapshots = sum(one["cpu"] for one in each), sum(one["looks"] for one in each)
-            found["watch"][kind] = _figures(seen, true, closed, cpu, own["seconds"], snapshots)
+            cpu, polls = sum(one["cpu"] for one in each), sum(one["polls"] for one in each)
+            found["watch"][kind] = _figures(seen, true, closed, cpu, own["seconds"], polls)
     return found
 
 
-def _figures(seen: Seen, true: Seen, closed: Seen, cpu: float, seconds: float, snapshots: int) -> dict[str, float]:
+def _figures(seen: Seen, true: Seen, closed: Seen, cpu: float, seconds: float, polls: int) -> dict[str, float]:
     return {
         "seen": 100 * len(seen & true) / len(true),
         "invented": len(seen - true - closed),
         "cpu": cpu,
         "share": cpu / seconds,
-        "looks": snapshots,
+        "polls": polls,
     }
 
 
@@ -155,7 +155,7 @@ def middle(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def row(kernel: str, rate: int, number: int, found: dict[str, Any], *, real: bool) -> list[str]:
-    """What the tables tell of one rate."""
+    """The table row of one rate."""
     cells = [kernel, f"{rate:,}", f"{found['reached']:,.0f}", f"{number:,}"]
     for who in (RECORDER, *LOOPS, "tracepoint"):
         figures = found["watch"].get(who)
@@ -169,7 +169,7 @@ def row(kernel: str, rate: int, number: int, found: dict[str, Any], *, real: boo
 
 
 def write(rows: list[list[str]]) -> None:
-    """Put rows into the page, in place of this kernel's at the same rate, with or without the loops."""
+    """Write rows into the page; they replace those of the same kernel and rate, with or without the loops."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     first = next(place for place, line in enumerate(lines) if line.startswith("| kernel |")) + 2
     last = next(place for place in range(first, len(lines)) if not lines[place].startswith("|"))
@@ -190,15 +190,15 @@ def main() -> None:
     parser.add_argument("--rate", type=int, choices=RATES, action="append")
     parser.add_argument("--connections", type=int)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--alone", action="store_true", help="without the loops")
-    parser.add_argument("--write", action="store_true", help="put the medians into docs/fidelity.md")
+    parser.add_argument("--alone", action="store_true", help="omit the loops")
+    parser.add_argument("--write", action="store_true", help="write the medians to docs/fidelity.md")
     chosen = parser.parse_args()
     real = not chosen.kernel.startswith("lab")
     watch = ("tracepoint",) if chosen.alone else (*LOOPS, "tracepoint")
     pauses: dict[str, float] = {}
     if not real and not chosen.alone:
-        snapshots = costs("host", 100)["nothing changed"]
-        pauses = {name: snapshots[name][0] / 1e6 for name in LOOPS}
+        polls = costs("host", 100)["nothing changed"]
+        pauses = {name: polls[name][0] / 1e6 for name in LOOPS}
         print("pauses: " + ", ".join(f"{name} {pause * 1e3:.1f} ms" for name, pause in pauses.items()))
     rows = []
     for rate in chosen.rate or RATES:

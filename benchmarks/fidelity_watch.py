@@ -1,6 +1,6 @@
 """Those who watch the load of benchmarks/fidelity.py beside the recorder: two loops and the tracepoint alone.
 
-Each is a process of its own, which leaves what it saw and what processor time that cost it when it is told to end.
+Each is a separate process. When it is terminated, it writes its observations and its processor time.
 """
 
 # ruff: noqa: INP001, PLC0415 -- a script, which imports what it needs
@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.snapshots import pyroute2_look, ss_look  # noqa: E402
-
 from benchmarks.fidelity_load import PORT  # noqa: E402 -- once it can be found
+from benchmarks.poll_cost import pyroute2_poll, ss_poll  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,7 +41,7 @@ def poll_until_stopped(snapshot: Callable[[], Iterable[tuple[str, int, int]]], p
     """Look again and again."""
     seen: Seen = set()
     before: set[tuple[str, int]] = set()
-    snapshots = 0
+    polls = 0
     while not stopped:
         now = set()
         for state, local, remote in snapshot():
@@ -52,10 +51,10 @@ def poll_until_stopped(snapshot: Callable[[], Iterable[tuple[str, int, int]]], p
                 seen.add((*end, STATES.get(state, state)))
         seen.update((*end, "CLOSED") for end in before - now)
         before = now
-        snapshots += 1
+        polls += 1
         if pause:
             time.sleep(pause)
-    return seen, snapshots
+    return seen, polls
 
 
 def trace_until_stopped(stopped: list[int]) -> Any:
@@ -93,12 +92,10 @@ def main(kind: str, pause: float, out: Path) -> None:
     """Watch until SIGTERM; leave what was seen, and what it cost."""
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
-    polls_of = pyroute2_look() if kind == "pyroute2" else ss_look
+    polls_of = pyroute2_poll() if kind == "pyroute2" else ss_poll
     used = cpu_seconds()
-    seen, snapshots = (
-        trace_until_stopped(stopped) if kind == "tracepoint" else poll_until_stopped(polls_of, pause, stopped)
-    )
-    out.write_text(json.dumps({"seen": sorted(seen), "cpu": cpu_seconds() - used, "looks": snapshots}))
+    seen, polls = trace_until_stopped(stopped) if kind == "tracepoint" else poll_until_stopped(polls_of, pause, stopped)
+    out.write_text(json.dumps({"seen": sorted(seen), "cpu": cpu_seconds() - used, "polls": polls}))
 
 
 if __name__ == "__main__":

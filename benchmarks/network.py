@@ -1,14 +1,14 @@
-"""How fast networks come up and go: this project's against stock Mininet's, in one run on one kernel.
+"""Compares the time to start and stop a network of this project and of stock Mininet, on the same kernel.
 
-    python benchmarks/network.py                 on this machine's kernel, in a private world
+    python benchmarks/network.py                 on this machine's kernel, in private namespaces
     python benchmarks/network.py --kernel lab    on the lab kernel
 
-Both build the same Topo with Linux bridges and no controller; one round is up and down again,
-in one process that has everything imported. Inside the lab kernel computing takes no time, so
-there it is timed from outside: the wall time of a boot with rounds less that of one without.
+Both build the same Topo with Linux bridges and no controller. One round starts and stops the network,
+in one process that has imported everything. Inside the lab kernel computation takes no time, so the time
+is measured outside: the wall time of a boot with rounds minus that of a boot without.
 
-What is asked of it: pair at least 5 times as fast as stock Mininet, star,100 at least 3 times,
-and 500 hosts come up at all.
+Requirements: pair at least 5 times as fast as stock Mininet, star,100 at least 3 times, and 500 hosts
+start at all.
 """
 
 # ruff: noqa: INP001, PLC0415, T201 -- a script, which prints, and imports where it times
@@ -25,9 +25,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-#: Topology, how many rounds of stock Mininet and of ours, the ratio that is asked for.
+#: Topology, rounds of stock Mininet and of this project, the required ratio.
 CASES: list[tuple[str, int, int, float]] = [("pair", 5, 20, 5.0), ("star,100", 1, 3, 3.0)]
-#: Brought up by ours alone.
+#: Started by this project only.
 LARGE = "star,500"
 
 
@@ -66,7 +66,7 @@ def stock(topology: str, rounds: int, link: str) -> list[float]:
 
 
 def job(argument: dict[str, Any], results: Path) -> int:
-    """Inside a kernel: some rounds of one of the two; leave the seconds that each took."""
+    """Inside a kernel: run rounds of one of the two; write the seconds of each."""
     builder = {"ours": ours, "stock": stock}[argument["builder"]]
     taken = builder(argument["topology"], argument["rounds"], argument["link"])
     (results / "taken.json").write_text(json.dumps(taken))
@@ -74,23 +74,23 @@ def job(argument: dict[str, Any], results: Path) -> int:
 
 
 def boot(kernel: Any, builder: str, topology: str, rounds: int, link: str) -> tuple[list[float], float]:
-    """Have a kernel do some rounds.
+    """Run rounds in a kernel.
 
     Returns:
-        The seconds that each took on the kernel's own clock, and those of the whole on the wall.
+        The seconds of each round on the kernel's clock, and the wall time of the whole in seconds.
     """
     from handshake_lab.kernel.shared.job import Job
 
     argument = {"builder": builder, "topology": topology, "rounds": rounds, "link": link}
     began = time.perf_counter()
-    with kernel.run(Job(call="benchmarks.network:job", argument=argument)) as outcome:
+    with kernel.run(Job(call="benchmarks.network:job", argument=argument, import_from=(ROOT,))) as outcome:
         if outcome.status != 0:
             raise SystemExit(f"{builder} {topology} failed:\n{outcome.console}")
         return json.loads((outcome.results / "taken.json").read_text()), time.perf_counter() - began
 
 
 def seconds(kernel: Any, builder: str, topology: str, rounds: int) -> float:
-    """One round, up and down, on a kernel, in seconds."""
+    """The duration of one round on a kernel in seconds."""
     if kernel.info.kind != "lab":
         return statistics.median(boot(kernel, builder, topology, rounds, "")[0])
     link = "delay=50ms"
@@ -99,7 +99,7 @@ def seconds(kernel: Any, builder: str, topology: str, rounds: int) -> float:
 
 
 def main() -> int:
-    """Print the ratios; the exit status is 1 where one is below what is asked."""
+    """Print the ratios; the exit status is 1 if one is lower than required."""
     from handshake_lab.cli.options import choose_kernel
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,12 +1,12 @@
-"""How repeatable the lab's tests are: run them many times over, and hold every record against the first, byte by byte.
+"""Checks that the lab's tests are repeatable: runs them many times, and compares every record with the first one.
 
     python benchmarks/repeats.py                                   10 times the scenarios and the claims
-    python benchmarks/repeats.py --times 200 tests/scenarios       what is said after the options goes to pytest
-    python benchmarks/repeats.py --times 50 --kept repeats.json    goes on where the last run with this file stopped
+    python benchmarks/repeats.py --times 200 tests/scenarios       further arguments are passed to pytest
+    python benchmarks/repeats.py --times 50 --kept repeats.json    continues the last run with this file
 
-Odd rounds run in one process, even ones in two and from the last test to the first: a test's record must not depend
-on what ran before it or beside it. In every third round, each test has a kernel booted for it, rather than forked.
-The exit status is 1 if any test failed, or any record differed.
+Odd rounds run in one process, even rounds in two processes and in reverse order: a test's record must not depend on
+tests that run before it or at the same time. In every third round, each test boots its kernel instead of forking one.
+The exit status is 1 if a test failed or a record differed.
 """
 
 # ruff: noqa: INP001, T201 -- a script, which prints
@@ -26,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 EVENTS = "events.jsonl"
 
-#: pytest's plugin that turns the order of the tests round.
+#: A pytest plugin that reverses the order of the tests.
 BACKWARDS = """
 import pytest
 
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items):
 def run(
     words: list[str], kept: Path, plugins: Path, *, backwards: bool, fresh_boot: bool
 ) -> tuple[bool, dict[str, str]]:
-    """Run the tests once; whether all passed, and the digest of each test's record."""
+    """Run the tests once; return whether all passed, and the digest of each test's record."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--handshake-artifacts={kept}", *words]
     if backwards:
         command += ["-n", "2", "-p", "backwards"]
@@ -57,7 +57,7 @@ def run(
 
 
 def main() -> int:
-    """Run as often as asked; print a line for each round, and what failed or differed."""
+    """Run all rounds; print a line for each round, and the tests that failed or differed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=10, metavar="N", help="how often (default: 10)")
     parser.add_argument("pytest", nargs="*", help="for pytest (default: tests/scenarios tests/documented)")

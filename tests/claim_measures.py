@@ -1,4 +1,4 @@
-"""What several claims measure: a connection's two ends, what was sent, and when."""
+"""Measurements of several claims: a connection's two ends, the segments, and their times."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def flags(segments: list[TransmittedSegment]) -> list[str]:
 
 
 def ms(time: float) -> float:
-    """Seconds as milliseconds, to a tenth."""
+    """Seconds in milliseconds, rounded to a tenth."""
     return round(time * 1e3, 1) + 0.0  # no -0.0
 
 
@@ -59,7 +59,7 @@ def next_numbers(of: RecordedSocket) -> tuple[int, int]:
 
 
 def read(of: RecordedSocket, size: int) -> bytes:
-    """So many bytes, or as many as come before the end."""
+    """Receive this many bytes, or those that arrive before the end."""
     data = b""
     while len(data) < size and (chunk := of.recv(size - len(data))):
         data += chunk

@@ -1,4 +1,4 @@
-"""For tests that press Ctrl-C."""
+"""Helpers for tests that send SIGINT."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import signal
 
 
 def hear() -> None:
-    """As a child's ``preexec_fn``: have it hear SIGINT, which background jobs of a shell inherit as ignored."""
+    """As a child's ``preexec_fn``: restore SIGINT, which background jobs of a shell inherit as ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Plain ladders of runs that a lab kernel makes there and then, for the golden ones and their test."""
+"""Plain ladders of new runs on a lab kernel, for the golden ladders and their test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def kernel() -> Kernel:
 
 
 def fresh(name: str, on: Kernel) -> str:
-    """Boot a kernel, make a run, and draw all of it."""
+    """Boot a kernel, record a run, and draw its report."""
     plan = RunPlan(
         script="handshake_lab.experiment.workloads.request_response:script",
         links=("delay=50ms",),
@@ -42,6 +42,6 @@ def fresh(name: str, on: Kernel) -> str:
 
 
 def ladder_of(drawn: str) -> str:
-    """The ladder itself: what was run, and its lines to the millisecond."""
+    """Only the title and the ladder of a report."""
     head, ladder, *_ = drawn.split("\n\n")
     return f"{head}\n\n{ladder}\n"

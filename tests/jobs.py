@@ -1,4 +1,4 @@
-"""Jobs for kernels that lie in the tests: how a kernel finds them."""
+"""Kernel jobs that are defined in the tests, and how a kernel finds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For tests that wait for what another thread, process or kernel does in its own time."""
+"""Helpers for tests that wait for another thread, process or kernel."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 #: Seconds of real time: far more than a busy machine needs.
 LIMIT = 20.0
-#: Seconds between two looks.
+#: Seconds between two polls.
 _PAUSE = 0.01
 
 
 def comes_true(condition: Callable[[], bool], limit: float = LIMIT) -> bool:
-    """Wait until a condition holds; whether it did within the limit."""
+    """Wait until a condition holds; return whether it did within the limit."""
     ends = time.monotonic() + limit
     while not condition():
         if time.monotonic() >= ends:

@@ -1,4 +1,4 @@
-"""What the recorder wrote on lab kernels, for tests that read it again."""
+"""Records from lab kernels, for tests that read them."""
 
 from __future__ import annotations
 

@@ -415,7 +415,7 @@ def observed(record: Record) -> list[Observation]:
                 out.append(StateChange(step.time, 99, step.old, step.new, endpoint.local, nowhere))
             elif TP in step.witnesses:
                 ends = (endpoint.local, endpoint.remote)
-                if step.old is S.SYN_RECEIVED:  # the child is told of only now
+                if step.old is S.SYN_RECEIVED:  # the child is reported only now
                     out.append(StateChange(step.time, endpoint.cookie, S.LISTEN, S.SYN_RECEIVED, *ends))
                 out.append(StateChange(step.time, endpoint.cookie, step.old, step.new, *ends))
     out += [

@@ -1,4 +1,4 @@
-"""A connection that is brought into a state and stays there, its program holding the socket."""
+"""A connection that is brought into a state and stays there, while its program holds the socket."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
-#: Both ends of a connection that two hosts open at once.
+#: Both ends of a connection that two hosts open simultaneously.
 PORTS = (4001, 4002)
 
-#: The states in which a program's abort, or an administrator's, is told to the peer: tcp_need_reset(), net/ipv4/tcp.c.
-TOLD = frozenset({State.SYN_RECEIVED, State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSE_WAIT})
+#: The states in which an abort by a program or an administrator sends a RST: tcp_need_reset(), net/ipv4/tcp.c.
+RESET_STATES = frozenset({State.SYN_RECEIVED, State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSE_WAIT})
 
 
 def hold(net: Net, state: State) -> RecordedSocket:
-    """A socket of h1 that is in a state, and stays there while nothing more happens.
+    """A socket of h1 that is in a state, and stays there while nothing else happens.
 
-    What would move it on is lost on the way: h1's FIN, or what h2 answers to h1's SYN.
+    The segments that would end the state are dropped: h1's FIN, or h2's answers to h1's SYN.
     """
     made = _WAYS[state](net)
     net.wait_for_state(made, state)
@@ -37,9 +37,9 @@ def _syn_sent(net: Net) -> RecordedSocket:
 
 
 def _syn_received(net: Net) -> RecordedSocket:
-    """By simultaneous open: a full socket. The SYNs cross; all that h2 says after is lost."""
+    """By simultaneous open: a full socket. The SYNs cross; all later segments of h2 are dropped."""
     net.drop("SYN-ACK", from_="h2")
-    net.drop("ACK", from_="h2", optional=True)  # a test may be over before there is one
+    net.drop("ACK", from_="h2", optional=True)  # a test may end before there is one
     one = net.h1.begin_connect(("h2", PORTS[1]), port=PORTS[0])
     net.h2.begin_connect(("h1", PORTS[0]), port=PORTS[1])
     return one
@@ -65,7 +65,7 @@ def _fin_wait_2(net: Net) -> RecordedSocket:
 
 
 def _close_wait(net: Net) -> RecordedSocket:
-    """And the peer has the ACK of its FIN, which Linux may delay."""
+    """CLOSE-WAIT, after the peer has received the ACK of its FIN, which Linux may delay."""
     client, server, _ = open_connection(net)
     server.shutdown(socket.SHUT_WR)
     net.wait_for_state(server, State.FIN_WAIT_2)
@@ -73,7 +73,7 @@ def _close_wait(net: Net) -> RecordedSocket:
 
 
 def _closing(net: Net) -> RecordedSocket:
-    """Both end their directions, and h1's FIN is lost: h2's acknowledges all but that."""
+    """Both close, and h1's FIN is lost: h2's FIN acknowledges everything except h1's FIN."""
     client, server, _ = open_connection(net)
     net.drop("FIN", from_="h1")
     client.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""What the scripts of many scenarios do: open a connection, read to its end, wait for a segment's work."""
+"""Common steps of scenarios: open a connection, read to its end, wait for the effect of a segment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PORT = 80
 
 
 class Connection(NamedTuple):
-    """Both ends of a connection, and the listener it came to."""
+    """Both ends of a connection, and its listener."""
 
     client: RecordedSocket
     server: RecordedSocket
@@ -36,7 +36,7 @@ def open_connection(net: Net) -> Connection:
 
 
 def read_to_end(end: RecordedSocket) -> int:
-    """Read until the peer has nothing more to say. Returns how many bytes there were."""
+    """Read until the peer closes. Return the number of bytes."""
     count = 0
     while chunk := end.recv(65_536):
         count += len(chunk)
@@ -44,7 +44,7 @@ def read_to_end(end: RecordedSocket) -> int:
 
 
 def snapshots(net: Net, history: Endpoint) -> list[SocketSeen]:
-    """What sock_diag showed of an endpoint, each time that something had changed."""
+    """The observations of an endpoint by sock_diag, one for each change."""
     return [
         seen
         for seen in net.observations
@@ -53,10 +53,10 @@ def snapshots(net: Net, history: Endpoint) -> list[SocketSeen]:
 
 
 def retransmission_timers(net: Net, name: str) -> tuple[float, float]:
-    """When a host's only connection sends a lone segment again, in seconds: as a loss probe at first, then its RTO.
+    """When a host's only connection retransmits a single segment, in seconds: first as a loss probe, then at its RTO.
 
-    The probe is due after twice the smoothed round-trip time and the least RTO, for the peer may delay its ACK; or
-    at the RTO where that is sooner (tcp_schedule_loss_probe(), net/ipv4/tcp_output.c).
+    The probe is due after twice the smoothed round-trip time plus the minimum RTO, because the peer may delay its ACK;
+    or at the RTO if that is sooner (tcp_schedule_loss_probe(), net/ipv4/tcp_output.c).
     """
     (info,) = [snapshot.info for snapshot in net[name].sockets() if snapshot.info and snapshot.state != State.LISTEN]
     rtt, rto = info.rtt / 1e6, info.rto / 1e6
@@ -64,7 +64,7 @@ def retransmission_timers(net: Net, name: str) -> tuple[float, float]:
 
 
 def errno_of(call: Callable[[], object]) -> int | None:
-    """The errno with which a call failed; None where it did not."""
+    """The errno with which a call failed; None if it did not."""
     try:
         call()
     except OSError as error:
@@ -73,10 +73,10 @@ def errno_of(call: Callable[[], object]) -> int | None:
 
 
 def arrived(net: Net, flags: str, receiver: str) -> float:
-    """When the last segment with these flags, sent or made up, came to a host: in seconds of the run's clock.
+    """When the last segment with these flags, sent or crafted, arrived at a host: in seconds of the run's clock.
 
     Raises:
-        LookupError: None did.
+        LookupError: There is none.
     """
     times = [
         segment.received
@@ -84,7 +84,7 @@ def arrived(net: Net, flags: str, receiver: str) -> float:
         if (segment.flags, segment.receiver) == (flags, receiver) and segment.received is not None
     ]
     if not times:
-        raise LookupError(f"no {flags} came to {receiver}")
+        raise LookupError(f"no {flags} arrived at {receiver}")
     return seconds(times[-1])
 
 
@@ -92,7 +92,7 @@ def wait_for_socket(net: Net, name: str, state: str) -> None:
     """Wait until a host has a socket in a state that no program may hold yet.
 
     Raises:
-        AssertionError: It never had.
+        AssertionError: It had none.
     """
     shown = net.recorder.wait_until(lambda: bool(sockets_in(net.recorder.sockets(name), state)), 600.0)
     assert shown, f"{name} never had a socket in {state}"

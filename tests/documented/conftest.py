@@ -1,4 +1,4 @@
-"""What every claim's test ends with: its verdict and the figures it measured."""
+"""The fixture with which every claim's test reports its verdict and the measured figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Claim:
-    """Takes a test's verdict and figures, and hands them to the report."""
+    """Passes a test's verdict and figures to the report."""
 
     def __init__(self, name: str, record: Callable[[str, object], None]) -> None:
         self.name = name
@@ -22,15 +22,15 @@ class Claim:
         self._record = record
 
     def holds(self, **figures: Any) -> None:
-        """The kernel does what the notes say."""
+        """The kernel behaves as the notes state."""
         self._found(ClaimVerdict.HOLDS, figures)
 
     def holds_with_a_nuance(self, **figures: Any) -> None:
-        """The kernel does what the notes say, and more than they say."""
+        """The kernel behaves as the notes state, under conditions that they omit."""
         self._found(ClaimVerdict.NUANCE, figures)
 
     def does_not_hold(self, **figures: Any) -> None:
-        """The kernel does something else."""
+        """The kernel behaves differently."""
         self._found(ClaimVerdict.FAILS, figures)
 
     def _found(self, verdict: ClaimVerdict, figures: dict[str, Any]) -> None:
@@ -43,11 +43,11 @@ class Claim:
 
 @pytest.fixture
 def claim(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[Claim]:
-    """The claim that the marker names; a test that says nothing about it fails."""
+    """The claim that the marker names; a test without a verdict fails."""
     made = Claim(request.node.get_closest_marker("claim").args[0], record_property)
     yield made
     if request.node.stash.get(_PASSED, False):
-        assert made.finding is not None, f"the test came to no verdict about {made.name}"
+        assert made.finding is not None, f"the test has no verdict about {made.name}"
 
 
 _PASSED = pytest.StashKey[bool]()
@@ -55,7 +55,7 @@ _PASSED = pytest.StashKey[bool]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Tell the fixture whether the test passed: one that failed has no verdict to miss."""
+    """Store whether the test passed, for the fixture: a failed test needs no verdict."""
     report = yield
     if call.when == "call":
         item.stash[_PASSED] = report.passed

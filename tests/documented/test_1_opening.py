@@ -28,7 +28,7 @@ _ABORT = struct.pack("ii", 1, 0)
 
 
 def fast_open(net: Net, listener: RecordedSocket, data: bytes) -> RecordedSocket:
-    """A client whose SYN carries data, if it holds the server's cookie, and asks for one otherwise (RFC 7413)."""
+    """A client whose SYN carries data if it has the server's cookie, and requests one otherwise (RFC 7413)."""
     client = net.h1.socket()
     client.setblocking(False)
     with contextlib.suppress(BlockingIOError):
@@ -40,8 +40,8 @@ def fast_open(net: Net, listener: RecordedSocket, data: bytes) -> RecordedSocket
 @pytest.mark.claim("C1")
 @pytest.mark.handshake(sysctls=FAST_OPEN)
 def test_c01_no_data_before_three_segments(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.5, figure 6: data follow the three segments; with Fast Open (RFC 7413, off unless both
-    programs ask for it) Linux sends data in the SYN and delivers them before the third segment was sent.
+    """RFC 9293, 3.5, figure 6: data follows the three segments; with Fast Open (RFC 7413, off unless both
+    programs request it) Linux sends data in the SYN and delivers it before the third segment is sent.
     """
     listener, client, server = connected(net)
     client.sendall(b"request")
@@ -70,7 +70,7 @@ def test_c01_no_data_before_three_segments(net: Net, claim: Claim) -> None:
 
 @pytest.mark.claim("C2")
 def test_c02_first_segment(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.5: SYN and no ACK; its sequence number is the ISN, from which the client's data are counted."""
+    """RFC 9293, 3.5: SYN and no ACK; its sequence number is the ISN, from which the client's data is counted."""
     _, client, server = connected(net)
     client.sendall(b"request")
     read(server, 7)
@@ -83,8 +83,8 @@ def test_c02_first_segment(net: Net, claim: Claim) -> None:
 
 @pytest.mark.claim("C3")
 def test_c03_second_segment(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.5: SYN and ACK, the server's own ISN, and the client's ISN + 1 acknowledged; where both sides
-    connect at once (figure 7), the second is a SYN like the first, and there are two SYN-ACKs: four segments.
+    """RFC 9293, 3.5: SYN and ACK, the server's own ISN, and the client's ISN + 1 acknowledged; if both sides
+    connect at the same time (figure 7), the second is a SYN like the first, and there are two SYN-ACKs: four segments.
     """
     _, client, _ = connected(net)
     syn, syn_ack, _ = segments(net, client)
@@ -115,8 +115,8 @@ def test_c04_third_segment(net: Net, claim: Claim) -> None:
 
 @pytest.mark.claim("C5")
 def test_c05_syn_sent(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.3.2: SYN-SENT from the SYN until its answer, one round trip; longer by the second after which
-    a lost SYN is sent again (RFC 6298, 2.1).
+    """RFC 9293, 3.3.2: SYN-SENT from the SYN until its answer, one round trip; one second longer if
+    the SYN is lost and retransmitted (RFC 6298, 2.1).
     """
     _, client, _ = connected(net)
     waited = seconds(net.history(client).time_in("SYN-SENT"))
@@ -136,8 +136,8 @@ def test_c05_syn_sent(net: Net, claim: Claim) -> None:
 @pytest.mark.claim("C6")
 def test_c06_listen_to_syn_received(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.3.2: LISTEN to SYN-RECEIVED. In Linux the listening socket stays in LISTEN and a request
-    socket stands for SYN-RECEIVED, which the tracepoint names only when the ACK has come; with SYN cookies
-    (net.ipv4.tcp_syncookies=2) nothing stands for it at all.
+    socket represents SYN-RECEIVED, which the tracepoint reports only after the ACK has arrived; with SYN cookies
+    (net.ipv4.tcp_syncookies=2) no socket represents it.
     """
     net.drop("ACK", nth=1, from_="h1")
     listener = net.h2.listen(80)
@@ -168,8 +168,8 @@ def _names_syn_received(seen: object) -> bool:
 
 @pytest.mark.claim("C7")
 def test_c07_who_is_established_when(net: Net, claim: Claim) -> None:
-    """RFC 9293, figure 6: the client after one round trip, the server half of one later; where the third segment
-    is lost, the first data, which acknowledge as much, make the server ESTABLISHED (tcp_check_req()).
+    """RFC 9293, figure 6: the client after one round trip, the server half a round trip later; if the third segment
+    is lost, the first data segment, with the same acknowledgment, makes the server ESTABLISHED (tcp_check_req()).
     """
     _, client, server = connected(net)
     net.sleep(net.rtt)
@@ -196,7 +196,7 @@ def test_c07_who_is_established_when(net: Net, claim: Claim) -> None:
 
 @pytest.mark.claim("C8")
 def test_c08_both_sequence_numbers_synchronized(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.5: when it is done, each side expects the very number that the other sends next."""
+    """RFC 9293, 3.5: after the handshake, each side expects exactly the number that the other sends next."""
     _, client, server = connected(net)
     syn, syn_ack, _ = segments(net, client)
     client_sends, client_expects = next_numbers(client)
@@ -211,8 +211,8 @@ def test_c08_both_sequence_numbers_synchronized(net: Net, claim: Claim) -> None:
 @pytest.mark.handshake_slow
 @pytest.mark.claim("C9")
 def test_c09_isns_are_random(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.4.1 and RFC 6528: a clock of 64 ns plus a secret hash of the four-tuple (secure_tcp_seq()):
-    not to be guessed from another connection's, but the same four-tuple's only moves with the clock.
+    """RFC 9293, 3.4.1 and RFC 6528: a clock of 64 ns plus a keyed hash of the four-tuple (secure_tcp_seq()):
+    it cannot be guessed from another connection's, but for the same four-tuple it only advances with the clock.
     """
     count = 20
     listener = net.h2.listen(80)
@@ -229,7 +229,7 @@ def test_c09_isns_are_random(net: Net, claim: Claim) -> None:
     passed = [after[1] - before[1] for before, after in zip(*same_ends, strict=True)]
 
     assert len({isn for both in isns for isn, _ in both}) == 2 * count
-    # Chance lets a guess come within 65,535 of the truth once in 32,768 times.
+    # By chance, one of 32,768 guesses is within 65,535 of the true value.
     assert sum(miss < 1 << 16 for miss in spread) <= 1
     assert moved == pytest.approx([nanoseconds / 64 for nanoseconds in passed], abs=1e6 / 64)
     claim.holds_with_a_nuance(count=count, nearest=min(spread), moved=moved[0], seconds=round(passed[0] / 1e9, 3))
@@ -252,8 +252,8 @@ def _without_clock(isn: int, sent: int) -> int:
 @pytest.mark.claim("C10")
 @pytest.mark.handshake(sysctls=FAST_OPEN)
 def test_c10_data_only_after_three_steps(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.5: without the third step the server accepts nothing; Linux takes the step from the first data
-    segment as well, and with Fast Open the server answers before it (RFC 7413, 4.2).
+    """RFC 9293, 3.5: without the third step the server accepts nothing; in Linux the first data segment can
+    replace it, and with Fast Open the server answers before it (RFC 7413, 4.2).
     """
     net.drop("ACK", nth=1, from_="h1")
     listener = net.h2.listen(80)
@@ -286,8 +286,8 @@ def test_c10_data_only_after_three_steps(net: Net, claim: Claim) -> None:
 
 @pytest.mark.claim("C11")
 def test_c11_names_of_states(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.3.2, spells them LISTEN, SYN-RECEIVED, ESTABLISHED, CLOSED, and they are a connection's, not a
-    port's: in Linux one port shows three of them at once; CLOSED is to have no socket (or one that does not listen).
+    """RFC 9293, 3.3.2, calls them LISTEN, SYN-RECEIVED, ESTABLISHED, CLOSED; they are states of connections, not of
+    ports: in Linux a port can have three of them at once; CLOSED means no socket (or one that does not listen).
     """
     net.drop("ACK", nth=2, from_="h1")
     listener = net.h2.listen(80)

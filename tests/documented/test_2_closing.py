@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
-#: Seconds that a program takes between its peer's end and its own: long enough to tell the two apart.
+#: Seconds that a program waits between its peer's end and its own: long enough to distinguish the two.
 PAUSE = 0.5
 
 
 def since_fin(net: Net, client: RecordedSocket) -> list[TransmittedSegment]:
-    """The segments of a client's connection from the first FIN on."""
+    """The segments of a client's connection, starting with the first FIN."""
     found = segments(net, client)
     return found[next(place for place, each in enumerate(found) if "F" in each.flags) :]
 
 
 @pytest.mark.claim("C12")
 def test_c12_fin_wait_1(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.6: CLOSE sends a FIN and enters FIN-WAIT-1, until the FIN is acknowledged. Linux enters it with
-    the call, even where the FIN cannot be sent yet because data before it fill the peer's window (tcp_close_state()).
+    """RFC 9293, 3.6: CLOSE sends a FIN and enters FIN-WAIT-1, until the FIN is acknowledged. Linux enters it at
+    the call, even if the FIN cannot be sent yet because data before it fills the peer's window (tcp_close_state()).
     """
     _, client, _ = connected(net)
     client.shutdown(socket.SHUT_WR)
@@ -62,7 +62,7 @@ def test_c12_fin_wait_1(net: Net, claim: Claim) -> None:
 
 
 def _fill(sender: RecordedSocket) -> int:
-    """Send until nothing more is taken; how many bytes were."""
+    """Send until the socket accepts no more data; return the number of bytes."""
     sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
     sender.settimeout(1.0)
     sent = 0
@@ -76,8 +76,8 @@ def _fill(sender: RecordedSocket) -> int:
 @pytest.mark.claim("C13")
 def test_c13_close_wait_and_fin_wait_2(net: Net, claim: Claim) -> None:
     """RFC 9293, figure 12: CLOSE-WAIT on the FIN, FIN-WAIT-2 on its acknowledgment. Linux acknowledges a FIN like
-    data, up to 40 ms later (tcp_fin() enters pingpong mode): a peer that closes by then acknowledges with its own
-    FIN, and there is no FIN-WAIT-2 to be seen.
+    data, up to 40 ms later (tcp_fin() enters pingpong mode): a peer that closes before that acknowledges with its own
+    FIN, and FIN-WAIT-2 does not occur.
     """
     client, server = _asked_and_answered(net, 80)
     client.shutdown(socket.SHUT_WR)
@@ -103,8 +103,8 @@ def test_c13_close_wait_and_fin_wait_2(net: Net, claim: Claim) -> None:
 
 @pytest.mark.claim("C14")
 def test_c14_data_in_close_wait(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.6: after its FIN a program goes on receiving; in Linux only where it called shutdown(SHUT_WR):
-    close() gives up receiving, too, and the first data are answered by RST (tcp_rcv_state_process()).
+    """RFC 9293, 3.6: after its FIN a program continues to receive; in Linux only after shutdown(SHUT_WR):
+    close() closes both directions, and the first data is answered with RST (tcp_rcv_state_process()).
     """
     size = 100_000
     _, client, server = connected(net)
@@ -155,7 +155,7 @@ def test_c15_last_ack(net: Net, claim: Claim) -> None:
 @pytest.mark.claim("C16")
 def test_c16_time_wait(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.6: the peer's FIN is acknowledged at once, and TIME-WAIT follows, then CLOSED. In Linux a
-    mini-socket stands for TIME-WAIT: the tracepoint says FIN-WAIT-2 to CLOSED, sock_diag shows the wait.
+    mini-socket represents TIME-WAIT: the tracepoint reports FIN-WAIT-2 to CLOSED, sock_diag shows TIME-WAIT.
     """
     _, client, server = connected(net)
     client.shutdown(socket.SHUT_WR)
@@ -201,7 +201,7 @@ def test_c17_peer_is_closed(net: Net, claim: Claim) -> None:
 
 @pytest.mark.claim("C18")
 def test_c18_fin_ends_one_direction(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.6: after its FIN a side sends acknowledgments but no data; the other goes on as it likes."""
+    """RFC 9293, 3.6: after its FIN a side sends acknowledgments but no data; the other continues to send."""
     size = 20_000
     _, client, server = connected(net)
     client.sendall(b"request")
@@ -225,8 +225,8 @@ def test_c18_fin_ends_one_direction(net: Net, claim: Claim) -> None:
 
 @pytest.mark.claim("C19")
 def test_c19_four_segments(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.6, figures 12 and 13: four segments, where the peer takes its time or both close at once; where
-    the peer closes at once, Linux sends three, because the ACK waits for company and goes with the FIN.
+    """RFC 9293, 3.6, figures 12 and 13: four segments, if the peer closes later or both close at the same time; if
+    the peer closes at once, Linux sends three, because the ACK is delayed and sent with the FIN.
     """
     apart = _close(net, 80, pause=PAUSE)
     at_once = _close(net, 81, pause=0)
@@ -244,7 +244,7 @@ def test_c19_four_segments(net: Net, claim: Claim) -> None:
 
 
 def _close(net: Net, port: int, *, pause: float) -> list[str]:
-    """The segments of a close, by their flags, where the peer closes so many seconds after it was told."""
+    """The flags of the segments of a close, where the peer closes this many seconds after the FIN."""
     client, server = _asked_and_answered(net, port)
     _end(net, client, server, pause)
     net.settle()
@@ -252,7 +252,7 @@ def _close(net: Net, port: int, *, pause: float) -> list[str]:
 
 
 def _asked_and_answered(net: Net, port: int) -> tuple[RecordedSocket, RecordedSocket]:
-    """The two ends of a connection that has carried data both ways, as one does before it is closed."""
+    """The two ends of a connection that has carried data in both directions."""
     _, client, server = connected(net, port)
     client.sendall(b"request")
     read(server, 7)
@@ -263,10 +263,11 @@ def _asked_and_answered(net: Net, port: int) -> tuple[RecordedSocket, RecordedSo
 
 @pytest.mark.claim("C20")
 def test_c20_what_time_wait_is_for(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.6.1: TIME-WAIT repeats the last ACK and swallows what comes late; but its answer to that draws a RST
-    from the peer, who is gone, and that ends it (RFC 1337, unless net.ipv4.tcp_rfc1337 is set). A new connection
-    between the same ends does not wait where timestamps tell old from new (tcp_timewait_state_process(), and
-    tcp_twsk_unique() for TIME-WAIT's own side, which goes on 65,537 numbers ahead and is refused without them).
+    """RFC 9293, 3.6.1: TIME-WAIT repeats the last ACK and discards late segments; but its ACK to a late segment causes
+    the peer, whose connection no longer exists, to send a RST, which ends TIME-WAIT (RFC 1337, unless
+    net.ipv4.tcp_rfc1337 is set). A new connection between the same ends can be opened if timestamps distinguish old
+    segments from new ones (tcp_timewait_state_process(), and tcp_twsk_unique() for the side in TIME-WAIT, which
+    continues 65,537 numbers ahead and is refused without timestamps).
     """
     closing = _lose_the_last_ack(net, 80)
     late, answers, killed = _late_data(net, 81)
@@ -301,8 +302,8 @@ def _lose_the_last_ack(net: Net, port: int) -> list[TransmittedSegment]:
 
 
 def _late_data(net: Net, port: int) -> tuple[float, list[str], float]:
-    """Data sent again in time, whose original arrives in TIME-WAIT: seconds that it was late, what was sent then, and
-    seconds from its arrival to the end of TIME-WAIT.
+    """Data whose retransmission arrives in time and whose original arrives in TIME-WAIT: its delay in seconds, the
+    segments sent then, and the seconds from its arrival to the end of TIME-WAIT.
     """
     _, client, server = connected(net, port)
     net.delay("DATA", "3s", nth=1, from_="h2", port=port)
@@ -310,7 +311,7 @@ def _late_data(net: Net, port: int) -> tuple[float, list[str], float]:
     read(client, 6)
     _end(net, client, server, 0)
     net.wait_until_gone(client)
-    assert client.recv(6) == b"", "nobody is given the late data"
+    assert client.recv(6) == b"", "the late data is not delivered"
     found = segments(net, client)
     late = max((each for each in found if each.length), key=lambda each: each.received)
     answers = [f"{each.sender} {each.flags}" for each in found if each.sent >= late.received]
@@ -344,7 +345,7 @@ def _reopen_from_the_same_side(net: Net, port: int) -> int:
 @pytest.mark.claim("C21")
 def test_c21_time_wait_is_fixed(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.4.2: 2 MSL, four minutes; in Linux 60 s (TCP_TIMEWAIT_LEN), which net.ipv4.tcp_fin_timeout does
-    not change, but which begins anew with every FIN that comes again (tcp_timewait_state_process()).
+    not change, and which every retransmitted FIN restarts (tcp_timewait_state_process()).
     """
     waits = {fin_timeout: _time_in_time_wait(net, fin_timeout)[0] for fin_timeout in (60, 5, 200)}
     anew, again = _time_in_time_wait(net, 61, lost=4)
@@ -361,7 +362,7 @@ def test_c21_time_wait_is_fixed(net: Net, claim: Claim) -> None:
 
 
 def _time_in_time_wait(net: Net, fin_timeout: int, *, lost: int = 0) -> tuple[float, float]:
-    """How long TIME-WAIT was, and how long FINs kept coming; so many of the last ACKs are lost."""
+    """The duration of TIME-WAIT, and for how long FINs arrived; this many of the last ACKs are lost."""
     net.h1.sysctl("net.ipv4.tcp_fin_timeout", fin_timeout)
     port = 1000 + fin_timeout
     _, client, server = connected(net, port)
@@ -376,7 +377,7 @@ def _time_in_time_wait(net: Net, fin_timeout: int, *, lost: int = 0) -> tuple[fl
 
 
 def _end(net: Net, first: RecordedSocket, second: RecordedSocket, pause: float) -> None:
-    """One side ends the connection, the other follows so many seconds after it was told."""
+    """One side closes the connection, the other follows this many seconds after the FIN."""
     first.shutdown(socket.SHUT_WR)
     second.recv(1)
     net.sleep(pause)

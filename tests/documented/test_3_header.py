@@ -20,8 +20,8 @@ pytestmark = pytest.mark.handshake(delay="50ms")
 
 
 def control_bits(net: Net, port: int) -> list[str]:
-    """What hosts sent from and to a port, each segment by bits 4 to 15 of the word with its control bits, reserved
-    ones and all: the six of the notes are the last.
+    """The segments that hosts sent from and to a port, each given by bits 4 to 15 of the word with its control bits,
+    including the reserved ones: the six bits of the notes are the last.
     """
     frames = [
         seen.frame
@@ -34,7 +34,7 @@ def control_bits(net: Net, port: int) -> list[str]:
 @pytest.mark.claim("C22")
 def test_c22_control_bits(net: Net, claim: Claim) -> None:
     """RFC 9293, 3.1: URG ACK PSH RST SYN FIN, and before them CWR and ECE (RFC 3168), which Linux sends if
-    net.ipv4.tcp_ecn is 1; from 6.18 on also AE (RFC 9768) if it is 3. A FIN of Linux's always has ACK, too.
+    net.ipv4.tcp_ecn is 1; since 6.18 also AE (RFC 9768) if it is 3. A FIN of Linux always has ACK as well.
     """
     _, client, server = connected(net)
     client.sendall(b"request")
@@ -51,7 +51,7 @@ def test_c22_control_bits(net: Net, claim: Claim) -> None:
     accurate = _bits_of_syns(net, 82, "3") if since(net.kernel, 6, 18) else ["000n/a"]
 
     assert plain[:4] == ["000000000010", "000000010010", "000000010000", "000000011000"]
-    assert any(bits.endswith(("110000", "111000")) for bits in plain), "URG, beside ACK and PSH"
+    assert any(bits.endswith(("110000", "111000")) for bits in plain), "URG, in addition to ACK and PSH"
     assert {bits[:6] for bits in plain} == {"000000"}
     assert fins == {"000000010001"}
     assert classic == ["000011000010", "000001010010"]
@@ -71,8 +71,8 @@ def _bits_of_syns(net: Net, port: int, ecn: str) -> list[str]:
 
 @pytest.mark.claim("C23")
 def test_c23_ack_in_all_but_the_first(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.1: "once a connection is established this is always sent"; but a RST that answers a segment
-    with an ACK takes its number from there and has none itself (3.10.7.1; tcp_v4_send_reset()).
+    """RFC 9293, 3.1: "once a connection is established this is always sent"; but a RST in reply to a segment
+    with ACK takes its number from that segment and has no ACK itself (3.10.7.1; tcp_v4_send_reset()).
     """
     _, client, server = connected(net)
     client.sendall(b"request")
@@ -118,8 +118,8 @@ def test_c24_sequence_numbers_count_bytes(net: Net, claim: Claim) -> None:
 
 @pytest.mark.claim("C25")
 def test_c25_ack_is_the_next_byte_expected(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.4: everything before the acknowledgment number has arrived; while the byte of that number is
-    missing it stays, whatever comes behind (the SACK option tells of that: RFC 2018).
+    """RFC 9293, 3.4: everything before the acknowledgment number has arrived; while the byte with that number is
+    missing it stays, whatever arrives after it (the SACK option reports that: RFC 2018).
     """
     _, client, server = connected(net)
     net.drop("DATA", nth=3, from_="h1")
@@ -140,7 +140,7 @@ def test_c25_ack_is_the_next_byte_expected(net: Net, claim: Claim) -> None:
 
 
 def _next_expected(data: list[TransmittedSegment], now: int) -> int:
-    """The first byte that had not arrived by then."""
+    """The first byte that had not arrived at that time."""
     following = 1
     for each in sorted(data, key=lambda each: each.rel_seq):
         if not each.lost and each.received <= now and each.rel_seq <= following:
@@ -150,7 +150,7 @@ def _next_expected(data: list[TransmittedSegment], now: int) -> int:
 
 @pytest.mark.claim("C26")
 def test_c26_syn_and_fin_take_one_number_each(net: Net, claim: Claim) -> None:
-    """RFC 9293, 3.4: SYN and FIN are counted like a byte each, an ACK is not: 7 bytes take 9 numbers."""
+    """RFC 9293, 3.4: SYN and FIN count as one byte each, an ACK does not: 7 bytes take 9 numbers."""
     _, client, server = connected(net)
     client.sendall(b"request")
     client.shutdown(socket.SHUT_WR)

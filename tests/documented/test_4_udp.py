@@ -1,4 +1,4 @@
-"""C27: UDP has none of this."""
+"""C27: UDP has no handshake."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _ETH_P_ALL = 3
 
 @pytest.mark.claim("C27")
 def test_c27_udp_has_no_handshake(net: Net, claim: Claim) -> None:
-    """RFC 768: the first datagram carries data, and nothing else is ever sent. Linux calls a UDP socket after
-    connect() ESTABLISHED all the same (__ip4_datagram_connect()): it remembers an address, and the peer hears nothing.
+    """RFC 768: the first datagram carries data, and nothing else is sent. Linux nevertheless sets a UDP socket to
+    ESTABLISHED at connect() (__ip4_datagram_connect()): the socket stores an address, and the peer is not notified.
     """
     taps = [_tap(net, name) for name in ("h1", "h2")]
     server, client = net.h2.udp_socket(), net.h1.udp_socket()
@@ -57,12 +57,12 @@ def test_c27_udp_has_no_handshake(net: Net, claim: Claim) -> None:
 
 
 def _states(net: Net) -> list[str]:
-    """What ``ss`` calls the client's UDP sockets."""
+    """The state of the client's UDP sockets in ``ss``."""
     return [line.split()[0] for line in net.h1.run(["ss", "-Huan"]).stdout.splitlines()]
 
 
 def _tap(net: Net, name: str) -> socket.socket:
-    """A socket that hears everything that a host sends and receives."""
+    """A socket that receives everything that a host sends and receives."""
     return net.network[name].socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
 
 
@@ -72,7 +72,7 @@ def _datagrams(tap: socket.socket) -> list[bytes]:
     while select.select([tap], [], [], 0)[0]:
         frame = tap.recv(2000)
         if frame[12:14] == b"\x08\x00":
-            assert frame[23] == socket.IPPROTO_UDP, "something else than UDP was sent"
+            assert frame[23] == socket.IPPROTO_UDP, "a packet other than UDP was sent"
             found.append(frame[42 : 14 + int.from_bytes(frame[16:18])])
     tap.close()
     return found

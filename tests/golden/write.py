@@ -1,6 +1,6 @@
-"""Write the golden ladders anew: ``python tests/golden/write.py``. Read the difference before committing it.
+"""Renew the golden ladders: ``python tests/golden/write.py``. Read the difference before committing it.
 
-With ``--fresh``, those of the lab kernel in use instead, which a run each is made for.
+With ``--fresh``, renew those of the installed lab kernel instead, with a run for each of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from report_records import ALL  # noqa: E402
 
 
 def write_made_up() -> None:
-    """The ladders of runs that were made up."""
+    """The ladders of synthetic runs."""
     for name, story in ALL.items():
         for lang in ("en", "ko"):
             drawn = text(story(), width=80, lang=lang, verdict=judge(story()))
@@ -26,7 +26,7 @@ def write_made_up() -> None:
 
 
 def write_fresh() -> None:
-    """The ladders of runs that the lab kernel makes."""
+    """The ladders of runs on the lab kernel."""
     lab = kernel()
     directory = HERE / f"lab-{lab.info.release}"
     directory.mkdir(exist_ok=True)

@@ -32,7 +32,7 @@ def chance(_: Any, results: Path) -> None:
 
 
 def chance_of_a_run(history: int, results: Path) -> None:
-    """Write down what is drawn once a run has begun, after so many programs that came and went."""
+    """Write the random numbers that are drawn after the start of a run, after this many programs have run."""
     for _ in range(history):
         subprocess.run([sys.executable, "-c", "import os, time; os.urandom(5); time.time()"], check=True)
     begin(7)
@@ -44,13 +44,13 @@ def chance_of_a_run(history: int, results: Path) -> None:
 
 
 def spin(_: Any, __: Path) -> None:
-    """Compute for ever without waiting once."""
+    """Compute indefinitely without waiting."""
     while True:
         pass
 
 
 def wait_for_ever(_: Any, __: Path) -> None:
-    """Wait for what never comes: with time jumping from hour to hour, for ever."""
+    """Wait for an event that never occurs; virtual time advances by hours, indefinitely."""
     while True:
         time.sleep(3600)
 
@@ -66,7 +66,7 @@ def give_status(argument: Any, _: Path) -> int:
 
 
 def panic(_: Any, __: Path) -> None:
-    """Make the kernel panic, by exhausting its memory where that is told to be fatal."""
+    """Make the kernel panic, by exhausting its memory with vm.panic_on_oom set."""
     Path("/proc/sys/vm/panic_on_oom").write_text("1")
     exhaust(_, __)
 

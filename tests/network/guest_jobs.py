@@ -97,7 +97,7 @@ def throughput(texts: Any) -> Any:
 
 @job
 def lost_of(argument: Any) -> Any:
-    """How many of so many datagrams do not arrive, each way."""
+    """How many of this number of datagrams do not arrive, in each direction."""
     text, count = argument
     lost = []
     with Network(load_topology("pair"), link=text) as net:
@@ -398,7 +398,7 @@ def named(_: Any) -> Any:
 
 @job
 def many_hosts(count: Any) -> Any:
-    """Bring up a star of so many hosts, and connect the first to the last."""
+    """Start a star of this many hosts, and connect the first to the last."""
     with Network(load_topology(f"star,{count}")) as net:
         last = net[f"h{count}"]
         listener = last.socket()

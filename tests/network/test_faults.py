@@ -18,7 +18,7 @@ NOTHING = 100_000
 def differences(rows: list[list[Any]]) -> dict[str, list[Any]]:
     """What the middle did: segments lost, made or late, each with its sender, and damaged ones.
 
-    A segment is told from another by its flags, numbers and length; copies are paired in order.
+    Segments are distinguished by their flags, numbers and length; copies are paired in order.
     """
     sent: dict[tuple[Any, ...], list[int]] = {}
     got: dict[tuple[Any, ...], list[int]] = {}

@@ -11,8 +11,8 @@ from handshake_lab.kernel.lab import parked_kernel  # noqa: F401  one pool of th
 from handshake_lab.kernel.shared.cache import cache_root
 from handshake_lab.report.export import pcapng  # noqa: F401
 
-# pytester forgets what a run in this process imports. Of a package that stays, half would be imported anew, and its
-# classes would be others than those of the half that its attributes keep: so all of it stays.
+# pytester removes modules that a run in this process imports. Half of a package that stays would be imported again,
+# with classes that differ from those of the half that its attributes keep: therefore all of it stays.
 from handshake_lab.report.html import (
     index,  # noqa: F401
     page,  # noqa: F401
@@ -22,7 +22,7 @@ from handshake_lab.report.terminal import ladder  # noqa: F401
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: pytester moves HOME away; the kernels are not to be built anew there.
+#: pytester changes HOME; the kernels must not be built again there.
 _CACHE = cache_root().parent
 
 

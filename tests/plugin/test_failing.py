@@ -38,7 +38,7 @@ def test_page_of_a_failing_test(project: Project) -> None:
 
 
 def test_record_of_a_failing_test_says_why_it_failed(project: Project) -> None:
-    """In few lines, before its end: whoever looks at the record again is told, too."""
+    """In few lines, before its end, so that it is shown with the record later."""
     project.write(test_it=_LEAVES_CLOSE_WAIT)
     project.run().assert_outcomes(failed=1)
     log = read(project.path / "handshake-artifacts/test_it.py-test_it")

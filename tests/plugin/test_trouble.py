@@ -149,7 +149,7 @@ def test_not_collected_inside(project: Project) -> None:
 
 
 def test_other_id_inside(project: Project) -> None:
-    """A test whose id is another one each time it is collected is told so."""
+    """A test whose id differs at each collection gets a message about it."""
     project.write(
         test_it="""
             import os
@@ -169,7 +169,7 @@ def test_other_id_inside(project: Project) -> None:
 
 
 def test_too_late(project: Project) -> None:
-    """A test that asks for net while it runs cannot be sent anywhere any more, and is told how to ask."""
+    """A test that requests net while it runs cannot be dispatched any more; the message names the alternative."""
     project.write(
         test_it="""
             def test_it(request):

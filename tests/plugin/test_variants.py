@@ -30,7 +30,7 @@ LOSSY = """
 
 
 def test_seeds(project: Project) -> None:
-    """A test marked lossy runs once for each seed; one that fails is told with the command that replays it exactly."""
+    """A test marked lossy runs once for each seed; a failure contains the command that repeats it exactly."""
     project.write(test_it=LOSSY)
 
     result, session = project.session("--handshake-seeds=1-6", "--handshake-artifacts=first")

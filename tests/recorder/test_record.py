@@ -112,7 +112,7 @@ def test_a_server_that_leaks_close_wait_and_several_clients(tmp_path: Path) -> N
 
 
 def test_exit_statuses_and_signals_are_reported() -> None:
-    """A program's own failure is told, and is none of the record's."""
+    """The failure of a program is reported; the record itself is not a failure."""
     fails = f"{sys.executable} -c 'raise SystemExit(7)'"
     dies = f"{sys.executable} -c 'import os; os.abort()'"
     done = handshake("record", "--client", fails, "--client", f"h2={dies}", "--plain")
@@ -154,7 +154,7 @@ def test_a_name_that_no_host_has_is_refused_at_once(kernel: str) -> None:
 
 
 def test_a_run_into_the_wall_limit_keeps_what_was_recorded(tmp_path: Path) -> None:
-    """A program that computes forever is ended, and it is told where the record is; nobody else ran meanwhile."""
+    """A program that computes indefinitely is killed, and the message names the record; no other program ran."""
     spins = "python3 -c 'while True: pass'"
     done = handshake("record", "--client", spins, "--wall-limit", "5s", "--out", str(tmp_path / "run"))
 

@@ -25,7 +25,7 @@ from handshake_lab.expect.timer_windows import (
 from handshake_lab.tcp.diagram.edge import SHORT
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.self_transitions import self_transitions
-from tcp_held import TOLD, hold
+from tcp_held import RESET_STATES, hold
 from tcp_steps import arrived
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_abort(net: Net, state: State) -> None:
     assert transition(ours, "CLOSED").edge == f"27.{SHORT[state]}"
     assert transition(ours, "CLOSED").cause.text == "close()"
     assert entered(ours, "CLOSED") - began == approx_trip(0)
-    assert len(sent(record, "RA", sender="h1")) == (state in TOLD)
+    assert len(sent(record, "RA", sender="h1")) == (state in RESET_STATES)
     assert net.h1.counters()["TCPAbortOnData"] == 1
     assert net.h1.sockets() == []
 
@@ -134,7 +134,7 @@ def test_sock_destroy_elsewhere(net: Net, state: State) -> None:
     assert ours.states[-2:] == [state, "CLOSED"]
     assert transition(ours, "CLOSED").edge == f"42.{SHORT[state]}"
     assert began <= entered(ours, "CLOSED") <= ended
-    assert len(sent(record, "RA", sender="h1")) == (state in TOLD)
+    assert len(sent(record, "RA", sender="h1")) == (state in RESET_STATES)
     assert failure == errno.ECONNABORTED
 
 

@@ -223,7 +223,7 @@ def test_exit_status_0_where_all_came_out_as_expected(monkeypatch: pytest.Monkey
 
 
 def test_exit_status_1_where_one_did_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A claim whose check failed is told as not holding here, with why, and by its id at the end."""
+    """A claim whose check failed does not hold here: the output contains the reason, and at the end its id."""
     broken = ClaimOutcome("C2", None, "AssertionError: assert 'SA' == 'S'")
     status, output = run(monkeypatch, [outcome("C1"), broken], "--lang", "ko")
 
@@ -233,7 +233,7 @@ def test_exit_status_1_where_one_did_not(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_json_of_chosen_claims(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ids are taken in either case, and told in the order of the notes."""
+    """Ids are accepted in either case, and reported in the order of the notes."""
     status, output = run(monkeypatch, [outcome("C1"), outcome("C19")], "c19", "--json")
 
     assert status == 0

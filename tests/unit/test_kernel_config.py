@@ -74,7 +74,7 @@ def test_the_key_changes_with_options_and_not_with_comments(tmp_path: Path, monk
 
 
 def test_the_source_is_adjusted(tmp_path: Path) -> None:
-    """HZ becomes 250, as in Debian's own kernels; chance comes from the seed, and can begin anew."""
+    """HZ becomes 250, as in Debian's own kernels; random numbers come from the seed, and can be seeded again."""
     tree = tree_with(tmp_path, UM_KCONFIG)
 
     assert configuration.adjust(tree) == []

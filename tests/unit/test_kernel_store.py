@@ -21,7 +21,7 @@ from handshake_lab.kernel.shared import cache, helper_programs
 
 ROOT = Path(__file__).parents[2]
 
-# "make": configures as told, "compiles" five files, and does what $STUB/mode says.
+# "make": configures, "compiles" five files, and behaves as $STUB/mode requests.
 MAKE = r"""#!/bin/sh
 stub=$(dirname "$0")
 echo "$*" >>"$stub/calls"
@@ -282,7 +282,7 @@ def test_errors_of_the_disk_become_one_clear_message(number: int, message: str) 
 
 
 def test_other_errors_are_not_renamed() -> None:
-    """Only what a user can mend by giving space or another directory is told so."""
+    """Only an error that more space or another directory would solve suggests it."""
     with pytest.raises(BlockingIOError), cache.disk_errors("testing"):
         raise BlockingIOError(errno.EAGAIN, "try again")
 
@@ -420,7 +420,7 @@ def test_a_damaged_kernel_is_never_run(tmp_path: Path, damage: str) -> None:
 
 @pytest.mark.usefixtures("stub")
 def test_removing(tmp_path: Path) -> None:
-    """By version or by release; what is not there is told together with what is."""
+    """By version or by release; the message about a missing one lists those that exist."""
     build(tmp_path, "6.1", "192")
     build(tmp_path, "7.3", "4")
     store = LabImages()

@@ -178,7 +178,7 @@ def test_a_topo_that_cannot_be_meant_is_refused(build: Any, reason: str) -> None
 
 
 def test_switches_in_a_loop_are_refused() -> None:
-    """Frames would circle for ever."""
+    """Frames would circulate indefinitely."""
 
     def build(topo: Topo) -> None:
         switches = [topo.addSwitch(f"s{number}") for number in (1, 2, 3)]

@@ -58,7 +58,7 @@ class Kernel:
         self._answers: list[bytes] = []
 
     def send(self, request: bytes) -> None:
-        """Be asked."""
+        """Accept a request."""
         if struct.unpack_from("<H", request, 6)[0] & 0x300:
             messages = [framed(20, each) for each in self.sockets] + [framed(3, bytes(4))]
             self._answers = [b"".join(messages[at : at + self.each]) for at in range(0, len(messages), self.each)]
@@ -73,7 +73,7 @@ class Kernel:
         return self._answers.pop(0)
 
     def close(self) -> None:
-        """No more."""
+        """Close the socket."""
 
 
 def asked(kernel: Kernel) -> SockDiag:
@@ -85,7 +85,7 @@ def asked(kernel: Kernel) -> SockDiag:
 
 
 def decoded(data: bytes) -> SocketSnapshot:
-    """The look that a message gives."""
+    """The snapshot that a message gives."""
     kernel = Kernel()
     kernel.sockets = (data,)
     (snapshot,) = asked(kernel).dump(EVERYTHING, {}).found.values()
@@ -93,7 +93,7 @@ def decoded(data: bytes) -> SocketSnapshot:
 
 
 def test_a_socket_with_all_its_fields() -> None:
-    """Ports are big-endian, the rest is not; the timer is told in milliseconds."""
+    """Ports are big-endian, the rest is not; the timer is in milliseconds."""
     snapshot = decoded(message(timer=1, retrans=2, expires=204))
 
     assert (snapshot.cookie, snapshot.state, snapshot.local, snapshot.remote) == (9, State.ESTABLISHED, H1, H2)
@@ -133,7 +133,7 @@ def test_ipv6_and_mapped_ipv4(ip: str, shown: str) -> None:
 
 
 def info(length: int = 232) -> bytes:
-    """A tcp_info whose every field is told from the others, behind an attribute that is not it."""
+    """A tcp_info whose fields all differ, after an attribute of another type."""
     raw = bytes(range(8)) + struct.pack("<24I", *range(100, 124)) + struct.pack("<QQ", 1, 2)
     raw += struct.pack("<QQII", 3, 4, 5, 6)
     raw = raw.ljust(length, b"\0")[:length]
@@ -177,7 +177,7 @@ class _Still:
 
 
 class _Scripted(SocketPoller):
-    """A Diag whose kernel answers what it is told to."""
+    """A poller with a fake kernel, whose answers the test defines."""
 
     def __init__(self) -> None:
         self.time = _Still()
@@ -187,7 +187,7 @@ class _Scripted(SocketPoller):
         self._sockets = asked(self.kernel)
 
     def at(self, milliseconds: int, *answer: bytes) -> list[SocketSeen | SocketGone]:
-        """Look at everything at a time."""
+        """Poll all sockets at a time."""
         self.time.t = milliseconds * MS
         self.kernel.sockets = answer
         return list(self.poll())
@@ -195,14 +195,14 @@ class _Scripted(SocketPoller):
 
 @pytest.fixture
 def diag() -> Iterator[_Scripted]:
-    """Nothing looked at yet."""
+    """No poll yet."""
     scripted = _Scripted()
     yield scripted
     scripted.close()
 
 
 def test_what_has_not_changed_is_reported_once(diag: _Scripted) -> None:
-    """A second look that shows the same yields nothing; a change names the interval in which it happened."""
+    """A second poll without differences yields nothing; a change contains the interval in which it happened."""
     first, again, changed = diag.at(1, message(2)), diag.at(5, message(2)), diag.at(9, message(1))
 
     assert [(each.t, each.since, each.state) for each in first + again + changed] == [
@@ -212,7 +212,7 @@ def test_what_has_not_changed_is_reported_once(diag: _Scripted) -> None:
 
 
 def test_what_is_no_longer_shown_is_gone(diag: _Scripted) -> None:
-    """With the state that it was last seen in, and the time it was last seen at."""
+    """With its last observed state, and the time of that observation."""
     diag.at(1, message(6))
     diag.at(2, message(6))
 
@@ -222,7 +222,7 @@ def test_what_is_no_longer_shown_is_gone(diag: _Scripted) -> None:
 
 
 def test_another_socket_of_the_same_connection_ends_the_one_before(diag: _Scripted) -> None:
-    """An exact look that shows another cookie says that the former socket is gone."""
+    """If an exact poll shows another cookie, the former socket is gone."""
     diag.at(1, message(6, cookie=9))
     diag.kernel.sockets = (message(2, cookie=10),)
     gone, seen = diag.poll_flow((H1, H2))
@@ -231,7 +231,7 @@ def test_another_socket_of_the_same_connection_ends_the_one_before(diag: _Script
 
 
 def test_a_timer_is_due_when_it_was_announced(diag: _Scripted) -> None:
-    """And, while it is not seen to have fired, again a jiffy later."""
+    """And again a jiffy later, until it is observed to have fired."""
     diag.at(0, message(2, timer=1, expires=1000))
 
     assert diag.next_timer() == 1000 * MS
@@ -241,7 +241,7 @@ def test_a_timer_is_due_when_it_was_announced(diag: _Scripted) -> None:
 
 
 def test_a_timer_that_was_stopped_is_not_due(diag: _Scripted) -> None:
-    """The acknowledgment came: nothing is expected any more."""
+    """After the acknowledgment no timer is expected any more."""
     diag.at(0, message(2, timer=1, expires=1000))
     diag.at(50, message(1))
 
@@ -249,7 +249,7 @@ def test_a_timer_that_was_stopped_is_not_due(diag: _Scripted) -> None:
 
 
 def test_data_and_acknowledgments_cannot_change_a_settled_state(diag: _Scripted) -> None:
-    """An open connection is not looked at for each of its segments; one that opens is."""
+    """An open connection is not polled after each segment; one that is being opened is."""
     diag.at(0, message(2))
     opening = diag.is_settled((H1, H2))
     diag.at(1, message(1))
@@ -279,7 +279,7 @@ def test_the_kernel_s_refusal_is_an_error() -> None:
 
 
 def test_a_dump_comes_in_several_answers() -> None:
-    """As many as the kernel wants, the last of which holds no socket; each is read to its end."""
+    """Any number of answers, the last without a socket; each is read completely."""
     kernel = Kernel()
     kernel.sockets = tuple(message(cookie=number) for number in range(1, 8))
     found = []
@@ -290,7 +290,7 @@ def test_a_dump_comes_in_several_answers() -> None:
 
 
 def test_a_dump_tells_what_is_as_it_was() -> None:
-    """By its bytes: the same look again, with the time left to its timer brought up to date."""
+    """By its bytes: the same snapshot, with the updated time of its timer."""
     kernel = Kernel()
     sockets = asked(kernel)
     kernel.sockets = (message(6, cookie=1, timer=3, expires=60000), message(1, cookie=2), message(1, cookie=3))
@@ -304,7 +304,7 @@ def test_a_dump_tells_what_is_as_it_was() -> None:
 
 
 def test_a_socket_that_connects_anew_has_another_flow() -> None:
-    """connect(AF_UNSPEC), then connect(): the cookie stays, the other end does not."""
+    """connect(AF_UNSPEC), then connect(): the cookie stays, the peer changes."""
     kernel = Kernel()
     sockets = asked(kernel)
     kernel.sockets = (message(2),)
@@ -315,7 +315,7 @@ def test_a_socket_that_connects_anew_has_another_flow() -> None:
 
 
 def test_a_timer_that_goes_on_as_announced_is_due_when_it_was(diag: _Scripted) -> None:
-    """Looks in between neither forget it nor put it off; one that shows it set anew does."""
+    """Polls in between neither remove nor delay it; a poll that shows a restarted timer does."""
     diag.at(0, message(2, timer=1, expires=1000))
     diag.at(400, message(2, timer=1, expires=601))
     as_announced = diag.next_timer()

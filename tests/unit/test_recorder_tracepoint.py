@@ -11,7 +11,7 @@ from handshake_lab.observers.tracepoint import Tracepoints, _addresses, _Layout,
 from handshake_lab.recording.observations import Address, StateChange
 from handshake_lab.tcp.states import State
 
-#: As Linux 6.1 writes it, cut to the fields that are told apart here.
+#: From Linux 6.1, with only the fields that matter here.
 FORMAT = """name: inet_sock_set_state
 ID: 1403
 format:
@@ -88,7 +88,7 @@ def test_padding_without_a_time_ends_the_page() -> None:
 
 
 def test_nothing_is_read_beyond_what_is_committed() -> None:
-    """What lies on the page after its committed length is not of this reading."""
+    """Data on the page after its committed length is not read."""
     assert list(records(page(0))) == []
 
 
@@ -99,7 +99,7 @@ def test_a_page_s_flags_do_not_count_as_its_length(flags: int) -> None:
 
 
 def test_the_format_file_tells_number_and_places() -> None:
-    """Fields are told by name; an array's brackets are no part of it."""
+    """Fields are identified by name; the brackets of an array do not belong to it."""
     number, fields = parse_format(FORMAT)
 
     assert (number, fields["oldstate"].offset, fields["saddr_v6"].size) == (1403, 16, 16)
@@ -107,7 +107,7 @@ def test_the_format_file_tells_number_and_places() -> None:
 
 
 def test_a_file_without_a_number_is_refused() -> None:
-    """An event without its number cannot be told from others."""
+    """An event without a number cannot be identified."""
     with pytest.raises(EnvironmentUnsupported, match="no ID line"):
         parse_format("name: inet_sock_set_state\n")
 
@@ -119,7 +119,7 @@ def event(family: int, saddr: bytes = bytes(4), saddr6: bytes = bytes(16)) -> by
 
 
 class _Still:
-    """A clock that shows stamps as they are."""
+    """A clock that does not convert timestamps."""
 
     def from_monotonic(self, nanoseconds: int) -> int:
         return nanoseconds
@@ -161,7 +161,7 @@ def test_where_the_kernel_was(flags: int, context: str) -> None:
     assert change.context == context
 
 
-#: Cut to what is told apart; Linux 7.3 gives its reasons like this.
+#: Only the fields that matter; the format of the reasons in Linux 7.3.
 RESET = """name: tcp_send_reset
 ID: 296
 format:

@@ -52,7 +52,7 @@ def test_times_are_exact_decimals() -> None:
 
 
 def test_first_state_is_there_with_no_cause() -> None:
-    """The client's history begins at CLOSED, which nobody caused."""
+    """The client's history begins with CLOSED, which has no cause."""
     states = document(normal())["endpoints"][0]["states"]
 
     assert [state["state"] for state in states[:2]] == ["CLOSED", "SYN-SENT"]
@@ -61,7 +61,7 @@ def test_first_state_is_there_with_no_cause() -> None:
 
 
 def test_segments_tell_their_fate() -> None:
-    """Lost and sent again, with the number of the original."""
+    """Lost and retransmitted, with the number of the original."""
     segments = document(lost_syn_ack())["segments"]
 
     assert [segment["lost"] for segment in segments] == [False, True, False, False, False]
@@ -80,7 +80,7 @@ def test_doubts_are_reported() -> None:
 
 @pytest.mark.parametrize("nasty", CLEVER)
 def test_document_carries_any_text_as_data(nasty: str) -> None:
-    """What a program said comes back as it was, and no raw control character is in the file."""
+    """The text of a program is read back unchanged, and the file contains no raw control character."""
     text = written(clever(nasty))
 
     assert json.loads(text)["topology"] == nasty
@@ -104,7 +104,7 @@ def test_tshark_reads_the_capture(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 def test_comment_stands_on_the_packet_that_caused_the_change(tmp_path: Path) -> None:
-    """ESTABLISHED is told where the SYN-ACK comes in at the client; a loss where the segment left."""
+    """The comment about ESTABLISHED is on the arriving SYN-ACK at the client; that about a loss on the sent segment."""
     rows = _tshark(lost_syn_ack(), tmp_path)
     established = next(row for row in rows if "SYN-SENT -> ESTABLISHED" in row[2])
     lost = next(row for row in rows if "lost on the way" in row[2])
@@ -124,7 +124,7 @@ def _tshark(record: Record, tmp_path: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("nasty", CLEVER)
 def test_capture_holds_no_control_characters_in_its_comments(nasty: str) -> None:
-    """Comments are bounded and spelt out: whoever opens the file sees text."""
+    """Comments are bounded and contain no control characters."""
     record = clever(nasty)
     written = pcapng(record, seen(record))
 

@@ -1,4 +1,4 @@
-"""Pages: one file each, nothing loaded, nothing recorded that acts, small."""
+"""Pages: self-contained, small, and safe against recorded text."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_page_tells_what_a_reader_needs() -> None:
 
 
 def test_rows_have_the_names_of_what_is_drawn() -> None:
-    """Every thing in the ladder that can be pointed at has its row in a table."""
+    """Every element of the ladder that can be selected has a row in a table."""
     html = page(simultaneous_close(), title="x")
     drawn = set(re.findall(r'data-ref="(\w+-?\d*)"', html))
     rows = set(re.findall(r'<tr id="(\w+-?\d*)"', html))
@@ -118,7 +118,7 @@ def test_rows_have_the_names_of_what_is_drawn() -> None:
 
 
 def test_parting_of_expectation_and_reality_stands_at_the_top() -> None:
-    """Both ways side by side, the first difference marked there, in the ladder and in the table."""
+    """Both lists of states, with the first difference marked there, in the ladder and in the table."""
     record = orphan()
     expected = (*record.endpoints[0].states[:-1], State.TIME_WAIT, State.CLOSED)
     html = page(record, title="x", verdict=Verdict(ok=False, summary="no", expected={0: expected}))
@@ -148,7 +148,7 @@ def test_page_of_many_connections_is_bounded() -> None:
 
 
 def test_index_has_failures_first_and_escapes() -> None:
-    """What matters stands at the top; names are data here, too."""
+    """Failures come first; names are escaped here, too."""
     runs = [run("b", "passed", normal(), href="b.html"), run("<i>a", "failed", orphan(), summary=CLEVER[0])]
     html = index(runs, title="session")
 
@@ -181,7 +181,7 @@ def test_session_writes_an_index_and_a_page_each(tmp_path: Path) -> None:
 
 
 def test_many_findings_are_folded_but_for_the_deviations() -> None:
-    """What deviates stands above the ladder; what agrees can be unfolded there. A few are not folded at all."""
+    """Deviations are above the ladder; other findings can be unfolded there. A small number is not folded."""
     found = [Finding(ok=number != 7, text=f"finding {number}") for number in range(20)]
     html = page(normal(), title="x", verdict=Verdict(ok=False, summary="no", findings=tuple(found)))
     folded = re.search(r"<details><summary>19 findings</summary>(.*?)</details>", html, re.DOTALL)

@@ -27,7 +27,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 @pytest.mark.parametrize("lang", ["en", "ko"])
 @pytest.mark.parametrize("name", ALL)
 def test_plain_ladder_is_the_golden_one(name: str, lang: str) -> None:
-    """A plain ladder has the same bytes every time; `python tests/golden/write.py` writes the files anew."""
+    """A plain ladder has the same bytes every time; `python tests/golden/write.py` renews the files."""
     drawn = text(ALL[name](), width=80, lang=lang, verdict=judge(ALL[name]()))
 
     assert (GOLDEN / f"{name}.{lang}.txt").read_text("utf-8") == drawn
@@ -45,12 +45,12 @@ def test_no_line_is_wider_than_asked(name: str, width: int, lang: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_plain_english_is_ascii(name: str) -> None:
-    """Without colours and box characters means: readable anywhere, also in a log of 7 bits."""
+    """Without colours and box characters it is readable anywhere, also in a 7-bit log."""
     assert text(ALL[name](), verdict=judge(ALL[name]())).isascii()
 
 
 def test_plain_english_spells_out_what_a_record_says_in_other_letters() -> None:
-    """Where the letters around it are ASCII's, so are those of a name; among Hangul it stands as it is."""
+    """In an ASCII report a name is written in ASCII; in a Korean report it is unchanged."""
     record = replace(
         normal(), objections=(sentence("missed_on", node="서버 → 클라이언트", observer="capture", count=1),)
     )
@@ -75,7 +75,7 @@ def test_much_data_sent_again_is_counted_after_the_first_few() -> None:
 
 
 def test_long_transfers_are_folded_unless_all_is_asked_for() -> None:
-    """What is folded is counted, its losses and repetitions too, each count whole at 80 columns."""
+    """Folded segments, losses and retransmissions are counted; each count is complete at 80 columns."""
     story = Story()
     for number in range(1500):
         story.send("h1", "PA", number * 1_000_000, length=1448, lost=number % 100 == 50)
@@ -111,7 +111,7 @@ def test_lost_segment_ends_in_the_middle() -> None:
 
 
 def test_simultaneous_segments_cross() -> None:
-    """Two segments in flight at once each keep a channel of their own until they arrive."""
+    """Two segments in flight at the same time each have their own column until they arrive."""
     lines = text(ALL["simultaneous_close"]()).splitlines()
     departures = [next(place for place, line in enumerate(lines) if f"#{number} " in line) for number in (4, 5)]
     arrivals = [place for place, line in enumerate(lines) if "CLOSING" in line]
@@ -120,7 +120,7 @@ def test_simultaneous_segments_cross() -> None:
 
 
 def test_long_waits_are_folded_with_their_length() -> None:
-    """TIME-WAIT's minute is one line, which tells how long it was and what ended it."""
+    """TIME-WAIT's minute is one line, with its duration and the timer that ended it."""
     assert "61.7 s, the TIME-WAIT timer" in text(normal())
 
 
@@ -135,7 +135,7 @@ def test_doubt_is_marked_and_explained() -> None:
 
 
 def test_states_are_ticked_by_the_verdict() -> None:
-    """Where the verdict expects a way, the first state off it is pointed at."""
+    """If the verdict expects a list of states, the first different one is marked."""
     record = orphan()
     expected = (*record.endpoints[0].states[:-1], State.TIME_WAIT, State.CLOSED)
     drawn = text(record, verdict=Verdict(ok=False, summary="not as documented", expected={0: expected}))
@@ -156,7 +156,7 @@ def test_without_expectation_transitions_the_verdict_finds_wrong_are_crossed() -
 
 
 def test_without_verdict_nothing_is_ticked() -> None:
-    """A ladder alone claims nothing."""
+    """Without a verdict there are no tick marks."""
     assert "as documented" not in text(normal())
 
 
@@ -202,7 +202,7 @@ def test_recorded_text_is_shown_and_never_obeyed(nasty: str) -> None:
 
 
 def test_of_many_findings_the_deviations_are_all_reported() -> None:
-    """And the first of the others, with how many more there are."""
+    """And the first of the others, with the number of omitted ones."""
     found = [Finding(ok=number % 10 != 9, text=f"finding {number}") for number in range(100)]
     drawn = text(normal(), verdict=Verdict(ok=False, summary="no", findings=tuple(found)))
 
@@ -216,7 +216,7 @@ _TIMES = st.integers(0, 200).map(lambda n: n * 10_000_000)
 
 @st.composite
 def _records(draw: st.DrawFn) -> Record:
-    """Any passages and any transitions, whether they make sense or not."""
+    """Any segments and any transitions, also inconsistent ones."""
     story = Story(delay=draw(st.sampled_from([0, 1, 50_000_000])))
     for _ in range(draw(st.integers(0, 25))):
         node = draw(st.sampled_from(["h1", "h2"]))

@@ -114,7 +114,7 @@ def test_change_and_its_segment_share_a_line() -> None:
 
 
 def test_waits_tell_what_ended_them() -> None:
-    """A timer, a retransmission, or the end of watching."""
+    """A timer, a retransmission, or the end of the recording."""
     waits = [line for line in ladder(connections(orphan())[0]).lines if isinstance(line, WaitRow)]
 
     assert waits[0].until is not None
@@ -134,7 +134,7 @@ def test_long_data_is_folded_and_counted() -> None:
 
 
 def test_lost_segment_among_data_is_never_folded() -> None:
-    """What was lost, and what repeats it, stays to be seen."""
+    """Lost segments and their retransmissions are not folded."""
     connection = connections(bulk(70))[0]
     drawn = {row.piece.segment.number for row in ladder(connection).rows if row.piece}
 
@@ -142,7 +142,7 @@ def test_lost_segment_among_data_is_never_folded() -> None:
 
 
 def test_client_is_on_the_left_whoever_comes_first_in_the_record() -> None:
-    """The order of a record's endpoints does not decide who stands where."""
+    """The order of a record's endpoints does not determine the sides."""
     record = normal()
     turned = replace(record, endpoints=record.endpoints[::-1])
 
@@ -150,7 +150,7 @@ def test_client_is_on_the_left_whoever_comes_first_in_the_record() -> None:
 
 
 def test_four_tuple_used_twice_makes_two_connections() -> None:
-    """Segments belong to the life in which they were sent."""
+    """Segments belong to the socket that existed when they were sent."""
     record = normal()
     later = 100_000 * MS
     endpoints = tuple(
@@ -174,7 +174,7 @@ def test_four_tuple_used_twice_makes_two_connections() -> None:
 
 
 def test_closed_port_has_a_lane_without_a_socket() -> None:
-    """Where nobody listens the other lane is named and empty."""
+    """Without a listener the other lane has a name and no states."""
     connection = connections(ALL["refused"]())[0]
 
     assert connection.right.node == "h2"
@@ -195,7 +195,7 @@ def test_connection_to_itself_has_its_segments_once() -> None:
 
 @given(st.permutations(range(9)))
 def test_order_does_not_depend_on_the_order_of_the_record(order: list[int]) -> None:
-    """Shuffled passages give the same story."""
+    """Shuffled segments give the same layout."""
     record = normal()
     shuffled = replace(record, segments=tuple(record.segments[place] for place in order))
 
@@ -208,7 +208,7 @@ def test_delay_is_the_stories_own() -> None:
 
 
 def test_connections_begin_when_they_are_opened_not_when_their_server_listens() -> None:
-    """One listener for two connections: they are told in the order of their opening, each with its own time."""
+    """One listener for two connections: they are in the order of their opening, each with its own time."""
     early, late = Story(left_port=40002), Story(left_port=40001)
     _opening(early, 10 * MS)
     _opening(late, 1000 * MS)

@@ -1,4 +1,4 @@
-"""A run's sockets as it goes: the board that knows them, and the two ways to show it."""
+"""The sockets of a running run: the board that collects them, and its two views."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ HEADER = RunHeader(
 
 
 def seen(at: int, state: State, cookie: int = 7, **more: object) -> SocketSeen:
-    """What a look showed of a client's socket; the time in milliseconds."""
+    """The observation of a client's socket by a poll; the time in milliseconds."""
     return SocketSeen(at * MS, 0, "h1", cookie, state, CLIENT, SERVER, **more)  # type: ignore[arg-type]
 
 
 def gone(at: int, cookie: int = 7) -> SocketGone:
-    """That it was no longer there."""
+    """The observation that it was gone."""
     return SocketGone(at * MS, 0, "h1", cookie, State.TIME_WAIT, CLIENT, SERVER)
 
 
@@ -83,7 +83,7 @@ def test_an_entry_has_what_the_last_look_showed() -> None:
 
 
 def test_ss_is_not_shown_twice() -> None:
-    """What ss says at a checkpoint has no cookie everywhere: looks alone make the board."""
+    """Output of ss at a checkpoint may lack cookies: the board uses polls only."""
     board = SocketBoard()
     board.take([seen(1, State.ESTABLISHED), seen(2, State.ESTABLISHED, cookie=0, observer="ss")])
 
@@ -164,7 +164,7 @@ def test_elsewhere_than_on_a_terminal_there_are_lines(tmp_path: Path) -> None:
 
 
 def test_an_error_of_the_record_is_not_swallowed(tmp_path: Path) -> None:
-    """It is raised where the watching was asked for."""
+    """It is raised in the thread that uses the view."""
     (tmp_path / EVENTS).write_bytes(b'{"type":"run","version":99}\n')
 
     with pytest.raises(RecordUnreadable, match="version 99"), watching(tmp_path, real_time=True, stream=io.StringIO()):
@@ -210,7 +210,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 
 
 def test_on_a_terminal_there_is_a_table(tmp_path: Path, terminal: Terminal) -> None:
-    """Sockets with state, timer and queues, drawn anew, and gone when watching ends."""
+    """Sockets with state, timer and queues; the table is updated, and removed at the end."""
     listener = SocketSeen(2 * MS, 0, "h2", 9, State.LISTEN, SERVER, ANY, wqueue=128)
     with watching(tmp_path, real_time=False, stream=terminal.stream):
         write(tmp_path, HEADER, listener, seen(51, State.ESTABLISHED, timer="on", expires=204 * MS, wqueue=17))

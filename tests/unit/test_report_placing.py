@@ -1,4 +1,4 @@
-"""What is written on a ladder's arrows keeps out of each other's way."""
+"""The labels of a ladder's arrows do not overlap."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_every_segment_and_state_is_in_its_ladder(name: str) -> None:
 
 @pytest.mark.parametrize("name", _RUNS)
 def test_states_stand_in_the_order_in_which_they_were(name: str) -> None:
-    """Down each lane: also where several were entered at one instant, and one of them is told with its segment."""
+    """In each lane, also if several were entered at the same time and one of them is drawn with its segment."""
     for connection in connections(_record(name)):
         rows = [line for line in ladder(connection).lines if isinstance(line, Row)]
         for side, lane in connection.lanes:
@@ -90,7 +90,7 @@ def test_states_stand_in_the_order_in_which_they_were(name: str) -> None:
 
 @pytest.mark.parametrize("name", _RUNS)
 def test_korean_reports_have_no_english_in_them(name: str) -> None:
-    """Neither ladder nor page: what is left in Latin letters are names, calls, and what the user typed."""
+    """In ladders and pages, only names, calls and the user's input are in Latin letters."""
     observations = read(_RUNS[name]).observations
     record = reconcile(observations)
     header = record.header

@@ -1,4 +1,4 @@
-"""handshake show and handshake report, as a person calls them."""
+"""handshake show and handshake report, as a user runs them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_show_draws_the_ladder(stored: Path) -> None:
 
 
 def test_show_ends_with_what_failed(stored: Path, tmp_path: Path) -> None:
-    """TCP may have done as documented where a test expected something else: the last word is that it failed."""
+    """If a test expected something else, TCP may be as documented: the last line reports the failure."""
     failing = tmp_path / "failing"
     failing.mkdir()
     *before, end = observed(normal())
@@ -107,7 +107,7 @@ def test_newer_record_is_a_clear_error(stored: Path) -> None:
 
 
 def test_cut_record_is_shown_and_said_to_be_cut(stored: Path) -> None:
-    """What was recorded up to the cut is still worth seeing."""
+    """The observations before the cut are shown."""
     file = stored / EVENTS
     file.write_bytes(file.read_bytes()[:-30])
     result = _show(stored)
@@ -126,7 +126,7 @@ def test_cut_record_is_shown_and_said_to_be_cut(stored: Path) -> None:
     ],
 )
 def test_what_cannot_be_meant_is_refused(stored: Path, words: tuple[str, ...], reported: str) -> None:
-    """With the value, the reason and a right example."""
+    """With the value, the reason and a correct example."""
     with pytest.raises(UsageError, match=reported):
         raise _show(stored, *words).exception or AssertionError
 

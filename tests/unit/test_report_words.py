@@ -67,7 +67,7 @@ def test_every_key_that_is_asked_for_exists() -> None:
 
 
 def test_every_key_is_asked_for() -> None:
-    """No sentence is translated in vain: each key, or the end of it, is written somewhere."""
+    """No unused texts: each key, or its last part, occurs in the code."""
     code = "\n".join(_CODE)
     unused = {
         key
@@ -81,7 +81,7 @@ def test_every_key_is_asked_for() -> None:
 
 
 def test_causes_and_objections_are_said_in_the_readers_language() -> None:
-    """They are values until they are read; a call stands as the program made it."""
+    """They are values until they are shown; a call is shown as the program made it."""
     ko = words("ko")
     cause = Cause("segment", sentence("received", what="SYN-ACK"), 2)
     doubt = sentence("several", first=sentence("fin_unsent", state="CLOSING"), other=sentence("no_path"))
@@ -96,7 +96,7 @@ def test_causes_and_objections_are_said_in_the_readers_language() -> None:
 
 
 def test_the_number_of_a_segment_stands_behind_its_name() -> None:
-    """In English that is the end of the sentence, in Korean it is not; a call is followed by what it sent."""
+    """In English the name is at the end of the sentence, in Korean it is not; a call is followed by its segment."""
     received = Cause("segment", sentence("received", what="ACK"), 9)
     cookie = Cause("segment", sentence("received_cookie"), 3)
     call = Cause("call", "connect()", 1)
@@ -114,7 +114,7 @@ def test_the_number_of_a_segment_stands_behind_its_name() -> None:
 
 
 def test_language_that_there_is_not_is_refused() -> None:
-    """With what was given, why not, and what would be right."""
+    """With the value, the reason and an example."""
     with pytest.raises(UsageError, match=r"'fr' is not one of en, ko"):
         words("fr")
 

@@ -18,7 +18,7 @@ PLAN = Plan(
 
 
 def run(kind: Literal["lab", "host"], arrived: int) -> list[Observation]:
-    """A connection that h1 aborts; the RST is at h2 so many ms before h2's socket closes."""
+    """A connection that h1 aborts; the RST arrives at h2 this many ms before h2's socket closes."""
 
     def moved(each: Observation) -> Observation:
         at_h2 = isinstance(each, SegmentSeen) and each.node == "h2" and "R" in each.flags

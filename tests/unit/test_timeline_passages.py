@@ -1,4 +1,4 @@
-"""Captures on both sides of the middle become passages: sent, arrived, lost, doubled, made up, damaged."""
+"""Captures on both sides of the middle are joined to segments: sent, arrived, lost, duplicated, crafted, damaged."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def times(segment: TransmittedSegment) -> tuple[float | None, float | None]:
 
 
 def test_a_segment_that_arrives() -> None:
-    """Both its ends' sights are one passage; what a switch saw adds nothing."""
+    """The observations at both ends give one segment; that of a switch adds nothing."""
     (only,) = segments(
         seen(0, "h1", "sent"), seen(0.1, "s1", "received"), seen(50, "s1", "sent"), seen(50, "h2", "received")
     )
@@ -148,7 +148,7 @@ def test_relative_numbers_begin_anew_with_every_connection() -> None:
     st.integers(1, 300),
 )
 def test_nothing_is_lost_or_made_up_in_joining(sendings: list[tuple[int, bool, int]], delay: int) -> None:
-    """Whatever is lost on the way, every sight is in exactly one passage, and arrivals are where they belong."""
+    """Whatever is lost, every observation belongs to exactly one segment, and arrivals to the correct one."""
     sights = []
     for ms, lost, kind in sorted(sendings):
         sights.append(seen(ms, "h1", "sent", seq=kind))

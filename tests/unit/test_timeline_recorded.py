@@ -2,7 +2,7 @@
 
 ``tests/unit/fixtures/timeline/`` holds what the recorder wrote on Linux 7.3.4, on 6.1.192
 where the name ends so, and on Debian's kernels in a machine that QEMU emulated, where it ends
-in ``-emulated``. An endpoint is told by the edges it took (`handshake edges`).
+in ``-emulated``. An endpoint is described by the edges it took (`handshake edges`).
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def test_recording_of_a_machine_that_is_held_up(name: str, share: float, longest
 
 
 def held_up(run: Sequence[Observation], chance: random.Random, share: float, longest: int) -> list[Observation]:
-    """A run as on a machine that stops now and then: after a share of the moments, for so many nanoseconds at most.
+    """A run as on a machine that pauses sometimes: after a share of the events, for at most this many nanoseconds.
 
     In the lab all that a segment does happens in one moment; here its arrival is what comes first.
     """

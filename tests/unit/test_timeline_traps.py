@@ -86,7 +86,7 @@ def test_events_of_strangers_are_left_out() -> None:
 
 
 def test_events_of_another_world_on_the_same_kernel_are_left_out_and_said() -> None:
-    """Worlds side by side have the same addresses: what only the tracepoint told of, of several, is another's."""
+    """Concurrent runs have the same addresses: sockets that only the tracepoint reported belong to another run."""
     mine, other = Address(CLIENT.ip, 4711), Address(SERVER.ip, 80)
     more = [
         StateChange(5 * MS, 0xDEAD, S.CLOSED, S.SYN_SENT, Address(CLIENT.ip, 0), other),

@@ -131,7 +131,7 @@ def test_what_an_observer_misses_the_others_make_good(
 def test_a_capture_that_knows_of_its_losses_accuses_nobody(
     plan: Plan, clock: tuple[int, int, int], rate: float, seed: int
 ) -> None:
-    """What it did not see may have been: no lie is told of the kernel, and the others still bring the walk back."""
+    """A missing observation is no contradiction, and the other observers still give the whole sequence."""
     talk = Talk(plan)
     run = watched(talk, Sight(misses="capture", rate=rate, offsets=clock, seed=seed))
     lost = [Missed(run[-1].t, "capture", side.name, 1) for side in (talk.a, talk.b)]

@@ -6,7 +6,7 @@ request TCPDIAG_GETSOCK, which returns IPv4 and IPv6 sockets together (net/ipv4/
 
 Parsing does as little as possible, because decoding all fields takes many times as long as the kernel's own
 work: an unchanged socket is recognised by its bytes, and of a changed socket only the state is decoded at once.
-benchmarks/looks.py compares the cost with that of receiving and discarding the same answers.
+benchmarks/poll_cost.py compares the cost with that of receiving and discarding the same answers.
 
 Source: include/uapi/linux/inet_diag.h; inet_sk_diag_fill() and similar functions in net/ipv4/inet_diag.c.
 """

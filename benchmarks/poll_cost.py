@@ -1,16 +1,16 @@
-"""What one look at a host's sockets costs, beside the kernel's own work.
+"""Measures the cost of one poll of a host's sockets, compared with the kernel's own work.
 
-    python benchmarks/looks.py                        100 and 1,000 connections on this machine's kernel
-    python benchmarks/looks.py --connections 100      one number only
+    python benchmarks/poll_cost.py                        100 and 1,000 connections on this machine's kernel
+    python benchmarks/poll_cost.py --connections 100      one number only
 
-Connections to oneself in a private world, two sockets each and a listener. The floor is the same
-request on the same socket, its answers received and thrown away. All ways take turns, so that what
-else the machine does slows all alike; medians, and medians of the ratios of each turn.
+The connections are inside one host in private namespaces, with two sockets each and a listener. The
+floor is the same request on the same socket, whose answers are received and discarded. All methods take
+turns, so that other processes slow all of them equally; the results are medians, and medians of the
+ratios of each turn.
 
-Three cases, by what happened to the sockets since the look before: nothing; their timers went on
-(keepalive on all); every one changed (a byte was sent over each, both ways, and not read).
-A dump tells which sockets are not as they were, and how they are; a look, in the recorder's sense,
-also makes an observation of each of those.
+There are three cases, by the changes since the previous poll: none; only timers advanced (keepalive on
+all sockets); every socket changed (a byte was sent in both directions, and not read). A dump determines
+which sockets have changed and their new values; a poll also creates an observation of each of them.
 """
 
 # ruff: noqa: INP001, PLC0415, T201, SLF001 -- a script, which prints, imports where it times, and takes Diag apart
@@ -40,12 +40,12 @@ PORT = 80
 TURNS = 41
 FLOOR = "raw netlink"
 
-#: Microseconds (median) and times the floor (median of the turns' ratios), by case and way.
+#: Microseconds (median) and the multiple of the floor (median of the turns' ratios), by case and method.
 Costs = dict[str, dict[str, tuple[float, float]]]
 
 
-def ss_look() -> Iterable[tuple[str, int, int]]:
-    """One look with ss: state, local port, remote port."""
+def ss_poll() -> Iterable[tuple[str, int, int]]:
+    """One poll with ss: state, local port, remote port."""
     output = subprocess.run(["ss", "-H", "-tan"], capture_output=True, text=True, check=True).stdout
     for line in output.splitlines():
         state, _, _, local, remote = line.split()[:5]
@@ -53,8 +53,8 @@ def ss_look() -> Iterable[tuple[str, int, int]]:
             yield state, int(local.rpartition(":")[2]), int(remote.rpartition(":")[2])
 
 
-def pyroute2_look() -> Callable[[], Iterable[tuple[str, int, int]]]:
-    """One look with pyroute2: its own request, its own decoding."""
+def pyroute2_poll() -> Callable[[], Iterable[tuple[str, int, int]]]:
+    """One poll with pyroute2: its own request and decoding."""
     from handshake_lab.tcp.states import FROM_LINUX
     from pyroute2 import DiagSocket
 
@@ -69,7 +69,7 @@ def pyroute2_look() -> Callable[[], Iterable[tuple[str, int, int]]]:
 
 
 def turns(ways: dict[str, Callable[[], object]], prepare: Callable[[], None]) -> dict[str, tuple[float, float]]:
-    """Have all ways take turns, each after the same preparation."""
+    """Run all methods in turns, each after the same preparation."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(TURNS):
         for name, do in ways.items():
@@ -98,10 +98,10 @@ def measure(connections: int, out: Path) -> None:
         kept = []
         for _ in range(connections):
             kept += [socket.create_connection(("127.0.0.1", PORT)), listener.accept()[0]]
-        sockets, looking = SockDiag("h1"), SocketPoller("h1", Clock())
-        list(looking.poll())
+        sockets, poller = SockDiag("h1"), SocketPoller("h1", Clock())
+        list(poller.poll())
         raw = sockets._socket
-        flow = next(flow for flow in looking._flows if flow[1].port == PORT)
+        flow = next(flow for flow in poller._flows if flow[1].port == PORT)
         known = sockets.dump(EVERYTHING, {}).found
 
         def floor(request: bytes, *, dump: bool) -> None:
@@ -119,22 +119,22 @@ def measure(connections: int, out: Path) -> None:
             for sock in kept:
                 sock.send(b"x")
 
-        theirs = pyroute2_look()
+        theirs = pyroute2_poll()
         ways: dict[str, Callable[[], object]] = {
             FLOOR: lambda: floor(EVERYTHING, dump=True),
             "dump": dump,
-            "look": lambda: list(looking.poll()),
+            "poll": lambda: list(poller.poll()),
         }
-        others = {"pyroute2": lambda: list(theirs()), "ss": lambda: list(ss_look())} if connections <= 100 else {}
+        others = {"pyroute2": lambda: list(theirs()), "ss": lambda: list(ss_poll())} if connections <= 100 else {}
         exact: dict[str, Callable[[], object]] = {
             FLOOR: lambda: floor(exact_request(flow), dump=False),
-            "look at it": lambda: list(looking.poll_flow(flow)),
+            "poll one": lambda: list(poller.poll_flow(flow)),
         }
         found["nothing changed"] = turns({**ways, **others}, lambda: None)
         found["every socket changed"] = turns(ways, change)
         for sock in kept:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        list(looking.poll())
+        list(poller.poll())
         found["timers went on"] = turns(ways, lambda: time.sleep(0.002))
         found["one connection"] = turns(exact, lambda: None)
         for sock in kept:
@@ -143,20 +143,20 @@ def measure(connections: int, out: Path) -> None:
 
 
 def script(net: Net, connections: Any) -> None:
-    """Where the kernel is."""
+    """Inside the kernel: measure in the first host."""
     limit = f"ulimit -n $(ulimit -Hn); exec {sys.executable} {__file__} --do {connections} {net.results}/costs.json"
     net.network["h1"].popen(["sh", "-c", limit]).wait()
 
 
 def costs(kernel_name: str, connections: int) -> Costs:
-    """Measure in a private world."""
+    """Measure in private namespaces."""
     from handshake_lab.cli.options import choose_kernel
     from handshake_lab.experiment.execute import conducted
     from handshake_lab.plan.run_plan import RunPlan
 
     kernel = choose_kernel(kernel_name, 1)
-    plan = RunPlan(script="benchmarks.looks:script", argument=connections, kernel=kernel.info)
-    with conducted(plan, kernel) as done:
+    plan = RunPlan(script="benchmarks.poll_cost:script", argument=connections, kernel=kernel.info)
+    with conducted(plan, kernel, import_from=(ROOT,)) as done:
         found: Costs = json.loads((done.directory / "costs.json").read_text())
     return found
 
@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, action="append")
     chosen = parser.parse_args()
     for connections in chosen.connections or (100, 1000):
-        print(f"{2 * connections + 1} sockets; {os.getloadavg()[0]:.0f} processes want to run")
+        print(f"{2 * connections + 1} sockets; {os.getloadavg()[0]:.0f} runnable processes")
         for case, ways in costs("host", connections).items():
             for way, (microseconds, ratio) in ways.items():
                 print(f"  {case:22} {way:12} {microseconds:8.0f} us {ratio:8.2f} times the floor")
