@@ -90,8 +90,8 @@ def script(net: Net, argument: Any) -> None:
 
 def run(kernel_name: str, rate: int, number: int, watch: tuple[str, ...], pauses: dict[str, float]) -> dict[str, Any]:
     """One run: its figures by method."""
-    from handshake_lab.cli.options import choose_kernel
     from handshake_lab.experiment.execute import conducted
+    from handshake_lab.kernel.choose import choose_kernel
     from handshake_lab.plan.run_plan import RunPlan
 
     kernel = choose_kernel(kernel_name, 1, wall_limit=500)

@@ -100,7 +100,7 @@ def seconds(kernel: Any, builder: str, topology: str, rounds: int) -> float:
 
 def main() -> int:
     """Print the ratios; the exit status is 1 if one is lower than required."""
-    from handshake_lab.cli.options import choose_kernel
+    from handshake_lab.kernel.choose import choose_kernel
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kernel", choices=["host", "lab"], default="host")

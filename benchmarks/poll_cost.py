@@ -150,8 +150,8 @@ def script(net: Net, connections: Any) -> None:
 
 def costs(kernel_name: str, connections: int) -> Costs:
     """Measure in private namespaces."""
-    from handshake_lab.cli.options import choose_kernel
     from handshake_lab.experiment.execute import conducted
+    from handshake_lab.kernel.choose import choose_kernel
     from handshake_lab.plan.run_plan import RunPlan
 
     kernel = choose_kernel(kernel_name, 1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.cli.options import choose_kernel
 from handshake_lab.experiment.execute import conducted
+from handshake_lab.kernel.choose import choose_kernel
 from handshake_lab.plan.run_plan import RunPlan
 from handshake_lab.report.terminal.ladder import text
 from handshake_lab.verdict.judge import judge

@@ -5,14 +5,13 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from handshake_lab.tcp.states import State
+from handshake_lab import State
 from tcp_steps import PORT, open_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
+    from handshake_lab import Net, RecordedSocket
 
 #: Both ends of a connection that two hosts open simultaneously.
 PORTS = (4001, 4002)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from handshake_lab.expect.timer_windows import seconds, sockets_in
+from handshake_lab import State, seconds, sockets_in
 from handshake_lab.recording.observations import SocketSeen
-from handshake_lab.tcp.states import State
 from handshake_lab.tcp.timers import RTO_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
-    from handshake_lab.recording.history import Endpoint
+    from handshake_lab import Endpoint, Net, RecordedSocket
 
 PORT = 80
 

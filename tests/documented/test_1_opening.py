@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from claim_measures import connected, distance, flags, ms, next_numbers, read, segments
-from handshake_lab.expect.timer_windows import approx_timer, approx_trip, entered, seconds
+from handshake_lab import approx_timer, approx_trip, entered, seconds
 from handshake_lab.experiment.patient_socket import PATIENCE
 from handshake_lab.recording.observations import StateChange
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
+    from handshake_lab import Net, RecordedSocket
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from claim_measures import connected, distance, flags, ms, read, segments
-from handshake_lab.expect.timer_windows import approx_timer, approx_trip, entered, seconds
+from handshake_lab import approx_timer, approx_trip, entered, seconds
 from handshake_lab.recording.observations import StateChange
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
-    from handshake_lab.recording.history import TransmittedSegment
+    from handshake_lab import Net, RecordedSocket, TransmittedSegment
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 

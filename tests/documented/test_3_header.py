@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from claim_measures import connected, flags, read, segments
-from handshake_lab.expect.timer_windows import since
+from handshake_lab import kernel_since
 from handshake_lab.recording.observations import SegmentSeen
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.recording.history import TransmittedSegment
+    from handshake_lab import Net, TransmittedSegment
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
@@ -48,14 +47,14 @@ def test_c22_control_bits(net: Net, claim: Claim) -> None:
     plain = control_bits(net, 80)
     fins = {bits for bits in plain if bits.endswith("1")}
     classic = _bits_of_syns(net, 81, "1")
-    accurate = _bits_of_syns(net, 82, "3") if since(net.kernel, 6, 18) else ["000n/a"]
+    accurate = _bits_of_syns(net, 82, "3") if kernel_since(net.kernel, 6, 18) else ["000n/a"]
 
     assert plain[:4] == ["000000000010", "000000010010", "000000010000", "000000011000"]
     assert any(bits.endswith(("110000", "111000")) for bits in plain), "URG, in addition to ACK and PSH"
     assert {bits[:6] for bits in plain} == {"000000"}
     assert fins == {"000000010001"}
     assert classic == ["000011000010", "000001010010"]
-    assert accurate[0] == ("000111000010" if since(net.kernel, 6, 18) else "000n/a")
+    assert accurate[0] == ("000111000010" if kernel_since(net.kernel, 6, 18) else "000n/a")
     claim.holds_with_a_nuance(
         syn=plain[0][6:], ack=plain[2][6:], fin=min(fins)[6:], classic=classic[0][3:], accurate=accurate[0][3:]
     )

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from claim_measures import ms
-from handshake_lab.expect.timer_windows import approx_trip, seconds
+from handshake_lab import approx_trip, seconds
 
 if TYPE_CHECKING:
     from documented.conftest import Claim
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 

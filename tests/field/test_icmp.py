@@ -13,7 +13,7 @@ from complaints import describe, last
 from record_verb import needs, record
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 REFUSED = f"{sys.executable} {Path(__file__).parent / 'programs' / 'refused.py'} h2 81"
 #: A router that answers what it does not let through with "communication administratively prohibited".

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from complaints import describe
-from handshake_lab.expect.timer_windows import endpoints
+from handshake_lab import endpoints
 from record_verb import RecordedRun, needs, record
 from tcp_steps import errno_of, open_connection
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 PROGRAMS = Path(__file__).parent / "programs"
 HALF_CLOSERS = f"{sys.executable} {PROGRAMS / 'half_closers.py'}"

@@ -11,7 +11,7 @@ from complaints import describe
 from record_verb import RecordedRun, record
 
 if TYPE_CHECKING:
-    from handshake_lab.recording.history import Endpoint
+    from handshake_lab import Endpoint
 
 PROGRAMS = Path(__file__).parent / "programs"
 SERVICES = pytest.mark.parametrize(("host", "address"), [("h1", "127.0.0.1"), ("h2", "::1")])

@@ -6,13 +6,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.errors import ProgramFailed, WaitTimedOut
-from handshake_lab.expect.timer_windows import approx_trip, seconds
+from handshake_lab import ProgramFailed, WaitTimedOut, approx_trip, seconds
 from handshake_lab.network.echo import echo
 from handshake_lab.recording.observations import Step
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 
 @pytest.mark.parametrize(

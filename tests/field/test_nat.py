@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from complaints import describe
-from handshake_lab.expect.timer_windows import seconds, transition
+from handshake_lab import judge, seconds, transition
 from handshake_lab.report.layout.connections import connections
-from handshake_lab.verdict.judge import judge
 from tcp_steps import open_connection
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
-    from handshake_lab.recording.history import TransmittedSegment
+    from handshake_lab import Net, RecordedSocket, TransmittedSegment
 
 pytestmark = pytest.mark.handshake(topology="nat", delay="5ms")
 

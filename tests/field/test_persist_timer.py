@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from complaints import describe, last
-from handshake_lab.expect.timer_windows import entered, seconds, transition
+from handshake_lab import entered, seconds, transition
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
+    from handshake_lab import Net, RecordedSocket
 
 pytestmark = pytest.mark.handshake_slow
 

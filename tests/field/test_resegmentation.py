@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from complaints import describe
-from handshake_lab.verdict.judge import judge
+from handshake_lab import judge
 from tcp_steps import open_connection
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 pytestmark = [pytest.mark.handshake_slow, pytest.mark.handshake(topology="routed", delay="10ms")]
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import crafted
 import pytest
 from complaints import complaints, describe, last
-from handshake_lab.expect.timer_windows import transition
-from handshake_lab.verdict.judge import judge
+from handshake_lab import judge, transition
 from tcp_steps import open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 pytestmark = pytest.mark.handshake(delay="5ms")
 

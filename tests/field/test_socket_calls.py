@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from complaints import describe
-from handshake_lab.expect.timer_windows import endpoint, transition
+from handshake_lab import endpoint, transition
 from handshake_lab.recording.observations import Step
 from tcp_steps import open_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
+    from handshake_lab import Net, RecordedSocket
 
 pytestmark = pytest.mark.handshake(delay="5ms")
 

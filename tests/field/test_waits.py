@@ -9,14 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.errors import ProgramFailed, UsageError, WaitTimedOut
-from handshake_lab.expect.timer_windows import approx_giving_up, approx_timer, seconds, sockets_in, version
-from handshake_lab.tcp.timers import syn_schedule
+from handshake_lab import (
+    ProgramFailed,
+    UsageError,
+    WaitTimedOut,
+    approx_giving_up,
+    approx_timer,
+    kernel_version,
+    seconds,
+    sockets_in,
+    syn_schedule,
+)
 from tcp_steps import open_connection
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
+    from handshake_lab import Net, RecordedSocket
 
 NEVER_CLOSES = [sys.executable, str(Path(__file__).parent / "programs" / "never_closes.py"), "80"]
 #: Seconds for which Linux keeps an orphan in FIN-WAIT-2 (tcp_fin_timeout).
@@ -96,7 +103,7 @@ def test_wait_until_gone_after_a_connect_that_does_not_block(net: Net) -> None:
     net.drop("SYN", from_="h1")
     client = net.h1.begin_connect((net.h2.ip, 80))
 
-    assert timed_until_gone(net, client) == ("SYN-SENT", approx_giving_up(syn_schedule(version(net.kernel))))
+    assert timed_until_gone(net, client) == ("SYN-SENT", approx_giving_up(syn_schedule(kernel_version(net.kernel))))
 
 
 def test_wait_until_gone_of_what_never_was(net: Net) -> None:

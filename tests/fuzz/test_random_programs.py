@@ -14,16 +14,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from handshake_lab import State
 from handshake_lab.recording.messages import Message
 from handshake_lab.tcp.diagram.lookup import BY_ID
-from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
-    from handshake_lab.recording.history import Endpoint, Record, Transition
+    from handshake_lab import Endpoint, Net, Record, RecordedSocket, Transition
 
 pytestmark = pytest.mark.handshake_slow
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported, FaultNeverFired, UsageError
 from handshake_lab.experiment.branching import BRANCH
-from handshake_lab.experiment.execute import Run, conducted, explored
+from handshake_lab.experiment.execute import conducted, explored
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.plan.run_plan import RunPlan
 from handshake_lab.recording.run_files import EVENTS
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
+    from handshake_lab.reconcile.stored_run import Run
 
 SCRIPT = "tests.kernel.branching_scripts:exchange"
 

@@ -16,7 +16,7 @@ from jobs import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.experiment.execute import Run
+    from handshake_lab.reconcile.stored_run import Run
 
 CONNECTIONS = 150
 TRUTH = {

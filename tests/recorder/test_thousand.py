@@ -17,7 +17,7 @@ from tests.recorder.thousand import WAYS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.experiment.execute import Run
+    from handshake_lab.reconcile.stored_run import Run
 
 CONNECTIONS = 1000
 

@@ -8,21 +8,21 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import (
+from handshake_lab import (
     approx_trip,
     entered,
-    events,
     exchange,
     seconds,
     sockets_in,
-    traced,
+    tracepoint_events,
+    tracepoint_steps,
     transition,
     witnesses,
 )
 from tcp_steps import arrived, errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
@@ -157,7 +157,7 @@ def test_rst_in_fin_wait_2(net: Net) -> None:
     assert transition(ours, "CLOSED").edge == "26.F2"
     assert entered(ours, "CLOSED") - arrived(net, "R", "h1") == approx_trip(0)
     assert witnesses(ours, "CLOSED") == {"diag", "capture"}
-    assert traced(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
+    assert tracepoint_steps(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
     assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT"]
 
 
@@ -235,7 +235,7 @@ def test_data_after_close_f1(net: Net) -> None:
     assert transition(ours, "CLOSED").edge == "38.F1"
     assert seconds(ours.time_in("FIN-WAIT-1")) == approx_trip(net.one_way)
     assert [segment for segment in net.record().segments if "R" in segment.flags and segment.receiver == "h1"] == []
-    assert len(events(net.observations, "tcp_receive_reset", of=ours)) == 1
+    assert len(tracepoint_events(net.observations, "tcp_receive_reset", of=ours)) == 1
     assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT", "CLOSED"]
     assert entered(theirs, "CLOSED") - entered(ours, "CLOSED") == approx_trip(net.one_way)
     assert failure == errno.EPIPE
@@ -264,7 +264,7 @@ def test_data_after_close_f2(net: Net) -> None:
     assert transition(ours, "CLOSED").edge == "38.F2"
     assert entered(ours, "CLOSED") - arrived(net, "PA", "h1") == approx_trip(0)
     assert witnesses(ours, "CLOSED") == {"diag", "capture"}
-    assert events(net.observations, "tcp_receive_reset", of=ours) == []
+    assert tracepoint_events(net.observations, "tcp_receive_reset", of=ours) == []
     assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT", "CLOSED"]
     assert entered(theirs, "CLOSED") - entered(ours, "CLOSED") == approx_trip(net.one_way)
     assert failure == errno.EPIPE

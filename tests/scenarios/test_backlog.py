@@ -6,28 +6,26 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import (
+from handshake_lab import (
     approx_timer,
     approx_times,
     approx_trip,
     approx_waits,
     endpoints,
     entered,
-    flags,
+    kernel_version,
     seconds,
     sent,
     sent_at,
+    sent_flags,
     sockets_in,
+    syn_schedule,
     transition,
-    version,
     witnesses,
 )
-from handshake_lab.tcp.timers import syn_schedule
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
-    from handshake_lab.recording.history import Endpoint
+    from handshake_lab import Endpoint, Net, RecordedSocket
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
@@ -51,10 +49,10 @@ def test_accept_queue_full_syn(net: Net) -> None:
         second.connect(listener.getsockname())
 
     refused = net.history(second)
-    schedule = syn_schedule(version(net.kernel), retries=1)
+    schedule = syn_schedule(kernel_version(net.kernel), retries=1)
     assert net.history(first).states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert refused.states == ["CLOSED", "SYN-SENT", "CLOSED"]
-    assert flags(net.record(), of=refused) == ["S"] * schedule.sendings
+    assert sent_flags(net.record(), of=refused) == ["S"] * schedule.sendings
     assert [segment.lost for segment in sent(net.record(), of=refused)] == [False] * schedule.sendings
     assert sent_at(net.record(), of=refused) == approx_times(schedule, hz=net.kernel.hz)
     assert [each.remote for each in endpoints(net.record(), "h2", "server")] == [net.history(first).local]
@@ -106,8 +104,8 @@ def test_accept_queue_full_ack(net: Net) -> None:
     listener.accept()
     net.h2.wait_for("ESTABLISHED", count=4)
     assert request_of(net, second).states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
-    assert flags(net.record(), of=first) == ["S", "SA", "A"]
-    assert flags(net.record(), of=second) == ["S", "SA", "A", "SA", "A", "SA", "A", "SA", "A"]
+    assert sent_flags(net.record(), of=first) == ["S", "SA", "A"]
+    assert sent_flags(net.record(), of=second) == ["S", "SA", "A", "SA", "A", "SA", "A", "SA", "A"]
     assert sent_at(net.record(), "SA", of=second) == approx_waits(1, 2, 4, hz=net.kernel.hz)
 
 
@@ -133,7 +131,7 @@ def test_abort_on_overflow(net: Net) -> None:
     assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "CLOSED"]
     assert request.transitions[-1].edge == "40"
     assert "tracepoint" not in witnesses(request, "CLOSED")
-    assert flags(net.record(), of=second) == ["S", "SA", "A", "R"]
+    assert sent_flags(net.record(), of=second) == ["S", "SA", "A", "R"]
     assert seconds(second.time_in("ESTABLISHED")) == approx_trip(net.rtt)
     assert sockets_in(net.h2.sockets(), "SYN-RECEIVED") == []
     assert net.h2.counters()["ListenOverflows"] == 1
@@ -161,7 +159,7 @@ def test_syncookies_2(net: Net) -> None:
     assert transition(accepted, "SYN-RECEIVED").edge == "41"
     assert "diag" not in witnesses(accepted, "SYN-RECEIVED")
     assert seconds(accepted.time_in("SYN-RECEIVED")) == approx_trip(0)
-    assert flags(net.record()) == ["S", "SA", "A"]
+    assert sent_flags(net.record()) == ["S", "SA", "A"]
     assert seconds(opened.time_in("SYN-SENT")) == approx_trip(net.rtt)
     assert entered(accepted, "ESTABLISHED") - entered(opened, "ESTABLISHED") == approx_trip(net.one_way)
     assert (net.h2.counters()["SyncookiesSent"], net.h2.counters()["SyncookiesRecv"]) == (1, 1)
@@ -184,7 +182,7 @@ def test_defer_accept(net: Net) -> None:
     opened, accepted = net.history(client), net.history(server)
     assert opened.states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
-    assert flags(net.record()) == ["S", "SA", "A", "SA", "A"]
+    assert sent_flags(net.record()) == ["S", "SA", "A", "SA", "A"]
     first, again = sent_at(net.record(), "SA")
     assert again - first == approx_timer(1, 2, hz=net.kernel.hz)
     assert seconds(accepted.time_in("SYN-RECEIVED")) == approx_timer(1, 2, plus=net.rtt, hz=net.kernel.hz)

@@ -7,21 +7,21 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import (
+from handshake_lab import (
     approx_timer,
     approx_trip,
     entered,
     exchange,
     seconds,
     sockets_in,
-    traced,
+    tracepoint_steps,
     transition,
     witnesses,
 )
 from tcp_steps import open_connection, read_to_end, retransmission_timers, snapshots
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
@@ -117,7 +117,7 @@ def test_fin_plus_ack_to_time_wait(net: Net) -> None:
     assert ours.states == ["CLOSED", "SYN-SENT", "ESTABLISHED", "FIN-WAIT-1", "TIME-WAIT", "CLOSED"]
     assert theirs.states[-3:] == ["CLOSE-WAIT", "LAST-ACK", "CLOSED"]
     assert transition(ours, "TIME-WAIT").edge == "21"
-    assert traced(net.observations, ours)[-2:] == ["FIN-WAIT-1→FIN-WAIT-2", "FIN-WAIT-2→CLOSED"]
+    assert tracepoint_steps(net.observations, ours)[-2:] == ["FIN-WAIT-1→FIN-WAIT-2", "FIN-WAIT-2→CLOSED"]
     assert "diag" in witnesses(ours, "TIME-WAIT")
     assert entered(ours, "TIME-WAIT") - entered(theirs, "LAST-ACK") == approx_trip(net.one_way)
     assert seconds(ours.time_in("TIME-WAIT")) == approx_timer(TIME_WAIT)
@@ -140,7 +140,7 @@ def test_simultaneous_close(net: Net) -> None:
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSING", "TIME-WAIT", "CLOSED"]
     assert theirs.states[3:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSING", "TIME-WAIT", "CLOSED"]
     for end in (ours, theirs):
-        assert traced(net.observations, end)[-1] == "CLOSING→CLOSED"
+        assert tracepoint_steps(net.observations, end)[-1] == "CLOSING→CLOSED"
         # The FIN and its ACK take one trip each; the peer's FIN may arrive at any time in between.
         assert entered(end, "TIME-WAIT") - entered(end, "FIN-WAIT-1") == approx_trip(net.rtt)
         assert seconds(end.time_in("TIME-WAIT")) == approx_timer(TIME_WAIT)
@@ -196,7 +196,7 @@ def test_shutdown_then_close(net: Net, state: str) -> None:
     assert exchange(net.record(), after=began) == ["h1 FA", "h2 A", "h2 FA", "h1 A"]
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED"]
     assert net.history(server).states[3:] == ["ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "CLOSED"]
-    loops = [message for message in traced(net.observations, ours) if len(set(message.split("→"))) == 1]
+    loops = [message for message in tracepoint_steps(net.observations, ours) if len(set(message.split("→"))) == 1]
     assert loops == [f"{state}→{state}"]
 
 
@@ -223,7 +223,7 @@ def test_orphan_fin_wait_2(net: Net) -> None:
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSED"]
     assert seconds(ours.time_in("FIN-WAIT-2")) == approx_timer(FIN_TIMEOUT)
     assert transition(ours, "CLOSED").edge == "31"
-    assert traced(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
+    assert tracepoint_steps(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
     assert witnesses(ours, "CLOSED") == {"diag"}
     mini = [snapshot for snapshot in snapshots(net, ours) if snapshot.state == "FIN-WAIT-2"]
     assert [(snapshot.timer, snapshot.inode) for snapshot in mini] == [("timewait", 0)]

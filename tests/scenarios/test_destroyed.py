@@ -7,14 +7,14 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import (
+from handshake_lab import (
     approx_trip,
     endpoint,
     entered,
     exchange,
     seconds,
     sockets_in,
-    traced,
+    tracepoint_steps,
     transition,
     witnesses,
 )
@@ -23,7 +23,7 @@ from tcp_steps import PORT, errno_of, open_connection, read_to_end
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
@@ -95,7 +95,7 @@ def time_wait(net: Net) -> None:
     assert net.history(server).states[3:] == ["ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "CLOSED"]
     assert transition(ours, "CLOSED").edge == "42.TW"
     assert witnesses(ours, "CLOSED") == {"diag", "application"}
-    assert traced(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
+    assert tracepoint_steps(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
     assert began <= entered(ours, "CLOSED") <= ended
 
 
@@ -117,7 +117,7 @@ def listen(net: Net) -> None:
     assert ours.states == ["CLOSED", "LISTEN", "CLOSED"]
     assert transition(ours, "CLOSED").edge == "42.LI"
     assert began <= entered(ours, "CLOSED") <= ended
-    assert traced(net.observations, ours) == ["CLOSED→LISTEN", "LISTEN→CLOSED", "CLOSED→CLOSED"]
+    assert tracepoint_steps(net.observations, ours) == ["CLOSED→LISTEN", "LISTEN→CLOSED", "CLOSED→CLOSED"]
     assert exchange(net.record(), after=began) == ["h1 S", "h2 RA"]
     assert seconds(endpoint(net.record(), "h1").time_in("SYN-SENT")) == approx_trip(net.rtt)
     assert refused == errno.ECONNREFUSED

@@ -7,20 +7,11 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import (
-    approx_trip,
-    endpoint,
-    entered,
-    exchange,
-    seconds,
-    sockets_in,
-    transition,
-    witnesses,
-)
+from handshake_lab import approx_trip, endpoint, entered, exchange, seconds, sockets_in, transition, witnesses
 from tcp_steps import PORT, arrived, errno_of, wait_for_socket
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 

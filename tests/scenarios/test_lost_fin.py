@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import (
+from handshake_lab import (
     approx_timer,
     approx_trip,
     entered,
@@ -18,11 +18,11 @@ from handshake_lab.expect.timer_windows import (
     transition,
     witnesses,
 )
-from handshake_lab.tcp.timers import ORPHAN_RETRIES, least_patience
+from tcp_internals import ORPHAN_RETRIES, least_patience
 from tcp_steps import open_connection, read_to_end, retransmission_timers
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 

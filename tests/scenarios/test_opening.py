@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import (
+from handshake_lab import (
     approx_giving_up,
     approx_timer,
     approx_times,
@@ -15,18 +15,19 @@ from handshake_lab.expect.timer_windows import (
     endpoint,
     endpoints,
     entered,
-    flags,
+    kernel_since,
+    kernel_version,
     seconds,
     sent,
     sent_at,
-    since,
-    version,
+    sent_flags,
+    syn_schedule,
+    synack_schedule,
     witnesses,
 )
-from handshake_lab.tcp.timers import syn_schedule, synack_schedule
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
@@ -45,7 +46,7 @@ def test_three_way_handshake(net: Net) -> None:
     opened, accepted = net.history(client), net.history(server)
     assert opened.states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
-    assert flags(net.record()) == ["S", "SA", "A"]
+    assert sent_flags(net.record()) == ["S", "SA", "A"]
     assert seconds(opened.time_in("SYN-SENT")) == approx_trip(net.rtt)
     assert seconds(accepted.time_in("SYN-RECEIVED")) == approx_trip(net.rtt)
     assert witnesses(accepted, "SYN-RECEIVED") == {"diag", "capture"}
@@ -62,7 +63,7 @@ def test_connect_refused(net: Net) -> None:
     history = net.history(client)
     assert history.states == ["CLOSED", "SYN-SENT", "CLOSED"]
     assert history.transitions[-1].cause.kind == "reset"
-    assert flags(net.record()) == ["S", "RA"]
+    assert sent_flags(net.record()) == ["S", "RA"]
     assert seconds(history.time_in("SYN-SENT")) == approx_trip(net.rtt)
     assert net.h2.counters()["OutRsts"] == 1
     assert net.h2.sockets() == []
@@ -79,7 +80,7 @@ def test_syn_lost_1(net: Net) -> None:
     opened = net.history(client)
     assert opened.states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert net.history(server).states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
-    assert flags(net.record()) == ["S", "S", "SA", "A"]
+    assert sent_flags(net.record()) == ["S", "S", "SA", "A"]
     assert [segment.lost for segment in net.record().segments] == [True, False, False, False]
     assert seconds(opened.time_in("SYN-SENT")) == approx_timer(1.0, plus=net.rtt)
     assert net.h1.counters()["TCPSynRetrans"] == 1
@@ -96,9 +97,9 @@ def test_syn_lost_3(net: Net) -> None:
     client = net.h1.connect(listener)
 
     opened = net.history(client)
-    waits = [1, 1, 1] if since(net.kernel, 6, 5) else [1, 2, 4]
+    waits = [1, 1, 1] if kernel_since(net.kernel, 6, 5) else [1, 2, 4]
     assert opened.states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
-    assert flags(net.record()) == ["S", "S", "S", "S", "SA", "A"]
+    assert sent_flags(net.record()) == ["S", "S", "S", "S", "SA", "A"]
     assert sent_at(net.record(), "S") == approx_waits(*waits, hz=net.kernel.hz)
     answered = entered(opened, "ESTABLISHED") - sent_at(net.record(), "S")[-1]
     assert answered == approx_trip(net.rtt)
@@ -119,12 +120,12 @@ def test_syn_blackhole(net: Net) -> None:
         client.connect(listener.getsockname())
 
     history = net.history(client)
-    linear = since(net.kernel, 6, 5)
-    schedule = syn_schedule(version(net.kernel))
+    linear = kernel_since(net.kernel, 6, 5)
+    schedule = syn_schedule(kernel_version(net.kernel))
     assert (schedule.sendings, seconds(schedule.fails)) == ((11, 131) if linear else (7, 127))
     assert history.states == ["CLOSED", "SYN-SENT", "CLOSED"]
     assert history.transitions[-1].edge == "29.SS"
-    assert flags(net.record()) == ["S"] * schedule.sendings
+    assert sent_flags(net.record()) == ["S"] * schedule.sendings
     assert sent_at(net.record(), "S") == approx_times(schedule, hz=net.kernel.hz)
     assert seconds(history.time_in("SYN-SENT")) == approx_giving_up(schedule, hz=net.kernel.hz)
     assert net.h1.counters()["TCPTimeouts"] == schedule.sendings
@@ -147,11 +148,11 @@ def test_syn_blackhole_syncnt(net: Net) -> None:
         client.connect(listener.getsockname())
 
     history = net.history(client)
-    schedule = syn_schedule(version(net.kernel), retries=2)
+    schedule = syn_schedule(kernel_version(net.kernel), retries=2)
     assert history.states == ["CLOSED", "SYN-SENT", "CLOSED"]
     assert history.transitions[-1].edge == "29.SS"
-    assert (schedule.sendings, seconds(schedule.fails)) == (6 if since(net.kernel, 6, 5) else 3, 7)
-    assert flags(net.record()) == ["S"] * schedule.sendings
+    assert (schedule.sendings, seconds(schedule.fails)) == (6 if kernel_since(net.kernel, 6, 5) else 3, 7)
+    assert sent_flags(net.record()) == ["S"] * schedule.sendings
     assert sent_at(net.record(), "S") == approx_times(schedule, hz=net.kernel.hz)
     assert seconds(history.time_in("SYN-SENT")) == approx_giving_up(schedule, hz=net.kernel.hz)
 
@@ -171,8 +172,8 @@ def test_synack_lost_1(net: Net) -> None:
     opened, accepted = net.history(client), net.history(server)
     assert opened.states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
-    assert flags(net.record(), sender="h1")[:2] == ["S", "S"]
-    assert flags(net.record(), sender="h2")[:2] == ["SA", "SA"]
+    assert sent_flags(net.record(), sender="h1")[:2] == ["S", "S"]
+    assert sent_flags(net.record(), sender="h2")[:2] == ["SA", "SA"]
     assert sent_at(net.record(), "S") == approx_waits(1, hz=net.kernel.hz)
     lost, *again = sent(net.record(), "SA")
     assert [lost.lost, *(segment.lost for segment in again)] == [True] + [False] * len(again)
@@ -205,7 +206,7 @@ def test_synack_blackhole(net: Net) -> None:
     assert request.transitions[-1].edge == "30"
     assert witnesses(request, "SYN-RECEIVED") == {"diag", "capture"}
     assert witnesses(request, "CLOSED") == {"diag"}
-    assert flags(net.record()) == ["S"] + ["SA"] * 6
+    assert sent_flags(net.record()) == ["S"] + ["SA"] * 6
     assert sent_at(net.record(), "SA") == approx_times(synack_schedule(), hz=net.kernel.hz)
     assert seconds(request.time_in("SYN-RECEIVED")) == approx_giving_up(synack_schedule(), hz=net.kernel.hz)
     assert [snapshot.state for snapshot in net.h2.sockets()] == ["LISTEN"]
@@ -222,7 +223,7 @@ def test_third_ack_lost(net: Net) -> None:
     opened, accepted = net.history(client), net.history(server)
     assert opened.states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
-    assert flags(net.record()) == ["S", "SA", "A", "SA", "A"]
+    assert sent_flags(net.record()) == ["S", "SA", "A", "SA", "A"]
     assert sent_at(net.record(), "SA") == approx_waits(1, hz=net.kernel.hz)
     assert seconds(opened.time_in("SYN-SENT")) == approx_trip(net.rtt)
     assert seconds(accepted.time_in("SYN-RECEIVED")) == approx_timer(1, plus=net.rtt, hz=net.kernel.hz)
@@ -244,7 +245,7 @@ def test_third_ack_lost_then_data(net: Net) -> None:
     assert server.recv(5) == b"hello"
     assert net.history(client).states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
-    assert flags(net.record()) == ["S", "SA", "A", "PA", "A"]
+    assert sent_flags(net.record()) == ["S", "SA", "A", "PA", "A"]
     data = net.record().segments[3]
     assert accepted.transitions[-1].cause.segment == data.number
     assert (data.rel_seq, data.rel_ack, data.length) == (1, 1, 5)
@@ -268,8 +269,8 @@ def test_third_ack_never(net: Net) -> None:
     assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "CLOSED"]
     assert request.transitions[-1].edge == "30"
     assert witnesses(request, "CLOSED") == {"diag"}
-    assert flags(net.record(), sender="h2") == ["SA"] * 6
-    assert flags(net.record(), sender="h1") == ["S"] + ["A"] * 6
+    assert sent_flags(net.record(), sender="h2") == ["SA"] * 6
+    assert sent_flags(net.record(), sender="h1") == ["S"] + ["A"] * 6
     assert sent_at(net.record(), "SA") == approx_times(synack_schedule(), hz=net.kernel.hz)
     assert seconds(request.time_in("SYN-RECEIVED")) == approx_giving_up(synack_schedule(), hz=net.kernel.hz)
     assert [snapshot.state for snapshot in net.h1.sockets()] == ["ESTABLISHED"]
@@ -292,7 +293,7 @@ def test_syn_dup(net: Net) -> None:
     assert opened.states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
     assert [each.cookie for each in endpoints(net.record(), "h2", "server")] == [accepted.cookie]
-    assert flags(net.record()) == ["S", "SA", "SA", "A", "A"]
+    assert sent_flags(net.record()) == ["S", "SA", "SA", "A", "A"]
     assert [segment.flags for segment in net.record().segments if segment.copies == 1] == ["S", "S"]
     assert seconds(opened.time_in("SYN-SENT")) == approx_trip(net.rtt)
     assert net.h2.counters()["TCPACKSkippedSynRecv"] == 1

@@ -11,13 +11,12 @@ from math import comb
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import COMPUTING, TimeWindow, approx_trip, endpoints, seconds, sent, version
-from handshake_lab.tcp.timers import syn_schedule
+from handshake_lab import approx_trip, endpoints, kernel_version, seconds, sent, syn_schedule
+from tcp_internals import COMPUTING, TimeWindow
 from tcp_steps import PORT, errno_of
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.recording.history import Endpoint, TransmittedSegment
+    from handshake_lab import Endpoint, Net, TransmittedSegment
 
 HANDSHAKES = 200
 LOSS = 0.3
@@ -82,7 +81,7 @@ def connect_time(net: Net, losses: int) -> TimeWindow:
     """The duration of a handshake with this many lost SYNs, in this kernel's schedule."""
     if not losses:
         return approx_trip(net.rtt)
-    window = syn_schedule(version(net.kernel)).window(losses - 1, hz=net.kernel.hz)
+    window = syn_schedule(kernel_version(net.kernel)).window(losses - 1, hz=net.kernel.hz)
     earliest, latest = seconds(window.earliest) + net.rtt, seconds(window.latest) + net.rtt + COMPUTING
     return TimeWindow(f"a handshake with {losses} SYNs lost", earliest, latest)
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.errors import EnvironmentUnsupported
-from handshake_lab.expect.timer_windows import (
+from handshake_lab import (
+    EnvironmentUnsupported,
+    State,
     approx_trip,
     endpoint,
     entered,
@@ -23,16 +24,14 @@ from handshake_lab.expect.timer_windows import (
     transition,
     witnesses,
 )
-from handshake_lab.tcp.diagram.edge import SHORT
-from handshake_lab.tcp.states import State
 from tcp_held import PORTS, hold
+from tcp_internals import SHORT
 from tcp_steps import PORT, errno_of, open_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
+    from handshake_lab import Net, RecordedSocket
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 

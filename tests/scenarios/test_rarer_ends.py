@@ -12,27 +12,25 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from handshake_lab.expect.timer_windows import (
+from handshake_lab import (
+    State,
     approx_timer,
     approx_trip,
+    crafted_segment,
     entered,
     exchange,
-    made_up,
     seconds,
     sent,
     transition,
 )
-from handshake_lab.tcp.diagram.edge import SHORT
-from handshake_lab.tcp.states import State
-from handshake_lab.verdict.self_transitions import self_transitions
 from tcp_held import RESET_STATES, hold
+from tcp_internals import SHORT, self_transitions
 from tcp_steps import arrived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
+    from handshake_lab import Net, RecordedSocket
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
@@ -62,7 +60,7 @@ def test_exact_rst(net: Net, state: State) -> None:
     ours, record = net.history(held), net.record()
     assert ours.states[-2:] == [state, "CLOSED"]
     assert transition(ours, "CLOSED").edge == f"26.{SHORT[state]}"
-    assert transition(ours, "CLOSED").cause.segment == made_up(record).number
+    assert transition(ours, "CLOSED").cause.segment == crafted_segment(record).number
     assert entered(ours, "CLOSED") - arrived(net, "R", "h1") == approx_trip(0)
     assert [segment for segment in exchange(record, after=arrived(net, "R", "h1")) if segment.startswith("h1")] == []
 
@@ -80,7 +78,7 @@ def test_challenge_ack(net: Net, state: State, kind: str, off: int) -> None:
     net.sleep(net.one_way + 0.01)
 
     ours, record = net.history(held), net.record()
-    assert made_up(record).received is not None
+    assert crafted_segment(record).received is not None
     # If the state is held by dropping its FINs, the FIN may be retransmitted at this time.
     assert [segment for segment in exchange(record, after=began) if segment != "h1 FA"] == ["h1 A"]
     assert ours.states[-1] == state

@@ -6,21 +6,11 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import (
-    approx_timer,
-    approx_trip,
-    entered,
-    exchange,
-    flags,
-    seconds,
-    sent,
-    witnesses,
-)
-from handshake_lab.recording.observations import Step
+from handshake_lab import approx_timer, approx_trip, entered, exchange, seconds, sent, sent_flags, witnesses
+from tcp_internals import Step
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
+    from handshake_lab import Net, RecordedSocket
 
 #: One-way delay: enough time for a slow machine to act at both ends.
 pytestmark = pytest.mark.handshake(delay="300ms")
@@ -78,7 +68,7 @@ def test_simultaneous_open(net: Net) -> None:
     assert entered(second, "SYN-RECEIVED") - entered(first, "SYN-SENT") == approx_trip(net.one_way)
     assert entered(first, "ESTABLISHED") - entered(first, "SYN-SENT") == approx_trip(net.rtt)
     assert entered(second, "ESTABLISHED") - entered(second, "SYN-SENT") == approx_trip(net.rtt)
-    assert flags(net.record(), sender="h1") == flags(net.record(), sender="h2") == ["S", "SA", "A"]
+    assert sent_flags(net.record(), sender="h1") == sent_flags(net.record(), sender="h2") == ["S", "SA", "A"]
     assert (net.h1.counters()["ActiveOpens"], net.h2.counters()["ActiveOpens"]) == (1, 1)
     assert (net.h1.counters()["PassiveOpens"], net.h2.counters()["PassiveOpens"]) == (0, 0)
 
@@ -110,7 +100,7 @@ def test_self_connect(net: Net) -> None:
     assert entered(history, "ESTABLISHED") - entered(history, "SYN-SENT") == approx_trip(0)
     assert entered(history, "TIME-WAIT") - entered(history, "FIN-WAIT-1") == approx_trip(0)
     assert seconds(history.time_in("TIME-WAIT")) == approx_timer(60, hz=net.kernel.hz)
-    assert flags(net.record()) == ["S", "SA", "A", "PA", "A", "FA", "A"]
+    assert sent_flags(net.record()) == ["S", "SA", "A", "PA", "A", "FA", "A"]
     assert {(each.sender, each.receiver) for each in net.record().segments} == {("h1", "h1")}  # nothing left the host
     assert (net.h1.counters()["ActiveOpens"], net.h1.counters()["PassiveOpens"]) == (1, 0)
 
@@ -139,8 +129,8 @@ def test_close_in_syn_received(net: Net) -> None:
     assert fin.sent is not None
     assert late.received is not None
     assert fin.sent < late.received
-    assert flags(net.record(), sender="h1") == ["S", "SA", "FA", "A"]
-    assert flags(net.record(), sender="h2") == ["S", "SA", "A", "A"]
+    assert sent_flags(net.record(), sender="h1") == ["S", "SA", "FA", "A"]
+    assert sent_flags(net.record(), sender="h2") == ["S", "SA", "A", "A"]
 
 
 @pytest.mark.scenario(29)

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import approx_trip, endpoint, flags, made_up, seconds, witnesses
+from handshake_lab import approx_trip, crafted_segment, endpoint, seconds, sent_flags, witnesses
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
+    from handshake_lab import Net, RecordedSocket
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
@@ -44,14 +43,14 @@ def test_rst_in_syn_received(net: Net) -> None:
 
     opened = net.history(client)
     request = endpoint(net.record(), "h2", "server")
-    rst = made_up(net.record())
+    rst = crafted_segment(net.record())
     assert (rst.flags, rst.rel_seq) == ("R", 1)
     assert opened.states == [*OPENED, "CLOSED"]
     assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "LISTEN"]
     assert (request.transitions[-1].edge, request.transitions[-1].cause.segment) == ("9", rst.number)
     assert "tracepoint" not in witnesses(request, "SYN-RECEIVED")
     assert request.transitions[-1].witnesses == ("diag", "capture")
-    assert flags(net.record()) == ["S", "SA", "A", "R"]
+    assert sent_flags(net.record()) == ["S", "SA", "A", "R"]
     assert seconds(request.time_in("SYN-RECEIVED")) == approx_trip(net.one_way)
     assert seconds(opened.time_in("ESTABLISHED")) == approx_trip(net.rtt)
     assert net.h2.counters()["EmbryonicRsts"] == 1
@@ -74,12 +73,12 @@ def test_rst_inexact_in_syn_received(net: Net) -> None:
     net.settle()
 
     accepted = net.history(server)
-    rst = made_up(net.record())
+    rst = crafted_segment(net.record())
     assert (rst.flags, rst.rel_seq) == ("R", 101)
     assert net.history(client).states == OPENED
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
-    assert flags(net.record(), sender="h1") == ["S", "A"]
-    assert flags(net.record(), sender="h2") == ["SA", "A"]
+    assert sent_flags(net.record(), sender="h1") == ["S", "A"]
+    assert sent_flags(net.record(), sender="h2") == ["SA", "A"]
     challenge = next(segment for segment in net.record().segments if segment.sender == "h2" and segment.flags == "A")
     assert rst.received is not None
     assert challenge.sent is not None
@@ -100,14 +99,14 @@ def test_syn_in_syn_received(net: Net) -> None:
     client = reset_meanwhile(net)
 
     request = endpoint(net.record(), "h2", "server")
-    syn = made_up(net.record())
+    syn = crafted_segment(net.record())
     assert (syn.flags, syn.rel_seq) == ("S", 1)
     assert net.history(client).states == [*OPENED, "CLOSED"]
     assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "LISTEN"]
     assert (request.transitions[-1].edge, request.transitions[-1].cause.segment) == ("23", syn.number)
     assert request.transitions[-1].witnesses == ("diag", "capture")
-    assert flags(net.record(), sender="h1") == ["S", "A"]
-    assert flags(net.record(), sender="h2") == ["SA", "RA", "R"]
+    assert sent_flags(net.record(), sender="h1") == ["S", "A"]
+    assert sent_flags(net.record(), sender="h2") == ["SA", "RA", "R"]
     assert seconds(request.time_in("SYN-RECEIVED")) == approx_trip(net.one_way)
     assert net.h2.counters()["EmbryonicRsts"] == 1
     assert [snapshot.state for snapshot in net.h2.sockets()] == ["LISTEN"]
@@ -123,13 +122,13 @@ def test_syn_ack_in_syn_received(net: Net) -> None:
     client = reset_meanwhile(net)
 
     request = endpoint(net.record(), "h2", "server")
-    syn_ack = made_up(net.record())
+    syn_ack = crafted_segment(net.record())
     assert (syn_ack.flags, syn_ack.rel_seq) == ("SA", 101)
     assert net.history(client).states == [*OPENED, "CLOSED"]
     assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "LISTEN"]
     assert (request.transitions[-1].edge, request.transitions[-1].cause.segment) == ("23", syn_ack.number)
-    assert flags(net.record(), sender="h1") == ["S", "A"]
-    assert flags(net.record(), sender="h2") == ["SA", "R", "R"]
+    assert sent_flags(net.record(), sender="h1") == ["S", "A"]
+    assert sent_flags(net.record(), sender="h2") == ["SA", "R", "R"]
     assert net.h2.counters()["EmbryonicRsts"] == 1
     assert [snapshot.state for snapshot in net.h2.sockets()] == ["LISTEN"]
 
@@ -147,7 +146,7 @@ def test_bad_ack_in_syn_received(net: Net) -> None:
     net.settle()
 
     accepted = net.history(server)
-    ack = made_up(net.record())
+    ack = crafted_segment(net.record())
     (rst,) = [segment for segment in net.record().segments if "R" in segment.flags]
     assert ack.flags == "A"
     assert net.history(client).states == OPENED
@@ -156,8 +155,8 @@ def test_bad_ack_in_syn_received(net: Net) -> None:
     assert ack.received is not None
     assert rst.sent is not None
     assert seconds(rst.sent - ack.received) == approx_trip(0)
-    assert flags(net.record(), sender="h1") == ["S", "A"]
-    assert flags(net.record(), sender="h2") == ["SA", "R"]
+    assert sent_flags(net.record(), sender="h1") == ["S", "A"]
+    assert sent_flags(net.record(), sender="h2") == ["SA", "R"]
     assert seconds(accepted.time_in("SYN-RECEIVED")) == approx_trip(net.rtt)
     assert net.h2.counters()["OutRsts"] == 1
     assert net.h2.counters()["EmbryonicRsts"] == 0

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import (
+from handshake_lab import (
     approx_timer,
     approx_trip,
+    crafted_segment,
     endpoint,
     entered,
-    flags,
-    made_up,
     seconds,
     sent,
     sent_at,
+    sent_flags,
     witnesses,
 )
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
@@ -35,12 +35,12 @@ def test_rst_noack_in_syn_sent(net: Net) -> None:
     listener.accept()
 
     opened = net.history(client)
-    rst = made_up(net.record())
+    rst = crafted_segment(net.record())
     assert (rst.receiver, rst.flags) == ("h1", "R")
     assert rst.received is not None
     assert opened.transitions[0].time < rst.received < opened.transitions[1].time
     assert opened.states == OPENED
-    assert flags(net.record()) == ["S", "SA", "A"]
+    assert sent_flags(net.record()) == ["S", "SA", "A"]
     assert seconds(opened.time_in("SYN-SENT")) == approx_trip(net.rtt)
 
 
@@ -58,7 +58,7 @@ def test_badack_in_syn_sent(net: Net) -> None:
     server, _ = listener.accept()
 
     opened = net.history(client)
-    ack = made_up(net.record())
+    ack = crafted_segment(net.record())
     (rst,) = sent(net.record(), "R")
     assert ack.received is not None
     assert opened.states == OPENED
@@ -67,7 +67,7 @@ def test_badack_in_syn_sent(net: Net) -> None:
     assert ack.received is not None
     assert rst.sent is not None
     assert seconds(rst.sent - ack.received) == approx_trip(0)
-    assert flags(net.record()) == ["S", "R", "S", "SA", "A"]
+    assert sent_flags(net.record()) == ["S", "R", "S", "SA", "A"]
     again = sent_at(net.record(), "S")[1]
     assert again - seconds(ack.received) == approx_timer(2 / net.kernel.hz, hz=net.kernel.hz)
     assert entered(opened, "ESTABLISHED") - again == approx_trip(net.rtt)
@@ -94,7 +94,7 @@ def test_close_in_syn_sent(net: Net) -> None:
     assert witnesses(left, "CLOSED") >= {"tracepoint", "application"}
     assert request.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "LISTEN"]
     assert request.transitions[-1].edge == "9"
-    assert flags(net.record()) == ["S", "SA", "R"]
+    assert sent_flags(net.record()) == ["S", "SA", "R"]
     assert [segment.sender for segment in sent(net.record())] == ["h1", "h2", "h1"]
     assert seconds(request.time_in("SYN-RECEIVED")) == approx_trip(net.rtt)
     assert net.h2.counters()["EmbryonicRsts"] == 1
@@ -128,5 +128,5 @@ def test_icmp_in_syn_sent(net: Net, code: str) -> None:
     history = net.history(client)
     assert history.states == ["CLOSED", "SYN-SENT", "CLOSED"]
     assert history.transitions[-1].edge == "44.SS"
-    assert flags(net.record()) == ["S"]
+    assert sent_flags(net.record()) == ["S"]
     assert seconds(history.time_in("SYN-SENT")) == approx_trip(net.one_way)

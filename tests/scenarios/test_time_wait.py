@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import (
+from handshake_lab import (
     approx_timer,
     approx_trip,
     endpoints,
@@ -15,15 +15,14 @@ from handshake_lab.expect.timer_windows import (
     exchange,
     seconds,
     sockets_in,
-    traced,
+    tracepoint_steps,
     transition,
     witnesses,
 )
 from tcp_steps import PORT, Connection, arrived, errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
+    from handshake_lab import Net, RecordedSocket
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
@@ -63,7 +62,7 @@ def test_tw_assassination(net: Net) -> None:
     assert transition(ours, "CLOSED").edge == "34"
     assert entered(ours, "CLOSED") - arrived(net, "R", "h1") == approx_trip(0)
     assert witnesses(ours, "CLOSED") == {"diag", "capture"}
-    assert traced(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
+    assert tracepoint_steps(net.observations, ours)[-1] == "FIN-WAIT-2→CLOSED"
 
 
 @pytest.mark.handshake_slow

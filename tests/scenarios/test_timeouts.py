@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import approx_timer, entered, exchange, seconds, sent_at, transition
-from handshake_lab.tcp.timers import least_patience
+from handshake_lab import approx_timer, entered, exchange, seconds, sent_at, transition
+from tcp_internals import least_patience
 from tcp_steps import errno_of, open_connection, retransmission_timers
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 

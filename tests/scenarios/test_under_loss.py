@@ -13,12 +13,11 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import endpoint, endpoints, since
+from handshake_lab import endpoint, endpoints, kernel_since
 from tcp_steps import errno_of, open_connection, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.recorded_socket import RecordedSocket
+    from handshake_lab import Net, RecordedSocket
 
 pytestmark = [pytest.mark.handshake(delay="50ms"), pytest.mark.handshake_slow, pytest.mark.handshake_lossy(loss="10%")]
 
@@ -164,4 +163,4 @@ def test_syn_blackhole(net: Net) -> None:
 
     # Since Linux 6.5 the four of tcp_syn_linear_timeouts are added; the time is over before the sixth.
     assert failure == errno.ETIMEDOUT
-    assert len(net.record().segments) == (6 if since(net.kernel, 6, 5) else 3)
+    assert len(net.record().segments) == (6 if kernel_since(net.kernel, 6, 5) else 3)

@@ -6,11 +6,11 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.expect.timer_windows import approx_trip, entered, exchange, flags, seconds, sent, traced, transition
+from handshake_lab import approx_trip, entered, exchange, seconds, sent, sent_flags, tracepoint_steps, transition
 from tcp_steps import PORT, read_to_end
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.net import Net
+    from handshake_lab import Net
 
 pytestmark = pytest.mark.handshake(delay="50ms")
 
@@ -49,11 +49,11 @@ def test_unsent_fin(net: Net) -> None:
     assert taken < queued
     assert [segment.window for segment in sent(record, sender="h2")][-1] == 0
     assert [snapshot.timer for snapshot in net.h1.sockets()] == ["persist"]
-    assert "FA" in flags(record, sender="h2")
+    assert "FA" in sent_flags(record, sender="h2")
     assert [segment for segment in sent(record, sender="h1") if "F" in segment.flags] == []
     assert exchange(record, after=began)[0] == "h2 FA"
     assert entered(theirs, "FIN-WAIT-2") - entered(theirs, "FIN-WAIT-1") == approx_trip(net.rtt)
     assert ours.states[2:] == ["ESTABLISHED", "FIN-WAIT-1", "CLOSING"]
     assert theirs.states[3:] == ["ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2"]
-    assert traced(net.observations, ours)[-2:] == ["ESTABLISHED→FIN-WAIT-1", "FIN-WAIT-1→CLOSING"]
+    assert tracepoint_steps(net.observations, ours)[-2:] == ["ESTABLISHED→FIN-WAIT-1", "FIN-WAIT-1→CLOSING"]
     assert transition(ours, "FIN-WAIT-1").flaw == "contradiction"

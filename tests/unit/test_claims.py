@@ -22,7 +22,7 @@ from handshake_lab.checkout.claims.claim import (
     ClaimVerdict,
 )
 from handshake_lab.checkout.claims.claim_texts import LANGUAGES, evidence, fields, proof, table
-from handshake_lab.cli import options
+from handshake_lab.cli.commands import claims as claims_verb
 from handshake_lab.cli.commands.claims import command
 from handshake_lab.errors import HandshakeError, UsageError
 from handshake_lab.recording.observations import KernelInfo
@@ -208,7 +208,7 @@ def run(monkeypatch: pytest.MonkeyPatch, outcomes: list[ClaimOutcome], *words: s
         return [each for each in outcomes if not only or each.id in only]
 
     monkeypatch.setattr(measuring, "measure", measured)
-    monkeypatch.setattr(options, "choose_kernel", lambda *_: Chosen())
+    monkeypatch.setattr(claims_verb, "choose_kernel", lambda *_: Chosen())
     result: Any = CliRunner().invoke(command, list(words), standalone_mode=False)
     assert result.exception is None
     return result.return_value, result.output

@@ -31,6 +31,7 @@ FOREIGN = {
     "AssertionError": "a defect of this program, not an error that a user can act on",
     "AttributeError": "__getattr__ has to raise it",
     "KeyboardInterrupt": "Ctrl-C",
+    "NotImplementedError": "what msgspec expects of a hook that does not know a type",
     "TimeoutError": "what a call on a Python socket raises",
     "pytest.UsageError": "pytest prints it and exits with its own status",
     "Interrupted": "SIGTERM: a SystemExit",

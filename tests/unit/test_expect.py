@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 
+import handshake_lab as hl
 import pytest
 import report_records as records
 from handshake_lab.expect import timer_windows
@@ -65,39 +66,39 @@ def test_few_syn_retries_end_with_their_doubled_waits(release: tuple[int, int], 
 )
 def test_kernels_are_compared_by_number(release: str, later: bool) -> None:
     """6.12 is later than 6.5, whatever a distribution adds to its name."""
-    assert timer_windows.since(KernelInfo("host", release, 250, None), 6, 5) is later
+    assert hl.kernel_since(KernelInfo("host", release, 250, None), 6, 5) is later
 
 
 def test_segments_are_chosen_by_flags_sender_and_connection() -> None:
     """The SYN-ACK of this record was lost once and sent twice."""
     record = records.lost_syn_ack()
-    client = timer_windows.endpoint(record, "h1")
+    client = hl.endpoint(record, "h1")
 
-    assert timer_windows.flags(record, sender="h2")[:2] == ["SA", "SA"]
-    assert len(timer_windows.sent_at(record, "SA")) == 2
-    assert timer_windows.sent(record, of=client) == list(record.segments)
-    assert timer_windows.sent_between(record, 0, 0.001) == []
+    assert hl.sent_flags(record, sender="h2")[:2] == ["SA", "SA"]
+    assert len(hl.sent_at(record, "SA")) == 2
+    assert hl.sent(record, of=client) == list(record.segments)
+    assert hl.sent_between(record, 0, 0.001) == []
 
 
-def test_a_segment_of_nobody_is_made_up() -> None:
-    """What the middle made is not among what hosts sent; a record without such a segment says so."""
-    assert timer_windows.made_up(records.injected()).sent is None
-    assert timer_windows.made_up(records.injected()) not in timer_windows.sent(records.injected())
-    with pytest.raises(LookupError, match="0 segments were made up where one was expected"):
-        timer_windows.made_up(records.normal())
+def test_an_injected_segment() -> None:
+    """It is not among the segments that hosts sent; the error for a record without one names the number."""
+    assert hl.crafted_segment(records.injected()).sent is None
+    assert hl.crafted_segment(records.injected()) not in hl.sent(records.injected())
+    with pytest.raises(LookupError, match="0 injected segments were recorded where one was expected"):
+        hl.crafted_segment(records.normal())
 
 
 def test_states_are_found_or_named_as_missing() -> None:
-    """A state that was never entered is an error that tells which were."""
-    client = timer_windows.endpoint(records.normal(), "h1")
+    """The error for a state that was never entered names those that were."""
+    client = hl.endpoint(records.normal(), "h1")
 
-    assert timer_windows.entered(client, "ESTABLISHED") > timer_windows.entered(client, State.SYN_SENT)
-    assert "tracepoint" in timer_windows.witnesses(client, "ESTABLISHED")
-    with pytest.raises(LookupError, match="was not in CLOSING 1 times: CLOSED → SYN-SENT → ESTABLISHED"):
-        timer_windows.transition(client, "CLOSING")
+    assert hl.entered(client, "ESTABLISHED") > hl.entered(client, State.SYN_SENT)
+    assert "tracepoint" in hl.witnesses(client, "ESTABLISHED")
+    with pytest.raises(LookupError, match="entered CLOSING 0 times, not 1: CLOSED → SYN-SENT → ESTABLISHED"):
+        hl.transition(client, "CLOSING")
 
 
 def test_of_several_connections_one_must_be_named() -> None:
-    """The only end of a connection is asked for; where there are more, they are shown."""
-    with pytest.raises(LookupError, match="h1 has 3 ends of connections where one was expected"):
-        timer_windows.endpoint(records.many(3), "h1")
+    """The error for several endpoints lists them."""
+    with pytest.raises(LookupError, match=r"h1 has 3 endpoints where one was expected\nclient .*: CLOSED"):
+        hl.endpoint(records.many(3), "h1")

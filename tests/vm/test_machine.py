@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from handshake_lab.cli.options import choose_kernel
 from handshake_lab.errors import KernelFailed
+from handshake_lab.kernel.choose import choose_kernel
 from jobs import REPOSITORY, job_from_tests
 
 from tests.vm.guest_jobs import INTERVAL
@@ -85,7 +85,7 @@ PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(REPOSITORY / "tests")!r})
 from pathlib import Path
-from handshake_lab.cli.options import choose_kernel
+from handshake_lab.kernel.choose import choose_kernel
 from jobs import job_from_tests
 with choose_kernel(sys.argv[1], 1).run(job_from_tests("tests.vm.guest_jobs:wait_for_ever", results=Path(sys.argv[2]))):
     pass

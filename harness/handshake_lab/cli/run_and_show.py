@@ -15,9 +15,9 @@ from handshake_lab.kernel.shared.job import INTERRUPTED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handshake_lab.experiment.execute import Run
     from handshake_lab.kernel.shared.protocol import Kernel
     from handshake_lab.plan.run_plan import RunPlan
+    from handshake_lab.reconcile.stored_run import Run
 
 
 def carry_out(

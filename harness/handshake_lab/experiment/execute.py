@@ -14,8 +14,7 @@ import msgspec
 from handshake_lab.errors import KernelFailed, UsageError, from_document
 from handshake_lab.kernel.lab.lab_guest import PRIVATE
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
-from handshake_lab.reconcile.pipeline import reconcile
-from handshake_lab.recording.events_file import read
+from handshake_lab.reconcile.stored_run import Run, read
 from handshake_lab.recording.run_files import CAPTURE, ERROR, EVENTS
 from handshake_lab.report.export.pcapng import pcapng
 
@@ -26,22 +25,16 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.shared.job import BranchTaken, JobResult
     from handshake_lab.kernel.shared.protocol import Kernel
     from handshake_lab.plan.run_plan import RunPlan
-    from handshake_lab.recording.history import Record
-    from handshake_lab.recording.observations import Observation
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A run that was carried out: what was observed, the record that follows from it, the directory with its files.
+class BranchRun(Run):
+    """The run of one branch of a script.
 
-    ``interrupted`` says that Ctrl-C ended it: the record goes up to then. ``branch`` are the decisions that were
-    taken where it branched.
+    Attributes:
+        branch: The decisions that led to it.
     """
 
-    observations: tuple[Observation, ...]
-    record: Record
-    directory: Path
-    interrupted: bool = False
     branch: tuple[BranchTaken, ...] = ()
 
 
@@ -97,7 +90,7 @@ def conducted(
         yield run
 
 
-def explored(plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] = ()) -> Iterator[Run]:
+def explored(plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] = ()) -> Iterator[BranchRun]:
     """Carry out a plan whose script branches: every branch's run, whose files vanish when the next is asked for.
 
     Raises:
@@ -119,15 +112,15 @@ def _job(plan: RunPlan, results: Path | None, import_from: tuple[Path, ...]) -> 
     )
 
 
-def _completed(outcome: JobResult) -> Run:
+def _completed(outcome: JobResult) -> BranchRun:
     _raise_error(outcome.results / ERROR)
     interrupted = outcome.status == INTERRUPTED
     if interrupted and not (outcome.results / EVENTS).exists():
         raise KeyboardInterrupt
     if outcome.status != 0 and not interrupted:
         raise KernelFailed("the run failed inside the kernel, which is a defect of this program", outcome.console)
-    observations = read(outcome.results).observations
-    return Run(observations, reconcile(observations), outcome.results, interrupted, outcome.branch)
+    run = read(outcome.results)
+    return BranchRun(run.observations, run.record, run.directory, interrupted, run.cut, outcome.branch)
 
 
 def _raise_error(file: Path) -> None:

@@ -9,6 +9,7 @@ import click
 from handshake_lab.checkout.claims.claim import CLAIMS
 from handshake_lab.cli import options
 from handshake_lab.errors import UsageError
+from handshake_lab.kernel.choose import choose_kernel
 
 
 class _Claim(click.ParamType[str]):
@@ -53,7 +54,7 @@ def command(ids: tuple[str, ...], seed: int, kernel_name: str, lang: str, *, as_
 
     if as_json and as_markdown:
         raise UsageError("--markdown", True, "and --json cannot both be printed", "handshake claims --json")
-    kernel = options.choose_kernel(kernel_name, seed).info
+    kernel = choose_kernel(kernel_name, seed).info
     wanted = [each for each in CLAIMS if each in ids]
     outcomes = measure(kernel_name, seed, wanted)
     if as_json:

@@ -9,6 +9,7 @@ import click
 from handshake_lab.cli import options
 from handshake_lab.cli.run_and_show import carry_out
 from handshake_lab.errors import UsageError
+from handshake_lab.kernel.choose import choose_kernel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,7 @@ def command(
     impairment = _impairment({"delay": delay, "loss": loss})
     wanted = tuple(filter(None, (str(impairment), *links)))
     check_requests("pair", wanted, faults)
-    kernel = options.choose_kernel(kernel_name, seed)
+    kernel = choose_kernel(kernel_name, seed)
     plan = RunPlan(
         script="handshake_lab.experiment.workloads.request_response:script",
         links=wanted,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from handshake_lab.cli import options
 from handshake_lab.cli.run_and_show import carry_out
-from handshake_lab.errors import UsageError
+from handshake_lab.kernel.choose import choose_kernel
 from handshake_lab.recording.observations import Program
 from handshake_lab.report.text.escaping import visible
 
 if TYPE_CHECKING:
-    from handshake_lab.experiment.execute import Run
+    from pathlib import Path
+
+    from handshake_lab.reconcile.stored_run import Run
 
 #: Lines of output that are printed per program where its output is not kept.
 SHOWN_LINES = 20
@@ -108,37 +109,21 @@ def command(
       handshake record --topology star,n=3 --server h3="python3 -m http.server 80" \\
           --client h1="curl -s http://h3/" --client h2="curl -s http://h3/"
     """
-    from handshake_lab.plan.checks import check_requests
-    from handshake_lab.plan.program import ProgramSpec, ProgramsSpec
-    from handshake_lab.plan.run_plan import RunPlan
+    from handshake_lab.experiment.record import check_programs, parse_programs, plan_of, wall_limit_of
     from handshake_lab.plan.units import duration
 
-    programs = (
-        *(ProgramSpec.parse(text, "server", "h2", n) for n, text in enumerate(servers, 1)),
-        *(ProgramSpec.parse(text, "client", "h1", n) for n, text in enumerate(clients, 1)),
+    programs = parse_programs(
+        servers, clients, duration("--time-limit", time_limit) / 1e9, duration("--after", after) / 1e9
     )
-    if not programs:
-        raise UsageError(
-            "--server, --client", "", "are both missing: nothing would run", '--client "curl -s http://h2/"'
-        )
-    planned = check_requests(topology, links, faults)
-    for program in programs:
-        planned.node(program.node, f"--{program.role}")
-    request = ProgramsSpec(
-        programs, limit=duration("--time-limit", time_limit) / 1e9, after=duration("--after", after) / 1e9
-    )
-    wall = duration("--wall-limit", wall_limit) / 1e9
-    if not kernel_name.startswith("lab"):
-        wall += request.limit + request.after
-    kernel = options.choose_kernel(kernel_name, seed, wall)
-    plan = RunPlan(
-        script="handshake_lab.experiment.workloads.servers_and_clients:script",
-        argument=request,
-        topology=topology,
-        links=links,
-        faults=faults,
-        kernel=kernel.info,
-        directory=str(Path.cwd()),
+    check_programs(programs, topology, links, faults)
+    wall = wall_limit_of(programs, kernel_name, duration("--wall-limit", wall_limit) / 1e9)
+    kernel = choose_kernel(kernel_name, seed, wall)
+    plan = plan_of(
+        programs,
+        topology,
+        links,
+        faults,
+        kernel.info,
         # Often enough to watch; on the lab kernel the run is over before anybody could read a table.
         heartbeat=0.5 if watch and kernel.info.real_time else 5.0,
         replay=options.again(),
@@ -166,8 +151,8 @@ def _print_programs(run: Run, *, kept: bool) -> None:
         ended = f"exit status {status}" if status.isdigit() else status
         click.echo(f"{each.name}: {ended}: {visible(each.command)}")
         for ending in ("out", "err"):
-            output = run.directory / f"{each.name}.{ending}"
-            if kept or not output.exists():
+            output = run.directory / f"{each.name}.{ending}" if run.directory and not kept else None
+            if output is None or not output.exists():
                 continue
             for line in output.read_text(errors="replace").splitlines()[:SHOWN_LINES]:
                 click.echo(f"    {visible(line)}")

@@ -17,6 +17,7 @@ from handshake_lab.checkout.scenarios import catalogue
 from handshake_lab.checkout.scenarios.outcomes import by_scenario, proofs, results_document
 from handshake_lab.cli import options
 from handshake_lab.errors import PytestFailed, UsageError
+from handshake_lab.kernel.choose import choose_kernel
 from handshake_lab.pytest_plugin.options.command_line import prefixed
 from handshake_lab.pytest_plugin.results.kept_records import DEFAULT_ARTIFACTS
 from handshake_lab.recording.observations import FORMAT_VERSION
@@ -181,7 +182,7 @@ def _matrix(
     columns = []
     with tempfile.TemporaryDirectory(prefix="handshake-kernels-") as directory:
         for name in kernel_matrix.kernels(kernels):
-            kernel = options.choose_kernel(name, seed)
+            kernel = choose_kernel(name, seed)
             runs = (artifacts or Path(directory)).resolve() / name.replace(":", "-")
             kept = [*words, "--artifacts", str(runs)] if artifacts else words
             writable = runs if boot_once and name.startswith("vm") else None
@@ -272,7 +273,7 @@ def _pytest(
 
     With ``writable``, they run in one virtual machine, which can write to that directory.
     """
-    options.choose_kernel(kernel_name, seed)  # built now, with its progress shown, not inside the first test
+    choose_kernel(kernel_name, seed)  # built now, with its progress shown, not inside the first test
     root = catalogue.checkout("scenarios")
     with tempfile.TemporaryDirectory(prefix="handshake-session-") as directory:
         file = (writable or Path(directory)) / "session.json"

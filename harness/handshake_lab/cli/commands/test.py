@@ -12,6 +12,7 @@ from handshake_lab.checkout.pytest_run import one_boot, run_pytest
 from handshake_lab.checkout.root import REPOSITORY
 from handshake_lab.cli import options
 from handshake_lab.errors import UsageError
+from handshake_lab.kernel.choose import choose_kernel
 from handshake_lab.pytest_plugin.options.command_line import prefixed
 from handshake_lab.pytest_plugin.results.kept_records import DEFAULT_ARTIFACTS
 
@@ -58,7 +59,7 @@ def command(
         raise UsageError(
             "test", str(REPOSITORY), "is not a checkout of Handshake Lab", "cd handshake-lab && ./handshake test"
         )
-    options.choose_kernel(kernel_name, seed=1)  # built now, with its progress shown, not inside the first test
+    choose_kernel(kernel_name, seed=1)  # built now, with its progress shown, not inside the first test
     failed = [name for name, words in _CHECKS if checks and not _check(name, words)]
     words = list(pytest_arguments or _ALL)
     words += ["--artifacts", str(artifacts.resolve())] if artifacts else []

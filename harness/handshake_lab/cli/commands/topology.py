@@ -10,6 +10,7 @@ import msgspec
 
 from handshake_lab.cli import options
 from handshake_lab.cli.waiting import waiting
+from handshake_lab.kernel.choose import choose_kernel
 
 if TYPE_CHECKING:
     from handshake_lab.report.export.machine_documents import MeasurementDocument
@@ -110,7 +111,7 @@ def check(
     from handshake_lab.report.export.machine_documents import MeasurementDocument, TopologyCheckDocument
 
     check_requests(topology, links, ())
-    kernel = options.choose_kernel(kernel_name, seed)
+    kernel = choose_kernel(kernel_name, seed)
     argument = {"topology": topology, "links": list(links), "probes": probes, "hosts": hosts}
     with contextlib.ExitStack() as stack:
         with waiting(f"Measuring on Linux {kernel.info.release} ({kernel.info.kind})"):

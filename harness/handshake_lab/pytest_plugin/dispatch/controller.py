@@ -71,7 +71,7 @@ class Controller:
             raise pytest.UsageError(spelled(str(error))) from None
 
     def _kernel(self, seed: int) -> Kernel:
-        from handshake_lab.cli.options import choose_kernel
+        from handshake_lab.kernel.choose import choose_kernel
 
         if seed not in self._kernels:
             option = self._config.option

@@ -1,0 +1,51 @@
+"""From the name of a kernel, as ``--kernel`` takes it, to a kernel that is ready to run: ``lab:6.1``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import UsageError
+
+if TYPE_CHECKING:
+    from handshake_lab.kernel.shared.protocol import Kernel
+
+#: Seconds of real time after which a kernel is assumed to loop and is stopped.
+WALL_LIMIT = 120.0
+
+
+def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT, *, fresh_boot: bool = True) -> Kernel:
+    """The kernel that ``--kernel`` names, ready to run; a missing lab kernel is built.
+
+    Args:
+        name: The option's value.
+        seed: A lab kernel's seed.
+        wall_limit: Seconds of real time after which a run is ended.
+        fresh_boot: Boot a lab kernel for every run. Otherwise it is booted once and forked, which pays from the second
+            run on.
+
+    Raises:
+        UsageError: There is no such kind of kernel.
+        EnvironmentUnsupported: This machine cannot run it.
+    """
+    kind, _, version = name.partition(":")
+    if kind == "lab":
+        from handshake_lab.kernel.lab.lab_images import LabImages
+        from handshake_lab.kernel.lab.lab_kernel import LabKernel
+        from handshake_lab.kernel.shared.progress import shown
+
+        store = LabImages()
+        image = store.find(version or None)
+        if image is None:
+            with shown() as progress:
+                image = store.ensure(version or None, progress)
+        return LabKernel(image, seed=seed, wall_limit=wall_limit, fresh_boot=fresh_boot)
+    if kind == "host":
+        from handshake_lab.kernel.host.host_kernel import HostKernel
+        from handshake_lab.kernel.lab.lab_images import LabImages
+
+        return HostKernel(LabImages().supervisor(), wall_limit=wall_limit)
+    if kind == "vm":
+        from handshake_lab.kernel.vm.vm_kernel import prepared
+
+        return prepared(version, wall_limit=wall_limit)
+    raise UsageError("--kernel", name, "is not a kind of kernel", "--kernel lab")
