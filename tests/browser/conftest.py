@@ -1,4 +1,4 @@
-"""A browser for the tests here, which are collected only when they are asked for by name."""
+"""A browser for these tests, which are collected only if they are requested by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
-#: No network of its own accord, and nothing of the user's.
+#: No network access of its own, and no data of the user.
 _ARGUMENTS = [
     "--no-sandbox",  # root in a container has none
     "--disable-gpu",

@@ -1,4 +1,4 @@
-"""What is drawn can be read: no text is covered by another, cut off, or missing."""
+"""Drawings are legible: no text overlaps another, is cut off, or is missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Corners = list[list[float]]
 
 
 def _overlap(one: Corners, other: Corners) -> bool:
-    """Whether two turned rectangles overlap: no side of either separates them."""
+    """Whether two rotated rectangles overlap: no side of either separates them."""
     for corners in (one, other):
         for (x1, y1), (x2, y2) in zip(corners, corners[1:] + corners[:1], strict=True):
             normal = (y2 - y1, x1 - x2)
@@ -87,7 +87,7 @@ def test_no_text_of_recorded_runs_is_covered_or_cut(browser: Browser, tmp_path: 
 @pytest.mark.parametrize("lang", ["en", "ko"])
 @pytest.mark.parametrize("name", ["normal", "orphan"])
 def test_no_text_of_the_diagram_is_covered_or_cut(visit: Callable[..., Page], name: str, lang: str) -> None:
-    """The figure's words keep clear of each other and of the boxes."""
+    """The figure's texts overlap neither each other nor the boxes."""
     assert _problems(visit(f"{name}-{lang}"), "svg.diagram") == []
 
 

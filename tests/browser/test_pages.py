@@ -1,4 +1,4 @@
-"""Pages answer to mouse, keyboard, filters, paper and phone, and keep to themselves."""
+"""Pages work with mouse, keyboard, filters, print and small screens, and make no requests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KINDS = ["failing-en", "index", *(f"{name}-{lang}" for name in ALL for lang in 
 
 @pytest.mark.parametrize("name", _KINDS)
 def test_page_opens_quietly(visit: Callable[..., Page], name: str) -> None:
-    """No message on the console, no error, no request; the fixture sees to that."""
+    """No message on the console, no error, no request; the fixture checks it."""
     tab = visit(name)
 
     assert tab.title()
@@ -35,7 +35,7 @@ def test_page_opens_quietly(visit: Callable[..., Page], name: str) -> None:
 
 @pytest.mark.parametrize("number", range(len(CLEVER)))
 def test_recorded_text_does_nothing(visit: Callable[..., Page], number: int) -> None:
-    """Markup, scripts and endless lines out of a run are text."""
+    """Markup, scripts and very long lines from a run are shown as text."""
     tab = visit(f"clever{number}-en")
 
     assert tab.title() != "owned"
@@ -112,7 +112,7 @@ def test_axis_switches_and_switches_back(visit: Callable[..., Page]) -> None:
 
 
 def test_filter_by_connection_and_host(visit: Callable[..., Page]) -> None:
-    """Only what is asked for is shown, it is counted, and the diagram follows."""
+    """Only selected connections are shown and counted, and the diagram is updated."""
     tab = visit("many-en")
     shown = tab.locator("section.connection:visible")
     assert shown.count() == 20
@@ -138,7 +138,7 @@ def test_diagram_follows_the_filter(visit: Callable[..., Page]) -> None:
 
 
 def test_failing_page_shows_at_a_glance_where_things_part(visit: Callable[..., Page]) -> None:
-    """Without scrolling: the verdict, both ways, and the state that never came."""
+    """Visible without scrolling: the verdict, both lists of states, and the state that was not reached."""
     tab = visit("failing-en")
     box = tab.locator("section.note", has_text="first difference from the expected states").bounding_box()
 
@@ -205,7 +205,7 @@ def test_index_filters_and_leads_to_pages(visit: Callable[..., Page]) -> None:
 
 
 def test_index_opens_at_once(visit: Callable[..., Page]) -> None:
-    """A session of a hundred tests is there in well under a second."""
+    """A session of a hundred tests is shown in much less than a second."""
     began = time.monotonic()
     visit("index")
 

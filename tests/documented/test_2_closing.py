@@ -346,15 +346,15 @@ def test_c21_time_wait_is_fixed(net: Net, claim: Claim) -> None:
     not change, and which every retransmitted FIN restarts (tcp_timewait_state_process()).
     """
     waits = {fin_timeout: _time_in_time_wait(net, fin_timeout)[0] for fin_timeout in (60, 5, 200)}
-    anew, again = _time_in_time_wait(net, 61, lost=4)
+    restarted, again = _time_in_time_wait(net, 61, lost=4)
 
     assert waits == {60: approx_timer(60.0), 5: approx_timer(60.0), 200: approx_timer(60.0)}
     assert again >= 1.5
-    assert anew == approx_timer(60.0, plus=again)
+    assert restarted == approx_timer(60.0, plus=again)
     claim.holds_with_a_nuance(
         least=round(min(waits.values()), 2),
         most=round(max(waits.values()), 2),
-        anew=round(anew, 2),
+        restarted=round(restarted, 2),
         again=round(again, 2),
     )
 

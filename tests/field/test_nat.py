@@ -71,7 +71,7 @@ def exchange_and_send_out_of_window(net: Net) -> tuple[RecordedSocket, RecordedS
 
 
 def test_router_resets_the_server(net: Net) -> None:
-    """The segment is not translated, so it is for the router itself, which has no such connection and says so."""
+    """The segment is not translated, so it is for the router itself, which has no such connection and sends a RST."""
     client, server, sent = exchange_and_send_out_of_window(net)
 
     assert net.history(client).states[-1] == "ESTABLISHED"

@@ -97,7 +97,7 @@ def test_the_exit_status_is_passed_back(lab: LabKernel, status: int) -> None:
 
 
 def test_a_panic_is_reported_with_the_last_console_lines(lab: LabKernel) -> None:
-    """A kernel that panics fails its job, and says so."""
+    """A kernel that panics fails its job; the error contains the message."""
     with pytest.raises(KernelFailed) as caught, lab.run(job_from_tests(f"{JOBS}:panic")):
         pass
 

@@ -1,4 +1,4 @@
-"""Lab kernels for the tests of networks, and the results of jobs that several tests look at."""
+"""Lab kernels for the tests of networks, and results of jobs that several tests use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def image() -> LabKernelImage:
 
 @pytest.fixture(scope="session")
 def do(image: LabKernelImage) -> Callable[..., Any]:
-    """Do a job of `guest_jobs` in a lab kernel of its own, and return what it found."""
+    """Run a job of `guest_jobs` in a separate lab kernel, and return its result."""
 
     def run(name: str, argument: Any = None, *, seed: int = 1, memory: int = 512) -> Any:
         lab = LabKernel(image, seed=seed, wall_limit=120, memory=memory)

@@ -1,4 +1,4 @@
-"""Jobs for the tests of networks: they run where the kernel is, and write what they found.
+"""Jobs for the tests of networks: they run inside a kernel, and write their results.
 
 Each takes an argument of JSON's types and returns one; `job` does the rest.
 """
@@ -33,7 +33,7 @@ _SO_TIMESTAMPNS = 35
 
 
 def job(function: Callable[[Any], Any]) -> Callable[[Any, Path], None]:
-    """Leave what a function returns as ``found.json``."""
+    """Write the return value of a function to ``found.json``."""
 
     @functools.wraps(function)
     def wrapper(argument: Any, results: Path) -> None:
@@ -43,7 +43,7 @@ def job(function: Callable[[Any], Any]) -> Callable[[Any, Path], None]:
 
 
 def tc(net: Network, node: str, device: str) -> dict[str, Any]:
-    """What ``tc``, a witness of its own, says of an interface's queue."""
+    """The queue of an interface according to ``tc``, which is independent of this project."""
     done = net.nodes[node].run(["tc", "-j", "qdisc", "show", "dev", device, "root"])
     found: dict[str, Any] = json.loads(done.stdout)[0]
     return found
@@ -51,7 +51,7 @@ def tc(net: Network, node: str, device: str) -> dict[str, Any]:
 
 @job
 def link_fields(texts: Any) -> Any:
-    """Set each impairment on a fresh pair; say what tc reads."""
+    """Set each impairment on a new pair; return the output of tc."""
     found = {}
     for text in texts:
         with Network(load_topology("pair"), link=text) as net:
@@ -79,7 +79,7 @@ def one_way(texts: Any) -> Any:
 
 @job
 def throughput(texts: Any) -> Any:
-    """Measure, for each impairment, how fast frames arrive that were sent at once: bits per second."""
+    """Measure, for each impairment, the rate of frames that were sent without pauses: bits per second."""
     found = {}
     for text in texts:
         with Network(load_topology("pair"), link=text) as net:
@@ -117,7 +117,7 @@ def lost_of(argument: Any) -> Any:
 
 @job
 def check(argument: Any) -> Any:
-    """What ``handshake topology check`` would find, for each topology and its links."""
+    """The result of ``handshake topology check`` for each topology and its links."""
     found = []
     for topology, links in argument:
         with Network(load_topology(topology), link=links) as net:
@@ -167,7 +167,7 @@ def _sound(frame: bytes) -> bool:
 
 
 def converse(net: Network, size: int = 5) -> str:
-    """Connect, send, be answered, close on both sides; what went wrong, if something did."""
+    """Connect, send, receive the answer, close on both sides; return the error, if any."""
     listener = net.h2.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((net.h2.ip, 80))
@@ -225,7 +225,7 @@ def faults(runs: Any) -> Any:
 
 @job
 def hold_and_release(_: Any) -> Any:
-    """Hold the first bare ACK for 200 ms beyond its coming."""
+    """Hold the first pure ACK for 200 ms after its arrival."""
 
     def act(net: Network) -> None:
         fault = net.hold("ACK", nth=1, from_="h1")
@@ -243,7 +243,7 @@ def hold_and_release(_: Any) -> Any:
 
 @job
 def inject_now(kinds: Any) -> Any:
-    """For each (kind, to, seq, ack): an idle connection, then that segment; what happened to both ends."""
+    """For each (kind, to, seq, ack): inject that segment into an idle connection; return the states of both ends."""
     found = []
     for kind, to, seq, ack in kinds:
         with Network(load_topology("pair"), link="delay=50ms") as net:
@@ -276,7 +276,7 @@ def inject_now(kinds: Any) -> Any:
 
 @job
 def change_links(_: Any) -> Any:
-    """Lose all, mend, cut, mend, change a distribution: connect each time, and read what tc says."""
+    """Drop everything, restore, cut, restore, change a distribution: connect each time, and read the output of tc."""
     found: list[Any] = []
     with Network(load_topology("pair"), link="delay=20ms") as net:
         listener = net.h2.socket()
@@ -319,7 +319,7 @@ def change_links(_: Any) -> Any:
 
 @job
 def tampered(_: Any) -> Any:
-    """Change and remove a queue behind the network's back; what the reports say."""
+    """Change and remove a queue without the network's knowledge; return the reports."""
     found = []
     for words in (["change", "dev", "s1-eth2", "root", "netem", "delay", "40ms"], ["del", "dev", "s1-eth2", "root"]):
         with Network(load_topology("pair"), link="delay=50ms") as net:
@@ -333,7 +333,7 @@ def tampered(_: Any) -> Any:
 
 @job
 def quiet(topologies: Any) -> Any:
-    """Every frame that passes any interface while nobody does anything for two minutes."""
+    """All frames on all interfaces during two minutes without activity."""
     found = {}
     for name in topologies:
         with Network(load_topology(name)) as net:
@@ -356,7 +356,7 @@ def quiet(topologies: Any) -> Any:
 
 @job
 def reach(argument: Any) -> Any:
-    """Connect from one host to a port of another, in each topology; how that went, and after how many ms."""
+    """Connect from one host to a port of another, in each topology; return the result and the time in ms."""
     found = []
     for topology, one, other, port in argument:
         with Network(load_topology(topology), link="delay=20ms") as net:
@@ -379,7 +379,7 @@ def reach(argument: Any) -> Any:
 
 @job
 def named(_: Any) -> Any:
-    """What programs see: names, namespaces, offloads, settings."""
+    """The names, namespaces, offloads and settings that programs see."""
     with Network(
         load_topology("pair"), sysctls={"net.ipv4.tcp_fin_timeout": 7, "h2:net.ipv4.tcp_syncookies": 0}
     ) as net:
@@ -411,13 +411,13 @@ def many_hosts(count: Any) -> Any:
 
 @job
 def nothing(_: Any) -> Any:
-    """Only be there."""
+    """Do nothing."""
     return None
 
 
 @job
 def busy(_: Any) -> Any:
-    """Be in the middle of something until killed: a network with faults, and a program in a host."""
+    """Run a network with faults and a program in a host, until killed."""
     wanted = ["drop SYN nth=1 optional", "hold FIN optional"]
     with Network(load_topology("pair"), faults=wanted) as net, net.h1.popen(["sleep", "1000"]) as program:
         converse(net)
@@ -436,7 +436,7 @@ def host_faults(wanted: Any) -> Any:
 
 @job
 def host_delay(_: Any) -> Any:
-    """Ask for a delay; the error, if it is refused."""
+    """Request a delay; return the error, if it is refused."""
     try:
         with Network(load_topology("pair"), link="delay=5ms"):
             return ["", ""]

@@ -1,4 +1,4 @@
-"""On the lab kernel: a fault does to the segments it names what it says, and nothing to any other."""
+"""On the lab kernel: a fault changes the segments that it names as described, and no others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTHING = 100_000
 
 
 def differences(rows: list[list[Any]]) -> dict[str, list[Any]]:
-    """What the middle did: segments lost, made or late, each with its sender, and damaged ones.
+    """The effects of the middle: lost, crafted and delayed segments, each with its sender, and damaged ones.
 
     Segments are distinguished by their flags, numbers and length; copies are paired in order.
     """
@@ -44,7 +44,7 @@ def differences(rows: list[list[Any]]) -> dict[str, list[Any]]:
     }
 
 
-#: Faults, bytes sent by the client, and what the middle must have done: nothing else.
+#: Faults, bytes sent by the client, and the exact effects of the middle.
 DONE: list[tuple[list[str], int, dict[str, list[Any]], list[int]]] = [
     ([], 5, {}, []),
     (["drop SYN nth=1"], 5, {"lost": [["h1", "S"]]}, [1]),
@@ -61,7 +61,7 @@ DONE: list[tuple[list[str], int, dict[str, list[Any]], list[int]]] = [
     (["delay DATA 30ms nth=1 from h1"], 5, {"late": [["h1", "A+", 30]]}, [1]),
     (["corrupt DATA nth=1 from h1"], 5, {"damaged": [["h1", "A"]]}, [1]),
     (["drop SYN nth=1", "drop SYN-ACK nth=1"], 5, {"lost": [["h1", "S"], ["h2", "SA"]]}, [1, 1]),
-    # Each fault counts by itself: the second SYN is the second for both.
+    # Each fault counts separately: the second SYN is the second for both.
     (["drop SYN nth=1", "drop SYN nth=2"], 5, {"lost": [["h1", "S"], ["h1", "S"]]}, [1, 1]),
     (["drop SYN nth=1", "duplicate SYN nth=2 copies=2"], 5, {"made": [["h1", "S"]]}, [1, 1]),
     (["drop SYN-ACK nth=1", "duplicate SYN nth=1"], 5, {"lost": [["h2", "SA"]], "made": [["h1", "S"]]}, [1, 1]),
@@ -82,7 +82,7 @@ def done(do: Callable[..., Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("number", range(len(DONE)), ids=[" + ".join(row[0]) or "none" for row in DONE])
 def test_a_fault_does_what_it_says_and_nothing_else(done: list[dict[str, Any]], number: int) -> None:
-    """Held against captures on both sides; every other segment crosses once, after exactly the delay."""
+    """Compared with captures on both sides; every other segment crosses once, after exactly the delay."""
     faults, _, middle, fired = DONE[number]
     found = done[number]
 
@@ -94,7 +94,7 @@ def test_a_fault_does_what_it_says_and_nothing_else(done: list[dict[str, Any]], 
 
 
 def test_a_delayed_fin_arrives_that_much_later(do: Callable[..., Any]) -> None:
-    """300 ms on top of the link's 50, to the microsecond; the retransmission that it provokes is not delayed."""
+    """300 ms in addition to the link's 50, to the microsecond; the retransmission that it causes is not delayed."""
     (found,) = do("faults", [[["delay FIN 300ms nth=1 from h1"], 5]])
     fins = [row for row in found["rows"] if row[3] == "FA"]
     left = min(row[0] for row in fins if row[1:3] == ["h1", "sent"])
@@ -115,7 +115,7 @@ def test_reordering_swaps_a_segment_with_the_next(do: Callable[..., Any]) -> Non
 
 
 def test_a_held_segment_waits_until_it_is_let_go(do: Callable[..., Any]) -> None:
-    """The third segment of the handshake, held 200 ms, arrives that much later and behind the data."""
+    """The third segment of the handshake, held for 200 ms, arrives 200 ms later and after the data."""
     found = do("hold_and_release")
 
     assert found["reports"] == [["hold ACK nth=1 from h1", 1]]
@@ -123,7 +123,7 @@ def test_a_held_segment_waits_until_it_is_let_go(do: Callable[..., Any]) -> None
 
 
 def test_made_up_segments_hit_exactly_or_miss_as_asked(do: Callable[..., Any]) -> None:
-    """An exact RST resets; one in the window is challenged; an old SYN is challenged; the other end is not touched."""
+    """An exact RST resets; an inexact RST and an old SYN get a challenge ACK; the other end is not affected."""
     exact, inexact, outside, to_client, syn = do(
         "inject_now",
         [
@@ -149,7 +149,7 @@ def test_made_up_segments_hit_exactly_or_miss_as_asked(do: Callable[..., Any]) -
 
 
 def test_an_injected_segment_goes_behind_the_one_that_is_named(do: Callable[..., Any]) -> None:
-    """RST to the server behind the SYN-ACK: exact, so the request is gone when the client's ACK comes."""
+    """An exact RST to the server after the SYN-ACK: the request is gone when the client's ACK arrives."""
     (found,) = do("faults", [[["inject RST to h2 on SYN-ACK nth=1"], 5]])
 
     assert found["trouble"] == "ConnectionResetError"
@@ -158,7 +158,7 @@ def test_an_injected_segment_goes_behind_the_one_that_is_named(do: Callable[...,
 
 
 def test_a_fault_that_never_fired_is_an_error_unless_optional(do: Callable[..., Any]) -> None:
-    """Of every kind, by whoever carries it out; the error names them."""
+    """Faults of every kind, in the packet filter and in the middlebox; the error names them."""
     found = do("faults", [[["drop RST", "hold RST"], 5], [["duplicate RST optional"], 5]])
 
     assert found[0]["error"] == "FaultNeverFired"

@@ -1,4 +1,4 @@
-"""On this machine's own kernel: everything happens in a private world, and nothing of it stays."""
+"""On this machine's own kernel: everything happens in private namespaces, and nothing remains afterwards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 JOBS = "tests.network.guest_jobs"
 KILLS = int(os.environ.get("HANDSHAKE_KILLS", "25"))
 
-#: A run that is still going on when it is killed: a network with faults, and programs in its hosts.
+#: A run that is killed while it is active: a network with faults, and programs in its hosts.
 VICTIM = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "tests")!r})
@@ -43,10 +43,10 @@ with HostKernel(LabImages().supervisor(), wall_limit=60).run(job_from_tests("{JO
 
 @pytest.fixture(scope="module")
 def scratch() -> Iterator[Path]:
-    """A place for temporary files that nobody else uses, so that what is left there is ours."""
+    """A directory for temporary files that no other process uses, so that all remaining files are ours."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="isolation-") as folder:
-        # Anyone may write there: the runs of an ordinary user do.
+        # Writable by everyone, because runs of an ordinary user use it.
         Path(folder).chmod(0o1777)
         tempfile.tempdir = folder
         yield Path(folder)
@@ -55,7 +55,7 @@ def scratch() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def host(scratch: Path) -> HostKernel:
-    """The host kernel, where it may be used."""
+    """The host kernel, if it can be used."""
     assert scratch
     kernel = HostKernel(LabImages().supervisor(), wall_limit=60)
     try:
@@ -68,7 +68,7 @@ def host(scratch: Path) -> HostKernel:
 
 @pytest.fixture(scope="module")
 def do(host: HostKernel) -> Callable[..., Any]:
-    """Do a job of `guest_jobs` in a private world, and return what it found."""
+    """Run a job of `guest_jobs` in private namespaces, and return its result."""
 
     def run(name: str, argument: Any = None) -> Any:
         with host.run(job_from_tests(f"{JOBS}:{name}", argument=argument)) as outcome:
@@ -79,7 +79,7 @@ def do(host: HostKernel) -> Callable[..., Any]:
 
 
 def belongings(scratch: Path) -> dict[str, list[str]]:
-    """What a network could leave behind on this machine, as text that can be compared."""
+    """Everything that a network could leave behind on this machine, as text that can be compared."""
     found = {}
     for name, words in {
         "links": ["ip", "-o", "link"],
@@ -91,7 +91,7 @@ def belongings(scratch: Path) -> dict[str, list[str]]:
     }.items():
         if shutil.which(words[0]):
             done = subprocess.run(words, capture_output=True, text=True, check=False)
-            # Addresses' lifetimes count down, and these two count.
+            # Lifetimes of addresses count down, and these two are counters.
             found[name] = sorted(
                 line for line in done.stdout.splitlines() if "_lft" not in line and "conntrack_count" not in line
             )
@@ -107,18 +107,18 @@ def belongings(scratch: Path) -> dict[str, list[str]]:
 
 
 def processes() -> list[str]:
-    """The command line of every process that can be seen."""
+    """The command lines of all visible processes."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # it has exited meanwhile
     return found
 
 
 def settled(scratch: Path, before: dict[str, list[str]], limit: float = 10.0) -> dict[str, list[str]]:
-    """What is different from before, once nothing of ours runs any more (the kernel cleans up by and by)."""
+    """The differences after all processes of the test have exited (the kernel cleans up with a delay)."""
     end = time.monotonic() + limit
     while True:
         after = belongings(scratch)
@@ -130,7 +130,7 @@ def settled(scratch: Path, before: dict[str, list[str]], limit: float = 10.0) ->
 
 
 def test_a_network_works_in_a_private_world(do: Callable[..., Any]) -> None:
-    """Faults by the packet filter and by the middlebox do there what they say, in real time."""
+    """Faults of the packet filter and of the middlebox work there, in real time."""
     found = do("host_faults", ["drop SYN nth=1 from h1", "delay FIN 50ms nth=1 from h1"])
 
     assert found["reports"] == [["drop SYN nth=1 from h1", 1], ["delay FIN 50ms nth=1 from h1", 1]]
@@ -139,7 +139,7 @@ def test_a_network_works_in_a_private_world(do: Callable[..., Any]) -> None:
 
 
 def test_a_kernel_without_netem_refuses_what_it_cannot_do(do: Callable[..., Any]) -> None:
-    """By the kind of error, and with what to do about it; with netem, the link is as asked."""
+    """With the right kind of error and a remedy; with netem, the link is as requested."""
     error, message = do("host_delay")
 
     assert error in ("", "EnvironmentUnsupported")
@@ -158,7 +158,7 @@ def test_the_machine_is_as_before(do: Callable[..., Any], scratch: Path) -> None
 
 
 def test_any_number_runs_side_by_side(do: Callable[..., Any]) -> None:
-    """Eight worlds with the same names and addresses at once."""
+    """Eight concurrent networks with the same names and addresses."""
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: do("host_faults", ["drop SYN nth=1"]), range(8)))
 
@@ -166,7 +166,7 @@ def test_any_number_runs_side_by_side(do: Callable[..., Any]) -> None:
 
 
 def test_nothing_is_left_after_being_killed_at_any_moment(host: HostKernel, scratch: Path) -> None:
-    """SIGKILL of the caller, many times (HANDSHAKE_KILLS: how many), each at another moment of a run."""
+    """SIGKILL of the caller, many times (HANDSHAKE_KILLS: how many), each at another time of a run."""
     assert host
     before = belongings(scratch)
     chance = random.Random(7)  # noqa: S311 -- not a secret
@@ -188,7 +188,7 @@ def test_nothing_is_left_after_being_killed_at_any_moment(host: HostKernel, scra
 
 
 def test_a_run_that_does_not_end_reports_how_to_get_longer(host: HostKernel, scratch: Path) -> None:
-    """What takes too long is killed with all that it started, and the message has the remedy."""
+    """A run that takes too long is killed with all its processes, and the message contains the remedy."""
     assert host
     before = belongings(scratch)
     hurried = HostKernel(LabImages().supervisor(), wall_limit=2)
@@ -204,7 +204,7 @@ def test_a_run_that_does_not_end_reports_how_to_get_longer(host: HostKernel, scr
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="it is run as an ordinary user already")
 def test_an_ordinary_user_can_do_it_too(host: HostKernel, scratch: Path) -> None:
-    """Without any privilege, where the machine allows user namespaces."""
+    """Without any privilege, if the machine permits user namespaces."""
     assert host
     for folder in (ROOT, Path(sys.prefix), Path(sys.base_prefix)):
         if any(not above.stat().st_mode & 0o001 for above in (folder, *folder.parents)):

@@ -1,4 +1,4 @@
-"""On the lab kernel: links are what was asked for, as tc reads them and as packets find them."""
+"""On the lab kernel: links are as requested, according to tc and to measurements with packets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOGETHER = (
     "limit=77,reorder=25%,reorder_correlation=50%,gap=5,duplicate=1%,duplicate_correlation=30%,corrupt=0.1%,"
     "corrupt_correlation=30%"
 )
-#: Each field alone, then together; what tc must read, in its own words and units (seconds, fractions).
+#: Each field alone, then together; the expected output of tc, in its units (seconds, fractions).
 READ: list[tuple[str, dict[str, Any]]] = [
     ("delay=50ms", {"delay": {"delay": 0.05, "jitter": 0, "correlation": 0}}),
     ("delay=300us", {"delay": {"delay": 0.0003, "jitter": 0, "correlation": 0}}),
@@ -56,20 +56,20 @@ READ: list[tuple[str, dict[str, Any]]] = [
         },
     ),
 ]
-#: What tc's answer holds of every netem queue.
+#: The fields of every netem queue in the output of tc.
 ALWAYS = {"limit": 1000, "gap": 0}
 
 
 @pytest.fixture(scope="module")
 def read(do: Callable[..., Any]) -> dict[str, list[dict[str, Any]]]:
-    """What tc says of both ports of the switch, for every row of the table; one kernel for all."""
+    """The output of tc for both ports of the switch, for every row of the table; one kernel for all."""
     found: dict[str, list[dict[str, Any]]] = do("link_fields", [text for text, _ in READ])
     return found
 
 
 @pytest.mark.parametrize(("text", "options"), READ, ids=[text for text, _ in READ])
 def test_tc_reads_what_was_asked(read: dict[str, list[dict[str, Any]]], text: str, options: dict[str, Any]) -> None:
-    """Each field alone and all together, on both directions; and nothing that was not asked."""
+    """Each field alone and all together, in both directions; and no other impairment."""
     for queue in read[text]:
         said = queue["options"]
         # tc prints a probability rounded to 32 bits and a second or two digits of it.
@@ -85,14 +85,14 @@ DELAYS = ["delay=1ms", "delay=10ms", "delay=50ms", "delay=333ms", "delay=2s"]
 
 
 def test_a_delay_is_exact_to_a_jiffy(do: Callable[..., Any]) -> None:
-    """In virtual time every datagram takes the delay, and at most a tick of 4 ms more; in fact, microseconds."""
+    """In virtual time every datagram takes the delay, and at most a tick of 4 ms more; actually microseconds."""
     for text, times in do("one_way", DELAYS).items():
         asked = {"ms": 1e6, "s": 1e9}[text.lstrip("delay=0123456789")] * float(text.strip("delay=ms"))
         assert all(asked <= taken <= asked + 50_000 for taken in times), (text, times)
 
 
 def test_a_rate_is_right_within_two_per_cent(do: Callable[..., Any]) -> None:
-    """Frames sent at once arrive at the rate, headers counted."""
+    """Frames sent without pauses arrive at the rate, including headers."""
     rates = {"rate=64kbit": 64e3, "rate=1mbit": 1e6, "rate=10mbit": 10e6, "rate=100mbit": 1e8, "rate=1gbit": 1e9}
 
     assert rates == {
@@ -102,7 +102,7 @@ def test_a_rate_is_right_within_two_per_cent(do: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("percent", [1, 5, 20])
 def test_loss_is_as_frequent_as_asked(do: Callable[..., Any], percent: int) -> None:
-    """Over seeds, the number lost lies inside the binomial distribution's 99 % interval; and seeds differ."""
+    """Over several seeds, the number of losses is in the binomial distribution's 99 % interval; and seeds differ."""
     count = 4000
     by_seed = [do("lost_of", [f"loss={percent}%", count], seed=seed) for seed in range(1, 6)]
     lost, sent = sum(map(sum, by_seed)), len(by_seed) * 2 * count
@@ -114,7 +114,7 @@ def test_loss_is_as_frequent_as_asked(do: Callable[..., Any], percent: int) -> N
 
 
 def test_a_link_can_be_changed_cut_and_mended(do: Callable[..., Any]) -> None:
-    """Each change holds from then on, for both directions or one, and can be undone."""
+    """Each change applies from then on, to both directions or one, and can be undone."""
     found = {name: (connects, links) for name, connects, links in do("change_links")}
 
     assert [name for name, (connects, _) in found.items() if not connects] == ["lossy", "cut", "routed cut"]
@@ -125,7 +125,7 @@ def test_a_link_can_be_changed_cut_and_mended(do: Callable[..., Any]) -> None:
 
 
 def test_a_link_that_is_no_longer_as_asked_is_an_error(do: Callable[..., Any]) -> None:
-    """Changed or removed behind the network's back, it is found at the end, with both values."""
+    """An external change or removal is detected at the end, with both values."""
     changed, removed = do("tampered")
 
     assert changed[0] == removed[0] == "ImpairmentNotApplied"
@@ -134,7 +134,7 @@ def test_a_link_that_is_no_longer_as_asked_is_an_error(do: Callable[..., Any]) -
 
 
 def test_a_checks_findings_are_right(do: Callable[..., Any]) -> None:
-    """Measured with real packets, every topology's paths are as asked."""
+    """Measured with real packets, the paths of every topology are as requested."""
     wanted = [
         ["pair", ["delay=50ms,loss=1%"]],
         ["pair,ipv6=true", ["delay=5ms,rate=2mbit"]],

@@ -1,4 +1,4 @@
-"""On the lab kernel: every topology connects whom it should, and nothing else moves."""
+"""On the lab kernel: every topology connects the hosts that it should, and no other frames are sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REACHED = [
 
 
 def test_every_topology_connects_whom_it_should(do: Callable[..., Any]) -> None:
-    """From the first segment on, after exactly one round trip: no ARP, no waiting for links."""
+    """From the first segment on, after exactly one round trip: no ARP, no wait for links."""
     found = do("reach", [row[:4] for row in REACHED])
     reported = [[result, round(taken / 10) * 10.0] for result, taken in found]
 
@@ -38,7 +38,7 @@ def test_every_topology_connects_whom_it_should(do: Callable[..., Any]) -> None:
 
 
 def test_nothing_moves_unless_someone_sends(do: Callable[..., Any]) -> None:
-    """In two minutes, not one frame: no ARP, no neighbour discovery, no spanning tree, no multicast."""
+    """No frame in two minutes: no ARP, no neighbour discovery, no spanning tree, no multicast."""
     wanted = ["pair", "pair,ipv6=true", "chain,3", "routed,ipv6=true", "nat"]
 
     assert {name: [] for name in wanted} == do("quiet", wanted)
@@ -58,5 +58,5 @@ def test_programs_find_names_namespaces_and_settings(do: Callable[..., Any]) -> 
 
 
 def test_five_hundred_hosts_come_up(do: Callable[..., Any]) -> None:
-    """And the first reaches the last."""
+    """And the first host reaches the last."""
     assert do("many_hosts", 500, memory=1024) == "10.0.0.1"

@@ -1,4 +1,4 @@
-"""A script that holds this project's lean decoding of sock_diag against pyroute2's full one."""
+"""A script that compares this project's decoding of sock_diag with that of pyroute2."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pyroute2.netlink.diag import DiagSocket
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
 
-#: INET_DIAG_INFO and what pyroute2 calls it.
+#: INET_DIAG_INFO and its name in pyroute2.
 _INFO = 2
 
 
 def script(net: Net, _: Any) -> None:
-    """Sockets in many states at once; both decoders look at them in the same instant of virtual time."""
+    """Sockets in many states; both decoders poll them at the same virtual time."""
     net.drop("ACK", from_="h1", port=8001)
     listener, pending = net.h2.listen(8000), net.h2.listen(8001)
     established = net.h1.connect(listener), listener.accept()

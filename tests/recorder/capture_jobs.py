@@ -1,4 +1,4 @@
-"""Jobs for a private world: a pair of interfaces, frames made by hand, and what a capture shows of them."""
+"""Jobs for private namespaces: a pair of interfaces, crafted frames, and the observations of a capture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION = 0, 43, 44, 60
 
 
 def tcp(port: int) -> bytes:
-    """A SYN from a port, by which it is known."""
+    """A SYN from a port, which identifies it."""
     return struct.pack("!HHIIBBHHH", port, 80, 1, 0, 5 << 4, 2, 1000, 0, 0)
 
 
@@ -53,7 +53,7 @@ FRAMES = (
 
 
 def _pair() -> tuple[socket.socket, Capture]:
-    """One end to send from, and a capture on the other."""
+    """A socket to send from one end, and a capture on the other."""
     subprocess.run(["ip", "link", "add", "name", "v1", "type", "veth", "peer", "name", "v2"], check=True)
     for name in ("v1", "v2"):
         subprocess.run(["ip", "link", "set", name, "up"], check=True)
@@ -71,7 +71,7 @@ def _address() -> bytes:
 
 
 def what_passes(argument: Any, results: Path) -> None:
-    """Each frame to the interface's own address, and the first once more to somebody else's."""
+    """Each frame to the interface's own address, and the first again to another address."""
     del argument
     sender, capture = _pair()
     for frame in FRAMES:
@@ -83,7 +83,7 @@ def what_passes(argument: Any, results: Path) -> None:
 
 
 def too_many(frames: Any, results: Path) -> None:
-    """More frames than there is room for while nobody reads, and one after them."""
+    """More frames than the buffer can hold, without reading, and one after them."""
     sender, capture = _pair()
     capture._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     frame = _address() + bytes(6) + ipv4(TCP, tcp(1))

@@ -1,4 +1,4 @@
-"""A script in which the kernel's buffers overflow: the recorder stands still while more happens than they hold."""
+"""A script in which the kernel's buffers overflow, because the recorder is paused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def script(net: Net, connections: Any) -> None:
-    """Some connections that are watched, then many that are not, then some that are again."""
+    """Some observed connections, then many while the recorder is paused, then some observed ones."""
     recorder = net.recorder
     listener = net.h2.listen(80)
     assert recorder._tracepoints is not None

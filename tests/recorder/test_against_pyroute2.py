@@ -1,4 +1,4 @@
-"""Our lean decoding of sock_diag's answers, held against pyroute2's full one."""
+"""The decoding of sock_diag's answers, compared with that of pyroute2."""
 
 from __future__ import annotations
 

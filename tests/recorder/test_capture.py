@@ -1,4 +1,4 @@
-"""The capture on a pair of interfaces in a private world: what it is shown, and what it knows to have missed."""
+"""The capture on a pair of interfaces in private namespaces: its observations, and its count of losses."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from jobs import job_from_tests
 
 @pytest.mark.parametrize("kernel", ["lab", "host"])
 class TestCapture:
-    """On both kernels: a filter is run by the kernel that it is given to."""
+    """On both kernels, because the kernel executes the filter."""
 
     def do(self, kernel: str, name: str, argument: Any = None) -> Any:
-        """Do a job of `capture_jobs`, and return what it found."""
+        """Run a job of `capture_jobs`, and return its result."""
         store = LabImages()
         runs = LabKernel(store.ensure()) if kernel == "lab" else HostKernel(store.supervisor(), wall_limit=60)
         try:
@@ -29,7 +29,7 @@ class TestCapture:
             pytest.skip(str(error))
 
     def test_tcp_passes_behind_extension_headers_too(self, kernel: str) -> None:
-        """IPv4 and IPv6, plain and behind hop-by-hop, routing and destination options; nothing that is not TCP.
+        """IPv4 and IPv6, without and with hop-by-hop, routing and destination options; only TCP.
 
         A fragment is left out: hosts of these networks make none of TCP.
         """
@@ -41,7 +41,7 @@ class TestCapture:
         assert found["dropped"] == 0
 
     def test_what_there_was_no_room_for_is_counted_once(self, kernel: str) -> None:
-        """Every frame was either read or counted as dropped; then the capture goes on."""
+        """Every frame is either read or counted as dropped; then the capture continues."""
         seen, dropped, again, after = self.do(kernel, "too_many", 3000)
 
         assert dropped > 0

@@ -1,4 +1,4 @@
-"""What observers lose is on record: where buffers overflow, the record says so, and makes nothing up."""
+"""Losses of observers are recorded: if buffers overflow, the record states it and invents no states."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_each_observer_says_what_it_lost(run: Run) -> None:
 
 
 def test_the_record_and_its_verdict_say_so(run: Run) -> None:
-    """As objections; what could not be seen is not called a deviation."""
+    """As objections; states that could not be observed are not deviations."""
     said = " ".join(map(str, run.record.objections))
     verdict = judge(run.record)
 
@@ -52,7 +52,7 @@ def test_the_record_and_its_verdict_say_so(run: Run) -> None:
 
 
 def test_no_state_is_made_up(run: Run) -> None:
-    """What was seen before and after is whole; of what happened meanwhile there is nothing that was not."""
+    """Connections before and after are complete; of those in between nothing is invented."""
     ends = [end for end in run.record.endpoints if end.role != "listener"]
 
     assert {(end.node, end.role, end.local.port == 80, end.remote.port == 80) for end in ends} == {

@@ -1,4 +1,4 @@
-"""``handshake record`` with programs of other people, as a user calls it, on the lab kernel."""
+"""``handshake record`` with third-party programs, as a user runs it, on the lab kernel."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def needs(program: str) -> Callable[[Any], Any]:
 
 
 def ask(text: str = "") -> str:
-    """A client that connects to h2, says something, and reads until the other side has ended or it has five bytes."""
+    """A client that connects to h2, sends data, and reads until the other side closes or it has five bytes."""
     said = f"s.sendall(b'{text}');" if text else ""
     return f"{sys.executable} -c \"import socket; s = socket.create_connection(('h2', 80)); {said} s.recv(5)\""
 
 
 @needs("curl")
 def test_http_server_and_curl_at_five_percent_loss(tmp_path: Path) -> None:
-    """Names resolve, the page arrives, each output is kept, and both ends have their whole history."""
+    """Names resolve, the page arrives, each output is kept, and both ends have their complete history."""
     server = f"{sys.executable} -m http.server 80 --directory {HERE}"
     done = handshake(
         "record", *LOSSY, "--server", server, "--client", "curl -s http://h2/leaky.py", "--out", str(tmp_path / "run")
@@ -94,7 +94,7 @@ def test_iperf3_at_five_percent_loss(tmp_path: Path) -> None:
 
 
 def test_a_server_that_leaks_close_wait_and_several_clients(tmp_path: Path) -> None:
-    """The server's ends are left in CLOSE-WAIT, and are said to be: that it is ended with the run closes nothing."""
+    """The server's ends stay in CLOSE-WAIT and are reported; its end with the run does not close them."""
     out = tmp_path / "run"
     done = handshake(
         "record", *LOSSY, "--server", LEAKY, "--client", ask(), "--client", ask(),
@@ -123,7 +123,7 @@ def test_exit_statuses_and_signals_are_reported() -> None:
 
 
 def test_a_client_is_ended_at_its_limit(tmp_path: Path) -> None:
-    """On record, and in the kernel's time: a client that waits forever costs no wall time."""
+    """It is recorded in the kernel's time: a client that waits indefinitely takes no wall time."""
     handshake("record", "--client", "sleep infinity", "--time-limit", "3s", "--out", str(tmp_path / "run"))
     starts, ends = [each for each in read(tmp_path / "run").observations if each.__class__.__name__ == "Program"]
 
@@ -145,7 +145,7 @@ def test_programs_run_where_the_command_is_given(tmp_path: Path, kernel: str) ->
 
 @pytest.mark.parametrize("kernel", ["lab", "host"])
 def test_a_name_that_no_host_has_is_refused_at_once(kernel: str) -> None:
-    """No name server is within reach: a server that looks up its own name must not wait for one, as http.server did."""
+    """No name server is reachable: a server that looks up its own name, such as http.server, must not wait."""
     asks = "import socket, time; t = time.monotonic(); socket.getfqdn('no.such.host'); print(time.monotonic() - t)"
     done = handshake("record", "--kernel", kernel, "--client", f'{sys.executable} -c "{asks}"', "--plain")
     took = float(done.stdout.splitlines()[-1])
@@ -168,7 +168,7 @@ def test_a_run_into_the_wall_limit_keeps_what_was_recorded(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("kernel", ["lab", "host"])
 def test_watching_shows_states_meanwhile(kernel: str) -> None:
-    """A line for each on standard error; standard output stays what it is."""
+    """A line for each on standard error; standard output is unchanged."""
     server = f"{sys.executable} -c \"import socket; socket.create_server(('', 80)).accept()[0].recv(5)\""
     done = handshake(
         "record", "--kernel", kernel, "--watch", "--json", "--server", server, "--client", ask("hello"), "--after", "1s"
@@ -192,7 +192,7 @@ def test_an_unknown_program_is_a_mistake_in_the_command_line() -> None:
 
 @pytest.mark.parametrize("kernel", ["lab", "host"])
 def test_a_killed_run_leaves_what_was_recorded(tmp_path: Path, kernel: str) -> None:
-    """SIGKILL to the whole process group: `handshake show` shows everything up to then, and says that it was cut."""
+    """SIGKILL to the process group: `handshake show` shows the events up to then, and reports that it is incomplete."""
     out = tmp_path / "run"
     running = _endless(out, kernel)
     try:
@@ -223,7 +223,7 @@ def test_ctrl_c_leaves_what_was_recorded(tmp_path: Path, kernel: str) -> None:
 
 
 def _endless(out: Path, kernel: str) -> subprocess.Popen[str]:
-    """Start a recording that cannot end by itself: a program that computes makes no time pass on the lab kernel."""
+    """Start a recording that does not end: while a program computes, virtual time does not advance."""
     spins = f"{sys.executable} -c 'while True: pass'"
     words = ["--kernel", kernel, "--server", LEAKY, "--client", ask(), "--client", spins, "--out", str(out)]
     return subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The recorder over a thousand connections: every transition seen, with its cause, and none invented."""
+"""A thousand connections: every transition is observed with its cause, and none is invented."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def run() -> Iterator[Run]:
 
 @pytest.mark.parametrize("role", ["client", "server"])
 def test_every_connection_has_its_whole_history(run: Run, role: str) -> None:
-    """Each way of closing makes the states it must, on both sides, as often as it was done."""
+    """Each way of closing leads to the expected states on both sides, in the expected number."""
     seen = Counter(tuple(end.states) for end in run.record.endpoints if end.role == role)
 
     assert seen == {tuple(states[role == "server"]): CONNECTIONS // len(WAYS) for states in WAYS.values()}
 
 
 def test_every_transition_has_a_cause_and_nobody_contradicts(run: Run) -> None:
-    """Nothing is inferred, nothing unexplained, and no witness objects."""
+    """Nothing is inferred or unexplained, and no observers disagree."""
     steps = [step for end in run.record.endpoints for step in end.transitions]
 
     assert not [step for step in steps if step.inferred or step.cause.kind == "unknown" or step.objection]

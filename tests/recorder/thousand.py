@@ -1,4 +1,4 @@
-"""A script of many connections, opened and closed in all four ways, whose every state is known beforehand."""
+"""A script of many connections, opened and closed in all four ways, with known states."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST = ["FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED"]
 SECOND = ["CLOSE-WAIT", "LAST-ACK", "CLOSED"]
 BOTH = ["FIN-WAIT-1", "CLOSING", "TIME-WAIT", "CLOSED"]
 
-#: What each way of closing makes (the client, the server) go through.
+#: The states of (client, server) for each way of closing.
 WAYS = {
     "client first": (OPENED + FIRST, ACCEPTED + SECOND),
     "server first": (OPENED + SECOND, ACCEPTED + FIRST),
@@ -53,7 +53,7 @@ def _close(net: Net, way: str, client: RecordedSocket, server: RecordedSocket) -
         return
     first.shutdown(socket.SHUT_WR)
     second.recv(1)
-    # Longer than a delayed acknowledgment: a FIN that comes with it would skip FIN-WAIT-2.
+    # Longer than a delayed acknowledgment: a FIN with that ACK would skip FIN-WAIT-2.
     net.sleep(0.1)
     second.close()
     first.recv(1)

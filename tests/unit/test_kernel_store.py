@@ -357,7 +357,7 @@ def test_an_interrupted_build_leaves_no_process(
 
 
 def test_a_second_builder_waits_and_uses_the_first_ones_kernel(tmp_path: Path, stub: Path) -> None:
-    """It says so; make runs for one of them only."""
+    """It prints that it waits; make runs for one of them only."""
     (stub / "mode").write_text("wait")
     os.mkfifo(stub / "fifo")
     first = start_build(tmp_path)

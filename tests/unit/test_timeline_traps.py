@@ -390,7 +390,7 @@ def test_steps_name_the_call() -> None:
 
 
 def test_a_cut_record_is_incomplete() -> None:
-    """Without its last line a record says so, and its states are those up to then."""
+    """A record without its last line is incomplete, and its states are those up to then."""
     run = [each for each in plain_run() if each.t < 180 * MS]
 
     record = reconcile(run)

@@ -74,7 +74,7 @@ def test_results_vanish_with_the_block(found: dict[str, Any]) -> None:
 
 
 def test_a_panic_is_reported_with_the_last_console_lines(kernel: Kernel) -> None:
-    """A kernel that panics fails its job, and says so at once."""
+    """A kernel that panics fails its job at once; the error contains the message."""
     with pytest.raises(KernelFailed) as caught, kernel.run(job_from_tests(f"{JOBS}:panic")):
         pass
 

@@ -134,8 +134,8 @@ class Impairments:
                 self._targets[direction] = self._target(direction)
             space, index, where = self._targets[direction]
             # A distribution table cannot be removed from a queue: replace the queue.
-            anew = known and impairment.distribution != self.now(direction).distribution
-            groups.setdefault(space, []).append((index, where, impairment, anew))
+            replace = known and impairment.distribution != self.now(direction).distribution
+            groups.setdefault(space, []).append((index, where, impairment, replace))
         for space, group in groups.items():
             qdisc.apply(self._socket(space), group)
         self._now.update(wanted)

@@ -247,7 +247,7 @@ def apply(netlink: Netlink, wanted: Iterable[tuple[int, str, Impairment, bool]])
     if not wanted:
         return
     try:
-        netlink.ask(impair(index, where, impairment, replace=anew) for index, where, impairment, anew in wanted)
+        netlink.ask(impair(index, where, impairment, replace=replace) for index, where, impairment, replace in wanted)
     except NetlinkError as error:
         if error.errno in (errno.ENOENT, errno.EOPNOTSUPP):
             raise EnvironmentUnsupported(NO_NETEM, NO_NETEM_REMEDY) from error
