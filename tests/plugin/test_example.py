@@ -22,7 +22,7 @@ def test_example(project: Project) -> None:
     leaky.assert_outcomes(passed=1, failed=2)
     leaky.stdout.fnmatch_lines(
         [
-            "E*TimeoutError: timed out",
+            "E*TimeoutError: recv() timed out after *",
             "E       AssertionError: assert [[]'10.0.0.2:70*CLOSE-WAIT'[]] == [[]]",
             "*CLOSE-WAIT * until the end *",
             "*did not leave CLOSE-WAIT: its program did not close the socket*",

@@ -46,13 +46,13 @@ def test_help(option: object) -> None:
 
 
 def test_defaults(project: Project) -> None:
-    """Without anything: the lab kernel, seed 1, English."""
+    """Without anything: the lab kernel, seed 1, the locale's language."""
     project.write(test_it=SHOW)
 
     shown = _shown(project)
 
     assert "'handshake_kernel': 'lab', 'handshake_seed': 1, 'handshake_link': (), 'handshake_artifacts': None" in shown
-    assert "'handshake_lang': 'en', 'handshake_wall_limit': None, 'handshake_slow': False" in shown
+    assert "'handshake_lang': None, 'handshake_wall_limit': None, 'handshake_slow': False" in shown
 
 
 def test_ini_keys(project: Project) -> None:

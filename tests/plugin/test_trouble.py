@@ -55,7 +55,7 @@ def test_kernel_fails(project: Project) -> None:
             "*ladder*",
             "*SYN seq=0*",
             "the lab kernel was killed after 5 s of wall time: a program in it computes*",
-            "signal 9 ended the test inside the kernel*too little memory*",
+            "signal 9 ended the test in the kernel; *lack of memory*",
             "*| *Out of memory: Killed process*",
         ]
     )
@@ -102,7 +102,7 @@ def test_wrong_marker(project: Project) -> None:
         "pytest.mark.handshake delay: 'fast' *delay=50ms",
         "*'ring' *",
         "*'h9'*",
-        "pytest.mark.handshake: ('50ms',) takes keywords only. *",
+        "pytest.mark.handshake: '50ms' is a positional argument; the marker takes keywords only. *",
         "pytest.mark.handshake colour: 'red' is not a property of a link; *",
         "pytest.mark.handshake seed: -1 is not a whole number from 0 to 2[*][*]64-1. *",
     ):
@@ -145,7 +145,7 @@ def test_not_collected_inside(project: Project) -> None:
     result = project.run()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["the test could not be collected where the kernel is:", "*RuntimeError: not here"])
+    result.stdout.fnmatch_lines(["the test could not be collected in the kernel:", "*RuntimeError: not here"])
 
 
 def test_other_id_inside(project: Project) -> None:
@@ -165,7 +165,7 @@ def test_other_id_inside(project: Project) -> None:
     result = project.run()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["the test was not found where the kernel is*must have the same id every time"])
+    result.stdout.fnmatch_lines(["the test was not found in the kernel*must have the same id every time"])
 
 
 def test_too_late(project: Project) -> None:
@@ -180,7 +180,7 @@ def test_too_late(project: Project) -> None:
     result = project.run()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*net: 'test_it' asks for it while it runs*usefixtures*"])
+    result.stdout.fnmatch_lines(["*net: 'test_it' requests it with getfixturevalue()*usefixtures*"])
 
 
 def test_another_net(project: Project) -> None:
@@ -228,7 +228,7 @@ def test_refused(project: Project) -> None:
     )
 
     for words, reported in (
-        (["--pdb"], "ERROR: --pdb cannot reach into a test that uses `net`*"),
+        (["--pdb"], "ERROR: --pdb cannot debug a test that uses `net`*"),
         (["--handshake-kernel=cray"], "ERROR: --handshake-kernel: 'cray' is not a kind of kernel*"),
     ):
         result = project.run(*words)

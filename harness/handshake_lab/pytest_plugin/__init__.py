@@ -1,6 +1,7 @@
-"""The pytest plugin: a test that asks for the fixture ``net`` runs where a kernel is.
+"""The pytest plugin: a test that requests the fixture ``net`` runs in a kernel of its own.
 
-`hooks` is what pytest loads (entry point ``pytest11``); `outside` sends a test into a
-kernel and brings its reports home; `inside` runs it there; `fixtures` is what a test uses;
-`edges` counts which edges of the state diagram were taken.
+`hooks` is what pytest loads (entry point ``pytest11``), `fixtures` is what a test uses, `options` has the options, the
+markers and the variants of tests. `dispatch` runs a test in a kernel: the controller, in the session that the user
+started, serialises the test; a worker runs it in the kernel; the controller replays the worker's reports. `results`
+keeps the records of tests and summarises a session.
 """

@@ -9,7 +9,7 @@ import pytest
 
 from handshake_lab.errors import NotAsDocumented, UsageError
 from handshake_lab.pytest_plugin.options.command_line import NETWORK_MARKER
-from handshake_lab.pytest_plugin.options.report_properties import TOUCHED
+from handshake_lab.pytest_plugin.options.report_properties import MUTATION_CHANGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,32 +29,32 @@ _SPELLED = f"pytest.mark.{NETWORK_MARKER}"
 @pytest.fixture
 def net(request: pytest.FixtureRequest, net_plan: RunPlan) -> Iterator[Net]:
     """The network that the marker ``handshake`` describes, on a kernel of its own."""
-    # Imported where the kernel is: the outer session does not need any of it.
+    # Imported in the worker: the controller does not need any of it.
     from handshake_lab.experiment.recorded_run import recorded
     from handshake_lab.pytest_plugin.options import variants
 
     results = _place(request).results
-    chosen = variants.of(request.node)
+    variant = variants.of(request.node)
     with _expecting(net_plan):
-        if chosen.mutation:
+        if variant.mutation:
             from handshake_lab.pytest_plugin.mutations import Mutation
 
-            mutation = Mutation(chosen.mutation)
+            mutation = Mutation(variant.mutation)
             with recorded(mutation.plan(net_plan), results) as net:
                 mutation.enter(net)
                 yield net
-            request.node.user_properties.append((TOUCHED, mutation.touched))
+            request.node.user_properties.append((MUTATION_CHANGES, mutation.changes))
             return
         with recorded(net_plan, results) as net:
             yield net
-            record = net.record() if chosen.loss else None
+            record = net.record() if variant.loss else None
         if record is not None:  # once the recording is complete
             _hold_against_document(record)
 
 
 @contextmanager
 def _expecting(plan: RunPlan) -> Iterator[None]:
-    """Have expectations allow what the kernel needs; where time is real, measure how late this machine is."""
+    """Set the tolerance of time windows for this kernel; with real time, it includes the scheduling latency."""
     from handshake_lab.expect.timer_windows import expect_of
     from handshake_lab.experiment.scheduling_latency import SchedulingLatency
 
@@ -62,8 +62,8 @@ def _expecting(plan: RunPlan) -> Iterator[None]:
         expect_of(plan.kernel)
         yield
         return
-    with SchedulingLatency() as pulse:
-        expect_of(plan.kernel, pulse.late, pulse.slowness)
+    with SchedulingLatency() as latency:
+        expect_of(plan.kernel, latency.late, latency.slowness)
         yield
 
 
@@ -77,7 +77,9 @@ def net_plan(request: pytest.FixtureRequest) -> RunPlan:
     wanted: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers(NETWORK_MARKER))):
         if marker.args:
-            raise UsageError(_SPELLED, marker.args, "takes keywords only", _EXAMPLE)
+            raise UsageError(
+                _SPELLED, marker.args[0], "is a positional argument; the marker takes keywords only", _EXAMPLE
+            )
         wanted.update(marker.kwargs)
     return _plan(wanted, place)
 
@@ -97,7 +99,7 @@ def _place(request: pytest.FixtureRequest) -> Place:
         raise UsageError(
             "net",
             request.node.name,
-            "asks for it while it runs, which is too late to send it where a kernel is",
+            "requests it with getfixturevalue(), after the test was started without a kernel",
             "def test_it(net): ..., or @pytest.mark.usefixtures('net')",
         )
     return place
@@ -113,7 +115,7 @@ def _plan(wanted: dict[str, Any], place: Place) -> RunPlan:
     links = _texts("links", wanted.pop("links", ()))
     sysctls = wanted.pop("sysctls", {})
     if not isinstance(topology, str):
-        raise UsageError(f"{_SPELLED} topology", topology, "is not a topology's name", 'topology="star"')
+        raise UsageError(f"{_SPELLED} topology", topology, "is not the name of a topology", 'topology="star"')
     if not isinstance(sysctls, dict):
         raise UsageError(f"{_SPELLED} sysctls", sysctls, "is not a mapping", 'sysctls={"net.ipv4.tcp_syncookies": 2}')
     impairment = str(Impairment.of(wanted, spell=f"{_SPELLED} {{}}", complete=False))
@@ -134,14 +136,14 @@ def _texts(field: str, value: object) -> tuple[str, ...]:
     if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
         return tuple(value)
     example = 'faults=["drop SYN nth=1 from h1"]' if field == "faults" else 'links=["h1>h2:loss=5%"]'
-    raise UsageError(f"{_SPELLED} {field}", value, "is neither a text nor a list of texts", example)
+    raise UsageError(f"{_SPELLED} {field}", value, "is not a string or a list of strings", example)
 
 
 def _hold_against_document(record: Record) -> None:
-    """Whatever is lost, only edges of the diagram may be taken."""
+    """Fail a test under random loss if a transition is not an edge of the diagram."""
     from handshake_lab.verdict.judge import judge
 
     verdict = judge(record)
     if not verdict.ok:
-        told = [finding.text for finding in verdict.findings if finding.ok is False]
-        raise NotAsDocumented("\n".join((verdict.summary, *told)))
+        findings = [finding.text for finding in verdict.findings if finding.ok is False]
+        raise NotAsDocumented("\n".join((verdict.summary, *findings)))

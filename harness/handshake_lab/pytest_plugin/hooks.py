@@ -9,8 +9,10 @@ import pytest
 
 from handshake_lab.errors import UsageError
 from handshake_lab.pytest_plugin.dispatch import reruns
+from handshake_lab.pytest_plugin.dispatch.selection import needs_kernel
 from handshake_lab.pytest_plugin.fixtures import handshake_variant, net, net_plan
 from handshake_lab.pytest_plugin.options import command_line, former_names
+from handshake_lab.pytest_plugin.results.activation import Activation
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["handshake_variant", "net", "net_plan"]
 
-_OUTSIDE: pytest.StashKey[Controller] = pytest.StashKey()
+_CONTROLLER: pytest.StashKey[Controller] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,16 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
     command_line.settle(config)
     if command_line.INSIDE in os.environ:
         return
-    from handshake_lab.pytest_plugin.dispatch.controller import Controller
-    from handshake_lab.pytest_plugin.options import variants
-    from handshake_lab.pytest_plugin.results.index_page import IndexPage
-    from handshake_lab.pytest_plugin.results.summary import Summary
+    if config.option.handshake_seeds is not None or config.option.handshake_mutate is not None:
+        from handshake_lab.pytest_plugin.options import variants
 
-    variants.check(config)
-    config.stash[_OUTSIDE] = Controller(config)
-    config.pluginmanager.register(Summary(config), "handshake-summary")
-    if config.option.handshake_artifacts:
-        config.pluginmanager.register(IndexPage(config), "handshake-pages")
+        variants.check(config)
+    config.pluginmanager.register(Activation(config), "handshake-activation")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -83,40 +80,46 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With ``--handshake-mutate``, deselect tests that do not use ``net``."""
-    outside = config.stash.get(_OUTSIDE, None)
-    if outside is None or not config.option.handshake_mutate:
+    if command_line.INSIDE in os.environ or not config.option.handshake_mutate:
         return
-    others = [item for item in items if not outside.needs_kernel(item)]
+    others = [item for item in items if not needs_kernel(item)]
     if others:
         config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if outside.needs_kernel(item)]
+        items[:] = [item for item in items if needs_kernel(item)]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse what cannot work, and build the kernel, before the first test runs."""
-    outside = session.config.stash.get(_OUTSIDE, None)
-    if outside is None or session.config.option.collectonly:
+    if command_line.INSIDE in os.environ or session.config.option.collectonly:
         return
-    if any(outside.needs_kernel(item) for item in session.items):
-        outside.prepare()
+    if any(map(needs_kernel, session.items)):
+        _controller(session.config).prepare()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object | None:
     """Run a test that uses ``net`` in a kernel of its own; leave every other test to others."""
-    outside = item.config.stash.get(_OUTSIDE, None)
-    if outside is None or not outside.needs_kernel(item):
+    if command_line.INSIDE in os.environ or not needs_kernel(item):
         return None
-
-    if reruns.protocol(item, nextitem, lambda: [*outside.run(item), *outside.tear_down(item, nextitem)]):
+    controller = _controller(item.config)
+    if reruns.protocol(item, nextitem, lambda: [*controller.run(item), *controller.tear_down(item, nextitem)]):
         return True
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in outside.run(item):
+    for report in controller.run(item):
         item.ihook.pytest_runtest_logreport(report=report)
-    for report in outside.tear_down(item, nextitem):
+    for report in controller.tear_down(item, nextitem):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def _controller(config: pytest.Config) -> Controller:
+    """The session's controller; it is imported with the first test that needs it."""
+    from handshake_lab.pytest_plugin.dispatch.controller import Controller
+
+    if _CONTROLLER not in config.stash:
+        config.stash[_CONTROLLER] = Controller(config)
+    return config.stash[_CONTROLLER]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,4 +1,4 @@
-"""Breaking a test on purpose, where the kernel is: a test that passes all the same cannot fail."""
+"""Breaking a test on purpose, in the worker: a test that passes nevertheless cannot fail."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 _FAULTS = ("drop", "delay", "duplicate", "reorder", "corrupt", "hold", "inject", "fault", "link")
 
-#: Socket options that cause nothing that a scenario is about.
+#: Socket options that do not change what a scenario tests.
 _HARMLESS = {
     (socket.SOL_SOCKET, socket.SO_REUSEADDR),
     (socket.SOL_SOCKET, socket.SO_REUSEPORT),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY),
     (socket.IPPROTO_TCP, socket.TCP_QUICKACK),
 }
-#: Programs that change what the kernel does, and `ss` when it is to destroy sockets.
-_MEDDLING = ("nft", "iptables", "ip6tables", "ip", "tc", "sysctl", "conntrack")
+#: Programs that configure the kernel; `ss` is one if it destroys sockets.
+_CONFIGURING = ("nft", "iptables", "ip6tables", "ip", "tc", "sysctl", "conntrack")
 
-#: What a link keeps when its impairments are taken away.
+#: Properties that a link keeps if its impairments are removed.
 _PLAIN = ("delay", "jitter", "rate", "limit")
 
 
 class Ignored:
-    """What a test gets in place of a fault or a link: it says that all went as wanted."""
+    """What a test gets in place of a fault or a link: it claims that the fault fired and every call succeeded."""
 
     fired = 1
     held = 0
@@ -47,7 +47,7 @@ class Ignored:
 
 
 class Mutation:
-    """One way of breaking a test. ``touched`` counts what it changed.
+    """One way of breaking a test; ``changes`` counts what it changed.
 
     Args:
         kind: A key of `handshake_lab.pytest_plugin.options.variants.MUTATIONS`.
@@ -55,18 +55,18 @@ class Mutation:
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self.touched = 0
+        self.changes = 0
 
     def plan(self, plan: RunPlan) -> RunPlan:
-        """The plan that is carried out in place of the test's."""
+        """The plan that is executed in place of the test's."""
         if self._kind != "cause":
             return plan
         links = tuple(kept for link in plan.links if (kept := _harmless(link)))
-        self.touched += len(plan.faults) + len(plan.sysctls) + (links != plan.links)
+        self.changes += len(plan.faults) + len(plan.sysctls) + (links != plan.links)
         return replace(plan, faults=(), sysctls={}, links=links)
 
     def enter(self, net: Net) -> None:
-        """Let the world do less than it is asked for, or tell lies."""
+        """Have the network ignore faults and settings, or falsify the record."""
         if self._kind != "cause":
             self._falsify(net)
             return
@@ -75,41 +75,41 @@ class Mutation:
                 if hasattr(type(owner), name) or name in vars(owner):
                     setattr(owner, name, self._ignore)
         for host in net.network.hosts:
-            self._tame(net[host.name])
+            self._ignore_settings(net[host.name])
         original = socket.socket.setsockopt
 
         def setsockopt(made: RecordedSocket, level: int, option: int, *value: Any) -> None:
             if (level, option) in _HARMLESS:
                 original(made, level, option, *value)
             else:
-                self.touched += 1
+                self.changes += 1
 
         RecordedSocket.setsockopt = setsockopt  # type: ignore[method-assign,assignment]
 
     def _ignore(self, *_: Any, **__: Any) -> Ignored:
-        self.touched += 1
+        self.changes += 1
         return Ignored()
 
-    def _tame(self, host: Host) -> None:
+    def _ignore_settings(self, host: Host) -> None:
         sysctl, run, cmd = host.sysctl, host.run, host.cmd
 
         def set_nothing(name: str, value: str | int | None = None) -> str:
             if value is None:
                 return sysctl(name)
-            self.touched += 1
+            self.changes += 1
             return str(value)
 
         def run_harmless(argv: Sequence[str], *, check: bool = True) -> CompletedProcess[Any]:
-            if argv[0] not in _MEDDLING and not {"-K", "--kill"} & set(argv):
+            if argv[0] not in _CONFIGURING and not {"-K", "--kill"} & set(argv):
                 return run(argv, check=check)
-            self.touched += 1
+            self.changes += 1
             return CompletedProcess(list(argv), 0, "", "")
 
         def cmd_harmless(*command: object, limit: float = PATIENCE) -> str:
             line = " ".join(map(str, command))
-            if not set(re.findall(r"[\w-]+", line)) & {*_MEDDLING, "--kill"}:
+            if not set(re.findall(r"[\w-]+", line)) & {*_CONFIGURING, "--kill"}:
                 return cmd(line, limit=limit)
-            self.touched += 1
+            self.changes += 1
             return ""
 
         host.cmd = cmd_harmless  # type: ignore[method-assign]
@@ -118,11 +118,11 @@ class Mutation:
 
     def _falsify(self, net: Net) -> None:
         record = net.record
-        lie = {"states": _without_last_states, "times": _with_doubled_times, "segments": _without_last_segments}
+        falsify = {"states": _without_last_states, "times": _with_doubled_times, "segments": _without_last_segments}
 
         def falsified() -> Record:
-            self.touched += 1
-            return lie[self._kind](record())
+            self.changes += 1
+            return falsify[self._kind](record())
 
         net.record = falsified  # type: ignore[method-assign]
 

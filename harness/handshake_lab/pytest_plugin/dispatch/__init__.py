@@ -1,1 +1,1 @@
-"""A test's way into a kernel and its report's way back."""
+"""Running a test in a kernel: the controller serialises it, a worker runs it, its reports are replayed."""

@@ -1,8 +1,8 @@
-"""Code coverage of what runs in a kernel, for pytest-cov.
+"""Code coverage of tests in a kernel, for pytest-cov.
 
-The lines that a test runs where the kernel is are counted there, and their data file is laid
-beside pytest-cov's own, which combines all that it finds at its end. Not counted there: what
-programs run that the test starts, and contexts (``--cov-context``).
+A worker measures the lines that its test executes; the controller copies the data file beside pytest-cov's own, which
+combines them all at the end of the session. Not measured: programs that the test starts, and contexts
+(``--cov-context``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DATA = ".coverage"
 
 
 def settings(config: pytest.Config) -> dict[str, Any] | None:
-    """How coverage is measured in the outer session; None where it is not."""
+    """How pytest-cov measures coverage in the controller; None if it does not."""
     plugin = config.pluginmanager.getplugin("_cov")
     controller = getattr(plugin, "cov_controller", None)
     measuring = getattr(controller, "cov", None)
@@ -39,7 +39,12 @@ def settings(config: pytest.Config) -> dict[str, Any] | None:
 
 @contextlib.contextmanager
 def measured(wanted: dict[str, Any] | None, results: Path) -> Iterator[None]:
-    """Count the lines that run within the block, if that is wanted."""
+    """Measure the lines that the block executes.
+
+    Args:
+        wanted: The controller's `settings`; None measures nothing.
+        results: The directory for the data file.
+    """
     if wanted is None:
         yield
         return
@@ -52,7 +57,7 @@ def measured(wanted: dict[str, Any] | None, results: Path) -> Iterator[None]:
         config_file=wanted["config_file"],
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that little was counted in one test of many is no news
+        warnings.simplefilter("ignore")  # one test of many executes few of the lines, which coverage warns about
         counter.start()
         try:
             yield
@@ -61,8 +66,8 @@ def measured(wanted: dict[str, Any] | None, results: Path) -> Iterator[None]:
             counter.save()
 
 
-def bring_home(wanted: dict[str, Any] | None, results: Path) -> None:
-    """Lay a kernel's data file where pytest-cov combines it with the others."""
+def collect(wanted: dict[str, Any] | None, results: Path) -> None:
+    """Copy a worker's data file to where pytest-cov combines it with the others."""
     file = results / _DATA
     if wanted is not None and file.exists():
         shutil.copyfile(file, f"{wanted['data_file']}.handshake.{os.urandom(6).hex()}")

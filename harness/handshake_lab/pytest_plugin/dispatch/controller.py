@@ -1,4 +1,4 @@
-"""Outside of the kernel: send a test into one, and bring its reports home."""
+"""The controller: has a worker run each test in a kernel, and replays the worker's reports."""
 
 from __future__ import annotations
 
@@ -26,43 +26,29 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.shared.job import JobResult
     from handshake_lab.kernel.shared.protocol import Kernel
 
-_FIXTURES = "handshake_lab.pytest_plugin.fixtures"
-
 
 class Controller:
-    """Runs the tests that need a kernel, each in one of its own."""
+    """Runs the tests that need a kernel, each in a kernel of its own.
+
+    Args:
+        config: That of the session which the user started, or of pytest-xdist's worker.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._kernels: dict[int, Kernel] = {}
 
-    @staticmethod
-    def needs_kernel(item: pytest.Item) -> bool:
-        """Whether a test asks for our fixture ``net``, directly or through other fixtures.
-
-        A project may well have a fixture of that name which is none of ours.
-        """
-        info = getattr(item, "_fixtureinfo", None)
-        found = list(info.name2fixturedefs.get("net", ())) if info else []
-        while found:
-            last = found.pop()
-            if last.func.__module__ == _FIXTURES:
-                return True
-            if "net" not in last.argnames:
-                return False
-        return False
-
     def prepare(self) -> None:
-        """Find the kernel, build one where there is none, and refuse what cannot work.
+        """Find or build the kernel, and refuse options that cannot work in it.
 
         Raises:
-            pytest.UsageError: With what to do about it.
+            pytest.UsageError: With what to do.
         """
         option = self._config.option
         if option.usepdb or getattr(option, "trace", False):
             raise pytest.UsageError(
-                "--pdb cannot reach into a test that uses `net`: it runs in a kernel of its own, which has no "
-                "terminal. Its ladder and its record tell what happened (handshake show); print() and -l show values."
+                "--pdb cannot debug a test that uses `net`: it runs in a kernel of its own, which has no terminal. "
+                "Its ladder and its record show what happened (handshake show); print() and -l show values."
             )
         try:
             with self._uncaptured():
@@ -85,19 +71,22 @@ class Controller:
 
     @contextlib.contextmanager
     def _uncaptured(self) -> Iterator[None]:
-        """Building a kernel takes minutes: let its progress be seen."""
+        """Show the progress of building a kernel, which takes minutes."""
         manager = self._config.pluginmanager.getplugin("capturemanager")
         with manager.global_and_fixture_disabled() if manager else contextlib.nullcontext():
             yield
 
     def run(self, item: pytest.Item) -> list[pytest.TestReport]:
-        """Run one test where the kernel is; its reports come back as if it had run here.
+        """Run one test in a kernel.
+
+        Returns:
+            The worker's reports, as pytest would have made them in this process.
 
         Raises:
-            KeyboardInterrupt: It was interrupted; nothing is left running.
+            KeyboardInterrupt: The session was interrupted; no process is left running.
         """
         began = time.time()
-        # Kept apart from the kernel's own scratch: what was recorded until a kernel failed is worth having.
+        # Not in the kernel's scratch directory: what was recorded before a kernel failed is shown.
         with tempfile.TemporaryDirectory(prefix="handshake-results-", ignore_cleanup_errors=True) as place:
             results = Path(place).resolve()
             try:
@@ -107,20 +96,20 @@ class Controller:
                 reports = [replay.failure(item, spelled(str(error)))]
             kept_records.attach(item, reports, results, replay=self.replay(item))
         replay.finish(item, reports, began)
-        variants.settle(item, reports)
+        variants.invert(item, reports)
         return reports
 
     @staticmethod
     def tear_down(item: pytest.Item, following: pytest.Item | None) -> list[pytest.TestReport]:
-        """Tear down what tests without ``net`` have set up here and the following test does not share.
+        """Tear down what tests without ``net`` have set up in this process and the following test does not share.
 
-        pytest does so at each test's teardown, and a test that ran in a kernel had none here: without it, the next
-        test of another module would find fixtures and modules set up that are not its own.
+        pytest does so at each test's teardown, and a test in a kernel has none in this process: otherwise the next
+        test of another module would find the fixtures and modules of this one set up.
 
         Returns:
-            The report of a teardown that failed, as an error at this test's teardown, where pytest has it too.
+            The report of a teardown that failed, as an error at this test's teardown, like pytest's own.
         """
-        state = item.session._setupstate  # noqa: SLF001  pytest has no public way to it
+        state = item.session._setupstate  # noqa: SLF001  pytest has no public access to it
         call = pytest.CallInfo.from_call(
             lambda: state.teardown_exact(following), when="teardown", reraise=(pytest.exit.Exception, KeyboardInterrupt)
         )
@@ -128,7 +117,7 @@ class Controller:
 
     def _run(self, item: pytest.Item, results: Path) -> list[pytest.TestReport]:
         former_names.refuse_markers(item)
-        chosen = variants.of(item)
+        variant = variants.of(item)
         kernel = self._kernel(seed_of(item))
         if reason := time_limits.too_slow(item, kernel.info):
             return [time_limits.skipped(item, reason)]
@@ -144,7 +133,7 @@ class Controller:
                 "directory": str(Path.cwd()),
                 "kernel": msgspec.to_builtins(kernel.info),
                 "coverage": coverage,
-                "links": [*self._config.option.handshake_link, *chosen.links],
+                "links": [*self._config.option.handshake_link, *variant.links],
                 "replay": self.replay(item),
             },
             results=results,
@@ -152,22 +141,22 @@ class Controller:
             readable=serialise.readable(item),
             environment=serialise.environment(),
         )
-        with kernel.run(job) as outcome:
-            if outcome.status == INTERRUPTED:
+        with kernel.run(job) as result:
+            if result.status == INTERRUPTED:
                 raise KeyboardInterrupt
-            code_coverage.bring_home(coverage, outcome.results)
-            return self._home(item, outcome)
+            code_coverage.collect(coverage, result.results)
+            return self._replayed(item, result)
 
-    def _home(self, item: pytest.Item, outcome: JobResult) -> list[pytest.TestReport]:
-        reports = replay.reports(self._config, outcome.results)
+    def _replayed(self, item: pytest.Item, result: JobResult) -> list[pytest.TestReport]:
+        reports = replay.reports(self._config, result.results)
         if any(isinstance(report, pytest.TestReport) and report.when == "teardown" for report in reports):
-            replay.warnings(item, outcome.results)
+            replay.warnings(item, result.results)
             return [report for report in reports if isinstance(report, pytest.TestReport)]
         for report in reports:
             if isinstance(report, pytest.CollectReport):
-                text = f"the test could not be collected where the kernel is:\n{report.longreprtext}"
+                text = f"the test could not be collected in the kernel:\n{report.longreprtext}"
                 return [replay.failure(item, text)]
-        raise KernelFailed(_unfinished(outcome.status), outcome.console)
+        raise KernelFailed(_unfinished(result.status), result.console)
 
     def replay(self, item: pytest.Item) -> str:
         """The command that runs this test again in the same way."""
@@ -215,9 +204,9 @@ def seed_of(item: pytest.Item) -> int:
 def _unfinished(status: int) -> str:
     if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
         return (
-            f"the test was not found where the kernel is (pytest's status {int(status)}): "
-            "it is collected anew there, and must have the same id every time"
+            f"the test was not found in the kernel (exit status {int(status)} of pytest): it is collected again there, "
+            "and must have the same id every time"
         )
     if status < 0:
-        return f"signal {-status} ended the test inside the kernel: see its console for why (such as too little memory)"
-    return f"the test did not come to its end inside the kernel (exit status {status})"
+        return f"signal {-status} ended the test in the kernel; its console may show the reason, such as lack of memory"
+    return f"the test exited unexpectedly in the kernel (exit status {status})"

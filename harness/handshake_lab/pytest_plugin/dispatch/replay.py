@@ -1,4 +1,4 @@
-"""What comes back from a kernel: reports and warnings, made what the outer session expects of its own."""
+"""Replaying a worker's reports and warnings in the controller."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from handshake_lab.pytest_plugin.dispatch.worker import REPORTS, WARNINGS, Failed
+from handshake_lab.pytest_plugin.dispatch.worker import REPORTS, WARNINGS, SentWarning
 from handshake_lab.pytest_plugin.options.report_properties import RAISED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: The sections of a report that hold what was printed.
+#: The sections of a report that hold captured output begin with these.
 _PRINTED = ("Captured stdout", "Captured stderr")
-#: What fails a test by ending it, rather than its cleaning up: told on its call.
+#: Errors of the test itself that only its teardown detects.
 _OF_THE_TEST = ("FaultNeverFired", "NotAsDocumented")
 
 
 def reports(config: pytest.Config, results: Path) -> list[pytest.TestReport | pytest.CollectReport]:
-    """The reports that were written down, complete ones only."""
+    """The reports that a worker has written; one that is cut is left out."""
     file = results / REPORTS
     if not file.exists():
         return []
@@ -34,12 +34,12 @@ def reports(config: pytest.Config, results: Path) -> list[pytest.TestReport | py
         for line in lines
         if line.endswith(b"\n")
     ]
-    _blame_the_test([report for report in found if isinstance(report, pytest.TestReport)])
+    _move_to_call([report for report in found if isinstance(report, pytest.TestReport)])
     return found
 
 
 def _with_tuples(data: dict[str, Any]) -> dict[str, Any]:
-    """What pytest has as tuples, which JSON does not know."""
+    """Make tuples of the lists for which pytest has tuples."""
     if isinstance(data.get("longrepr"), list):  # a skip: path, line, reason
         data["longrepr"] = tuple(data["longrepr"])
     if isinstance(data.get("location"), list):
@@ -49,8 +49,8 @@ def _with_tuples(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _blame_the_test(found: list[pytest.TestReport]) -> None:
-    """Move to the call what its teardown found wrong with the test itself."""
+def _move_to_call(found: list[pytest.TestReport]) -> None:
+    """Re-attribute errors of the test from its teardown to its call."""
     by_phase = {report.when: report for report in found}
     call, teardown = by_phase.get("call"), by_phase.get("teardown")
     if teardown is None or not teardown.failed or not set(_OF_THE_TEST) & set(getattr(teardown, RAISED, ())):
@@ -62,7 +62,7 @@ def _blame_the_test(found: list[pytest.TestReport]) -> None:
 
 
 def failure(item: pytest.Item, message: str) -> pytest.TestReport:
-    """The report of a test that could not tell its own end."""
+    """A failed report for a test without a report of its own."""
     return pytest.TestReport(
         nodeid=item.nodeid,
         location=item.location,
@@ -74,17 +74,17 @@ def failure(item: pytest.Item, message: str) -> pytest.TestReport:
 
 
 def of_the_call(found: list[pytest.TestReport]) -> pytest.TestReport:
-    """The report of a test's call, which comes after those of its subtests; the first, if it never was called."""
+    """The report of a test's call, which follows those of its subtests; the first report if there was no call."""
     return next((report for report in reversed(found) if report.when == "call"), found[0])
 
 
 def finish(item: pytest.Item, found: list[pytest.TestReport], began: float) -> None:
-    """Give the reports this machine's time, and show what was printed if nothing is to be captured.
+    """Set the wall time of the reports, and print what was captured if the session captures nothing.
 
     Args:
         item: The test.
-        found: Its reports. Inside, their durations were virtual.
-        began: When it was sent into the kernel.
+        found: Its reports, whose durations are in the kernel's time.
+        began: When the controller started it, in seconds since the epoch.
     """
     ended = time.time()
     main = of_the_call(found)
@@ -97,7 +97,7 @@ def finish(item: pytest.Item, found: list[pytest.TestReport], began: float) -> N
 
 
 def _show(found: list[pytest.TestReport]) -> None:
-    """Print what was captured, once: each report has what those before it have."""
+    """Print what was captured, once: each report repeats the sections of those before it."""
     shown = set()
     for report in found:
         for name, text in report.sections:
@@ -108,30 +108,30 @@ def _show(found: list[pytest.TestReport]) -> None:
 
 
 def warnings(item: pytest.Item, results: Path) -> None:
-    """Hand the test's warnings to the outer session."""
+    """Replay the warnings of a test."""
     file = results / WARNINGS
     if not file.exists():
         return
     for line in file.read_bytes().splitlines():
-        told = msgspec.json.decode(line, type=Failed)
-        category = _category(told)
+        sent = msgspec.json.decode(line, type=SentWarning)
+        category = _category(sent)
         message = standard.WarningMessage(
-            message=category(told.message), category=category, filename=told.filename, lineno=told.lineno
+            message=category(sent.message), category=category, filename=sent.filename, lineno=sent.lineno
         )
         item.ihook.pytest_warning_recorded.call_historic(
             kwargs={
                 "warning_message": message,
                 "when": "runtest",
                 "nodeid": item.nodeid,
-                "location": told.location,
+                "location": sent.location,
             }
         )
 
 
-def _category(told: Failed) -> type[Warning]:
+def _category(sent: SentWarning) -> type[Warning]:
     try:
-        found = getattr(import_module(told.module), told.category)
+        found = getattr(import_module(sent.module), sent.category)
         found("")
     except (ImportError, AttributeError, TypeError):
-        return Warning  # a class that is known inside only, or wants more than a message
+        return Warning  # a class that cannot be imported here, or needs more than a message
     return found if isinstance(found, type) and issubclass(found, Warning) else Warning

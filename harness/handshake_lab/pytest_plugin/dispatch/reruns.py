@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import pytest
 
@@ -45,8 +44,12 @@ def protocol(item: pytest.Item, following: pytest.Item | None, run: Callable[[],
         _announce(plugin, item, reports)
         return reports
 
-    with mock.patch.object(plugin, _FUNCTION, run_once):
+    replaced = getattr(plugin, _FUNCTION)
+    setattr(plugin, _FUNCTION, run_once)
+    try:
         return bool(plugin.pytest_runtest_protocol(item=item, nextitem=following))
+    finally:
+        setattr(plugin, _FUNCTION, replaced)
 
 
 def report_of(call: pytest.CallInfo[None]) -> pytest.TestReport | None:

@@ -1,4 +1,4 @@
-"""What a test takes along into a kernel: pytest's arguments, options, plugins, import path and environment."""
+"""Serialising a test for a worker: pytest's arguments, options, plugins, import path and environment."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from handshake_lab.pytest_plugin.options.command_line import INSIDE
+from handshake_lab.pytest_plugin.options.command_line import INSIDE, language
 
 if TYPE_CHECKING:
     import pytest
 
-#: Plugins of the outer session alone: they start workers, reorder, run again, time out by a clock that the
-#: kernel does not have, or report. By the names of their entry points.
-_OUTER_PLUGINS = frozenset(
+#: Plugins of the controller alone, by the names of their entry points: they start workers, change the order of tests,
+#: rerun them, limit their wall time, or report.
+_CONTROLLER_PLUGINS = frozenset(
     {
         "xdist", "xdist.looponfail", "pytest_cov", "html", "json-report", "pytest_jsonreport", "metadata", "sugar",
         "instafail", "randomly", "random_order", "rerunfailures", "flaky", "timeout", "hypothesispytest", "handshake",
     }
 )  # fmt: skip
 
-#: Options of the outer session alone: they choose tests, end the session, or write files.
-_OUTER_OPTIONS = frozenset(
+#: Options of the controller alone: they select tests, end the session, or write files.
+_CONTROLLER_OPTIONS = frozenset(
     {
         "file_or_dir", "keyword", "markexpr", "maxfail", "lf", "failedfirst", "newfirst", "last_failed_no_failures",
         "stepwise", "stepwise_skip", "stepwise_reset", "usepdb", "trace", "xmlpath", "deselect", "ignore",
@@ -32,22 +32,22 @@ _OUTER_OPTIONS = frozenset(
     }
 )  # fmt: skip
 
-#: What only means something outside, or would make what happens inside depend on this machine.
-_OUTER_VARIABLES = frozenset(
+#: Variables that have a meaning in the controller only, or would make a run depend on this machine.
+_CONTROLLER_VARIABLES = frozenset(
     {"HOME", "TMPDIR", "TEMP", "TMP", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES", "PYTEST_ADDOPTS"}
 )
-_OUTER_VARIABLE_PREFIXES = ("LD_", "XDG_", "SSH_", "DBUS_", "COV_", "COVERAGE_", "PYTEST_CURRENT", "PYTHON")
-#: Where Debian keeps what an ordinary user's PATH lacks: nft, tc.
+_CONTROLLER_VARIABLE_PREFIXES = ("LD_", "XDG_", "SSH_", "DBUS_", "COV_", "COVERAGE_", "PYTEST_CURRENT", "PYTHON")
+#: Where Debian has programs that are not in an ordinary user's PATH: nft, tc.
 _SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
-#: Where pytest's cache is kept inside: in memory.
+#: The worker's pytest cache, in memory.
 _CACHE = "/run/pytest-cache"
-#: And its temporary directories: /tmp may hold links to what the machine has there.
+#: The worker's temporary directories; /tmp may have links to this machine's files.
 _TEMPORARY = "/run/pytest"
 
 
 def arguments(item: pytest.Item) -> list[str]:
-    """The command line of the pytest that runs this one test."""
+    """The command line of the worker's pytest, for one test."""
     config = item.config
     option = config.option
     path, colons, rest = item.nodeid.partition("::")
@@ -61,46 +61,47 @@ def arguments(item: pytest.Item) -> list[str]:
     settings = [*(option.override_ini or ()), "addopts=", "required_plugins=", "strict_config=false", "log_file="]
     for setting in (*settings, f"cache_dir={_CACHE}"):
         words += ["-o", setting]
-    # The outer session has said by now what is to be said of the configuration.
+    # The controller has shown the warnings about the configuration.
     for warning in (*(option.pythonwarnings or ()), "ignore::pytest.PytestConfigWarning"):
         words += ["-W", warning]
     words += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
     for name in (*(option.plugins or ()), "no:terminal"):
-        if name.removeprefix("no:") not in _OUTER_PLUGINS:
+        if name.removeprefix("no:") not in _CONTROLLER_PLUGINS:
             words += ["-p", name]
     return words
 
 
 def options(config: pytest.Config) -> dict[str, Any]:
-    """The values of the outer session's options that hold inside too."""
+    """The values of the controller's options that hold in a worker too."""
+    language(config)
     return {
         name: value
         for name, value in vars(config.option).items()
-        if name not in _OUTER_OPTIONS and isinstance(value, str | int | float | bool | list | type(None))
+        if name not in _CONTROLLER_OPTIONS and isinstance(value, str | int | float | bool | list | type(None))
     }
 
 
 def plugins(config: pytest.Config) -> list[str]:
     """The installed plugins in force, as ``module`` or ``module:attribute``.
 
-    Told by name, they are imported alone: finding them anew would mean reading the file list of every
-    installed package through the kernel's file system.
+    The worker imports them by these names. To find them itself, it would have to read the file list of every installed
+    package through the kernel's file system.
     """
     found = []
     for _, distribution in config.pluginmanager.list_plugin_distinfo():
         for point in distribution.entry_points:
-            wanted = point.group == "pytest11" and point.name not in _OUTER_PLUGINS
+            wanted = point.group == "pytest11" and point.name not in _CONTROLLER_PLUGINS
             if wanted and config.pluginmanager.has_plugin(point.name) and point.value not in found:
                 found.append(point.value)
     return found
 
 
 def environment() -> dict[str, str]:
-    """The outer environment, without what means something there only."""
+    """The controller's environment variables that have a meaning in a worker."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in _OUTER_VARIABLES and not name.startswith(_OUTER_VARIABLE_PREFIXES)
+        if name not in _CONTROLLER_VARIABLES and not name.startswith(_CONTROLLER_VARIABLE_PREFIXES)
     }
     path = [*os.environ.get("PATH", "/usr/bin:/bin").split(":"), *_SYSTEM]
     return {
@@ -112,7 +113,7 @@ def environment() -> dict[str, str]:
 
 
 def readable(item: pytest.Item) -> tuple[Path, ...]:
-    """The directories that must be there inside, wherever they are."""
+    """The directories that the kernel must show, wherever they are."""
     imported = [Path(entry) for entry in sys.path if entry and Path(entry).is_dir()]
     found = [item.config.rootpath, Path.cwd(), item.path.parent, *imported]
     if item.config.inipath:

@@ -1,4 +1,4 @@
-"""Where the kernel is: run one test with pytest, and write its reports down."""
+"""The worker: runs one test with pytest in a kernel, and writes its reports to a file."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     import warnings
     from collections.abc import Generator
 
-#: One serialized report a line.
+#: The file of reports, one a line.
 REPORTS = "reports.jsonl"
-#: One warning a line.
+#: The file of warnings, one a line.
 WARNINGS = "warnings.jsonl"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a test runs: what the fixture ``net`` needs to know."""
+    """Where a test runs, for the fixture ``net``."""
 
     kernel: KernelInfo
     links: tuple[str, ...]
     results: Path
-    replay: str = ""  #: the command that gives the run again
+    replay: str = ""  #: the command that runs the test again in the same way
 
 
-class Failed(msgspec.Struct, frozen=True):
-    """A warning on its way home."""
+class SentWarning(msgspec.Struct, frozen=True):
+    """A warning, as a worker sends it to the controller."""
 
     message: str
     module: str  #: of its category
@@ -53,7 +53,7 @@ PLACE = pytest.StashKey[Place]()
 
 
 class Reporter:
-    """Writes each report down as pytest-xdist would send it, and takes over the outer session's options."""
+    """Writes each report to the file, serialised as pytest-xdist does, and takes over the controller's options."""
 
     def __init__(self, argument: dict[str, Any], place: Place) -> None:
         self._options: dict[str, Any] = argument["options"]
@@ -64,7 +64,7 @@ class Reporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Let the outer command line's options and markers hold here."""
+        """Take over the controller's options and markers."""
         self._config = config
         config.stash[PLACE] = self._place
         vars(config.option).update(self._options)
@@ -77,7 +77,7 @@ class Reporter:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Say which exception failed a test; one of ours is a message, without the way it came."""
+        """Add which exception failed a test; one of this package is shown as a message, without a traceback."""
         report = yield
         if report.failed and call.excinfo is not None:
             error = call.excinfo.value
@@ -88,13 +88,13 @@ class Reporter:
             if isinstance(error, HandshakeError):
                 report.longrepr = spelled(str(error))
             if isinstance(error, EnvironmentUnsupported) and self._place.kernel.real_time:
-                # What this machine's own kernel lacks is no failure of the test; the lab kernel lacks nothing.
+                # A feature that this machine's kernel lacks does not fail the test; the lab kernel has them all.
                 report.outcome = "skipped"
                 report.longrepr = time_limits.skipped(item, spelled(str(error))).longrepr
         return report
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> list[str] | None:
-        """Tell a comparison of states in the document's words, and remember it for the ladder."""
+        """Explain a comparison of states, and keep it for the ladder."""
         found = state_comparison.compared(left, right) if op == "==" else None
         if found is None:
             return None
@@ -102,24 +102,24 @@ class Reporter:
         return state_comparison.explanation(*found, self._options["handshake_lang"])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Write a report of setup, call or teardown."""
-        # Where this is asked, pytest fails a test of which subtests failed (_pytest/subtests.py); the outer session
-        # does not know of them, and there is no terminal here that would ask.
+        """Write the report of a setup, call or teardown."""
+        # In this hook pytest fails a test with failed subtests (_pytest/subtests.py). The terminal would call it, which
+        # a worker does not have.
         self._config.hook.pytest_report_teststatus(report=report, config=self._config)
         self._report(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Write down why the test could not be collected here."""
+        """Write the report of a collection that failed."""
         if report.failed:
             self._report(report)
 
     def pytest_warning_recorded(
         self, warning_message: warnings.WarningMessage, when: str, location: tuple[str, int, str] | None
     ) -> None:
-        """Write down a warning of the test; those of its collection the outer session has had."""
+        """Write a warning of the test; the controller has had those of the collection."""
         if when != "runtest":
             return
-        told = Failed(
+        sent = SentWarning(
             message=str(warning_message.message),
             module=warning_message.category.__module__,
             category=warning_message.category.__qualname__,
@@ -127,7 +127,7 @@ class Reporter:
             lineno=warning_message.lineno,
             location=location,
         )
-        self._write(WARNINGS, told)
+        self._write(WARNINGS, sent)
 
     def _report(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
@@ -139,7 +139,7 @@ class Reporter:
 
 
 def run(argument: Any, results: Path) -> int:
-    """The job: run the test that ``argument["args"]`` selects; the exit status is pytest's."""
+    """The job: run the test that ``argument["args"]`` selects; returns pytest's exit status."""
     os.chdir(argument["directory"])
     sys.path[:] = dict.fromkeys([*argument["path"], *sys.path])
     kernel = msgspec.convert(argument["kernel"], KernelInfo)
@@ -150,7 +150,7 @@ def run(argument: Any, results: Path) -> int:
 
 
 def _load(name: str) -> object:
-    """What an entry point names."""
+    """The object that an entry point names."""
     module, _, attributes = name.partition(":")
     found: object = importlib.import_module(module)
     for attribute in filter(None, attributes.split(".")):

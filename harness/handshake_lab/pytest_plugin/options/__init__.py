@@ -1,1 +1,1 @@
-"""What the user asked for: command line, markers, variants of a test."""
+"""What the user requests: options, ini keys, markers, variants of tests."""

@@ -178,9 +178,8 @@ OPTIONS = (
     ),
     Option(
         "lang",
-        "Language of ladders, pages and their index: en or ko. Default: en.",
+        "Language of ladders, pages and their index: en or ko. Default: that of the locale.",
         example="ko",
-        default="en",
         read=_language,
         metavar="LANG",
     ),
@@ -293,6 +292,17 @@ def _of_the_project(option: Option, config: pytest.Config) -> Any:
     if option.is_path and config.inipath is not None:
         given = os.path.relpath(config.inipath.parent / given)
     return option.value(given, option.key, f"{option.key} = {option.example}")
+
+
+def language(config: pytest.Config) -> str:
+    """The language in force; the locale's is looked up when it is needed."""
+    option = config.option
+    if option.handshake_lang is None:
+        from handshake_lab.report.text.language import locale_language
+
+        option.handshake_lang = locale_language()
+    found: str = option.handshake_lang
+    return found
 
 
 def replay_words(config: pytest.Config, names: tuple[str, ...]) -> list[str]:

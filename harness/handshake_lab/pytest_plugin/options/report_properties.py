@@ -22,6 +22,6 @@ SPAN = "handshake_span"
 #: Property: the kept record's row of the index.
 RUN = "handshake_run"
 #: Property: the result of a test that was broken on purpose.
-CAME_TO = "handshake_mutant"
-#: Property: how much a mutation changed.
-TOUCHED = "handshake_touched"
+MUTATION_RESULT = "handshake_mutant"
+#: Property: the number of things that a mutation changed.
+MUTATION_CHANGES = "handshake_touched"

@@ -13,7 +13,7 @@ import pytest
 from handshake_lab.errors import UsageError
 from handshake_lab.pytest_plugin.dispatch.replay import of_the_call
 from handshake_lab.pytest_plugin.options.command_line import LOSS, LOSSY_MARKER, nearest
-from handshake_lab.pytest_plugin.options.report_properties import CAME_TO, RAISED, TOUCHED
+from handshake_lab.pytest_plugin.options.report_properties import MUTATION_CHANGES, MUTATION_RESULT, RAISED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,7 +129,7 @@ def _mutations(text: str | None) -> list[str]:
     return kinds
 
 
-def settle(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
+def invert(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
     """Invert the outcome of a test that was broken on purpose: it passes if it failed."""
     mutation = of(item).mutation
     if not mutation:
@@ -140,27 +140,27 @@ def settle(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
     if failed is not None:
         raised = getattr(failed, RAISED, ())
         if _BY_ITSELF & set(raised):
-            came_to = "caught"
+            result = "caught"
             for report in reports:
                 report.outcome, report.longrepr, report.sections = "passed", None, []
         else:
-            came_to = "crashed"
+            result = "crashed"
             failed.sections.append(
                 ("broken on purpose", f"{change}; the test should have failed by its own assertions")
             )
     elif main.skipped:
-        came_to = "skipped"
-    elif not any(value for report in reports for name, value in report.user_properties if name == TOUCHED):
-        came_to = "nothing"
+        result = "skipped"
+    elif not any(value for report in reports for name, value in report.user_properties if name == MUTATION_CHANGES):
+        result = "nothing"
         _skip(item, main, f"there is nothing to break ({mutation}: {change})")
     elif mutation == "cause":
-        came_to = "survived"
+        result = "survived"
         main.outcome = "failed"
         main.longrepr = f"this test cannot fail: it passes although {change}"
     else:
-        came_to = "unnoticed"
+        result = "unnoticed"
         _skip(item, main, f"the test does not detect it ({mutation}: {change})")
-    reports[-1].user_properties.append((CAME_TO, came_to))
+    reports[-1].user_properties.append((MUTATION_RESULT, result))
 
 
 def _skip(item: pytest.Item, report: pytest.TestReport, reason: str) -> None:

@@ -1,1 +1,1 @@
-"""What became of the tests: kept records, the summary, pages."""
+"""What a session leaves: records of tests, a summary, pages."""

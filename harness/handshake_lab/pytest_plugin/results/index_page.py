@@ -1,4 +1,4 @@
-"""The index over a session's kept runs: what passed, what was claimed, which edges were taken."""
+"""The index page of a session's records: results, claims, edges."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
+from handshake_lab.pytest_plugin.options import command_line
 from handshake_lab.pytest_plugin.options.report_properties import AGAIN, EDGES, RUN
 from handshake_lab.pytest_plugin.results.attempts import Attempts
 from handshake_lab.recording.run_files import PAGE
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class KeptTest(msgspec.Struct, frozen=True):
-    """What a test's reports tell of the run that was kept: numbers for its line of the index."""
+    """A kept record, as a test's report describes it: what its row of the index shows."""
 
     directory: str  #: in the artifacts
     summary: str
@@ -30,7 +31,7 @@ class KeptTest(msgspec.Struct, frozen=True):
 
 
 class IndexPage:
-    """Gathers what the reports say; under pytest-xdist, in the controlling process."""
+    """Collects the results of a session; under pytest-xdist, in its controller."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -41,7 +42,7 @@ class IndexPage:
         self._claims: dict[str, Claim] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in a test's outcome and, with the report that has them, its properties."""
+        """Add a test's outcome and, from the report that has them, its properties."""
         if not self._attempts.counts(report):
             return
         properties: dict[str, Any] = dict(report.user_properties)
@@ -49,8 +50,8 @@ class IndexPage:
         self._outcomes[report.nodeid] = worst([self._outcomes.get(report.nodeid, "passed"), here])
         if AGAIN not in properties or report.nodeid in self._kept:
             return
-        told = properties.get(RUN)
-        self._kept[report.nodeid] = None if told is None else msgspec.convert(told, KeptTest)
+        kept = properties.get(RUN)
+        self._kept[report.nodeid] = None if kept is None else msgspec.convert(kept, KeptTest)
         for edge, _ in properties.get(EDGES, []):
             self._edges[edge] = self._edges.get(edge, 0) + 1
         self._add_claim(properties)
@@ -64,23 +65,24 @@ class IndexPage:
             found = msgspec.json.decode(properties[PROPERTY], type=ClaimFinding)
             words = {"HOLDS": "holds", "NUANCE": "nuance", "FAILS": "fails"}
             verdict: Any = words.get(found.verdict.name, "open")
-            lang = self._config.option.handshake_lang
+            lang = command_line.language(self._config)
             text = str(table(lang)[found.id]["claim"])
             self._claims[found.id] = Claim(found.id, text, verdict, proof(ClaimOutcome(found.id, found), lang))
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """Write the index beside the directories with the runs."""
+        """Write the index beside the directories of the records."""
         if hasattr(self._config, "workerinput") or not self._kept:
             return
         from handshake_lab.checkout.claims.claim import CLAIMS
         from handshake_lab.report.html.index import index
-        from handshake_lab.report.text.translations import words as language
+        from handshake_lab.report.text.translations import words as translated
         from handshake_lab.tcp.diagram.lookup import EDGES as DIAGRAM
         from handshake_lab.verdict.expected_states import Covered
 
         option = self._config.option
-        words = language(option.handshake_lang)
+        lang = command_line.language(self._config)
+        words = translated(lang)
         artifacts = Path(option.handshake_artifacts)
         artifacts.mkdir(parents=True, exist_ok=True)
         html = index(
@@ -93,7 +95,7 @@ class IndexPage:
                 for edge in DIAGRAM
                 if edge.in_linux
             ],
-            lang=option.handshake_lang,
+            lang=lang,
         )
         (artifacts / PAGE).write_text(html, "utf-8")
 

@@ -1,4 +1,4 @@
-"""What a test leaves behind: its record, what it says of the state diagram, and its ladder where it failed."""
+"""The record of a test: its edges and times for the summary, its files, and its ladder if the test failed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from handshake_lab.errors import RecordUnreadable
+from handshake_lab.pytest_plugin.options.command_line import language
 from handshake_lab.pytest_plugin.options.report_properties import (
     AGAIN,
     COMPARED,
@@ -33,23 +34,23 @@ if TYPE_CHECKING:
 
 DEFAULT_ARTIFACTS = "handshake-artifacts"
 
-#: How much of what a failed test tells is kept in its record.
+#: Characters of a failure's text that its record keeps.
 _LONGEST = 4000
 
-#: How many lines of what a program printed stand below a failed test.
+#: Lines of a program's output that are printed with a failed test.
 _LINES = 100
 
 
 def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *, replay: str) -> None:
-    """Add to a test's reports what its record says, and keep the record where it is wanted.
+    """Add properties and sections to a test's reports from its record, and keep the record if it is requested.
 
     Args:
         item: The test.
         reports: Its reports; the last gets the properties, a failed one the ladder.
         results: The directory with its record.
-        replay: The command that gives this run again.
+        replay: The command that runs the test again in the same way.
     """
-    last = reports[-1]  # the one whose properties JUnit's file shows, too
+    last = reports[-1]  # JUnit's file shows the properties of the last one
     last.user_properties.append((AGAIN, replay))
     failed = next((report for report in reports if report.failed), None)
     try:
@@ -78,7 +79,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
         failed.sections += [
             (f"Printed by {file.name}", printed) for file in _printed(results) if (printed := _shown(file))
         ]
-        lang = item.config.option.handshake_lang
+        lang = language(item.config)
         failed.sections.append(("ladder", text(record, verdict=verdict, lang=lang)))
     if failed is not None or artifacts is not None:
         observations = log.observations if failed is None else _with_failure(log.observations, failed)
@@ -90,7 +91,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
 
 
 def edges(record: Record, observations: tuple[Observation, ...]) -> list[tuple[str, list[str]]]:
-    """The edges that a run took, those that lead nowhere included, and who saw it."""
+    """The edges that a run took, self-transitions included, each with its witnesses."""
     from handshake_lab.verdict.self_transitions import self_transitions
 
     seen: dict[str, set[Witness]] = {}
@@ -123,14 +124,14 @@ def keep(item: pytest.Item, results: Path, observations: tuple[Observation, ...]
 
 
 def _with_failure(observations: tuple[Observation, ...], failed: pytest.TestReport) -> tuple[Observation, ...]:
-    """A failed test's record says why it failed, before its end."""
+    """Insert the failure of a test before the end of its observations."""
     last = observations[-1]
-    failure = Failure(last.t, "", _told(failed))
+    failure = Failure(last.t, "", _failure_text(failed))
     return (*observations[:-1], failure, last) if isinstance(last, RunEnd) else (*observations, failure)
 
 
-def _told(failed: pytest.TestReport) -> str:
-    """Why a test failed, in few lines: what was found, then where."""
+def _failure_text(failed: pytest.TestReport) -> str:
+    """The reason of a failure in a few lines, and its place."""
     text = failed.longreprtext
     found = [line[1:] for line in text.splitlines() if re.match(r"E( |$)", line)]
     if not found:
@@ -142,12 +143,12 @@ def _told(failed: pytest.TestReport) -> str:
 
 
 def _printed(results: Path) -> list[Path]:
-    """What the programs that a test started have printed."""
+    """The files with the output of the programs that a test started."""
     return sorted(file for file in results.iterdir() if file.suffix in (".out", ".err"))
 
 
 def _shown(file: Path) -> str:
-    """The last of what a program has printed, harmless to a terminal, and to JUnit's XML."""
+    """The last lines of a program's output, escaped for terminals and for JUnit's XML."""
     from handshake_lab.report.text.escaping import visible
 
     lines = file.read_text("utf-8", "replace").rstrip().splitlines()
@@ -156,7 +157,7 @@ def _shown(file: Path) -> str:
 
 
 def _verdict(record: Record, failed: pytest.TestReport | None) -> Verdict:
-    """The document's verdict, with what the test expected of an endpoint where it told."""
+    """The verdict, with the states that the test expected of an endpoint, if it compared some."""
     from handshake_lab.pytest_plugin.results.state_comparison import expected_of
     from handshake_lab.verdict.judge import judge
 
@@ -171,7 +172,7 @@ def _verdict(record: Record, failed: pytest.TestReport | None) -> Verdict:
 def _draw(
     item: pytest.Item, directory: Path, record: Record, observations: tuple[Observation, ...], verdict: Verdict
 ) -> dict[str, Any]:
-    """Write the record as a page for a browser and as a capture for Wireshark; returns its line for an index."""
+    """Write the record as a page and as a capture; returns its row of the index."""
     from handshake_lab.report.export.pcapng import pcapng
     from handshake_lab.report.html.index import run
     from handshake_lab.report.html.page import page
@@ -180,10 +181,10 @@ def _draw(
 
     option = item.config.option
     back = f"../{PAGE}" if option.handshake_artifacts else ""  # without it, there is no index
-    html = page(record, observations, title=item.nodeid, verdict=verdict, back=back, lang=option.handshake_lang)
+    html = page(record, observations, title=item.nodeid, verdict=verdict, back=back, lang=language(item.config))
     (directory / PAGE).write_text(html, "utf-8")
     (directory / CAPTURE).write_bytes(pcapng(record, observations))
-    summary = headline(observations, verdict, words(option.handshake_lang))
+    summary = headline(observations, verdict, words(language(item.config)))
     line = run(item.nodeid, "recorded", record, summary=summary)
     return {
         "directory": directory.name,

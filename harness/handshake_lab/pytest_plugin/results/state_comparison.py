@@ -1,4 +1,4 @@
-"""A comparison of states that failed: told in the document's words, and marked in the ladder."""
+"""A comparison of states that failed: an explanation, and marks for the ladder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _states(value: object) -> TypeGuard[list[str]]:
 
 
 def explanation(recorded: Sequence[str], expected: Sequence[str], lang: str = "en") -> list[str]:
-    """What pytest prints of it, in a language of `handshake_lab.report.text.translations`."""
+    """The lines that pytest prints, in a language of `handshake_lab.report.text.translations`."""
     from handshake_lab.report.text.translations import words
 
     w = words(lang)
@@ -47,10 +47,10 @@ def explanation(recorded: Sequence[str], expected: Sequence[str], lang: str = "e
 
 
 def expected_of(record: Record, recorded: Sequence[str], expected: Sequence[str]) -> dict[int, tuple[State, ...]]:
-    """The endpoint whose states were compared, and the way that was expected of it: for a verdict.
+    """The endpoint whose states were compared, with the states that were expected of it, for a verdict.
 
-    A test may have compared a part of an endpoint's states only; the rest is taken as expected.
-    Where several endpoints went that way, it is nobody's.
+    A test may compare a part of an endpoint's states only; the others count as expected. Empty if several endpoints
+    had the recorded states.
     """
     found = {}
     for place, endpoint in enumerate(record.endpoints):

@@ -1,4 +1,4 @@
-"""What a session came to: TCP time and wall time, the edges taken, every test's outcome."""
+"""The summary of a session: TCP time and wall time, edges that were taken, the result of every test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from handshake_lab.pytest_plugin.options.report_properties import AGAIN, CAME_TO, EDGES, SEGMENTS, SPAN, TCP_SECONDS
+from handshake_lab.pytest_plugin.options.report_properties import (
+    AGAIN,
+    EDGES,
+    MUTATION_RESULT,
+    SEGMENTS,
+    SPAN,
+    TCP_SECONDS,
+)
 from handshake_lab.pytest_plugin.results.attempts import Attempts
 from handshake_lab.recording.observations import FORMAT_VERSION
 from handshake_lab.report.export.json_document import to_json
@@ -20,28 +27,33 @@ if TYPE_CHECKING:
 
     from handshake_lab.tcp.diagram.edge import Edge
 
-#: How many commands for failed seeds are printed.
+#: At most this many commands for failed seeds are printed.
 _SHOWN = 10
 
 
 class Summary:
-    """Gathers what the reports say; under pytest-xdist, in the controlling process."""
+    """Collects the results of a session; under pytest-xdist, in its controller.
 
-    def __init__(self, config: pytest.Config) -> None:
+    Args:
+        config: The session's.
+        began: When the session began, by `time.perf_counter`.
+    """
+
+    def __init__(self, config: pytest.Config, began: float) -> None:
         self._config = config
         self._attempts = Attempts()
         self._results: dict[str, PytestResult] = {}
         self._outcomes: dict[str, dict[str | None, TestOutcome]] = {}
         self._seconds: dict[str, float] = {}
         self._coverage = Coverage()
-        self._began = time.perf_counter()
+        self._began = began
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in a test's outcome, and with its last report its properties."""
+        """Add a test's outcome and, from its last report, its properties."""
         if not self._attempts.counts(report):
             return
         properties: dict[str, Any] = dict(report.user_properties)
-        # The call's own report comes after those of subtests: what it says holds, unless one of them failed.
+        # The report of the call follows those of its subtests, and holds unless one of them failed.
         outcomes = self._outcomes.setdefault(report.nodeid, {})
         if outcomes.get(report.when) != "failed":
             outcomes[report.when] = _outcome(report)
@@ -52,7 +64,7 @@ class Summary:
             name=report.nodeid.rpartition("::")[2].removeprefix("test_"),
             test=report.nodeid,
             outcome=worst(list(outcomes.values())),
-            mutation=properties.get(CAME_TO),
+            mutation=properties.get(MUTATION_RESULT),
             tcp_seconds=properties.get(TCP_SECONDS, 0.0),
             wall_seconds=self._seconds[report.nodeid],
             segments=properties.get(SEGMENTS, 0),
@@ -66,7 +78,7 @@ class Summary:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the files, and fail the session where too few edges were taken."""
+        """Write the files, and fail the session if too few edges were taken."""
         if hasattr(self._config, "workerinput") or self._config.option.collectonly:
             return
         option = self._config.option
@@ -90,7 +102,7 @@ class Summary:
         return time.perf_counter() - self._began
 
     def session(self) -> PytestSession:
-        """Everything, for programs."""
+        """The document that ``--handshake-json`` writes."""
         tests = list(self._results.values())
         outcomes = [result.outcome for result in tests]
         return PytestSession(
@@ -107,7 +119,7 @@ class Summary:
         )
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
-        """Print the edges where they were asked for, failed seeds, and the virtual time that passed."""
+        """Print edge coverage and failed seeds if they were requested, and the TCP time."""
         option = self._config.option
         limit = option.handshake_edge_coverage_fail_under
         if option.handshake_edge_coverage or limit is not None:
@@ -161,7 +173,7 @@ def _outcome(report: pytest.TestReport) -> TestOutcome:
 
 
 def _span(seconds: float) -> str:
-    """A time as a person says it: ``1 h 12 min``, ``45.2 s``."""
+    """A duration for people: ``1 h 12 min``, ``45.2 s``."""
     if seconds < 100:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
