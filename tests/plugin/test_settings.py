@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -125,6 +127,18 @@ def test_the_project_s_settings_reach_the_kernel(project: Project) -> None:
     result.stdout.fnmatch_lines(
         ["E *0.014 == 0", "Run again: pytest test_it.py::test_it --handshake-seed 3 *", "delay=7ms"]
     )
+
+
+def test_documented() -> None:
+    """docs/pytest.md has every option with its ini key, and every marker."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "pytest.md").read_text("utf-8")
+
+    for option in OPTIONS:
+        example = f"={option.example}" if option.example else ""
+        [row] = [line for line in page.splitlines() if line.startswith(f"| `{option.flag}{'=' if example else '`'}")]
+        assert row.startswith(f"| `{option.flag}{example}` | {f'`{option.key}`' if option.ini else ''}"), row
+    for marker in MARKERS:
+        assert f"| `{re.split('[:(]', marker)[0]}" in page
 
 
 def test_short_options_get_the_prefix() -> None:
