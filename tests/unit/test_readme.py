@@ -44,14 +44,14 @@ def test_both_show_the_same_output() -> None:
     assert korean == english
 
 
-def test_both_have_the_same_example() -> None:
-    """But for its docstring."""
+def test_both_have_the_same_examples() -> None:
+    """But for their docstrings."""
     english, korean = (
-        re.sub(r'""".*?"""', '""""""', readme.partition("```python\n")[2].partition("```")[0])
+        [re.sub(r'""".*?"""', '""""""', code) for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL)]
         for readme in (ENGLISH, KOREAN)
     )
 
-    assert english
+    assert len(english) == 2
     assert korean == english
 
 
