@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 from handshake_lab.checkout.claims.claim import PROPERTY, ClaimFinding, ClaimVerdict
-from handshake_lab.checkout.claims.claim_texts import LANGUAGES, fields, table
+from handshake_lab.checkout.claims.claim_texts import LANGUAGES, claim_shown, fields, table
+from handshake_lab.pytest_plugin.options.report_properties import CLAIM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 class Claim:
     """Passes a test's verdict and figures to the report."""
 
-    def __init__(self, name: str, record: Callable[[str, object], None]) -> None:
+    def __init__(self, name: str, lang: str, record: Callable[[str, object], None]) -> None:
         self.name = name
+        self._lang = lang
         self.finding: ClaimFinding | None = None
         self._record = record
 
@@ -39,12 +41,15 @@ class Claim:
             assert ("nuance" in table(lang)[self.name]) == (verdict is not ClaimVerdict.HOLDS), f"{self.name}, {lang}"
         self.finding = ClaimFinding(self.name, verdict, figures)
         self._record(PROPERTY, msgspec.json.encode(self.finding).decode())
+        self._record(CLAIM, msgspec.json.encode(claim_shown(self.finding, self._lang)).decode())
 
 
 @pytest.fixture
 def claim(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[Claim]:
     """The claim that the marker names; a test without a verdict fails."""
-    made = Claim(request.node.get_closest_marker("claim").args[0], record_property)
+    made = Claim(
+        request.node.get_closest_marker("claim").args[0], request.config.option.handshake_lang, record_property
+    )
     yield made
     if request.node.stash.get(_PASSED, False):
         assert made.finding is not None, f"the test has no verdict about {made.name}"

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import pytest
-from handshake_lab.checkout.claims.claim import PROPERTY, ClaimFinding, ClaimVerdict
-from handshake_lab.checkout.claims.claim_texts import table
-from handshake_lab.pytest_plugin.options.report_properties import AGAIN, EDGES, RUN
+from handshake_lab.checkout.claims.claim import ClaimFinding, ClaimVerdict
+from handshake_lab.checkout.claims.claim_texts import claim_shown, table
+from handshake_lab.pytest_plugin.options.report_properties import AGAIN, CLAIM, EDGES, RUN
 from handshake_lab.pytest_plugin.results.index_page import IndexPage
+from handshake_lab.verdict.expected_states import Claim
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,24 +73,24 @@ def test_only_the_last_attempt_of_a_test_that_is_run_again_counts(pages: IndexPa
 
 def test_claims_and_edges_of_all_tests_stand_below(pages: IndexPage, tmp_path: Path) -> None:
     """The claims that were measured with their evidence, and how often each edge was taken."""
-    found = ClaimFinding("C4", ClaimVerdict.HOLDS, {"server": 7, "ack": 8})
-    figures = msgspec.json.encode(found).decode()
-    reported = {AGAIN: "pytest", RUN: _KEPT, EDGES: [["1", ["diag"]]], PROPERTY: figures}
-    for test in ("t.py::one", "t.py::two"):
-        pages.pytest_runtest_logreport(_report(test, "passed", "call", **reported))
+    for name in ("C10", "C4", "C4"):
+        claim = msgspec.json.encode(Claim(name, f"the text of {name}", "holds", "7 ms")).decode()
+        reported = {AGAIN: "pytest", RUN: _KEPT, EDGES: [["1", ["diag"]]], CLAIM: claim}
+        pages.pytest_runtest_logreport(_report(f"t.py::{name}", "passed", "call", **reported))
     pages.pytest_sessionfinish()
     html = (tmp_path / "kept" / "index.html").read_text("utf-8")
 
     assert "Claims of the documents, measured" in html
-    assert "C4" in html
+    assert html.index("the text of C4") < html.index("the text of C10")
+    assert "7 ms" in html
     assert "1 of " in html
 
 
 def test_the_index_is_in_the_language_asked_for(pages: IndexPage, tmp_path: Path) -> None:
-    """With --handshake-lang=ko: its own words, and the claims and what was measured for them."""
+    """With --handshake-lang=ko: its own words, and the claims with their evidence, as a claim's test reports them."""
     pages._config.option.handshake_lang = "ko"
     found = ClaimFinding("C4", ClaimVerdict.HOLDS, {"server": 7, "ack": 8})
-    reported = {AGAIN: "pytest", RUN: _KEPT, PROPERTY: msgspec.json.encode(found).decode()}
+    reported = {AGAIN: "pytest", RUN: _KEPT, CLAIM: msgspec.json.encode(claim_shown(found, "ko")).decode()}
     pages.pytest_runtest_logreport(_report("t.py::one", "passed", "call", **reported))
     pages.pytest_sessionfinish()
     html = (tmp_path / "kept" / "index.html").read_text("utf-8")

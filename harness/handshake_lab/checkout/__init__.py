@@ -1,1 +1,1 @@
-"""What needs a checkout of the repository: its scenarios, its claims, its own tests."""
+"""Parts that need a checkout of the repository: its scenarios, its claims, its own tests."""

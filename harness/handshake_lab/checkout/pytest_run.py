@@ -1,4 +1,4 @@
-"""Running pytest in a process of its own: here, or in a virtual machine that is booted once for the whole session."""
+"""Running pytest in a separate process: on this machine, or in a virtual machine that boots once for all tests."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
 def one_boot(function: _Function) -> _Function:
-    """``--boot-once``: one machine for all tests."""
+    """The option ``--boot-once``: one virtual machine for all tests."""
     return click.option(
         "--boot-once",
         is_flag=True,
-        help="With --kernel vm: boot one machine and run all tests there, as with --kernel host, not one for each.",
+        help="With --kernel vm: boot one machine, and run all tests in it as with --kernel host. For example: "
+        "--kernel vm --boot-once",
     )(function)
 
 
@@ -36,9 +37,9 @@ def run_pytest(
         words: Its arguments, besides the kernel.
         root: The checkout, in which it runs.
         kernel_name: Where tests that use ``net`` run.
-        quiet: Standard output belongs to somebody else: what it prints goes to standard error.
-        writable: Boot the virtual machine that ``kernel_name`` names, once, and run pytest itself there; all that
-            it writes must go to this directory. None: it runs here.
+        quiet: Send pytest's output to standard error, because standard output is used for a document.
+        writable: Boot the virtual machine that ``kernel_name`` names, once, and run pytest in it; it can write to this
+            directory only. None: pytest runs on this machine.
 
     Returns:
         0 if all tests passed, and 1 if any failed.
@@ -59,7 +60,7 @@ def run_pytest(
         raise UsageError("--boot-once", kernel_name, "is not a virtual machine", "--kernel vm --boot-once")
     from handshake_lab.kernel.vm import whole_session
 
-    # The checkout cannot be written there: what pytest and Hypothesis keep for the next time goes away.
+    # The checkout is read-only in the machine: pytest and Hypothesis cannot keep their caches there.
     line = ["env", "HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis", *line, "-p", "no:cacheprovider"]
     line += ["--handshake-kernel", "host"]
     output = (sys.stderr if quiet else sys.stdout).buffer
@@ -67,7 +68,7 @@ def run_pytest(
 
 
 def _checked(status: int, words: Sequence[str]) -> int:
-    """Pytest's exit status, where it ran the tests to their end (pytest.ExitCode)."""
+    """The exit status of a pytest that ran the tests to their end (pytest.ExitCode)."""
     if status in (0, 1):
         return status
     if status == 2:

@@ -1,4 +1,4 @@
-"""Where the repository is, for what works on its own tests."""
+"""The place of the repository, for commands that run its tests."""
 
 from __future__ import annotations
 

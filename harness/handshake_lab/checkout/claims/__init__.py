@@ -1,6 +1,6 @@
-"""What two sets of course notes claim about TCP, checked against the kernel.
+"""The claims of two sets of course notes about TCP, measured on the kernel.
 
-`findings` says what a check comes to, `words` holds every sentence in English and Korean,
-`running` has pytest measure the claims (the checks are ``tests/documented/``), `telling`
-prints what came out: a table, JSON, and the page ``docs/claims.md``.
+`claim` has the result of one claim's test as a value, `claim_texts` every sentence in English and Korean. `measuring`
+has pytest measure the claims (their tests are ``tests/documented/``), `claims_report` prints the results: a table,
+JSON, and the page ``docs/claims.md``.
 """

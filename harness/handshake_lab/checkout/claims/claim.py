@@ -1,4 +1,4 @@
-"""What the check of one claim comes to, as a value."""
+"""The result of one claim's test, as a value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-#: The claims in the order of the notes, by the chapter they are in.
+#: The claims in the order of the notes, by chapter.
 CHAPTERS: dict[str, tuple[str, ...]] = {
     "opening": tuple(f"C{number}" for number in range(1, 12)),
     "closing": tuple(f"C{number}" for number in range(12, 22)),
@@ -17,24 +17,24 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
 CLAIMS: tuple[str, ...] = sum(CHAPTERS.values(), ())
 QUESTIONS = ("Q1", "Q2", "Q3")
 
-#: The property under which a test hands its finding on, as JSON.
-PROPERTY = "handshake_claim"
+#: The property of a test's report with its finding, as JSON.
+PROPERTY = "handshake_claim_finding"
 
 
 class ClaimVerdict(StrEnum):
-    """How a claim fares."""
+    """Whether a claim holds."""
 
     HOLDS = "holds"
     NUANCE = "holds with a nuance"
     FAILS = "does not hold here"
-    #: The check broke before it could say anything, as where a kernel crashed.
+    #: The test failed without a result, for example because a kernel crashed.
     UNKNOWN = "could not be measured"
 
 
 class ClaimFinding(msgspec.Struct, frozen=True):
-    """What was found about a claim: its verdict and the figures that were measured.
+    """The verdict on a claim, and the figures that were measured.
 
-    ``figures`` are put into the claim's evidence, a sentence of `handshake_lab.checkout.claims.claim_texts`.
+    ``figures`` are inserted into the claim's evidence, a sentence of `handshake_lab.checkout.claims.claim_texts`.
     """
 
     id: str
@@ -43,10 +43,9 @@ class ClaimFinding(msgspec.Struct, frozen=True):
 
 
 class ClaimOutcome(msgspec.Struct, frozen=True):
-    """What came of a claim's check.
+    """The outcome of a claim's test.
 
-    ``finding`` is what its test found; None where the test failed, and ``failure`` then
-    says why, in pytest's words.
+    ``finding`` is None if the test failed; ``failure`` is then pytest's message.
     """
 
     id: str
@@ -55,7 +54,7 @@ class ClaimOutcome(msgspec.Struct, frozen=True):
 
     @property
     def verdict(self) -> ClaimVerdict:
-        """The verdict: a test whose assertion failed has found the kernel not to do what the project expects."""
+        """The verdict; if an assertion of the test failed, the claim does not hold as the project expects."""
         if self.finding is not None:
             return self.finding.verdict
         disproved = self.failure.startswith(("AssertionError", "assert ", "Failed: DID NOT RAISE"))
@@ -63,5 +62,5 @@ class ClaimOutcome(msgspec.Struct, frozen=True):
 
     @property
     def as_expected(self) -> bool:
-        """Whether the claim came out as the project expects: its test passed."""
+        """Whether the verdict is the one that the project expects: the test passed."""
         return self.finding is not None

@@ -6,14 +6,15 @@ import string
 import tomllib
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from handshake_lab.errors import UsageError
+from handshake_lab.verdict.expected_states import Claim
 
 if TYPE_CHECKING:
     from handshake_lab.checkout.claims.claim import ClaimFinding, ClaimOutcome
 
-#: The languages there are, by their BCP 47 names.
+#: The available languages, by their BCP 47 names.
 LANGUAGES = ("en", "ko")
 
 
@@ -22,7 +23,7 @@ def table(lang: str) -> dict[str, dict[str, str]]:
     """The sentences of one language, by their keys: ``table("en")["C1"]["claim"]``.
 
     Raises:
-        UsageError: There is no such language.
+        UsageError: The language is not available.
     """
     if lang not in LANGUAGES:
         raise UsageError("--lang", lang, f"is not one of {', '.join(LANGUAGES)}", "--lang ko")
@@ -30,12 +31,12 @@ def table(lang: str) -> dict[str, dict[str, str]]:
 
 
 def fields(template: str) -> set[str]:
-    """The names of the figures that a sentence leaves room for."""
+    """The names of the figures that a sentence contains."""
     return {name.partition("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name}
 
 
 def evidence(finding: ClaimFinding, lang: str) -> str:
-    """What was measured, in one line.
+    """The evidence, in one line: what was measured.
 
     Raises:
         KeyError: A figure is missing.
@@ -44,12 +45,19 @@ def evidence(finding: ClaimFinding, lang: str) -> str:
 
 
 def proof(outcome: ClaimOutcome, lang: str) -> str:
-    """What speaks for an outcome's verdict, in one line: what was measured, or why the check failed."""
+    """The evidence for an outcome's verdict, in one line, or the message of the failure."""
     return evidence(outcome.finding, lang) if outcome.finding else outcome.failure
 
 
+def claim_shown(finding: ClaimFinding, lang: str) -> Claim:
+    """A claim for the index of a session's records."""
+    words: dict[str, Literal["holds", "nuance", "fails"]] = {"HOLDS": "holds", "NUANCE": "nuance", "FAILS": "fails"}
+    text = str(table(lang)[finding.id]["claim"])
+    return Claim(finding.id, text, words.get(finding.verdict.name, "open"), evidence(finding, lang))
+
+
 def answer(question: str, figures: dict[str, dict[str, Any]], lang: str) -> str:
-    """The answer to one of the notes' questions, with what was measured for the claims it rests on.
+    """The answer to one of the notes' questions, with figures of the claims that it is based on.
 
     Args:
         question: ``Q1`` and so on.

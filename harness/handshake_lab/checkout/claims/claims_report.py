@@ -47,7 +47,7 @@ def document(outcomes: Sequence[ClaimOutcome], kernel: KernelInfo) -> ClaimsDocu
 
 
 def shown(outcomes: Sequence[ClaimOutcome], lang: str, *, explained: bool = False) -> Table:
-    """The table for a terminal; ``explained`` adds what each nuance is about."""
+    """The table for a terminal; ``explained`` adds the explanation of each nuance."""
     heading = table(lang)["table"]
     made = Table(heading["id"], show_lines=True)
     made.add_column(heading["claim"], ratio=3, overflow="fold")
@@ -63,7 +63,7 @@ def shown(outcomes: Sequence[ClaimOutcome], lang: str, *, explained: bool = Fals
 
 
 def summary(outcomes: Sequence[ClaimOutcome], lang: str) -> str:
-    """How many claims came out how, in one line; and which came out other than the project expects."""
+    """The number of claims by verdict, in one line, and the claims with an unexpected verdict."""
     words = table(lang)["table"]
     counts = Counter(outcome.verdict for outcome in outcomes)
     text = words["summary"].format(
@@ -97,8 +97,8 @@ def _page(outcomes: Sequence[ClaimOutcome], kernel: KernelInfo, lang: str) -> It
             if name in found:
                 yield from _section(found[name], lang)
     yield f"\n## {words['chapter']['questions']}"
-    for name, asked, told in _answers(outcomes, lang):
-        yield f"\n### {name}. {asked}\n\n{told}"
+    for name, asked, answered in _answers(outcomes, lang):
+        yield f"\n### {name}. {asked}\n\n{answered}"
     yield ""
 
 
@@ -117,11 +117,11 @@ def _nuance(outcome: ClaimOutcome, lang: str) -> str:
 
 
 def _answers(outcomes: Sequence[ClaimOutcome], lang: str) -> Iterator[tuple[str, str, str]]:
-    """Each question and its answer, where what the answer rests on was measured."""
+    """Each question with its answer, if the claims that the answer is based on were measured."""
     figures = {outcome.id: outcome.finding.figures for outcome in outcomes if outcome.finding}
     for name in QUESTIONS:
         try:
-            told = answer(name, figures, lang)
+            answered = answer(name, figures, lang)
         except KeyError:
             continue
-        yield name, table(lang)[name]["question"], told.strip()
+        yield name, table(lang)[name]["question"], answered.strip()

@@ -1,4 +1,4 @@
-"""Has pytest measure the claims: each in ``tests/documented/``, by its id."""
+"""Measuring the claims with pytest: the tests in ``tests/documented/``, by the ids of the claims."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _NAME = re.compile(r"test_c(\d+)_")
 
 
 def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[ClaimOutcome]:
-    """Check claims on a kernel; pytest's own words go to standard error.
+    """Measure claims on a kernel; pytest's output goes to standard error.
 
     Args:
         kernel: As for ``--kernel``.
         seed: As for ``--seed``.
-        only: The claims' ids; all, if there are none.
+        only: The ids of the claims; all claims if there are none.
 
     Returns:
-        What came of each, in the order of the notes.
+        The outcome of each, in the order of the notes.
 
     Raises:
-        UsageError: This is no checkout of the project: the checks are not installed with it.
-        PytestFailed: pytest did not run them.
+        UsageError: This is not a checkout of the project; the tests are not installed with the package.
+        PytestFailed: pytest did not run the tests to their end.
     """
     if not (REPOSITORY / _TESTS).is_dir():
         raise UsageError(
@@ -50,7 +50,7 @@ def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[ClaimOutco
             words += ["-k", " or ".join(f"test_c{int(each[1:]):02}_" for each in only)]
         run_pytest(words, REPOSITORY, kernel, quiet=True)
         found = {outcome.id: outcome for outcome in read(report.read_text("utf-8"))}
-    return [found.get(each, ClaimOutcome(each, None, "its check did not run")) for each in wanted]
+    return [found.get(each, ClaimOutcome(each, None, "its test did not run")) for each in wanted]
 
 
 def read(report: str) -> list[ClaimOutcome]:
@@ -67,7 +67,7 @@ def _outcome(case: ET.Element) -> ClaimOutcome:
     trouble = next((each for each in case if each.tag in ("failure", "error", "skipped")), None)
     if trouble is not None:
         return ClaimOutcome(claim, None, (trouble.get("message") or trouble.tag).partition("\n")[0])
-    for told in case.iter("property"):
-        if told.get("name") == PROPERTY:
-            return ClaimOutcome(claim, msgspec.json.decode(told.get("value", ""), type=ClaimFinding))
-    return ClaimOutcome(claim, None, "its check came to no verdict")
+    for each in case.iter("property"):
+        if each.get("name") == PROPERTY:
+            return ClaimOutcome(claim, msgspec.json.decode(each.get("value", ""), type=ClaimFinding))
+    return ClaimOutcome(claim, None, "its test reported no verdict")

@@ -1,1 +1,1 @@
-"""The scenarios of tests/scenarios: their list, their outcomes, several kernels side by side."""
+"""The scenarios of ``tests/scenarios``: their catalogue, their outcomes, several kernels side by side."""

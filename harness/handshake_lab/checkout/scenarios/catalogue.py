@@ -1,4 +1,4 @@
-"""The scenarios of a checkout: read from their files, without running them."""
+"""The scenarios of a checkout, read from their files without running them."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-#: The scenarios under random loss, each by its name.
+#: The file with the tests under random loss, which have the names of their scenarios.
 _UNDER_LOSS = "test_under_loss.py"
-#: Where scenarios without a number come in the catalogue's order.
+#: The position of scenarios without a number in the catalogue.
 _LAST = 1000
 
 
 class Scenario(msgspec.Struct, frozen=True):
     """A scenario and its test."""
 
-    number: int | None  #: its row in the catalogue; None: it is there for an edge that no row takes
+    number: int | None  #: its row in the catalogue; None for an edge that no row covers
     name: str
     subject: str  #: the file it is in: opening, backlog, …
-    what: str  #: what it demands, by which document
+    what: str  #: the behaviour that it requires, and the document
     test: str  #: its node id, relative to the checkout
-    under_loss: str = ""  #: that of the test which runs it under random loss, where its outcome is no chance's
+    under_loss: str = ""  #: that of its test under random loss, if its outcome does not depend on chance
 
 
 def checkout(verb: str) -> Path:
     """The checkout with the scenarios.
 
     Raises:
-        UsageError: The package was installed without one.
+        UsageError: The package was installed without a checkout.
     """
     if not (REPOSITORY / "tests" / "scenarios").is_dir():
         raise UsageError(
@@ -95,7 +95,7 @@ def chosen(known: list[Scenario], names: Iterable[str]) -> list[Scenario]:
     """The scenarios of these names or numbers.
 
     Raises:
-        UsageError: There is none of that name; it says which is nearest.
+        UsageError: A name is unknown; the message has the most similar one.
     """
     by_name = {each.name: each for each in known} | {str(each.number): each for each in known if each.number}
     wanted = []
@@ -103,8 +103,8 @@ def chosen(known: list[Scenario], names: Iterable[str]) -> list[Scenario]:
         name = given.removeprefix("test_")
         if name not in by_name:
             near = difflib.get_close_matches(name, [each.name for each in known], n=1, cutoff=0.3)
-            told = f"; the nearest is {near[0]!r}" if near else ""
+            hint = f"; the most similar is {near[0]!r}" if near else ""
             example = f"handshake scenarios run {near[0] if near else known[0].name}"
-            raise UsageError("NAME", given, f"is no scenario{told}", example)
+            raise UsageError("NAME", given, f"is not a scenario{hint}", example)
         wanted.append(by_name[name])
     return list(dict.fromkeys(wanted))

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _EXAMPLE = "--kernels 6.1,newest,vm:stock"
 
-#: How far a time may be off and still count as the same: by the rule of kernel timers (one of t fires within
-#: t · 1.125, depending on the phase of the timer wheel: kernel/time/timer.c), and by so many seconds, on lab
-#: kernels and where time is real.
+#: How much two equal times may differ: by the tolerance of kernel timers (a timer of t fires within t · 1.125,
+#: depending on the phase of the timer wheel: kernel/time/timer.c), and by these seconds, on lab kernels (True) and
+#: where time is real.
 _SHARE = 1 / TARDY
 _SECONDS = {True: 0.02, False: 0.6}
 
@@ -43,11 +43,11 @@ _MARKS = {"passed": "✓", "failed": "✗", "skipped": "-"}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One kernel.
+    """The results on one kernel.
 
     Attributes:
-        kernel: Which.
-        cells: By the scenario's name.
+        kernel: The kernel.
+        cells: The results by the names of the scenarios.
     """
 
     kernel: KernelInfo
@@ -55,31 +55,31 @@ class Column:
 
     @property
     def title(self) -> str:
-        """The kernel, as a head of a column."""
+        """The heading of the column."""
         return f"{self.kernel.release} ({self.kernel.kind})"
 
 
 def kernels(text: str) -> list[str]:
-    """What ``--kernels`` says, as ``--kernel`` would.
+    """The kernels that ``--kernels`` lists, as ``--kernel`` spells them.
 
     Raises:
-        UsageError: There is nothing in it, or one is named twice.
+        UsageError: A name is missing, or a kernel is listed twice.
     """
     named = [part.strip() for part in text.split(",")]
     if not all(named):
-        raise UsageError("--kernels", text, "names no kernel between two commas", _EXAMPLE)
+        raise UsageError("--kernels", text, "lacks a kernel before or after a comma", _EXAMPLE)
     wanted = ["lab" if name == "newest" else f"lab:{name}" if re.match(r"\d", name) else name for name in named]
     if len(set(wanted)) < len(wanted):
-        raise UsageError("--kernels", text, "names a kernel twice", _EXAMPLE)
+        raise UsageError("--kernels", text, "lists a kernel twice", _EXAMPLE)
     return wanted
 
 
 def column(kernel: KernelInfo, session: PytestSession, wanted: Sequence[Scenario]) -> Column:
-    """Gather what the scenarios came to on one kernel.
+    """The results of scenarios on one kernel.
 
     Args:
-        kernel: Which.
-        session: What pytest wrote down.
+        kernel: The kernel.
+        session: The document that pytest wrote.
         wanted: The scenarios.
     """
     from handshake_lab.checkout.scenarios.outcomes import by_scenario, tests_of
@@ -96,15 +96,15 @@ def column(kernel: KernelInfo, session: PytestSession, wanted: Sequence[Scenario
 
 
 def alike(one: Column, other: Column, name: str) -> bool:
-    """Whether a scenario went the same way on two kernels."""
+    """Whether a scenario has the same result on two kernels."""
     first, second = one.cells[name], other.cells[name]
-    more = _SECONDS[one.kernel.kind == other.kernel.kind == "lab"]
-    off = abs(first.seconds - second.seconds)
-    return first.segments == second.segments and off <= _SHARE * min(first.seconds, second.seconds) + more
+    tolerance = _SECONDS[one.kernel.kind == other.kernel.kind == "lab"]
+    difference = abs(first.seconds - second.seconds)
+    return first.segments == second.segments and difference <= _SHARE * min(first.seconds, second.seconds) + tolerance
 
 
-def told(columns: Sequence[Column], name: str, at: int) -> str:
-    """A cell's text: numbers in the first column, and where they differ from it."""
+def cell_text(columns: Sequence[Column], name: str, at: int) -> str:
+    """The text of a cell: its numbers in the first column, and in others where they differ from the first."""
     first, this = columns[0], columns[at]
     cell = this.cells[name]
     mark = _MARKS[cell.outcome]
@@ -114,12 +114,12 @@ def told(columns: Sequence[Column], name: str, at: int) -> str:
 
 
 def markdown(columns: Sequence[Column], wanted: Sequence[Scenario], command: str) -> str:
-    """The tables as a document: first what differs, with what each scenario demands, then all of them.
+    """The tables as a document: first the differences, with the requirement of each scenario, then all scenarios.
 
     Args:
-        columns: One for each kernel.
+        columns: One per kernel.
         wanted: The scenarios.
-        command: What makes this document.
+        command: The command that generates the document.
     """
     differing = [
         each
@@ -150,12 +150,12 @@ def markdown(columns: Sequence[Column], wanted: Sequence[Scenario], command: str
 
 
 def _row(columns: Sequence[Column], scenario: Scenario, more: Sequence[str] = ()) -> str:
-    texts = [told(columns, scenario.name, at) for at in range(len(columns))]
+    texts = [cell_text(columns, scenario.name, at) for at in range(len(columns))]
     return f"| {scenario.number or ''} | {scenario.name} | {' | '.join([*texts, *more])} |"
 
 
 def _cell_of(text: str) -> str:
-    """The first sentence of a text, as a cell of a table takes it."""
+    """The first sentence of a text, escaped for a cell of a table."""
     return re.split(r"(?<=[.;]) ", text, maxsplit=1)[0].rstrip(";").replace("|", "\\|")
 
 

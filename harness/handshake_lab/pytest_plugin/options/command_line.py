@@ -338,4 +338,4 @@ def prefixed(word: str) -> str:
 def nearest(given: str, known: list[str]) -> str:
     """A hint for a name that is not known: the most similar one, or all of them."""
     near = difflib.get_close_matches(given, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    return f"the most similar is {near[0]!r}" if near else f"known are {', '.join(known)}"

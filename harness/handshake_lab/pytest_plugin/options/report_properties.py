@@ -21,6 +21,8 @@ SEGMENTS = "handshake_segments"
 SPAN = "handshake_span"
 #: Property: the kept record's row of the index.
 RUN = "handshake_run"
+#: Property: a claim that the test measured, for the index: `handshake_lab.verdict.expected_states.Claim` as JSON.
+CLAIM = "handshake_claim"
 #: Property: the result of a test that was broken on purpose.
 MUTATION_RESULT = "handshake_mutant"
 #: Property: the number of things that a mutation changed.

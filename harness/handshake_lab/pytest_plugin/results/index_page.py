@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -10,14 +11,14 @@ import msgspec
 import pytest
 
 from handshake_lab.pytest_plugin.options import command_line
-from handshake_lab.pytest_plugin.options.report_properties import AGAIN, EDGES, RUN
+from handshake_lab.pytest_plugin.options.report_properties import AGAIN, CLAIM, EDGES, RUN
 from handshake_lab.pytest_plugin.results.attempts import Attempts
 from handshake_lab.recording.run_files import PAGE
 from handshake_lab.report.export.pytest_document import TestOutcome, worst
+from handshake_lab.verdict.expected_states import Claim
 
 if TYPE_CHECKING:
     from handshake_lab.report.html.index import RunRow
-    from handshake_lab.verdict.expected_states import Claim
 
 
 class KeptTest(msgspec.Struct, frozen=True):
@@ -54,27 +55,15 @@ class IndexPage:
         self._kept[report.nodeid] = None if kept is None else msgspec.convert(kept, KeptTest)
         for edge, _ in properties.get(EDGES, []):
             self._edges[edge] = self._edges.get(edge, 0) + 1
-        self._add_claim(properties)
-
-    def _add_claim(self, properties: dict[str, Any]) -> None:
-        from handshake_lab.checkout.claims.claim import PROPERTY, ClaimFinding, ClaimOutcome
-        from handshake_lab.checkout.claims.claim_texts import proof, table
-        from handshake_lab.verdict.expected_states import Claim
-
-        if PROPERTY in properties:
-            found = msgspec.json.decode(properties[PROPERTY], type=ClaimFinding)
-            words = {"HOLDS": "holds", "NUANCE": "nuance", "FAILS": "fails"}
-            verdict: Any = words.get(found.verdict.name, "open")
-            lang = command_line.language(self._config)
-            text = str(table(lang)[found.id]["claim"])
-            self._claims[found.id] = Claim(found.id, text, verdict, proof(ClaimOutcome(found.id, found), lang))
+        if CLAIM in properties:
+            claim = msgspec.json.decode(properties[CLAIM], type=Claim)
+            self._claims[claim.id] = claim
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Write the index beside the directories of the records."""
         if hasattr(self._config, "workerinput") or not self._kept:
             return
-        from handshake_lab.checkout.claims.claim import CLAIMS
         from handshake_lab.report.html.index import index
         from handshake_lab.report.text.translations import words as translated
         from handshake_lab.tcp.diagram.lookup import EDGES as DIAGRAM
@@ -89,7 +78,7 @@ class IndexPage:
             [self._line(test, kept) for test, kept in self._kept.items()],
             title=artifacts.resolve().name,
             facts=[(words("page.kernel"), option.handshake_kernel), (words("page.seed"), str(option.handshake_seed))],
-            claims=[self._claims[name] for name in CLAIMS if name in self._claims],
+            claims=sorted(self._claims.values(), key=_by_number),
             coverage=[
                 Covered(edge.id, edge.old, edge.new, self._edges.get(edge.id, 0), edge.section)
                 for edge in DIAGRAM
@@ -107,3 +96,8 @@ class IndexPage:
             return RunRow(test, outcome)
         href = f"{quote(kept.directory)}/{PAGE}"
         return RunRow(test, outcome, href, kept.summary, kept.connections, kept.lost, kept.length)
+
+
+def _by_number(claim: Claim) -> list[tuple[int, str]]:
+    """The order of claims: C2 before C10."""
+    return [(int(number or 0), word) for word, number in re.findall(r"(\D+)(\d*)", claim.id)]
