@@ -127,6 +127,7 @@ def _plan(wanted: dict[str, Any], place: Place) -> RunPlan:
         sysctls={str(name): str(value) for name, value in sysctls.items()},
         kernel=place.kernel,
         replay=place.replay,
+        follow=place.follow,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import shutil
 import sys
 import tempfile
 import time
@@ -14,6 +15,7 @@ import msgspec
 import pytest
 
 from handshake_lab.errors import HandshakeError, KernelFailed, UsageError
+from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
 from handshake_lab.pytest_plugin.dispatch import code_coverage, replay, serialise
 from handshake_lab.pytest_plugin.options import command_line, former_names, time_limits, variants
@@ -21,10 +23,13 @@ from handshake_lab.pytest_plugin.options.command_line import NETWORK_MARKER, spe
 from handshake_lab.pytest_plugin.results import kept_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
-    from handshake_lab.kernel.shared.job import JobResult
+    from handshake_lab.kernel.shared.job import BranchTaken, JobResult
     from handshake_lab.kernel.shared.protocol import Kernel
+
+#: On the reports of a branch: its decisions, by their numbers.
+FOLLOWED = "handshake_followed"
 
 
 class Controller:
@@ -94,7 +99,8 @@ class Controller:
                     reports = self._run(item, results)
             except (HandshakeError, pytest.fail.Exception) as error:
                 reports = [replay.failure(item, spelled(str(error)))]
-            kept_records.attach(item, reports, results, replay=self.replay(item))
+            followed = dict(reports[-1].user_properties).get(FOLLOWED, "")
+            kept_records.attach(item, reports, results, replay=self.replay(item, str(followed)))
         replay.finish(item, reports, began)
         variants.invert(item, reports)
         return reports
@@ -135,17 +141,29 @@ class Controller:
                 "coverage": coverage,
                 "links": [*self._config.option.handshake_link, *variant.links],
                 "replay": self.replay(item),
+                "follow": self._config.option.handshake_follow,
             },
             results=results,
             preload=("handshake_lab.pytest_plugin.dispatch.preloaded",),
             readable=serialise.readable(item),
             environment=serialise.environment(),
         )
-        with kernel.run(job) as result:
-            if result.status == INTERRUPTED:
-                raise KeyboardInterrupt
-            code_coverage.collect(coverage, result.results)
-            return self._replayed(item, result)
+        reports: list[pytest.TestReport] = []
+        with tempfile.TemporaryDirectory(prefix="handshake-branch-", ignore_cleanup_errors=True) as branch:
+            with contextlib.closing(_results(kernel, job)) as each:
+                for result in each:
+                    if result.status == INTERRUPTED:
+                        raise KeyboardInterrupt
+                    code_coverage.collect(coverage, result.results)
+                    reports = self._replayed(item, result)
+                    if result.branch:
+                        shutil.copytree(result.results, branch, dirs_exist_ok=True)
+                        _name_branch(reports, result.branch)
+                    if any(report.failed for report in reports):
+                        break
+            # Not before: a branch begins with a copy of the record up to where it branches.
+            shutil.copytree(branch, results, dirs_exist_ok=True)
+        return reports
 
     def _replayed(self, item: pytest.Item, result: JobResult) -> list[pytest.TestReport]:
         reports = replay.reports(self._config, result.results)
@@ -158,11 +176,30 @@ class Controller:
                 return [replay.failure(item, text)]
         raise KernelFailed(_unfinished(result.status), result.console)
 
-    def replay(self, item: pytest.Item) -> str:
-        """The command that runs this test again in the same way."""
+    def replay(self, item: pytest.Item, followed: str = "") -> str:
+        """The command that runs this test again in the same way; of one that branched, the branch that was followed."""
         variant = variants.of(item).words
-        words = command_line.replay_words(self._config, ("kernel", "link") if variant else ("kernel", "seed", "link"))
+        names = ("kernel", "link") if variant else ("kernel", "seed", "link")
+        words = command_line.replay_words(self._config, names)
+        words += ["--handshake-follow", followed] if followed else []
         return shlex.join(["pytest", item.nodeid, *variant, *words])
+
+
+def _results(kernel: Kernel, job: Job) -> Generator[JobResult, None, None]:
+    """The result of a test; of one that branches, that of each branch."""
+    if isinstance(kernel, LabKernel):
+        yield from kernel.branches(job)
+        return
+    with kernel.run(job) as result:
+        yield result
+
+
+def _name_branch(reports: list[pytest.TestReport], branch: tuple[BranchTaken, ...]) -> None:
+    """Show on the reports of a branch which it is."""
+    for report in reports:
+        report.user_properties.append((FOLLOWED, ",".join(str(taken.index) for taken in branch)))
+        if report.failed:
+            report.sections.append(("branch", "\n".join(f"{taken.decision}: {taken.at}" for taken in branch)))
 
 
 @contextlib.contextmanager

@@ -36,6 +36,7 @@ class Place(msgspec.Struct, frozen=True):
     links: tuple[str, ...]
     results: Path
     replay: str = ""  #: the command that runs the test again in the same way
+    follow: tuple[int, ...] | None = None  #: decisions to take where the test branches, instead of branching
 
 
 class SentWarning(msgspec.Struct, frozen=True):
@@ -143,7 +144,13 @@ def run(argument: Any, results: Path) -> int:
     os.chdir(argument["directory"])
     sys.path[:] = dict.fromkeys([*argument["path"], *sys.path])
     kernel = msgspec.convert(argument["kernel"], KernelInfo)
-    place = Place(kernel=kernel, links=tuple(argument["links"]), results=results, replay=argument["replay"])
+    place = Place(
+        kernel=kernel,
+        links=tuple(argument["links"]),
+        results=results,
+        replay=argument["replay"],
+        follow=None if argument["follow"] is None else tuple(argument["follow"]),
+    )
     plugins = ["handshake_lab.pytest_plugin.hooks", *argument["plugins"]]
     with measured(argument["coverage"], results):
         return int(pytest.main(argument["args"], plugins=[*map(_load, plugins), Reporter(argument, place)]))

@@ -80,6 +80,13 @@ def _percent(text: str) -> float:
     return percent
 
 
+def _decisions(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(_whole_number(each.strip()) for each in text.split(","))
+    except ValueError:
+        raise ValueError("is not a list of decisions by their numbers, from 0") from None
+
+
 def _language(text: str) -> str:
     if text not in ("en", "ko"):
         raise ValueError("is not a language of the reports: en or ko")
@@ -203,6 +210,14 @@ OPTIONS = (
         "records, in less time.",
         default=False,
         kind="flag",
+    ),
+    Option(
+        "follow",
+        "Where a test branches, take these decisions, by their numbers from 0, instead of branching.",
+        example="1,0",
+        read=_decisions,
+        ini=False,
+        metavar="NUMBERS",
     ),
     Option(
         "seeds",

@@ -65,10 +65,12 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
         return
     from handshake_lab.reconcile.pipeline import reconcile
 
-    record = reconcile(log.observations)
+    # A branch was begun by the command that runs all of them.
+    observed = (replace(log.observations[0], replay=replay), *log.observations[1:])
+    record = reconcile(observed)
     verdict = _verdict(record, failed)
-    seconds = max(observation.t for observation in log.observations) / 1e9
-    last.user_properties.append((EDGES, edges(record, log.observations)))
+    seconds = max(observation.t for observation in observed) / 1e9
+    last.user_properties.append((EDGES, edges(record, observed)))
     last.user_properties.append((TCP_SECONDS, seconds))
     last.user_properties.append((SEGMENTS, len(record.segments)))
     last.user_properties.append((SPAN, span(record)))
@@ -82,7 +84,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
         lang = language(item.config)
         failed.sections.append(("ladder", text(record, verdict=verdict, lang=lang)))
     if failed is not None or artifacts is not None:
-        observations = log.observations if failed is None else _with_failure(log.observations, failed)
+        observations = observed if failed is None else _with_failure(observed, failed)
         kept = keep(item, results, observations, Path(artifacts or DEFAULT_ARTIFACTS))
         run = _draw(item, kept, record, observations, verdict)
         last.user_properties.append((RUN, run))
