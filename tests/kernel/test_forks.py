@@ -185,7 +185,7 @@ def test_the_end_of_the_supervisor_is_the_end_of_all(image: LabKernelImage) -> N
 @contextlib.contextmanager
 def _killed_while_running(image: LabKernelImage, choose: Any) -> Iterator[pytest.ExceptionInfo[KernelFailed]]:
     """Have a fork spin; kill the processes that are chosen from (parked kernels, running forks); the job's failure."""
-    parked_kernel._pool.close()
+    parked_kernel.close_all()
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         directory = Path(name).resolve()
         patch.setattr(tempfile, "tempdir", str(directory))
@@ -210,7 +210,7 @@ def _killed_while_running(image: LabKernelImage, choose: Any) -> Iterator[pytest
         thread.join()
         yield pytest.ExceptionInfo.from_exception(failures[0])
         fork(image, "surroundings")
-        parked_kernel._pool.close()
+        parked_kernel.close_all()
         assert comes_true(lambda: not processes_below(directory))
         assert vanishes(directory), list(directory.rglob("*"))
 

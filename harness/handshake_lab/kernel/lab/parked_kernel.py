@@ -134,7 +134,9 @@ class _Pool:
 
 
 _pool = _Pool()
-atexit.register(_pool.close)
+#: End all parked kernels of this process; those that are needed again are booted again.
+close_all = _pool.close
+atexit.register(close_all)
 
 
 @contextmanager
