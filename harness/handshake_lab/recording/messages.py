@@ -15,17 +15,19 @@ from handshake_lab.tcp.diagram.lookup import EDGES
 #: The code of a cause that is a system call, which has no sentence: its text is the call as the program made it.
 CALL = "call"
 
-#: Findings of a verdict, its summaries, and parts of both.
-_FINDINGS = {
+#: Summaries of a verdict.
+SUMMARIES = {
+    "agrees": "as documented: all {all} transitions are edges of RFC 9293's diagram",
+    "partly_unobserved": "as documented, as far as it was observed",
+    "deviates": "not as documented: {count} of {all} transitions deviate from RFC 9293",
+}
+
+#: Findings of a verdict.
+FINDINGS = {
     "documented": "{who}: {way}",
     "recorded_late": "{who}: its first states were not recorded",
     "states_skipped": "{who}: was in {state}, but the next transition starts in {old}",
     "unfinished": "{who}: {why} ({seconds} s in {state} when the recording ended)",
-    "unfinished_syn": "was still waiting for a response to its SYN",
-    "unfinished_handshake": "was still waiting for the last ACK of the handshake",
-    "unfinished_fin": "was still waiting for its FIN to be acknowledged",
-    "unfinished_peer": "was still waiting for the FIN of the other side",
-    "unfinished_program": "did not leave CLOSE-WAIT: its program did not close the socket",
     "gap": "{who}: {step} at {time} s: not compared with the diagram: {objection}",
     "contradiction": "{who}: {step} at {time} s: {objection}",
     "no_edge": "{who}: {step} at {time} s: not an edge of the diagram",
@@ -35,26 +37,10 @@ _FINDINGS = {
     "retransmitted_times": "{who}: {what} retransmitted {count} times after {waits} s because {why}",
     "retransmitted_more": "{who}: {count} more data segments retransmitted, {lost} of them because they were lost",
     "retransmitted_more_uncaptured": "{who}: {count} more data segments retransmitted",
-    "data": "{length} B of data",
-    "segment": "{name}",
-    "segment_data": "{name} with {length} B",
-    "and_then": "{first} and then {second}",
-    "lost": "it was lost",
-    "damaged": "it was damaged in transit",
-    "early": "the timer expired before an acknowledgment could arrive",
-    "unanswered": "{receiver} did not acknowledge it",
-    "not_captured": "of something that was not captured",
-    "ack_lost": "its acknowledgment, segment {number}, was lost",
-    "acks_lost": "its acknowledgments, segments {numbers}, were lost",
-    "ack_late": "its acknowledgment had not arrived yet",
-    "ack_refused": "{sender} did not accept its acknowledgment",
-    "deviates": "not as documented: {count} of {all} transitions deviate from RFC 9293",
-    "partly_unobserved": "as documented, as far as it was observed",
-    "agrees": "as documented: all {all} transitions are edges of RFC 9293's diagram",
 }
 
 #: Causes of transitions.
-_CAUSES = {
+CAUSES = {
     "received": "received {what}",
     "received_uncaptured": "received {what}, which was not captured",
     "received_cookie": "received ACK with a valid SYN cookie",
@@ -85,14 +71,13 @@ _CAUSES = {
 }
 
 #: Objections: where observers contradict each other or RFC 9293, and what none of them observed.
-_OBJECTIONS = {
+OBJECTIONS = {
     "several": "{first}; {other}",
     "request_disappeared": "the request disappeared for an unobserved reason: its connection is CLOSED, or LISTEN "
     "again",
     "no_path": "no path of transitions leads to this state",
     "path_unobserved": "the transitions to this state were not observed: {ways}",
     "path_unobserved_more": "the transitions to this state were not observed: {ways} or {count} other paths",
-    "or_path": "{first} or {other}",
     "other_state_reported": "{witness} reported {state} between {since} s and {until} s",
     "request_perhaps_refused": "in no poll of the sockets: the request may have been refused because the queue of "
     "its listener was full",
@@ -129,12 +114,37 @@ _OBJECTIONS = {
     "RST arrived: the kernel reset the connection itself, because data arrived after close()",
 }
 
+#: Parts of other sentences, which no document has alone.
+_PARTS = {
+    "unfinished_syn": "was still waiting for a response to its SYN",
+    "unfinished_handshake": "was still waiting for the last ACK of the handshake",
+    "unfinished_fin": "was still waiting for its FIN to be acknowledged",
+    "unfinished_peer": "was still waiting for the FIN of the other side",
+    "unfinished_program": "did not leave CLOSE-WAIT: its program did not close the socket",
+    "data": "{length} B of data",
+    "segment": "{name}",
+    "segment_data": "{name} with {length} B",
+    "and_then": "{first} and then {second}",
+    "lost": "it was lost",
+    "damaged": "it was damaged in transit",
+    "early": "the timer expired before an acknowledgment could arrive",
+    "unanswered": "{receiver} did not acknowledge it",
+    "not_captured": "of something that was not captured",
+    "ack_lost": "its acknowledgment, segment {number}, was lost",
+    "acks_lost": "its acknowledgments, segments {numbers}, were lost",
+    "ack_late": "its acknowledgment had not arrived yet",
+    "ack_refused": "{sender} did not accept its acknowledgment",
+    "or_path": "{first} or {other}",
+}
+
 #: English sentences by code. ``{name}`` stands for a value. The event of an edge that only Linux has is a part with
 #: the code ``edge.`` and the edge's id.
 SENTENCES = {
-    **_FINDINGS,
-    **_CAUSES,
-    **_OBJECTIONS,
+    **SUMMARIES,
+    **FINDINGS,
+    **CAUSES,
+    **OBJECTIONS,
+    **_PARTS,
     **{f"edge.{edge.id}": edge.event for edge in EDGES if edge.source == "Linux" and edge.moves},
 }
 
