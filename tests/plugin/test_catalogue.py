@@ -64,7 +64,7 @@ def test_chosen() -> None:
     ],
 )
 def test_wrong_use(words: list[str], reported: str) -> None:
-    """What cannot be meant is refused with the value, the reason, and the right way."""
+    """An invalid request is refused with the value, the reason, and a correct example."""
     result = CliRunner().invoke(command, words)
 
     assert isinstance(result.exception, UsageError)

@@ -190,7 +190,7 @@ def test_failure_tells_everything(project: Project) -> None:
 
 
 def test_choosing_and_stopping(project: Project) -> None:
-    """-k chooses, -x stops, --lf runs what failed last time: the outer session decides what goes into a kernel."""
+    """-k chooses, -x stops, --lf runs what failed last time: the controller selects the tests."""
     project.write(
         test_it="""
             def test_one(net):
@@ -252,7 +252,7 @@ def test_uncaptured(project: Project) -> None:
 
 
 def test_coverage(project: Project) -> None:
-    """pytest-cov counts the lines that ran in kernels together with those that ran outside."""
+    """pytest-cov counts the lines that ran in kernels together with those of the controller."""
     project.write(
         mine="""
             def outside():

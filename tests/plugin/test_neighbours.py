@@ -125,7 +125,7 @@ def test_no_abbreviations(project: Project) -> None:
 
 @pytest.mark.parametrize("name", ["harness", "topologies", "handshake"])
 def test_a_package_of_the_same_name(project: Project, name: str) -> None:
-    """A project may call its package like a folder of this repository: outside and in a kernel it imports its own."""
+    """A project may call its package like a folder of this repository: with and without a kernel it imports its own."""
     package = project.path / name
     package.mkdir()
     (package / "__init__.py").write_text("VALUE = 'theirs'\n")

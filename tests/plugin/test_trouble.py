@@ -62,7 +62,7 @@ def test_kernel_fails(project: Project) -> None:
 
 
 def test_wrong_marker(project: Project) -> None:
-    """A marker that cannot be meant fails its test with the value, the reason and a right example: no traceback."""
+    """An invalid marker fails its test with the value, the reason and a correct example, without a traceback."""
     project.write(
         test_it="""
             import pytest

@@ -1,4 +1,4 @@
-"""What every test needs where the kernel is: imported once, before the kernel is parked, and inherited by its forks.
+"""Modules that every test needs in a kernel: imported once, before the kernel is parked, and inherited by its forks.
 
 Nothing of the user's is among it: a project's own modules are read by each test.
 """
