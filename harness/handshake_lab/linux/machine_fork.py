@@ -1,4 +1,4 @@
-"""Parking the machine that this process runs on, so that it can be forked: lab kernels only (docs/machine_fork.md)."""
+"""Parks the machine on which this process runs, so that it can be forked: lab kernels only (docs/machine_fork.md)."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import os
 from pathlib import Path
 
 _PARK = Path("/proc/machine_fork")
-#: The longest text that a fork is given.
+#: The maximum length of the text for a fork.
 _LONGEST = 4096
 
 
 def can_park() -> bool:
-    """Whether this machine can be parked: a lab kernel that was started to be forked."""
+    """Whether this machine can be parked: a lab kernel that was started for forking."""
     return _PARK.exists()
 
 
 def park() -> str:
-    """Park the machine. Returns in its forks only, with the text that each was given.
+    """Park the machine. Returns in its forks only, with the text for each of them.
 
-    No virtual time passes, and this process notices nothing: all processes and threads, and whatever is on its
-    way through the network, continue in each fork from this moment.
+    No virtual time passes, and this process notices nothing: all processes, threads and segments in flight
+    continue in each fork.
 
     Raises:
         OSError: This machine cannot be parked.

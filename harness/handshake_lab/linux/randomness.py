@@ -1,4 +1,4 @@
-"""The kernel's random numbers, made to follow from a seed alone."""
+"""Makes the kernel's random numbers depend on a seed only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RNDADDENTROPY, _RNDCLEARPOOL, _RNDRESEEDCRNG = 0x40085203, 0x5206, 0x5207
 
 
 def seed_randomness(seed: int) -> None:
-    """Forget what the lab kernel's generator has drawn, and let it begin again from a seed.
+    """Reset the lab kernel's random number generator, and initialise it with a seed.
 
     Raises:
         OSError: This process may not seed the kernel (EPERM).
@@ -20,7 +20,7 @@ def seed_randomness(seed: int) -> None:
     start = hashlib.sha512(b"handshake lab, seed %d" % seed).digest()
     entropy = struct.pack(f"ii{len(start)}s", 8 * len(start), len(start), start)
     with Path("/dev/random").open("wb", buffering=0) as device:
-        # Linux 6.1 may not have been given 256 bits by now (POOL_READY_BITS, drivers/char/random.c). It draws once when
+        # Linux 6.1 may not have received 256 bits yet (POOL_READY_BITS, drivers/char/random.c). It draws once when
         # it has, which would make a difference later.
         fcntl.ioctl(device, _RNDADDENTROPY, entropy)
         # The lab kernel's RNDCLEARPOOL empties the pool (see kernel/lab/build/configuration.py): what is put in then

@@ -1,10 +1,10 @@
-"""UDP sockets of a network namespace: which ports they are bound to."""
+"""The ports to which the UDP sockets of a network namespace are bound."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# Of the calling thread: /proc/net is that of the process's first thread.
+# The calling thread's file: /proc/net is that of the process's main thread.
 _FILES = (Path("/proc/thread-self/net/udp"), Path("/proc/thread-self/net/udp6"))
 
 

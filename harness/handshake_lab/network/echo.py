@@ -1,4 +1,4 @@
-"""ICMP echo from one host to another: what ping does, without the program, which not every machine has."""
+"""ICMP echo from one host to another, without the program ping, which may not be installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 #: Type of an echo request and of its reply, by address family (RFC 792, RFC 4443).
 _TYPES = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
-#: Of every request; the time in its body tells one from another.
+#: The id of every request; the time in its body distinguishes them.
 _IDENTIFIER = 0x4C42
 
 
@@ -20,17 +20,17 @@ def echo(sender: NetworkHost, receiver: NetworkHost, timeout: float) -> float | 
     """Send one echo request from a host to another.
 
     Args:
-        sender: Who sends it.
-        receiver: Whose first address it goes to.
-        timeout: Seconds of the kernel's time to wait for the reply.
+        sender: The host that sends it.
+        receiver: The host to whose first address it is sent.
+        timeout: The maximum wait for the reply, in seconds of the kernel's clock.
 
     Returns:
-        The round-trip time in seconds; None where no reply came.
+        The round-trip time in seconds; None if no reply arrived.
     """
     family = receiver.family
     request, reply = _TYPES[family]
     protocol = socket.IPPROTO_ICMP if family == socket.AF_INET else socket.IPPROTO_ICMPV6
-    token = struct.pack(">Q", time.monotonic_ns())  # drawn from no randomness: a run stays what its seed makes it
+    token = struct.pack(">Q", time.monotonic_ns())  # not random, so that the run still depends on its seed only
     body = struct.pack(">HH", _IDENTIFIER, 1) + token
     with sender.socket(family, socket.SOCK_RAW, protocol) as raw:
         began = time.monotonic()
@@ -38,7 +38,7 @@ def echo(sender: NetworkHost, receiver: NetworkHost, timeout: float) -> float | 
             # The kernel fills in the checksum of ICMPv6 (RFC 3542, section 3.1), not that of ICMP.
             raw.sendto(struct.pack(">BBH", request, 0, _checksum(request, body)) + body, (receiver.ip, 0))
         except OSError:
-            return None  # there is no way to it
+            return None  # no route to it
         while (left := began + timeout - time.monotonic()) > 0:
             raw.settimeout(left)
             try:
@@ -46,7 +46,7 @@ def echo(sender: NetworkHost, receiver: NetworkHost, timeout: float) -> float | 
             except TimeoutError:
                 return None
             if family == socket.AF_INET:
-                data = data[4 * (data[0] & 0xF) :]  # a raw IPv4 socket gets the IP header, too
+                data = data[4 * (data[0] & 0xF) :]  # a raw IPv4 socket also receives the IP header
             if data[:1] == bytes([reply]) and data[4:].startswith(body):
                 return time.monotonic() - began
     return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Counted(TypedDict, total=False):
-    """Which of the segments of a kind, by number and origin; without any of these, all.
+    """Which of the segments of a kind, by number and origin; by default all.
 
     Only one of ``nth``, ``first`` and ``every`` can be given.
     """
@@ -26,7 +26,7 @@ class Counted(TypedDict, total=False):
     first: int
     #: Only each Nth.
     every: int
-    #: Only what this host sends.
+    #: Only segments that this host sends.
     from_: str
     #: Only segments from or to this TCP port.
     port: int
@@ -37,7 +37,7 @@ class Counted(TypedDict, total=False):
 class Which(Counted, total=False):
     """Which of the segments of a kind, by destination too."""
 
-    #: Only what goes to this host.
+    #: Only segments to this host.
     to: str
 
 
@@ -45,7 +45,7 @@ class FaultMethods(ABC):
     """What can be done to chosen segments of a running network.
 
     A kind of segment is one of ``SYN``, ``SYN-ACK``, ``ACK``, ``DATA``, ``FIN``, ``RST`` and ``any``. Every method
-    raises `UsageError` for an invalid value, and `EnvironmentUnsupported` where this kernel cannot do it.
+    raises `UsageError` for an invalid value, and `EnvironmentUnsupported` if this kernel does not support it.
     """
 
     @abstractmethod
