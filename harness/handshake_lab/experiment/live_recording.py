@@ -6,12 +6,13 @@ import contextlib
 import itertools
 from typing import TYPE_CHECKING, Protocol
 
-from handshake_lab.recording.observations import Step
+from handshake_lab.recording.observations import LinkChange, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from handshake_lab.network.impairments import LinkAction
     from handshake_lab.network.network import Network
     from handshake_lab.observers.clock import Clock
     from handshake_lab.observers.recorder import Recorder
@@ -66,7 +67,12 @@ class LiveRecording:
         self.numbers = itertools.count(1)
         self.follow: list[int] | None = None
         self._closing = False
+        network.on_link_change = self.link_changed
         self._opened: list[Closable] = []
+
+    def link_changed(self, link: str, action: LinkAction, change: str) -> None:
+        """Put a change of a link on record."""
+        self.report(LinkChange(self.clock.now(), link, action, change))
 
     def report(self, observation: Observation) -> None:
         """Put an observation on record; ignored once the record is being closed."""

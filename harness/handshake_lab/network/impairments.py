@@ -8,7 +8,7 @@ would be notified of its losses, and its capture would not show the lost segment
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from handshake_lab.errors import EnvironmentUnsupported, NetlinkError, UsageError
 from handshake_lab.linux import netns, nftables
@@ -20,10 +20,12 @@ from handshake_lab.plan.link import Impairment, LinkSpec
 from handshake_lab.recording.observations import QdiscReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from handshake_lab.plan.from_topo import NetworkPlan, PortPlan
 
+#: What can be done to a link.
+LinkAction = Literal["cut", "mend", "set", "clear"]
 #: A direction of a link, given by the interface that sends into it.
 Direction = str
 
@@ -230,10 +232,19 @@ class Link:
         there: The direction from the first node to the second.
         back: The opposite direction.
         ends: The names of the two nodes.
+        report: Called with each change: the link as in ``--link``, what was done, and the properties that were set.
     """
 
-    def __init__(self, impairer: Impairments, there: Direction, back: Direction, ends: tuple[str, str]) -> None:
+    def __init__(
+        self,
+        impairer: Impairments,
+        there: Direction,
+        back: Direction,
+        ends: tuple[str, str],
+        report: Callable[[str, LinkAction, str], None],
+    ) -> None:
         self._impairer = impairer
+        self._report = report
         self._ways = {ends[1]: there, ends[0]: back}
         self._ends = ends
 
@@ -255,10 +266,12 @@ class Link:
             ImpairmentNotApplied: The kernel reports other parameters.
         """
         self._impairer.set({way: self._impairer.now(way).changed(wanted) for way in self._some(to)})
+        self._report(self._named(to), "set", ",".join(f"{name}={value}" for name, value in wanted.items()))
 
     def clear(self, *, to: str | None = None) -> None:
         """Remove all impairments."""
         self._impairer.set({way: Impairment() for way in self._some(to)})
+        self._report(self._named(to), "clear", "")
 
     def impairment(self, *, to: str) -> Impairment:
         """The requested impairment of segments to one of the two nodes."""
@@ -270,10 +283,17 @@ class Link:
         This works on every kernel. Frames that are already past the cut arrive.
         """
         self._impairer.cut(self._ways[self._ends[1]])
+        self._report(self._named(None), "cut", "")
 
     def mend(self) -> None:
         """Undo `cut`."""
         self._impairer.mend(self._ways[self._ends[1]])
+        self._report(self._named(None), "mend", "")
+
+    def _named(self, to: str | None) -> str:
+        """The link, or one direction of it, as in ``--link``."""
+        one, other = self._ends
+        return f"{one}-{other}" if to is None else f"{one if to == other else other}>{to}"
 
     def _some(self, to: str | None) -> list[Direction]:
         if to is None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.network.faults.active_faults import ActiveFault
     from handshake_lab.network.faults.fault_methods import Counted
+    from handshake_lab.network.impairments import LinkAction
     from handshake_lab.plan.from_topo import MininetTopo, PortPlan
     from handshake_lab.recording.observations import FaultReport, QdiscReport
 
@@ -102,6 +103,8 @@ class Network(FaultMethods):
         self._spaces = construction.Namespaces()
         self._stack = contextlib.ExitStack()
         self.nodes: dict[str, NetworkNode] = {}
+        #: Called with each change of a link: the link, what was done, the properties that were set.
+        self.on_link_change: Callable[[str, LinkAction, str], None] = lambda *_: None
         self.interfaces: list[Interface] = []
 
     def __enter__(self) -> Self:
@@ -198,7 +201,7 @@ class Network(FaultMethods):
         """
         request = LinkSpec(Impairment(), first, second)
         there, back = directions(self.plan, request)
-        return Link(self._impairer, there, back, (first, second))
+        return Link(self._impairer, there, back, (first, second), self.on_link_change)
 
     def inject(
         self,

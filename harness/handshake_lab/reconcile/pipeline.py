@@ -29,6 +29,7 @@ from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.recording.node_addresses import Nodes
 from handshake_lab.recording.observations import (
     Counters,
+    LinkChange,
     Missed,
     Observation,
     RunEnd,
@@ -106,7 +107,8 @@ class _Reconciliation:
         resets = [event for _, event in self._of(TcpEvent)]
         self.objections += unreal_resets(resets, traffic, nodes, gathered.all_observed, self._pause, self._blurred)
         objections = tuple(self.objections)
-        return Record(self.header, endpoints, traffic.segments, objections, self.complete, self._blurred)
+        changes = tuple(change for _, change in self._of(LinkChange))
+        return Record(self.header, endpoints, traffic.segments, objections, self.complete, self._blurred, changes)
 
     def _of(self, kind: type[T]) -> list[tuple[int, T]]:
         return self._kinds[kind]  # type: ignore[return-value]  # filed under its own type

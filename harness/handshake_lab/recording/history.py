@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from handshake_lab.recording.messages import Message
-from handshake_lab.recording.observations import Address, RunHeader, Witness
+from handshake_lab.recording.observations import Address, LinkChange, RunHeader, Witness
 from handshake_lab.tcp.states import State
 
 
@@ -132,3 +132,4 @@ class Record(msgspec.Struct, frozen=True):
     blurred: frozenset[str] = (
         frozenset()
     )  #: hosts whose captures lost segments: a segment not captured there may have been sent
+    link_changes: tuple[LinkChange, ...] = ()  #: what the script did to links, in order of time

@@ -22,6 +22,7 @@ __all__ = [
     "Failure",
     "FaultReport",
     "KernelInfo",
+    "LinkChange",
     "Missed",
     "Observation",
     "QdiscReport",
@@ -226,6 +227,18 @@ class Program(_Observation, frozen=True, tag="program"):
     status: str = ""
 
 
+class LinkChange(_Observation, frozen=True, tag="link"):
+    """A script cut a link, mended it, or changed its impairments.
+
+    ``link`` are its nodes, as in ``--link``: "s1-h2" for both directions, "s1>h2" for one. ``change`` are the
+    properties that were set: "loss=100%".
+    """
+
+    link: str
+    action: Literal["cut", "mend", "set", "clear"]
+    change: str = ""
+
+
 class Counters(_Observation, frozen=True, tag="counters"):
     """The increase of a host's TcpExt and Tcp counters since t=0 (/proc/net/netstat, /proc/net/snmp)."""
 
@@ -283,6 +296,7 @@ Observation = (
     | SegmentSeen
     | Step
     | Program
+    | LinkChange
     | Counters
     | QdiscReport
     | FaultReport

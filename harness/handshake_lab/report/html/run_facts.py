@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handshake_lab.recording.observations import Counters, Failure, FaultReport, Program, QdiscReport, Step
+from handshake_lab.recording.observations import Counters, Failure, FaultReport, LinkChange, Program, QdiscReport, Step
+from handshake_lab.report.text import link_changes
 from handshake_lab.report.text.times import seconds
 
 if TYPE_CHECKING:
@@ -87,8 +88,10 @@ def tables(observations: Sequence[Observation], w: Words) -> list[dict[str, Any]
             "heads": [w(f"page.{key}") for key in ("time", "host", "call", "phase", "result")],
             "rows": [
                 (seconds(each.t), each.node, each.call, w(f"page.{each.phase}"), each.result)
-                for each in observations
                 if isinstance(each, Step)
+                else (seconds(each.t), "", link_changes.spell(each, w), "", "")
+                for each in observations
+                if isinstance(each, Step | LinkChange)
             ][:STEPS],
         },
         {

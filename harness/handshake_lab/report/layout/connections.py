@@ -9,7 +9,7 @@ import msgspec
 
 from handshake_lab.recording.history import Endpoint, Record, TransmittedSegment
 from handshake_lab.recording.node_addresses import is_loopback
-from handshake_lab.recording.observations import Address
+from handshake_lab.recording.observations import Address, LinkChange
 from handshake_lab.tcp.states import State
 
 Side = Literal["left", "right"]
@@ -37,6 +37,7 @@ class Connection(msgspec.Struct, frozen=True):
     left: Lane
     right: Lane
     segments: tuple[TransmittedSegment, ...]
+    link_changes: tuple[LinkChange, ...] = ()  #: those that may have had an effect on it
 
     @property
     def lanes(self) -> tuple[tuple[Side, Lane], tuple[Side, Lane]]:
@@ -114,7 +115,31 @@ def connections(record: Record) -> list[Connection]:
             found.append(_connection(record, pair, mine))
     found = _with_listeners(found)
     found.sort(key=lambda connection: (connection.began, str(connection.left.address), str(connection.right.address)))
-    return [msgspec.structs.replace(connection, number=place) for place, connection in enumerate(found, start=1)]
+    return [
+        msgspec.structs.replace(connection, number=place, link_changes=_link_changes(record, connection))
+        for place, connection in enumerate(found, start=1)
+    ]
+
+
+def _link_changes(record: Record, connection: Connection) -> tuple[LinkChange, ...]:
+    """The changes of links during a connection, and those before it that were still in force."""
+    open_until = [lane.endpoint.ended for _, lane in connection.lanes if lane.endpoint and not _is_over(lane.endpoint)]
+    last = max([connection.ended, *open_until])
+    before: dict[tuple[str, str], LinkChange] = {}
+    during = []
+    for change in record.link_changes:
+        if connection.began <= change.t <= last:
+            during.append(change)
+        elif change.t < connection.began:
+            kind = {"mend": "cut", "clear": "set"}.get(change.action, change.action)
+            before.pop((change.link, kind), None)
+            if change.action == kind:
+                before[change.link, kind] = change
+    return (*before.values(), *during)
+
+
+def _is_over(endpoint: Endpoint) -> bool:
+    return bool(endpoint.transitions) and endpoint.transitions[-1].new is State.CLOSED
 
 
 def _translated(record: Record) -> dict[frozenset[Address], frozenset[Address]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from handshake_lab.recording.history import Transition, TransmittedSegment
+from handshake_lab.recording.observations import LinkChange
 from handshake_lab.report.layout.connections import Connection, Side
 from handshake_lab.report.layout.happenings import TOGETHER, Arrival, Change, Departure, Happening, happenings
 from handshake_lab.report.text import flags
@@ -61,7 +62,18 @@ class Bulk(msgspec.Struct, frozen=True):
     again: int
 
 
-Line = Row | WaitRow | Bulk
+class LinkRow(msgspec.Struct, frozen=True):
+    """A script changed a link."""
+
+    change: LinkChange
+
+    @property
+    def time(self) -> int:
+        """When, in nanoseconds."""
+        return self.change.t
+
+
+Line = Row | WaitRow | Bulk | LinkRow
 
 
 class Ladder(msgspec.Struct, frozen=True):
@@ -95,7 +107,8 @@ def ladder(connection: Connection, middle: str = "", *, fold: bool = True) -> La
         if lane.endpoint and lane.endpoint.transitions:
             start[side] = lane.endpoint.transitions[0].old
     events = happenings(connection)
-    lines = _with_waits(_rows(_folded(connection, events) if fold else events), connection)
+    rows = _rows(_folded(connection, events) if fold else events)
+    lines = _with_waits(_with_link_changes(rows, connection), connection)
     return Ladder(connection, tuple(lines), start, middle)
 
 
@@ -202,7 +215,15 @@ def _sends(row: Row, departure: Departure) -> bool:
     )
 
 
-def _with_waits(lines: list[Row | Bulk], connection: Connection) -> list[Line]:
+def _with_link_changes(lines: list[Row | Bulk], connection: Connection) -> list[Row | Bulk | LinkRow]:
+    """Insert the changes of links: before the events of the same time, which they may have caused."""
+    out: list[Row | Bulk | LinkRow] = list(lines)
+    for change in reversed(connection.link_changes):
+        out.insert(bisect_left([line.time for line in lines], change.t), LinkRow(change))
+    return out
+
+
+def _with_waits(lines: list[Row | Bulk | LinkRow], connection: Connection) -> list[Line]:
     threshold = _long(connection)
     out: list[Line] = []
     now: int | None = None
@@ -231,7 +252,7 @@ def _long(connection: Connection) -> int:
     return max(200 * MILLISECOND, 3 * max(flights, default=0))
 
 
-def _wait(line: Row | Bulk, length: int) -> WaitRow:
+def _wait(line: Row | Bulk | LinkRow, length: int) -> WaitRow:
     if isinstance(line, Row):
         for change in (line.left, line.right):
             if change and change.transition.cause.kind == "timer":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.report.layout.happenings import Arrival, Departure
-from handshake_lab.report.layout.lines import Bulk, Ladder, Row, WaitRow
+from handshake_lab.report.layout.lines import Bulk, Ladder, LinkRow, Row, WaitRow
 from handshake_lab.report.text.times import MILLISECOND
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def sequence(ladder: Ladder) -> Axis:
         if number:
             y += (
                 BAND
-                if isinstance(line, WaitRow | Bulk) or isinstance(ladder.lines[number - 1], WaitRow | Bulk)
+                if isinstance(line, WaitRow | Bulk | LinkRow)
+                or isinstance(ladder.lines[number - 1], WaitRow | Bulk | LinkRow)
                 else STEP
             )
         ys.append(y)
@@ -90,11 +91,9 @@ def time(ladder: Ladder, wide: Sequence[bool]) -> Axis:
             else:
                 y += gap * scale
         columns = _columns(line, long)
-        y = max(
-            [y, *(used[column] + (BAND if isinstance(line, Bulk) else TEXT) for column in columns if column in used)]
-        )
+        y = max([y, *(used[each] + (TEXT if isinstance(line, Row) else BAND) for each in columns if each in used)])
         for column in columns:
-            used[column] = y + (BAND - TEXT if isinstance(line, Bulk) else 0)
+            used[column] = y + (0 if isinstance(line, Row) else BAND - TEXT)
         ys.append(y)
         breaks.append(broken)
         now = line.time + (line.length if isinstance(line, Bulk) else 0)
@@ -110,7 +109,7 @@ def _usual_flight(ladder: Ladder) -> float:
     return median(flights) if flights else MILLISECOND
 
 
-def _columns(line: Row | Bulk, wide: bool) -> list[str]:
+def _columns(line: Row | Bulk | LinkRow, wide: bool) -> list[str]:
     """The columns in which a line has text."""
     if not isinstance(line, Row):
         return list(_COLUMNS)

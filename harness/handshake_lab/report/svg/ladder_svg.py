@@ -6,12 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from handshake_lab.report.layout.connections import LEFT, RIGHT, Side
-from handshake_lab.report.layout.lines import Bulk, Row, WaitRow
+from handshake_lab.report.layout.lines import Bulk, LinkRow, Row, WaitRow
 from handshake_lab.report.svg import axes
 from handshake_lab.report.svg.elements import Element, Style, number, with_alternative
 from handshake_lab.report.svg.label_layout import EDGE, MIDDLE, OTHER, Arrows, Course, Label
 from handshake_lab.report.svg.palette import EXPORT_CSS, SVG_CSS
-from handshake_lab.report.text import flags
+from handshake_lab.report.text import flags, link_changes
 from handshake_lab.report.text.escaping import visible
 from handshake_lab.report.text.times import clock, digits_for, span
 
@@ -101,6 +101,8 @@ class Drawing:
                 root.add(self._wait(line, axis.ys[place]))
             elif isinstance(line, Bulk):
                 root.add(self._bulk(line, axis.ys[place]))
+            elif isinstance(line, LinkRow):
+                root.add(self._link(line, axis.ys[place]))
         return root
 
     def _head(self, side: Side, lane: Lane) -> Element:
@@ -210,6 +212,10 @@ class Drawing:
         if fate := ", ".join(self._words(key, count=f"{count:,}") for key, count in fates if count):
             parts.append(fate)
         return Element("g", Element("text", "   ".join(parts), x=MIDDLE, y=y + 4, class_="wait mid"))
+
+    def _link(self, row: LinkRow, y: float) -> Element:
+        text = visible(link_changes.spell(row.change, self._words), 100)
+        return Element("g", Element("text", text, x=MIDDLE, y=y + 4, class_="wait mid"))
 
     def _segment(self, segment: TransmittedSegment, course: Course, label: Label, axis: axes.Axis) -> Element:
         group = Element(

@@ -9,9 +9,9 @@ import msgspec
 from handshake_lab.report.layout import labels
 from handshake_lab.report.layout.connections import LEFT, RIGHT, Lane, Side
 from handshake_lab.report.layout.happenings import Arrival, Change, Departure
-from handshake_lab.report.layout.lines import Bulk, Ladder, Row, WaitRow
+from handshake_lab.report.layout.lines import Bulk, Ladder, LinkRow, Row, WaitRow
 from handshake_lab.report.terminal.canvas import DIM, KIND_STYLE, STATE_STYLE, Glyphs, Span, Strip
-from handshake_lab.report.text import cells, flags
+from handshake_lab.report.text import cells, flags, link_changes
 from handshake_lab.report.text.times import MILLISECOND, clock, digits_for, span
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ class LadderRows:
                 strips = [self._row(line)]
             elif isinstance(line, WaitRow):
                 strips = self._wait(line)
+            elif isinstance(line, LinkRow):
+                strips = self._link(line)
             else:
                 strips = self._bulk(line)
             out += [self._noted(strip) for strip in strips]
@@ -315,6 +317,12 @@ class LadderRows:
         else:
             text = self._words("ladder.wait", length=length)
         return [self._across(self._blank(), line) for line in cells.wrap(text, self._room)]
+
+    def _link(self, row: LinkRow) -> list[Strip]:
+        text = self._glyphs.legible(link_changes.spell(row.change, self._words))
+        strips = [self._across(self._blank(), line) for line in cells.wrap(text, self._room)]
+        self._time(strips[0], row.time)
+        return strips
 
     def _bulk(self, bulk: Bulk) -> list[Strip]:
         """Folded data: on one line if it fits, otherwise each direction and its losses on a separate line."""
