@@ -89,6 +89,22 @@ def test_toml(project: Project) -> None:
     assert "'handshake_slow': True" in shown
 
 
+@pytest.mark.skipif(pytest.version_tuple < (9, 2), reason="earlier releases have no ini keys of several types")
+def test_toml_of_its_own_types(project: Project) -> None:
+    """In pytest's own table, a number may be a number; an invalid one is refused like a text."""
+    project.write(test_it=SHOW)
+    settings = project.path / "pyproject.toml"
+    settings.write_text("[tool.pytest]\nhandshake_seed = 7\nhandshake_wall_limit = 2.5\n")
+
+    shown = _shown(project)
+    settings.write_text("[tool.pytest]\nhandshake_seed = -7\n")
+    refused = project.run()
+
+    assert "'handshake_seed': 7" in shown
+    assert "'handshake_wall_limit': 2.5" in shown
+    refused.stderr.fnmatch_lines(["ERROR: handshake_seed: -7 is not a whole number *"])
+
+
 @pytest.mark.parametrize(
     ("setting", "error"),
     [

@@ -142,10 +142,10 @@ class Option:
         Raises:
             UsageError: It is invalid.
         """
-        if not isinstance(given, str):
+        if self.read is str or not isinstance(given, str | int | float):
             return given
         try:
-            return self.read(given)
+            return self.read(str(given))
         except ValueError as error:
             raise UsageError(source, given, str(error), example) from None
 
@@ -276,6 +276,8 @@ def add(parser: pytest.Parser) -> None:
         group.addoption(option.flag, **attributes)
         if option.ini:
             kind: Any = {"text": "string", "texts": "linelist", "flag": "bool"}[option.kind]
+            if option.kind == "text" and option.read is not str and pytest.version_tuple >= (9, 2):
+                kind = str | int | float  # in TOML, a number may be one; earlier releases have no such type
             parser.addini(option.key, f"Default of {option.flag}. {option.help}", type=kind, default=None)
 
 

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
     import pytest
 
-#: Former options by their successors; two options always had the prefix.
-_OPTIONS = {f"--{option.name}": option.flag for option in OPTIONS if option.name not in ("json", "fresh-boot")}
+#: Options that once had no prefix, by their names of today.
+_FORMER = (
+    "kernel", "seed", "link", "artifacts", "lang", "wall-limit", "slow", "seeds", "mutate", "edge-coverage",
+    "edge-coverage-fail-under", "edge-coverage-svg",
+)  # fmt: skip
+_OPTIONS = {f"--{option.name}": option for option in OPTIONS if option.name in _FORMER}
 _MARKERS = {"network": NETWORK_MARKER, "lossy": LOSSY_MARKER, "slow": SLOW_MARKER}
 _NETWORK_KEYWORDS = ("topology", "faults", "sysctls", "seed", "links")
 
@@ -43,7 +47,7 @@ def refuse_options(config: pytest.Config, parser: pytest.Parser, words: Sequence
         name, equals, value = word.partition("=")
         if name not in _OPTIONS:
             continue
-        successor = next(option for option in OPTIONS if option.flag == _OPTIONS[name])
+        successor = _OPTIONS[name]
         if not equals and successor.kind != "flag":
             value = next(iter(words[words.index(word) + 1 :]), successor.example)
         reason = f"is not an option of pytest; Handshake Lab's options begin with --handshake-: {successor.flag}"
