@@ -28,6 +28,7 @@ def sent(record: Record, flags: str = "", *, sender: str = "", of: Endpoint | No
         segment
         for segment in record.segments
         if segment.sent is not None
+        and not segment.icmp
         and flags in ("", segment.flags)
         and sender in ("", segment.sender)
         and (of is None or {of.local, of.remote} == {segment.src, segment.dst})

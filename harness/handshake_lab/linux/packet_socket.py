@@ -35,7 +35,9 @@ _BUFFER = 16 << 20
 _LD_W, _LD_H, _LD_B, _JEQ, _RET = 0x20, 0x28, 0x30, 0x15, 0x06
 _AD = -0x1000 & 0xFFFFFFFF
 _IFINDEX = _AD + 8
+_JGE = 0x35
 _TCP = 6
+_ICMP, _ICMPV6 = 1, 58
 
 
 def receiver(space: int, interfaces: Sequence[int], *, size: int) -> socket.socket:
@@ -97,6 +99,26 @@ def tcp_frames(size: int) -> list[tuple[int, int, int, int]]:
             (code, yes - place - 1, no - place - 1, value) if code == _JEQ else (code, 0, 0, value)
             for place, (code, yes, no, value) in enumerate(jumps, 1)
         ),
+        (_RET, 0, 0, size),
+        (_RET, 0, 0, 0),
+    ]
+
+
+def icmp_errors(size: int) -> list[tuple[int, int, int, int]]:
+    """The beginning of a program that accepts ICMP, and of ICMPv6 only errors; other frames are for what follows it.
+
+    Types of ICMPv6 below 128 are errors (RFC 4443, section 2.1): neighbour discovery is not among them.
+    """
+    return [
+        (_LD_H, 0, 0, 12),  # EtherType
+        (_JEQ, 0, 2, 0x0800),
+        (_LD_B, 0, 0, 23),  # IPv4's protocol
+        (_JEQ, 5, 7, _ICMP),
+        (_JEQ, 0, 6, 0x86DD),
+        (_LD_B, 0, 0, 20),  # IPv6's next header
+        (_JEQ, 0, 4, _ICMPV6),
+        (_LD_B, 0, 0, 54),  # ICMPv6's type
+        (_JGE, 1, 0, 128),
         (_RET, 0, 0, size),
         (_RET, 0, 0, 0),
     ]

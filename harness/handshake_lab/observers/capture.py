@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from handshake_lab.linux import packet_socket
 from handshake_lab.recording.observations import SegmentSeen
+from handshake_lab.tcp.icmp import decode_error
 from handshake_lab.tcp.segment import decode
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Capture:
         self._only = only
         # Protocol 0 receives nothing: no frame is queued before the filter is attached.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
-        packet_socket.attach(self._socket, packet_socket.tcp_frames(SNAP))
+        packet_socket.attach(self._socket, [*packet_socket.icmp_errors(SNAP), *packet_socket.tcp_frames(SNAP)])
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
         with contextlib.suppress(PermissionError):  # beyond net.core.rmem_max only for root of the whole machine
@@ -71,12 +72,18 @@ class Capture:
             if packet_type == _PACKET_OTHERHOST:
                 continue  # flooded by a switch, not for this node
             direction: Literal["sent", "received"] = "sent" if packet_type == packet_socket.OUTGOING else "received"
-            segment = decode(frame)
-            if segment is None or (self._only and direction != self._only):
+            if self._only and direction != self._only:
                 continue
             seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
-            yield SegmentSeen(
-                t=self._clock.from_real(seconds * 1_000_000_000 + nanoseconds),
+            seen = self._seen(frame, direction, seconds * 1_000_000_000 + nanoseconds)
+            if seen is not None:
+                yield seen
+
+    def _seen(self, frame: bytes, direction: Literal["sent", "received"], real: int) -> SegmentSeen | None:
+        segment = decode(frame)
+        if segment is not None:
+            return SegmentSeen(
+                t=self._clock.from_real(real),
                 node=self.node,
                 interface=self._interface,
                 direction=direction,
@@ -89,6 +96,24 @@ class Capture:
                 window=segment.window,
                 frame=frame,
             )
+        error = decode_error(frame)
+        if error is None:
+            return None
+        return SegmentSeen(
+            t=self._clock.from_real(real),
+            node=self.node,
+            interface=self._interface,
+            direction=direction,
+            src=error.dst,
+            dst=error.src,
+            flags="",
+            seq=error.seq,
+            ack=0,
+            length=0,
+            window=0,
+            frame=frame,
+            icmp=error.name,
+        )
 
     def dropped(self) -> int:
         """The number of frames that the kernel dropped since the last call (PACKET_STATISTICS)."""

@@ -8,6 +8,7 @@ import msgspec
 
 from handshake_lab.recording.messages import Message
 from handshake_lab.recording.observations import Address, LinkChange, RunHeader, Witness
+from handshake_lab.tcp.flags import names
 from handshake_lab.tcp.states import State
 
 
@@ -88,6 +89,9 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
 
     ``src`` and ``dst`` are those with which it was sent. ``translated`` are those behind the translators (NAT) on its
     way: with which it arrived, or would have. ``stopped_at`` is the router that a lost segment still came to.
+
+    An ICMP error about a segment has its name in ``icmp``, and no flags: ``src`` and ``dst`` are those of an answer to
+    that segment, ``seq`` is that segment's. Its sender may be a router.
     """
 
     number: int
@@ -109,6 +113,12 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     damaged: bool = False
     translated: tuple[Address, Address] | None = None
     stopped_at: str = ""
+    icmp: str = ""
+
+    @property
+    def name(self) -> str:
+        """For example "SYN-ACK", or "ICMP host unreachable"."""
+        return f"ICMP {self.icmp}" if self.icmp else names(self.flags)
 
     @property
     def arriving(self) -> tuple[Address, Address]:

@@ -189,6 +189,9 @@ class SegmentSeen(_Observation, frozen=True, tag="segment"):
 
     ``flags`` are letters in the order of `handshake_lab.tcp.flags.ORDER`: "S", "SA", "A", "PA", "FA", "R", "RA".
     ``frame`` holds the first bytes of the frame, from the Ethernet header on.
+
+    It may also be an ICMP error about a segment: ``icmp`` names it, ``src`` and ``dst`` are those of an answer to the
+    segment that it quotes, and ``seq`` is that segment's.
     """
 
     node: str
@@ -202,6 +205,7 @@ class SegmentSeen(_Observation, frozen=True, tag="segment"):
     length: int  #: bytes of payload
     window: int
     frame: bytes
+    icmp: str = ""
 
 
 class Step(_Observation, frozen=True, tag="step"):

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from handshake_lab.recording.messages import Message, sentence
+from handshake_lab.tcp.icmp import TOO_BIG
 from handshake_lab.tcp.segment import name_of
 from handshake_lab.tcp.sequence_numbers import add, distance, occupied
 
@@ -29,16 +30,21 @@ class Retransmission(NamedTuple):
     message: Message
 
 
+class _Surroundings(NamedTuple):
+    """What else passed: acknowledgments by the direction that they acknowledge, and ICMP errors by what they quote."""
+
+    acks: dict[tuple[Address, Address], list[TransmittedSegment]]
+    too_big: dict[tuple[Address, int], list[TransmittedSegment]]
+    blurred: frozenset[str]
+
+
 def resendings(record: Record) -> Iterator[Retransmission]:
     """Every segment that was sent more than once, with the reason; of much data, the first few and how many more."""
     again: dict[int, list[TransmittedSegment]] = defaultdict(list)
-    back: dict[tuple[Address, Address], list[TransmittedSegment]] = defaultdict(list)
+    around = _surroundings(record)
     for segment in record.segments:
         if segment.retransmits is not None:
             again[segment.retransmits].append(segment)
-        if "A" in segment.flags:
-            source, target = segment.arriving
-            back[target, source].append(segment)
     data: Counter[tuple[Address, Address]] = Counter()
     more: dict[tuple[Address, Address], list[TransmittedSegment]] = defaultdict(list)
     for number, repeats in again.items():
@@ -49,11 +55,11 @@ def resendings(record: Record) -> Iterator[Retransmission]:
             if data[way] > TOLD:
                 more[way].append(first)
                 continue
-        yield Retransmission(number, _told(first, repeats, back[way], record.blurred))
+        yield Retransmission(number, _told(first, repeats, around))
     for rest in more.values():
         first = rest[0]
         if len(rest) == 1:  # "and 1 more" says less than the sentence itself
-            told = _told(first, again[first.number], back[first.src, first.dst], record.blurred)
+            told = _told(first, again[first.number], around)
         elif {first.sender, first.receiver} & record.blurred:
             told = sentence("retransmitted_more_uncaptured", who=first.sender, count=len(rest))
         else:
@@ -62,18 +68,30 @@ def resendings(record: Record) -> Iterator[Retransmission]:
         yield Retransmission(first.number, told)
 
 
+def _surroundings(record: Record) -> _Surroundings:
+    around = _Surroundings(defaultdict(list), defaultdict(list), record.blurred)
+    for segment in record.segments:
+        if segment.icmp.startswith(TOO_BIG):
+            around.too_big[segment.dst, segment.seq].append(segment)
+        if "A" in segment.flags:
+            source, target = segment.arriving
+            around.acks[target, source].append(segment)
+    return around
+
+
 def _told(
     first: TransmittedSegment,
     repeats: Sequence[TransmittedSegment],
-    back: Sequence[TransmittedSegment],
-    blurred: frozenset[str],
+    around: _Surroundings,
 ) -> Message:
     reasons: list[Message] = []
     acks: list[str] = []
-    for before, after in pairwise([first, *repeats]):
+    rounds = _rounds(repeats)
+    for earlier, (after, *_) in pairwise([[first], *rounds]):
+        before = next((each for each in reversed(earlier) if distance(each.seq, after.seq) >= 0), earlier[0])
         # Whether it arrived, and what was answered, may be among what the capture lost.
-        unseen = {before.sender, before.receiver} & blurred
-        reason = sentence("not_captured") if unseen else _reason(before, after, back)
+        unseen = {before.sender, before.receiver} & around.blurred
+        reason = sentence("not_captured") if unseen else _reason(before, after, around)
         if reason.code == "ack_lost":
             acks.append(str(reason.values["number"]))
         if reason not in reasons and not (reason.code == "ack_lost" and len(acks) > 1):
@@ -82,13 +100,25 @@ def _told(
         all_lost = sentence("acks_lost", numbers=", ".join(dict.fromkeys(acks)))
         reasons = [all_lost if reason.code == "ack_lost" else reason for reason in reasons]
     why = reduce(lambda one, other: sentence("and_then", first=one, second=other), reasons)
-    waits = [f"{((each.sent or 0) - (first.sent or 0)) / 1e9:.2f}" for each in repeats]
+    waits = [f"{((each.sent or 0) - (first.sent or 0)) / 1e9:.2f}" for each, *_ in rounds]
     shown = ", ".join(waits if len(waits) <= 6 else [*waits[:5], "…", waits[-1]])
-    if len(repeats) == 1:
-        return sentence("retransmitted", who=first.sender, what=_name(first), waits=shown, why=why)
-    return sentence(
-        "retransmitted_times", who=first.sender, what=_name(first), count=len(repeats), waits=shown, why=why
-    )
+    whole: dict[str, str | Message] = {"who": first.sender, "what": _name(first), "waits": shown, "why": why}
+    if len(rounds) > 1:
+        return sentence("retransmitted_times", **whole, count=len(rounds))
+    parts = len(repeats)
+    return sentence("retransmitted_in_parts", **whole, parts=parts) if parts > 1 else sentence("retransmitted", **whole)
+
+
+def _rounds(repeats: Sequence[TransmittedSegment]) -> list[list[TransmittedSegment]]:
+    """The repeats, with the parts of one sending together: each begins where the one before ends."""
+    rounds: list[list[TransmittedSegment]] = []
+    for each in repeats:
+        before = rounds[-1][-1] if rounds else None
+        if before is not None and each.seq == add(before.seq, occupied(before.flags, before.length)):
+            rounds[-1].append(each)
+        else:
+            rounds.append([each])
+    return rounds
 
 
 def _is_data(segment: TransmittedSegment) -> bool:
@@ -104,16 +134,16 @@ def _name(segment: TransmittedSegment) -> Message:
     )
 
 
-def _reason(before: TransmittedSegment, after: TransmittedSegment, back: Sequence[TransmittedSegment]) -> Message:
+def _reason(before: TransmittedSegment, after: TransmittedSegment, around: _Surroundings) -> Message:
     """Why ``after`` was sent, given that ``before`` had been."""
     if before.received is None or before.damaged:
-        return sentence("damaged" if before.damaged else "lost")
+        return sentence("damaged") if before.damaged else _loss(before, after, around)
     if before.received >= (after.sent or 0):
         return sentence("early")
     end = add(before.seq, occupied(before.flags, before.length))
     answers = [
         answer
-        for answer in back
+        for answer in around.acks[before.src, before.dst]
         if answer.sent is not None
         and before.received <= answer.sent <= (after.sent or 0)
         and distance(end, answer.ack) >= 0
@@ -125,3 +155,11 @@ def _reason(before: TransmittedSegment, after: TransmittedSegment, back: Sequenc
     if all((answer.received or 0) >= (after.sent or 0) for answer in answers if answer.received is not None):
         return sentence("ack_late")
     return sentence("ack_refused", sender=before.sender)
+
+
+def _loss(before: TransmittedSegment, after: TransmittedSegment, around: _Surroundings) -> Message:
+    """What became of a segment that did not arrive, as far as an ICMP error or a router's captures tell."""
+    for error in around.too_big[before.src, before.seq]:
+        if error.sent is not None and (before.sent or 0) <= error.sent <= (after.sent or 0):
+            return sentence("too_big", node=error.sender, mtu=error.icmp.rpartition(" ")[2])
+    return sentence("not_forwarded", node=before.stopped_at) if before.stopped_at else sentence("lost")

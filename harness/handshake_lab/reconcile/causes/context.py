@@ -10,7 +10,7 @@ from handshake_lab.recording.history import Cause
 from handshake_lab.recording.messages import sentence
 from handshake_lab.recording.node_addresses import plain
 from handshake_lab.recording.observations import Step, TcpEvent, Witness
-from handshake_lab.tcp.segment import name_of
+from handshake_lab.tcp.icmp import TOO_BIG
 from handshake_lab.tcp.states import State
 from handshake_lab.tcp.timers import SECOND, TARDY
 
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 #: States of a socket that its program may have closed.
 ORPHANS = (State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK)
 
+#: What connect() returns for an ICMP error (icmp_err_convert, net/ipv4/icmp.c; icmpv6_err_convert(), net/ipv6/icmp.c).
+ICMP_ERRORS = (
+    "EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "ENOPROTOOPT", "EPROTO", "EACCES", "EOPNOTSUPP", "ENOTSUP",
+    "EHOSTDOWN", "ENONET",
+)  # fmt: skip
+
 #: Of the slowest clock that Linux is built with: HZ is 100 or more.
 JIFFY = 10_000_000
 
@@ -40,7 +46,7 @@ class FoundCause(NamedTuple):
 
 def received(leg: SegmentAtEnd, kind: Literal["segment", "reset"] = "segment") -> Cause:
     """The cause that a segment is which arrived."""
-    return Cause(kind, sentence("received", what=name_of(leg.segment.flags)), leg.segment.number)
+    return Cause(kind, sentence("received", what=leg.segment.name), leg.segment.number)
 
 
 @overload
@@ -198,6 +204,11 @@ class TransitionContext:
         """By how much one of the host's counters grew; None where nobody read them."""
         grown = self.run.grown.get(self.observed.node)
         return None if grown is None else grown.get(counter, 0)
+
+    def icmp(self) -> SegmentAtEnd | None:
+        """The ICMP error that arrived then; one that only tells the MTU ends nothing."""
+        errors = [leg for leg in self.received() if leg.segment.icmp and not leg.segment.icmp.startswith(TOO_BIG)]
+        return errors[-1] if errors else None
 
     def near(self, t: int) -> bool:
         """Whether a time is the transition's, clocks being what they are."""

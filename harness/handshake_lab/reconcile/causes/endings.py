@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handshake_lab.reconcile.causes import ends_by_call, ends_by_timer, ends_of_requests, ends_of_time_wait
-from handshake_lab.reconcile.causes.context import FoundCause, TransitionContext, number_of, received
+from handshake_lab.reconcile.causes.context import ICMP_ERRORS, FoundCause, TransitionContext, number_of, received
 from handshake_lab.reconcile.segments.segment_index import Mark
 from handshake_lab.recording.history import Cause
 from handshake_lab.recording.messages import sentence
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 _HELD = (State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT)
 #: What a program gets when a RST ends its connection (tcp_reset(), net/ipv4/tcp_input.c).
 _RESET_ERRORS = ("ECONNRESET", "ECONNREFUSED", "EPIPE")
-#: What connect() returns for an ICMP error (icmp_err_convert, net/ipv4/icmp.c; icmpv6_err_convert(), net/ipv6/icmp.c).
-_ICMP_ERRORS = (
-    "EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "ENOPROTOOPT", "EPROTO", "EACCES", "EOPNOTSUPP", "EHOSTDOWN",
-    "ENONET",
-)  # fmt: skip
 
 
 def end(context: TransitionContext) -> None:
@@ -62,7 +57,8 @@ def _finders(context: TransitionContext) -> tuple[Callable[[TransitionContext], 
         )  # fmt: skip
     if context.is_request:
         return (
-            ends_of_requests.reset, ends_of_requests.refused, ends_of_requests.orphaned, ends_by_call.destroyed,
+            ends_of_requests.reset, ends_of_requests.unreachable_at_once, ends_of_requests.refused,
+            ends_of_requests.orphaned, ends_by_call.destroyed,
             ends_of_requests.expired, ends_of_requests.unreachable,
         )  # fmt: skip
     if old is State.SYN_SENT:
@@ -118,8 +114,11 @@ def _refused_by_icmp(context: TransitionContext) -> FoundCause | None:
     """An ICMP error before ESTABLISHED: known by what the kernel reported, or else by what connect() returned."""
     if context.draft.old not in (State.SYN_SENT, State.SYN_RECEIVED):
         return None
-    reported = context.error in _ICMP_ERRORS if context.error is not None else context.failed_with(*_ICMP_ERRORS)
-    return FoundCause(Trigger.ICMP, Cause("segment", sentence("icmp_error"))) if reported else None
+    reported = context.error in ICMP_ERRORS if context.error is not None else context.failed_with(*ICMP_ERRORS)
+    if not reported:
+        return None
+    leg = context.icmp()
+    return FoundCause(Trigger.ICMP, received(leg) if leg else Cause("segment", sentence("icmp_error")), leg)
 
 
 def _last_acknowledged(context: TransitionContext) -> FoundCause | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.reconcile.causes.context import FoundCause
+from handshake_lab.reconcile.causes.context import ICMP_ERRORS, FoundCause
 from handshake_lab.reconcile.segments.segment_index import Mark
 from handshake_lab.recording.history import Cause
 from handshake_lab.recording.messages import sentence
@@ -32,7 +32,8 @@ def reported(context: TransitionContext) -> FoundCause | None:
 
     What an ICMP error had reported before, without ending anything, is reported in its place (sk_err_soft).
     """
-    if context.error != "ETIMEDOUT":
+    soft = context.error in ICMP_ERRORS and context.icmp() is None and bool(context.grown("TCPAbortOnTimeout"))
+    if context.error != "ETIMEDOUT" and not soft:
         return None
     if context.reset_reason == "TCP_KEEPALIVE_TIMEOUT":
         return _found(context, "keepalive")

@@ -74,6 +74,12 @@ def expired(context: TransitionContext) -> FoundCause | None:
     return FoundCause(Trigger.EXPIRED, Cause("timer", sentence("syn_ack_timer"))) if over else None
 
 
+def unreachable_at_once(context: TransitionContext) -> FoundCause | None:
+    """An ICMP error that came when the request went: what comes later, such as the ACK, meets no connection."""
+    leg = context.icmp()
+    return FoundCause(Trigger.ICMP, received(leg), leg) if leg and context.grown("ListenDrops") != 0 else None
+
+
 def unreachable(context: TransitionContext) -> FoundCause | None:
     """An ICMP error: it counts as a drop, though no queue was full (tcp_req_err(), net/ipv4/tcp_ipv4.c)."""
     if not context.grown("ListenDrops") or context.grown(_OVERFLOWS):

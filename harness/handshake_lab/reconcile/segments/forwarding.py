@@ -120,6 +120,8 @@ def untranslated(seen: SegmentSeen) -> bytes | tuple[object, ...]:
     frame = seen.frame
     if len(frame) < WHOLE:
         return seen.src, seen.dst, seen.flags, seen.seq, seen.ack, seen.length, seen.window
+    if seen.icmp:
+        return seen.icmp, seen.seq, frame[18:20] if frame[12] == 0x08 else b""
     if frame[12] == 0x08:
         at, identification = 14 + ((frame[14] & 15) << 2), frame[18:20]
     else:

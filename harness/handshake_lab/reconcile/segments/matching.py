@@ -291,6 +291,7 @@ def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes)
             damaged=match.damaged,
             translated=None if (there.src, there.dst) == (seen.src, seen.dst) else (there.src, there.dst),
             stopped_at=match.stopped,
+            icmp=seen.icmp,
         )
         segment = _named(segment)
         segments.append(segment)

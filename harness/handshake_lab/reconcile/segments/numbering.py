@@ -77,6 +77,8 @@ class Numbering:
             The base of its sequence number, that of its acknowledgment, and the number
             of the segment it repeats or None.
         """
+        if seen.icmp:  # its sequence number is that of the segment that it is about
+            return self._flow(Flow(arriving.dst, arriving.src, arriving.node), seen.seq, opens=False).base, 0, None
         flow = self._flow(sent, seen.seq, opens="S" in seen.flags and not made_up)
         other = Flow(arriving.dst, arriving.src, arriving.node)
         back = self._flow(other, seen.ack, opens=False) if "A" in seen.flags else None

@@ -187,6 +187,8 @@ class SegmentIndex:
         return distance(seq, leg.segment.ack) >= 1 and distance(leg.segment.ack, self._sent_end) >= 0
 
     def _read(self, leg: SegmentAtEnd) -> frozenset[Mark]:
+        if leg.segment.icmp:
+            return _NOTHING
         if leg.segment.number in self._denied and not leg.outgoing:
             return frozenset({Mark.DENIED})
         found = set(self._read_sent(leg) if leg.outgoing else self._read_received(leg))

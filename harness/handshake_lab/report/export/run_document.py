@@ -12,7 +12,6 @@ import msgspec
 
 from handshake_lab.recording.observations import FORMAT_VERSION, Witness
 from handshake_lab.report.export.json_document import Document, KernelDocument, Seconds, Statement
-from handshake_lab.tcp.flags import names
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
@@ -198,7 +197,7 @@ def _segment(segment: TransmittedSegment) -> SegmentDocument:
         src=str(segment.src),
         dst=str(segment.dst),
         flags=segment.flags,
-        name=names(segment.flags),
+        name=segment.name,
         seq=segment.seq,
         ack=segment.ack if acknowledges else None,
         rel_seq=segment.rel_seq,

@@ -14,7 +14,6 @@ from handshake_lab.report.svg import diagram_svg
 from handshake_lab.report.svg.ladder_svg import switchable
 from handshake_lab.report.text.times import seconds, span
 from handshake_lab.tcp.diagram.lookup import BY_ID
-from handshake_lab.tcp.flags import names
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.expected_states import marks
 
@@ -141,7 +140,7 @@ def _segment(segment: TransmittedSegment, caused: list[tuple[Lane, int]], w: Wor
         if lane.endpoint:
             step = lane.endpoint.transitions[place]
             shown.append(f"{lane.node}: {step.old} → {step.new}")
-    name = names(segment.flags)
+    name = segment.name
     return {
         "number": segment.number,
         "title": f"#{segment.number} {name}, {segment.sender} → {segment.receiver}",

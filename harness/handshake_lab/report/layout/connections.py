@@ -225,7 +225,15 @@ def _connection(
         lanes.append(Lane(_host_of(record, endpoint, segments), endpoint.remote, "", None, None))
         if endpoint.role in ("server", "listener"):
             lanes.reverse()
-    return Connection(0, lanes[0], lanes[1], segments)
+    hosts = {lanes[0].node, lanes[1].node}
+    return Connection(0, lanes[0], lanes[1], tuple(_from_the_network(each, hosts) for each in segments))
+
+
+def _from_the_network(segment: TransmittedSegment, hosts: set[str]) -> TransmittedSegment:
+    """What a router sent comes from neither side: it is drawn as what the network crafted."""
+    if segment.sent is None or segment.received is None or segment.sender in hosts:
+        return segment
+    return msgspec.structs.replace(segment, sent=None)
 
 
 def _host_of(record: Record, endpoint: Endpoint, segments: tuple[TransmittedSegment, ...]) -> str:

@@ -28,6 +28,8 @@ def forms(segment: TransmittedSegment, again: str) -> list[str]:
         segment: The segment.
         again: The mark of a retransmission, which precedes the number of the original segment.
     """
+    if segment.icmp:
+        return [f"#{segment.number} {segment.name}", f"#{segment.number} ICMP"]
     tail = f" {again}#{segment.retransmits}" if segment.retransmits is not None else ""
     name = f"#{segment.number} {names(segment.flags)}"
     short = f"#{segment.number} {segment.flags or '-'}"
