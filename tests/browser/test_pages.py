@@ -73,7 +73,7 @@ def test_disagreement_can_be_seen_and_read(visit: Callable[..., Page]) -> None:
     tab = visit("orphan-en")
 
     assert "!" in (tab.text_content("svg.ladder .objected .name") or "")
-    assert "the tracepoint says CLOSED" in tab.inner_text("main")
+    assert "the tracepoint also reports CLOSED" in tab.inner_text("main")
 
 
 def test_keyboard_reaches_everything_in_a_ladder(visit: Callable[..., Page]) -> None:
