@@ -35,7 +35,7 @@ def chance_of_a_run(history: int, results: Path) -> None:
     """Write the random numbers that are drawn after the start of a run, after this many programs have run."""
     for _ in range(history):
         subprocess.run([sys.executable, "-c", "import os, time; os.urandom(5); time.time()"], check=True)
-    begin(7)
+    begin(7, "run")
     seen = [os.urandom(16).hex(), random.random(), hash("a string")]  # noqa: S311
     with socket.socket() as first:
         first.bind(("127.0.0.1", 0))

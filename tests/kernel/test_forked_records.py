@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
 
 EXCHANGE = "handshake_lab.experiment.workloads.request_response:script"
-PROGRAMS = "handshake_lab.experiment.running_program:script"
+PROGRAMS = "handshake_lab.experiment.workloads.servers_and_clients:script"
 FETCH = "python3 -c \"import urllib.request; urllib.request.urlopen('http://h2/').read()\""
 WEB = {
     "programs": [

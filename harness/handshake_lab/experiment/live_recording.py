@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from typing import TYPE_CHECKING, Protocol
 
+from handshake_lab.linux.timerfd import sleep_until
 from handshake_lab.recording.observations import LinkChange, Step
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from handshake_lab.observers.recorder import Recorder
     from handshake_lab.recording.events_file import Writer
     from handshake_lab.recording.observations import Observation
+
+
+#: A script begins at a multiple of this many nanoseconds of the run.
+_ROUND = 100_000
 
 
 class Closable(Protocol):
@@ -57,6 +62,7 @@ class LiveRecording:
     Attributes:
         numbers: Of the programs that are started, from 1.
         follow: Decisions to take where the run branches, by their indexes, instead of branching.
+        script_ended: When the script ended, on the run's clock; 0 before.
     """
 
     def __init__(self, network: Network, recorder: Recorder, clock: Clock, results: Path) -> None:
@@ -66,6 +72,7 @@ class LiveRecording:
         self.results = results
         self.numbers = itertools.count(1)
         self.follow: list[int] | None = None
+        self.script_ended = 0
         self._closing = False
         network.on_link_change = self.link_changed
         self._opened: list[Closable] = []
@@ -73,6 +80,21 @@ class LiveRecording:
     def link_changed(self, link: str, action: LinkAction, change: str) -> None:
         """Put a change of a link on record."""
         self.report(LinkChange(self.clock.now(), link, action, change))
+
+    @contextlib.contextmanager
+    def script(self) -> Iterator[None]:
+        """Run the script in this block: it begins at a round time, and its end is noted.
+
+        What surrounds it takes a little virtual time (`handshake_lab.experiment.run_start` says why), and how much
+        depends on versions: that of Python, and where pytest reports the setup of a test, that of pytest and its
+        plugins.
+        """
+        sleep_until(self.clock.to_monotonic(-(-self.clock.now() // _ROUND) * _ROUND))
+        try:
+            yield
+        finally:
+            self.recorder.sync()
+            self.script_ended = self.clock.now()
 
     def report(self, observation: Observation) -> None:
         """Put an observation on record; ignored once the record is being closed."""

@@ -9,6 +9,7 @@ from handshake_lab.errors import NotRecorded, WaitTimedOut
 from handshake_lab.experiment.branching import Branching
 from handshake_lab.experiment.patient_socket import PATIENCE
 from handshake_lab.experiment.recorded_host import Host, address_of, describe, parse_state
+from handshake_lab.linux.timerfd import sleep_until
 from handshake_lab.network.echo import echo
 from handshake_lab.network.faults.fault_methods import FaultMethods
 from handshake_lab.reconcile.pipeline import reconcile
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Endpoint, Record
     from handshake_lab.recording.observations import KernelInfo, Observation
 
-#: Seconds within which a kernel answers a segment that it has received.
-_ANSWERS_WITHIN = 0.001
+#: Nanoseconds within which a kernel answers a segment that it has received.
+_ANSWERS_WITHIN = 1_000_000
 
 
 class Net(FaultMethods):
@@ -233,7 +234,8 @@ class Net(FaultMethods):
         """Everything up to now, reconciled."""
         self.recorder.sync()
         # The counters tell causes, such as SYN cookies; they go on record only once, at the end.
-        return reconcile([*self._journal.observations, *self.recorder.counters()], until=self.clock.now())
+        now = self.clock.now()
+        return reconcile([*self._journal.observations, *self.recorder.counters(now)], until=now)
 
     def history(self, of: RecordedSocket) -> Endpoint:
         """The history of one socket up to now: of its last connection, if it was used for several.
@@ -329,14 +331,13 @@ class Net(FaultMethods):
 
         Waits two round-trip times at most: a transfer that goes on does not become quiet.
         """
+        # What arrived last is answered before any time passes, and then the answer is on its way.
+        sleep_until(self.clock.to_monotonic(self.recording.script_ended + _ANSWERS_WITHIN))
         end = time.monotonic() + 2 * self.rtt
-        while self.recorder.wait_until(
+        while self.network.in_flight() and self.recorder.wait_until(
             lambda: self.network.in_flight() == 0, max(end - time.monotonic(), 0), fresh=False
         ):
-            # What has arrived just now is answered before any time passes, and so is on its way again.
-            time.sleep(_ANSWERS_WITHIN)
-            if self.network.in_flight() == 0:
-                return
+            time.sleep(_ANSWERS_WITHIN / 1e9)
 
     def _shown(self, of: RecordedSocket) -> list[SocketSnapshot]:
         """A socket as the last poll of its host showed it: nothing, or one."""

@@ -16,6 +16,7 @@ from handshake_lab.experiment.patient_socket import PATIENCE, PatientSocket
 from handshake_lab.experiment.recorded_socket import RecordedSocket
 from handshake_lab.experiment.running_program import RunningProgram, start
 from handshake_lab.experiment.server_ports import ServerPorts
+from handshake_lab.linux import small_files
 from handshake_lab.linux.tcp_counters import read_counters
 from handshake_lab.plan.program import Listening, ProgramSpec
 from handshake_lab.tcp.states import State
@@ -205,8 +206,8 @@ class Host:
         file = Path("/proc/sys", *name.split("."))
         with self._host.enter():
             if value is not None:
-                file.write_text(str(value))
-            return file.read_text().strip()
+                small_files.write(file, str(value))
+            return small_files.read(file).strip()
 
     def counters(self) -> dict[str, int]:
         """The Tcp and TcpExt counters of this host (net/ipv4/proc.c): ``ListenOverflows`` and the like."""

@@ -13,7 +13,7 @@ import msgspec
 from handshake_lab.errors import HandshakeError
 from handshake_lab.experiment.live_recording import Journal, LiveRecording
 from handshake_lab.experiment.net import Net
-from handshake_lab.experiment.run_start import begin, begin_on_a_second
+from handshake_lab.experiment.run_start import begin
 from handshake_lab.network.network import Network
 from handshake_lab.observers.clock import Clock
 from handshake_lab.observers.recorder import Recorder
@@ -52,10 +52,8 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
     """
     seed = plan.kernel.seed
     if seed is not None:
-        begin(seed)
+        begin(seed, "network")
     with Network(load_topology(plan.topology), plan.links, plan.faults, sysctls=plan.sysctls) as network:
-        if seed is not None:
-            begin_on_a_second()
         clock = Clock()
         with Writer(results / EVENTS) as writer:
             journal = Journal(writer)
@@ -68,30 +66,34 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
                 routers=[Watched(router) for router in routers],
             )
             recorder.open()
-            header = RunHeader(
-                t=0,
-                version=FORMAT_VERSION,
-                kernel=msgspec.structs.replace(plan.kernel, release=os.uname().release),
-                topology=plan.topology,
-                nodes={node.name: list(node.addresses) for node in (*network.hosts, *routers)},
-                links=network.links,
-                faults=list(plan.faults),
-                observers=recorder.observers,
-                started=clock.started,
-                replay=plan.replay,
-            )
-            journal.write_all([header])
             recording = LiveRecording(network, recorder, clock, results)
             recording.follow = None if plan.follow is None else list(plan.follow)
-            net = Net(recording, journal, header.kernel)
+            kernel = msgspec.structs.replace(plan.kernel, release=os.uname().release)
+            net = Net(recording, journal, kernel)
             try:
                 with recorder:
+                    if seed is not None:
+                        begin(seed, "run")
+                    clock.start()
+                    header = RunHeader(
+                        t=0,
+                        version=FORMAT_VERSION,
+                        kernel=kernel,
+                        topology=plan.topology,
+                        nodes={node.name: list(node.addresses) for node in (*network.hosts, *routers)},
+                        links=network.links,
+                        faults=list(plan.faults),
+                        observers=recorder.observers,
+                        started=clock.started,
+                        replay=plan.replay,
+                    )
+                    journal.write_all([header])
                     recorder.sync()
                     yield net
                     net.settle()
             finally:
                 recording.close()
-            journal.write_all([*network.reports(clock.now()), RunEnd(t=clock.now())])
+            journal.write_all([*network.reports(recorder.ended), RunEnd(t=recorder.ended)])
 
 
 def enter(argument: Any, results: Path) -> int:
@@ -102,7 +104,7 @@ def enter(argument: Any, results: Path) -> int:
     if plan.directory:
         os.chdir(plan.directory)
     try:
-        with recorded(plan, results) as net:
+        with recorded(plan, results) as net, net.recording.script():
             try:
                 script(net, plan.argument)
             except HandshakeError:

@@ -37,7 +37,7 @@ class RunningProgram:
         self._errors = recording.results / f"{spec.name}.err"
         self._report("starts", "")
         try:
-            with self._output.open("wb") as stdout, self._errors.open("wb") as stderr:
+            with self._output.open("wb", buffering=0) as stdout, self._errors.open("wb", buffering=0) as stderr:
                 self._process = recording.network[spec.node].popen(
                     shlex.split(spec.command),
                     stdin=subprocess.DEVNULL,

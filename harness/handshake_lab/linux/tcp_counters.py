@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from handshake_lab.linux import small_files
+
 # The calling thread's file: /proc/net is that of the process's main thread.
 _FILES = (Path("/proc/thread-self/net/netstat"), Path("/proc/thread-self/net/snmp"))
 _GROUPS = ("TcpExt", "Tcp")
@@ -13,7 +15,7 @@ def read_counters() -> dict[str, int]:
     """All Tcp and TcpExt counters of the calling thread's network namespace (net/ipv4/proc.c)."""
     values: dict[str, int] = {}
     for file in _FILES:
-        lines = iter(file.read_text().splitlines())
+        lines = iter(small_files.read(file).splitlines())
         for names, numbers in zip(lines, lines, strict=True):
             group, _, rest = names.partition(":")
             if group in _GROUPS:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import struct
 import time
 
@@ -44,3 +45,20 @@ class KernelTimer:
     def close(self) -> None:
         """Close the descriptor."""
         os.close(self._descriptor)
+
+
+def sleep_until(moment: int) -> None:
+    """Sleep until a time of the monotonic clock, to the nanosecond; return at once if it has passed.
+
+    Reads no clock: in the lab kernel that would take time, and `time.sleep` reads it more or less often, depending on
+    Python's version.
+
+    Args:
+        moment: Nanoseconds of the monotonic clock.
+    """
+    timer = KernelTimer()
+    try:
+        timer.set(moment)
+        select.select([timer.fileno()], [], [])
+    finally:
+        timer.close()

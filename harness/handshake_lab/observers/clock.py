@@ -1,4 +1,4 @@
-"""One clock for all observers: nanoseconds of CLOCK_MONOTONIC since the recorder started."""
+"""One clock for all observers: nanoseconds of CLOCK_MONOTONIC since the run began."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        self._zero = time.monotonic_ns()
         self._real_minus_mono = 0
+        self.start()
+
+    def start(self) -> None:
+        """Begin the run: the current time becomes 0."""
+        self._zero = time.monotonic_ns()
         self.tick()
         self.started = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
 
@@ -39,8 +43,12 @@ class Clock:
                 return
 
     def now(self) -> int:
-        """The current time, in nanoseconds since the recorder started."""
+        """The current time, in nanoseconds since the run began."""
         return time.monotonic_ns() - self._zero
+
+    def to_monotonic(self, t: int) -> int:
+        """Convert a time of this clock to CLOCK_MONOTONIC."""
+        return t + self._zero
 
     def from_monotonic(self, nanoseconds: int) -> int:
         """Convert a CLOCK_MONOTONIC timestamp to this clock."""

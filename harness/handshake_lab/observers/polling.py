@@ -42,7 +42,7 @@ class SocketPoller:
         self._sockets = SockDiag(node)
         self._known: dict[int, SocketSnapshot] = {}
         self._flows: dict[Flow, int] = {}
-        self._polled_all = clock.now()
+        self._polled_all = 0  # when the run begins, there are no sockets
         self._polled_at: dict[Flow, int] = {}
         self._due: list[tuple[int, int]] = []  # a heap of (when, cookie); some are outdated
         self._expected: dict[int, int] = {}  # cookie -> when its timer expires

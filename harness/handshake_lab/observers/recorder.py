@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import threading
 import time
 from collections import Counter, deque
@@ -72,7 +73,7 @@ class Targets:
 
 
 class Recorder:
-    """Observes nodes. A context manager: it observes while the block runs.
+    """Observes nodes. A context manager: it observes while the block runs, from the first `sync` on.
 
     Args:
         nodes: Hosts, whose sockets are observed. Captures run on their interfaces.
@@ -110,6 +111,7 @@ class Recorder:
         self._asked = 0
         self._answered = 0
         self._stopping = False
+        self.ended = 0  #: when it stopped observing; 0 before
         self._door = threading.Lock()
         self._closed = False
         self._error: BaseException | None = None
@@ -149,10 +151,10 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         with self._changed:
             self._stopping = True
-        os.eventfd_write(self._wake, 1)
+            os.eventfd_write(self._wake, 1)
+            # How long `Thread.join` takes depends on Python's version; by then, everything has been recorded.
+            self._changed.wait_for(lambda: self.ended > 0 or self._error is not None)
         self._thread.join()
-        if self._error is None:
-            self._sink.write_all([*self._missed(), *self.counters()])
         for capture in self._captures:
             capture.close()
         for diag in self._diags.values():
@@ -165,18 +167,17 @@ class Recorder:
         if self._error is not None:
             raise self._error
 
-    def counters(self) -> list[Counters]:
-        """By how much every node's counters have increased so far."""
+    def counters(self, t: int) -> list[Counters]:
+        """By how much every node's counters have increased so far; ``t`` is the current time."""
         found = []
         for node in self._nodes:
             with node.enter():
                 delta = grown(self._counters[node.name], read_counters())
-            found.append(Counters(t=self._clock.now(), node=node.name, grown=delta))
+            found.append(Counters(t=t, node=node.name, grown=delta))
         return found
 
-    def _missed(self) -> list[Missed]:
+    def _missed(self, t: int) -> list[Missed]:
         """The number of observations that observers lost, so that the record states its gaps."""
-        t = self._clock.now()
         lost: Counter[str] = Counter()
         for capture in self._captures:
             lost[capture.node] += capture.dropped()
@@ -251,9 +252,13 @@ class Recorder:
     # -- the loop's thread -----------------------------------------------------------------
 
     def _run(self) -> None:
+        # Signals are for the main thread. Here they would interrupt a poll, and that takes time in the lab kernel.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             poll = select.epoll()
             poll.register(self._wake, select.EPOLLIN)
+            # The thread is started before the run begins: how long that takes depends on Python's version.
+            poll.poll()
             for descriptor in self._by_descriptor:
                 poll.register(descriptor, select.EPOLLIN)
             pause = 0.0
@@ -264,7 +269,12 @@ class Recorder:
                     break
             self._next_beat = 0
             self._turn(list(self._by_descriptor))
+            end = self._clock.now()
+            self._sink.write_all([*self._missed(end), *self.counters(end)])
             poll.close()
+            with self._changed:
+                self.ended = end
+                self._changed.notify_all()
         except BaseException as error:  # noqa: BLE001  raised in the threads that wait for this one
             with self._changed:
                 self._error = error

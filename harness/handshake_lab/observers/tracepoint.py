@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.linux import small_files
 from handshake_lab.recording.observations import Address, StateChange, TcpEvent
 from handshake_lab.tcp.states import FROM_LINUX
 
@@ -155,9 +156,10 @@ class Tracepoints:
             ) from None
         try:
             self._layouts = dict(self._enable())
+            processors = sorted(self._instance.glob("per_cpu/cpu*"))
+            self._statistics = [cpu / "stats" for cpu in processors]
             self._pipes = [
-                os.open(cpu / "trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-                for cpu in sorted(self._instance.glob("per_cpu/cpu*"))
+                os.open(cpu / "trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC) for cpu in processors
             ]
         except BaseException:
             self._instance.rmdir()
@@ -232,9 +234,7 @@ class Tracepoints:
 
     def lost(self) -> int:
         """The number of events that the kernel lost (``per_cpu/*/stats``: overrun, dropped events)."""
-        counts = (
-            sum(map(int, _LOST.findall((cpu / "stats").read_text()))) for cpu in self._instance.glob("per_cpu/cpu*")
-        )
+        counts = (int(count) for file in self._statistics for count in _LOST.findall(small_files.read(file)))
         return max(sum(counts), self.missed)
 
     def _socket(self, address: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -73,6 +74,15 @@ class Reporter:
         for marker in self._markers:
             if marker not in known:
                 config.addinivalue_line("markers", marker)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        """Mark in the record where the test's own code begins and ends: innermost, without what other plugins do."""
+        from handshake_lab.experiment.net import Net
+
+        net = pyfuncitem.funcargs.get("net")
+        with net.recording.script() if isinstance(net, Net) else contextlib.nullcontext():
+            return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
