@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -180,6 +181,24 @@ def test_the_end_of_the_supervisor_is_the_end_of_all(image: LabKernelImage) -> N
         assert "supervisor was killed" in str(caught.value)
 
     assert fork(image, "surroundings")
+
+
+def test_where_a_fork_is_refused_a_kernel_is_booted(image: LabKernelImage) -> None:
+    """For example memory: the results are the same, and the kernel says that it does not fork."""
+    parked_kernel.close_all()
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        directory = Path(name).resolve()
+        patch.setattr(tempfile, "tempdir", str(directory))
+        expected = fork(image, "surroundings")
+        (parked,) = _kernels(directory)
+        resource.prlimit(parked, resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))  # a fork's memory is a file
+        kernel = LabKernel(image, wall_limit=20, fresh_boot=False)
+
+        assert _written(kernel, "surroundings", None, {}) == expected
+
+        assert not kernel.forks
+        parked_kernel.close_all()
+        assert vanishes(directory)
 
 
 @contextlib.contextmanager

@@ -39,6 +39,7 @@ def examine() -> Findings:
     checks += [program(*wanted) for wanted in (("mnexec", "mininet"), ("ip", "iproute2"), ("nft", "nftables"))]
     if image is not None:
         checks.append(_boot(image))
+        checks.append(_fork(image))
     return Findings("lab", "a kernel of its own, in virtual time, without root", tuple(checks))
 
 
@@ -143,3 +144,21 @@ def _boot(image: LabKernelImage) -> Check:
     if status != 0:
         return Check("boot", ok=False, detail=f"a job in it ended with status {status}", remedy=f"{_BUILD} --force")
     return Check("boot", ok=True, detail=f"Linux {image.release} booted, ran a job and powered off")
+
+
+def _fork(image: LabKernelImage) -> Check:
+    """Park it and fork it for a job; without that, a kernel boots for every test."""
+    slower = "kernels boot for every test"
+    if not image.forks:
+        detail = f"Linux {image.release} was built without the patches for it; {slower}"
+        return Check("fork", ok=False, detail=detail, remedy=_BUILD, needed=False)
+    kernel = LabKernel(image, wall_limit=_BOOT_LIMIT, fresh_boot=False)
+    try:
+        with kernel.run(Job(call="handshake_lab.doctor.lab_checks:rehearse")):
+            pass
+    except HandshakeError as error:
+        return Check("fork", ok=False, detail=str(error), remedy=f"{_BUILD} --force", needed=False)
+    if not kernel.forks:
+        remedy = "allow executable memory files (sysctl vm.memfd_noexec=0 or 1) and enough memory and processes"
+        return Check("fork", ok=False, detail=f"this machine refused it; {slower}", remedy=remedy, needed=False)
+    return Check("fork", ok=True, detail="a parked kernel was forked for a job")

@@ -8,6 +8,7 @@ function of its seed.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ from handshake_lab.kernel.shared.job import (
 from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
@@ -76,6 +77,11 @@ class LabKernel:
         self._fresh_boot = fresh_boot or not image.forks
 
     @property
+    def forks(self) -> bool:
+        """Whether it is forked for a job, as far as is known: False once this machine has refused a fork."""
+        return not self._fresh_boot
+
+    @property
     def info(self) -> KernelInfo:
         """What a record says of it."""
         return KernelInfo(kind="lab", release=self._image.release, hz=self._image.hz, seed=self._seed)
@@ -88,10 +94,8 @@ class LabKernel:
             KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit.
             EnvironmentUnsupported: It could not be started on this machine.
         """
-        with self._running(job) as running:
-            results = self._hand_over(job, running.scratch)
-            ending = running.run()
-            yield self._judge(ending, running.scratch, results)
+        with contextlib.closing(self._results(job, branches=False)) as results:
+            yield next(results)
 
     def branches(self, job: Job) -> Iterator[JobResult]:
         """Do a job that may branch (docs/branching.md): the result of each of its branches, depth first.
@@ -103,27 +107,41 @@ class LabKernel:
             KernelFailed: A branch's kernel crashed, was killed, or ran into the wall-clock limit; it names the branch.
             EnvironmentUnsupported: It could not be started on this machine.
         """
-        if self._fresh_boot:
-            with self.run(job) as result:
-                yield result
-            return
-        from handshake_lab.kernel.lab.parked_kernel import forked  # noqa: PLC0415  few runs need it
+        yield from self._results(job, branches=True)
 
-        job = msgspec.structs.replace(job, branches=True)
-        with forked(self._image, self._memory, job.preload, self._wall_limit) as (kernel, trunk):
-            results = self._hand_over(job, trunk.scratch)
-            yield from self._follow(kernel, trunk, results, ())
+    def _results(self, job: Job, *, branches: bool) -> Generator[JobResult, None, None]:
+        if not self._fresh_boot:
+            from handshake_lab.kernel.lab.parked_kernel import forked  # noqa: PLC0415  few runs need it
+
+            with forked(self._image, self._memory, job.preload, self._wall_limit) as (kernel, trunk):
+                results = self._hand_over(msgspec.structs.replace(job, branches=branches), trunk.scratch)
+                ending = trunk.run()
+                if not _could_not_fork(ending):
+                    yield from self._follow(kernel, trunk, ending, results, ())
+                    return
+            self._fresh_boot = True  # this machine lacks what a fork needs; handshake doctor reports it
+        with lab_boot.supervised(self._image, self._memory, wall_limit=self._wall_limit, forks=False) as booted:
+            lab_boot.prepare(booted.scratch, job.preload, parks=False)
+            results = self._hand_over(job, booted.scratch)
+            yield self._judge(booted.run(), booted.scratch, results)
 
     def _follow(
-        self, kernel: ParkedKernel, running: Supervised, results: Path, taken: tuple[BranchTaken, ...]
+        self,
+        kernel: ParkedKernel,
+        running: Supervised,
+        ending: Ending,
+        results: Path,
+        taken: tuple[BranchTaken, ...],
     ) -> Iterator[JobResult]:
-        """Run a fork to its end, or until it is parked, and then its own forks."""
-        ending = running.run()
+        """The result of a fork that has ended; of one that is parked, those of its own forks."""
         if ending.word != "parked":
             try:
                 result = self._judge(ending, running.scratch, results)
             except KernelFailed as error:
-                raise KernelFailed(f"{error.what} (in the branch {_path(taken)})", error.console) from None
+                if not taken:
+                    raise
+                decisions = ", then ".join(f"{branch.decision} {branch.at}" for branch in taken)
+                raise KernelFailed(f"{error.what} (in the branch: {decisions})", error.console) from None
             yield msgspec.structs.replace(result, branch=taken)
             return
         point = msgspec.json.decode((running.scratch / BRANCH_POINT).read_bytes(), type=BranchPoint)
@@ -131,25 +149,13 @@ class LabKernel:
             with kernel.fork(self._wall_limit, parent=running, text=str(index)) as fork:
                 place = fork.scratch / "results"
                 shutil.copytree(results, place)
-                yield from self._follow(kernel, fork, place, (*taken, BranchTaken(point.at, name, index)))
+                path = (*taken, BranchTaken(point.at, name, index))
+                yield from self._follow(kernel, fork, fork.run(), place, path)
 
     def _hand_over(self, job: Job, scratch: Path) -> Path:
         # For programs that the job starts: the order in which they walk through sets hangs on it.
         hashing = {"PYTHONHASHSEED": str(self._seed % 2**32)}
         return hand_over(job, scratch, {**ENVIRONMENT, **hashing}, seed=self._seed)
-
-    @contextmanager
-    def _running(self, job: Job) -> Iterator[Supervised]:
-        """A kernel that has yet to begin: a fork, or one that is booted."""
-        if not self._fresh_boot:
-            from handshake_lab.kernel.lab.parked_kernel import forked  # noqa: PLC0415  few runs need it
-
-            with forked(self._image, self._memory, job.preload, self._wall_limit) as (_, fork):
-                yield fork
-            return
-        with lab_boot.supervised(self._image, self._memory, wall_limit=self._wall_limit, forks=False) as booted:
-            lab_boot.prepare(booted.scratch, job.preload, parks=False)
-            yield booted
 
     def _judge(self, ending: Ending, scratch: Path, results: Path) -> JobResult:
         left = scratch / "status"
@@ -172,5 +178,6 @@ class LabKernel:
         raise KernelFailed(f"the lab kernel ended before its job did ({told})", ending.console)
 
 
-def _path(taken: tuple[BranchTaken, ...]) -> str:
-    return ", then ".join(f"{branch.decision} {branch.at}" for branch in taken) or "that has none"
+def _could_not_fork(ending: Ending) -> bool:
+    """Whether a fork ended before its job began: the host refused it memory, for example, or another process."""
+    return ending.word == "error" or (ending.word == "exit" and ending.console.startswith("machine_fork:"))
