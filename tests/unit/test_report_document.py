@@ -107,7 +107,7 @@ def test_comment_stands_on_the_packet_that_caused_the_change(tmp_path: Path) -> 
     """The comment about ESTABLISHED is on the arriving SYN-ACK at the client; that about a loss on the sent segment."""
     rows = _tshark(lost_syn_ack(), tmp_path)
     established = next(row for row in rows if "SYN-SENT -> ESTABLISHED" in row[2])
-    lost = next(row for row in rows if "lost on the way" in row[2])
+    lost = next(row for row in rows if "lost in transit" in row[2])
 
     assert (established[0], established[3]) == ("h1-eth0", "0x0012")
     assert (lost[0], lost[3]) == ("h2-eth0", "0x0012")

@@ -1,7 +1,7 @@
-"""An order in which causes come before effects, where times alone do not give it.
+"""Order events so that causes come before their effects, where their times are equal.
 
-The lab's clock stands still while the kernel computes: on a link without delay, what leaves a
-host, arrives at another, is answered and comes back has one and the same nanosecond.
+The clock of the lab kernel stands still while the kernel computes: on a link without delay, a segment, its arrival, the
+response and its arrival all have the same nanosecond.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 
 def arrange(ranks: Sequence[Any], pairs: Iterable[tuple[int, int]]) -> list[int]:
-    """Sort places topologically, ties broken by rank.
+    """Sort events topologically, ties broken by rank.
 
     Args:
-        ranks: What each place is to be sorted by where nothing else tells, of a kind that can be compared.
-        pairs: Places of which the first must come before the second.
+        ranks: A rank per event, of a type that can be compared.
+        pairs: Indices of two events, of which the first must come before the second.
 
     Returns:
-        All places. Damaged data may hold a circle: then the lowest of what is left goes first.
+        The indices of all events in order. Damaged data may contain a cycle: then the remaining event of the lowest
+        rank is next.
     """
     after: list[set[int]] = [set() for _ in ranks]
     for before, effect in pairs:

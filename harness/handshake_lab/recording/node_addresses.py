@@ -1,4 +1,4 @@
-"""Which host an address belongs to."""
+"""Which node an address belongs to."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from handshake_lab.tcp.address import Address
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: Every local address at once: what a listener may be bound to.
+#: The unspecified addresses, to which a listener is bound that accepts connections on every address.
 WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 
 _MAPPED = "::ffff:"
 
 
 def plain(address: Address) -> Address:
-    """The address as IPv4 where it is an IPv4 address mapped into IPv6 (a dual-stack socket's)."""
+    """The address; an IPv4-mapped IPv6 address, as a dual-stack socket has it, as IPv4."""
     if address.ip.startswith(_MAPPED) and "." in address.ip:
         return Address(address.ip[len(_MAPPED) :], address.port)
     return address
 
 
 def is_loopback(ip: str) -> bool:
-    """Whether every host has this address, and none can be told from it."""
+    """Whether this is a loopback address, which every node has."""
     return ip == "::1" or ip.startswith("127.")
 
 
 class Nodes:
-    """The hosts of a run by their addresses.
+    """The nodes of a run by their addresses.
 
     Args:
-        nodes: `RunHeader.nodes`: names to addresses, with or without a prefix length.
+        nodes: `RunHeader.nodes`: names and their addresses, with or without a prefix length.
     """
 
     def __init__(self, nodes: Mapping[str, Sequence[str]]) -> None:
@@ -44,7 +44,7 @@ class Nodes:
         }
 
     def of(self, ip: str) -> str:
-        """The node that has this address; "" where none or any could."""
+        """The node with this address; "" if no node or every node has it."""
         return self._owner.get(ip, "")
 
 

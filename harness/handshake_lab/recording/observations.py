@@ -101,7 +101,7 @@ class RunHeader(_Observation, frozen=True, tag="run", omit_defaults=False):
 class StateChange(_Observation, frozen=True, tag="state"):
     """Tracepoint ``sock:inet_sock_set_state`` (net/ipv4/af_inet.c, inet_sk_set_state).
 
-    It has no namespace: ``local.ip`` tells the host where addresses are unique.
+    It does not contain a namespace: ``local.ip`` identifies the host if addresses are unique.
     """
 
     sk: int  #: stands for the kernel address of the socket: an identity until its CLOSE, then reused
@@ -131,7 +131,7 @@ class TcpEvent(_Observation, frozen=True, tag="tcp"):
 
 
 class TcpInfo(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The part of ``struct tcp_info`` (include/uapi/linux/tcp.h) that tells causes. Times in microseconds."""
+    """The part of ``struct tcp_info`` (include/uapi/linux/tcp.h) that is evidence of causes. Times are microseconds."""
 
     ca_state: int = 0
     retransmits: int = 0

@@ -1,7 +1,6 @@
-"""A run for Wireshark: every captured frame, with the state changes as packet comments.
+"""A run for Wireshark: every captured frame, with the state transitions as packet comments.
 
-The format is draft-ietf-opsawg-pcapng; the four kinds of block needed are written here, since the
-library that knows them all takes options with repetitions only with difficulty.
+The format is draft-ietf-opsawg-pcapng. Its blocks are written here, because a packet can have several comments.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _ETHERNET = 1
 _NANOSECONDS = bytes([9])  # if_tsresol: 10 to the minus 9
 _ETHERNET_HEADER, _IPV6_HEADER = 14, 40
 
-#: A change told by a packet this near needs no word on how far away it was.
+#: Nanoseconds: a comment says how far its packet is from the transition, unless it is less than this.
 _NEAR = SECOND // 1000
 
 _Key = tuple["Address", "Address", str, int, int, int]
@@ -39,13 +38,13 @@ def pcapng(record: Record, observations: Iterable[Observation]) -> bytes:
     """Write a run as a pcapng file.
 
     Args:
-        record: What was made of the observations; its transitions become comments.
-        observations: What was seen; its segments become packets.
+        record: The run; its transitions become comments.
+        observations: Its observations; the segments become packets.
 
     Returns:
-        The file: each interface of each node as an interface, times in nanoseconds since 1970. A
-        transition is told on the packet that caused it, as its own host saw it, or else on the
-        nearest one.
+        The file. Every interface of every node is an interface; times are nanoseconds since 1970. The comment about a
+        transition is on the packet that caused it, as captured at the endpoint's host, or otherwise on the nearest
+        packet.
     """
     seen = sorted((each for each in observations if isinstance(each, SegmentSeen)), key=lambda each: each.t)
     comments = _comments(record, seen)
@@ -63,7 +62,7 @@ def pcapng(record: Record, observations: Iterable[Observation]) -> bytes:
 
 
 def _comments(record: Record, seen: Sequence[SegmentSeen]) -> dict[int, list[str]]:
-    """Which comments each captured segment gets, by its place in the capture."""
+    """The comments on captured segments, by their index in the capture."""
     places: dict[_Key, list[int]] = defaultdict(list)
     by_host: dict[tuple[str, frozenset[Address]], list[int]] = defaultdict(list)
     for number, each in enumerate(seen):
@@ -82,14 +81,14 @@ def _comments(record: Record, seen: Sequence[SegmentSeen]) -> dict[int, list[str
             cause = segments.get(step.cause.segment or 0)
             found = _sighting(cause, endpoint.node, cause.received, places, seen) if cause else None
             place = _nearest(step.time, mine, times) if found is None else found
-            if place is not None:  # a listener that nobody came to has no packet to be told on
-                comments[place].append(_told(endpoint, step, seen[place].t))
+            if place is not None:  # a listener that nobody connected to has no packet
+                comments[place].append(_comment(endpoint, step, seen[place].t))
     return comments
 
 
 def _fate(segment: TransmittedSegment) -> str:
     again = "" if segment.retransmits is None else f" retransmission of #{segment.retransmits}"
-    return f"#{segment.number}{again}{' lost on the way' if segment.lost else ''}"
+    return f"#{segment.number}{again}{' lost in transit' if segment.lost else ''}"
 
 
 def _sighting(
@@ -99,7 +98,7 @@ def _sighting(
     places: dict[_Key, list[int]],
     seen: Sequence[SegmentSeen],
 ) -> int | None:
-    """Where a host's capture has a passage."""
+    """The index of a segment in a host's capture."""
     source, target = (segment.src, segment.dst) if node == segment.sender else segment.arriving
     key = (source, target, segment.flags, segment.seq, segment.ack, segment.length)
     mine = [place for place in places.get(key, []) if seen[place].node == node]
@@ -109,7 +108,7 @@ def _sighting(
 
 
 def _nearest(time: int, places: Sequence[int], times: Sequence[int]) -> int | None:
-    """The nearest packet; of two that are as near, the later: what a call causes comes after it."""
+    """The nearest packet; of two at the same distance the later one: what a call causes follows it."""
     if not places:
         return None
     after = bisect_left(times, time)
@@ -118,8 +117,8 @@ def _nearest(time: int, places: Sequence[int], times: Sequence[int]) -> int | No
     return places[after]
 
 
-def _told(endpoint: Endpoint, step: Transition, at: int) -> str:
-    witnesses = ", ".join(step.witnesses) or "nobody: inferred"
+def _comment(endpoint: Endpoint, step: Transition, at: int) -> str:
+    witnesses = ", ".join(step.witnesses) or "no observer: inferred"
     text = f"{visible(endpoint.node)}: {step.old} -> {step.new} ({visible(step.cause.text)}; seen by {witnesses})"
     away = step.time - at
     if abs(away) >= _NEAR:
@@ -136,7 +135,7 @@ def _section(record: Record) -> bytes:
         (_SHB_OS, f"Linux {visible(header.kernel.release)} ({header.kernel.kind})".encode()),
         (_SHB_USERAPPL, b"Handshake Lab"),
     ]
-    # Byte-order magic, version 1.0, length not told.
+    # Byte-order magic, version 1.0, unspecified length.
     return _block(_SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1), options)
 
 
@@ -155,7 +154,7 @@ def _packet(interface: int, time: int, frame: bytes, comments: Sequence[str]) ->
 
 
 def _whole(frame: bytes) -> int:
-    """How long a frame was on the wire: its record holds only its first bytes."""
+    """The length of the whole frame, of which a record contains the first bytes."""
     length = len(frame)
     kind = frame[12:14]
     if kind == b"\x08\x00" and length >= _ETHERNET_HEADER + 4:
