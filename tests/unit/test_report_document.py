@@ -10,16 +10,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from handshake_lab.recording.history import Record, TransmittedSegment
+from handshake_lab.recording.observations import Address
 from handshake_lab.report.export.json_document import to_json
 from handshake_lab.report.export.pcapng import pcapng
-from handshake_lab.report.export.run_document import run_document
+from handshake_lab.report.export.run_document import RunDocument, SegmentDocument, run_document
 from handshake_lab.verdict.judge import judge
+from msgspec import structs
 from report_records import ALL, CLEVER, clever, lost_syn_ack, normal, orphan, seen
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from handshake_lab.recording.history import Record
 
 
 def written(record: Record) -> str:
@@ -67,6 +68,24 @@ def test_segments_tell_their_fate() -> None:
     assert [segment["lost"] for segment in segments] == [False, True, False, False, False]
     assert [segment["retransmits"] for segment in segments] == [None, None, 1, 2, None]
     assert segments[0]["ack"] is None
+
+
+def test_every_field_of_a_record_is_in_the_document() -> None:
+    """What is added to a record or its segments is added to the document, too."""
+    assert set(TransmittedSegment.__struct_fields__) <= set(SegmentDocument.__struct_fields__)
+    assert set(Record.__struct_fields__) - {"header", "blurred"} <= set(RunDocument.__struct_fields__)
+
+
+def test_translated_addresses_are_in_the_document() -> None:
+    """Of a segment behind NAT, the addresses on both sides."""
+    record = normal()
+    behind = (Address("192.0.2.1", 4096), Address("10.0.0.2", 80))
+    segment = structs.replace(record.segments[0], translated=behind, stopped_at="r1")
+    described = document(structs.replace(record, segments=(segment, *record.segments[1:])))["segments"]
+
+    assert described[0]["translated"] == {"src": "192.0.2.1:4096", "dst": "10.0.0.2:80"}
+    assert described[0]["stopped_at"] == "r1"
+    assert described[1]["translated"] is None
 
 
 def test_doubts_are_reported() -> None:

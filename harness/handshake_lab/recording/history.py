@@ -87,11 +87,10 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     sender sent again; ``copies`` that of the segment which the network duplicated. ``damaged``: it was changed in
     transit, so that the receiver's TCP dropped it.
 
-    ``src`` and ``dst`` are those with which it was sent. ``translated`` are those behind the translators (NAT) on its
-    way: with which it arrived, or would have. ``stopped_at`` is the router that a lost segment still came to.
-
-    An ICMP error about a segment has its name in ``icmp``, and no flags: ``src`` and ``dst`` are those of an answer to
-    that segment, ``seq`` is that segment's. Its sender may be a router.
+    ``src`` and ``dst`` are the addresses with which it was sent; ``translated`` those with which it arrived, or would
+    have arrived, if routers on the path translate addresses (NAT). ``stopped_at`` is the last router that a lost
+    segment reached, "" if it reached none.
+    link_changes: tuple[LinkChange, ...] = ()  #: what the script did to links, in order of time
     """
 
     number: int
@@ -122,7 +121,7 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
 
     @property
     def arriving(self) -> tuple[Address, Address]:
-        """Its source and destination where it arrives, translated or not."""
+        """Source and destination with which it arrives, translated or not."""
         return self.translated or (self.src, self.dst)
 
     @property
@@ -139,7 +138,6 @@ class Record(msgspec.Struct, frozen=True):
     segments: tuple[TransmittedSegment, ...]
     objections: tuple[Message, ...]  #: where observers contradict each other, and what none of them observed
     complete: bool  #: False: the recording stopped before the run ended
-    blurred: frozenset[str] = (
-        frozenset()
-    )  #: hosts whose captures lost segments: a segment not captured there may have been sent
+    #: Hosts whose captures lost segments: what was not captured there may have been sent or received all the same.
+    blurred: frozenset[str] = frozenset()
     link_changes: tuple[LinkChange, ...] = ()  #: what the script did to links, in order of time

@@ -64,14 +64,22 @@ class EndpointDocument(msgspec.Struct, frozen=True):
     watched_until: Seconds
 
 
-class SegmentDocument(msgspec.Struct, frozen=True):
-    """One TCP segment on its way.
+class TranslatedDocument(msgspec.Struct, frozen=True):
+    """The addresses with which a segment arrived, or would have arrived, behind routers that translate them (NAT)."""
 
-    ``name`` spells out ``flags``. ``rel_seq`` and ``rel_ack`` count from the initial sequence numbers; ``ack`` and
-    ``rel_ack`` are null in a segment without ACK. ``length`` counts bytes of payload. ``sent`` is null where no host
-    sent it, ``received`` where it did not arrive (``lost``). ``damaged`` segments arrived changed and were dropped.
-    ``retransmits`` and ``copies`` are numbers of earlier segments: whose sequence numbers the sender sent again, and
-    which one the network duplicated.
+    src: str
+    dst: str
+
+
+class SegmentDocument(msgspec.Struct, frozen=True):
+    """One TCP segment on its way, or an ICMP error about one.
+
+    ``name`` spells out ``flags``; ``icmp`` names the error, "" for a TCP segment. ``rel_seq`` and ``rel_ack`` count from
+    the initial sequence numbers; ``ack`` and ``rel_ack`` are null in a segment without ACK. ``length`` counts bytes of
+    payload. ``sent`` is null where no host sent it, ``received`` where it did not arrive (``lost``). ``damaged``
+    segments arrived changed and were dropped. ``retransmits`` and ``copies`` are numbers of earlier segments: whose
+    sequence numbers the sender sent again, and which one the network duplicated. ``stopped_at`` is the last router that
+    a lost segment reached, "" if none.
     """
 
     number: int
@@ -93,6 +101,21 @@ class SegmentDocument(msgspec.Struct, frozen=True):
     damaged: bool
     retransmits: int | None
     copies: int | None
+    translated: TranslatedDocument | None
+    stopped_at: str
+    icmp: str
+
+
+class LinkChangeDocument(msgspec.Struct, frozen=True):
+    """A script cut a link, mended it, or set or cleared impairments (``change``, as in ``--link``).
+
+    ``link`` is "s1-h2" for both directions and "s1>h2" for one.
+    """
+
+    time: Seconds
+    link: str
+    action: Literal["cut", "mend", "set", "clear"]
+    change: str
 
 
 class FindingDocument(msgspec.Struct, frozen=True):
@@ -135,6 +158,7 @@ class RunDocument(Document, frozen=True, tag="run"):
     complete: bool
     endpoints: list[EndpointDocument]
     segments: list[SegmentDocument]
+    link_changes: list[LinkChangeDocument]
     objections: list[Statement]
     verdict: VerdictDocument
 
@@ -158,6 +182,9 @@ def run_document(record: Record, verdict: Verdict) -> RunDocument:
         complete=record.complete,
         endpoints=[_endpoint(endpoint) for endpoint in record.endpoints],
         segments=[_segment(segment) for segment in record.segments],
+        link_changes=[
+            LinkChangeDocument(Seconds(each.t), each.link, each.action, each.change) for each in record.link_changes
+        ],
         objections=[Statement.of(each) for each in record.objections],
         verdict=_verdict(verdict),
     )
@@ -210,6 +237,9 @@ def _segment(segment: TransmittedSegment) -> SegmentDocument:
         damaged=segment.damaged,
         retransmits=segment.retransmits,
         copies=segment.copies,
+        translated=None if segment.translated is None else TranslatedDocument(*map(str, segment.translated)),
+        stopped_at=segment.stopped_at,
+        icmp=segment.icmp,
     )
 
 
