@@ -1,4 +1,4 @@
-"""Hosts on the left, hosts on the right, one narrow link between them.
+"""Hosts on the left, hosts on the right, a bottleneck link between them.
 
     h1 ─┐                  ┌─ h(n+1)
     h2 ─┼─ s1 ════════ s2 ─┼─ h(n+2)
@@ -13,21 +13,21 @@ from mininet.topo import Topo
 
 
 class Dumbbell(Topo):  # type: ignore[misc] # Mininet has no types
-    """The topology in which flows compete: n hosts, a bottleneck, m hosts.
+    """A topology in which flows compete: n hosts, a bottleneck, m hosts.
 
     Args:
         n: How many hosts are on the left: h1 to hn.
         m: How many are on the right.
-        ipv6: Whether the hosts have IPv6 addresses too, which their names then stand for.
-        impairment: What happens to every segment that crosses the bottleneck, either way, as
+        ipv6: Whether the hosts also have IPv6 addresses, to which their names then resolve.
+        impairment: The impairment of every segment on the bottleneck, in both directions, as
             for ``pair``: ``rate="10mbit"``, ``limit=20``.
     """
 
-    #: Where ``--link`` without a place acts.
+    #: The link to which ``--link`` without a place applies.
     bottleneck = (("s1", "s2"),)
 
     def build(self, n: int = 2, m: int = 2, *, ipv6: bool = False, **impairment: object) -> None:
-        """Make the hosts, the two switches and the bottleneck."""
+        """Create the hosts, the two switches and the bottleneck."""
         for name in ("s1", "s2"):
             self.addSwitch(name)
         for number in range(1, n + m + 1):

@@ -13,19 +13,19 @@ from mininet.topo import Topo
 class Pair(Topo):  # type: ignore[misc] # Mininet has no types
     """Two hosts, one switch, the impairment at the switch.
 
-    As everywhere in Mininet, a port's parameters act on what *leaves* through it. So the way
-    from h1 to h2 is impaired at the switch's port to h2, and ``delay`` is the path's one-way
-    delay: in the middle, where a sender's TCP cannot see it. The round trip takes twice as long.
+    As everywhere in Mininet, a port's parameters apply to segments that *leave* through it. The path
+    from h1 to h2 is therefore impaired at the switch's port to h2, and ``delay`` is the path's one-way
+    delay. It is in the middle, where the sender's TCP does not notice it. The round trip takes twice as long.
 
     Args:
-        ipv6: Whether the hosts have IPv6 addresses too, which their names then stand for.
-        impairment: What happens to every segment, each way: ``delay="50ms"``, ``loss="1%"``,
-            ``rate="10mbit"``, ... Mininet's own words (``loss=1``, ``bw=10``) mean the same and
-            are the ones that stock Mininet understands.
+        ipv6: Whether the hosts also have IPv6 addresses, to which their names then resolve.
+        impairment: The impairment of every segment in both directions: ``delay="50ms"``, ``loss="1%"``,
+            ``rate="10mbit"``, ... Mininet's own parameters (``loss=1``, ``bw=10``) have the same meaning;
+            stock Mininet accepts only those.
     """
 
     def build(self, *, ipv6: bool = False, **impairment: object) -> None:
-        """Make the two hosts and the switch."""
+        """Create the two hosts and the switch."""
         for number in (1, 2):
             self.addHost(f"h{number}", **({"ip6": f"fd00::{number}/64"} if ipv6 else {}))
         self.addSwitch("s1")

@@ -1,4 +1,4 @@
-"""Two subnets with a Linux router between them; the router may filter, or translate addresses.
+"""Two subnets with a Linux router between them; the router may filter segments or translate addresses.
 
     h1 ────────────── r1 ────────────── h2
     10.0.1.2/24   .1      .1   10.0.2.2/24
@@ -15,9 +15,9 @@ from mininet.topo import Topo
 
 
 def linux_router(name: str, **params: Any) -> Any:
-    """What stock Mininet makes of ``r1``: a node that forwards, with the rules that it is given.
+    """The router ``r1`` in stock Mininet: a node that forwards, with the given nft rules.
 
-    Handshake Lab builds its own; importing mininet.node would cost more than that.
+    Handshake Lab creates its own router, because importing mininet.node would take longer than that.
     """
     from mininet.node import Node  # noqa: PLC0415
 
@@ -35,18 +35,18 @@ def linux_router(name: str, **params: Any) -> Any:
 class Routed(Topo):  # type: ignore[misc] # Mininet has no types
     """Two hosts in two subnets; the router's port to each host is impaired.
 
-    A router between them is seen by TCP: the TTL falls, and it can answer with ICMP.
+    TCP notices the router: the TTL decreases, and the router can answer with ICMP.
 
     Args:
-        ipv6: Whether the hosts have IPv6 addresses too, which their names then stand for.
-        impairment: What happens to every segment, each way, as for ``pair``.
+        ipv6: Whether the hosts also have IPv6 addresses, to which their names then resolve.
+        impairment: The impairment of every segment in both directions, as for ``pair``.
     """
 
-    #: The two subnets, each with the network's part and its prefix length.
+    #: The two subnets, each with its network part and prefix length.
     subnets = ("10.0.1", "10.0.2")
 
     def build(self, *, ipv6: bool = False, **impairment: object) -> None:
-        """Make the two hosts and the router."""
+        """Create the two hosts and the router."""
         self._build(None, ipv6=ipv6, impairment=impairment)
 
     def _build(self, rules: str | None, *, ipv6: bool, impairment: dict[str, object], **router: Any) -> None:
@@ -66,14 +66,14 @@ class Routed(Topo):  # type: ignore[misc] # Mininet has no types
 
 
 class Firewall(Routed):
-    """The router lets connections in from h1 to one port of h2 only, and out from h2 to anywhere.
+    """The router permits connections from h1 to one port of h2 only, and all connections from h2.
 
-    It remembers connections (conntrack): what belongs to one passes, a segment that belongs
-    to none is not let in.
+    It tracks connections (conntrack): segments of a permitted connection pass, and a segment that
+    belongs to no connection is dropped.
 
     Args:
         port: The TCP port of h2 that h1 may connect to.
-        refuse: What becomes of the rest: ``drop``, ``reset`` (a RST for TCP) or ``prohibited``
+        refuse: What happens to other segments: ``drop``, ``reset`` (a RST for TCP) or ``prohibited``
             (ICMP: administratively prohibited).
         ipv6: As for ``routed``.
         impairment: As for ``routed``.
@@ -88,7 +88,7 @@ class Firewall(Routed):
     def build(  # type: ignore[override] # parameters of its own, as Mininet's topologies have
         self, port: int = 80, refuse: str = "drop", *, ipv6: bool = False, **impairment: object
     ) -> None:
-        """Make the network and the router's rules."""
+        """Create the network and the router's rules."""
         if refuse not in self.verdicts:
             raise ValueError(f"refuse={refuse!r} is not one of {', '.join(self.verdicts)}")
         rules = f"""
@@ -106,9 +106,9 @@ class Firewall(Routed):
 
 
 class Nat(Routed):
-    """The router hides h1's network behind its own address, as a home's router does.
+    """The router translates addresses of h1's network to its own address, as a home router does.
 
-    h2 sees every connection of h1 come from 203.0.113.1, and cannot open one to h1.
+    For h2 every connection of h1 comes from 203.0.113.1; h2 cannot open a connection to h1.
 
     Args:
         impairment: As for ``routed``.
@@ -117,7 +117,7 @@ class Nat(Routed):
     subnets = ("192.168.1", "203.0.113")
 
     def build(self, **impairment: object) -> None:
-        """Make the network and the router's rules."""
+        """Create the network and the router's rules."""
         rules = """
             table ip nat {
               chain postrouting {

@@ -15,18 +15,18 @@ from mininet.topo import Topo
 
 
 class Star(Topo):  # type: ignore[misc] # Mininet has no types
-    """Hosts h1 to hn, each on a port of one switch, each port impaired towards its host.
+    """Hosts h1 to hn, each at a port of one switch; each port is impaired towards its host.
 
     ``delay`` is the one-way delay between any two hosts.
 
     Args:
         n: How many hosts.
-        ipv6: Whether the hosts have IPv6 addresses too, which their names then stand for.
-        impairment: What happens to every segment on its way to any host, as for ``pair``.
+        ipv6: Whether the hosts also have IPv6 addresses, to which their names then resolve.
+        impairment: The impairment of every segment to each host, as for ``pair``.
     """
 
     def build(self, n: int = 3, *, ipv6: bool = False, **impairment: object) -> None:
-        """Make the hosts and the switch."""
+        """Create the hosts and the switch."""
         self.addSwitch("s1")
         for number in range(1, n + 1):
             host = self.addHost(f"h{number}", **({"ip6": f"fd00::{number:x}/64"} if ipv6 else {}))
