@@ -163,3 +163,4 @@ def test_short_options_get_the_prefix() -> None:
         "--handshake-slow", "--handshake-seed=7", "-k", "slow", "--handshake-slow", "--slower",
     ]  # fmt: skip
     assert spelled("Use --kernel lab, or --wall-limit 5") == "Use --handshake-kernel lab, or --handshake-wall-limit 5"
+    assert prefixed("--json=out") == "--json=out"

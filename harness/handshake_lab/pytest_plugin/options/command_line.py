@@ -339,7 +339,8 @@ def replay_words(config: pytest.Config, names: tuple[str, ...]) -> list[str]:
     return words
 
 
-_SHORT = re.compile(rf"(?<![\w-])--({'|'.join(option.name for option in OPTIONS)})(?![\w-])")
+#: Options of the command line ``handshake`` that pytest has with the prefix; ``--json`` means something else there.
+_SHORT = re.compile(rf"(?<![\w-])--({'|'.join(option.name for option in OPTIONS if option.name != 'json')})(?![\w-])")
 
 
 def spelled(text: str) -> str:
