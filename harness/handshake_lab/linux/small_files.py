@@ -1,9 +1,9 @@
-"""Reading and writing the kernel's own files (/proc, tracefs) with the same few system calls in every Python.
+"""Reads and writes the kernel's files (/proc, tracefs) with the same system calls in every version of Python.
 
-Python's `open` asks more than it is told to, and what it asks depends on its version: whether the file is a terminal
-(which fails for every other file), where in it we are, how long it is. In the lab kernel a system call that fails
-takes a microsecond of virtual time (arch/um/kernel/skas/syscall.c), so that a file which is read while a run is
-recorded would leave the version of Python in the record's times.
+Python's `open` makes additional system calls, which depend on its version: whether the file is a terminal (which fails
+for every other file), its position, its length. On the lab kernel a system call that fails takes a microsecond of
+virtual time (arch/um/kernel/skas/syscall.c). If a run read files with `open`, the times in its record would depend on
+the version of Python.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CHUNK = 65536
 
 
 def read(file: Path) -> str:
-    """The whole content of a file.
+    """The complete content of a file.
 
     Raises:
         OSError: It cannot be read.
@@ -34,7 +34,7 @@ def read(file: Path) -> str:
 
 
 def write(file: Path, content: str) -> None:
-    """Write a file that exists, at once: the kernel takes one write as one setting.
+    """Write an existing file with a single system call, because the kernel treats each one as one setting.
 
     Raises:
         OSError: It cannot be written, or the kernel refuses the content.

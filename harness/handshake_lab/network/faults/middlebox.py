@@ -61,8 +61,8 @@ class Rule(msgspec.Struct):
     seen: int = 0
     fired: int = 0
     held: list[tuple[Egress, bytes]] = []
-    decide: Callable[[int], Fault | None] | None = None  #: asked what to do with each segment, by its number
-    decided: list[Fault] = []  #: what it has said
+    decide: Callable[[int], Fault | None] | None = None  #: decides about each segment, given its number
+    decided: list[Fault] = []  #: its decisions so far
 
     def matches(self, segment: Segment, edge: Egress) -> bool:
         """Whether the fault counts this segment."""
