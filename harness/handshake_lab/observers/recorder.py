@@ -341,6 +341,8 @@ class Recorder:
                 targets.listeners.add(observation.node)
 
     def _aim_at_event(self, event: StateChange | TcpEvent, targets: Targets) -> None:
+        if isinstance(event, TcpEvent) and not event.local.ip:
+            return  # a segment was thrown away: no state changes by that
         node = self._node_of.get(event.local.ip)
         if is_loopback(event.local.ip) and event.local.port and event.remote.port:
             # Every host has this address.

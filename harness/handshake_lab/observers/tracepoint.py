@@ -47,6 +47,17 @@ _FILTERS = {
     "sock/inet_sk_error_report": f"protocol == {socket.IPPROTO_TCP} && error != 0",
 }
 
+#: Why the kernel may throw away a segment that had reached a socket (include/net/dropreason-core.h): as far as its
+#: program's doings, or another segment, do not explain it.
+DROPPED = "kfree_skb"
+_DROP_REASONS = frozenset({
+    "SOCKET_RCVBUFF", "SOCKET_BACKLOG", "PROTO_MEM", "TCP_MD5NOTFOUND", "TCP_MD5UNEXPECTED", "TCP_MD5FAILURE",
+    "TCP_AUTH_HDR", "TCP_FLAGS", "TCP_ZEROWINDOW", "TCP_OVERWINDOW", "TCP_RFC7323_PAWS", "TCP_RFC7323_PAWS_ACK",
+    "TCP_RFC7323_TW_PAWS", "TCP_RFC7323_TSECR", "TCP_LISTEN_OVERFLOW", "TCP_OLD_SEQUENCE", "TCP_INVALID_SEQUENCE",
+    "TCP_INVALID_END_SEQUENCE", "TCP_INVALID_ACK_SEQUENCE", "TCP_INVALID_SYN", "TCP_OLD_ACK", "TCP_TOO_OLD_ACK",
+    "TCP_ACK_UNSENT_DATA", "TCP_OFO_QUEUE_PRUNE", "TCP_OFO_DROP", "TCP_MINTTL",
+})  # fmt: skip
+
 _COMMIT_MASK = 0xFFFFF  # the upper bits of `commit` are flags (RB_MISSED_EVENTS)
 _MISSED = 1 << 31
 #: Of `common_flags`: TRACE_FLAG_HARDIRQ and TRACE_FLAG_SOFTIRQ (include/linux/trace_events.h).
@@ -183,6 +194,20 @@ class Tracepoints:
                 (directory / "filter").write_text(_FILTERS[event])
             (directory / "enable").write_text("1")
             yield number, _Layout(event.partition("/")[2], fields, parse_reasons(text))
+        yield from self._enable_drops()
+
+    def _enable_drops(self) -> Iterator[tuple[int, _Layout]]:
+        """Where the kernel tells to which socket a segment had come (since Linux 6.11): what it throws away there."""
+        directory = self._instance / "events" / "skb" / DROPPED
+        text = (directory / "format").read_text() if directory.exists() else ""
+        wanted = [number for number, name in parse_reasons(text).items() if name in _DROP_REASONS]
+        if not wanted or "rx_sk" not in text:
+            return
+        number, fields = parse_format(text)
+        reasons = " || ".join(f"reason == {each}" for each in wanted)
+        (directory / "filter").write_text(f"rx_sk != 0 && ({reasons})")
+        (directory / "enable").write_text("1")
+        yield number, _Layout(DROPPED, fields, parse_reasons(text))
 
     def descriptors(self) -> Iterable[int]:
         """One ring buffer for each processor."""
@@ -207,6 +232,7 @@ class Tracepoints:
     def _event(self, layout: _Layout, stamp: int, record: bytes) -> StateChange | TcpEvent:
         fields = layout.fields
         local, remote = _addresses(fields, record)
+        sk = fields.get("skaddr") or fields.get("rx_sk")
         t = self._clock.from_monotonic(stamp)
         context: Context = "interrupt" if fields["common_flags"].integer(record) & _INTERRUPT else "task"
         if "newstate" in fields:
@@ -225,7 +251,7 @@ class Tracepoints:
             name=layout.name,
             local=local,
             remote=remote,
-            sk=self._socket(fields["skaddr"].integer(record)) if "skaddr" in fields else 0,
+            sk=self._socket(sk.integer(record)) if sk else 0,
             cookie=fields["sock_cookie"].integer(record) if "sock_cookie" in fields else 0,
             state=FROM_LINUX.get(fields["state"].integer(record)) if "state" in fields else None,
             context=context,
@@ -257,6 +283,8 @@ def _reason(layout: _Layout, record: bytes) -> str:
 
 
 def _addresses(fields: dict[str, _Field], record: bytes) -> tuple[Address, Address]:
+    if "saddr" not in fields:
+        return Address("", 0), Address("", 0)
     if "sport" not in fields:  # newer events contain a struct sockaddr_in6
         return _sockaddr(fields["saddr"].raw(record)), _sockaddr(fields["daddr"].raw(record))
     sport, dport = fields["sport"].integer(record), fields["dport"].integer(record)

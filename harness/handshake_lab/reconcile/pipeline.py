@@ -18,6 +18,7 @@ from handshake_lab.reconcile.causes.context import RunContext
 from handshake_lab.reconcile.segments.matching import MatchedSegments, join
 from handshake_lab.reconcile.segments.segment_index import SegmentIndex
 from handshake_lab.reconcile.sockets.cookies import name_by_calls
+from handshake_lab.reconcile.sockets.ignored import name_ignored
 from handshake_lab.reconcile.sockets.joining import SocketJoin
 from handshake_lab.reconcile.sockets.polled import sort_polls
 from handshake_lab.reconcile.sockets.traced import HELD_UP, SLACK, ObservedSocket, trace
@@ -108,7 +109,17 @@ class _Reconciliation:
         self.objections += unreal_resets(resets, traffic, nodes, gathered.all_observed, self._pause, self._blurred)
         objections = tuple(self.objections)
         changes = tuple(change for _, change in self._of(LinkChange))
-        return Record(self.header, endpoints, traffic.segments, objections, self.complete, self._blurred, changes)
+        drops = (event for event in resets if event.name == "kfree_skb")
+        return Record(
+            header=self.header,
+            endpoints=endpoints,
+            segments=name_ignored(traffic.segments, drops, gathered.all_observed, self._pause),
+            objections=objections,
+            complete=self.complete,
+            blurred=self._blurred,
+            counters=self._grown,
+            link_changes=changes,
+        )
 
     def _of(self, kind: type[T]) -> list[tuple[int, T]]:
         return self._kinds[kind]  # type: ignore[return-value]  # filed under its own type

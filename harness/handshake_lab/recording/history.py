@@ -90,7 +90,11 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     ``src`` and ``dst`` are the addresses with which it was sent; ``translated`` those with which it arrived, or would
     have arrived, if routers on the path translate addresses (NAT). ``stopped_at`` is the last router that a lost
     segment reached, "" if it reached none.
-    link_changes: tuple[LinkChange, ...] = ()  #: what the script did to links, in order of time
+
+    An ICMP error about a segment has its name in ``icmp``, and no flags: ``src`` and ``dst`` are those of an answer to
+    that segment, ``seq`` is that segment's. Its sender may be a router.
+
+    ``ignored`` is why its receiver's kernel threw it away, where the kernel says so.
     """
 
     number: int
@@ -113,6 +117,7 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     translated: tuple[Address, Address] | None = None
     stopped_at: str = ""
     icmp: str = ""
+    ignored: Message | None = None
 
     @property
     def name(self) -> str:
@@ -140,4 +145,5 @@ class Record(msgspec.Struct, frozen=True):
     complete: bool  #: False: the recording stopped before the run ended
     #: Hosts whose captures lost segments: what was not captured there may have been sent or received all the same.
     blurred: frozenset[str] = frozenset()
+    counters: dict[str, dict[str, int]] = {}  #: by how much the kernel's counters grew, by host
     link_changes: tuple[LinkChange, ...] = ()  #: what the script did to links, in order of time

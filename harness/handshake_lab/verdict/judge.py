@@ -14,6 +14,7 @@ from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.tcp.diagram.lookup import BY_ID, edges_between
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.retransmissions import resendings
+from handshake_lab.verdict.without_effect import without_effect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +83,8 @@ def judge(record: Record) -> Verdict:
             findings.append(_found(True, sentence("documented", who=_who(endpoint), way=way), place))
         findings += found
     findings += [_found(None, each.message, segment=each.segment) for each in resendings(record)]
+    findings += [_found(None, each.message, segment=each.segment) for each in without_effect(record)]
+    findings += _alone(record)
     if not record.complete:
         findings.append(_found(None, sentence("record_cut")))
     deviations = sum(finding.ok is False for finding in findings)
@@ -92,6 +95,20 @@ def judge(record: Record) -> Verdict:
     else:
         summary = sentence("partly_unobserved") if unseen else sentence("agrees", all=transitions)
     return Verdict(not deviations, str(summary), tuple(findings), message=summary)
+
+
+def _alone(record: Record) -> Iterator[Finding]:
+    """Ends that are ESTABLISHED while there is nobody at the other end: they will never hear of it."""
+    last = {(end.node, end.local, end.remote): end for end in record.endpoints if end.transitions}
+    for place, end in enumerate(record.endpoints):
+        if not end.transitions or end.states[-1] is not State.ESTABLISHED:
+            continue
+        for peer in last.values():
+            if (peer.local, peer.remote) == (end.remote, end.local) and peer.states[-1] is State.CLOSED:
+                at = peer.transitions[-1].time
+                if at > end.transitions[-1].time:
+                    message = sentence("alone", who=_who(end), peer=_who(peer), time=f"{at / 1e9:.3f}")
+                    yield _found(None, message, place, len(end.transitions) - 1)
 
 
 def _found(

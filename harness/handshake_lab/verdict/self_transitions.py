@@ -70,6 +70,9 @@ class _Search:
             elif isinstance(observation, Counters):
                 self._grown[observation.node] = observation.grown
         self._pause = _AT_ONCE_IN_REAL_TIME if record.header.kernel.real_time else _AT_ONCE
+        self._ends: dict[tuple[str, tuple[Address, Address]], list[Endpoint]] = {}
+        for endpoint in record.endpoints:
+            self._ends.setdefault((endpoint.node, (endpoint.remote, endpoint.local)), []).append(endpoint)
         self._sent: dict[tuple[Address, Address], list[tuple[int, str]]] = {}  # when, and the flags
         self._received: dict[tuple[Address, Address], list[int]] = {}
         for segment in record.segments:
@@ -88,9 +91,8 @@ class _Search:
         for segment in self._record.segments:
             if segment.received is None or segment.damaged:
                 continue
-            for endpoint in self._record.endpoints:
-                if (endpoint.node, (endpoint.remote, endpoint.local)) == (segment.receiver, segment.arriving):
-                    yield from self._arrived(endpoint, segment, segment.received)
+            for endpoint in self._ends.get((segment.receiver, segment.arriving), ()):
+                yield from self._arrived(endpoint, segment, segment.received)
             yield from self._turned_away(segment, segment.received)
 
     def _arrived(self, endpoint: Endpoint, segment: TransmittedSegment, at: int) -> Iterator[SelfTransition]:

@@ -1,0 +1,84 @@
+"""Segments that reached their socket and had no effect, because the kernel threw them away: it says why."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.reconcile.sockets.traced import SLACK
+from handshake_lab.recording.messages import Message, sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from handshake_lab.reconcile.sockets.traced import ObservedSocket
+    from handshake_lab.recording.history import TransmittedSegment
+    from handshake_lab.recording.observations import TcpEvent
+
+#: The kernel's reasons (enum skb_drop_reason, include/net/dropreason-core.h) by what a person needs to know of them.
+_MEANING = {
+    "ignored_paws": ("TCP_RFC7323_PAWS", "TCP_RFC7323_PAWS_ACK", "TCP_RFC7323_TW_PAWS", "TCP_RFC7323_TSECR"),
+    "ignored_sequence": ("TCP_OLD_SEQUENCE", "TCP_INVALID_SEQUENCE", "TCP_INVALID_END_SEQUENCE"),
+    "ignored_window": ("TCP_OVERWINDOW", "TCP_ZEROWINDOW"),
+    "ignored_ack": ("TCP_INVALID_ACK_SEQUENCE", "TCP_OLD_ACK", "TCP_TOO_OLD_ACK", "TCP_ACK_UNSENT_DATA"),
+    "ignored_accept_queue": ("TCP_LISTEN_OVERFLOW",),
+    "ignored_buffer": ("SOCKET_RCVBUFF", "SOCKET_BACKLOG", "PROTO_MEM", "TCP_OFO_QUEUE_PRUNE", "TCP_OFO_DROP"),
+    "ignored_flags": ("TCP_FLAGS",),
+    "ignored_syn": ("TCP_INVALID_SYN",),
+    "ignored_signature": ("TCP_MD5NOTFOUND", "TCP_MD5UNEXPECTED", "TCP_MD5FAILURE", "TCP_AUTH_HDR"),
+    "ignored_ttl": ("TCP_MINTTL",),
+}
+_SENTENCES = {reason: sentence(code) for code, reasons in _MEANING.items() for reason in reasons}
+
+
+def name_ignored(
+    segments: Sequence[TransmittedSegment],
+    events: Iterable[TcpEvent],
+    all_observed: Iterable[ObservedSocket],
+    pause: int,
+) -> tuple[TransmittedSegment, ...]:
+    """The segments, those that a kernel threw away with the reason.
+
+    Args:
+        segments: All of a run, in the order of their numbers.
+        events: The tracepoint's reports of what was thrown away, and to which socket it had come.
+        all_observed: The run's sockets.
+        pause: Nanoseconds that the kernel may take from a segment's arrival to its end.
+    """
+    sockets: dict[int, list[ObservedSocket]] = defaultdict(list)
+    for each in all_observed:
+        if each.traced:
+            sockets[each.traced.sk].append(each)
+    why: dict[int, Message] = {}
+    for event in events:
+        message = _SENTENCES.get(event.reason)
+        owner = next((each for each in reversed(sockets.get(event.sk, [])) if each.born <= event.t + SLACK), None)
+        if message is None or owner is None:
+            continue
+        came = [
+            segment
+            for segment in segments
+            if segment.received is not None
+            and event.t - pause <= segment.received <= event.t + SLACK
+            and _came_to(owner, segment)
+        ]
+        # Of several that came at once, nobody can say which it was.
+        if len(came) == 1:
+            why[came[0].number] = message
+    if not why:
+        return tuple(segments)
+    return tuple(
+        msgspec.structs.replace(segment, ignored=why[segment.number]) if segment.number in why else segment
+        for segment in segments
+    )
+
+
+def _came_to(owner: ObservedSocket, segment: TransmittedSegment) -> bool:
+    source, target = segment.arriving
+    if owner.node != segment.receiver or segment.damaged:
+        return False
+    if owner.listens:
+        return target.port == owner.local.port
+    return (owner.local, owner.remote) == (target, source)
