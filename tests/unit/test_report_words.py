@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from string import Formatter
@@ -11,7 +12,7 @@ import pytest
 from handshake_lab.errors import UsageError
 from handshake_lab.recording import messages
 from handshake_lab.recording.history import Cause
-from handshake_lab.recording.messages import sentence
+from handshake_lab.recording.messages import SENTENCES, sentence
 from handshake_lab.report.text.translations import LANGUAGES, words
 from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.verdict.judge import judge
@@ -146,3 +147,31 @@ def test_no_korean_particle_depends_on_a_value() -> None:
     wrong = [key for key in ko.keys if re.search(r"\}(이|가|은|는|을|를|과|와|로|으로)(?![가-힣])", ko.template(key))]
 
     assert wrong == []
+
+
+def test_every_code_that_is_written_has_a_sentence() -> None:
+    """And every sentence is used somewhere: the table of docs/json.md has nothing that cannot occur."""
+    package = Path(__file__).parents[2] / "harness" / "handshake_lab"
+    trees = [ast.parse(file.read_text("utf-8")) for file in package.rglob("*.py") if file.name != "messages.py"]
+    strings = {
+        node.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    called = {
+        node.args[0].value
+        for tree in trees
+        if any(_imports_sentence(node) for node in ast.walk(tree))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sentence"
+        if node.args and isinstance(node.args[0], ast.Constant)
+    }
+
+    assert len(called) > 50
+    assert called <= set(SENTENCES)
+    assert {code for code in SENTENCES if not code.startswith("edge.")} <= strings
+
+
+def _imports_sentence(node: ast.AST) -> bool:
+    return isinstance(node, ast.ImportFrom) and any(each.name == "sentence" for each in node.names)

@@ -74,12 +74,12 @@ class TranslatedDocument(msgspec.Struct, frozen=True):
 class SegmentDocument(msgspec.Struct, frozen=True):
     """One TCP segment on its way, or an ICMP error about one.
 
-    ``name`` spells out ``flags``; ``icmp`` names the error, "" for a TCP segment. ``rel_seq`` and ``rel_ack`` count from
-    the initial sequence numbers; ``ack`` and ``rel_ack`` are null in a segment without ACK. ``length`` counts bytes of
-    payload. ``sent`` is null where no host sent it, ``received`` where it did not arrive (``lost``). ``damaged``
-    segments arrived changed and were dropped. ``retransmits`` and ``copies`` are numbers of earlier segments: whose
-    sequence numbers the sender sent again, and which one the network duplicated. ``stopped_at`` is the last router that
-    a lost segment reached, "" if none.
+    ``name`` spells out ``flags``; ``icmp`` names the error, "" for a TCP segment. ``rel_seq`` and ``rel_ack`` count
+    from the initial sequence numbers; ``ack`` and ``rel_ack`` are null in a segment without ACK. ``length`` counts the
+    bytes of payload. ``sent`` is null where no host sent it, ``received`` where it did not arrive (``lost``).
+    ``damaged`` segments arrived changed and were dropped. ``retransmits`` and ``copies`` are numbers of earlier
+    segments: whose sequence numbers the sender sent again, and which one the network duplicated. ``stopped_at`` is the
+    last router that a lost segment reached, "" if none.
     """
 
     number: int
