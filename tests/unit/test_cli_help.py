@@ -64,6 +64,15 @@ def test_help_shows_no_markup(words: tuple[str, ...]) -> None:
     assert "`" not in text.replace("`handshake topology list`", "")
 
 
+@pytest.mark.parametrize("words", [(), ("scenarios",), ("topology",), ("kernel",)], ids=" ".join)
+def test_lists_of_commands_have_whole_sentences(words: tuple[str, ...]) -> None:
+    """On a terminal of 80 columns, no summary is cut."""
+    listed = CliRunner().invoke(main.command, [*words, "--help"], terminal_width=80).output.partition("Commands:")[2]
+
+    assert listed
+    assert "..." not in listed
+
+
 @pytest.mark.parametrize("words", [words for words in commands() if words], ids=" ".join)
 def test_help_says_what_exit_statuses_mean(words: tuple[str, ...]) -> None:
     """And which page says more."""

@@ -36,11 +36,11 @@ class _Claim(click.ParamType[str]):
 @options.kernel
 @options.language
 def command(ids: tuple[str, ...], seed: int, kernel_name: str, lang: str, *, as_json: bool, as_markdown: bool) -> int:
-    """Measure the claims C1 to C27, which two sets of course notes make about TCP's handshakes, on real TCP.
+    """Measure the claims of course notes about TCP, C1 to C27.
 
-    A claim holds, holds with a nuance, or does not hold here; the evidence says what was measured. Nuances are
-    explained where claims are selected by ID. The exit status is 0 if every claim came out as this project expects,
-    and 1 otherwise. Needs a checkout of this project.
+    They are from two sets of notes about opening and closing connections. A claim holds, holds with a nuance, or does
+    not hold here; the evidence says what was measured. Nuances are explained where claims are selected by ID. The exit
+    status is 0 if every claim came out as this project expects, and 1 otherwise. Needs a checkout of this project.
 
     \b
     Examples:

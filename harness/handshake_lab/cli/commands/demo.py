@@ -39,7 +39,7 @@ def command(
     plain: bool,
     lang: str,
 ) -> int:
-    """Run one real TCP connection and show every segment and every state.
+    """Run one TCP connection and show every segment and state.
 
     Two hosts, h1 and h2, are connected by a switch. h1 connects, sends a request, receives the response and closes
     first. Both sides are recorded until TIME-WAIT ends; then every transition is compared with RFC 9293.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @options.json("the tables")
 def command(as_json: bool) -> int:
-    """Check what each kind of kernel needs, and whether this machine has it.
+    """Check which kernels this machine can run.
 
     Checks are made in temporary namespaces; nothing on the machine is changed. For everything that is missing, the
     command that installs it is printed. The exit status is 0 if the lab kernel can be used, and 3 otherwise.

@@ -95,7 +95,7 @@ def command(
     plain: bool,
     lang: str,
 ) -> int:
-    """Run programs in the hosts of a network and record every connection they make.
+    """Run programs over a network and record their connections.
 
     Programs reach other hosts by name (h2). They run in the current directory, which is read-only on the lab kernel.
     With --out, the output of each program is kept beside the record, in HOST-server-1.out, HOST-client-1.err and so

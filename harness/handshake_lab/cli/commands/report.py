@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 @options.json("the path of the index")
 @options.language
 def command(folder: Path, out: Path | None, title: str | None, lang: str, *, as_json: bool) -> int:
-    """Write an HTML page for every recorded run under FOLDER, and an index.
+    """Write HTML pages of recorded runs, with an index.
 
-    The pages are self-contained: they need neither a server nor network access. FOLDER can be a directory that
-    --out or --artifacts has filled.
+    There is one page for every run under FOLDER, which can be a directory that --out or --artifacts has filled. Pages
+    are self-contained: they need neither a server nor network access.
 
     \b
     Examples:

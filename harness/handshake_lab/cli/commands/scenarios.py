@@ -40,7 +40,7 @@ _LEFT = 35
 
 @click.group()
 def command() -> None:
-    """List the scenarios, run them, or prove that each of them can fail.
+    """List and run the scenarios, or prove that each can fail.
 
     A scenario is a network, the events on it, and the states and times that RFC 9293 or the documentation of a sysctl
     requires. Needs a checkout of this project.
@@ -56,7 +56,7 @@ def command() -> None:
 @command.command("list")
 @options.json("the list")
 def list_them(*, as_json: bool) -> int:
-    """List every scenario: its number, its name, and what it requires.
+    """List every scenario, with what it requires.
 
     \b
     Examples:
@@ -136,9 +136,9 @@ def run(
     slow: bool,
     boot_once: bool,
 ) -> int:
-    """Run scenarios, selected by name or number, and compare each with what the documents require.
+    """Run scenarios, selected by name or number.
 
-    The exit status is 0 if all passed, and 1 if any failed.
+    Each is compared with what the documents require. The exit status is 0 if all passed, and 1 if any failed.
 
     \b
     Examples:
@@ -205,7 +205,7 @@ def _matrix(
 def mutate(
     names: tuple[str, ...], kernel_name: str, seed: int, workers: str | None, *, every: bool, as_json: bool
 ) -> int:
-    """Break scenarios on purpose, and report which ones still pass.
+    """Break scenarios on purpose, and report which still pass.
 
     Every scenario is run without its faults, settings and socket options, and with records in which the last
     transitions or some segments are missing, or times are wrong. A scenario that passes all of these cannot fail. The

@@ -30,7 +30,7 @@ def command() -> None:
 @command.command("list")
 @options.json("the list")
 def list_(*, as_json: bool) -> None:
-    """List the topologies of this project, with their parameters.
+    """List the topologies, with their parameters.
 
     Everything that takes the name of a topology also takes the path of a Python file with a Mininet Topo class.
 
@@ -92,10 +92,11 @@ def _drawing(text: str) -> list[str]:
 def check(
     topology: str, links: tuple[str, ...], probes: int, hosts: int, seed: int, kernel_name: str, *, as_json: bool
 ) -> int:
-    """Build a network, measure round-trip time, delay, loss and rate, and compare them with what was asked for.
+    """Measure a network and compare it with what was asked for.
 
-    TOPOLOGY is a name (pair), a name with parameters (star,n=5), or the path of a Python file. The exit status is 1
-    if a measured value is not the one asked for.
+    Round-trip time, delay, loss and rate are measured with real packets. TOPOLOGY is a name (pair), a name with
+    parameters (star,n=5), or the path of a Python file. The exit status is 1 if a measured value is not the one asked
+    for.
 
     \b
     Examples:
