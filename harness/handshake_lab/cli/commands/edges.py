@@ -30,8 +30,8 @@ def command(*, as_json: bool) -> int:
     """Print the state diagram, and how Linux implements it.
 
     For each edge of RFC 9293's diagram: its number, as in scenarios and reports; the event and the action; the section
-    of the RFC; the function of the kernel; and what each observer sees of it: the tracepoint sock:inet_sock_set_state, a
-    poll of the sockets (sock_diag, which ss reads as well), and a capture of the segments.
+    of the RFC; the function of the kernel; and what each observer sees of it: the tracepoint
+    sock:inet_sock_set_state, a poll of the sockets (sock_diag, which ss reads as well), and a capture of the segments.
 
     \b
     Examples:
