@@ -77,7 +77,7 @@ def test_ways_are_made_of_edges() -> None:
 
 
 def test_the_only_way_to_fin_wait_2_is_through_fin_wait_1() -> None:
-    """A state nobody saw is inferred where there is one way only."""
+    """A state that was not observed is inferred where there is one way only."""
     assert ways(S.ESTABLISHED, S.FIN_WAIT_2, passive=True) == ((S.FIN_WAIT_1, S.FIN_WAIT_2),)
     assert len(ways(S.ESTABLISHED, S.TIME_WAIT, passive=True)) == 3
 

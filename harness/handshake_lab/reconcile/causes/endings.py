@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from handshake_lab.reconcile.causes import ends_by_call, ends_by_timer, ends_of_requests, ends_of_time_wait
 from handshake_lab.reconcile.causes.context import ICMP_ERRORS, FoundCause, TransitionContext, number_of, received
 from handshake_lab.reconcile.segments.segment_index import Mark
+from handshake_lab.reconcile.states.draft import UNKNOWN
 from handshake_lab.recording.history import Cause
 from handshake_lab.recording.messages import sentence
 from handshake_lab.recording.observations import Witness
@@ -40,7 +41,7 @@ def end(context: TransitionContext) -> None:
                 if not found.leg.outgoing and found.leg.t <= context.draft.time:
                     context.draft.earliest = max(context.draft.earliest, found.leg.t)
             return
-    context.draft.cause = Cause("unknown", sentence("cause_unobserved"))
+    context.draft.cause = UNKNOWN
     if context.is_request:
         context.draft.flaw = "gap"
         context.draft.object(sentence("request_disappeared"))

@@ -35,6 +35,8 @@ def over(context: TransitionContext) -> FoundCause | None:
 
 def removed(context: TransitionContext) -> FoundCause | None:
     """Nothing else ends it so early."""
+    if context.observed.node in context.run.blurred:
+        return None
     if context.draft.time < context.drafts[context.place - 1].time + TIME_WAIT:
         return FoundCause(Trigger.DESTROYED, Cause("call", sentence("destroyed_early")))
     return None

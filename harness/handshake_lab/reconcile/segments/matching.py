@@ -253,7 +253,7 @@ def _align(wanted: Sequence[float], offered: Sequence[int]) -> list[int]:
 def _first(match: _Match) -> Sight:
     sight = match.sent or match.received
     if sight is None:  # pragma: no cover - a match has a side
-        raise AssertionError("a passage that nobody saw")
+        raise AssertionError("a match without a capture")
     return sight
 
 

@@ -11,6 +11,9 @@ from handshake_lab.recording.observations import Witness
 from handshake_lab.tcp.diagram.edge import Trigger
 from handshake_lab.tcp.states import State
 
+#: The cause where nobody saw why: docs/causes.md lists when this can be.
+UNKNOWN = Cause("unknown", sentence("cause_unobserved"))
+
 
 class TransitionDraft(msgspec.Struct):
     """A transition whose witnesses and cause are still being found.
@@ -27,7 +30,7 @@ class TransitionDraft(msgspec.Struct):
     objection: Message | None = None
     flaw: str | None = None
     why: Trigger | None = None
-    cause: Cause = Cause("unknown", sentence("cause_unobserved"))
+    cause: Cause = UNKNOWN
     edge: str | None = None
 
     def object(self, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""The ways there are from one state to another, for bridging what nobody saw."""
+"""The paths from one state to another, to bridge states that were not observed."""
 
 from __future__ import annotations
 
