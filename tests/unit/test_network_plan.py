@@ -87,12 +87,12 @@ def test_a_request_names_a_link_a_direction_or_a_path() -> None:
 @pytest.mark.parametrize(
     ("topology", "link", "reason"),
     [
-        ("pair", "h1>h3:loss=5%", "'h3' is not a node here"),
-        ("star", "h1>h2:loss=5%", "'h1-h2' is not a link here"),
-        ("pair", "h1>h2:reorder=5%", r"link s1>h2 reorder: '5%' means nothing without a delay"),
+        ("pair", "h1>h3:loss=5%", "'h3' is not a node of this network"),
+        ("star", "h1>h2:loss=5%", "'h1-h2' is not a link of this network"),
+        ("pair", "h1>h2:reorder=5%", r"link s1>h2 reorder: '5%' requires delay"),
         ("pair,delay=5ms", "h1>h2:jitter=6ms", r"link s1>h2 jitter: '6ms' is larger than the delay \(5ms\)"),
         ("pair,delay=5ms", "delay=5ms,jitter=6ms", "link jitter: '6ms' is larger than the delay"),
-        ("pair,delay=5ms,jitter=1ms", "h1>h2:delay=0ms", "link s1>h2 jitter: '1ms' means nothing without a delay"),
+        ("pair,delay=5ms,jitter=1ms", "h1>h2:delay=0ms", "link s1>h2 jitter: '1ms' requires delay"),
     ],
 )
 def test_a_request_that_means_nothing_here_is_refused(topology: str, link: str, reason: str) -> None:
@@ -114,7 +114,7 @@ def test_a_request_may_need_what_is_there_already() -> None:
 
 
 def test_a_request_can_take_away_what_another_asks_for() -> None:
-    """delay=0ms is no delay, whatever came before; what it does not name stays."""
+    """delay=0ms is not a delay, whatever came before; what it does not name stays."""
     assert placed("pair", "delay=50ms,loss=1%", "delay=0ms") == dict.fromkeys(["s1-eth1", "s1-eth2"], "loss=1%")
     assert placed("pair", "delay=50ms", "delay=0ms") == {}
     assert placed("pair", "h1>h2:delay=5ms", "h1>h2:") == {}
@@ -122,7 +122,7 @@ def test_a_request_can_take_away_what_another_asks_for() -> None:
 
 def test_a_fault_of_a_host_that_is_not_there_is_refused() -> None:
     """Before any kernel is started."""
-    with pytest.raises(UsageError, match="'h7' is not a node here"):
+    with pytest.raises(UsageError, match="'h7' is not a node of this network"):
         check_requests("pair", [], ["drop SYN from h7"])
     with pytest.raises(UsageError, match="is not an end host"):
         check_requests("pair", [], ["drop SYN from s1"])
@@ -168,7 +168,7 @@ def test_courses_words_for_routers_routes_and_interfaces_are_understood() -> Non
         (lambda topo: topo.addHost("a host"), "is not a name"),
         (lambda topo: topo.addLink(topo.addHost("a-b"), topo.addHost("h2")), "is not a name"),
         (lambda topo: topo.addLink(topo.addHost("h123456789012"), topo.addHost("h2")), "longer than 15"),
-        (lambda topo: topo.addHost("h1", defaultRoute="10.0.0.1"), "names no gateway"),
+        (lambda topo: topo.addHost("h1", defaultRoute="10.0.0.1"), "does not name a gateway"),
     ],
 )
 def test_a_topo_that_cannot_be_meant_is_refused(build: Any, reason: str) -> None:
@@ -209,14 +209,14 @@ def test_a_course_file_is_loaded_by_its_path(tmp_path: Path) -> None:
 
     assert len(from_topo(load_topology(f"{file}:tree,3")).nodes) == 4
     assert len(from_topo(load_topology(f"{file}:big")).nodes) == 10
-    with pytest.raises(UsageError, match=r"does not say which of the file's topologies \(tree, big\)"):
+    with pytest.raises(UsageError, match=r"does not name one of the topologies in the file \(tree, big\)"):
         load_topology(str(file))
-    with pytest.raises(UsageError, match="refused by the topology itself"):
+    with pytest.raises(UsageError, match="rejected by the topology"):
         load_topology(f"{file}:tree,n=3,colour=red")
     file.write_text("import nothing_of_that_name\n")
     with pytest.raises(UsageError, match="cannot be loaded"):
         load_topology(str(file))
     with pytest.raises(UsageError, match="does not exist"):
         load_topology(str(tmp_path / "no.py"))
-    with pytest.raises(UsageError, match="is none of pair, star"):
+    with pytest.raises(UsageError, match="is neither one of pair, star"):
         load_topology("ring")

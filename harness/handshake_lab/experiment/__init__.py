@@ -1,5 +1,4 @@
 """One recorded run: a network, a recorder, and what is done on it.
 
-`plan` says what is wanted; `conduct` has a kernel do it; `net` is what a script
-sees there; `demo` and `programs` are scripts.
+`execute` has a kernel carry out a plan; `recorded_run` does it there; `net` is what its script works with.
 """

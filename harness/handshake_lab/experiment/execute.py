@@ -1,4 +1,4 @@
-"""From outside: have a kernel carry out a plan, and bring its record home."""
+"""Outside the kernel: have it carry out a plan, and read the record."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class BranchRun(Run):
 
 
 def prepare_directory(path: Path) -> Path:
-    """Make a directory for a run's files; those of an earlier run in it are removed.
+    """Create a directory for the files of a run, and remove those of an earlier run from it.
 
     Raises:
-        UsageError: It cannot be made or written to.
+        UsageError: It cannot be created or written to.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -57,14 +57,14 @@ def prepare_directory(path: Path) -> Path:
 
 
 @contextmanager
-def _told_where(results: Path | None) -> Iterator[None]:
-    """Where a kernel did not come to its end: say that what was recorded up to then has been kept."""
+def _naming_what_is_kept(results: Path | None) -> Iterator[None]:
+    """If the kernel fails, name the directory that keeps the recording up to then."""
     try:
         yield
     except KernelFailed as error:
         if not (results and (results / EVENTS).exists()):
             raise
-        kept = f"What was recorded up to then has been kept: handshake show {shlex.quote(str(results))}"
+        kept = f"The recording up to then was kept: handshake show {shlex.quote(str(results))}"
         raise KernelFailed(f"{error.what}\n{kept}", error.console) from None
 
 
@@ -72,18 +72,21 @@ def _told_where(results: Path | None) -> Iterator[None]:
 def conducted(
     plan: RunPlan, kernel: Kernel, out: Path | None = None, *, import_from: tuple[Path, ...] = ()
 ) -> Iterator[Run]:
-    """Carry out a plan on a kernel; its files vanish at the end of the block unless ``out`` keeps them.
+    """Carry out a plan on a kernel. Its files are removed at the end of the block unless ``out`` keeps them.
 
-    The plan's script may be a module of this project, or one from a directory of ``import_from``.
+    The files that are kept include a capture, even if Ctrl-C ended the run.
 
-    What is kept has a capture beside the events, also where Ctrl-C ended the run.
+    Args:
+        plan: The plan. Its script is in a module of this project, or of a directory in ``import_from``.
+        kernel: The kernel.
+        out: The directory that keeps the files.
+        import_from: Directories to import the script from.
 
     Raises:
-        HandshakeError: As it was raised where the kernel is; `KernelFailed` where the
-            kernel did not come to its end.
+        HandshakeError: As raised inside the kernel; `KernelFailed` if the kernel did not finish the run.
     """
     results = prepare_directory(out) if out else None
-    with _told_where(results), kernel.run(_job(plan, results, import_from)) as outcome:
+    with _naming_what_is_kept(results), kernel.run(_job(plan, results, import_from)) as outcome:
         run = _completed(outcome)
         if results:
             (results / CAPTURE).write_bytes(pcapng(run.record, run.observations))
@@ -91,10 +94,12 @@ def conducted(
 
 
 def explored(plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] = ()) -> Iterator[BranchRun]:
-    """Carry out a plan whose script branches: every branch's run, whose files vanish when the next is asked for.
+    """Carry out a plan whose script branches, and yield the run of each branch.
+
+    The files of a run are removed when the next one is requested.
 
     Raises:
-        HandshakeError: As it was raised in a branch.
+        HandshakeError: As raised in a branch.
     """
     for outcome in kernel.branches(_job(plan, None, import_from)):
         yield _completed(outcome)
@@ -107,7 +112,7 @@ def _job(plan: RunPlan, results: Path | None, import_from: tuple[Path, ...]) -> 
         results=results,
         import_from=import_from,
         preload=("handshake_lab.experiment.recorded_run",),
-        # A directory such as /tmp itself is the run's own: what lies there on this machine stays there.
+        # Directories such as /tmp are private to the run: the files of this machine are not visible there.
         readable=(Path(plan.directory),) if plan.directory and plan.directory not in PRIVATE else (),
     )
 
@@ -118,7 +123,7 @@ def _completed(outcome: JobResult) -> BranchRun:
     if interrupted and not (outcome.results / EVENTS).exists():
         raise KeyboardInterrupt
     if outcome.status != 0 and not interrupted:
-        raise KernelFailed("the run failed inside the kernel, which is a defect of this program", outcome.console)
+        raise KernelFailed("the run failed inside the kernel; this is a defect of Handshake Lab", outcome.console)
     run = read(outcome.results)
     return BranchRun(run.observations, run.record, run.directory, interrupted, run.cut, outcome.branch)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Endpoint, Record
     from handshake_lab.recording.observations import KernelInfo, Observation
 
-#: Nanoseconds within which a kernel answers a segment that it has received.
+#: Nanoseconds within which a kernel answers a segment.
 _ANSWERS_WITHIN = 1_000_000
 
 
@@ -226,14 +226,14 @@ class Net(FaultMethods):
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """What the observers have seen up to now, as they saw it: nothing joined, nothing interpreted."""
+        """What the observers have seen up to now, unprocessed."""
         self.recorder.sync()
         return tuple(self._journal.observations)
 
     def record(self) -> Record:
-        """Everything up to now, reconciled."""
+        """The record up to now."""
         self.recorder.sync()
-        # The counters tell causes, such as SYN cookies; they go on record only once, at the end.
+        # The counters are evidence for causes, such as SYN cookies. They are recorded only once, at the end.
         now = self.clock.now()
         return reconcile([*self._journal.observations, *self.recorder.counters(now)], until=now)
 
@@ -251,7 +251,7 @@ class Net(FaultMethods):
     # -- time -------------------------------------------------------------------------------
 
     def sleep(self, seconds: float) -> None:
-        """Let the kernel's time pass: what a program does while it has nothing to do."""
+        """Wait for some seconds of the kernel's time."""
         time.sleep(seconds)
 
     def wait_for_state(self, of: RecordedSocket, state: str, limit: float = PATIENCE) -> SocketSnapshot:
@@ -327,11 +327,11 @@ class Net(FaultMethods):
         raise WaitTimedOut("all connections to be closed", limit, describe(self.recording, *self._hosts))
 
     def settle(self) -> None:
-        """Let the segments arrive that are on their way: what the record's end cuts off would look lost.
+        """Wait until no segments are in flight: at the end of the record, they would appear to be lost.
 
-        Waits two round-trip times at most: a transfer that goes on does not become quiet.
+        Waits for at most two round-trip times: a transfer may continue.
         """
-        # What arrived last is answered before any time passes, and then the answer is on its way.
+        # A segment that has just arrived is answered at once; then its answer is in flight.
         sleep_until(self.clock.to_monotonic(self.recording.script_ended + _ANSWERS_WITHIN))
         end = time.monotonic() + 2 * self.rtt
         while self.network.in_flight() and self.recorder.wait_until(

@@ -215,7 +215,7 @@ class Host:
             return read_counters()
 
     def sockets(self) -> list[SocketSnapshot]:
-        """What sock_diag shows of this host now: state, addresses, timer, inode of every TCP socket but closed ones."""
+        """Poll this host (sock_diag), and return all of its TCP sockets except closed ones."""
         self._recording.recorder.sync()
         return self._recording.recorder.sockets(self.name)
 

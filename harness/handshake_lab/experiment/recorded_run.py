@@ -47,8 +47,8 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
     """Build the plan's network, watch it, and write ``events.jsonl`` into ``results`` as things happen.
 
     Raises:
-        ImpairmentNotApplied: A link is not what was asked for.
-        FaultNeverFired: At the end, a fault that was set had matched nothing.
+        ImpairmentNotApplied: A link is not what was requested.
+        FaultNeverFired: At the end, a fault has matched no segment.
     """
     seed = plan.kernel.seed
     if seed is not None:
@@ -110,7 +110,7 @@ def enter(argument: Any, results: Path) -> int:
             except HandshakeError:
                 raise
             except OSError as error:
-                # A script's own call failed: the record shows where, and is worth having.
+                # A call of the script failed. The record is kept: it shows where.
                 net.recording.report(Failure(t=net.clock.now(), node="", what=f"{type(error).__name__}: {error}"))
     except HandshakeError as error:
         (results / ERROR).write_text(json.dumps(error.to_document()))

@@ -1,7 +1,7 @@
-"""How late this machine is: a thread that wants to wake at a steady pace, and measures by how much it does not.
+"""How late this machine schedules: a thread that wakes at regular intervals and measures its latency.
 
-Where time is real, a test's programs share their processors with others, and so do a kernel's
-timers. What was documented is late by about as much as this thread is.
+Where time is real, the programs and the kernel timers of a test share the processors with others. What a test waits for
+is late by about as much as this thread.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import threading
 import time
 from typing import Self
 
-#: Seconds between two beats.
+#: Seconds between two wake-ups.
 _PACE = 0.02
 
-#: A piece of work, and the seconds that an ordinary machine takes for it: an emulated one takes twenty times as long.
+#: A number of steps, and the seconds that an ordinary machine needs for them. An emulated one needs twenty times that.
 _STEPS, _ORDINARY = 20_000, 0.0005
 
 
 def slowness() -> float:
     """How many times slower than an ordinary machine this one computes; 1 if it is not slower.
 
-    The best of several tries: what others take away shows in the beats.
+    The best of several measurements: the load of other programs is part of the latency, not of this.
     """
     tries = []
     for _ in range(5):
@@ -31,11 +31,11 @@ def slowness() -> float:
 
 
 class SchedulingLatency:
-    """Measures from the beginning of the ``with`` block to its end."""
+    """Measures the latency while the ``with`` block runs."""
 
     def __init__(self) -> None:
         self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True, name="pulse")
+        self._thread = threading.Thread(target=self._measure, daemon=True, name="scheduling-latency")
         self._latest = 0.0
         #: How many times slower than an ordinary machine this one computes.
         self.slowness = slowness()
@@ -48,7 +48,7 @@ class SchedulingLatency:
         self._ends.set()
         self._thread.join()
 
-    def _beat(self) -> None:
+    def _measure(self) -> None:
         due = time.monotonic() + _PACE
         while not self._ends.wait(max(0.0, due - time.monotonic())):
             now = time.monotonic()
@@ -56,5 +56,5 @@ class SchedulingLatency:
             due = now + _PACE
 
     def late(self) -> float:
-        """The latest beat so far, in seconds."""
+        """The longest latency so far, in seconds."""
         return self._latest

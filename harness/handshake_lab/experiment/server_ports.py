@@ -22,7 +22,7 @@ _POLL = 0.01
 
 
 class ServerPorts:
-    """The ports on which a host listens, besides those that were open when this was made.
+    """The ports that a host has opened since this was created.
 
     Args:
         recording: The run.

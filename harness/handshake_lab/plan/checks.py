@@ -1,4 +1,4 @@
-"""Checking what is wanted of a network before any kernel is started."""
+"""Checks of a network that are made before a kernel is started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -> from_topo.NetworkPlan:
-    """Refuse what the network would refuse, at once and where the user sees it.
+    """Check a topology, its links and its faults, as the network itself would.
 
     Args:
         topology: As for `load_topology`.
@@ -24,10 +24,10 @@ def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -
         faults: As on the command line, one each.
 
     Returns:
-        The network that would be made.
+        The network as it would be built.
 
     Raises:
-        UsageError: The first of them that cannot be meant.
+        UsageError: A value is invalid; the first one that is.
     """
     planned = from_topo.from_topo(load_topology(topology))
     requests = [LinkSpec.parse(text, field="--link") for text in links if text.strip()]
@@ -38,10 +38,10 @@ def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -
 
 
 def check_fault(planned: from_topo.NetworkPlan, fault: Fault, *, field: str = "fault") -> None:
-    """Refuse a fault that names what the topology does not have.
+    """Check that the hosts of a fault exist in the topology.
 
     Raises:
-        UsageError: It names no host of the network.
+        UsageError: One of them is not an end host of the network.
     """
     for word, name in (("from", fault.sender), ("to", fault.receiver)):
         if name and planned.node(name, f"{field} {word}").kind != "host":

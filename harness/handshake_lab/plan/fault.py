@@ -1,14 +1,13 @@
-"""Faults: this segment is lost, late, twice, out of turn, damaged, held back, or made up.
+"""Faults: chosen segments are dropped, delayed, duplicated, reordered, corrupted, held, or injected.
 
     >>> str(Fault.parse("drop SYN nth=1 from h1"))
     'drop SYN nth=1 from h1'
     >>> Fault.make("delay", "FIN", by="300ms") == Fault.parse("delay FIN 300ms")
     True
 
-A fault sees the TCP segments that are about to leave the middle towards a host, before that
-link's own impairment, and counts those that match it, by itself: what another fault does to
-a segment, and segments made by faults, do not change its count. Pure; `handshake_lab.network.faults.active_faults`
-carries it out.
+A fault is applied to TCP segments on the last link to a host, before the impairment of that link. It counts the
+segments that match it. Other faults do not change its count: neither what they do to a segment, nor the segments that
+they inject. Pure; `handshake_lab.network.faults.active_faults` implements faults.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from handshake_lab.tcp import flags
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Kinds of segments; a FIN or a SYN may carry data and then is DATA as well. Besides these, a kind can be any
+#: Kinds of segments; a FIN or a SYN with data is DATA as well. A kind can also be any
 #: combination of flags, as ladders print them: FIN-PSH-ACK (`handshake_lab.tcp.flags.match` says what it matches).
 KINDS = ("SYN", "SYN-ACK", "ACK", "DATA", "FIN", "RST", "any")
-#: Kinds that can be injected; besides these, any combination of flags.
+#: Kinds that can be injected; also any combination of flags.
 MADE = ("SYN", "SYN-ACK", "ACK", "FIN", "RST", "RST-ACK")
 
 #: Every action with a correct example.
@@ -65,22 +64,21 @@ class Fault(msgspec.Struct, frozen=True):
     Attributes:
         action: One of `ACTIONS`.
         kind: One of `KINDS`, or a combination of flags; for ``inject`` the flags of the segment that is made.
-        nth: Which of the matching segments, counted from 1; empty for all that the
-            other two allow.
-        first: Only the first so many; 0 for no limit.
-        every: Only every so many-th; 0 for every one.
-        sender: Only what comes from this host; for ``inject``: whom the segment claims to be from.
-        receiver: Only what goes to this host.
+        nth: The 1-based numbers of the matching segments on which it acts; empty for all of them.
+        first: It acts on the first N only; 0 for no limit.
+        every: It acts on each Nth only; 0 for every one.
+        sender: Only segments from this host; for ``inject``: the host that the segment appears to come from.
+        receiver: Only segments to this host.
         port: Only segments from or to this TCP port; 0 for any.
         by: ``delay``: nanoseconds.
-        behind: ``reorder``: how many later segments of the flow go first.
-        copies: ``duplicate``: how many copies follow the segment.
+        behind: ``reorder``: the number of later segments of the flow that go first.
+        copies: ``duplicate``: the number of copies that follow the segment.
         seq: ``inject``: distance from the sequence number that the receiver expects next.
-        ack: ``inject``: distance from what acknowledges all that the receiver has sent;
-            None for no acknowledgement (except in kinds that have one).
-        on: ``inject``: the kind of the segment behind which it goes; the counts are of
-            these. Empty: at once (from Python only).
-        optional: Whether the run may succeed if it never fired.
+        ack: ``inject``: distance from the number that acknowledges all data that the receiver has sent;
+            None for no acknowledgment (except in kinds that have one).
+        on: ``inject``: the kind of the segment after which it is sent; ``nth``, ``first`` and ``every`` count these.
+            Empty: at once (from Python only).
+        optional: Whether the run may succeed if it never fires.
     """
 
     action: str
@@ -125,19 +123,19 @@ class Fault(msgspec.Struct, frozen=True):
             from_: A host.
             to: A host.
             optional: Whether it may never fire.
-            field: What to call the fault in messages.
+            field: The name of the fault in messages.
             more: ``by`` (a duration with its unit), ``behind``, ``copies``, ``port``,
                 ``seq``, ``ack``, ``on``.
 
         Raises:
-            UsageError: A part that cannot be meant; it names the part.
+            UsageError: A part is invalid; the message names it.
         """
         if action not in ACTIONS:
             raise UsageError(f"{field} action", action, _no_such("an action", action, ACTIONS), ACTIONS["drop"])
         kinds = MADE if action == "inject" else KINDS
         for name, value in more.items():
             if name not in _WORDS:
-                raise UsageError(f"{field} {name}", value, _no_such("a word", name, _WORDS), ACTIONS[action])
+                raise UsageError(f"{field} {name}", value, _no_such("a word of a fault", name, _WORDS), ACTIONS[action])
         given = {name: value for name, value in more.items() if value is not None}
         values: dict[str, Any] = {
             "nth": () if nth is None else _numbers(f"{field} nth", nth),
@@ -155,48 +153,50 @@ class Fault(msgspec.Struct, frozen=True):
         return cls(action, _kind(f"{field} segment", kind, kinds), **values).checked(field)
 
     def checked(self, field: str) -> Self:
-        """Return this value, or refuse parts that mean nothing together."""
+        """Return this value if its combination of parts is valid."""
         example = ACTIONS[self.action]
 
         def refuse(part: str, value: object, reason: str) -> UsageError:
             return UsageError(f"{field} {part}", value, reason, example)
 
         if sum(map(bool, (self.nth, self.first, self.every))) > 1:
-            raise refuse("nth", str(self), "counts in two ways at once; nth, first and every exclude one another")
+            raise refuse("nth", str(self), "uses more than one of nth, first and every")
         if self.sender and self.sender == self.receiver:
             raise refuse("to", self.receiver, "is also the sender")
         for part, action in (("by", "delay"), ("behind", "reorder"), ("copies", "duplicate")):
             if (self.action == action) != bool(getattr(self, part)):
-                what = "is missing its duration" if part == "by" else f"belongs to {action} only"
-                raise refuse(part, str(self), what if self.action == action else f"belongs to {action} only")
+                what = "has no duration" if part == "by" else f"has {part}, which is for {action} only"
+                raise refuse(
+                    part, str(self), what if self.action == action else f"has {part}, which is for {action} only"
+                )
         if self.action != "inject":
             if self.seq or self.ack is not None or self.on:
-                raise refuse("seq", str(self), "belongs to inject only")
+                raise refuse("seq", str(self), "has seq, ack or on, which are for inject only")
         elif not self.receiver:
-            raise refuse("to", str(self), "does not say to whom the segment goes")
+            raise refuse("to", str(self), "does not name the receiver of the segment")
         elif not self.on and (self.nth or self.first or self.every):
-            raise refuse("on", str(self), "counts segments without saying which (on KIND)")
+            raise refuse("on", str(self), "counts segments, but does not name their kind (on KIND)")
         return self
 
     @classmethod
     def parse(cls, text: object, *, field: str = "fault") -> Self:
-        """Read ``drop SYN nth=1 from h1``.
+        """Parse ``drop SYN nth=1 from h1``.
 
         Raises:
-            UsageError: As `make`; or words that are none of a fault's.
+            UsageError: As `make`; or a word is unknown.
         """
         example = ACTIONS["drop"]
         if not isinstance(text, str) or not text.strip():
-            raise UsageError(field, text, "describes no fault", example)
+            raise UsageError(field, text, "does not describe a fault", example)
         words = text.split()
         action = words.pop(0).lower()
         if action in ACTIONS and not words:
-            raise UsageError(f"{field} segment", text, "does not say which segments", ACTIONS[action])
+            raise UsageError(f"{field} segment", text, "does not name a kind of segment", ACTIONS[action])
         kind = words.pop(0) if words else ""
         parts = _parts(text, words, action, field)
         fault = cls.make(action, kind, field=field, **parts)
         if fault.action == "inject" and not fault.on:
-            raise UsageError(f"{field} on", text, "does not say behind which segment it goes", ACTIONS["inject"])
+            raise UsageError(f"{field} on", text, "does not name the segment after which it is sent", ACTIONS["inject"])
         return fault
 
     def hits(self, number: int) -> bool:
@@ -231,12 +231,12 @@ class Fault(msgspec.Struct, frozen=True):
         return " ".join(words)
 
 
-#: Words that are followed by what they say, and what `Fault.make` calls them.
+#: Words that are followed by their value, and their names in `Fault.make`.
 _FOLLOWED = {"from": "from_", "to": "to", "on": "on", "by": "by"}
 
 
 def _parts(text: str, words: list[str], action: str, field: str) -> dict[str, Any]:
-    """The words behind the action and the kind, by name."""
+    """The words after the action and the kind, by name."""
     example = ACTIONS.get(action, ACTIONS["drop"])
     parts: dict[str, Any] = {}
     while words:
@@ -247,19 +247,19 @@ def _parts(text: str, words: list[str], action: str, field: str) -> dict[str, An
     if parts.pop("all", False):
         for name in ("nth", "first", "every"):
             if name in parts:
-                raise UsageError(f"{field} {name}", text, "says something else than 'all'", example)
+                raise UsageError(f"{field} {name}", text, "contradicts 'all'", example)
     return parts
 
 
 def _part(text: str, words: list[str], field: str) -> tuple[str, Any]:
-    """Take the next word, or the next two, as a part's name and its value."""
+    """Take the next word, or two, as the name of a part and its value."""
     word = words.pop(0)
     name, equals, value = word.partition("=")
     if word in ("all", "optional"):
         return word, True
     if word in _FOLLOWED:
         if not words:
-            raise UsageError(f"{field} {word}", text, "is followed by nothing", ACTIONS["drop"])
+            raise UsageError(f"{field} {word}", text, "has no value", ACTIONS["drop"])
         return _FOLLOWED[word], words.pop(0)
     if equals and name in ("nth", "first", "every", *_WORDS):
         return name, value
@@ -267,7 +267,7 @@ def _part(text: str, words: list[str], field: str) -> tuple[str, Any]:
         # "delay FIN 300ms": a bare quantity can only be a duration.
         return "by", word
     known = (*_FOLLOWED, "all", "optional", *_WORDS)
-    raise UsageError(f"{field} {name}", text, _no_such("a word", name, known), ACTIONS["drop"])
+    raise UsageError(f"{field} {name}", text, _no_such("a word of a fault", name, known), ACTIONS["drop"])
 
 
 def _read(name: str, field: str, value: object) -> Any:
@@ -275,11 +275,11 @@ def _read(name: str, field: str, value: object) -> Any:
     if name == "by":
         found = units.duration(field, value, example)
         if not found:
-            raise UsageError(field, value, "is no delay", example)
+            raise UsageError(field, value, "is not a delay", example)
         return found
     if name in ("seq", "ack"):
         if isinstance(value, bool) or not _OFFSET.fullmatch(str(value)) or abs(int(str(value))) >= 2**31:
-            raise UsageError(field, value, "is not a distance of less than 2147483648", example)
+            raise UsageError(field, value, "is not a distance between -2147483647 and 2147483647", example)
         return int(str(value))
     if name == "on":
         return _kind(field, value, KINDS)
@@ -319,7 +319,7 @@ def _kind(field: str, kind: object, kinds: tuple[str, ...]) -> str:
 
 
 def _no_such(what: str, given: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    import difflib  # noqa: PLC0415 -- only a wrong word needs it
+    import difflib  # noqa: PLC0415 -- needed only for an error
 
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     return f"is not {what}; " + (f"the nearest is {near[0]!r}" if near else f"there are {', '.join(known)}")

@@ -1,7 +1,7 @@
-"""From a Mininet Topo to what has to be made: pure, so that it can be looked at and tested.
+"""Convert a Mininet Topo to the plan of a network. Pure, so that it can be inspected and tested.
 
-Names, port numbers and addresses are those that stock Mininet would give
-(mininet/topo.py, mininet/net.py), hardware addresses a fixed function of node and port.
+Names, port numbers and IP addresses are those that stock Mininet assigns (mininet/topo.py, mininet/net.py); MAC
+addresses are a fixed function of node and port.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from handshake_lab.plan.link import EXAMPLES, Impairment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: The network from which hosts get addresses, as in stock Mininet.
+#: The network from which hosts are given addresses, as in stock Mininet.
 BASE = "10.0.0.0/8"
-_ANYWHERE = "0.0.0.0"  # noqa: S104 -- a destination, not something to bind to
-#: Interface indexes below are left to what the kernel puts into a new namespace (lo, tunnels).
+_ANYWHERE = "0.0.0.0"  # noqa: S104 -- a destination, not an address to bind to
+#: Lower interface indexes are left to the interfaces that the kernel creates in a new namespace (lo, tunnels).
 _FIRST_INDEX = 100
 _LONGEST_NAME = 15  # IFNAMSIZ - 1
 _NODE_NAME = re.compile(r"[A-Za-z0-9_.]{1,15}")
-#: Every host learns every neighbour's hardware address up to this many in one broadcast
-#: domain; n hosts need n² entries, so beyond it they ask by ARP as on any Ethernet.
+#: In broadcast domains of up to this many hosts, the MAC address of every neighbour is set in advance. n hosts need
+#: n² entries: in larger domains they use ARP, as on any Ethernet.
 MESH = 128
 
 
@@ -45,11 +45,11 @@ class PortPlan(msgspec.Struct):
 
     name: str
     node: str
-    index: int  #: interface index in its namespace, chosen beforehand
+    index: int  #: its interface index, chosen in advance
     mac: str
     addresses: list[str]  #: "10.0.0.1/8", ...
-    impairment: Impairment  #: of what leaves here
-    peer: str = ""  #: the other end's name
+    impairment: Impairment  #: of the packets that it sends
+    peer: str = ""  #: the name of the other end
 
 
 class NodePlan(msgspec.Struct):
@@ -59,19 +59,19 @@ class NodePlan(msgspec.Struct):
     kind: str  #: "host", "router" or "switch"
     ports: list[PortPlan]
     routes: list[tuple[str, int, str]]  #: (network, prefix, gateway)
-    index: int = 0  #: of a switch: its bridge's interface index
-    rules: str = ""  #: of a router: its packet filter's, for nft
-    masquerade: str = ""  #: of a router: the interface whose address it puts for those behind it
+    index: int = 0  #: of a switch: the interface index of its bridge
+    rules: str = ""  #: of a router: the rules of its packet filter, in the syntax of nft
+    masquerade: str = ""  #: of a router: the interface whose address replaces those of the hosts behind it
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
 
     @property
     def addresses(self) -> list[str]:
-        """The node's IP addresses, the one its name stands for first."""
+        """Its IP addresses; its name stands for the first one."""
         return [address.partition("/")[0] for port in self.ports for address in port.addresses]
 
 
 class NetworkPlan(msgspec.Struct):
-    """Everything that has to be made, in the order of the Topo."""
+    """All nodes and links, in the order of the Topo."""
 
     nodes: dict[str, NodePlan]
     links: list[tuple[PortPlan, PortPlan]]
@@ -81,18 +81,20 @@ class NetworkPlan(msgspec.Struct):
         """A node by name.
 
         Raises:
-            UsageError: There is none of that name.
+            UsageError: There is no node with this name.
         """
         found = self.nodes.get(name)
         if found is None:
-            raise UsageError(field, name, f"is not a node here (they are {_some(self.nodes)})", next(iter(self.nodes)))
+            raise UsageError(
+                field, name, f"is not a node of this network (its nodes: {_some(self.nodes)})", next(iter(self.nodes))
+            )
         return found
 
     def between(self, first: str, second: str, field: str = "link") -> tuple[PortPlan, PortPlan]:
-        """The two ends of the link between two nodes, the first node's first.
+        """The ends of the link between two nodes, that of the first node first.
 
         Raises:
-            UsageError: No such node, or no link between them.
+            UsageError: One of the nodes does not exist, or no link connects them.
         """
         self.node(first, field)
         self.node(second, field)
@@ -102,13 +104,15 @@ class NetworkPlan(msgspec.Struct):
             if (one.node, other.node) == (second, first):
                 return other, one
         names = [f"{one.node}-{other.node}" for one, other in self.links]
-        raise UsageError(field, f"{first}-{second}", f"is not a link here (they are {_some(names)})", names[0])
+        raise UsageError(
+            field, f"{first}-{second}", f"is not a link of this network (its links: {_some(names)})", names[0]
+        )
 
     def path(self, sender: str, receiver: str) -> list[PortPlan]:
-        """The sending ports on the shortest way from one node to another.
+        """The sending ports on the shortest path from one node to another.
 
         Raises:
-            UsageError: No such node, or no way between them.
+            UsageError: One of the nodes does not exist, or no path connects them.
         """
         self.node(sender, "path")
         self.node(receiver, "path")
@@ -121,15 +125,15 @@ class NetworkPlan(msgspec.Struct):
                     ways[other.node] = [*ways[here], one]
                     waiting.append(other.node)
         if receiver not in ways:
-            raise UsageError("path", f"{sender}-{receiver}", "has no way through this network", "h1-h2")
+            raise UsageError("path", f"{sender}-{receiver}", "are not connected by a path", "h1-h2")
         return ways[receiver]
 
     def port(self, name: str) -> PortPlan:
-        """A port by its interface's name."""
+        """A port by the name of its interface."""
         return next(port for ends in self.links for port in ends if port.name == name)
 
     def edge_ports(self) -> list[tuple[PortPlan, PortPlan]]:
-        """The middle's ports that face a host, each with the host's own port."""
+        """The ports of switches and routers that are connected to a host, each with the port of the host."""
         found = []
         for ends in self.links:
             for port, peer in (ends, ends[::-1]):
@@ -138,7 +142,7 @@ class NetworkPlan(msgspec.Struct):
         return found
 
     def domains(self) -> list[list[str]]:
-        """The broadcast domains: for each, the ports of hosts and routers that hear each other."""
+        """The broadcast domains: for each, its ports of hosts and routers."""
         group: dict[str, set[str]] = {}
         for name, node in self.nodes.items():
             if node.kind == "switch":
@@ -160,10 +164,10 @@ class NetworkPlan(msgspec.Struct):
         return [*members.values(), *found]
 
     def forwarding(self) -> dict[str, list[tuple[PortPlan, str]]]:
-        """For each switch: behind which of its ports each hardware address is.
+        """The forwarding table of each switch: the port for each MAC address.
 
         Raises:
-            UsageError: The switches form a loop, in which frames would circle for ever.
+            UsageError: The switches form a loop, in which frames would circulate indefinitely.
         """
         by_name = {port.name: (port, peer) for ends in self.links for port, peer in (ends, ends[::-1])}
         table: dict[str, list[tuple[PortPlan, str]]] = {
@@ -182,7 +186,7 @@ class NetworkPlan(msgspec.Struct):
                         raise UsageError(
                             "topology",
                             f"{start} and {peer.node}",
-                            "are switches in a loop, where frames circle for ever",
+                            "are switches in a loop, in which frames circulate indefinitely",
                             "a tree of switches, or routers between them",
                         )
                     seen.add(peer.node)
@@ -192,15 +196,15 @@ class NetworkPlan(msgspec.Struct):
 
 def _some(names: Iterable[str], most: int = 10) -> str:
     every = list(names)
-    return ", ".join(every[:most]) + (f", ... {len(every)} in all" if len(every) > most else "")
+    return ", ".join(every[:most]) + (f", ... ({len(every)} in total)" if len(every) > most else "")
 
 
 def from_topo(topo: MininetTopo) -> NetworkPlan:
     """Plan the network that a Topo describes.
 
     Raises:
-        UsageError: A name too long for an interface, an address that is none, a
-            parameter of a link that cannot be meant, switches in a loop.
+        UsageError: A name is too long for an interface, an address or a parameter of a link is invalid, or the
+            switches form a loop.
     """
     nodes: dict[str, NodePlan] = {}
     names = topo.nodes()
@@ -222,7 +226,7 @@ def from_topo(topo: MininetTopo) -> NetworkPlan:
         nodes[name] = NodePlan(name, kind, [], _routes(name, info), extra=dict(info))
         nodes[name].rules = str(info.get("nft") or "")
         nodes[name].masquerade = str(info.get("masquerade") or "")
-        # Mininet counts an address for every host, also for those that bring their own.
+        # Mininet reserves an address for every host, even if the host has its own.
         info.setdefault("ip", _nth_address(hosts) if kind == "host" or "ip" in info else None)
         nodes[name].extra["ip"] = info["ip"]
     plan = NetworkPlan(nodes, [], [tuple(pair) for pair in getattr(topo, "bottleneck", [])])
@@ -249,14 +253,14 @@ def _nth_address(number: int) -> str:
 
 
 def _routes(name: str, info: Mapping[str, Any]) -> list[tuple[str, int, str]]:
-    """Default routes as Mininet writes them ("via 10.0.1.1") and further ones as (network, gateway)."""
+    """Default routes in Mininet's syntax ("via 10.0.1.1"), and others as (network, gateway)."""
     found: list[tuple[str, int, str]] = []
     for key, everything in (("defaultRoute", _ANYWHERE), ("defaultRoute6", "::")):
         words = str(info.get(key) or "").split()
         if "via" in words[:-1]:
             found.append((everything, 0, words[words.index("via") + 1]))
         elif words and words[0] != "dev":
-            raise UsageError(f"{name} {key}", info[key], "names no gateway", "via 10.0.1.1")
+            raise UsageError(f"{name} {key}", info[key], "does not name a gateway", "via 10.0.1.1")
     for target, gateway in info.get("routes", ()):
         network = ipaddress.ip_network(target)
         found.append((str(network.network_address), network.prefixlen, gateway))
@@ -266,9 +270,9 @@ def _routes(name: str, info: Mapping[str, Any]) -> list[tuple[str, int, str]]:
 
 
 def _add_wire(plan: NetworkPlan, one: PortPlan, other: PortPlan) -> list[tuple[PortPlan, PortPlan]]:
-    """Give a link that joins two hosts directly a middle: a switch of two ports.
+    """Insert a switch with two ports into a link between two hosts.
 
-    What would have acted on a host's own interface acts at the wire's far port.
+    The impairment of each host's interface is moved to the port of the switch that sends to the other host.
     """
     name = next(f"w{n}" for n in range(1, len(plan.nodes) + 2) if f"w{n}" not in plan.nodes)
     near = PortPlan(f"{name}-eth1", name, 0, "", [], other.impairment, one.name)
@@ -279,16 +283,16 @@ def _add_wire(plan: NetworkPlan, one: PortPlan, other: PortPlan) -> list[tuple[P
     return [(one, near), (far, other)]
 
 
-#: Mininet's own names for properties of a link (mininet/link.py, TCIntf.config).
+#: Mininet's names for properties of a link (mininet/link.py, TCIntf.config).
 _MININET_WORDS = ("bw", "max_queue_size")
-#: Its settings of how, not of what: which shaper, which offloads.
+#: Parameters that do not change the properties of a link: which shaper is used, which offloads.
 _MININET_MEANS = ("use_hfsc", "use_htb", "use_tbf", "speedup", "latency_ms", "gro", "txo", "rxo", "cls", "fast")
 
 
 def impairment_of(params: Mapping[str, Any], field: str) -> Impairment:
-    """The impairment in a link's or a port's parameters, in Mininet's words or in ours.
+    """The impairment in the parameters of a link or a port, with Mininet's names or this project's.
 
-    Mininet's ``loss`` is a number of per cent, its ``bw`` one of Mbit/s; text has units.
+    Mininet's ``loss`` is a number in percent, its ``bw`` one in Mbit/s; strings have units.
 
     Raises:
         UsageError: As `Impairment.of`.
@@ -313,13 +317,15 @@ def _link(plan: NetworkPlan, one: str, other: str, info: dict[str, Any]) -> tupl
         number = info.get("port" + suffix, len(node.ports))
         interface = info.get("intfName" + suffix) or f"{name}-eth{number}"
         if len(interface) > _LONGEST_NAME:
-            raise UsageError("node", name, f"makes the interface name {interface!r}, longer than 15 letters", "h1")
+            raise UsageError(
+                "node", name, f"gives the interface name {interface!r}, which is longer than 15 characters", "h1"
+            )
         addresses = []
         if node.kind != "switch":
             first = node.extra if not node.ports else {}
             addresses = [str(v) for v in (params.get("ip") or first.get("ip"),) if v]
             addresses += [str(v) for v in (params.get("ip6") or first.get("ip6"),) if v]
-            # A node that is of IPv6 is meant by its IPv6 address.
+            # The name of a node that has an IPv6 address stands for that address.
             addresses.reverse()
         for address in addresses:
             _address(f"{interface} ip", address)
@@ -342,11 +348,11 @@ def _address(field: str, text: str) -> None:
 
 
 def _number(plan: NetworkPlan) -> None:
-    """Choose interface indexes and hardware addresses.
+    """Choose interface indexes and MAC addresses.
 
-    No two interfaces have one index, though they are in different namespaces: the kernel
-    takes a wire whose two ends have the same one for a real device, and lets up to a second
-    pass before it uses a link that has come up (net/core/link_watch.c, linkwatch_urgent_event).
+    All indexes are different, even in different namespaces. The kernel treats a veth pair whose ends have the same
+    index as a real device, and waits up to a second before it uses a link that has come up (net/core/link_watch.c,
+    linkwatch_urgent_event).
     """
     index = _FIRST_INDEX
     for number, node in enumerate(plan.nodes.values(), 1):

@@ -1,12 +1,12 @@
-"""What a link does to the segments that cross it, as a value.
+"""Impairments: what a link does to the packets that cross it.
 
     >>> Impairment.parse("delay=50ms,loss=1%")
     Impairment(delay=50ms,loss=1%)
-    >>> LinkRequest.parse("h1>h2:loss=5%").impairment
+    >>> LinkSpec.parse("h1>h2:loss=5%").impairment
     Impairment(loss=5%)
 
-The same text is read on the command line (``--link delay=50ms,loss=1%``), the same names
-are the keywords in Python and on pytest's markers. Pure: nothing here touches a kernel.
+The syntax is that of the command line (``--link delay=50ms,loss=1%``); the names are the same as keyword arguments
+in Python and in pytest's marker. Pure: nothing here uses a kernel.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 DISTRIBUTIONS = ("uniform", "normal", "pareto", "paretonormal")
 
-#: netem's own default queue (``man tc-netem``), set explicitly so that it is known.
+#: netem's default queue length (``man tc-netem``). It is set explicitly.
 DEFAULT_LIMIT = 1000
 
-#: Every key, with a correct example of it.
+#: Every property, with a correct example.
 EXAMPLES: dict[str, str] = {
     "delay": "delay=50ms",
     "jitter": "delay=50ms,jitter=5ms",
@@ -49,7 +49,7 @@ EXAMPLES: dict[str, str] = {
 
 _DURATIONS = ("delay", "jitter")
 _COUNTS = ("limit", "gap")
-#: What a field means nothing without.
+#: Properties that require another one.
 _NEEDS = {
     "jitter_correlation": "jitter",
     "distribution": "jitter",
@@ -64,13 +64,13 @@ _NEEDS = {
 
 
 class GilbertElliott(msgspec.Struct, frozen=True):
-    """Bursts of loss: the Gilbert-Elliott model, in parts per billion.
+    """Loss in bursts: the Gilbert-Elliott model. Probabilities are in parts per billion.
 
     Attributes:
-        worsen: Chance, per segment, of going from the good state to the bad (netem's p).
-        recover: Chance, per segment, of going back (netem's r).
-        bad: Loss in the bad state (netem's 1-h).
-        good: Loss in the good state (netem's 1-k).
+        worsen: Probability, per packet, of the transition from the good state to the bad (netem's p).
+        recover: Probability, per packet, of the transition back (netem's r).
+        bad: Probability of loss in the bad state (netem's 1-h).
+        good: Probability of loss in the good state (netem's 1-k).
     """
 
     worsen: int
@@ -80,10 +80,10 @@ class GilbertElliott(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, field: str, text: object) -> Self:
-        """Read ``1%/10%``, ``1%/10%/100%`` or ``1%/10%/100%/0%``."""
+        """Parse ``1%/10%``, ``1%/10%/100%`` or ``1%/10%/100%/0%``."""
         example = EXAMPLES["gilbert"]
         if not isinstance(text, str) or not 2 <= text.count("/") + 1 <= 4:
-            raise UsageError(field, text, "is not two to four percentages with / between them", example)
+            raise UsageError(field, text, "is not two to four percentages separated by /", example)
         parts = [units.chance(field, part, example) for part in text.split("/")]
         if not parts[1]:
             raise UsageError(field, text, "never leaves the bad state (its second percentage is 0%)", example)
@@ -94,11 +94,11 @@ class GilbertElliott(msgspec.Struct, frozen=True):
 
 
 class Impairment(msgspec.Struct, frozen=True):
-    """What happens to segments in one direction of a link; nothing, by default.
+    """What happens to packets in one direction of a link; nothing by default.
 
-    Durations are nanoseconds, chances parts per billion, the rate bits per second of
-    whole Ethernet frames (headers included, as netem counts), ``limit`` packets, those
-    in flight on the link among them. 0 means "not impaired so".
+    Durations are nanoseconds, probabilities parts per billion, the rate bits per second of whole Ethernet frames
+    (including headers, as netem counts them), ``limit`` packets, including those in flight on the link. 0 disables a
+    property.
     """
 
     delay: int = 0
@@ -120,17 +120,16 @@ class Impairment(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, wanted: Mapping[str, object], *, spell: str = "{}", complete: bool = True) -> Self:
-        """Make an impairment from names and texts with units; None stands for "not given".
+        """Make an impairment from names and values with units; None means "not given".
 
         Args:
             wanted: For example ``{"delay": "50ms", "loss": "1%"}``.
-            spell: How the user wrote a field, for messages: ``"--{}"`` for options.
-            complete: Whether it has to mean something by itself; what is laid over another may be
-                a jitter alone.
+            spell: The format of property names in messages: ``"--{}"`` for options.
+            complete: Whether required properties have to be given too. An impairment that overlays another one may
+                be, for example, a jitter alone.
 
         Raises:
-            UsageError: A value that cannot be meant, an unknown name, or fields that
-                mean nothing together; it names the field as ``spell`` spells it.
+            UsageError: An invalid value, an unknown name, or an invalid combination.
         """
         values: dict[str, Any] = {}
         for key, text in wanted.items():
@@ -143,25 +142,27 @@ class Impairment(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: object, *, field: str = "link", complete: bool = True) -> Self:
-        """Read ``delay=50ms,loss=1%``; the empty text is a link that is not impaired.
+        """Parse ``delay=50ms,loss=1%``; an empty string is a link without impairments.
 
         Raises:
-            UsageError: As `of`, and for what is not ``name=value,...``.
+            UsageError: As `of`; or it is not ``name=value,...``.
         """
         if not isinstance(text, str):
-            raise UsageError(field, text, "is not text", EXAMPLES["delay"])
+            raise UsageError(field, text, "is not a string", EXAMPLES["delay"])
         wanted: dict[str, object] = {}
         for item in text.split(",") if text.strip() else []:
             key, equals, value = (part.strip() for part in item.partition("="))
             if not equals or not key:
-                raise UsageError(field, text, f"holds {item.strip()!r}, which is not name=value", "delay=50ms,loss=1%")
+                raise UsageError(
+                    field, text, f"contains {item.strip()!r}, which is not name=value", "delay=50ms,loss=1%"
+                )
             if key in wanted:
                 raise UsageError(f"{field} {key}", text, "is given twice", EXAMPLES.get(key, "delay=50ms"))
             wanted[key] = value
         return cls.of(wanted, spell=f"{field} {{}}", complete=complete)
 
     def changed(self, wanted: Mapping[str, object], *, spell: str = "{}") -> Self:
-        """This impairment with some fields set anew; ``{"loss": "0%"}`` takes the loss away.
+        """This impairment with some properties changed; ``{"loss": "0%"}`` removes the loss.
 
         Raises:
             UsageError: As `of`.
@@ -180,7 +181,7 @@ class Impairment(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, **values).checked(fresh, spell)
 
     def overlaid(self, other: Impairment, off: Iterable[str] = ()) -> Self:
-        """This impairment, with whatever ``other`` sets in its place, and without what is ``off``; not `checked`."""
+        """This impairment with the properties that ``other`` sets, and without those in ``off``; not `checked`."""
         values = {key: getattr(other, key) for key in EXAMPLES if getattr(other, key) or key in off}
         if other.loss:
             values["gilbert"] = None
@@ -189,15 +190,15 @@ class Impairment(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, **values)
 
     def checked(self, wanted: Mapping[str, object], spell: str, *, complete: bool = True) -> Self:
-        """Return this value, or refuse fields that mean nothing together.
+        """Return this value if its combination of properties is valid.
 
         Args:
-            wanted: What was asked for, as it was written.
+            wanted: The properties as the user wrote them, for messages.
             spell: As for `of`.
             complete: As for `of`.
 
         Raises:
-            UsageError: Which field, and why.
+            UsageError: The combination is invalid.
         """
 
         def refuse(key: str, reason: str) -> UsageError:
@@ -205,11 +206,11 @@ class Impairment(msgspec.Struct, frozen=True):
 
         for key, needed in _NEEDS.items():
             if complete and getattr(self, key) and not getattr(self, needed):
-                raise refuse(key, f"means nothing without a {needed}")
+                raise refuse(key, f"requires {needed}")
         if self.jitter > self.delay and (complete or self.delay):
             raise refuse("jitter", f"is larger than the delay ({units.show_duration(self.delay)})")
         if self.gilbert is not None and self.loss:
-            raise refuse("gilbert", "is a second model of loss beside loss")
+            raise refuse("gilbert", "cannot be combined with loss: both are models of loss")
         return self
 
     def _show(self, key: str) -> str:
@@ -228,9 +229,9 @@ class Impairment(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return self.named(())
 
-    def named(self, besides: Iterable[str]) -> str:
-        """What happens, as ``--link`` takes it, and what does not happen of that which is to be named besides."""
-        return ",".join(f"{key}={self._show(key)}" for key in EXAMPLES if getattr(self, key) or key in besides)
+    def named(self, also: Iterable[str]) -> str:
+        """The properties in the syntax of ``--link``, including those in ``also`` that are disabled."""
+        return ",".join(f"{key}={self._show(key)}" for key in EXAMPLES if getattr(self, key) or key in also)
 
     def __repr__(self) -> str:
         return f"Impairment({self})"
@@ -242,14 +243,14 @@ _LINK_EXAMPLE = "h1>h2:loss=5%"
 
 
 class LinkSpec(msgspec.Struct, frozen=True):
-    """An impairment and where it is to be: on every path, between two nodes, or one way.
+    """An impairment and its place: every path, both directions of a link, or one direction.
 
     Attributes:
-        impairment: What happens there.
-        first: The node that sends; empty for "wherever the topology is impaired".
-        second: The node that receives.
-        both: Whether the way back is impaired alike.
-        off: What is not to happen there, whatever else asks for it: ``{"delay"}`` for ``delay=0ms``.
+        impairment: The impairment.
+        first: The sending node; empty for every path.
+        second: The receiving node.
+        both: Whether the opposite direction is impaired too.
+        off: The properties that are disabled, even if the topology sets them: ``{"delay"}`` for ``delay=0ms``.
     """
 
     impairment: Impairment
@@ -260,12 +261,12 @@ class LinkSpec(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: object, *, field: str = "link") -> Self:
-        """Read ``delay=50ms``, ``h1>h2:loss=5%`` (one way) or ``h1-h2:loss=5%`` (both ways).
+        """Parse ``delay=50ms``, ``h1>h2:loss=5%`` (one direction) or ``h1-h2:loss=5%`` (both).
 
-        What it needs, such as a delay for a jitter, may be there already, where it is laid over.
+        Required properties, such as a delay for a jitter, may come from the impairment that it overlays.
 
         Raises:
-            UsageError: As `Impairment.parse`; or the place before the colon is not two names.
+            UsageError: As `Impairment.parse`; or there are not two names before the colon.
         """
         if not isinstance(text, str) or not text.strip():
             raise UsageError(field, text, "describes no link", _LINK_EXAMPLE)
@@ -273,16 +274,16 @@ class LinkSpec(msgspec.Struct, frozen=True):
         if match is None:
             if ":" in text:
                 place = text.partition(":")[0]
-                raise UsageError(field, text, f"begins with {place!r}, which is not two nodes", _LINK_EXAMPLE)
+                raise UsageError(field, text, f"begins with {place!r}, which does not name two nodes", _LINK_EXAMPLE)
             impairment = Impairment.parse(text, field=field, complete=False)
             return cls(impairment, off=_off(impairment, text))
         first, second = match["first"], match["second"]
         if first == second:
-            raise UsageError(field, text, f"joins {first} with itself", _LINK_EXAMPLE)
+            raise UsageError(field, text, f"connects {first} with itself", _LINK_EXAMPLE)
         if match["arrow"] == "<":
             first, second = second, first
         if match["arrow"] in ("-", "<>"):
-            # Both ways is one thing, however it was written.
+            # The same link, in whichever order its nodes are given.
             first, second = sorted((first, second))
         impairment = Impairment.parse(match["rest"], field=field, complete=False)
         return cls(impairment, first, second, match["arrow"] in ("-", "<>"), _off(impairment, match["rest"]))
@@ -293,7 +294,7 @@ class LinkSpec(msgspec.Struct, frozen=True):
 
 
 def _off(impairment: Impairment, text: str) -> frozenset[str]:
-    """What a text names only to say that it is not to happen; an empty one says so of the delay."""
+    """The properties that are given with the value 0; for an empty string, the delay."""
     named = {item.partition("=")[0].strip() for item in text.split(",") if item.strip()} or {"delay"}
     return frozenset(key for key in named if not getattr(impairment, key))
 
@@ -315,7 +316,7 @@ def _read(key: str, field: str, text: object) -> Any:
 
 
 def _nearest(key: str) -> str:
-    import difflib  # noqa: PLC0415 -- only a wrong key needs it
+    import difflib  # noqa: PLC0415 -- needed only for an error
 
     near = difflib.get_close_matches(str(key), EXAMPLES, n=1, cutoff=0.5)
-    return f"the nearest is {near[0]!r}" if near else f"there are {', '.join(EXAMPLES)}"
+    return f"the nearest is {near[0]!r}" if near else f"the properties are {', '.join(EXAMPLES)}"

@@ -1,4 +1,4 @@
-"""Finding a topology: one of this project's by name, or a course's own file by path."""
+"""Load a topology: one of this project by name, or a file by its path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.plan.from_topo import MininetTopo
 
-#: Those of topologies/, in the order in which they are best read, each with its module there.
+#: The topologies in topologies/, the simplest first, each with its module.
 MODULES = {
     "pair": "pair",
     "star": "star",
@@ -29,15 +29,15 @@ _EXAMPLE = "pair, or star,n=5, or path/to/course.py:mytopo"
 
 
 def load_topology(text: str) -> MininetTopo:
-    """Make the topology that a text names, with its parameters as ``mn --topo`` takes them.
+    """Make a topology from its name or path, with parameters in the syntax of ``mn --topo``.
 
     Args:
-        text: ``pair``; ``star,5`` or ``star,n=5``; ``path/to/file.py`` (which defines one topology
-            in ``topos``, as for ``mn --custom``), ``path/to/file.py:name,param=value``.
+        text: ``pair``; ``star,5`` or ``star,n=5``; ``path/to/file.py`` (with one topology in ``topos``, as for
+            ``mn --custom``), ``path/to/file.py:name,param=value``.
 
     Raises:
-        UsageError: There is no such topology, the file cannot be loaded, or the
-            parameters are not the topology's.
+        UsageError: The topology does not exist, the file cannot be loaded, or the topology does not have the
+            parameters.
     """
     head, *params = text.split(",")
     factory = _from_file(text, head) if ".py" in head else _by_name(text, head)
@@ -46,14 +46,16 @@ def load_topology(text: str) -> MininetTopo:
     try:
         topo = factory(*positional, **named)
     except (TypeError, ValueError) as error:
-        raise UsageError("topology", text, f"was refused by the topology itself: {error}", _EXAMPLE) from error
+        raise UsageError("topology", text, f"is rejected by the topology: {error}", _EXAMPLE) from error
     made: MininetTopo = topo
     return made
 
 
 def _by_name(text: str, name: str) -> Callable[..., Any]:
     if name not in MODULES:
-        raise UsageError("topology", text, f"is none of {', '.join(MODULES)}, and no path of a .py file", _EXAMPLE)
+        raise UsageError(
+            "topology", text, f"is neither one of {', '.join(MODULES)} nor the path of a .py file", _EXAMPLE
+        )
     found: Callable[..., Any] = importlib.import_module(f"handshake_lab.topologies.{MODULES[name]}").topos[name]
     return found
 
@@ -62,7 +64,7 @@ def _from_file(text: str, head: str) -> Callable[..., Any]:
     path_text, _, name = head.partition(":")
     path = Path(path_text)
     if not path.is_file():
-        raise UsageError("topology", text, "names a file that does not exist", _EXAMPLE)
+        raise UsageError("topology", text, "is a file that does not exist", _EXAMPLE)
     spec = importlib.util.spec_from_file_location(f"handshake_topology_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise UsageError("topology", text, "is not a Python file", _EXAMPLE)
@@ -77,12 +79,12 @@ def _from_file(text: str, head: str) -> Callable[..., Any]:
         return topos[name]
     if not name and len(topos) == 1:
         return next(iter(topos.values()))
-    known = ", ".join(topos) or "none: it has no dictionary 'topos', which mn --custom needs too"
-    raise UsageError("topology", text, f"does not say which of the file's topologies ({known})", _EXAMPLE)
+    known = ", ".join(topos) or "none: it has no dictionary 'topos', which mn --custom requires too"
+    raise UsageError("topology", text, f"does not name one of the topologies in the file ({known})", _EXAMPLE)
 
 
 def _value(text: str) -> object:
-    """Numbers as numbers, as ``mn --topo`` reads them; true and false; all else as text."""
+    """Convert numbers, true and false, as ``mn --topo`` does; everything else is a string."""
     text = text.strip()
     for kind in (int, float):
         try:

@@ -1,4 +1,4 @@
-"""What is wanted of a run, as a value that travels into a kernel."""
+"""The plan of a run, as a value that is sent into a kernel."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     ``topology`` is a name from ``topologies/`` or the path of a course's own file;
     ``links`` and ``faults`` are descriptions as on the command line; ``directory`` is where
     programs are run ("" where the kernel puts them), as far as the kernel shows its files;
-    ``heartbeat`` is the time between two looks at all sockets when nothing happens, in seconds.
+    ``heartbeat`` is the time between two polls of all sockets when nothing happens, in seconds.
     """
 
-    script: str  #: "package.module:function", called with the `World` and ``argument``
+    script: str  #: "package.module:function", called with the `Net` and ``argument``
     argument: Any = None
     topology: str = "pair"
     links: tuple[str, ...] = ()

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from handshake_lab.plan.from_topo import NetworkPlan
 
 _EXAMPLE = "h2:net.ipv4.tcp_fin_timeout"
-#: Letters, digits and the marks that sysctls have; each step a name, so no way up and out.
+#: Names separated by dots or slashes. "." and ".." are not names, so that no path leads out of /proc/sys.
 _NAME = re.compile(r"net(?:[./][A-Za-z0-9_-]+)+")
 
 
 def sysctl_settings(plan: NetworkPlan, wanted: Mapping[str, str | int]) -> dict[str, dict[str, str]]:
-    """Sort settings by the node that they are for.
+    """Assign settings to nodes.
 
     Returns:
-        For each host and router: path below /proc/sys, and value.
+        For each host and router: the path below /proc/sys, and the value.
 
     Raises:
-        UsageError: A name that is not a network namespace's sysctl, or of no node.
+        UsageError: A name is not a sysctl of network namespaces, or the network does not have the node.
     """
     found: dict[str, dict[str, str]] = {n: {} for n, node in plan.nodes.items() if node.kind != "switch"}
     for key, value in wanted.items():
@@ -33,17 +33,19 @@ def sysctl_settings(plan: NetworkPlan, wanted: Mapping[str, str | int]) -> dict[
         if not _NAME.fullmatch(name):
             raise UsageError("sysctl", key, "is not a setting of a network namespace (net.…)", _EXAMPLE)
         if colon and node not in found:
-            raise UsageError("sysctl", key, f"is for none of {', '.join(found)}", _EXAMPLE)
+            raise UsageError(
+                "sysctl", key, f"is for a node that does not exist; there are {', '.join(found)}", _EXAMPLE
+            )
         for target in [node] if colon else found:
             found[target][name.replace(".", "/")] = str(value)
     return found
 
 
 def set_sysctl(node: str, path: str, value: str) -> None:
-    """Set one in the calling thread's namespace, and make sure of it.
+    """Set one in the namespace of the calling thread, and read it back.
 
     Raises:
-        EnvironmentUnsupported: This kernel has no such setting, or not that value.
+        EnvironmentUnsupported: This kernel does not have the setting, or rejects the value.
     """
     file = Path("/proc/sys", path)
     try:
@@ -52,7 +54,7 @@ def set_sysctl(node: str, path: str, value: str) -> None:
     except OSError as error:
         raise EnvironmentUnsupported(
             f"{node}: {path.replace('/', '.')} cannot be set to {value} ({error.strerror})",
-            "Look with 'sysctl -a' which settings this kernel has in a network namespace.",
+            "The command 'sysctl -a' lists the settings that this kernel has in a network namespace.",
         ) from error
     if now != value.split():
         raise EnvironmentUnsupported(

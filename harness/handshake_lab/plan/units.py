@@ -1,11 +1,10 @@
 """Quantities with units: durations, percentages, rates, counts.
 
-A quantity is read exactly, as a whole number of its smallest unit, so that what is
-read back from the kernel can be compared for equality and printing a value and reading
-it again gives the same value.
+A quantity is parsed exactly, as an integer of its smallest unit. Values that are read back from the kernel can be
+compared for equality, and a value that is printed and parsed again is the same.
 
 ======== =================== ============================
-quantity stored as           written as
+quantity stored as           syntax
 ======== =================== ============================
 duration nanoseconds         ``50ms``, ``1.5s``, ``300us``
 chance   parts per billion   ``1%``, ``0.25%``
@@ -25,7 +24,7 @@ MICROSECOND = 1_000
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 
-#: One per cent, in parts per billion.
+#: One percent, in parts per billion.
 PERCENT = 10_000_000
 #: Certainty, in parts per billion.
 CERTAIN = 100 * PERCENT
@@ -37,17 +36,17 @@ _RATES = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9}
 
 _QUANTITY = re.compile(r"(?P<sign>[+-]?)(?P<whole>[0-9]{1,18})(?:\.(?P<part>[0-9]{1,18}))?\s*(?P<unit>[a-zA-Zµ%]*)")
 
-#: The longest duration netem takes (its field is a signed 64-bit number; this is far inside).
+#: The longest duration that is accepted; netem's limit (a signed 64-bit number of nanoseconds) is far beyond.
 _LONGEST = 3600 * SECOND
-#: More than any virtual link carries.
+#: More than any virtual link transmits.
 _FASTEST = 1000 * 10**9
 
 
 def _read(field: str, text: object, units: dict[str, int], what: str, example: str) -> int:
-    """Read a quantity as a whole number of its smallest unit, or refuse it."""
+    """Parse a quantity as an integer of its smallest unit."""
     names = ", ".join(unit for unit in units if unit != "µs")
     if not isinstance(text, str):
-        raise UsageError(field, text, f"has no unit (a {what} is text, in {names})", example)
+        raise UsageError(field, text, f"has no unit (a {what} is a string with one of {names})", example)
     match = _QUANTITY.fullmatch(text.strip())
     if match is None:
         raise UsageError(field, text, f"is not a {what}", example)
@@ -64,12 +63,12 @@ def _read(field: str, text: object, units: dict[str, int], what: str, example: s
     finest: int = 10 ** len(part)
     value, rest = divmod(scaled, finest)
     if rest:
-        raise UsageError(field, text, "is finer than can be set", example)
+        raise UsageError(field, text, "has more decimal places than can be set", example)
     return value
 
 
 def duration(field: str, text: object, example: str = "50ms") -> int:
-    """Read a duration.
+    """Parse a duration.
 
     Returns:
         Nanoseconds, at most an hour.
@@ -84,13 +83,13 @@ def duration(field: str, text: object, example: str = "50ms") -> int:
 
 
 def chance(field: str, text: object, example: str = "1%") -> int:
-    """Read a probability given in per cent.
+    """Parse a probability in percent.
 
     Returns:
         Parts per billion, 0 to 1,000,000,000.
 
     Raises:
-        UsageError: No ``%``, negative, not a number, or over 100 %.
+        UsageError: No ``%``, negative, not a number, or over 100%.
     """
     value = _read(field, text, _CHANCES, "percentage", example)
     if value > CERTAIN:
@@ -99,17 +98,17 @@ def chance(field: str, text: object, example: str = "1%") -> int:
 
 
 def rate(field: str, text: object, example: str = "10mbit") -> int:
-    """Read a rate.
+    """Parse a rate.
 
     Returns:
         Bits per second, at least 8 (netem counts whole bytes per second).
 
     Raises:
-        UsageError: No unit, negative, zero, not a number, or beyond 1000gbit.
+        UsageError: No unit, negative, zero, not a number, or over 1000gbit.
     """
     value = _read(field, text, _RATES, "rate", example)
     if value < 8:
-        raise UsageError(field, text, "would let nothing through; to cut a link, use loss=100%", example)
+        raise UsageError(field, text, "transmits nothing; to cut a link, use loss=100%", example)
     if value % 8:
         raise UsageError(field, text, "is not a whole number of bytes per second", example)
     if value > _FASTEST:
@@ -118,7 +117,7 @@ def rate(field: str, text: object, example: str = "10mbit") -> int:
 
 
 def count(field: str, text: object, example: str = "100", *, most: int = 2**31 - 1) -> int:
-    """Read a count: a positive whole number, as an int or as text.
+    """Parse a count: a positive whole number, as an int or as text.
 
     Raises:
         UsageError: Not a whole number, below 1, or above ``most``.
@@ -143,7 +142,7 @@ def _decimal(value: int, factor: int) -> str:
 
 
 def show_duration(nanoseconds: int) -> str:
-    """Write a duration so that `duration` reads the same value: 50 ms as ``50ms``."""
+    """Format a duration so that `duration` parses it to the same value: 50 ms as ``50ms``."""
     for unit, factor in (("s", SECOND), ("ms", MILLISECOND), ("us", MICROSECOND)):
         if nanoseconds >= factor and (nanoseconds % factor == 0 or factor != SECOND):
             return f"{_decimal(nanoseconds, factor)}{unit}"
@@ -151,12 +150,12 @@ def show_duration(nanoseconds: int) -> str:
 
 
 def show_chance(billionths: int) -> str:
-    """Write a probability so that `chance` reads the same value: ``0.25%``."""
+    """Format a probability so that `chance` parses it to the same value: ``0.25%``."""
     return f"{_decimal(billionths, PERCENT)}%"
 
 
 def show_rate(bits: int) -> str:
-    """Write a rate so that `rate` reads the same value: ``10mbit``."""
+    """Format a rate so that `rate` parses it to the same value: ``10mbit``."""
     for unit, factor in (("gbit", 10**9), ("mbit", 10**6), ("kbit", 10**3)):
         if bits >= factor and bits % (factor // 1000) == 0:
             return f"{_decimal(bits, factor)}{unit}"

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
 PORT = 80
-#: Seconds the server takes between the client's end and its own: time to see CLOSE-WAIT and FIN-WAIT-2.
+#: Seconds between the client's shutdown and the server's close: time to see CLOSE-WAIT and FIN-WAIT-2.
 SERVER_FINISHES = 0.5
 
 
 def script(net: Net, _: Any) -> None:
-    """A client asks, a server answers; the client ends its direction first, the server a little later."""
+    """The client sends a request, the server a response; the client shuts down first, the server closes later."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(net["h2"].listen(PORT))
         try:
             client = stack.enter_context(net["h1"].connect(listener))
         except OSError:
-            # Over a network that loses everything there is no connection: the record shows it.
+            # If the network loses everything, there is no connection, which the record shows.
             _close(net)
             return
         server = stack.enter_context(listener.accept()[0])
@@ -35,7 +35,7 @@ def script(net: Net, _: Any) -> None:
         _read(client, 15)
         net.recorder.checkpoint()
         client.shutdown(socket.SHUT_WR)
-        _read(server, 1)  # the end of what the client has to say
+        _read(server, 1)  # the end of the client's data
         time.sleep(SERVER_FINISHES)
         net.recorder.checkpoint()
         server.close()
