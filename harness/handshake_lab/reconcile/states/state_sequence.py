@@ -220,7 +220,7 @@ class StateSequence:
         """No observer of the kernel can tell of the states from here on: take the wire's account."""
         start = self._at if self._observed.traced else self._observed.start
         for told in self._index.tell(self._state, start - SLACK, self._observed.stop):
-            if told.new is State.ESTABLISHED and self._untraced_child:
+            if told.new is State.ESTABLISHED and self._untraced_child and not self._served_without_a_socket(told.leg):
                 self._refuse_request(told.leg)
                 break
             draft = TransitionDraft(told.old, told.new, told.leg.t, told.leg.t, {Witness.CAPTURE}, told.leg)
@@ -239,6 +239,16 @@ class StateSequence:
             last.object(sentence("end_unobserved"))
         if self._state is State.TIME_WAIT:
             self._expire()
+
+    def _served_without_a_socket(self, asking: SegmentAtEnd) -> bool:
+        """Whether this end goes on after the ACK, though its kernel has no socket: a TCP of a program's own.
+
+        A kernel whose request goes no further sends its SYN-ACK again, or a RST.
+        """
+        return not self._observed.polls and any(
+            leg.outgoing and leg.t > asking.t and not set("SR") & set(leg.segment.flags) and not leg.segment.icmp
+            for leg in self._index.legs
+        )
 
     def _refuse_request(self, asking: SegmentAtEnd) -> None:
         """The ACK did not make the request a connection.
