@@ -5,7 +5,7 @@
     python benchmarks/fidelity.py --kernel host --rate 1000 --runs 1   one rate only, once
     python benchmarks/fidelity.py --kernel host --write                and put the tables into docs/fidelity.md
 
-Two programs open and close connections in three ways; their log determines which states each
+Two programs open and close connections in four ways; their log determines which states each
 endpoint must have passed through. Four methods observe the same run: this recorder; `ss` in a loop
 without pauses; pyroute2's DiagSocket in a loop without pauses; the tracepoint alone. Each loop has
 one process per host. A socket that a loop no longer finds counts as observed CLOSED. The end of
@@ -14,6 +14,8 @@ available processor time.
 
 On the lab kernel computation takes no time, and a loop without pauses never ends: there each poll
 is followed by a pause of the duration that a poll takes on this machine's kernel, measured first.
+
+A connection counts as joined if the record has one pair of endpoints for it, with all of its states in their order.
 
 Processor time is that of the recorder's thread, or of the other methods' processes with the programs
 that they run. The time during which the recorder's thread was runnable but waiting is printed as well.
@@ -35,12 +37,13 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.fidelity_load import TRUTH  # noqa: E402 -- once it can be found
+from benchmarks.fidelity_load import PERHAPS, TRUTH  # noqa: E402 -- once it can be found
 from benchmarks.fidelity_watch import Seen, side_of  # noqa: E402
 from benchmarks.poll_cost import costs  # noqa: E402
 
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
+    from handshake_lab.recording.history import Record
 
 #: Connections per second, and how many are made.
 RATES = {1: 10, 10: 60, 100: 300, 1000: 2000}
@@ -106,7 +109,7 @@ def run(kernel_name: str, rate: int, number: int, watch: tuple[str, ...], pauses
             for side, states in zip(("client", "server"), TRUTH[way], strict=True)
             for state in states
         }
-        closed = {(side, port, "CLOSED") for side, port, _ in true}
+        closed = {(side, port, state) for side, port, _ in true for state in ("CLOSED", PERHAPS)}
         seen: Seen = set()
         inferred: Seen = set()
         for end in done.record.endpoints:
@@ -116,6 +119,16 @@ def run(kernel_name: str, rate: int, number: int, watch: tuple[str, ...], pauses
                     (inferred if step.inferred else seen).add((*place, str(step.new)))
         found: dict[str, Any] = {
             "reached": reported["reached"],
+            "connections": len(reported["ways"]),
+            "joined": _joined(done.record, reported["ways"]),
+            "causes": sum(len(end.transitions) for end in done.record.endpoints),
+            "causes unknown": sum(
+                step.cause.kind == "unknown" for end in done.record.endpoints for step in end.transitions
+            ),
+            "endpoints of none": sum(
+                end.role != "listener" and side_of(end.local.port, end.remote.port) is None
+                for end in done.record.endpoints
+            ),
             "transitions": len(true),
             "observations": len(done.observations),
             "unseen": len(true - seen),
@@ -131,6 +144,27 @@ def run(kernel_name: str, rate: int, number: int, watch: tuple[str, ...], pauses
             cpu, polls = sum(one["cpu"] for one in each), sum(one["polls"] for one in each)
             found["watch"][kind] = _figures(seen, true, closed, cpu, own["seconds"], polls)
     return found
+
+
+def _joined(record: Record, ways: dict[str, str]) -> int:
+    """How many connections are one pair of endpoints, each with all of its states in their order and no others.
+
+    The end of TIME-WAIT, which is not waited for, may be missing.
+    """
+    ends: dict[tuple[str, int], list[list[str]]] = {}
+    for end in record.endpoints:
+        place = side_of(end.local.port, end.remote.port)
+        if place and end.role != "listener":
+            ends.setdefault(place, []).append([str(state) for state in end.states if state not in ("CLOSED", "LISTEN")])
+    for port, way in ways.items():
+        if way == "q":
+            for states in ends.get(("client", int(port)), ()):
+                states[:] = [state for state in states if state != PERHAPS]
+    whole = 0
+    for port, way in ways.items():
+        truth = [[state for state in states if state not in ("CLOSED", "LISTEN")] for states in TRUTH[way]]
+        whole += [ends.get((side, int(port))) for side in ("client", "server")] == [[states] for states in truth]
+    return whole
 
 
 def _figures(seen: Seen, true: Seen, closed: Seen, cpu: float, seconds: float, polls: int) -> dict[str, float]:

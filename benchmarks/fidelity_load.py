@@ -1,4 +1,4 @@
-"""The load of benchmarks/fidelity.py: a server and a client that open and close connections in three ways.
+"""The load of benchmarks/fidelity.py: a server and a client that open and close connections in four ways.
 
 From the client's log follows which states each end must have gone through.
 """
@@ -26,11 +26,19 @@ THINKING = 0.1
 
 FIRST = ["FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT"]
 SECOND = ["CLOSE-WAIT", "LAST-ACK", "CLOSED"]
-#: What (client, server) go through: the client closes first, the server does, the client aborts.
+#: What (client, server) go through: the client closes first, the server does, the client aborts, or the client closes
+#: first and the server at once, so that no poll may find the client's socket before its TIME-WAIT.
 TRUTH = {
     way: (["SYN-SENT", "ESTABLISHED", *client], ["SYN-RECEIVED", "ESTABLISHED", *server])
-    for way, client, server in (("c", FIRST, SECOND), ("s", SECOND, FIRST), ("a", ["CLOSED"], ["CLOSED"]))
+    for way, client, server in (
+        ("c", FIRST, SECOND),
+        ("s", SECOND, FIRST),
+        ("a", ["CLOSED"], ["CLOSED"]),
+        ("q", ["FIN-WAIT-1", "TIME-WAIT"], SECOND),
+    )
 }
+#: What a client of the last way may go through besides: not if its FIN is acknowledged with the server's.
+PERHAPS = "FIN-WAIT-2"
 
 
 class Loop:
@@ -62,6 +70,7 @@ class Loop:
 def serve() -> None:
     """Answer each connection's first byte, which says who closes first."""
     loop = Loop()
+    quick: set[socket.socket] = set()
 
     def accept(listener: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -79,6 +88,12 @@ def serve() -> None:
             sock.send(b"k")
             if said == b"s":
                 sock.shutdown(socket.SHUT_WR)
+            elif said == b"q":
+                quick.add(sock)
+            return
+        if sock in quick:
+            quick.remove(sock)
+            loop.close(sock)
             return
         loop.ready.unregister(sock)
         loop.after(THINKING, sock.close)
@@ -104,7 +119,7 @@ def connect(rate: int, number: int, log: Path) -> None:
             loop.ready.unregister(sock)
             loop.after(THINKING, sock.close)
             left -= 1
-        elif way == "a" or not said:
+        elif way in "aq" or not said:
             if way == "a":
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             loop.close(sock)
@@ -115,7 +130,7 @@ def connect(rate: int, number: int, log: Path) -> None:
             loop.turn(begins + each / rate)
         # Each from a port of its own, by which its way is known; no other's, where worlds share a kernel.
         sock = socket.create_connection(("h2", PORT), source_address=("", 20_000 + each))
-        way = "csa"[each % 3]
+        way = "csaq"[each % 4]
         ways[sock.getsockname()[1]] = way
         sock.send(way.encode())
         loop.ready.register(sock, selectors.EVENT_READ, talk)
