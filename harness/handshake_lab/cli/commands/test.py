@@ -18,9 +18,10 @@ from handshake_lab.pytest_plugin.results.kept_records import DEFAULT_ARTIFACTS
 
 #: Run before the tests: they are quick, and their findings explain many failures.
 _CHECKS = (
-    ("ruff check", ["ruff", "check", "--quiet"]),
-    ("ruff format", ["ruff", "format", "--check", "--quiet"]),
-    ("mypy --strict", ["mypy", "--no-error-summary"]),
+    ("ruff check", ["-m", "ruff", "check", "--quiet"]),
+    ("ruff format", ["-m", "ruff", "format", "--check", "--quiet"]),
+    ("lint-imports", ["-c", "from importlinter.cli import lint_imports_command as run; run(['--no-logo'])"]),
+    ("mypy --strict", ["-m", "mypy", "--no-error-summary"]),
 )
 
 #: All tests, on all processors; an idle worker takes tests from a busy one.
@@ -72,5 +73,9 @@ def command(
 
 
 def _check(name: str, words: list[str]) -> bool:
+    """Run a check; print what it printed only if it fails."""
     click.echo(f"{name} ...", err=True)
-    return subprocess.run([sys.executable, "-m", *words], cwd=REPOSITORY, check=False).returncode == 0
+    done = subprocess.run([sys.executable, *words], cwd=REPOSITORY, check=False, stdout=subprocess.PIPE)
+    if done.returncode != 0:
+        click.echo(done.stdout)
+    return done.returncode == 0
