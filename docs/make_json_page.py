@@ -218,6 +218,7 @@ def codes() -> str:
         "Findings (`verdict.findings`)": messages.FINDINGS,
         "Causes (`cause`)": {messages.CALL: "the system call as the program made it: connect()", **messages.CAUSES},
         "Objections (`objections` and `objection`)": messages.OBJECTIONS,
+        "Discarded segments (`ignored`)": messages.IGNORED,
     }
     return "\n## Codes\n\nParts in braces are filled in.\n" + "".join(
         f"\n### {heading}\n\n| code | text |\n|---|---|\n{rows(table)}" for heading, table in tables.items()

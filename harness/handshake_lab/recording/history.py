@@ -94,7 +94,7 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     An ICMP error about a segment has its name in ``icmp``, and no flags: ``src`` and ``dst`` are those of an answer to
     that segment, ``seq`` is that segment's. Its sender may be a router.
 
-    ``ignored`` is why its receiver's kernel threw it away, where the kernel says so.
+    ``ignored`` says why the kernel of its receiver discarded it, if the kernel reported that.
     """
 
     number: int

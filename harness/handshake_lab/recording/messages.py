@@ -33,7 +33,7 @@ FINDINGS = {
     "no_edge": "{who}: {step} at {time} s: not an edge of the diagram",
     "linux_edge": "{who}: {step} at {time} s: edge {edge}, which only Linux has: {event}",
     "no_effect": "{who}: {name} #{number} at {time} s had no effect: {why}",
-    "alone": "{who}: is ESTABLISHED, but there is nobody at the other end: {peer} is CLOSED since {time} s",
+    "half_open": "{who}: is ESTABLISHED, but its peer {peer} has been CLOSED since {time} s",
     "record_cut": "the recording stopped before the run ended",
     "retransmitted": "{who}: {what} retransmitted after {waits} s because {why}",
     "retransmitted_in_parts": "{who}: {what} retransmitted in {parts} parts after {waits} s because {why}",
@@ -117,6 +117,21 @@ OBJECTIONS = {
     "RST arrived: the kernel reset the connection itself, because data arrived after close()",
 }
 
+#: Why the kernel of the receiver discarded a segment.
+IGNORED = {
+    "ignored_paws": "its timestamp is older than the last one (PAWS, RFC 7323)",
+    "ignored_sequence": "its sequence numbers are outside of the window",
+    "ignored_window": "it is beyond the window that was offered",
+    "ignored_ack": "it acknowledges what is not in flight",
+    "ignored_buffer": "there was no room for it in the receive buffer",
+    "ignored_flags": "its flags make no sense here",
+    "ignored_syn": "a SYN makes no sense here",
+    "ignored_signature": "its signature is missing or wrong (TCP-MD5, TCP-AO)",
+    "ignored_ttl": "it came from too far away (IP_MINTTL)",
+    "ignored_reset": "a RST without ACK does not end SYN-SENT",
+    "ignored_deferred": "without data it is not enough, with TCP_DEFER_ACCEPT",
+}
+
 #: Parts of other sentences, which no document has alone.
 _PARTS = {
     "unfinished_syn": "was still waiting for a response to its SYN",
@@ -130,18 +145,7 @@ _PARTS = {
     "and_then": "{first} and then {second}",
     "lost": "it was lost",
     "challenged": "it was answered with a challenge ACK (RFC 5961)",
-    "ignored_paws": "its timestamp is older than the last one (PAWS, RFC 7323)",
-    "ignored_sequence": "its sequence numbers are outside of the window",
-    "ignored_window": "it is beyond the window that was offered",
-    "ignored_ack": "it acknowledges what is not in flight",
     "ignored_accept_queue": "the accept queue was full",
-    "ignored_buffer": "there was no room for it in the receive buffer",
-    "ignored_flags": "its flags make no sense here",
-    "ignored_syn": "a SYN makes no sense here",
-    "ignored_signature": "its signature is missing or wrong (TCP-MD5, TCP-AO)",
-    "ignored_ttl": "it came from too far away (IP_MINTTL)",
-    "ignored_reset": "a RST without ACK does not end SYN-SENT",
-    "ignored_deferred": "without data it is not enough, with TCP_DEFER_ACCEPT",
     "too_big": "it was larger than the MTU of {node}'s next link, {mtu} B",
     "not_forwarded": "{node} did not forward it",
     "damaged": "it was damaged in transit",
@@ -162,6 +166,7 @@ SENTENCES = {
     **FINDINGS,
     **CAUSES,
     **OBJECTIONS,
+    **IGNORED,
     **_PARTS,
     **{f"edge.{edge.id}": edge.event for edge in EDGES if edge.source == "Linux" and edge.moves},
 }

@@ -118,7 +118,7 @@ class TcpEvent(_Observation, frozen=True, tag="tcp"):
 
     ``reason`` is why the kernel sent a RST, in its own words (``tcp_send_reset``, since Linux 6.11; enum sk_rst_reason,
     include/net/rstreason.h), or the name of the error that a socket's program gets (``inet_sk_error_report``), or why
-    it threw a segment away that had come to the socket ``sk`` (``skb:kfree_skb``, which tells no addresses; enum
+    it discarded a segment that had arrived for the socket ``sk`` (``skb:kfree_skb``, without addresses; enum
     skb_drop_reason, include/net/dropreason-core.h).
     """
 

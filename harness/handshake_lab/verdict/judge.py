@@ -107,7 +107,7 @@ def _alone(record: Record) -> Iterator[Finding]:
             if (peer.local, peer.remote) == (end.remote, end.local) and peer.states[-1] is State.CLOSED:
                 at = peer.transitions[-1].time
                 if at > end.transitions[-1].time:
-                    message = sentence("alone", who=_who(end), peer=_who(peer), time=f"{at / 1e9:.3f}")
+                    message = sentence("half_open", who=_who(end), peer=_who(peer), time=f"{at / 1e9:.3f}")
                     yield _found(None, message, place, len(end.transitions) - 1)
 
 

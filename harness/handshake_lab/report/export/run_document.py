@@ -79,7 +79,8 @@ class SegmentDocument(msgspec.Struct, frozen=True):
     bytes of payload. ``sent`` is null where no host sent it, ``received`` where it did not arrive (``lost``).
     ``damaged`` segments arrived changed and were dropped. ``retransmits`` and ``copies`` are numbers of earlier
     segments: whose sequence numbers the sender sent again, and which one the network duplicated. ``stopped_at`` is the
-    last router that a lost segment reached, "" if none.
+    last router that a lost segment reached, "" if none. ``ignored`` says why the kernel of the receiver discarded a
+    segment that arrived, null if it did not report that.
     """
 
     number: int
@@ -104,6 +105,7 @@ class SegmentDocument(msgspec.Struct, frozen=True):
     translated: TranslatedDocument | None
     stopped_at: str
     icmp: str
+    ignored: Statement | None
 
 
 class LinkChangeDocument(msgspec.Struct, frozen=True):
@@ -146,7 +148,8 @@ class RunDocument(Document, frozen=True, tag="run"):
     """A recorded run.
 
     ``replay`` is the command that repeats it, "" where there is none. ``observers`` maps each observer to "" or to
-    the reason why it could not watch. ``complete`` is false where the recording stopped before the run ended.
+    the reason why it could not watch. ``counters`` are the increases of the kernel's TCP counters, by host and name.
+    ``complete`` is false where the recording stopped before the run ended.
     """
 
     kernel: KernelDocument
@@ -159,6 +162,7 @@ class RunDocument(Document, frozen=True, tag="run"):
     endpoints: list[EndpointDocument]
     segments: list[SegmentDocument]
     link_changes: list[LinkChangeDocument]
+    counters: dict[str, dict[str, int]]
     objections: list[Statement]
     verdict: VerdictDocument
 
@@ -185,6 +189,7 @@ def run_document(record: Record, verdict: Verdict) -> RunDocument:
         link_changes=[
             LinkChangeDocument(Seconds(each.t), each.link, each.action, each.change) for each in record.link_changes
         ],
+        counters=record.counters,
         objections=[Statement.of(each) for each in record.objections],
         verdict=_verdict(verdict),
     )
@@ -240,6 +245,7 @@ def _segment(segment: TransmittedSegment) -> SegmentDocument:
         translated=None if segment.translated is None else TranslatedDocument(*map(str, segment.translated)),
         stopped_at=segment.stopped_at,
         icmp=segment.icmp,
+        ignored=None if segment.ignored is None else Statement.of(segment.ignored),
     )
 
 
