@@ -87,4 +87,4 @@ def test_established_with_nobody_there(net: Net) -> None:
     if (net.history(client).states[-1], net.history(server).states[-1]) != ("CLOSED", "ESTABLISHED"):
         pytest.fail(describe(net.record()))
 
-    assert [text for text in (each.text for each in judge(net.record()).findings) if "nobody at the other end" in text]
+    assert [text for text in (each.text for each in judge(net.record()).findings) if "has been CLOSED since" in text]
