@@ -332,7 +332,8 @@ class Net(FaultMethods):
         Waits for at most two round-trip times: a transfer may continue.
         """
         # A segment that has just arrived is answered at once; then its answer is in flight.
-        sleep_until(self.clock.to_monotonic(self.recording.script_ended + _ANSWERS_WITHIN))
+        asked = self.recording.script_ended or self.clock.now()
+        sleep_until(self.clock.to_monotonic(asked + _ANSWERS_WITHIN))
         end = time.monotonic() + 2 * self.rtt
         while self.network.in_flight() and self.recorder.wait_until(
             lambda: self.network.in_flight() == 0, max(end - time.monotonic(), 0), fresh=False
