@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from complaints import describe, last
 from record_verb import needs, record
+from tcp_steps import open_connection
+
+if TYPE_CHECKING:
+    from handshake_lab import Net
 
 PROGRAMS = Path(__file__).parent / "programs"
 #: One-way delay, and a server that no SYN reaches.
@@ -64,3 +69,36 @@ def test_close_in_another_thread(tmp_path: Path) -> None:
     (end,) = run.ends("h1")
 
     assert last(end) == ("27.CW", "call"), describe(run.record)
+
+
+#: Of a host: what its own programs send to port 80 is thrown away before any capture sees it.
+SWALLOWED = (
+    "add table ip own; add chain ip own out { type filter hook output priority 0; policy accept; }; "
+    "add rule ip own out tcp dport 80 drop"
+)
+FEW_RETRIES = {"h1:net.ipv4.tcp_syn_retries": 1, "h1:net.ipv4.tcp_retries2": 3}
+
+
+@pytest.mark.handshake(delay="5ms", sysctls=FEW_RETRIES)
+def test_nothing_that_a_host_sends_leaves_it(net: Net) -> None:
+    """No capture has a retransmission, but the kernel reports ETIMEDOUT: a timer ended the attempt."""
+    net.network["h1"].run(["nft", SWALLOWED])
+    client = net.h1.begin_connect((net.h2.ip, 80))
+    net.sleep(30)
+    end = net.history(client)
+
+    assert net.record().segments == ()
+    assert (last(end), end.transitions[-1].cause.text) == (("29.SS", "timer"), "the retransmission timer")
+
+
+@pytest.mark.handshake(delay="5ms", sysctls=FEW_RETRIES)
+def test_no_data_leave_the_host(net: Net) -> None:
+    """The same once a connection is open: its data are sent again and again, and none is captured."""
+    client, _, _ = open_connection(net)
+    net.network["h1"].run(["nft", SWALLOWED])
+    client.sendall(b"lost")
+    net.sleep(60)
+    end = net.history(client)
+
+    assert [each.length for each in net.record().segments if each.length] == []
+    assert (last(end), end.transitions[-1].cause.text) == (("29.ES", "timer"), "the retransmission timer")

@@ -14,7 +14,8 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from handshake_lab.reconcile.causes.context import TransitionContext
 
-_EITHER = sentence("either_call", first="close()", other="shutdown()")
+#: Calls that leave a program its socket.
+_KEPT = sentence("either_call", first="shutdown()", other="connect(AF_UNSPEC)")
 
 
 def destroyed(context: TransitionContext) -> FoundCause | None:
@@ -51,8 +52,11 @@ def by_another(context: TransitionContext) -> FoundCause | None:
 def called_off(context: TransitionContext) -> FoundCause | None:
     """An abort that the program is known to have asked for."""
     leg = context.marked(Mark.RST_SENT)
-    call = context.called("close", "connect") if leg and context.in_task is not False else ""
-    return FoundCause(Trigger.ABORT, Cause("call", call, number_of(leg)), leg) if leg and call else None
+    if leg is None or context.in_task is False:
+        return None
+    # A connect() may have returned just before: its socket is aborted by another call.
+    call = context.called("close") or ("" if context.destroyed_at_once else context.called("connect"))
+    return FoundCause(Trigger.ABORT, Cause("call", call, number_of(leg)), leg) if call else None
 
 
 def aborted(context: TransitionContext) -> FoundCause | None:
@@ -130,7 +134,7 @@ def closed(context: TransitionContext) -> FoundCause | None:
         return FoundCause(Trigger.CALL, Cause("call", call))
     if not context.in_task:
         return None
-    return FoundCause(Trigger.CALL, Cause("call", "close()" if context.destroyed_at_once else _EITHER))
+    return FoundCause(Trigger.CALL, Cause("call", "close()" if context.destroyed_at_once else _KEPT))
 
 
 def failed(context: TransitionContext) -> FoundCause | None:

@@ -202,6 +202,8 @@ class SocketJoin:
         for observed in self.all_observed:
             known[observed.node, observed.local, observed.remote].append(observed)
         for key, legs in self._traffic.legs.items():
+            if self._nodes.of(key[1].ip) not in ("", key[0]):
+                continue  # segments in another's name, crafted by a program or by the network: no end of a connection
             found = list(_openings(legs))
             for place, (passive, opened) in enumerate(found):
                 following = found[place + 1][1] if place + 1 < len(found) else FOREVER
