@@ -28,7 +28,7 @@ from handshake_lab.plan.run_plan import RunPlan
 ROOT = Path(__file__).resolve().parents[1]
 EXCHANGE = "tests.kernel.branching_scripts:exchange"
 #: What is imported before a kernel is parked: what a test with the fixture ``net`` needs.
-PRELOAD = ("handshake_lab.pytest_plugin.dispatch.preloaded",)
+PRELOAD = ("handshake_lab.pytest_plugin.preloaded",)
 
 
 def milliseconds(kernel: LabKernel, times: int) -> list[float]:

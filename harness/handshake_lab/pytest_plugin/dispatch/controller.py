@@ -144,7 +144,7 @@ class Controller:
                 "follow": self._config.option.handshake_follow,
             },
             results=results,
-            preload=("handshake_lab.pytest_plugin.dispatch.preloaded",),
+            preload=("handshake_lab.pytest_plugin.preloaded",),
             readable=serialise.readable(item),
             environment=serialise.environment(),
         )

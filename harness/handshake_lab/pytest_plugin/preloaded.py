@@ -1,6 +1,6 @@
 """Modules that every test needs in a kernel: imported once, before the kernel is parked, and inherited by its forks.
 
-Nothing of the user's is among it: a project's own modules are read by each test.
+No module of the tested project is among them: each test reads those itself.
 """
 
 from __future__ import annotations
