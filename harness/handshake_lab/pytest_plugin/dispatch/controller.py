@@ -21,6 +21,8 @@ from handshake_lab.pytest_plugin.dispatch import code_coverage, replay, serialis
 from handshake_lab.pytest_plugin.options import command_line, former_names, time_limits, variants
 from handshake_lab.pytest_plugin.options.command_line import NETWORK_MARKER, spelled
 from handshake_lab.pytest_plugin.results import kept_records
+from handshake_lab.pytest_plugin.results.mutation_outcomes import invert
+from handshake_lab.pytest_plugin.results.pytest_reports import failure
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -98,11 +100,11 @@ class Controller:
                 with _timed(item):
                     reports = self._run(item, results)
             except (HandshakeError, pytest.fail.Exception) as error:
-                reports = [replay.failure(item, spelled(str(error)))]
+                reports = [failure(item, spelled(str(error)))]
             followed = dict(reports[-1].user_properties).get(FOLLOWED, "")
             kept_records.attach(item, reports, results, replay=self.replay(item, str(followed)))
         replay.finish(item, reports, began)
-        variants.invert(item, reports)
+        invert(item, reports)
         return reports
 
     @staticmethod
@@ -173,7 +175,7 @@ class Controller:
         for report in reports:
             if isinstance(report, pytest.CollectReport):
                 text = f"the test could not be collected in the kernel:\n{report.longreprtext}"
-                return [replay.failure(item, text)]
+                return [failure(item, text)]
         raise KernelFailed(_unfinished(result.status), result.console)
 
     def replay(self, item: pytest.Item, followed: str = "") -> str:

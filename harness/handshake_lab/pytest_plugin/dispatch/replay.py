@@ -13,6 +13,7 @@ import pytest
 
 from handshake_lab.pytest_plugin.dispatch.worker import REPORTS, WARNINGS, SentWarning
 from handshake_lab.pytest_plugin.options.report_properties import RAISED
+from handshake_lab.pytest_plugin.results.pytest_reports import of_the_call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,23 +60,6 @@ def _move_to_call(found: list[pytest.TestReport]) -> None:
         call.outcome, call.longrepr = "failed", teardown.longrepr
         setattr(call, RAISED, getattr(teardown, RAISED))
     teardown.outcome, teardown.longrepr = "passed", None
-
-
-def failure(item: pytest.Item, message: str) -> pytest.TestReport:
-    """A failed report for a test without a report of its own."""
-    return pytest.TestReport(
-        nodeid=item.nodeid,
-        location=item.location,
-        keywords=dict.fromkeys(item.keywords, 1),
-        outcome="failed",
-        longrepr=message,
-        when="call",
-    )
-
-
-def of_the_call(found: list[pytest.TestReport]) -> pytest.TestReport:
-    """The report of a test's call, which follows those of its subtests; the first report if there was no call."""
-    return next((report for report in reversed(found) if report.when == "call"), found[0])
 
 
 def finish(item: pytest.Item, found: list[pytest.TestReport], began: float) -> None:

@@ -11,9 +11,7 @@ import msgspec
 import pytest
 
 from handshake_lab.errors import UsageError
-from handshake_lab.pytest_plugin.dispatch.replay import of_the_call
 from handshake_lab.pytest_plugin.options.command_line import LOSS, LOSSY_MARKER, nearest
-from handshake_lab.pytest_plugin.options.report_properties import MUTATION_CHANGES, MUTATION_RESULT, RAISED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,9 +26,6 @@ MUTATIONS: dict[str, str] = {
     "times": "every time is doubled",
     "segments": "the last segment of each direction is missing",
 }
-
-#: Exceptions by which a test detects that it is broken; any other means that the mutation broke the harness.
-_BY_ITSELF = frozenset({"AssertionError", "Failed", "OSError", "LookupError", "NotAsDocumented"})
 
 _MOST_SEEDS = 100_000
 
@@ -127,43 +122,3 @@ def _mutations(text: str | None) -> list[str]:
             reason = f"is not a known mutation; {hint}"
             raise UsageError("--handshake-mutate", kind, reason, "--handshake-mutate=cause,states")
     return kinds
-
-
-def invert(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
-    """Invert the outcome of a test that was broken on purpose: it passes if it failed."""
-    mutation = of(item).mutation
-    if not mutation:
-        return
-    failed = next((report for report in reports if report.failed), None)
-    main = of_the_call(reports)
-    change = MUTATIONS[mutation]
-    if failed is not None:
-        raised = getattr(failed, RAISED, ())
-        if _BY_ITSELF & set(raised):
-            result = "caught"
-            for report in reports:
-                report.outcome, report.longrepr, report.sections = "passed", None, []
-        else:
-            result = "crashed"
-            failed.sections.append(
-                ("broken on purpose", f"{change}; the test should have failed by its own assertions")
-            )
-    elif main.skipped:
-        result = "skipped"
-    elif not any(value for report in reports for name, value in report.user_properties if name == MUTATION_CHANGES):
-        result = "nothing"
-        _skip(item, main, f"there is nothing to break ({mutation}: {change})")
-    elif mutation == "cause":
-        result = "survived"
-        main.outcome = "failed"
-        main.longrepr = f"this test cannot fail: it passes although {change}"
-    else:
-        result = "unnoticed"
-        _skip(item, main, f"the test does not detect it ({mutation}: {change})")
-    reports[-1].user_properties.append((MUTATION_RESULT, result))
-
-
-def _skip(item: pytest.Item, report: pytest.TestReport, reason: str) -> None:
-    path, line, _ = item.location
-    report.outcome = "skipped"
-    report.longrepr = (path, line or 0, reason)

@@ -1,0 +1,49 @@
+"""The outcome of a test that was broken on purpose, by the outcomes of its phases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handshake_lab.pytest_plugin.options import variants
+from handshake_lab.pytest_plugin.options.report_properties import MUTATION_CHANGES, MUTATION_RESULT, RAISED
+from handshake_lab.pytest_plugin.results.pytest_reports import of_the_call, skip
+
+if TYPE_CHECKING:
+    import pytest
+
+#: Exceptions by which a test detects that it is broken; any other means that the mutation broke the harness.
+_BY_ITSELF = frozenset({"AssertionError", "Failed", "OSError", "LookupError", "NotAsDocumented"})
+
+
+def invert(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
+    """Invert the outcome of a test that was broken on purpose: it passes if it failed."""
+    mutation = variants.of(item).mutation
+    if not mutation:
+        return
+    failed = next((report for report in reports if report.failed), None)
+    main = of_the_call(reports)
+    change = variants.MUTATIONS[mutation]
+    if failed is not None:
+        raised = getattr(failed, RAISED, ())
+        if _BY_ITSELF & set(raised):
+            result = "caught"
+            for report in reports:
+                report.outcome, report.longrepr, report.sections = "passed", None, []
+        else:
+            result = "crashed"
+            failed.sections.append(
+                ("broken on purpose", f"{change}; the test should have failed by its own assertions")
+            )
+    elif main.skipped:
+        result = "skipped"
+    elif not any(value for report in reports for name, value in report.user_properties if name == MUTATION_CHANGES):
+        result = "nothing"
+        skip(item, main, f"there is nothing to break ({mutation}: {change})")
+    elif mutation == "cause":
+        result = "survived"
+        main.outcome = "failed"
+        main.longrepr = f"this test cannot fail: it passes although {change}"
+    else:
+        result = "unnoticed"
+        skip(item, main, f"the test does not detect it ({mutation}: {change})")
+    reports[-1].user_properties.append((MUTATION_RESULT, result))
