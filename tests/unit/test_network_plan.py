@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab.errors import UsageError
-from handshake_lab.network.impairments import place
 from handshake_lab.plan.checks import check_requests
 from handshake_lab.plan.from_topo import from_topo
 from handshake_lab.plan.link import Impairment, LinkSpec
 from handshake_lab.plan.load_topology import load_topology
+from handshake_lab.plan.placement import place
 from mininet.topo import Topo
 
 if TYPE_CHECKING:

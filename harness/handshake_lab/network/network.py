@@ -15,12 +15,13 @@ from handshake_lab.linux import netns
 from handshake_lab.network import construction
 from handshake_lab.network.faults.active_faults import ActiveFaults
 from handshake_lab.network.faults.fault_methods import FaultMethods
-from handshake_lab.network.impairments import Impairments, Link, directions, place
+from handshake_lab.network.impairments import Impairments, Link
 from handshake_lab.network.nodes import NetworkHost, NetworkNode
 from handshake_lab.plan import from_topo
 from handshake_lab.plan.checks import check_fault
 from handshake_lab.plan.fault import Fault
 from handshake_lab.plan.link import Impairment, LinkSpec
+from handshake_lab.plan.placement import directions, place
 from handshake_lab.plan.sysctls import sysctl_settings
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import UsageError
-from handshake_lab.network.impairments import place
 from handshake_lab.plan import from_topo
 from handshake_lab.plan.fault import Fault
 from handshake_lab.plan.link import LinkSpec
 from handshake_lab.plan.load_topology import load_topology
+from handshake_lab.plan.placement import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
