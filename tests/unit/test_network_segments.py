@@ -8,6 +8,7 @@ import pytest
 from handshake_lab.linux.netlink.netem_tables import table
 from handshake_lab.linux.netlink.qdisc import NetemParameters
 from handshake_lab.network.faults.connection_numbers import ConnectionNumbers
+from handshake_lab.network.netem import netem_parameters
 from handshake_lab.plan.link import Impairment
 from handshake_lab.tcp import craft
 from handshake_lab.tcp.address import Address
@@ -120,7 +121,7 @@ def test_checksums_are_right() -> None:
 )
 def test_netems_settings_survive_encoding(text: str) -> None:
     """What is put into a request is what is read from an answer of the same form."""
-    asked = NetemParameters.asked(Impairment.parse(text))
+    asked = netem_parameters(Impairment.parse(text))
 
     assert asked == NetemParameters.decode(asked.encode(""))
 

@@ -14,7 +14,7 @@ from handshake_lab.errors import EnvironmentUnsupported, NetlinkError, UsageErro
 from handshake_lab.linux import netns, nftables
 from handshake_lab.linux.netlink import links, qdisc
 from handshake_lab.linux.netlink.connection import Netlink
-from handshake_lab.network import construction
+from handshake_lab.network import construction, netem
 from handshake_lab.network.faults import drop_rules
 from handshake_lab.plan.link import Impairment
 from handshake_lab.recording.observations import QdiscReport
@@ -89,7 +89,7 @@ class Impairments:
             replace = known and impairment.distribution != self.now(direction).distribution
             groups.setdefault(space, []).append((index, where, impairment, replace))
         for space, group in groups.items():
-            qdisc.apply(self._socket(space), group)
+            netem.apply(self._socket(space), group)
         self._now.update(wanted)
 
     def queued(self) -> int:
@@ -107,7 +107,7 @@ class Impairments:
         for direction, (space, index, where) in self._targets.items():
             state = answers[space].get(index)
             # Verify once more that the record states what was in force at the end.
-            qdisc.verify(where, self.now(direction), state)
+            netem.verify(where, self.now(direction), state)
             if state is not None:
                 asked = str(self.now(direction))
                 found.append(QdiscReport(now, where, state.kind, asked, state.sent, state.dropped, state.overlimits))

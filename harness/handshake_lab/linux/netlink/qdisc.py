@@ -1,19 +1,15 @@
-"""Sets netem's parameters, reads them back and compares them.
+"""Queueing disciplines: requests that set netem and redirect arriving frames, and the parsing of what is set.
 
-The kernel's answer is compared field by field, in the kernel's own units (probabilities in
-1/2³², rates in bytes per second). The kernel does not return the table of a jitter's
-distribution; it is the only parameter that is not compared.
+Parameters are in the kernel's own units: probabilities in 1/2³², rates in bytes per second, times in nanoseconds.
 
 Source: include/uapi/linux/pkt_sched.h, net/sched/sch_netem.c; ``man tc-netem``.
 """
 
 from __future__ import annotations
 
-import errno
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from handshake_lab.errors import EnvironmentUnsupported, ImpairmentNotApplied, NetlinkError
 from handshake_lab.linux.netlink import netem_tables
 from handshake_lab.linux.netlink.connection import (
     CREATE,
@@ -27,11 +23,6 @@ from handshake_lab.linux.netlink.connection import (
     nested,
     text,
 )
-from handshake_lab.plan import units
-from handshake_lab.plan.link import DEFAULT_LIMIT, Impairment
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 NEWQDISC, DELQDISC, GETQDISC, NEWTFILTER = 36, 37, 38, 44
 _ROOT, _INGRESS, _INGRESS_HANDLE = 0xFFFFFFFF, 0xFFFFFFF1, 0xFFFF0000
@@ -40,18 +31,8 @@ _STATS_BASIC, _STATS_QUEUE = 1, 3
 _CORR, _DELAY_DIST, _REORDER, _CORRUPT, _LOSS, _RATE, _RATE64, _LATENCY64, _JITTER64 = 1, 2, 3, 4, 5, 6, 8, 10, 11
 _LOSS_GILBERT_ELLIOTT = 2
 _QOPT = struct.Struct("=6I")
-_MOST = 2**32 - 1
-
-#: The message for a kernel without netem.
-NO_NETEM = "This kernel has no sch_netem, so it cannot delay segments or drop them at random"
-NO_NETEM_REMEDY = (
-    "Install the kernel's extra modules (Debian and Ubuntu: apt-get install linux-modules-extra-$(uname -r)) and run "
-    "'modprobe sch_netem'; or use --kernel lab, which contains it. Faults that drop segments work without netem."
-)
-
-
-def _probability(billionths: int) -> int:
-    return min(_MOST, (billionths * 2**32 + units.CERTAIN // 2) // units.CERTAIN)
+#: The largest probability, and the largest rate in 32 bits.
+MOST = 2**32 - 1
 
 
 class NetemParameters(NamedTuple):
@@ -73,44 +54,12 @@ class NetemParameters(NamedTuple):
     rate: int  #: bytes per second
     gilbert: tuple[int, int, int, int] | None
 
-    @classmethod
-    def asked(cls, impairment: Impairment) -> NetemParameters:
-        """The parameters that the kernel should have for this impairment."""
-        model = impairment.gilbert
-        reorder = _probability(impairment.reorder)
-        return cls(
-            latency=impairment.delay,
-            jitter=impairment.jitter,
-            limit=impairment.limit or DEFAULT_LIMIT,
-            loss=_probability(impairment.loss),
-            # netem reorders only with a gap; 1 means "any segment" (as tc sets it).
-            gap=impairment.gap or (1 if reorder else 0),
-            duplicate=_probability(impairment.duplicate),
-            delay_correlation=_probability(impairment.jitter_correlation),
-            loss_correlation=_probability(impairment.loss_correlation),
-            duplicate_correlation=_probability(impairment.duplicate_correlation),
-            reorder=reorder,
-            reorder_correlation=_probability(impairment.reorder_correlation),
-            corrupt=_probability(impairment.corrupt),
-            corrupt_correlation=_probability(impairment.corrupt_correlation),
-            rate=impairment.rate // 8,
-            gilbert=None
-            if model is None
-            else (
-                _probability(model.worsen),
-                _probability(model.recover),
-                # The kernel uses the complement: h is the probability that a segment survives in the bad state.
-                _MOST - _probability(model.bad),
-                _probability(model.good),
-            ),
-        )
-
     def encode(self, distribution: str) -> bytes:
         """The value of TCA_OPTIONS.
 
         All parameters are always included: a parameter that a change omits keeps its old value.
         """
-        ticks = (min(_MOST, self.latency >> 6), min(_MOST, self.jitter >> 6))
+        ticks = (min(MOST, self.latency >> 6), min(MOST, self.jitter >> 6))
         parts = [
             _QOPT.pack(ticks[0], self.limit, self.loss, self.gap, self.duplicate, ticks[1]),
             attribute(
@@ -118,11 +67,11 @@ class NetemParameters(NamedTuple):
             ),
             attribute(_REORDER, struct.pack("=2I", self.reorder, self.reorder_correlation)),
             attribute(_CORRUPT, struct.pack("=2I", self.corrupt, self.corrupt_correlation)),
-            attribute(_RATE, struct.pack("=IiIi", min(self.rate, _MOST), 0, 0, 0)),
+            attribute(_RATE, struct.pack("=IiIi", min(self.rate, MOST), 0, 0, 0)),
             attribute(_LATENCY64, struct.pack("=q", self.latency)),
             attribute(_JITTER64, struct.pack("=q", self.jitter)),
         ]
-        if self.rate > _MOST:
+        if self.rate > MOST:
             parts.append(attribute(_RATE64, struct.pack("=Q", self.rate)))
         if self.gilbert is not None:
             parts.append(nested(_LOSS, attribute(_LOSS_GILBERT_ELLIOTT, struct.pack("=4I", *self.gilbert))))
@@ -178,21 +127,21 @@ def _message(index: int, handle: int, parent: int) -> bytes:
     return struct.pack("=BxxxiIII", 0, index, handle, parent, 0)
 
 
-def impair(index: int, where: str, impairment: Impairment, *, replace: bool = False) -> Request:
-    """The request that sets the impairment of the frames that an interface sends.
+def netem(index: int, where: str, options: bytes, *, replace: bool = False) -> Request:
+    """The request that has netem queue the frames that an interface sends.
 
     Args:
         index: The interface's.
         where: Its name, for messages.
-        impairment: The impairment.
+        options: The encoded parameters.
         replace: Replace the queue (segments in it are lost) instead of changing its parameters.
     """
-    options = attribute(_OPTIONS, NetemParameters.asked(impairment).encode(impairment.distribution))
+    wanted = attribute(_OPTIONS, options)
     if replace:
         # Without a handle the kernel replaces the old queue with a new one.
-        body = _message(index, 0, _ROOT) + text(_KIND, "netem") + options
+        body = _message(index, 0, _ROOT) + text(_KIND, "netem") + wanted
         return Request(NEWQDISC, CREATE | REPLACE, body, f"replacing the impairment of {where}")
-    body = _message(index, 0x10000, _ROOT) + text(_KIND, "netem") + options
+    body = _message(index, 0x10000, _ROOT) + text(_KIND, "netem") + wanted
     return Request(NEWQDISC, CREATE | REPLACE, body, f"setting the impairment of {where}")
 
 
@@ -229,49 +178,3 @@ def read(netlink: Netlink) -> dict[int, Qdisc]:
                 queued, _bytes, dropped, _requeues, overlimits = struct.unpack_from("=5I", value)
         found[index] = Qdisc(kind, settings, sent, dropped, overlimits, queued)
     return found
-
-
-def apply(netlink: Netlink, wanted: Iterable[tuple[int, str, Impairment, bool]]) -> None:
-    """Set the impairments of interfaces and verify the parameters that the kernel reports.
-
-    Args:
-        netlink: A socket in the interfaces' namespace.
-        wanted: For each interface its index, its name, the impairment, and whether to
-            replace the queue.
-
-    Raises:
-        EnvironmentUnsupported: The kernel has no netem.
-        ImpairmentNotApplied: The kernel reports other parameters.
-    """
-    wanted = list(wanted)
-    if not wanted:
-        return
-    try:
-        netlink.ask(impair(index, where, impairment, replace=replace) for index, where, impairment, replace in wanted)
-    except NetlinkError as error:
-        if error.errno in (errno.ENOENT, errno.EOPNOTSUPP):
-            raise EnvironmentUnsupported(NO_NETEM, NO_NETEM_REMEDY) from error
-        raise
-    answers = read(netlink)
-    for index, where, impairment, _ in wanted:
-        verify(where, impairment, answers.get(index))
-
-
-def verify(where: str, impairment: Impairment, answer: Qdisc | None) -> None:
-    """Compare the requested parameters with those that the kernel reports.
-
-    Raises:
-        ImpairmentNotApplied: They differ; it names each field that differs.
-    """
-    asked = NetemParameters.asked(impairment)
-    words = str(impairment) or "no impairment"
-    if answer is None or answer.settings is None:
-        raise ImpairmentNotApplied(where, words, f"the queueing discipline {answer.kind!r}" if answer else "none")
-    if answer.settings != asked:
-        pairs = zip(NetemParameters._fields, asked, answer.settings, strict=True)
-        wrong = [(name, mine, its) for name, mine, its in pairs if mine != its]
-        raise ImpairmentNotApplied(
-            where,
-            words + " (" + ", ".join(f"{name} {mine}" for name, mine, _ in wrong) + ")",
-            ", ".join(f"{name} {its}" for name, _, its in wrong),
-        )
