@@ -89,18 +89,19 @@ def turns(ways: dict[str, Callable[[], object]], prepare: Callable[[], None]) ->
 
 def measure(connections: int, out: Path) -> None:
     """All cases, in the calling process's namespace."""
-    from handshake_lab.linux.netlink.sock_diag import EVERYTHING, SockDiag, exact_request
+    from handshake_lab.linux.netlink.sock_diag import EVERYTHING, exact_request
     from handshake_lab.observers.clock import Clock
     from handshake_lab.observers.polling import SocketPoller
+    from handshake_lab.observers.socket_snapshot import SocketSnapshots
 
     found: Costs = {}
     with socket.create_server(("127.0.0.1", PORT), backlog=4096) as listener:
         kept = []
         for _ in range(connections):
             kept += [socket.create_connection(("127.0.0.1", PORT)), listener.accept()[0]]
-        sockets, poller = SockDiag("h1"), SocketPoller("h1", Clock())
+        sockets, poller = SocketSnapshots("h1"), SocketPoller("h1", Clock())
         list(poller.poll())
-        raw = sockets._socket
+        raw = sockets._kernel._socket
         flow = next(flow for flow in poller._flows if flow[1].port == PORT)
         known = sockets.dump(EVERYTHING, {}).found
 

@@ -58,9 +58,9 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.recorded_host import Host
     from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.experiment.running_program import RunningProgram
-    from handshake_lab.linux.netlink.sock_diag import SocketSnapshot
     from handshake_lab.network.faults.active_faults import ActiveFault
     from handshake_lab.network.impairments import Link
+    from handshake_lab.observers.socket_snapshot import SocketSnapshot
     from handshake_lab.plan.fault import Fault
     from handshake_lab.plan.link import Impairment
     from handshake_lab.reconcile.stored_run import Run, read
@@ -166,7 +166,7 @@ _HOMES = {
     "RecordedSocket": "handshake_lab.experiment.recorded_socket:RecordedSocket",
     "Run": "handshake_lab.reconcile.stored_run:Run",
     "RunningProgram": "handshake_lab.experiment.running_program:RunningProgram",
-    "SocketSnapshot": "handshake_lab.linux.netlink.sock_diag:SocketSnapshot",
+    "SocketSnapshot": "handshake_lab.observers.socket_snapshot:SocketSnapshot",
     "State": "handshake_lab.tcp.states:State",
     "Transition": "handshake_lab.recording.history:Transition",
     "TransmittedSegment": "handshake_lab.recording.history:TransmittedSegment",

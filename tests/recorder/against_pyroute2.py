@@ -6,7 +6,8 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any
 
-from handshake_lab.linux.netlink.sock_diag import EVERYTHING, SockDiag
+from handshake_lab.linux.netlink.sock_diag import EVERYTHING
+from handshake_lab.observers.socket_snapshot import SocketSnapshots
 from pyroute2.netlink.diag import DiagSocket
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def script(net: Net, _: Any) -> None:
 
 def _ours(net: Net, name: str) -> list[list[Any]]:
     with net.network[name].enter():
-        sockets = SockDiag(name)
+        sockets = SocketSnapshots(name)
     snapshots = sockets.dump(EVERYTHING, {}).found.values()
     sockets.close()
     return sorted(

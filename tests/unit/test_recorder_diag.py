@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.errors import SockDiagError
-from handshake_lab.linux.netlink.sock_diag import EVERYTHING, SockDiag, SocketSnapshot, exact_request
+from handshake_lab.linux.netlink.sock_diag import EVERYTHING, exact_request
 from handshake_lab.observers.polling import DUE_AGAIN, SocketPoller
+from handshake_lab.observers.socket_snapshot import SocketSnapshot, SocketSnapshots
 from handshake_lab.recording.observations import Address, SocketGone, SocketSeen, TcpInfo
 from handshake_lab.tcp.states import State
 
@@ -76,11 +77,11 @@ class Kernel:
         """Close the socket."""
 
 
-def asked(kernel: Kernel) -> SockDiag:
-    """A SockDiag that asks that kernel."""
-    sockets = SockDiag("h1")
+def asked(kernel: Kernel) -> SocketSnapshots:
+    """Snapshots that asks that kernel."""
+    sockets = SocketSnapshots("h1")
     sockets.close()
-    sockets._socket = kernel  # type: ignore[assignment]
+    sockets._kernel._socket = kernel  # type: ignore[assignment]
     return sockets
 
 
@@ -270,7 +271,7 @@ def test_an_exact_request_names_family_and_both_ends() -> None:
 
 def test_the_kernel_s_refusal_is_an_error() -> None:
     """The kernel answers a request of an unknown kind with EINVAL, not with no sockets."""
-    sockets = SockDiag("h1")
+    sockets = SocketSnapshots("h1")
     try:
         with pytest.raises(SockDiagError, match="h1: sock_diag refused: Invalid argument"):
             sockets.dump(struct.pack("<IHHII", 20, 20, 1, 1, 0) + b"\x02\x06\0\0", {})

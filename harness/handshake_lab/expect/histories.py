@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from handshake_lab.errors import NotRecorded
 from handshake_lab.expect.timer_windows import seconds
@@ -11,10 +11,21 @@ from handshake_lab.recording.observations import StateChange, TcpEvent
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handshake_lab.linux.netlink.sock_diag import SocketSnapshot
     from handshake_lab.recording.history import Endpoint, Record, Transition
     from handshake_lab.recording.observations import Observation, Witness
+    from handshake_lab.tcp.address import Address
     from handshake_lab.tcp.states import State
+
+
+class _Listed(Protocol):
+    """A socket as a poll showed it."""
+
+    @property
+    def local(self) -> Address: ...
+    @property
+    def remote(self) -> Address: ...
+    @property
+    def state(self) -> State: ...
 
 
 def endpoints(record: Record, node: str, role: str = "") -> list[Endpoint]:
@@ -69,7 +80,7 @@ def witnesses(history: Endpoint, state: State | str, visit: int = 1) -> set[Witn
     return set(transition(history, state, visit).witnesses)
 
 
-def sockets_in(snapshots: Iterable[SocketSnapshot], state: State | str) -> list[str]:
+def sockets_in(snapshots: Iterable[_Listed], state: State | str) -> list[str]:
     """Descriptions of the sockets that are in a state; empty where none is.
 
     Args:

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from handshake_lab.experiment.live_recording import Journal, LiveRecording
     from handshake_lab.experiment.recorded_socket import RecordedSocket
-    from handshake_lab.linux.netlink.sock_diag import SocketSnapshot
     from handshake_lab.network.faults.active_faults import ActiveFault
     from handshake_lab.network.faults.fault_methods import Counted
     from handshake_lab.network.impairments import Link
     from handshake_lab.network.network import Network
     from handshake_lab.observers.clock import Clock
     from handshake_lab.observers.recorder import Recorder
+    from handshake_lab.observers.socket_snapshot import SocketSnapshot
     from handshake_lab.plan.fault import Fault
     from handshake_lab.recording.history import Endpoint, Record
     from handshake_lab.recording.observations import KernelInfo, Observation

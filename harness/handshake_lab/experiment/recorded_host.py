@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handshake_lab.experiment.live_recording import LiveRecording
-    from handshake_lab.linux.netlink.sock_diag import SocketSnapshot
     from handshake_lab.network.nodes import NetworkHost
+    from handshake_lab.observers.socket_snapshot import SocketSnapshot
 
 
 class Host:

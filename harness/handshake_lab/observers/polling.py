@@ -9,7 +9,8 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from handshake_lab.linux.netlink.sock_diag import EVERYTHING, LISTENERS, Flow, SockDiag, SocketSnapshot
+from handshake_lab.linux.netlink.sock_diag import EVERYTHING, LISTENERS
+from handshake_lab.observers.socket_snapshot import SocketSnapshot, SocketSnapshots
 from handshake_lab.recording.observations import SocketGone, SocketSeen
 from handshake_lab.tcp.states import State
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handshake_lab.observers.clock import Clock
+    from handshake_lab.tcp.address import Flow
 
 #: Nanoseconds after which a socket is polled again whose timer should have fired: about a jiffy.
 DUE_AGAIN = 4_000_000
@@ -39,7 +41,7 @@ class SocketPoller:
     def __init__(self, node: str, clock: Clock) -> None:
         self.node = node
         self._clock = clock
-        self._sockets = SockDiag(node)
+        self._sockets = SocketSnapshots(node)
         self._known: dict[int, SocketSnapshot] = {}
         self._flows: dict[Flow, int] = {}
         self._polled_all = 0  # when the run begins, there are no sockets

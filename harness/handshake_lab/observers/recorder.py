@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
-    from handshake_lab.linux.netlink.sock_diag import Flow, SocketSnapshot
     from handshake_lab.observers.clock import Clock
     from handshake_lab.observers.observer import Observer
+    from handshake_lab.observers.socket_snapshot import SocketSnapshot
     from handshake_lab.recording.observations import Observation
+    from handshake_lab.tcp.address import Flow
 
 #: Flags of segments that only carry or acknowledge data.
 _PLAIN = frozenset("AP")

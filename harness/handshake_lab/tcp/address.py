@@ -13,3 +13,7 @@ class Address(msgspec.Struct, frozen=True, gc=False, array_like=True, order=True
 
     def __str__(self) -> str:
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+
+
+#: A connection from a node's point of view: its own address first.
+Flow = tuple[Address, Address]

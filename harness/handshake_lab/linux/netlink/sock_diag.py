@@ -1,12 +1,8 @@
-"""sock_diag: requests for the kernel's TCP sockets, and the parsing of its answers.
+"""sock_diag: requests for the kernel's TCP sockets, and how its answers are laid out.
 
 There are two kinds of request. A *dump* returns every socket; its cost grows with their number. An *exact*
 request returns one connection; its cost does not depend on the number of sockets. Dumps use the old
 request TCPDIAG_GETSOCK, which returns IPv4 and IPv6 sockets together (net/ipv4/inet_diag.c, inet_diag_dump_compat).
-
-Parsing does as little as possible, because decoding all fields takes many times as long as the kernel's own
-work: an unchanged socket is recognised by its bytes, and of a changed socket only the state is decoded at once.
-benchmarks/poll_cost.py compares the cost with that of receiving and discarding the same answers.
 
 Source: include/uapi/linux/inet_diag.h; inet_sk_diag_fill() and similar functions in net/ipv4/inet_diag.c.
 """
@@ -17,137 +13,32 @@ import errno
 import socket
 import struct
 from functools import lru_cache
-from typing import NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from handshake_lab.errors import SockDiagError
-from handshake_lab.linux.netlink.connection import DONE, ERROR, attributes
-from handshake_lab.recording.observations import Address, SocketTimer, TcpInfo
-from handshake_lab.tcp.states import FROM_LINUX, State
+from handshake_lab.linux.netlink.connection import ERROR
+
+if TYPE_CHECKING:
+    from handshake_lab.tcp.address import Flow
 
 _NETLINK_SOCK_DIAG = 4
 _TCPDIAG_GETSOCK = 18
 _SOCK_DIAG_BY_FAMILY = 20
 _NLM_F_REQUEST = 0x1
 _NLM_F_REQUEST_DUMP = 0x301
-_INET_DIAG_INFO = 2
+INET_DIAG_INFO = 2
 
 _HEADER = struct.Struct("<IHHII")
 #: A message's length and type; then a struct inet_diag_msg: family, state, timer and retransmissions in
 #: one word; both addresses with the interface; cookie, milliseconds until the timer expires, queues, owner, inode.
-_SOCKET = struct.Struct("<IH10xI40sQI16s")
-_ENDS = struct.Struct(">HH16s16s")
-_TAIL = struct.Struct("<IIII")
-#: The fields of struct tcp_info that `TcpInfo` contains, in the kernel's order (include/uapi/linux/tcp.h).
-_TCP_INFO = struct.Struct("<x4B3xI12xI4xII28xI8xI16xI16xQQII")
-
-_TIMERS: tuple[SocketTimer, ...] = ("", "on", "keepalive", "timewait", "persist", "delack")
-#: The states of connections and listeners by the kernel's numbers; "" for other sockets.
-_STATES = tuple({**FROM_LINUX, 7: ""}.get(number, "") for number in range(256))
-
+SOCKET = struct.Struct("<IH10xI40sQI16s")
 #: The largest answer: netlink_dump() (net/netlink/af_netlink.c) does not exceed it.
 _ROOM = 1 << 15
-
-#: A connection from a node's point of view: its own address first.
-Flow = tuple[Address, Address]
-
-
-class SocketSnapshot(msgspec.Struct, gc=False):
-    """One socket as the kernel reported it: the raw bytes and their meaning.
-
-    ``left``, the milliseconds until the socket's timer expires, is updated if it is the only value that
-    differs in a later dump; ``details`` are then still those of the first dump.
-    """
-
-    cookie: int
-    state: State
-    word: int
-    ends: bytes
-    left: int
-    tail: bytes
-    details: bytes
-
-    @property
-    def flow(self) -> Flow:
-        """Both addresses, its own first."""
-        return _flow(self.word & 0xFF, self.ends)
-
-    @property
-    def local(self) -> Address:
-        """Its own address."""
-        return self.flow[0]
-
-    @property
-    def remote(self) -> Address:
-        """The peer's address."""
-        return self.flow[1]
-
-    @property
-    def timer(self) -> SocketTimer:
-        """The timer that is running."""
-        return _TIMERS[self.word >> 16 & 0xFF]
-
-    @property
-    def expires(self) -> int:
-        """Nanoseconds until that timer expires; the kernel reports whole milliseconds."""
-        return self.left * 1_000_000
-
-    @property
-    def retrans(self) -> int:
-        """The number of retransmissions or probes without an answer."""
-        return self.word >> 24
-
-    @property
-    def rqueue(self) -> int:
-        """Bytes that the program has not read; for a listener, connections that it has not accepted."""
-        return _TAIL.unpack(self.tail)[0]  # type: ignore[no-any-return]
-
-    @property
-    def wqueue(self) -> int:
-        """Bytes that are not acknowledged; for a listener, its backlog."""
-        return _TAIL.unpack(self.tail)[1]  # type: ignore[no-any-return]
-
-    @property
-    def inode(self) -> int:
-        """The inode; 0 for a socket that no process holds: a request, an orphan or a mini-socket."""
-        return _TAIL.unpack(self.tail)[3]  # type: ignore[no-any-return]
-
-    @property
-    def info(self) -> TcpInfo | None:
-        """Its tcp_info; None if the answer has none, or a shorter one (a kernel before 4.2)."""
-        raw = attributes(self.details).get(_INET_DIAG_INFO, b"")
-        if len(raw) < _TCP_INFO.size:
-            return None
-        (
-            ca_state, retransmits, probes, backoff, rto, unacked, lost, retrans, rtt, snd_cwnd, total_retrans,
-            bytes_acked, bytes_received, segs_out, segs_in,
-        ) = _TCP_INFO.unpack_from(raw)  # fmt: skip
-        return TcpInfo(
-            ca_state, retransmits, probes, backoff, rto, rtt, unacked, lost, retrans, total_retrans, snd_cwnd,
-            bytes_acked, bytes_received, segs_out, segs_in,
-        )  # fmt: skip
-
-    def differs(self, other: SocketSnapshot) -> bool:
-        """Whether a value that shows the connection's progress has changed."""
-        if self.word != other.word:
-            return True
-        rqueue, wqueue, _, inode = _TAIL.unpack(self.tail)
-        before = _TAIL.unpack(other.tail)
-        return (rqueue, wqueue, inode == 0) != (before[0], before[1], before[3] == 0)
-
-
-class SocketDump(NamedTuple):
-    """All sockets by their cookies: the new and changed ones, and those of which only a timer's rest has changed."""
-
-    found: dict[int, SocketSnapshot]
-    changed: dict[int, SocketSnapshot]
-    ticking: list[SocketSnapshot]
 
 
 def _dump_request(states: int) -> bytes:
     """An inet_diag_req for all sockets in the given states, of both families, with tcp_info."""
-    extensions = 1 << (_INET_DIAG_INFO - 1)
+    extensions = 1 << (INET_DIAG_INFO - 1)
     body = struct.pack("<BBBB48xII", socket.AF_UNSPEC, 0, 0, extensions, states, 0)
     return _HEADER.pack(_HEADER.size + len(body), _TCPDIAG_GETSOCK, _NLM_F_REQUEST_DUMP, 1, 0) + body
 
@@ -166,7 +57,7 @@ def exact_request(flow: Flow) -> bytes:
         "<BBBBI2s2s16s16sIq",
         family,
         socket.IPPROTO_TCP,
-        1 << (_INET_DIAG_INFO - 1),
+        1 << (INET_DIAG_INFO - 1),
         0,
         0xFFFFFFFF,
         local.port.to_bytes(2, "big"),
@@ -191,54 +82,24 @@ class SockDiag:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
         self._socket.bind((0, 0))
 
-    def dump(self, request: bytes, known: dict[int, SocketSnapshot]) -> SocketDump:
-        """All TCP sockets that match a request, compared with those that are already known.
-
-        Raises:
-            SockDiagError: The kernel refused.
-        """
-        dump = SocketDump({}, {}, [])
+    def send(self, request: bytes) -> None:
+        """Send a request."""
         self._socket.send(request)
-        while not self._read(self._socket.recv(_ROOM), known, dump):
-            pass
-        return dump
 
-    def exact(self, flow: Flow) -> SocketSnapshot | None:
-        """One connection's socket; None if there is none.
+    def receive(self) -> bytes:
+        """Wait for the next answer: one or more messages."""
+        return self._socket.recv(_ROOM)
+
+    def is_over(self, data: bytes, at: int) -> bool:
+        """Whether an answer was the last one of its request.
+
+        Args:
+            data: The answer.
+            at: The place after its last socket.
 
         Raises:
             SockDiagError: The kernel refused.
         """
-        dump = SocketDump({}, {}, [])
-        self._socket.send(exact_request(flow))
-        self._read(self._socket.recv(_ROOM), {}, dump)
-        return next(iter(dump.found.values()), None)
-
-    def _read(self, data: bytes, known: dict[int, SocketSnapshot], dump: SocketDump) -> bool:
-        """Process one answer; return whether it was the last one of its dump."""
-        found, changed, ticking = dump
-        get, unpack, states, size = known.get, _SOCKET.unpack_from, _STATES, _SOCKET.size
-        at, end = 0, len(data) - size
-        while at <= end:
-            length, kind, word, ends, cookie, left, tail = unpack(data, at)
-            if kind <= DONE:  # or ERROR, which is a smaller number
-                break
-            snapshot = get(cookie)
-            if snapshot is None or snapshot.word != word or snapshot.tail != tail or snapshot.ends != ends:
-                state = states[word >> 8 & 0xFF]
-                if state:  # otherwise it is closed, or bound but neither listening nor connecting
-                    found[cookie] = changed[cookie] = SocketSnapshot(
-                        cookie, state, word, ends, left, tail, data[at + size : at + length]
-                    )
-            else:
-                found[cookie] = snapshot
-                if snapshot.left != left:
-                    snapshot.left = left
-                    ticking.append(snapshot)
-            at += (length + 3) & ~3
-        return self._is_over(data, at)
-
-    def _is_over(self, data: bytes, at: int) -> bool:
         if at >= len(data):
             return False
         _, kind, _, _, _ = _HEADER.unpack_from(data, at)
@@ -251,17 +112,3 @@ class SockDiag:
     def close(self) -> None:
         """Close the netlink socket."""
         self._socket.close()
-
-
-@lru_cache(8192)
-def _flow(family: int, ends: bytes) -> Flow:
-    sport, dport, src, dst = _ENDS.unpack_from(ends)
-    return Address(_ip(family, src), sport), Address(_ip(family, dst), dport)
-
-
-def _ip(family: int, raw: bytes) -> str:
-    if family == socket.AF_INET:
-        return socket.inet_ntoa(raw[:4])
-    if raw[:12] == bytes(10) + b"\xff\xff":
-        return socket.inet_ntoa(raw[12:])
-    return socket.inet_ntop(socket.AF_INET6, raw)
