@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 from handshake_lab.experiment.workloads import request_response
@@ -13,13 +12,17 @@ if TYPE_CHECKING:
 
 def exchange(net: Net, argument: dict[str, Any]) -> None:
     """A connection from its first SYN to its end, which branches as asked; or with faults instead."""
-    with contextlib.ExitStack() as stack:
-        for fault in argument.get("faults", ()):
-            net.network.fault(fault)
-        points = argument.get("branches")
-        if points is None:
-            request_response.script(net, None)
-            return
-        for _ in net.branches(**points):
-            request_response.script(net, None)
-        stack.close()
+    for fault in argument.get("faults", ()):
+        net.network.fault(fault)
+    points = argument.get("branches")
+    if points is None:
+        request_response.script(net, None)
+        return
+    for _ in net.branches(**points):
+        request_response.script(net, None)
+    for command in argument.get("programs", ()):
+        net.h1.run(command)
+
+
+def nothing(_: Net, __: Any) -> None:
+    """Nothing: a network that is built, watched and taken down."""

@@ -108,6 +108,17 @@ def test_a_tree_of_every_single_loss(image: LabKernelImage) -> None:
         assert events == straight(image, indexes, **points)
 
 
+def test_programs_run_in_branches_of_branches(image: LabKernelImage) -> None:
+    """The pages of a program that is started there are in the files of several ancestors."""
+    lab = kernel(image)
+    programs = [["nft", "list", "ruleset"], ["python3", "-c", "import email.message, http.client"]] * 3
+    planned = plan(lab, branches={"at": "any first=4"}, programs=programs)
+
+    depths = [len(run.branch) for run in explored(planned, lab, import_from=(REPOSITORY,))]
+
+    assert depths == [4] * 16
+
+
 def test_a_record_says_where_its_branch_left_the_others(image: LabKernelImage) -> None:
     """The time, the segment and the decision of each branch point; up to there, the events are the others'."""
     found = walk(image, at="SYN-ACK nth=1")
