@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.errors import KernelSourceMissing, UsageError
-from handshake_lab.kernel.lab.build.source import Source, SourceKind, given, unpack
+from handshake_lab.kernel.lab.build.source import given, unpack
+from handshake_lab.kernel.packages.kernel_source import Source, SourceKind
 from handshake_lab.kernel.packages.releases import Release, release_of, version_order
 from handshake_lab.kernel.shared.progress import Silent
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed, UsageError
 from handshake_lab.kernel.lab.build import configuration, patch_series
-from handshake_lab.kernel.lab.build.source import Source, SourceKind
 from handshake_lab.kernel.lab.lab_images import LabImages, LabKernelImage
+from handshake_lab.kernel.packages.kernel_source import Source, SourceKind
 from handshake_lab.kernel.shared import cache, helper_programs
 
 ROOT = Path(__file__).parents[2]

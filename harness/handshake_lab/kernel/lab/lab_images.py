@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from handshake_lab.kernel.lab.build.source import Source
+    from handshake_lab.kernel.packages.kernel_source import Source
     from handshake_lab.kernel.shared.progress import Progress
 
 

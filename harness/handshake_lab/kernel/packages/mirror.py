@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import KernelSourceMissing, UsageError
-from handshake_lab.kernel.lab.build.source import Source, SourceKind
 from handshake_lab.kernel.packages import archives
+from handshake_lab.kernel.packages.kernel_source import Source, SourceKind
 from handshake_lab.kernel.packages.releases import version_order
 from handshake_lab.kernel.shared.cache import MIB, disk_errors, no_space
 from handshake_lab.kernel.shared.processes import group, is_full, plain_environment

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from handshake_lab.kernel.lab.build.source import Source
+    from handshake_lab.kernel.packages.kernel_source import Source
     from handshake_lab.kernel.packages.releases import Release
     from handshake_lab.kernel.shared.progress import Progress
 

@@ -1,14 +1,13 @@
-"""A kernel's source: a package of the distribution, a tarball, or a tree; and unpacking it."""
+"""The source of a lab kernel: what ``--source`` names, and unpacking it."""
 
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import KernelSourceMissing, UsageError
+from handshake_lab.kernel.packages.kernel_source import Source, SourceKind
 from handshake_lab.kernel.shared.cache import no_space
 from handshake_lab.kernel.shared.processes import Pipeline, is_full, plain_environment
 
@@ -47,29 +46,6 @@ LEFT_OUT = (
     "*.a",
     "*.cmd",
 )
-
-
-class SourceKind(StrEnum):
-    """What a source is."""
-
-    PACKAGE = "package"
-    TARBALL = "tarball"
-    TREE = "tree"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a kernel's source is.
-
-    Attributes:
-        kind: What ``path`` is.
-        path: A ``.deb``, a tarball, or the top directory of a tree.
-        origin: The same in words, for the record: a package with its version, or a path.
-    """
-
-    kind: SourceKind
-    path: Path
-    origin: str
 
 
 def given(text: str) -> Source:
