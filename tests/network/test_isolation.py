@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
 from handshake_lab.kernel.host.host_kernel import HostKernel
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.shared import helper_programs
 from jobs import job_from_tests
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ VICTIM = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "tests")!r})
 from handshake_lab.kernel.host.host_kernel import HostKernel
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.shared import helper_programs
 from jobs import job_from_tests
 print("begins", flush=True)
-with HostKernel(LabImages().supervisor(), wall_limit=60).run(job_from_tests("{JOBS}:busy")):
+with HostKernel(helper_programs.supervisor(), wall_limit=60).run(job_from_tests("{JOBS}:busy")):
     pass
 """
 
@@ -57,7 +57,7 @@ def scratch() -> Iterator[Path]:
 def host(scratch: Path) -> HostKernel:
     """The host kernel, if it can be used."""
     assert scratch
-    kernel = HostKernel(LabImages().supervisor(), wall_limit=60)
+    kernel = HostKernel(helper_programs.supervisor(), wall_limit=60)
     try:
         with kernel.run(job_from_tests(f"{JOBS}:nothing")):
             pass
@@ -191,7 +191,7 @@ def test_a_run_that_does_not_end_reports_how_to_get_longer(host: HostKernel, scr
     """A run that takes too long is killed with all its processes, and the message contains the remedy."""
     assert host
     before = belongings(scratch)
-    hurried = HostKernel(LabImages().supervisor(), wall_limit=2)
+    hurried = HostKernel(helper_programs.supervisor(), wall_limit=2)
 
     with (
         pytest.raises(KernelFailed, match=r"killed after 2 s: .* too busy .*--wall-limit"),

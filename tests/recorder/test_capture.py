@@ -10,6 +10,7 @@ from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.kernel.host.host_kernel import HostKernel
 from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
+from handshake_lab.kernel.shared import helper_programs
 from jobs import job_from_tests
 
 
@@ -19,8 +20,11 @@ class TestCapture:
 
     def do(self, kernel: str, name: str, argument: Any = None) -> Any:
         """Run a job of `capture_jobs`, and return its result."""
-        store = LabImages()
-        runs = LabKernel(store.ensure()) if kernel == "lab" else HostKernel(store.supervisor(), wall_limit=60)
+        runs = (
+            LabKernel(LabImages().ensure())
+            if kernel == "lab"
+            else HostKernel(helper_programs.supervisor(), wall_limit=60)
+        )
         try:
             with runs.run(job_from_tests(f"tests.recorder.capture_jobs:{name}", argument=argument)) as outcome:
                 assert outcome.status == 0, outcome.console

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.errors import KernelFailed, UsageError, from_document
-from handshake_lab.kernel.lab.lab_guest import PRIVATE
+from handshake_lab.kernel.shared.guest_setup import PRIVATE
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
 from handshake_lab.reconcile.stored_run import Run, read
 from handshake_lab.recording.run_files import CAPTURE, ERROR, EVENTS

@@ -41,9 +41,9 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT, *, fresh
         return LabKernel(image, seed=seed, wall_limit=wall_limit, fresh_boot=fresh_boot)
     if kind == "host":
         from handshake_lab.kernel.host.host_kernel import HostKernel
-        from handshake_lab.kernel.lab.lab_images import LabImages
+        from handshake_lab.kernel.shared import helper_programs
 
-        return HostKernel(LabImages().supervisor(), wall_limit=wall_limit)
+        return HostKernel(helper_programs.supervisor(), wall_limit=wall_limit)
     if kind == "vm":
         from handshake_lab.kernel.vm.vm_kernel import prepared
 

@@ -10,7 +10,6 @@ the job, and in which order, must not differ between them.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import json
@@ -18,52 +17,14 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from handshake_lab.kernel.shared import job_runner
+from handshake_lab.kernel.shared.guest_setup import furnish, in_child, is_private, mount, power_off, unmount
 from handshake_lab.linux.machine_fork import park
 from handshake_lab.linux.randomness import seed_randomness
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_POWER_OFF = 0x4321FEDC  # LINUX_REBOOT_CMD_POWER_OFF, include/uapi/linux/reboot.h
 _MS_RDONLY = 1
-
-#: Directories that get a memory of their own: what the host has there is not the run's.
-PRIVATE = ("/tmp", "/run", "/dev/shm", "/var/tmp")  # noqa: S108
-
-
-def mount(source: str, target: str, kind: str, data: str = "", flags: int = 0) -> None:
-    """Mount something; an error says what could not be mounted where."""
-    if _LIBC.mount(source.encode(), target.encode(), kind.encode(), flags, data.encode()) != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f"mount -t {kind} {source} {target}: {os.strerror(error)}")
-
-
-def furnish() -> None:
-    """Mount what programs expect to find."""
-    mount("proc", "/proc", "proc")
-    mount("sysfs", "/sys", "sysfs")
-    mount("devtmpfs", "/dev", "devtmpfs")
-    for directory in ("/dev/pts", "/dev/shm"):  # noqa: S108
-        Path(directory).mkdir(exist_ok=True)
-    mount("devpts", "/dev/pts", "devpts", "ptmxmode=0666")
-    for name, target in (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1")):
-        if not os.path.lexists(f"/dev/{name}"):
-            Path("/dev", name).symlink_to(target)
-    for directory in PRIVATE:
-        if Path(directory).is_dir() and not Path(directory).is_symlink():
-            mount("tmpfs", directory, "tmpfs", "mode=1777")
-    # Mininet wants a control-group tree that it may write to; it puts nothing in it here.
-    mount("tmpfs", "/sys/fs/cgroup", "tmpfs")
-    mount("tracefs", "/sys/kernel/tracing", "tracefs")
-
-
-def is_private(directory: str) -> bool:
-    """Whether a directory of the host lies where the run has a memory of its own."""
-    return any(directory == private or directory.startswith(private + "/") for private in PRIVATE)
 
 
 def mount_host(directory: str, *, writable: bool, at: str = "") -> None:
@@ -74,9 +35,7 @@ def mount_host(directory: str, *, writable: bool, at: str = "") -> None:
 
 def unmount_host(directory: str) -> None:
     """Undo `mount_host`, without a trace."""
-    if _LIBC.umount(directory.encode()) != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f"umount {directory}: {os.strerror(error)}")
+    unmount(directory)
     if is_private(directory):
         os.removedirs(directory)
 
@@ -89,28 +48,6 @@ def show_entries(directory: str) -> None:
     for entry in sorted(Path(aside).iterdir()):
         if not os.path.lexists(Path(directory, entry.name)):
             Path(directory, entry.name).symlink_to(entry)
-
-
-def _reap_until(child: int) -> int:
-    """As the first process, take in every orphan; return the child's status when it ends."""
-    while True:
-        pid, status = os.wait()
-        if pid == child:
-            return os.waitstatus_to_exitcode(status)
-
-
-def in_child(work: Callable[[], int]) -> int:
-    """Have a child process work; return its exit status when it ends."""
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        os._exit(work() & 0xFF)
-    return _reap_until(child)
-
-
-def power_off() -> None:
-    """Switch the machine off."""
-    _LIBC.reboot(_POWER_OFF)
 
 
 def _preload(modules: list[str]) -> None:

@@ -88,10 +88,6 @@ class LabImages:
     def __init__(self) -> None:
         self.root = cache.cache_root()
 
-    @property
-    def _helpers(self) -> Path:
-        return self.root / "helpers" / helper_programs.key()
-
     def images(self) -> list[LabKernelImage]:
         """All kernels, the newest first; those of other configurations too."""
         return sorted(self._read(), key=_order, reverse=True)
@@ -105,7 +101,7 @@ class LabImages:
                     version=about["version"],
                     release=about["release"],
                     directory=directory,
-                    helpers=self._helpers,
+                    helpers=helper_programs.directory(),
                     key=about["key"],
                     hz=about["hz"],
                     built=datetime.fromisoformat(about["built"]),
@@ -126,7 +122,7 @@ class LabImages:
         Args:
             version: "6.1" or "6.1.192"; None takes any.
         """
-        if not self._helpers.is_dir():
+        if not helper_programs.directory().is_dir():
             return None
         return self._find_kernel(version)
 
@@ -152,19 +148,6 @@ class LabImages:
             KernelFailed: if building it failed.
         """
         return self.find(version) or self._make(version, None, progress, _Unless.ANY)
-
-    def supervisor(self) -> Path:
-        """The supervisor alone, for a run that needs no lab kernel; compiled if it is not there.
-
-        Raises:
-            EnvironmentUnsupported: if there is no compiler.
-        """
-        if not self._helpers.is_dir():
-            from handshake_lab.kernel.shared.processes import tidy_on_signals  # noqa: PLC0415
-
-            with tidy_on_signals(), cache.exclusive(lambda: None), cache.workshop() as workshop:
-                self._compile_helpers(workshop)
-        return self._helpers / helper_programs.product("supervisor")
 
     def build(
         self,
@@ -211,7 +194,7 @@ class LabImages:
             told.note("Another handshake is building a lab kernel here; waiting for it.")
 
         with tidy_on_signals(), cache.exclusive(waiting), cache.workshop() as workshop:
-            self._compile_helpers(workshop)
+            helper_programs.provide(workshop)
             if unless is _Unless.ANY and (image := self._find_kernel(version)):
                 told.note(f"Linux {image.release} is here now.")
                 return image
@@ -237,15 +220,6 @@ class LabImages:
 
     def _built_from(self, source: Source) -> LabKernelImage | None:
         return next((image for image in self.images() if image.current and image.origin == source.origin), None)
-
-    def _compile_helpers(self, workshop: Path) -> None:
-        if self._helpers.is_dir():
-            return
-        made = workshop / "helpers"
-        with cache.disk_errors("compiling the programs beside the kernel"):
-            made.mkdir()
-            helper_programs.compile_into(made)
-            cache.install(made, self._helpers)
 
     def remove(self, version: str) -> list[LabKernelImage]:
         """Remove the kernels of a version or a release; returns them.

@@ -17,6 +17,7 @@ import msgspec
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
 from handshake_lab.kernel.lab import lab_boot
+from handshake_lab.kernel.shared.guest_setup import ENVIRONMENT
 from handshake_lab.kernel.shared.job import (
     BRANCH_POINT,
     INTERRUPTED,
@@ -35,16 +36,6 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
     from handshake_lab.kernel.lab.parked_kernel import ParkedKernel
     from handshake_lab.kernel.shared.supervisor import Ending, Supervised
-
-#: What programs in the guest find in their environment.
-ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/tmp",  # noqa: S108  a tmpfs of the guest's own
-    "LANG": "C.UTF-8",
-    "TERM": "linux",
-    "PYTHONDONTWRITEBYTECODE": "1",  # the root is read-only
-    "PYTHONUNBUFFERED": "1",
-}
 
 
 class LabKernel:

@@ -10,6 +10,7 @@ import hashlib
 from pathlib import Path
 
 from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.kernel.shared import cache
 
 _KERNEL = Path(__file__).parents[1]
 
@@ -34,6 +35,40 @@ def key() -> str:
 def product(name: str) -> str:
     """The file name that ``name.c`` is compiled to."""
     return f"{name}.so" if name in _SHARED else name
+
+
+def directory() -> Path:
+    """Where they are in the user's cache, once they are compiled."""
+    return cache.cache_root() / "helpers" / key()
+
+
+def provide(workshop: Path) -> None:
+    """Compile all of them if they are not in the cache; the caller holds the cache's lock.
+
+    Raises:
+        EnvironmentUnsupported: The compiler is missing or fails, or the disk is full.
+    """
+    if directory().is_dir():
+        return
+    made = workshop / "helpers"
+    with cache.disk_errors("compiling the programs beside the kernel"):
+        made.mkdir()
+        compile_into(made)
+        cache.install(made, directory())
+
+
+def supervisor() -> Path:
+    """The compiled supervisor, for a run that needs no lab kernel.
+
+    Raises:
+        EnvironmentUnsupported: As for `provide`.
+    """
+    if not directory().is_dir():
+        from handshake_lab.kernel.shared.processes import tidy_on_signals  # noqa: PLC0415  seldom needed
+
+        with tidy_on_signals(), cache.exclusive(lambda: None), cache.workshop() as workshop:
+            provide(workshop)
+    return directory() / product("supervisor")
 
 
 def compile_into(directory: Path) -> None:

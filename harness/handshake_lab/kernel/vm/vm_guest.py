@@ -1,6 +1,6 @@
-"""The first Python in a stock kernel's virtual machine: makes a small world, does one job, powers off.
+"""The first Python in a stock kernel's virtual machine: mounts what programs expect, does one job, powers off.
 
-Like `handshake_lab.kernel.lab.lab_guest`, whose world this is; only the way to the host's files is another.
+Like `handshake_lab.kernel.lab.lab_guest`, except that the host's files come over 9p.
 Started by ``init.c``, as the first process, with the host's files for its root.
 """
 
@@ -10,8 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from handshake_lab.kernel.lab import lab_guest
-from handshake_lab.kernel.shared import job_runner
+from handshake_lab.kernel.shared import guest_setup, job_runner
 
 _MS_BIND = 4096
 
@@ -25,19 +24,19 @@ def main() -> None:
     job = job_runner.read_job(scratch)
     # Held open by what they are, before memory is mounted over their paths.
     hidden = {
-        directory: os.open(directory, os.O_PATH) for directory in job["readable"] if lab_guest.is_private(directory)
+        directory: os.open(directory, os.O_PATH) for directory in job["readable"] if guest_setup.is_private(directory)
     }
-    lab_guest.furnish()
+    guest_setup.furnish()
     for directory, descriptor in hidden.items():
         Path(directory).mkdir(parents=True, exist_ok=True)
-        lab_guest.mount(f"/proc/self/fd/{descriptor}", directory, "", flags=_MS_BIND)
+        guest_setup.mount(f"/proc/self/fd/{descriptor}", directory, "", flags=_MS_BIND)
         os.close(descriptor)
     for tag, directory in (("scratch", scratch), ("results", job["results"])):
         Path(directory).mkdir(parents=True, exist_ok=True)
-        lab_guest.mount(tag, directory, "9p", _OPTIONS)
+        guest_setup.mount(tag, directory, "9p", _OPTIONS)
     Path("/proc/sys/kernel/modprobe").write_text(f"{scratch}/modprobe")
-    job_runner.leave_status(scratch, lab_guest.in_child(lambda: job_runner.do(job)))
-    lab_guest.power_off()
+    job_runner.leave_status(scratch, guest_setup.in_child(lambda: job_runner.do(job)))
+    guest_setup.power_off()
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
-from handshake_lab.kernel.lab.lab_images import LabImages
-from handshake_lab.kernel.lab.lab_kernel import ENVIRONMENT
+from handshake_lab.kernel.shared import helper_programs
+from handshake_lab.kernel.shared.guest_setup import ENVIRONMENT
 from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, Job, JobResult, hand_over
 from handshake_lab.kernel.shared.progress import shown
 from handshake_lab.kernel.shared.protocol import TOO_LONG
@@ -140,5 +140,5 @@ def prepared(version: str, *, wall_limit: float, memory: int = MEMORY) -> VmKern
     with shown() as progress:
         kernel = stock.ensure(version, progress)
     return VmKernel(
-        kernel, init=stock.init(), supervisor=LabImages().supervisor(), wall_limit=wall_limit, memory=memory
+        kernel, init=stock.init(), supervisor=helper_programs.supervisor(), wall_limit=wall_limit, memory=memory
     )

@@ -1,0 +1,87 @@
+"""What a guest needs whose root is this machine's file tree: mounts, the first process's duties, an environment."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_POWER_OFF = 0x4321FEDC  # LINUX_REBOOT_CMD_POWER_OFF, include/uapi/linux/reboot.h
+
+#: Directories that get a memory of their own: what the host has there is not the run's.
+PRIVATE = ("/tmp", "/run", "/dev/shm", "/var/tmp")  # noqa: S108
+
+#: What programs in the guest find in their environment.
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/tmp",  # noqa: S108  a tmpfs of the guest's own
+    "LANG": "C.UTF-8",
+    "TERM": "linux",
+    "PYTHONDONTWRITEBYTECODE": "1",  # the root is read-only
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+def mount(source: str, target: str, kind: str, data: str = "", flags: int = 0) -> None:
+    """Mount something; an error says what could not be mounted where."""
+    if _LIBC.mount(source.encode(), target.encode(), kind.encode(), flags, data.encode()) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"mount -t {kind} {source} {target}: {os.strerror(error)}")
+
+
+def unmount(target: str) -> None:
+    """Undo `mount`."""
+    if _LIBC.umount(target.encode()) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"umount {target}: {os.strerror(error)}")
+
+
+def furnish() -> None:
+    """Mount what programs expect to find."""
+    mount("proc", "/proc", "proc")
+    mount("sysfs", "/sys", "sysfs")
+    mount("devtmpfs", "/dev", "devtmpfs")
+    for directory in ("/dev/pts", "/dev/shm"):  # noqa: S108
+        Path(directory).mkdir(exist_ok=True)
+    mount("devpts", "/dev/pts", "devpts", "ptmxmode=0666")
+    for name, target in (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1")):
+        if not os.path.lexists(f"/dev/{name}"):
+            Path("/dev", name).symlink_to(target)
+    for directory in PRIVATE:
+        if Path(directory).is_dir() and not Path(directory).is_symlink():
+            mount("tmpfs", directory, "tmpfs", "mode=1777")
+    # Mininet wants a control-group tree that it may write to; it puts nothing in it here.
+    mount("tmpfs", "/sys/fs/cgroup", "tmpfs")
+    mount("tracefs", "/sys/kernel/tracing", "tracefs")
+
+
+def is_private(directory: str) -> bool:
+    """Whether a directory of the host lies where the run has a memory of its own."""
+    return any(directory == private or directory.startswith(private + "/") for private in PRIVATE)
+
+
+def _reap_until(child: int) -> int:
+    """As the first process, take in every orphan; return the child's status when it ends."""
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            return os.waitstatus_to_exitcode(status)
+
+
+def in_child(work: Callable[[], int]) -> int:
+    """Have a child process work; return its exit status when it ends."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        os._exit(work() & 0xFF)
+    return _reap_until(child)
+
+
+def power_off() -> None:
+    """Switch the machine off."""
+    _LIBC.reboot(_POWER_OFF)
