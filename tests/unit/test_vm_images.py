@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
-from handshake_lab.kernel.vm import initramfs, qemu, stock_kernels
+from handshake_lab.kernel.vm import initramfs, provide_vm, qemu
 from handshake_lab.kernel.vm.stock_kernels import NEEDED, StockKernel, StockKernels
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_which_is_meant(stock: StockKernels, tmp_path: Path, version: str, relea
 def test_what_is_no_release_is_refused(version: str) -> None:
     """With a right example."""
     with pytest.raises(UsageError, match=r"vm:.*no release of Linux.*--kernel vm:6\.1"):
-        stock_kernels.check_version(version)
+        provide_vm.check_version(version)
 
 
 def read_cpio(data: bytes) -> dict[str, tuple[int, bytes]]:

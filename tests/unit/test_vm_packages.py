@@ -13,6 +13,7 @@ from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.kernel.packages.archives import Archive
 from handshake_lab.kernel.shared.progress import Silent
 from handshake_lab.kernel.vm import stock_packages
+from handshake_lab.kernel.vm.provide_vm import provide
 from handshake_lab.kernel.vm.stock_kernels import StockKernels
 
 #: The driver of a card that no virtual machine has.
@@ -116,7 +117,7 @@ def test_a_kernel_is_fetched(tmp_path: Path, version: str, release: str) -> None
     """In one package or in four, without the drivers of real devices, and found again."""
     stock = StockKernels(tmp_path)
 
-    made = stock.ensure(version, Silent())
+    made = provide(version, Silent(), stock)
 
     assert made.release == release
     assert made.hz == 250
@@ -132,7 +133,7 @@ def test_a_kernel_is_fetched(tmp_path: Path, version: str, release: str) -> None
 def test_a_version_that_is_not_offered(tmp_path: Path) -> None:
     """The message tells what is."""
     with pytest.raises(EnvironmentUnsupported, match=r"vm:9\.9 is not among .* \(6\.1, 7\.2\)"):
-        StockKernels(tmp_path).ensure("9.9", Silent())
+        provide("9.9", Silent(), StockKernels(tmp_path))
 
 
 def test_without_a_mirror(tmp_path: Path, archive: Archive) -> None:
@@ -140,7 +141,7 @@ def test_without_a_mirror(tmp_path: Path, archive: Archive) -> None:
     shutil.rmtree(Path(archive.uri.removeprefix("file:")))
 
     with pytest.raises(EnvironmentUnsupported, match=r"(?s)No stock kernel could be fetched.*linux-image-amd64"):
-        StockKernels(tmp_path).ensure("", Silent())
+        provide("", Silent(), StockKernels(tmp_path))
 
 
 @pytest.mark.usefixtures("archive")

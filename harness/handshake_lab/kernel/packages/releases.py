@@ -42,6 +42,11 @@ def release_of(tree: Path) -> Release:
     return Release(version, f"{version}.{said.get('SUBLEVEL') or 0}{said.get('EXTRAVERSION', '')}")
 
 
+def stock_order(release: str) -> tuple[int, ...]:
+    """For sorting releases as their distribution numbers them: 6.1.0-9 before 6.1.0-56."""
+    return tuple(int(number) for number in re.findall(r"\d+", release))
+
+
 def version_order(text: str) -> tuple[int, ...]:
     """For sorting "6.1", "6.12.117" and "7.4.0-rc2" as kernels are ordered."""
     number, _, candidate = text.partition("-rc")

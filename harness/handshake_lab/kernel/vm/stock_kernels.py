@@ -1,4 +1,4 @@
-"""The stock kernels this machine has, in /boot or in the cache, and getting one if it has none.
+"""The stock kernels that this machine has, in /boot or in the cache.
 
 ~/.cache/handshake-lab/stock/
     6.1.0-56-amd64/                vmlinuz, config, kernel.json, lib/modules/6.1.0-56-amd64/
@@ -16,19 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.kernel.packages.releases import stock_order
 from handshake_lab.kernel.shared import cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handshake_lab.kernel.shared.progress import Progress
-
 #: Modules without which a kernel is of no use here: the way to the host's files, and impairments.
 NEEDED = ("virtio_pci", "9pnet_virtio", "9p", "sch_netem")
-
-#: Bytes on disk while a kernel is fetched and unpacked.
-SPACE_NEEDED = 400 * cache.MIB
 
 _INIT = Path(__file__).with_name("init.c")
 _FLAGS = ("-O2", "-Wall", "-Wextra", "-static", "-s")
@@ -62,21 +58,6 @@ class StockKernel:
         return self.release == version or bool(re.match(re.escape(version) + r"(?![0-9])", self.release))
 
 
-def order(release: str) -> tuple[int, ...]:
-    """For sorting releases as their distribution numbers them: 6.1.0-9 before 6.1.0-56."""
-    return tuple(int(number) for number in re.findall(r"\d+", release))
-
-
-def check_version(version: str) -> None:
-    """Refuse what is no version of Linux.
-
-    Raises:
-        UsageError: It is none.
-    """
-    if version not in {"", "stock", "newest"} and not re.match(r"\d+\.\d+", version):
-        raise UsageError("--kernel", f"vm:{version}", "is no release of Linux", "--kernel vm:6.1, or vm:newest")
-
-
 class StockKernels:
     """The stock kernels of this machine and of the user's cache directory."""
 
@@ -86,7 +67,9 @@ class StockKernels:
 
     def kernels(self) -> list[StockKernel]:
         """All that can be booted here, the newest first."""
-        return sorted([*self._of_machine(), *self._fetched()], key=lambda kernel: order(kernel.release), reverse=True)
+        return sorted(
+            [*self._of_machine(), *self._fetched()], key=lambda kernel: stock_order(kernel.release), reverse=True
+        )
 
     def find(self, version: str) -> StockKernel | None:
         """The newest here that is meant.
@@ -103,37 +86,6 @@ class StockKernels:
         else:
             fitting = [kernel for kernel in kernels if kernel.has(version)]
         return fitting[0] if fitting else None
-
-    def ensure(self, version: str, progress: Progress) -> StockKernel:
-        """A kernel that is ready to boot; fetched from the distribution's mirror if there is none.
-
-        Raises:
-            UsageError: ``version`` is none.
-            EnvironmentUnsupported: It cannot be had.
-        """
-        check_version(version)
-        if found := self.find(version):
-            return found
-        from handshake_lab.kernel.shared.processes import tidy_on_signals  # noqa: PLC0415  seldom needed
-        from handshake_lab.kernel.vm.stock_packages import fetch  # noqa: PLC0415
-
-        def waiting() -> None:
-            progress.note("Another handshake is fetching or building a kernel here; waiting for it.")
-
-        with tidy_on_signals(), cache.exclusive(waiting), cache.workshop() as workshop:
-            if found := self.find(version):
-                return found
-            cache.demand_space(SPACE_NEEDED, "Fetching a stock kernel")
-            made = fetch(version or "stock", workshop, progress)
-            with cache.disk_errors("putting the kernel in its place"):
-                cache.install(made, self.root / made.name)
-        found = self.find(version)
-        if found is None:
-            raise EnvironmentUnsupported(
-                f"Linux {made.name} was fetched, but it lacks what a run needs ({', '.join(NEEDED)})",
-                "Name another release: --kernel vm:6.12",
-            )
-        return found
 
     def init(self) -> Path:
         """The compiled ``init.c``.

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.kernel.packages.mirror import Mirror, Offer, machine_archives
+from handshake_lab.kernel.packages.releases import stock_order
 from handshake_lab.kernel.shared import cache
 from handshake_lab.kernel.shared.processes import plain_environment
-from handshake_lab.kernel.vm.stock_kernels import order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,7 +89,7 @@ class KernelPackages(Mirror):
         """
         if version == "stock" and (release := self._default()):
             return release
-        releases = sorted(releases_in(self._ask("apt-cache", "pkgnames", _PARTS[0]).split()), key=order)
+        releases = sorted(releases_in(self._ask("apt-cache", "pkgnames", _PARTS[0]).split()), key=stock_order)
         fitting = [
             release
             for release in releases
@@ -102,7 +102,7 @@ class KernelPackages(Mirror):
                 f"No stock kernel could be fetched: {self._trouble or 'the package mirror offers none'}",
                 "Install one (it need not be booted): linux-image-amd64 in Debian, linux-image-generic in Ubuntu",
             )
-        have = ", ".join(dict.fromkeys(".".join(map(str, order(release)[:2])) for release in releases))
+        have = ", ".join(dict.fromkeys(".".join(map(str, stock_order(release)[:2])) for release in releases))
         raise EnvironmentUnsupported(
             f"vm:{version} is not among the kernels of this machine's package mirror ({have})",
             "Take one of these, or --kernel vm:newest",

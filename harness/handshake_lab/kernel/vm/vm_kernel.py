@@ -20,7 +20,7 @@ from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, Job, JobR
 from handshake_lab.kernel.shared.progress import shown
 from handshake_lab.kernel.shared.protocol import TOO_LONG
 from handshake_lab.kernel.shared.supervisor import Ending, Supervisor, new_scratch
-from handshake_lab.kernel.vm import initramfs, qemu, stock_kernels
+from handshake_lab.kernel.vm import initramfs, provide_vm, qemu, stock_kernels
 from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
@@ -134,11 +134,11 @@ def prepared(version: str, *, wall_limit: float, memory: int = MEMORY) -> VmKern
         UsageError: ``version`` is none.
         EnvironmentUnsupported: This machine cannot do it.
     """
-    stock_kernels.check_version(version)
+    provide_vm.check_version(version)
     qemu.demand_programs()
     stock = stock_kernels.StockKernels()
     with shown() as progress:
-        kernel = stock.ensure(version, progress)
+        kernel = provide_vm.provide(version, progress, stock)
     return VmKernel(
         kernel, init=stock.init(), supervisor=helper_programs.supervisor(), wall_limit=wall_limit, memory=memory
     )
