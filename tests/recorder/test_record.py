@@ -160,7 +160,7 @@ def test_a_run_into_the_wall_limit_keeps_what_was_recorded(tmp_path: Path) -> No
 
     assert done.returncode == 3
     assert "killed after 5 s of wall time: a program in it computes" in done.stderr
-    assert f"has been kept: handshake show {tmp_path / 'run'}" in done.stderr
+    assert f"was kept: handshake show {tmp_path / 'run'}" in done.stderr
     head = read(tmp_path / "run").observations[0]
     assert isinstance(head, RunHeader)
     assert head.replay.endswith("--wall-limit 5s")

@@ -32,7 +32,10 @@ def generate() -> str:
 
 
 def written(schema: dict[str, Any]) -> str:
-    """A schema as text, the same from every Python: before 3.13, docstrings keep their indentation."""
+    """A schema as text, the same from every Python and every msgspec.
+
+    Before Python 3.13, docstrings keep their indentation; releases of msgspec place null differently in alternatives.
+    """
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema"} | _tidied(schema), indent=2) + "\n"
 
 
@@ -42,4 +45,6 @@ def _tidied(value: Any) -> Any:
             key: inspect.cleandoc(each) if key == "description" and isinstance(each, str) else _tidied(each)
             for key, each in value.items()
         }
-    return [_tidied(each) for each in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return sorted(map(_tidied, value), key=lambda each: each == {"type": "null"})
+    return value
