@@ -95,6 +95,16 @@ def test_it_is_typed(tmp_path: Path) -> None:
     assert 'program.py:14: error: Module has no attribute "recorder"' in found
 
 
+@pytest.mark.parametrize("kind", [handshake_lab.Net, handshake_lab.Host, handshake_lab.Link, handshake_lab.ActiveFault])
+def test_the_fixture_is_documented(kind: type) -> None:
+    """docs/net.md names every public method and attribute, and each has a docstring."""
+    names = [name for each in kind.__mro__[:-1] for name in vars(each) if not name.startswith("_")]
+    page = (REPOSITORY / "docs" / "net.md").read_text("utf-8")
+
+    assert [name for name in names if not re.search(rf"\b{name}\b", page)] == []
+    assert [name for name in names if callable(getattr(kind, name)) and not getattr(kind, name).__doc__] == []
+
+
 def imported(path: Path) -> set[str]:
     """The modules of this package that a file imports, in Markdown those of its Python examples."""
     text = path.read_text("utf-8")
