@@ -83,6 +83,20 @@ def test_syn_in_the_window_of_an_orphan(net: Net, flags: str) -> None:
     assert end.transitions[-1].cause.text == f"received {flags}"
 
 
+def test_syn_at_once_in_the_window_of_an_orphan(net: Net) -> None:
+    """The same at the time at which FIN-WAIT-2 begins: no poll shows the mini-socket, and no LINGER2 was set."""
+    client, _, _ = open_connection(net)
+    net.sleep(net.rtt)
+    net.network.fault("inject SYN to h1 seq=+0 on ACK nth=1")
+    client.close()
+    net.sleep(0.1)
+    end = net.history(client)
+    if end.states[-2:] != ["FIN-WAIT-2", "CLOSED"]:
+        pytest.fail(f"the SYN was to end FIN-WAIT-2: {end.states}")
+
+    assert last(end) == ("45", "segment"), describe(net.record())
+
+
 @pytest.mark.parametrize(
     ("seq", "ends"), [(100, False), (-1, False)], ids=["in the window", "before what is expected next"]
 )

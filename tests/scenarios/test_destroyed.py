@@ -63,9 +63,9 @@ def syn_received(net: Net) -> None:
 
     theirs = endpoint(net.record(), "h2", "server")
     assert [snapshot.state for snapshot in left] == ["LISTEN"]
-    syn, *unheard = exchange(net.record())
+    syn, *uncaptured = exchange(net.record())
     assert syn == "h1 S"
-    assert unheard == ["h2 SA", "h1 A"] * max(1, len(unheard) // 2)  # retransmitted if ss is slow to start
+    assert uncaptured == ["h2 SA", "h1 A"] * max(1, len(uncaptured) // 2)  # retransmitted if ss is slow to start
     assert net.history(client).states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert theirs.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "CLOSED"]
     assert transition(theirs, "CLOSED").edge == "42.SR"

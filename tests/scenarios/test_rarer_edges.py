@@ -135,9 +135,9 @@ def test_edge_43_at_close(net: Net, held: State, state: State) -> None:
     """
     other = net.h2.listen(PORT + 1)
     first = net.h1.connect(other)
-    unheard = net.drop("FIN", port=PORT + 1, from_="h1")
+    uncaptured = net.drop("FIN", port=PORT + 1, from_="h1")
     first.close()
-    assert unheard.wait()
+    assert uncaptured.wait()
     client = hold(net, held)
     net.sleep(COUNTED_ANEW)
     began = seconds(net.clock.now())

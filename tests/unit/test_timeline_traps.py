@@ -194,13 +194,13 @@ def test_a_stray_syn_does_not_begin_a_connection(flags: str) -> None:
     """Right behind the SYN another is made up, which no SYN-ACK answers: the connection is that of the first."""
     first = next(each for each in plain_run() if isinstance(each, SegmentSeen) and each.node == "h2")
     stray = msgspec.structs.replace(first, t=first.t + MS // 2, flags=flags, seq=first.seq + 1_000_000)
-    plain, strayed = (
+    plain, lost_resets = (
         [[str(step.cause.text) for step in end.transitions] for end in record.endpoints]
         for record in (reconcile(plain_run()), with_more(stray))
     )
 
     assert (first.flags, first.direction) == ("S", "received")
-    assert strayed == plain
+    assert lost_resets == plain
 
 
 def test_both_abort_before_either_has_heard_of_it() -> None:

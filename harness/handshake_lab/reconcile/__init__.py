@@ -1,1 +1,1 @@
-"""From observations to one history per endpoint. Pure: values in, values out."""
+"""Makes one history per endpoint from observations. Pure functions of values."""

@@ -1,8 +1,7 @@
-"""Four observers, one truth: joins observations into one history per endpoint.
+"""Joins the observations of a run into its record.
 
-The work is done in rooms of its own: `segments` joins the captures, `sightings` and
-`all_observed` sort what the kernel's observers said, `gather` finds who speaks of the same
-socket, `account` puts each socket's states in order, `causes` and `endings` say why.
+The stages: `segments` matches the captures, `sockets` finds which observations belong to the same
+socket, `states` puts each socket's states in order, and `causes` finds why each transition was made.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from handshake_lab.reconcile.sockets.ignored import name_ignored
 from handshake_lab.reconcile.sockets.joining import SocketJoin
 from handshake_lab.reconcile.sockets.polled import sort_polls
 from handshake_lab.reconcile.sockets.traced import HELD_UP, SLACK, ObservedSocket, trace
-from handshake_lab.reconcile.states.anomalies import Anomalies, unreal_resets, unsent_fins
+from handshake_lab.reconcile.states.anomalies import Anomalies, object_to_unsent_fins, resets_not_received
 from handshake_lab.reconcile.states.endpoints import assemble
 from handshake_lab.reconcile.states.state_sequence import StateSequence
 from handshake_lab.recording.history import Record
@@ -53,15 +52,14 @@ T = TypeVar("T")
 
 
 def reconcile(observations: Iterable[Observation], *, until: int = 0) -> Record:
-    """Join a run's observations into its record.
+    """Make the record of a run from its observations.
 
     Args:
-        observations: In the order in which they were made, the header first.
-        until: The time up to which was watched, where nothing was left to see at the end.
+        observations: In the order in which they were recorded, the header first.
+        until: When the recording ended, if that was after the last observation.
 
     Returns:
-        What happened, each transition with its time, witnesses and cause, and with what
-        does not fit.
+        The endpoints with their transitions, each with time, witnesses and cause, the segments, and objections.
 
     Raises:
         RecordUnreadable: The first observation is not the run's header.
@@ -94,7 +92,7 @@ class _Reconciliation:
             nodes,
             looked=bool(self._kinds[SocketSeen]),
             traced_at_all=bool(self._kinds[StateChange]),
-            # Only where others watched as well can it be told whose a socket is.
+            # Only with other observers besides the tracepoint is it known which run a socket belongs to.
             shared=self.header.kernel.kind == "host" and bool(self._kinds[SocketSeen]) and captured,
             cookies=self._cookie_senders,
             pause=self._pause,
@@ -106,7 +104,9 @@ class _Reconciliation:
         name_by_calls(gathered.all_observed, [step for _, step in self._of(Step)])
         endpoints = assemble(gathered.all_observed, self._build(gathered.all_observed, traffic), self.end)
         resets = [event for _, event in self._of(TcpEvent)]
-        self.objections += unreal_resets(resets, traffic, nodes, gathered.all_observed, self._pause, self._blurred)
+        self.objections += resets_not_received(
+            resets, traffic, nodes, gathered.all_observed, self._pause, self._blurred
+        )
         objections = tuple(self.objections)
         changes = tuple(change for _, change in self._of(LinkChange))
         drops = (event for event in resets if event.name == "kfree_skb")
@@ -125,14 +125,14 @@ class _Reconciliation:
         return self._kinds[kind]  # type: ignore[return-value]  # filed under its own type
 
     def _build(self, all_observed: list[ObservedSocket], traffic: MatchedSegments) -> dict[int, list[TransitionDraft]]:
-        """The transitions of every life, by its id()."""
+        """The transitions of each socket, by its id()."""
         steps = [step for _, step in self._of(Step)]
         events = [event for _, event in self._of(TcpEvent)]
         run = RunContext(all_observed, steps, self._grown, self._pause, self._blurred, events)
         anomalies = Anomalies(traffic.segments)
         built: dict[int, list[TransitionDraft]] = {}
         for observed in all_observed:
-            anomalies.tell(observed)
+            anomalies.mark(observed)
             legs = traffic.legs.get((observed.node, observed.local, observed.remote), [])
             first, last = (bisect_left(legs, at, key=lambda leg: leg.t) for at in (observed.start, observed.stop))
             index = SegmentIndex(legs[first:last])
@@ -147,8 +147,8 @@ class _Reconciliation:
                 pause=self._pause,
             )
             drafts = built[id(observed)] = account.build()
-            if captured:  # else the FIN may be among what the capture lost
-                unsent_fins(drafts, index)
+            if captured:  # otherwise the FIN may be among the lost segments
+                object_to_unsent_fins(drafts, index)
             CauseFinder(observed, index, run, legs[last] if last < len(legs) else None).assign(drafts)
         return built
 

@@ -102,7 +102,7 @@ TIMERS: tuple[DocumentedTimer, ...] = (
     DocumentedTimer(
         "TIME-WAIT",
         "TIME-WAIT",
-        "60 s, anew with every FIN that comes again",
+        "60 s, restarted by every retransmitted FIN",
         "RFC 9293, 3.4.2 and 3.10.8",
         source="TCP_TIMEWAIT_LEN, include/net/tcp.h",
     ),

@@ -1,1 +1,1 @@
-"""A record held against RFC 9293: is each step an edge of the diagram, and why was anything sent again? Pure."""
+"""Compares a record with RFC 9293, and explains retransmissions and segments without effect. Pure."""

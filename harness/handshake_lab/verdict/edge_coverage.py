@@ -23,7 +23,7 @@ class Coverage:
         self._taken: dict[str, dict[str, set[str]]] = {}  # edge -> test -> witnesses
 
     def add(self, test: str, edges: Iterable[tuple[str, Iterable[str]]]) -> None:
-        """Take in what a test's record says."""
+        """Add the record of a test."""
         for edge, witnesses in edges:
             self._taken.setdefault(edge, {}).setdefault(test, set()).update(witnesses)
 
@@ -39,11 +39,11 @@ class Coverage:
 
     @property
     def percent(self) -> float:
-        """How many of the edges that Linux has were taken, of a hundred."""
+        """The percentage of Linux's edges that were taken."""
         return 100 * len(self.covered) / self.total
 
     def lines(self) -> Iterator[str]:
-        """A table: every edge, how many tests took it and which, and who saw it; why not, where it was not taken."""
+        """A table: every edge, the tests that took it, and the observers that reported it; or why it was not taken."""
         for edge in EDGES:
             way = f"{edge.old}→{edge.new}" if edge.moves else f"{edge.old} stays"
             yield f"{'✓' if edge.id in self._taken else '·'} {edge.id:<7}{way:<27}{self._told(edge.id, edge.absent)}"

@@ -1,4 +1,4 @@
-"""What was held against the documents, as plain values for a report to show."""
+"""Results of comparisons with the documents, as values for reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A documented claim and what measuring it said; ``evidence`` tells the nuance or the contradiction."""
+    """A documented claim and the result of measuring it; ``evidence`` is the measured nuance or contradiction."""
 
     id: str
     text: str
@@ -39,11 +39,10 @@ class Covered(msgspec.Struct, frozen=True):
 
 
 class ComparedState(msgspec.Struct, frozen=True):
-    """One state of a list, held against what was expected.
+    """One state of a list, compared with the expected one.
 
-    ``place`` is its index in `Endpoint.states`, None where it was expected and never came.
-    ``ok`` is None where nothing was expected of the endpoint. ``parts`` marks the first place at
-    which expectation and reality part.
+    ``place`` is its index in `Endpoint.states`, None if it was expected and did not occur. ``ok`` is None if
+    nothing was expected of the endpoint. ``parts`` marks the first difference.
     """
 
     state: State
@@ -53,15 +52,15 @@ class ComparedState(msgspec.Struct, frozen=True):
 
 
 def marks(endpoint: Endpoint, index: int, verdict: Verdict | None) -> list[ComparedState]:
-    """Hold the states that an endpoint went through against a verdict.
+    """Compare the states of an endpoint with a verdict.
 
-    Where the verdict expects a certain way, against that way; else every state that was entered
-    by a transition which it does not find wrong is ticked.
+    If the verdict expects certain states, with these; otherwise every state that was entered by a transition
+    without a negative finding is marked as right.
 
     Args:
         endpoint: The endpoint.
-        index: Its place in `Record.endpoints`, by which the verdict knows it.
-        verdict: The verdict; without one nothing is ticked.
+        index: Its index in `Record.endpoints`, to which the verdict refers.
+        verdict: The verdict; without one nothing is marked.
     """
     states = endpoint.states
     if verdict is None:

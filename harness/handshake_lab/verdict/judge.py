@@ -1,7 +1,7 @@
-"""Holds a record against the document: is every transition an edge of RFC 9293's diagram?
+"""Compares a record with RFC 9293: is every transition an edge of its diagram?
 
-Loss and retransmission are no deviation: TCP is made for them. They are worth telling,
-and so is what was left half-open, or could not be seen.
+Loss and retransmission are no deviations, but they are reported, and so are connections that were left
+half-open and states that could not be observed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.tcp.diagram.lookup import BY_ID, edges_between
 from handshake_lab.tcp.states import State
-from handshake_lab.verdict.retransmissions import resendings
+from handshake_lab.verdict.retransmissions import retransmissions
 from handshake_lab.verdict.without_effect import without_effect
 
 if TYPE_CHECKING:
@@ -35,10 +35,9 @@ _LEFT = {
 class Finding(msgspec.Struct, frozen=True):
     """One line of a verdict.
 
-    ``ok`` is False for a deviation from the document, True for what was held against it
-    and agrees, None for what is only worth telling. ``endpoint`` and ``transition`` are
-    places in `Record.endpoints` and its transitions, ``segment`` a `Passage.number`.
-    ``message`` is what ``text`` says, for those who say it in another language.
+    ``ok`` is False for a deviation from the document, True for agreement, None for information. ``endpoint``
+    and ``transition`` are indexes in `Record.endpoints` and its transitions, ``segment`` is a
+    `TransmittedSegment.number`. ``message`` is ``text`` as a value that can be translated.
     """
 
     ok: bool | None
@@ -50,12 +49,12 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What was found about a record. ``message`` is what ``summary`` says."""
+    """The findings about a record. ``message`` is ``summary`` as a value that can be translated."""
 
     ok: bool
     summary: str
     findings: tuple[Finding, ...] = ()
-    #: What scenarios expect of an endpoint's states; the document expects no particular way.
+    #: The states that a scenario expects of endpoints; RFC 9293 expects no particular ones.
     expected: dict[int, tuple[State, ...]] = {}
     message: Message | None = None
 
@@ -66,14 +65,14 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def judge(record: Record) -> Verdict:
-    """Hold a record against RFC 9293.
+    """Compare a record with RFC 9293.
 
     Args:
-        record: A reconciled run.
+        record: The record of a run.
 
     Returns:
-        The verdict: "as documented" where every endpoint starts at CLOSED and takes
-        edges of the diagram only, and the kernel said nothing that the wire disproves.
+        The verdict: "as documented" if every endpoint starts in CLOSED and takes only edges of the
+        diagram, and no report of the kernel contradicts the captured segments.
     """
     findings: list[Finding] = []
     for place, endpoint in enumerate(record.endpoints):
@@ -82,7 +81,7 @@ def judge(record: Record) -> Verdict:
             way = " → ".join(endpoint.states)
             findings.append(_found(True, sentence("documented", who=_who(endpoint), way=way), place))
         findings += found
-    findings += [_found(None, each.message, segment=each.segment) for each in resendings(record)]
+    findings += [_found(None, each.message, segment=each.segment) for each in retransmissions(record)]
     findings += [_found(None, each.message, segment=each.segment) for each in without_effect(record)]
     findings += _alone(record)
     if not record.complete:
@@ -98,7 +97,7 @@ def judge(record: Record) -> Verdict:
 
 
 def _alone(record: Record) -> Iterator[Finding]:
-    """Ends that are ESTABLISHED while there is nobody at the other end: they will never hear of it."""
+    """Endpoints that are ESTABLISHED although the peer is CLOSED, which they do not know."""
     last = {(end.node, end.local, end.remote): end for end in record.endpoints if end.transitions}
     for place, end in enumerate(record.endpoints):
         if not end.transitions or end.states[-1] is not State.ESTABLISHED:

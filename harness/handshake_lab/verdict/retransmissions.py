@@ -1,4 +1,4 @@
-"""Why segments were sent again: the reason lies in what was lost before."""
+"""Why segments were retransmitted."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from handshake_lab.tcp.address import Address
 
 
-#: So many segments of data that were sent again are told one by one, each way of a connection; the others are counted.
-TOLD = 3
+#: The number of retransmitted data segments that are reported individually, for each direction of a connection.
+REPORTED = 3
 
 
 class Retransmission(NamedTuple):
-    """That a segment was sent again, in words; ``segment`` is the number of its first sending."""
+    """The message about a retransmission; ``segment`` is the number of the original."""
 
     segment: int
     message: Message
 
 
 class _Surroundings(NamedTuple):
-    """What else passed: acknowledgments by the direction that they acknowledge, and ICMP errors by what they quote."""
+    """Acknowledgments by the direction that they acknowledge, and ICMP errors by the quoted segment."""
 
     acks: dict[tuple[Address, Address], list[TransmittedSegment]]
     too_big: dict[tuple[Address, int], list[TransmittedSegment]]
     blurred: frozenset[str]
 
 
-def resendings(record: Record) -> Iterator[Retransmission]:
-    """Every segment that was sent more than once, with the reason; of much data, the first few and how many more."""
+def retransmissions(record: Record) -> Iterator[Retransmission]:
+    """Every retransmitted segment with the reasons; of many data segments, the first few and the number of others."""
     again: dict[int, list[TransmittedSegment]] = defaultdict(list)
     around = _surroundings(record)
     for segment in record.segments:
@@ -52,20 +52,20 @@ def resendings(record: Record) -> Iterator[Retransmission]:
         way = (first.src, first.dst)
         if _is_data(first):
             data[way] += 1
-            if data[way] > TOLD:
+            if data[way] > REPORTED:
                 more[way].append(first)
                 continue
-        yield Retransmission(number, _told(first, repeats, around))
+        yield Retransmission(number, _described(first, repeats, around))
     for rest in more.values():
         first = rest[0]
-        if len(rest) == 1:  # "and 1 more" says less than the sentence itself
-            told = _told(first, again[first.number], around)
+        if len(rest) == 1:  # the message itself is better than "1 more"
+            described = _described(first, again[first.number], around)
         elif {first.sender, first.receiver} & record.blurred:
-            told = sentence("retransmitted_more_uncaptured", who=first.sender, count=len(rest))
+            described = sentence("retransmitted_more_uncaptured", who=first.sender, count=len(rest))
         else:
             lost = sum(each.received is None for each in rest)
-            told = sentence("retransmitted_more", who=first.sender, count=len(rest), lost=lost)
-        yield Retransmission(first.number, told)
+            described = sentence("retransmitted_more", who=first.sender, count=len(rest), lost=lost)
+        yield Retransmission(first.number, described)
 
 
 def _surroundings(record: Record) -> _Surroundings:
@@ -79,7 +79,7 @@ def _surroundings(record: Record) -> _Surroundings:
     return around
 
 
-def _told(
+def _described(
     first: TransmittedSegment,
     repeats: Sequence[TransmittedSegment],
     around: _Surroundings,
@@ -89,14 +89,14 @@ def _told(
     rounds = _rounds(repeats)
     for earlier, (after, *_) in pairwise([[first], *rounds]):
         before = next((each for each in reversed(earlier) if distance(each.seq, after.seq) >= 0), earlier[0])
-        # Whether it arrived, and what was answered, may be among what the capture lost.
+        # The capture may have lost its arrival or the answer.
         unseen = {before.sender, before.receiver} & around.blurred
         reason = sentence("not_captured") if unseen else _reason(before, after, around)
         if reason.code == "ack_lost":
             acks.append(str(reason.values["number"]))
         if reason not in reasons and not (reason.code == "ack_lost" and len(acks) > 1):
             reasons.append(reason)
-    if len(acks) > 1:  # told once, where the first of them is
+    if len(acks) > 1:  # once, in the place of the first
         all_lost = sentence("acks_lost", numbers=", ".join(dict.fromkeys(acks)))
         reasons = [all_lost if reason.code == "ack_lost" else reason for reason in reasons]
     why = reduce(lambda one, other: sentence("and_then", first=one, second=other), reasons)
@@ -110,7 +110,7 @@ def _told(
 
 
 def _rounds(repeats: Sequence[TransmittedSegment]) -> list[list[TransmittedSegment]]:
-    """The repeats, with the parts of one sending together: each begins where the one before ends."""
+    """The retransmissions, with those grouped that are parts of one: each begins where the one before ends."""
     rounds: list[list[TransmittedSegment]] = []
     for each in repeats:
         before = rounds[-1][-1] if rounds else None
@@ -135,7 +135,7 @@ def _name(segment: TransmittedSegment) -> Message:
 
 
 def _reason(before: TransmittedSegment, after: TransmittedSegment, around: _Surroundings) -> Message:
-    """Why ``after`` was sent, given that ``before`` had been."""
+    """Why ``after`` was sent although ``before`` had been."""
     if before.received is None or before.damaged:
         return sentence("damaged") if before.damaged else _loss(before, after, around)
     if before.received >= (after.sent or 0):
@@ -158,7 +158,7 @@ def _reason(before: TransmittedSegment, after: TransmittedSegment, around: _Surr
 
 
 def _loss(before: TransmittedSegment, after: TransmittedSegment, around: _Surroundings) -> Message:
-    """What became of a segment that did not arrive, as far as an ICMP error or a router's captures tell."""
+    """Why a segment did not arrive, by ICMP errors and the routers' captures."""
     for error in around.too_big[before.src, before.seq]:
         if error.sent is not None and (before.sent or 0) <= error.sent <= (after.sent or 0):
             return sentence("too_big", node=error.sender, mtu=error.icmp.rpartition(" ")[2])

@@ -1,7 +1,7 @@
-"""Edges of the diagram that lead nowhere: what arrived, and left the connection in the state it was in.
+"""Self-transitions: edges of the diagram on which a segment leaves the connection in its state.
 
-A history is made of changes of state. A RST that is answered by a challenge ACK, a SYN for which
-the accept queue has no room: the kernel decides there too, and this finds where it did.
+A history consists of changes of state. A RST that is answered by a challenge ACK or a SYN for which the
+accept queue has no space are decisions of the kernel too; they are found here.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Endpoint, Record, TransmittedSegment
     from handshake_lab.recording.observations import Address, Observation
 
-#: Nanoseconds within which a kernel answers what arrived.
+#: Nanoseconds within which a kernel answers a received segment.
 _AT_ONCE = 1_000_000
-#: The same where time is real, and what it runs on may be taken away: less than the 40 ms after which an ACK leaves by
-#: a timer (TCP_DELACK_MIN, include/net/tcp.h).
+#: The same in real time, when the processor may be taken away: less than the 40 ms after which a delayed ACK is sent
+#: (TCP_DELACK_MIN, include/net/tcp.h).
 _AT_ONCE_IN_REAL_TIME = 30_000_000
-#: Nanoseconds after which a FIN-WAIT-2 with a timer would be over: 60 s, as late as a timer may fire.
+#: Nanoseconds after which a FIN-WAIT-2 with a timer has ended: 60 s and the largest delay of a timer.
 _FIN_TIMEOUT = 67_600_000_000
 _OVERFLOWS = ("ListenOverflows", "TCPReqQFullDrop", "ListenDrops")
 _SYNCHRONIZED = frozenset(
@@ -35,10 +35,10 @@ _SYNCHRONIZED = frozenset(
 
 
 class SelfTransition(msgspec.Struct, frozen=True):
-    """Something happened to an endpoint that changed nothing.
+    """An event at an endpoint that did not change its state.
 
     ``edge`` is its id in `handshake_lab.tcp.diagram.lookup`; ``segment`` the `TransmittedSegment.number` of what
-    arrived, None where it is the waiting itself.
+    arrived, None for an edge without a segment.
     """
 
     edge: str
@@ -49,12 +49,12 @@ class SelfTransition(msgspec.Struct, frozen=True):
 
 
 def self_transitions(record: Record, observations: Iterable[Observation]) -> list[SelfTransition]:
-    """Find the edges of a run along which nothing moved.
+    """Find the self-transitions of a run.
 
     Args:
         record: The run.
-        observations: What it was made of: the counters tell why an ACK was dropped, the programs'
-            calls whether a socket was still held.
+        observations: Its observations: the counters show why an ACK was dropped, the recorded calls whether a
+        program still held a socket.
     """
     return sorted(_Search(record, observations).found(), key=lambda self_transition: self_transition.time)
 
@@ -128,20 +128,20 @@ class _Search:
         return "" if segment.length else "41a"
 
     def _answers(self, segment: TransmittedSegment, at: int) -> list[str]:
-        """The flags of what its receiver sent back at once."""
+        """The flags of the receiver's immediate answers."""
         source, target = segment.arriving
         back = self._sent.get((target, source), [])
         first, last = bisect_left(back, (at, "")), bisect_left(back, (self._answered_until(segment, at) + 1, ""))
         return [flags for _, flags in back[first:last]]
 
     def _answered_until(self, segment: TransmittedSegment, at: int) -> int:
-        """Until when what its receiver sends answers it: what arrives later is answered, too."""
+        """Until when a segment counts as an answer to it: the next arrival has its own answers."""
         arrivals = self._received[segment.arriving]
         place = bisect_right(arrivals, at + _AT_ONCE)
         return min([at + self._pause, *arrivals[place : place + 1]])
 
     def _turned_away(self, segment: TransmittedSegment, at: int) -> Iterator[SelfTransition]:
-        """A SYN to a listener that has no room for it: dropped without an answer."""
+        """A SYN that a listener without space dropped, without an answer."""
         if segment.flags != "S" or not self._overflowed(segment.receiver) or self._answers(segment, at):
             return
         listened = any(
@@ -154,7 +154,7 @@ class _Search:
             yield SelfTransition("40b", segment.receiver, at, (Witness.CAPTURE,), segment.number)
 
     def _held(self, endpoint: Endpoint) -> Iterator[SelfTransition]:
-        """FIN-WAIT-2 of a socket that its program keeps: it has no timer."""
+        """FIN-WAIT-2 of a socket that a program holds, which has no timer."""
         for step, after in zip(endpoint.transitions, [*endpoint.transitions[1:], None], strict=True):
             until = after.time if after else endpoint.ended
             if step.new is not State.FIN_WAIT_2 or until - step.time <= _FIN_TIMEOUT:
@@ -178,7 +178,7 @@ def _in_syn_sent(segment: TransmittedSegment, answers: Sequence[str]) -> str:
 
 
 def _state_at(endpoint: Endpoint, at: int) -> State | None:
-    """The state in which an endpoint was at a time; None before its first."""
+    """The state of an endpoint at a time; None before the first."""
     if not endpoint.transitions or at < endpoint.transitions[0].time:
         return None
     return next(step.new for step in reversed(endpoint.transitions) if step.time <= at)

@@ -1,4 +1,4 @@
-"""Segments that arrived and changed nothing: what became of each, as far as the kernel or its counters tell."""
+"""Segments that arrived and had no effect, with the reason given by the kernel or its counters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.history import Record
 
-#: Edges within a state that say why a segment changed nothing; of those with several states, their numbers.
+#: Reasons by self-transition; for edges with several states, by number.
 _WHY = {
     "24": sentence("challenged"),
     "25a": sentence("ignored_reset"),
@@ -26,14 +26,14 @@ _WHY = {
 
 
 class WithoutEffect(NamedTuple):
-    """That a segment changed nothing, and why."""
+    """A segment without effect, and the reason."""
 
     segment: int
     message: Message
 
 
 def without_effect(record: Record) -> Iterator[WithoutEffect]:
-    """Every segment that arrived and is known to have changed nothing, in order of their numbers."""
+    """Every segment that is known to have had no effect, in order of their numbers."""
     why = {segment.number: segment.ignored for segment in record.segments if segment.ignored is not None}
     counters = [Counters(record.header.t, node, grown) for node, grown in record.counters.items()]
     for each in self_transitions(record, counters):

@@ -41,12 +41,12 @@ _TAKES = {
 
 
 class CauseFinder:
-    """Finds the causes of one life's transitions.
+    """Finds the causes of one socket's transitions.
 
     Args:
-        observed: Whose.
+        observed: The socket.
         index: Its segments.
-        run: What else the run holds.
+        run: The rest of the run.
         after: The first segment between the same addresses that belongs to the next connection.
     """
 
@@ -85,10 +85,10 @@ class CauseFinder:
     def _received(self, draft: TransitionDraft) -> None:
         mark, fits = self._by_segment[draft.old, draft.new]
         draft.why = Trigger.SEGMENT
-        # The wire tells of a request by the SYN-ACK that left; its cause is the SYN that came.
+        # A sent SYN-ACK shows the request; its cause is the received SYN.
         leg = draft.leg if draft.leg and not draft.leg.outgoing else self._find(draft, mark, fits)
         if leg is None:
-            # The kernel's word that it happened is enough to know which segment it takes.
+            # The transition itself implies which segment was received.
             draft.cause = Cause("segment", sentence("received_uncaptured", what=_TAKES[draft.old, draft.new]))
             return
         if (draft.old, draft.new) == (S.LISTEN, S.SYN_RECEIVED):
@@ -106,10 +106,10 @@ class CauseFinder:
         draft.cause = Cause("segment", message, leg.segment.number)
 
     def _find(self, draft: TransitionDraft, mark: Mark, fits: Callable[[SegmentAtEnd], bool]) -> SegmentAtEnd | None:
-        """The segment at hand when the transition happened: the one that first set the mark, or its latest repeat."""
+        """The segment of a transition: the first one with the mark, or its latest retransmission."""
         first = self._index.first(mark)
         if first is None:
-            # It came, though by the data before it that was not in order: its receiver had refused some of them.
+            # It was received, though not in order by the data before it: the receiver had refused some of them.
             came = [
                 leg for leg in self._index.legs if fits(leg) and draft.earliest - SLACK <= leg.t <= draft.time + SLACK
             ]
@@ -120,9 +120,9 @@ class CauseFinder:
         return repeats[-1] if repeats and not repeats[-1].outgoing else None
 
     def _fast_open(self, draft: TransitionDraft, leg: SegmentAtEnd) -> bool:
-        """Whether a full socket answered the SYN: it acknowledged the data, too (tcp_make_synack(), tcp_output.c).
+        """Whether a full socket answered the SYN: it also acknowledged the data (tcp_make_synack(), tcp_output.c).
 
-        Where its SYN-ACK was not captured: the tracepoint saw a full socket at the SYN, not at the ACK.
+        If its SYN-ACK was not captured: whether the tracepoint reported a full socket at the SYN, not at the ACK.
         """
         syn, answer = leg.segment, self._index.first(Mark.SYN_ACK_SENT)
         if answer is not None:
@@ -150,10 +150,10 @@ class CauseFinder:
         draft.cause = Cause("call", message, number)
 
     def _call(self, draft: TransitionDraft, names: Sequence[str]) -> str:
-        """The call that did it, as it was recorded; "" where none was.
+        """The recorded call that caused it; "" if there is none.
 
-        Of those that were under way then, the first: it leaves nothing for a second one to do. Else the latest that had
-        begun, for what shutdown() asks for in SYN-RECEIVED is done later (tcp_rcv_state_process(), tcp_input.c).
+        Of the calls in progress at that time, the first one: it leaves nothing to do for a second one. Otherwise the
+        latest that had begun, because shutdown() in SYN-RECEIVED takes effect later (tcp_rcv_state_process()).
         """
         latest: Step | None = None
         steps = self._run.steps_of(self._observed)

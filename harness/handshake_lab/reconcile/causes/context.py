@@ -1,4 +1,4 @@
-"""One transition under examination, with everything that can tell its cause."""
+"""One transition, with everything that can show its cause."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ ICMP_ERRORS = (
     "EHOSTDOWN", "ENONET",
 )  # fmt: skip
 
-#: Of the slowest clock that Linux is built with: HZ is 100 or more.
+#: Nanoseconds of a jiffy of the slowest clock: HZ is at least 100.
 JIFFY = 10_000_000
 
 
 class FoundCause(NamedTuple):
-    """A cause, and the segment that shows it where there is one."""
+    """A cause, and its segment if there is one."""
 
     why: Trigger | None
     cause: Cause
@@ -45,7 +45,7 @@ class FoundCause(NamedTuple):
 
 
 def received(leg: SegmentAtEnd, kind: Literal["segment", "reset"] = "segment") -> Cause:
-    """The cause that a segment is which arrived."""
+    """A received segment as a cause."""
     return Cause(kind, sentence("received", what=leg.segment.name), leg.segment.number)
 
 
@@ -59,15 +59,15 @@ def number_of(leg: SegmentAtEnd | None) -> int | None:
 
 
 class RunContext:
-    """What a run holds besides one endpoint's own segments.
+    """The parts of a run that are needed besides one endpoint's own segments.
 
     Args:
-        all_observed: All its lives.
+        all_observed: All its sockets.
         steps: The programs' calls, in order of time.
-        grown: By how much each node's counters have grown at the end.
-        pause: Nanoseconds by which what belongs together may be apart: `SLACK`, or `HELD_UP` where time is real.
-        blurred: The nodes whose captures lost segments: that there was no RST, nobody can say there.
-        events: What tracepoints told besides changes of state.
+        grown: The growth of each node's counters.
+        pause: Nanoseconds that may pass between observations of the same event: `SLACK`, or `HELD_UP` in real time.
+        blurred: The nodes whose captures lost segments: there may have been a RST that was not captured.
+        events: The tracepoints' events other than state changes.
     """
 
     def __init__(
@@ -90,7 +90,9 @@ class RunContext:
             if step.call.startswith("accept"):
                 self._accepted.add((step.node, step.result))
         self._events: dict[tuple[str, Address, Address], list[TcpEvent]] = defaultdict(list)
-        self.released: dict[int, list[int]] = defaultdict(list)  # by socket: its addresses may be gone by then
+        self.released: dict[int, list[int]] = defaultdict(
+            list
+        )  # by socket, because its addresses may be cleared by then
         for event in events:
             if event.name == "tcp_destroy_sock":
                 self.released[event.sk].append(event.t)
@@ -102,25 +104,25 @@ class RunContext:
         return bool(self._steps.get((node, cookie))) or (node, str(cookie)) in self._accepted
 
     def events(self, name: str, observed: ObservedSocket) -> list[TcpEvent]:
-        """The events of a name between a life's addresses, in order of time."""
+        """The events of a name between a socket's addresses, in order of time."""
         return self._events.get((name, observed.local, observed.remote), [])
 
     def steps_of(self, observed: ObservedSocket) -> list[Step]:
-        """The calls on a life's socket, and those of its node which name no socket, in order of time."""
+        """The calls on a socket, and those of its node without a socket, in order of time."""
         named = self._steps.get((observed.node, observed.cookie), []) if observed.cookie else []
         unnamed = self._steps.get((observed.node, 0), [])
         return sorted([*named, *unnamed], key=lambda step: step.t) if named and unnamed else named or unnamed
 
 
 class TransitionContext:
-    """A transition and its surroundings.
+    """A transition and its context.
 
     Args:
-        observed: Whose transition it is.
+        observed: The socket.
         index: Its segments.
         drafts: All its transitions.
-        place: Which of them this is.
-        run: What else the run holds.
+        place: The index of this one.
+        run: The rest of the run.
         after: The first segment between the same addresses that belongs to the next connection.
     """
 
@@ -152,17 +154,17 @@ class TransitionContext:
 
     @property
     def in_task(self) -> bool | None:
-        """Whether the kernel was in a task's call then, not in an interrupt; None where that was not recorded.
+        """Whether a task's call made the transition, not an interrupt; None if that was not recorded.
 
-        What arrives, and timers, are handled in an interrupt, unless a task is just then using the socket.
+        Segments and timers are handled in interrupts, except while a task is using the socket.
         """
         return self._event.context == "task" if self._event and self._event.context else None
 
     @property
     def error(self) -> str | None:
-        """The error that the kernel reported to the socket's program then; "" if none, None if that was not recorded.
+        """The error that the kernel reported to the program at that time; "" if none, None if that was not recorded.
 
-        Whatever but its program ends a connection reports one (sk_error_report(), net/core/sock.c).
+        Every end of a connection reports one, unless its program caused it (sk_error_report(), net/core/sock.c).
         """
         if self._event is None or not self._event.context:
             return None
@@ -171,13 +173,13 @@ class TransitionContext:
 
     @property
     def held(self) -> bool:
-        """Whether a program held the socket, as far as the last look before shows."""
+        """Whether a program held the socket, by the last poll before."""
         polls = [poll for poll in self.observed.polls if poll.t < self.draft.time - SLACK and not poll.gone]
         return not polls or getattr(polls[-1].seen, "inode", 0) != 0 or self.draft.old in (State.SYN_SENT, State.LISTEN)
 
     @property
     def is_mini(self) -> bool:
-        """Whether the last look before showed a mini-socket: TIME-WAIT, or what is left of an orphan in FIN-WAIT-2."""
+        """Whether it was a mini-socket by the last poll before: TIME-WAIT, or FIN-WAIT-2 of an orphan."""
         polls = [poll for poll in self.observed.polls if poll.t < self.draft.time and not poll.gone]
         return bool(polls) and polls[-1].mini
 
@@ -190,35 +192,35 @@ class TransitionContext:
 
     @property
     def reset_reason(self) -> str:
-        """Why the kernel sent a RST then, in its words; "" where it sent none or does not tell (before Linux 6.11)."""
+        """The kernel's reason for a RST that it sent at that time; "" if it reports none (before Linux 6.11)."""
         sent = self.run.events("tcp_send_reset", self.observed)
         return next((each.reason for each in sent if self.near(each.t)), "")
 
     @property
     def destroyed_at_once(self) -> bool:
-        """Whether the socket itself went with the connection: no program held it any longer."""
+        """Whether the socket was destroyed together with the connection: no program held it."""
         sk = self.observed.traced.sk if self.observed.traced else 0
         return sk != 0 and any(self.near(t) for t in self.run.released.get(sk, ()))
 
     def grown(self, counter: str) -> int | None:
-        """By how much one of the host's counters grew; None where nobody read them."""
+        """The growth of one of the host's counters; None if they were not recorded."""
         grown = self.run.grown.get(self.observed.node)
         return None if grown is None else grown.get(counter, 0)
 
     def icmp(self) -> SegmentAtEnd | None:
-        """The ICMP error that arrived then; one that only tells the MTU ends nothing."""
+        """The ICMP error that was received at that time; one that only reports the MTU ends nothing."""
         errors = [leg for leg in self.received() if leg.segment.icmp and not leg.segment.icmp.startswith(TOO_BIG)]
         return errors[-1] if errors else None
 
     def near(self, t: int) -> bool:
-        """Whether a time is the transition's, clocks being what they are."""
+        """Whether a time is that of the transition, within clock tolerance."""
         return self.draft.earliest - SLACK <= t <= self.draft.time + SLACK
 
     def belongs(self, leg: SegmentAtEnd) -> bool:
-        """Whether a segment can have caused the transition, by when it arrived, or come of it, by when it left.
+        """Whether a segment can be the transition's cause, by its time of arrival, or its effect, by that of sending.
 
-        What leaves after something else has arrived answers that, and what arrived or left before the transition before
-        this one is done with. A RST leaves before its socket is closed (tcp_write_err(), tcp_keepalive_timer()).
+        A segment that is sent after another arrival answers that one, and segments before the previous transition do
+        not count. A RST is sent before its socket is closed (tcp_write_err(), tcp_keepalive_timer()).
         """
         first = self._still_open_at(self.draft.earliest)
         if not leg.outgoing:
@@ -229,30 +231,30 @@ class TransitionContext:
         return first <= leg.t <= self.draft.time + self.run.pause
 
     def marked(self, mark: Mark) -> SegmentAtEnd | None:
-        """The segment that set a mark at that time."""
+        """The segment with a mark at that time."""
         for leg, marks in zip(self.index.legs, self.index.marks, strict=True):
             if mark in marks and self.belongs(leg):
                 return leg
         return None
 
     def received(self) -> list[SegmentAtEnd]:
-        """What arrived at that time."""
+        """The segments received at that time."""
         return [leg for leg in self.index.legs if not leg.outgoing and self.belongs(leg)]
 
     def answered_by(self, answer: SegmentAtEnd) -> list[SegmentAtEnd]:
-        """What had arrived when a segment left that answers at once, such as a RST."""
+        """The segments received just before one that is sent as an immediate answer, such as a RST."""
         first, last = self._still_open_at(answer.t), answer.t + SLACK
         return [leg for leg in self.index.legs if not leg.outgoing and first <= leg.t <= last]
 
     def _still_open_at(self, t: int) -> int:
-        """Since when what arrived may still wait to be taken up at a time, or what left may be what led there."""
-        # One segment may lead through two states: what brought the one before at this very moment is at hand, too.
+        """The earliest time of a segment that can belong to a transition at ``t``."""
+        # One segment may cause two transitions: one at the very time of the previous transition counts too.
         earlier = [draft.time for draft in self.drafts[: self.place] if draft.time < self.draft.earliest - SLACK]
         before = earlier[-1] + SLACK if earlier else 0
         return min(max(t - self.run.pause, before), t - SLACK)
 
     def called(self, *names: str) -> str:
-        """The call that a program was in on this socket then, as it was recorded; "" where none was."""
+        """The recorded call on this socket that was in progress at that time; "" if there was none."""
         for place, step in enumerate(self._steps):
             if step.phase != "begins" or not step.call.startswith(names) or step.t > self.draft.time + SLACK:
                 continue
@@ -262,14 +264,14 @@ class TransitionContext:
         return ""
 
     def failed_with(self, *errors: str) -> bool:
-        """Whether a call on this socket ended with one of these errors then, or as soon as its program went on."""
+        """Whether a call on this socket ended with one of these errors at that time, or soon after."""
         first, last = self.draft.earliest - SLACK, self.draft.time + self.run.pause
         return any(step.phase == "ends" and step.result in errors and first <= step.t <= last for step in self._steps)
 
     def by_another_task(self) -> bool:
-        """Whether the transition ran in a call of another task than the one that opened the socket.
+        """Whether the transition ran in another task than the one that opened the socket.
 
-        A child's opener is its listener's, which holds where the very socket's calls were recorded.
+        The opener of a child is that of its listener, if the calls on the child itself were recorded.
         """
         opener = self.observed.opener
         if self.observed.passive and self.programs_recorded:
@@ -280,12 +282,12 @@ class TransitionContext:
 
     @property
     def programs_recorded(self) -> bool:
-        """Whether this very socket's calls were recorded."""
+        """Whether the calls on this socket were recorded."""
         cookie = self.observed.cookie
         return cookie != 0 and (self.run.records(self.observed.node, cookie))
 
     def listener_stopped(self, *, exactly: bool = False) -> bool:
-        """Whether the listener that took this connection had been closed, or was closed right then."""
+        """Whether the listener of this connection had been closed, or was closed at that time."""
         return any(
             listener.node in (self.observed.node, "")
             and listener.local.port == self.observed.local.port
@@ -300,7 +302,7 @@ class TransitionContext:
         return self.draft.time >= at - JIFFY and self.draft.earliest <= latest
 
     def silence(self) -> list[SegmentAtEnd]:
-        """What left since the last segment arrived, up to then."""
+        """The segments sent since the last one was received, up to that time."""
         out: list[SegmentAtEnd] = []
         for leg in self.index.legs:
             if leg.t > self.draft.time or "R" in leg.segment.flags:
@@ -309,16 +311,16 @@ class TransitionContext:
         return out
 
     def waited(self) -> bool:
-        """Whether a second, the least a handshake's timer takes, had demonstrably passed without a segment."""
-        if self.index.leaky or self.observed.unheard:
+        """Whether at least a second, the shortest timer of a handshake, passed without a segment."""
+        if self.index.leaky or self.observed.uncaptured:
             return False
         before = [leg for leg in self.index.legs if leg.t <= self.draft.earliest]
-        # What the timer is for must have left, and nothing have come since.
+        # The segment that the timer is for must have been sent, and none received since.
         return bool(before) and before[-1].outgoing and self.draft.earliest - before[-1].t >= SECOND - SLACK
 
 
 def ended(steps: Sequence[Step]) -> int:
-    """When the first of these calls ended; when it began, if that is not known."""
+    """When the first of these calls ended; when it began, if its end is not known."""
     call, *later = steps
     ends = (each.t for each in later if (each.call, each.cookie, each.phase) == (call.call, call.cookie, "ends"))
     return next(ends, call.t)

@@ -1,7 +1,7 @@
-"""Why a connection ended: an answer to every ``→CLOSED`` and ``→LISTEN``.
+"""Why a connection ended: the cause of every ``→CLOSED`` and ``→LISTEN``.
 
-Each finder names a cause only on that cause's own evidence: a segment that came, a call that was made or a task that
-the kernel was in, an error that a timer reported, a counter that grew. Where none has any, the cause is unknown.
+Each finder needs evidence of its own cause: a received segment, a recorded call or a task's call in the kernel, a
+reported error, a counter that grew. If no finder has any, the cause is unknown.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from handshake_lab.reconcile.segments.matching import SegmentAtEnd
 
-#: States of a socket that a program holds, or is about to: it is told what becomes of it.
+#: States of a socket that a program holds, or will: the kernel reports errors to it.
 _HELD = (State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT)
 #: What a program gets when a RST ends its connection (tcp_reset(), net/ipv4/tcp_input.c).
 _RESET_ERRORS = ("ECONNRESET", "ECONNREFUSED", "EPIPE")
 
 
 def end(context: TransitionContext) -> None:
-    """Find why a connection or a listener ended, and say so in the transition."""
+    """Find why a connection or a listener ended, and set the transition's cause."""
     for find in _finders(context):
         found = find(context)
         if found is not None:
@@ -84,16 +84,16 @@ def _finders(context: TransitionContext) -> tuple[Callable[[TransitionContext], 
 def _reset(context: TransitionContext) -> FoundCause | None:
     leg, own = context.marked(Mark.RST_RECEIVED) or _taken(context), context.marked(Mark.RST_SENT)
     if leg is None or (context.in_task and context.draft.old in _HELD and not context.error):
-        return None  # its program would have been told: the socket was closed before the RST was looked at
-    # On a short link both may abort before either has heard of it: a RST that comes behind one's own is too late.
+        return None  # the kernel would have reported an error: the socket was closed before the RST was processed
+    # On a short link both ends may abort: a RST that is received after the own one was sent is too late.
     late = own is not None and context.draft.time <= own.t < leg.t
     return None if late else FoundCause(Trigger.RESET, received(leg, "reset"), leg)
 
 
 def _taken(context: TransitionContext) -> SegmentAtEnd | None:
-    """A RST that is not exactly the next: the kernel says that it took it, by the error or by the instant.
+    """A RST without the exact sequence number that the kernel accepted, by its error report or by the time.
 
-    A mini-socket goes for any RST in its window (tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c).
+    A mini-socket ends by any RST in its window (tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c).
     """
     if context.error in _RESET_ERRORS or context.is_mini:
         return next((leg for leg in reversed(context.received()) if "R" in leg.segment.flags), None)
@@ -101,9 +101,9 @@ def _taken(context: TransitionContext) -> SegmentAtEnd | None:
 
 
 def _answered_by_reset(context: TransitionContext) -> FoundCause | None:
-    """A SYN that a mini-socket in FIN-WAIT-2 found in its window, and answered with a RST."""
+    """A SYN in the window of a mini-socket in FIN-WAIT-2, which answered with a RST."""
     answer = context.marked(Mark.RST_SENT)
-    if answer is None or not context.is_mini:
+    if answer is None or not (context.is_mini or context.reset_reason == "TCP_TIMEWAIT_SOCKET"):
         return None
     for leg in reversed(context.answered_by(answer)):
         if "S" in leg.segment.flags:
@@ -112,7 +112,7 @@ def _answered_by_reset(context: TransitionContext) -> FoundCause | None:
 
 
 def _refused_by_icmp(context: TransitionContext) -> FoundCause | None:
-    """An ICMP error before ESTABLISHED: known by what the kernel reported, or else by what connect() returned."""
+    """An ICMP error before ESTABLISHED, by the error that the kernel reported or that connect() returned."""
     if context.draft.old not in (State.SYN_SENT, State.SYN_RECEIVED):
         return None
     reported = context.error in ICMP_ERRORS if context.error is not None else context.failed_with(*ICMP_ERRORS)
@@ -136,15 +136,15 @@ def _after_close(context: TransitionContext) -> FoundCause | None:
 
 
 def _overflow(context: TransitionContext) -> FoundCause | None:
-    """A mini-socket should have taken over, and no look showed one; an abort would have sent a RST.
+    """No mini-socket replaced the socket, and no RST was sent, as an abort would.
 
-    The host's counters tell whether its table was ever full (inet_twsk_alloc(), net/ipv4/inet_timewait_sock.c).
+    The host's counters show whether its table was full (inet_twsk_alloc(), net/ipv4/inet_timewait_sock.c).
     """
     if context.draft.old not in (State.FIN_WAIT_2, State.CLOSING) or context.marked(Mark.RST_SENT):
         return None
     if context.grown("TCPTimeWaitOverflow") == 0:
         return None
-    # The FIN brought a connection to CLOSING, perhaps just then: only the ACK of its own leads on.
+    # The FIN may have caused CLOSING at this very time: only the ACK of the own FIN ends CLOSING.
     fin = "" if context.draft.old is State.CLOSING else "F"
     legs = [
         leg for leg in context.received() if (fin and fin in leg.segment.flags) or context.index.acknowledges_fin(leg)

@@ -1,4 +1,4 @@
-"""Connections that a call ended: the program's own, the end of its listener, or SOCK_DESTROY."""
+"""Connections that ended by a call: the program's own, the end of the listener, or SOCK_DESTROY."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from handshake_lab.reconcile.causes.context import TransitionContext
 
-#: Calls that leave a program its socket.
+#: Calls after which the program still has its socket.
 _KEPT = sentence("either_call", first="shutdown()", other="connect(AF_UNSPEC)")
 
 
 def destroyed(context: TransitionContext) -> FoundCause | None:
-    """SOCK_DESTROY: the kernel reports ECONNABORTED to the program, and nothing else does (tcp_abort(), tcp.c).
+    """SOCK_DESTROY: the only cause for which the kernel reports ECONNABORTED (tcp_abort(), net/ipv4/tcp.c).
 
-    Where no program is there to be told, or the recording has no reports, a call of ``ss -K`` must have been recorded;
-    an orphan that goes in a task's call was not closed by its program, which had closed it long before.
+    If there is no program to report to, or the recording has no error reports, a call of ``ss -K`` must have been
+    recorded. An orphan that ends in a task's call was not closed by its program, which had closed it before.
     """
     named = context.called("ss -K", "destroy")
     if context.error == "ECONNABORTED":
@@ -39,9 +39,9 @@ def destroyed(context: TransitionContext) -> FoundCause | None:
 
 
 def by_another(context: TransitionContext) -> FoundCause | None:
-    """What no segment, timer or call of its own explains, and ran in another program's call.
+    """The transition ran in another program's task, and no segment, timer or call explains it.
 
-    Only for recordings without the kernel's reports: a task alone tells neither a thread nor a child of the program's.
+    Only for recordings without error reports: another task may also be a thread or a child of the program.
     """
     if context.error is not None or context.observed.node in context.run.blurred or not context.by_another_task():
         return None
@@ -50,17 +50,17 @@ def by_another(context: TransitionContext) -> FoundCause | None:
 
 
 def called_off(context: TransitionContext) -> FoundCause | None:
-    """An abort that the program is known to have asked for."""
+    """An abort by a recorded call."""
     leg = context.marked(Mark.RST_SENT)
     if leg is None or context.in_task is False:
         return None
-    # A connect() may have returned just before: its socket is aborted by another call.
+    # A connect() may have returned just before: the abort is a later call.
     call = context.called("close") or ("" if context.destroyed_at_once else context.called("connect"))
     return FoundCause(Trigger.ABORT, Cause("call", call, number_of(leg)), leg) if call else None
 
 
 def aborted(context: TransitionContext) -> FoundCause | None:
-    """An abort by a program whose calls were not recorded: the kernel was in a task's call, and reported no error."""
+    """An abort by a program whose calls were not recorded: in a task's call, and without a reported error."""
     leg = context.marked(Mark.RST_SENT)
     if context.in_task is False:
         return None
@@ -87,7 +87,7 @@ def listener_closed(context: TransitionContext) -> FoundCause | None:
 
 
 def with_orphans(context: TransitionContext) -> FoundCause | None:
-    """A RST at close(), or in place of a FIN sent again. The host's counters tell it from the program's own abort."""
+    """A RST at close(), or instead of a retransmitted FIN. Counters distinguish it from the program's own abort."""
     leg = context.marked(Mark.RST_SENT)
     if leg is None or context.draft.old not in ORPHANS:
         return None
@@ -104,17 +104,21 @@ def with_orphans(context: TransitionContext) -> FoundCause | None:
 
 
 def lingered(context: TransitionContext) -> FoundCause | None:
-    """An orphan with a negative TCP_LINGER2 does not wait in FIN-WAIT-2 at all."""
+    """An orphan with a negative TCP_LINGER2 does not wait in FIN-WAIT-2 at all.
+
+    It is counted as an abort (tcp_rcv_state_process(), net/ipv4/tcp_input.c; __tcp_close(), net/ipv4/tcp.c).
+    """
     before = context.drafts[context.place - 1] if context.place else None
     leg = context.marked(Mark.RST_SENT)
-    if (
-        leg
-        and context.draft.old is State.FIN_WAIT_2
-        and before
-        and context.draft.time - before.time <= context.run.pause
-    ):
-        return FoundCause(Trigger.ABORT, Cause("call", sentence("close_linger2"), number_of(leg)), leg)
-    return None
+    if leg is None or context.draft.old is not State.FIN_WAIT_2 or before is None:
+        return None
+    if context.reset_reason:
+        counted = context.reset_reason in ("TCP_ABORT_ON_DATA", "TCP_ABORT_ON_LINGER")
+    else:
+        counted = context.grown("TCPAbortOnData") != 0 or context.grown("TCPAbortOnLinger") != 0
+    if not counted or context.draft.time - before.time > context.run.pause:
+        return None
+    return FoundCause(Trigger.ABORT, Cause("call", sentence("close_linger2"), number_of(leg)), leg)
 
 
 def listener(context: TransitionContext) -> FoundCause | None:
@@ -126,7 +130,7 @@ def listener(context: TransitionContext) -> FoundCause | None:
 
 
 def closed(context: TransitionContext) -> FoundCause | None:
-    """In SYN-SENT, by the program: a recorded call, or the kernel was in a task's call and reported no error."""
+    """In SYN-SENT, by the program: a recorded call, or in a task's call without a reported error."""
     call = context.called("close", "shutdown", "connect(")
     if context.in_task is False or (context.error and context.held):
         return None
@@ -138,7 +142,7 @@ def closed(context: TransitionContext) -> FoundCause | None:
 
 
 def failed(context: TransitionContext) -> FoundCause | None:
-    """Not even the SYN left, for there is no way to the other: the call itself ended the attempt."""
+    """The SYN was not sent, because there is no route: connect() itself ended the attempt."""
     at_once = context.place and context.draft.time - context.drafts[context.place - 1].time <= context.run.pause
     if context.index.legs or not at_once or context.in_task is False or context.called("close", "shutdown"):
         return None

@@ -1,7 +1,7 @@
-"""Connections that a timer ended: it came to its end without an answer.
+"""Connections that ended by a timer.
 
 Whatever timer it is, tcp_write_err() (net/ipv4/tcp_timer.c) closes the socket, reports ETIMEDOUT to its program and
-counts TCPAbortOnTimeout. That a timer was due, or that nothing had been heard, is no evidence by itself.
+counts TCPAbortOnTimeout. That a timer was due or that the peer was silent is no evidence by itself.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _TIMERS = {
 
 
 def reported(context: TransitionContext) -> FoundCause | None:
-    """The kernel reported to the program that time was up: which timer it was, the last look shows.
+    """The kernel reported ETIMEDOUT to the program; the last poll shows which timer was running.
 
-    What an ICMP error had reported before, without ending anything, is reported in its place (sk_err_soft).
+    If an ICMP error was received before that did not end the connection, its error is reported instead (sk_err_soft).
     """
     soft = context.error in ICMP_ERRORS and context.icmp() is None and bool(context.grown("TCPAbortOnTimeout"))
     if context.error != "ETIMEDOUT" and not soft:
@@ -42,18 +42,18 @@ def reported(context: TransitionContext) -> FoundCause | None:
 
 
 def announced(context: TransitionContext) -> FoundCause | None:
-    """The timer that the last look before announced, if the time is right."""
+    """The timer that was running in the last poll before, if the time fits."""
     polls = [poll for poll in context.observed.polls if poll.t < context.draft.time and poll.due is not None]
     if not polls or polls[-1].due is None or not context.due(polls[-1].due, polls[-1].due - polls[-1].t):
         return None
     name = getattr(polls[-1].seen, "timer", "on")
-    # An orphan's FIN-WAIT-2 ends uncounted, by a mini-socket's timer or, beyond 60 s, by the keepalive timer.
+    # FIN-WAIT-2 of an orphan ends without being counted: by a mini-socket's timer or, above 60 s, the keepalive timer.
     uncounted = name == "timewait" or (name == "keepalive" and context.draft.old is State.FIN_WAIT_2)
     return _found(context, name) if uncounted or _possible(context) else None
 
 
 def given_up(context: TransitionContext) -> FoundCause | None:
-    """The other was silent: what was sent, again and again, got no answer."""
+    """The peer was silent: retransmissions or probes were not answered."""
     unanswered = context.silence()
     again = [leg for leg in unanswered if leg.segment.retransmits is not None]
     probes = [leg for leg in unanswered if not leg.segment.length and leg.segment.flags == "A"]
@@ -69,17 +69,17 @@ def given_up(context: TransitionContext) -> FoundCause | None:
 
 
 def returned(context: TransitionContext) -> FoundCause | None:
-    """A call on the socket returned that time was up."""
+    """A call on the socket returned ETIMEDOUT."""
     return _found(context, "on") if context.failed_with("ETIMEDOUT") else None
 
 
 def waited(context: TransitionContext) -> FoundCause | None:
-    """In SYN-SENT, so long that a timer may have come to its end, and the host counts that one did."""
+    """In SYN-SENT, long enough for a timer, and the host's counter shows that one expired."""
     return _found(context, "on") if context.waited() and _possible(context) else None
 
 
 def _possible(context: TransitionContext) -> bool:
-    """Whether a timer can have ended it: timers run in an interrupt, report to a program, and are counted."""
+    """Whether a timer can be the cause: timers run in interrupts, report an error to the program, and are counted."""
     if context.in_task or (context.error is not None and context.held):
         return False
     return context.grown("TCPAbortOnTimeout") != 0

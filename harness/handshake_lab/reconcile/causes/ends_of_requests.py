@@ -1,4 +1,4 @@
-"""Requests that never became a connection: a request socket has no tracepoint, and no program holds it."""
+"""Requests that did not become connections: request sockets have no tracepoint, and no program holds them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from handshake_lab.tcp.timers import SECOND
 if TYPE_CHECKING:
     from handshake_lab.reconcile.causes.context import TransitionContext
 
-#: Counters of an accept queue without room (tcp_v4_syn_recv_sock(), net/ipv4/tcp_ipv4.c).
+#: The counter of full accept queues (tcp_v4_syn_recv_sock(), net/ipv4/tcp_ipv4.c).
 _OVERFLOWS = "ListenOverflows"
 
 
 def reset(context: TransitionContext) -> FoundCause | None:
-    """A RST took it away."""
+    """A received RST removed it."""
     leg = context.marked(Mark.RST_RECEIVED)
     if leg is None:
         return None
@@ -42,7 +42,7 @@ def refused(context: TransitionContext) -> FoundCause | None:
     if context.listener_stopped():
         return FoundCause(Trigger.LISTENER, Cause("segment", sentence("listener_gone"), number_of(leg)), leg)
     if context.grown(_OVERFLOWS) == 0:
-        return None  # it was gone before, and the segment met no connection
+        return None  # it was gone before the segment was received
     return FoundCause(Trigger.OVERFLOW, Cause("segment", sentence("accept_queue_full"), number_of(leg)), leg)
 
 
@@ -54,15 +54,15 @@ def orphaned(context: TransitionContext) -> FoundCause | None:
 
 
 def expired(context: TransitionContext) -> FoundCause | None:
-    """Its timer, and no reset: only a capture that missed nothing can tell.
+    """Its timer expired, and there was no reset, which only a complete capture can show.
 
-    From a single SYN-ACK not even that: a kernel that may send no second one (tcp_synack_retries of 0) and a
-    capture that missed some look the same. Then the node's counters must say that no reset took a request
-    away (EmbryonicRsts, tcp_check_req(), net/ipv4/tcp_minisocks.c).
+    After a single SYN-ACK this is ambiguous: the kernel may not retransmit it (tcp_synack_retries of 0), or the
+    capture may be incomplete. Then the node's counters must show that no reset removed a request
+    (EmbryonicRsts, tcp_check_req(), net/ipv4/tcp_minisocks.c).
     """
     sent = [leg.t for leg in context.index.legs if leg.outgoing and "S" in leg.segment.flags]
-    near = [at for at in context.observed.strayed if context.draft.earliest - SECOND <= at <= context.draft.time]
-    if not sent or context.index.leaky or context.observed.unheard or near:
+    near = [at for at in context.observed.lost_resets if context.draft.earliest - SECOND <= at <= context.draft.time]
+    if not sent or context.index.leaky or context.observed.uncaptured or near:
         return None
     if len(sent) > 1:
         # Every wait of this timer is twice the one before (reqsk_timer_handler()).
@@ -81,7 +81,7 @@ def unreachable_at_once(context: TransitionContext) -> FoundCause | None:
 
 
 def unreachable(context: TransitionContext) -> FoundCause | None:
-    """An ICMP error: it counts as a drop, though no queue was full (tcp_req_err(), net/ipv4/tcp_ipv4.c)."""
+    """An ICMP error, which counts as a drop although no queue was full (tcp_req_err(), net/ipv4/tcp_ipv4.c)."""
     if not context.grown("ListenDrops") or context.grown(_OVERFLOWS):
         return None
     return FoundCause(Trigger.ICMP, Cause("segment", sentence("icmp_error")))

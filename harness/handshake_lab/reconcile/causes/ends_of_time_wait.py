@@ -1,4 +1,4 @@
-"""How TIME-WAIT ends, besides by a RST."""
+"""How TIME-WAIT ends, except by a RST."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def taken_over(context: TransitionContext) -> FoundCause | None:
-    """A new connection with the same addresses ended it."""
+    """A new connection with the same addresses replaced it."""
     after = context.after
     if after is None or not context.near(after.t) or "S" not in after.segment.flags:
         return None
@@ -25,7 +25,7 @@ def taken_over(context: TransitionContext) -> FoundCause | None:
 
 
 def over(context: TransitionContext) -> FoundCause | None:
-    """Sixty seconds after it began, or after the last segment that made it begin again."""
+    """Its timer: 60 seconds after it began, or after the last segment that restarted it."""
     began = context.drafts[context.place - 1].time if context.place else context.observed.start
     armed = [began, *(leg.t for leg in context.index.legs if not leg.outgoing and began <= leg.t < context.draft.time)]
     if any(context.due(at + TIME_WAIT, TIME_WAIT) for at in armed):
@@ -34,7 +34,7 @@ def over(context: TransitionContext) -> FoundCause | None:
 
 
 def removed(context: TransitionContext) -> FoundCause | None:
-    """Nothing else ends it so early."""
+    """SOCK_DESTROY: nothing else ends TIME-WAIT early without a captured segment."""
     if context.observed.node in context.run.blurred:
         return None
     if context.draft.time < context.drafts[context.place - 1].time + TIME_WAIT:

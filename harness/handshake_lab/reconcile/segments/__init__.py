@@ -1,1 +1,1 @@
-"""What was sent, what arrived and what was lost: two captures of each segment, joined."""
+"""Matches the captures at both ends: which segments were sent, which arrived and which were lost."""

@@ -1,8 +1,8 @@
-"""What routers did to segments: which they passed on, translated or not, and which they did not.
+"""Which segments routers forwarded, with or without translating addresses, and which they did not.
 
-A router's captures hold a segment twice, as it came and as it left. A translator (NAT) gives it other addresses and
-ports; IPv4's identification, the TCP header but for ports and checksum, and the data stay, and tell that it is the
-same segment, however many translators it passes.
+A router's captures contain a forwarded segment twice: received and sent. A translator (NAT) changes its addresses and
+ports. IPv4's identification, the TCP header except ports and checksum, and the data remain, and identify it as the
+same segment after any number of translators.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOOPBACK = "lo"
 
 
 class Flow(NamedTuple):
-    """The addresses that a segment carries at some place; ``node`` only where they do not tell the host."""
+    """The addresses of a segment at one point of its path; ``node`` only if they do not identify the host."""
 
     src: Address
     dst: Address
@@ -41,14 +41,14 @@ class Sight(NamedTuple):
 
 
 class ForwardedSegments:
-    """Sorts captures by what they show.
+    """Divides captures into departures, arrivals and forwarding.
 
     Args:
         sights: All captures of segments.
 
     Attributes:
-        departures: What left the node that made it.
-        arrivals: What came to a node and was not passed on.
+        departures: Segments that left the node that created them.
+        arrivals: Segments that a node received and did not forward.
     """
 
     def __init__(self, sights: Iterable[Sight]) -> None:
@@ -78,18 +78,18 @@ class ForwardedSegments:
             self.departures.append(sight)
 
     def _translate(self, t: int, before: Flow, after: Flow) -> None:
-        """Note a translation; what answers is translated back."""
+        """Add a translation; responses are translated in the opposite direction."""
         self._next[before].append((t, after))
         self._next[_back(after)].append((t, _back(before)))
         self._origin[after] = self._origin.get(before, before)
 
     def final(self, flow: Flow, t: int) -> Flow:
-        """The addresses that a flow's segments carry where they arrive; ``t`` is when they left, in nanoseconds."""
+        """The addresses with which a flow's segments arrive; ``t`` is the time of sending, in nanoseconds."""
         *_, last = self.course(flow, t)
         return last
 
     def course(self, flow: Flow, t: int) -> Iterator[Flow]:
-        """The addresses that a segment has, one translator after the other, if each passes it on."""
+        """The addresses of a segment after each translator, if each forwards it."""
         passed: set[Flow] = set()
         while flow not in passed:
             passed.add(flow)
@@ -97,11 +97,11 @@ class ForwardedSegments:
             following = self._next.get(flow)
             if not following:
                 return
-            # A translation that was made later is the first one's that was needed.
+            # The translation that was in use then: the first at or after that time, else the last.
             flow = next((after for when, after in following if when >= t), following[-1][1])
 
     def origin(self, flow: Flow) -> Flow:
-        """The addresses with which a flow's segments left, by those that they carry where they arrive."""
+        """The addresses with which a flow's segments were sent, given those with which they arrive."""
         return self._origin.get(flow, flow)
 
 
@@ -116,7 +116,7 @@ def flow_of(seen: SegmentSeen) -> Flow:
 
 
 def untranslated(seen: SegmentSeen) -> bytes | tuple[object, ...]:
-    """What no router and no translator changes of a segment; without its frame, what no router does."""
+    """The parts of a segment that no router or translator changes; without its frame, those that no router changes."""
     frame = seen.frame
     if len(frame) < WHOLE:
         return seen.src, seen.dst, seen.flags, seen.seq, seen.ack, seen.length, seen.window

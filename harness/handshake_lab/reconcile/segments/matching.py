@@ -1,9 +1,9 @@
-"""Captures on both sides of the middle, joined: each segment's way, or that it was lost.
+"""Matches the captures at both ends of the path: when each segment was sent, and when it arrived or that it was lost.
 
-A segment is recognised by what no router changes, and by its addresses, as far as they
-were not translated (`forwarding`). Segments can recur all the same (a
-duplicate made in the middle; a SYN-ACK sent again, whose identification is always 0), so
-those of one content are matched in their order, at the way's usual delay.
+A segment is identified by the parts that no router changes, and by the addresses with which it arrives
+(`forwarding`). Several segments can be equal in all of these (a duplicate made by the network; a
+retransmitted SYN-ACK, whose identification is always 0): equal segments are matched in order, at the
+usual delay of the path.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class SegmentAtEnd(NamedTuple):
-    """A passage as one of its ends saw it: it left here, or it arrived here, at ``t``.
+    """A segment as captured at one end: sent or received at ``t``.
 
-    ``order`` is the place of the observation among all, which orders legs of one time.
+    ``order`` is the index of the observation, which orders captures of the same time.
     """
 
     t: int
@@ -41,9 +41,9 @@ class SegmentAtEnd(NamedTuple):
 
 
 class MatchedSegments(msgspec.Struct, frozen=True):
-    """All passages, and what each end of each connection saw of them.
+    """All segments, and the captures of them at each end of each connection.
 
-    ``legs`` maps a node, its address and the other's to legs in order of time.
+    ``legs`` maps a node, its address and the peer's to captures in order of time.
     """
 
     segments: tuple[TransmittedSegment, ...]
@@ -53,9 +53,9 @@ class MatchedSegments(msgspec.Struct, frozen=True):
 class _Match(NamedTuple):
     sent: Sight | None
     received: Sight | None
-    copies: Sight | None = None  #: what was sent, where this is a duplicate made in the middle
+    copies: Sight | None = None  #: the original, if this is a duplicate made by the network
     damaged: bool = False
-    stopped: str = ""  #: the node that received it on its way, and neither took it nor sent it on
+    stopped: str = ""  #: the router that received it and did not forward it
 
 
 _Content = tuple[Flow, bytes | tuple[object, ...]]
@@ -65,12 +65,12 @@ _Sights = dict[_Content, list[Sight]]
 def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes) -> MatchedSegments:
     """Match what was sent with what was received.
 
-    A segment is sent by the node whose capture shows it leave, unless it had come there before; that may be a router,
-    or a host that carries another's address. It arrives at the node whose address it carries by then.
+    The sender is the node whose capture contains it as sent and not as received before: that may be a router, or a host
+    that uses another host's address. The receiver is the node whose address it has at the end.
 
     Args:
-        segments: Segments with their place among all observations.
-        nodes: Whose addresses they carry.
+        segments: Captured segments, each with the index of its observation.
+        nodes: The nodes and their addresses.
     """
     forwarded = ForwardedSegments(Sight(seen.t, order, seen) for order, seen in segments)
     departures: dict[tuple[str, str, str], _Sights] = defaultdict(lambda: defaultdict(list))
@@ -87,7 +87,7 @@ def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes) -> MatchedSe
             stopped[_content(forwarded.final(flow, sight.t), seen)].append(sight)
     for sight in forwarded.departures:
         for flow in forwarded.course(flow_of(sight.segment), sight.t):
-            if _content(flow, sight.segment) in taken:  # a translator may have taken it for its own
+            if _content(flow, sight.segment) in taken:  # a translator may have received it for itself
                 break
         departures[flow.src.ip, flow.dst.ip, flow.node][_content(flow, sight.segment)].append(sight)
     found: list[_Match] = []
@@ -100,7 +100,7 @@ def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes) -> MatchedSe
 
 
 def _with_stop(match: _Match, forwarded: ForwardedSegments, stopped: _Sights) -> _Match:
-    """A lost segment, with the last node that it came to."""
+    """A lost segment, with the last router that received it."""
     if match.sent is None or match.received is not None or not stopped:
         return match
     sent = match.sent
@@ -110,7 +110,7 @@ def _with_stop(match: _Match, forwarded: ForwardedSegments, stopped: _Sights) ->
 
 
 def _causal(found: list[_Match]) -> list[_Match]:
-    """Order segments of one time: what had arrived at a host, as its capture saw it, before what it sent then."""
+    """Order segments of the same time: at each host, those that its capture contains first."""
     if len(found) == 1:
         return found
     at: dict[str, list[tuple[int, bool, int]]] = defaultdict(list)
@@ -121,7 +121,7 @@ def _causal(found: list[_Match]) -> list[_Match]:
             at[match.sent.segment.node].append((match.sent.order, True, place))
     pairs: list[tuple[int, int]] = []
     for seen in at.values():
-        before: list[int] = []  # what a host sent last, and what has arrived since
+        before: list[int] = []  # the last segment that the host sent, and those received since
         for _, outgoing, place in sorted(seen):
             if outgoing:
                 pairs += [(each, place) for each in before]
@@ -131,7 +131,7 @@ def _causal(found: list[_Match]) -> list[_Match]:
 
 
 def _content(flow: Flow, seen: SegmentSeen) -> _Content:
-    """What tells a segment from others, by the addresses that it has where it arrives."""
+    """The key by which equal segments are found, with the addresses on arrival."""
     return flow, untranslated(seen)
 
 
@@ -161,9 +161,9 @@ def _match_way(departures: _Sights, arrivals: _Sights) -> Iterable[_Match]:
 
 
 def _match_alike(sent: Sequence[Sight], received: Sequence[Sight], usual: float | None) -> Iterable[_Match]:
-    """Match segments of the same content: as many as can be, in order, at delays as alike as can be.
+    """Match equal segments: as many as possible, in order, with delays as similar as possible.
 
-    What arrived beyond what was sent was duplicated, or made up, in the middle.
+    Further arrivals were duplicated or crafted by the network.
     """
     few, many = (sent, received) if len(sent) <= len(received) else (received, sent)
     if usual is None:
@@ -179,8 +179,8 @@ def _match_alike(sent: Sequence[Sight], received: Sequence[Sight], usual: float 
 
 
 def _match_damaged(lost: Sequence[Sight], unsent: Sequence[Sight], usual: float | None) -> Iterable[_Match]:
-    """Recognise what was damaged on the way: what arrived differs in one bit from what was sent and did not."""
-    # Two frames that differ in one bit have one half in common: nobody need be compared with all.
+    """Match damaged segments: an unmatched arrival that differs in one bit from an unmatched departure."""
+    # Two frames that differ in one bit have one half in common, which limits the comparisons.
     halves: dict[tuple[int, bytes, bool], list[Sight]] = defaultdict(list)
     if unsent:
         for sight in sorted(lost):
@@ -219,7 +219,7 @@ def _differ_by_a_bit(one: SegmentSeen, other: SegmentSeen) -> bool:
 
 
 def _likeliest_delay(few: Sequence[Sight], many: Sequence[Sight]) -> float:
-    """The delay at which the most of them fit together; the shortest of those."""
+    """The delay with the smallest total deviation; the shortest of these."""
     if not few:
         return 0
     candidates = sorted({abs(other.t - few[0].t) for other in many})
@@ -231,9 +231,9 @@ def _likeliest_delay(few: Sequence[Sight], many: Sequence[Sight]) -> float:
 
 
 def _align(wanted: Sequence[float], offered: Sequence[int]) -> list[int]:
-    """For each wanted time the place of an offered one, in order, with the least total misfit."""
+    """For each wanted time the index of an offered one, in order, with the smallest total deviation."""
     infinite = float("inf")
-    # cost[i][j]: the first i wanted are served by the first j offered.
+    # cost[i][j]: of matching the first i wanted times with the first j offered ones.
     cost = [[0.0] * (len(offered) + 1)]
     for i, time in enumerate(wanted, 1):
         row = [infinite] * (len(offered) + 1)
@@ -258,7 +258,7 @@ def _first(match: _Match) -> Sight:
 
 
 def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes) -> MatchedSegments:
-    """Give passages their numbers, relative sequence numbers and links to what they repeat."""
+    """Add numbers, relative sequence numbers and the numbers of retransmitted segments."""
     numbering = Numbering()
     numbers: dict[int, int] = {}
     segments: list[TransmittedSegment] = []
@@ -298,7 +298,7 @@ def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes)
         if match.sent:
             leg = SegmentAtEnd(match.sent.t, match.sent.order, True, segment)
             legs[segment.sender, seen.src, seen.dst].append(leg)
-        if match.received and not match.damaged:  # the receiver's TCP never sees what fails its checksum
+        if match.received and not match.damaged:  # the receiver's TCP drops it for its checksum
             leg = SegmentAtEnd(match.received.t, match.received.order, False, segment)
             legs[segment.receiver, there.dst, there.src].append(leg)
     for each in legs.values():
@@ -307,7 +307,7 @@ def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes)
 
 
 def _named(segment: TransmittedSegment) -> TransmittedSegment:
-    """A host that has none of the addresses is called by its address."""
+    """If a node is not known by an address, the address is its name."""
     if segment.sender and segment.receiver:
         return segment
     return msgspec.structs.replace(

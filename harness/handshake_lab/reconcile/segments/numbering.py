@@ -1,4 +1,4 @@
-"""Relative sequence numbers, and which segment repeats which."""
+"""Relative sequence numbers, and which segment retransmits which."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 class _Flow:
-    """One direction of a connection: its initial sequence number and what has been sent."""
+    """One direction of a connection: its initial sequence number and the sequence numbers sent."""
 
     def __init__(self, base: int, *, opened: bool) -> None:
         self.base = base
-        self.opened = opened  #: a SYN told the base; else it is a guess
+        self.opened = opened  #: whether the base is that of a SYN; else it is a guess
         self._starts: list[int] = []  #: relative, ascending
         self._numbers: list[int] = []
-        self._end = 0  #: relative, behind everything sent so far
+        self._end = 0  #: relative, after everything sent so far
         self._syn: dict[str, int] = {}
-        self._fin: tuple[int, int] | None = None  # relative, and its passage's number
+        self._fin: tuple[int, int] | None = None  # relative, and the segment's number
 
     def repeats(self, number: int, seen: SegmentSeen) -> int | None:
-        """The passage that first carried what this one begins with; None where this one is the first."""
+        """The number of the segment that first contained the beginning of this one; None if this is the first."""
         size = occupied(seen.flags, seen.length)
         if size == 0 or "R" in seen.flags:
             return None
@@ -39,7 +39,7 @@ class _Flow:
         if "F" in seen.flags:
             at = start + seen.length
             if seen.length == 0 and (self._fin is None or self._fin[0] != at) and start < self._end:
-                # Amid what was sent, and no part of it: its sender takes those data back, or never sent them itself.
+                # It lies within data that were sent: the receiver refused them, or the host did not send them itself.
                 self._fin = at, number
                 return None
             if seen.length == 0 and self._fin is not None and self._fin[0] == at:
@@ -64,18 +64,18 @@ class Numbering:
     def place(
         self, number: int, seen: SegmentSeen, sent: Flow, arriving: Flow, *, made_up: bool
     ) -> tuple[int, int, int | None]:
-        """Where a segment stands in its connection.
+        """The place of a segment in its connection.
 
         Args:
             number: The segment's number.
             seen: The segment.
-            sent: The addresses with which its flow leaves.
-            arriving: Those that it has where it arrives: the other direction leaves with them.
-            made_up: It comes from the middle: its sequence number founds nothing.
+            sent: The addresses with which its flow is sent.
+            arriving: Those with which it arrives; the opposite direction is sent with them.
+            made_up: Whether the network crafted it: its sequence number says nothing about the sender.
 
         Returns:
             The base of its sequence number, that of its acknowledgment, and the number
-            of the segment it repeats or None.
+            of the segment that it retransmits, or None.
         """
         if seen.icmp:  # its sequence number is that of the segment that it is about
             return self._flow(Flow(arriving.dst, arriving.src, arriving.node), seen.seq, opens=False).base, 0, None

@@ -1,9 +1,8 @@
-"""What one end's segments tell of its states.
+"""The states of one end, derived from its segments.
 
-The capture never says "FIN-WAIT-2"; but who sent a FIN and got it acknowledged is there.
-`SegmentIndex` finds those marks; `tell` follows RFC 9293 from mark to mark. It is an account of
-its own, held beside the kernel's: it fills in what no kernel observer saw, and gives a
-transition the segment that caused it.
+A capture does not contain "FIN-WAIT-2", but it shows that a FIN was sent and acknowledged. `SegmentIndex`
+finds such marks, and `implied` follows RFC 9293 from mark to mark. This is independent of the kernel's
+observers: it adds states that none of them observed, and finds the segment that caused a transition.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ if TYPE_CHECKING:
 
 
 class Mark(Enum):
-    """What a segment did for this end; each but the resets can happen once."""
+    """The effect of a segment on this end; each can occur once, except resets."""
 
     SYN_SENT = auto()
     SYN_RECEIVED = auto()
     SYN_ACK_SENT = auto()
-    SYN_ACKED = auto()  #: the other acknowledged this end's SYN
+    SYN_ACKED = auto()  #: the peer acknowledged this end's SYN
     FIN_SENT = auto()
-    FIN_ACKED = auto()  #: the other acknowledged this end's FIN
-    FIN_RECEIVED = auto()  #: in order: with all that comes before it
+    FIN_ACKED = auto()  #: the peer acknowledged this end's FIN
+    FIN_RECEIVED = auto()  #: in order: with all data before it
     RST_SENT = auto()
-    RST_RECEIVED = auto()  #: one that this end must believe
-    RST_PERHAPS = auto()  #: one that it may believe: that depends on what it took of the data, and on its settings
-    DENIED = auto()  #: this end answered a SYN or SYN-ACK with a RST: it had given up connecting
-    REFUSED = auto()  #: a listener's end answered another SYN in the window with a RST: the request is gone
+    RST_RECEIVED = auto()  #: one that this end must accept
+    RST_PERHAPS = auto()  #: one that it may accept, depending on the data that it accepted and on its settings
+    DENIED = auto()  #: this end answered a SYN or SYN-ACK with a RST: it was no longer connecting
+    REFUSED = auto()  #: a listener's end answered another SYN in the window with a RST, and removed the request
 
 
 class ImpliedTransition(NamedTuple):
-    """A transition, as the wire tells it."""
+    """A transition that follows from a segment."""
 
     old: State
     new: State
@@ -48,7 +47,7 @@ class ImpliedTransition(NamedTuple):
 
 _NOTHING: frozenset[Mark] = frozenset()
 
-#: From each state: the marks a segment must have all of, and where that leads; the first that fits.
+#: For each state, the marks that a segment must have and the next state; the first that fits counts.
 _RULES: dict[State, tuple[tuple[frozenset[Mark], State], ...]] = {
     State.CLOSED: ((frozenset({Mark.SYN_SENT}), State.SYN_SENT),),
     State.LISTEN: ((frozenset({Mark.SYN_ACK_SENT}), State.SYN_RECEIVED),),
@@ -109,33 +108,33 @@ class SegmentIndex:
 
     Attributes:
         legs: The same.
-        leaky: Whether this end demonstrably sent or received what the capture did not
-            see: its account cannot be relied on then.
+        leaky: Whether this end demonstrably sent or received something that was not captured:
+        the states derived from it are then not reliable.
     """
 
     def __init__(self, legs: Sequence[SegmentAtEnd]) -> None:
         self.legs = legs
         self.leaky = False
         self._initial: int | None = None  # this end's initial sequence number
-        self._sent_end: int | None = None  # behind all this end has sent
+        self._sent_end: int | None = None  # after everything that this end sent
         self._fin: int | None = None  # its FIN's sequence number
-        self._peer_initial: int | None = None  # the other's initial sequence number
+        self._peer_initial: int | None = None  # the peer's initial sequence number
         self._intruder = False  # whether the last segment was another SYN in a request's window
-        self._expected: int | None = None  # RCV.NXT, had it taken all that came in order
-        self._acknowledged: int | None = None  # RCV.NXT, as it told last
-        self._early: list[tuple[int, int]] = []  # received beyond a hole, in order
-        self._peer_fin: int | None = None  # behind the other's FIN
+        self._expected: int | None = None  # RCV.NXT, if it accepted all data that arrived in order
+        self._acknowledged: int | None = None  # RCV.NXT by its last ACK
+        self._early: list[tuple[int, int]] = []  # received after a gap, in order
+        self._peer_fin: int | None = None  # after the peer's FIN
         self._found: set[Mark] = set()
         self._denied = frozenset(_denied(legs))
         self.marks: list[frozenset[Mark]] = [self._read(leg) for leg in legs]
         self._first = {mark: leg for leg, marks in reversed(list(zip(legs, self.marks, strict=True))) for mark in marks}
 
     def first(self, mark: Mark) -> SegmentAtEnd | None:
-        """The segment that set a mark first."""
+        """The first segment with a mark."""
         return self._first.get(mark)
 
-    def tell(self, state: State, low: int, high: int) -> Iterator[ImpliedTransition]:
-        """The transitions that RFC 9293 has for the segments in [low, high], from a state on."""
+    def implied(self, state: State, low: int, high: int) -> Iterator[ImpliedTransition]:
+        """The transitions that follow by RFC 9293 from the segments in [low, high], starting in a state."""
         for leg, marks in zip(self.legs, self.marks, strict=True):
             if leg.t > high:
                 return
@@ -152,9 +151,9 @@ class SegmentIndex:
                     break
 
     def acknowledges_syn(self, leg: SegmentAtEnd) -> bool:
-        """Whether a segment that arrived acknowledges this end's SYN.
+        """Whether a received segment acknowledges this end's SYN.
 
-        One with a SYN does where this end sent a SYN of its own and it is the first that came, or that one again
+        One with a SYN does if this end sent a SYN too and it is the first one received, or its retransmission
         (a simultaneous open; tcp_validate_incoming(), net/ipv4/tcp_input.c).
         """
         if "S" in leg.segment.flags and not (Mark.SYN_SENT in self._found and self._peer_initial == leg.segment.seq):
@@ -166,10 +165,10 @@ class SegmentIndex:
         return self._acknowledges(leg, self._fin)
 
     def _acknowledges_unsent(self, leg: SegmentAtEnd) -> bool:
-        """Whether the other acknowledges what was never seen leaving: the capture missed it.
+        """Whether the peer acknowledges data that were not captured when they were sent.
 
-        Not while the SYN is unanswered, when what the other says may be of an earlier
-        connection, nor where the middle made the segment up.
+        Not while the SYN is unanswered, because the acknowledgment may belong to an earlier connection, nor if
+        the network crafted the segment.
         """
         segment = leg.segment
         return (
@@ -181,7 +180,7 @@ class SegmentIndex:
         )
 
     def _acknowledges(self, leg: SegmentAtEnd, seq: int | None) -> bool:
-        """Whether a segment acknowledges ``seq``, and nothing that was never sent."""
+        """Whether a segment acknowledges ``seq``, and nothing that was not sent."""
         if leg.outgoing or "A" not in leg.segment.flags or seq is None or self._sent_end is None:
             return False
         return distance(seq, leg.segment.ack) >= 1 and distance(leg.segment.ack, self._sent_end) >= 0
@@ -211,7 +210,7 @@ class SegmentIndex:
         if "S" in flags:
             self._initial = segment.seq
             if "A" in flags and Mark.SYN_RECEIVED not in self._found:
-                self.leaky = True  # it answers a SYN that was not seen to arrive
+                self.leaky = True  # it answers a SYN that was not captured
             yield Mark.SYN_ACK_SENT if "A" in flags else Mark.SYN_SENT
         if self._sent_end is None or distance(self._sent_end, end) > 0:
             self._sent_end = end
@@ -220,7 +219,7 @@ class SegmentIndex:
             yield Mark.FIN_SENT
         if "A" in flags:
             self._acknowledged = segment.ack
-        # Its acknowledgment tells what it has received, whether or not that was captured.
+        # Its acknowledgment covers what it received, whether or not that was captured.
         if "A" in flags and self._expected is not None and distance(self._expected, segment.ack) > 0:
             self._expected = segment.ack
             if self._peer_fin is not None and distance(self._peer_fin, segment.ack) >= 0:
@@ -258,14 +257,14 @@ class SegmentIndex:
             yield Mark.RST_PERHAPS
 
     def _takes_syn(self, leg: SegmentAtEnd) -> bool:
-        """Whether a SYN is the first for this end, or that one again; any other can do no more than end a request."""
+        """Whether a SYN is the first for this end, or its retransmission; any other can only end a request."""
         seq = leg.segment.seq
         # In SYN-SENT, what it acknowledges comes first: tcp_rcv_synsent_state_process(), net/ipv4/tcp_input.c.
         if self._peer_initial is None and (Mark.SYN_SENT not in self._found or self._acknowledges_rightly(leg)):
             self._peer_initial, self._expected = seq, add(seq, 1)
         if self._peer_initial == seq:
             return True
-        # As in tcp_check_req(), net/ipv4/tcp_minisocks.c; that it is in the window is for the RST to tell.
+        # As in tcp_check_req(), net/ipv4/tcp_minisocks.c; whether it is in the window, the RST shows.
         waits = not self._found & {Mark.SYN_SENT, Mark.SYN_ACKED}
         beyond = self._expected is not None and distance(self._expected, seq) >= 0
         self._intruder = waits and beyond and self._acknowledges_rightly(leg)
@@ -276,7 +275,7 @@ class SegmentIndex:
         return "A" not in leg.segment.flags or self._acknowledges(leg, self._initial)
 
     def _advance(self, start: int, end: int) -> bool:
-        """Take in what arrived; whether that brings the other's FIN in order."""
+        """Add received sequence numbers. Returns whether the peer's FIN is in order now."""
         if self._expected is None:
             self._expected = start
         before = self._expected
@@ -286,7 +285,7 @@ class SegmentIndex:
         elif distance(before, end) > 0:
             self._expected = end
         passed = 0
-        for start_of, end_of in self._early:  # in order, and beyond what is expected until a hole is filled
+        for start_of, end_of in self._early:  # in order, and after a gap until it is filled
             if distance(self._expected, start_of) > 0:
                 break
             passed += 1
@@ -304,10 +303,10 @@ class SegmentIndex:
         return self._expected is None or segment.seq == self._expected
 
     def _may_believe(self, seq: int) -> bool:
-        """Linux's latitude: behind what was received beyond a hole, or at a FIN that was taken (tcp_reset_check()).
+        """What Linux accepts besides: after data received beyond a gap, or at an accepted FIN (tcp_reset_check()).
 
-        Data that came in order may have been refused, for its timestamp or for want of room: RCV.NXT is then what the
-        last ACK said.
+        Data that arrived in order may have been refused, for their timestamp or for lack of space: RCV.NXT is then
+        that of the last ACK.
         """
         believed = {self._acknowledged, *(end for _, end in self._early)}
         if self._expected is not None and Mark.FIN_RECEIVED in self._found and Mark.FIN_ACKED not in self._found:
@@ -316,7 +315,7 @@ class SegmentIndex:
 
 
 def _denied(legs: Sequence[SegmentAtEnd]) -> Iterator[int]:
-    """The numbers of the SYNs and good SYN-ACKs that this end, having sent a SYN, answered with a RST."""
+    """The numbers of the SYNs and valid SYN-ACKs that this end answered with a RST after it had sent a SYN."""
     initial: int | None = None
     offered: SegmentAtEnd | None = None
     for leg in legs:

@@ -1,4 +1,4 @@
-"""A socket that no poll showed, known by the call that opened it."""
+"""Sockets that are in no poll, identified by the call that opened them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def name_by_calls(all_observed: Sequence[ObservedSocket], steps: Iterable[Step]) -> None:
-    """Give a connecting socket without a cookie that of the recorded connect(), where only one can be meant.
+    """Give a connecting socket without a cookie the cookie of the recorded connect(), if only one call fits.
 
-    The tracepoint tells no cookie, and what is over at once no poll shows.
+    The tracepoint reports no cookie, and a socket that is closed immediately is in no poll.
     """
     known = {(observed.node, observed.cookie) for observed in all_observed}
     calls = [

@@ -1,4 +1,4 @@
-"""Segments that reached their socket and had no effect, because the kernel threw them away: it says why."""
+"""Segments that reached their socket and that the kernel dropped there, with the kernel's reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import TransmittedSegment
     from handshake_lab.recording.observations import TcpEvent
 
-#: The kernel's reasons (enum skb_drop_reason, include/net/dropreason-core.h) by what a person needs to know of them.
+#: The kernel's reasons (enum skb_drop_reason, include/net/dropreason-core.h), grouped by message.
 _MEANING = {
     "ignored_paws": ("TCP_RFC7323_PAWS", "TCP_RFC7323_PAWS_ACK", "TCP_RFC7323_TW_PAWS", "TCP_RFC7323_TSECR"),
     "ignored_sequence": ("TCP_OLD_SEQUENCE", "TCP_INVALID_SEQUENCE", "TCP_INVALID_END_SEQUENCE"),
@@ -39,11 +39,11 @@ def name_ignored(
     all_observed: Iterable[ObservedSocket],
     pause: int,
 ) -> tuple[TransmittedSegment, ...]:
-    """The segments, those that a kernel threw away with the reason.
+    """Add the reason to the segments that a kernel dropped.
 
     Args:
         segments: All of a run, in the order of their numbers.
-        events: The tracepoint's reports of what was thrown away, and to which socket it had come.
+        events: The tracepoint's reports of dropped segments, each with the socket that it had reached.
         all_observed: The run's sockets.
         pause: Nanoseconds that the kernel may take from a segment's arrival to its end.
     """
@@ -64,7 +64,7 @@ def name_ignored(
             and event.t - pause <= segment.received <= event.t + SLACK
             and _came_to(owner, segment)
         ]
-        # Of several that came at once, nobody can say which it was.
+        # If several arrived at that time, it is not known which one was dropped.
         if len(came) == 1:
             why[came[0].number] = message
     if not why:

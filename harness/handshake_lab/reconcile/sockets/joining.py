@@ -1,9 +1,8 @@
-"""Joins what the observers said of the same socket into one `ObservedSocket`.
+"""Joins the observations of the same socket into one `ObservedSocket`.
 
-A life of the tracepoint and one of the looks belong together where their node and
-four-tuple agree as far as each knows them, and their times fit. What remains of either
-is a life too, since any observer may have missed it; what neither saw, but the capture
-shows, is one as well.
+A traced and a polled socket are the same if node and four-tuple agree, as far as they are known, and
+their times fit. Each of them without a counterpart is a socket too, because every observer may miss one;
+so is a connection that only the capture contains.
 """
 
 from __future__ import annotations
@@ -28,28 +27,28 @@ if TYPE_CHECKING:
 
 
 class SocketJoin:
-    """All lives of a run.
+    """All sockets of a run.
 
     Args:
-        traced: What the tracepoint told.
-        sighted: What was seen by looking.
+        traced: The sockets that the tracepoint reported.
+        polled: The sockets that polls returned.
         traffic: The segments.
         nodes: The hosts.
-        looked: Whether anybody looked.
-        traced_at_all: Whether there were tracepoints.
-        shared: Whether other worlds run on the same kernel, of whose sockets the tracepoint tells too.
-        cookies: Who sends SYN cookies.
-        pause: Nanoseconds by which what belongs together may be apart.
+        looked: Whether the sockets were polled.
+        traced_at_all: Whether tracepoints were available.
+        shared: Whether the tracepoint also reports sockets of other runs on the same kernel.
+        cookies: The nodes that send SYN cookies.
+        pause: Nanoseconds that may pass between observations of the same event.
 
     Attributes:
-        all_observed: Connections' ends and listeners, in order of their birth.
-        objections: What was left out, and why.
+        all_observed: Ends of connections and listeners, in the order in which they were created.
+        objections: What was ignored, and why.
     """
 
     def __init__(
         self,
         traced: Sequence[TracedSocket],
-        sighted: Sequence[PolledSocket],
+        polled: Sequence[PolledSocket],
         traffic: MatchedSegments,
         nodes: Nodes,
         *,
@@ -64,11 +63,11 @@ class SocketJoin:
         self._pause = pause
         self._nodes = nodes
         self._traffic = traffic
-        self._sighted = sighted
+        self._polled = polled
         self._by_tuple: dict[tuple[Address, Address], list[PolledSocket]] = defaultdict(list)
-        for each in sighted:
+        for each in polled:
             self._by_tuple[each.local, each.remote].append(each)
-        self._listeners = [each for each in sighted if each.listens]
+        self._listeners = [each for each in polled if each.listens]
         self._taken: set[int] = set()
         self._strangers: list[tuple[Address, Address]] = []
         self.all_observed: list[ObservedSocket] = []
@@ -83,14 +82,14 @@ class SocketJoin:
             (local, remote), count = self._strangers[0], len(self._strangers)
             code = "sockets_of_other_runs" if shared else "sockets_of_earlier_runs"
             self.objections.append(sentence(code, count=count, local=str(local), remote=str(remote)))
-        for each in sighted:
+        for each in polled:
             if id(each) not in self._taken:
-                self._add_sighted(each)
+                self._add_polled(each)
         self._bound()
         self._add_unseen(kernel_watched=looked or traced_at_all, cookies=cookies)
         self.all_observed.sort(key=lambda observed: observed.born)
 
-    # Which look belongs to which trace.
+    # Traced sockets, and the polled socket that belongs to each.
 
     def _add_traced(self, traced: TracedSocket) -> None:
         match = self._find(traced)
@@ -101,7 +100,7 @@ class SocketJoin:
         else:
             local, remote = self._complete(traced)
         if not traced.node and not (traced.listens or self._traced_elsewhere(traced)):
-            # Tracepoints have no namespace: this is another's socket on the same kernel.
+            # Tracepoints are not limited to a namespace: this is a socket of another run on the same kernel.
             if is_loopback(traced.local.ip):
                 self.objections.append(sentence("socket_of_unknown_host", local=str(local), remote=str(remote)))
             return
@@ -114,7 +113,7 @@ class SocketJoin:
     def _find(self, traced: TracedSocket) -> PolledSocket | None:
         if traced.listens:
             return self._paired.get(id(traced))
-        pool: Sequence[PolledSocket] = self._sighted
+        pool: Sequence[PolledSocket] = self._polled
         if traced.local.port and traced.remote.port:
             pool = self._by_tuple.get((traced.local, traced.remote), [])
         fitting = [each for each in pool if id(each) not in self._taken and _agree(traced, each)]
@@ -126,7 +125,7 @@ class SocketJoin:
         return min(fitting, key=lambda each: _distance(traced, each), default=None)
 
     def _complete(self, traced: TracedSocket) -> tuple[Address, Address]:
-        """The addresses of a life that only the tracepoint told of, filled up from the capture."""
+        """The addresses of a socket that only the tracepoint reported, completed from the capture."""
         local, remote = traced.local, traced.remote
         if traced.listens or (local.port and remote.port):
             return local, remote
@@ -145,7 +144,7 @@ class SocketJoin:
         return local, remote
 
     def _traced_elsewhere(self, traced: TracedSocket) -> bool:
-        """Whether a loopback address, which tells no host, has traffic on exactly one."""
+        """Whether exactly one host has traffic on this loopback address, which every host has."""
         if not is_loopback(traced.local.ip):
             return False
         where = {node for node, mine, other in self._traffic.legs if (mine, other) == (traced.local, traced.remote)}
@@ -153,21 +152,21 @@ class SocketJoin:
             traced.node = where.pop()
         return bool(traced.node)
 
-    # Lives that the tracepoint did not tell of.
+    # Sockets that the tracepoint did not report.
 
-    def _add_sighted(self, sighted: PolledSocket) -> None:
-        passive = not sighted.listens and self._is_passive(sighted.node, sighted.local, sighted.remote, sighted)
+    def _add_polled(self, polled: PolledSocket) -> None:
+        passive = not polled.listens and self._is_passive(polled.node, polled.local, polled.remote, polled)
         self.all_observed.append(
-            ObservedSocket(sighted.node, sighted.local, sighted.remote, passive, sighted.listens, None, sighted)
+            ObservedSocket(polled.node, polled.local, polled.remote, passive, polled.listens, None, polled)
         )
 
-    def _is_passive(self, node: str, local: Address, remote: Address, sighted: PolledSocket | None) -> bool:
-        if sighted and any(poll.state is State.SYN_SENT for poll in sighted.polls):
+    def _is_passive(self, node: str, local: Address, remote: Address, polled: PolledSocket | None) -> bool:
+        if polled and any(poll.state is State.SYN_SENT for poll in polled.polls):
             return False
         for leg in self._legs(node, local, remote):
-            if "S" in leg.segment.flags and (not sighted or leg.t <= sighted.polls[0].t + SLACK):
+            if "S" in leg.segment.flags and (not polled or leg.t <= polled.polls[0].t + SLACK):
                 return not leg.outgoing or "A" in leg.segment.flags
-        if sighted and sighted.polls[0].state is State.SYN_RECEIVED:
+        if polled and polled.polls[0].state is State.SYN_RECEIVED:
             return True
         return any(observed.listens and serves(observed, node, local) for observed in self.all_observed) or any(
             each.node == node and each.local.port == local.port for each in self._listeners
@@ -176,10 +175,10 @@ class SocketJoin:
     def _legs(self, node: str, local: Address, remote: Address) -> list[SegmentAtEnd]:
         return self._traffic.legs.get((node, local, remote), [])
 
-    # Which segments belong to which life.
+    # The segments of each socket.
 
     def _bound(self) -> None:
-        """Give each life its part of the segments between its two addresses."""
+        """Assign to each socket its part of the segments between its two addresses."""
         groups: dict[tuple[str, Address, Address], list[ObservedSocket]] = defaultdict(list)
         for observed in self.all_observed:
             groups[observed.node, observed.local, observed.remote].append(observed)
@@ -197,20 +196,20 @@ class SocketJoin:
                 observed.stop = after.start
 
     def _add_unseen(self, *, kernel_watched: bool, cookies: frozenset[str]) -> None:
-        """Add the lives that only the capture shows."""
+        """Add the sockets that only the capture contains."""
         known: dict[tuple[str, Address, Address], list[ObservedSocket]] = defaultdict(list)
         for observed in self.all_observed:
             known[observed.node, observed.local, observed.remote].append(observed)
         for key, legs in self._traffic.legs.items():
             if self._nodes.of(key[1].ip) not in ("", key[0]):
-                continue  # segments in another's name, crafted by a program or by the network: no end of a connection
+                continue  # segments with the address of another host, crafted by a program or by the network
             found = list(_openings(legs))
             for place, (passive, opened) in enumerate(found):
                 following = found[place + 1][1] if place + 1 < len(found) else FOREVER
                 if any(observed.start - SLACK <= opened < observed.stop for observed in known[key]):
                     continue
                 if kernel_watched and passive and key[0] in cookies:
-                    continue  # answered with a SYN cookie: there is no socket until it comes back
+                    continue  # answered with a SYN cookie: there is no socket until the ACK returns it
                 if kernel_watched:
                     node, local, remote = key
                     self.objections.append(
@@ -220,7 +219,7 @@ class SocketJoin:
 
 
 def _follow(traced: Sequence[TracedSocket]) -> None:
-    """Tell each trace when the next one of the same addresses begins."""
+    """Set for each traced socket when the next one with the same addresses begins."""
     latest: dict[tuple[Address, Address], TracedSocket] = {}
     for each in traced:
         if each.local.port and each.remote.port:
@@ -230,13 +229,13 @@ def _follow(traced: Sequence[TracedSocket]) -> None:
             latest[each.local, each.remote] = each
 
 
-def _pair(traced: Sequence[TracedSocket], sighted: Sequence[PolledSocket], pause: int) -> dict[int, PolledSocket]:
-    """The look that belongs to each listener's trace, by its id(): those next to each other first.
+def _pair(traced: Sequence[TracedSocket], polled: Sequence[PolledSocket], pause: int) -> dict[int, PolledSocket]:
+    """The polled socket of each traced listener, by the latter's id(): the nearest pairs first.
 
-    Worlds side by side on one kernel have the same addresses, and the tracepoint tells of all their listeners.
+    Runs on the same kernel use the same addresses, and the tracepoint reports the listeners of all of them.
     """
     at_port: dict[int, list[PolledSocket]] = defaultdict(list)
-    for poll in sighted:
+    for poll in polled:
         at_port[poll.local.port].append(poll)
     near = [
         (not _same_cookie(trace, poll), _distance(trace, poll), place, trace, poll)
@@ -253,65 +252,65 @@ def _pair(traced: Sequence[TracedSocket], sighted: Sequence[PolledSocket], pause
     return paired
 
 
-def _same_cookie(traced: TracedSocket, sighted: PolledSocket) -> bool:
-    return traced.cookie != 0 and traced.cookie == sighted.cookie
+def _same_cookie(traced: TracedSocket, polled: PolledSocket) -> bool:
+    return traced.cookie != 0 and traced.cookie == polled.cookie
 
 
-def _fresh(traced: TracedSocket, sighted: PolledSocket, pause: int) -> bool:
-    """Whether a listener that was seen may be a traced one, by their times: the look before had not shown it yet."""
-    began_before = traced.whole and traced.begins < sighted.polls[0].since - pause
-    return not began_before and _timely(traced, sighted, pause)
+def _fresh(traced: TracedSocket, polled: PolledSocket, pause: int) -> bool:
+    """Whether a polled and a traced listener may be the same, by time: the previous poll did not contain it yet."""
+    began_before = traced.whole and traced.begins < polled.polls[0].since - pause
+    return not began_before and _timely(traced, polled, pause)
 
 
-def _agree(traced: TracedSocket, sighted: PolledSocket) -> bool:
-    """Whether two accounts may be of one socket, by node, cookie and addresses as far as known."""
-    if traced.listens != sighted.listens or (traced.node and traced.node != sighted.node):
+def _agree(traced: TracedSocket, polled: PolledSocket) -> bool:
+    """Whether a traced and a polled socket may be the same, by node, cookie and addresses as far as they are known."""
+    if traced.listens != polled.listens or (traced.node and traced.node != polled.node):
         return False
-    if traced.cookie and sighted.cookie and traced.cookie != sighted.cookie and not _took_over(traced, sighted):
+    if traced.cookie and polled.cookie and traced.cookie != polled.cookie and not _took_over(traced, polled):
         return False
     if traced.listens:
-        return traced.local == sighted.local or (
-            traced.local.port == sighted.local.port and {traced.local.ip, sighted.local.ip} <= WILDCARDS
+        return traced.local == polled.local or (
+            traced.local.port == polled.local.port and {traced.local.ip, polled.local.ip} <= WILDCARDS
         )
-    mine, theirs = traced.local, sighted.local
+    mine, theirs = traced.local, polled.local
     if mine.port not in (0, theirs.port) or not (mine.ip in WILDCARDS or mine.ip == theirs.ip):
         return False
-    mine, theirs = traced.remote, sighted.remote
+    mine, theirs = traced.remote, polled.remote
     return mine == NOWHERE or (mine.port in (0, theirs.port) and (mine.ip in WILDCARDS or mine.ip == theirs.ip))
 
 
-def _took_over(traced: TracedSocket, sighted: PolledSocket) -> bool:
-    """Whether a mini-socket with a cookie of its own may have followed a socket.
+def _took_over(traced: TracedSocket, polled: PolledSocket) -> bool:
+    """Whether a mini-socket with a different cookie may have replaced a socket.
 
-    A cookie is made when it is first asked for: a mini-socket inherits that of its socket only where a poll had shown
-    that one (inet_twsk_alloc(), net/ipv4/inet_timewait_sock.c).
+    A cookie is generated when it is first requested. A mini-socket inherits that of its socket only if a poll had
+    returned that socket (inet_twsk_alloc(), net/ipv4/inet_timewait_sock.c).
     """
     before = traced.events[-1].old if traced.ends < FOREVER else None
-    return sighted.polls[0].mini and before in (State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING)
+    return polled.polls[0].mini and before in (State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING)
 
 
-def _timely(traced: TracedSocket, sighted: PolledSocket, pause: int) -> bool:
-    """Whether two accounts of the same addresses may be of one socket, by their times: a look takes some, too."""
-    first, last = sighted.polls[0], sighted.polls[-1]
+def _timely(traced: TracedSocket, polled: PolledSocket, pause: int) -> bool:
+    """Whether a traced and a polled socket with the same addresses may be the same, by time."""
+    first, last = polled.polls[0], polled.polls[-1]
     if first.t > traced.followed + pause:
-        return False  # of the next connection with these addresses
+        return False  # the next connection with these addresses
     over = last.t + pause if last.gone else FOREVER
     if traced.begins > over:
         return False
-    settled = sighted.settled
-    if settled is None and traced.passive:  # a request only: its child must have come in its time
+    settled = polled.settled
+    if settled is None and traced.passive:  # only a request: the child must have been created during its lifetime
         return first.since - pause <= traced.begins <= over
     if settled is None:
         settled = first  # SYN-RECEIVED by simultaneous open: a full socket
     if traced.whole and settled.t < traced.begins - pause:
         return False
-    # Seen in a full state after the trace's end: only a mini-socket is.
+    # After the tracepoint's CLOSED only a mini-socket can be polled.
     return settled.since <= traced.ends + pause or settled.state in (State.TIME_WAIT, State.FIN_WAIT_2)
 
 
-def _distance(traced: TracedSocket, sighted: PolledSocket) -> int:
-    settled = sighted.settled or sighted.polls[0]
-    ends = sighted.polls[-1].t
+def _distance(traced: TracedSocket, polled: PolledSocket) -> int:
+    settled = polled.settled or polled.polls[0]
+    ends = polled.polls[-1].t
     apart = abs(settled.t - traced.begins)
     return apart + (abs(ends - traced.ends) if traced.listens and traced.ends < FOREVER else 0)
 
@@ -326,48 +325,48 @@ def serves(listener: ObservedSocket, node: str, local: Address) -> bool:
 
 
 def _opening(observed: ObservedSocket, legs: Sequence[SegmentAtEnd]) -> int:
-    """When the first segment that belongs to a life passed."""
+    """The time of a socket's first segment."""
     if not observed.passive:
-        # The socket may have had another connection just before: its own SYN is the first segment of this one.
+        # The socket may have had another connection just before: this one begins with its own SYN.
         sent = (leg.t for leg in legs if leg.outgoing and _asks(leg) and leg.t >= observed.born - SLACK)
         first = next(sent, FOREVER)
         return first if first <= observed.born + SLACK else observed.born - SLACK
-    known = observed.sighted.polls[0].t if observed.sighted else observed.born
+    known = observed.polled.polls[0].t if observed.polled else observed.born
     syns = [leg for leg in legs if not leg.outgoing and _asks(leg) and leg.t <= known + SLACK]
     if not syns:
         return observed.born - SLACK
-    # A SYN that strays into a connection is never answered by a SYN-ACK.
+    # A SYN that reaches an existing connection is not answered with a SYN-ACK.
     taken = {leg.segment.ack for leg in legs if _grants(leg)}
     syns = [leg for leg in syns if taken & _acknowledging(leg)] or syns
     same = [leg for leg in syns if leg.segment.seq == syns[-1].segment.seq]
     answered = _answered(same, legs, known)
     if answered is not None:
         return answered
-    # Its SYN was the latest if it was seen as a request, else, seen late, the first.
-    requested = observed.sighted is not None and observed.sighted.polls[0].state is State.SYN_RECEIVED
+    # If the request was polled, its SYN is the last one; otherwise the first.
+    requested = observed.polled is not None and observed.polled.polls[0].state is State.SYN_RECEIVED
     return same[-1 if requested else 0].t
 
 
 def _asks(leg: SegmentAtEnd) -> bool:
-    """Whether a segment asks for a connection: a SYN that acknowledges nothing."""
+    """Whether a segment is a SYN without ACK."""
     return leg.segment.flags.startswith("S") and "A" not in leg.segment.flags
 
 
 def _grants(leg: SegmentAtEnd) -> bool:
-    """Whether a segment answers such a one: a SYN-ACK, with ECN's flag or without (RFC 3168, section 6.1.1)."""
+    """Whether a segment is a SYN-ACK that was sent, with or without ECN's flag (RFC 3168, section 6.1.1)."""
     return leg.outgoing and leg.segment.flags.startswith("SA")
 
 
 def _acknowledging(syn: SegmentAtEnd) -> set[int]:
-    """The numbers that a SYN-ACK answers a SYN with: without the data in it, or with (RFC 7413, section 4.1.2)."""
+    """The acknowledgment numbers of a SYN-ACK for a SYN: without or with its data (RFC 7413, section 4.1.2)."""
     return {add(syn.segment.seq, 1), add(syn.segment.seq, 1 + syn.segment.length)}
 
 
 def _answered(syns: Sequence[SegmentAtEnd], legs: Sequence[SegmentAtEnd], known: int) -> int | None:
-    """Which of a SYN's copies made the request: the last before its first SYN-ACK, by when it came.
+    """The arrival of the copy of a SYN that created the request: the last one before the first SYN-ACK.
 
-    A copy before it may have been dropped (the accept queue was full), and one after it is answered by the same SYN-ACK
-    again, whose sequence number is the request's own.
+    An earlier copy may have been dropped (the accept queue was full); a later one is answered by a retransmission of
+    the SYN-ACK, with the request's own sequence number.
     """
     answers = [leg for leg in legs if _grants(leg) and syns[0].t <= leg.t <= known + SLACK]
     if not answers:
@@ -377,8 +376,8 @@ def _answered(syns: Sequence[SegmentAtEnd], legs: Sequence[SegmentAtEnd], known:
 
 
 def _openings(legs: Sequence[SegmentAtEnd]) -> Iterable[tuple[bool, int]]:
-    """Where connections begin that this end took part in: whether it was asked, and when."""
-    own: int | None = None  # the initial sequence number of the connection under way
+    """The beginnings of this end's connections: whether it was passive, and when."""
+    own: int | None = None  # the initial sequence number of the current connection
     asked: dict[int, SegmentAtEnd] = {}  # the latest SYN by the number that acknowledges it
     for leg in legs:
         segment = leg.segment

@@ -1,8 +1,8 @@
-"""What looks at the sockets showed (sock_diag, ss), sorted into one life per socket.
+"""The results of polls (sock_diag, ss), grouped by socket.
 
-A socket's cookie is its identity: it passes from a request socket to the connection made
-from it and on to the mini-socket of TIME-WAIT (net/ipv4/inet_connection_sock.c,
-inet_csk_clone_lock; net/ipv4/inet_timewait_sock.c, inet_twsk_alloc).
+The cookie identifies a socket: the connection inherits it from the request socket, and the mini-socket
+of TIME-WAIT from the connection (net/ipv4/inet_connection_sock.c, inet_csk_clone_lock;
+net/ipv4/inet_timewait_sock.c, inet_twsk_alloc).
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
     from handshake_lab.tcp.address import Address
 
-#: States in which a socket that was gone can be found again: a program used it anew.
+#: States in which a socket that was gone can be polled again, because a program uses it again.
 _BEGINNINGS = (State.LISTEN, State.SYN_SENT)
 
 
 class Poll(NamedTuple):
-    """One sighting: the socket was in ``state`` at ``t``, or (CLOSED) gone by then.
+    """The result of one poll: the socket was in ``state`` at ``t``, or gone (CLOSED).
 
-    The look before it, at ``since``, had not shown it like this. ``order`` is its place
-    among all observations.
+    The previous poll, at ``since``, had a different result. ``order`` is the index of the
+    observation.
     """
 
     t: int
@@ -48,17 +48,17 @@ class Poll(NamedTuple):
 
     @property
     def due(self) -> int | None:
-        """When the timer that can end it is due; None where none was running."""
+        """When the timer that can end it expires; None if none was running."""
         if isinstance(self.seen, SocketGone) or self.seen.timer in ("", "delack"):
             return None
         return self.t + self.seen.expires
 
 
 class PolledSocket:
-    """All looks at one socket in one use of it.
+    """All polls of one socket during one use of it.
 
     Attributes:
-        polls: In order of time, the last one gone where its end was seen.
+        polls: In order of time; the last one is gone if the end was polled.
     """
 
     def __init__(self, node: str, cookie: int, local: Address, remote: Address) -> None:
@@ -75,47 +75,47 @@ class PolledSocket:
 
     @property
     def settled(self) -> Poll | None:
-        """The first look at it as more than a request; None where it never became more."""
+        """The first poll of it as more than a request; None if it was never more."""
         return next((poll for poll in self.polls if not poll.gone and poll.state is not State.SYN_RECEIVED), None)
 
 
 def sort_polls(seen: Iterable[tuple[int, SocketSeen | SocketGone]]) -> list[PolledSocket]:
-    """Sort sightings into the lives they belong to.
+    """Group poll results by socket.
 
     Args:
-        seen: Sightings with their place among all observations, in order of time.
+        seen: Poll results with the indexes of their observations, in order of time.
     """
     all_observed: dict[tuple[str, int, tuple[Address, Address] | None], list[PolledSocket]] = {}
     for order, each in seen:
         local, remote = plain(each.local), plain(each.remote)
-        # ss without -e tells no cookie: the addresses are all there is then.
+        # ss without -e reports no cookie: then the addresses identify the socket.
         key = (each.node, each.cookie, None if each.cookie else (local, remote))
         known = all_observed.setdefault(key, [])
-        if not known or _anew(known[-1], each, local, remote):
+        if not known or _is_used_again(known[-1], each, local, remote):
             if isinstance(each, SocketGone):
-                continue  # the end of what was never seen
+                continue  # the end of a socket that was not polled before
             known.append(PolledSocket(each.node, each.cookie, local, remote))
         state = State.CLOSED if isinstance(each, SocketGone) else each.state
         known[-1].polls.append(Poll(each.t, order, each.since, state, Witness(each.observer), each))
-    return [_without_false_ends(sighted) for group in all_observed.values() for sighted in group]
+    return [_without_false_ends(polled) for group in all_observed.values() for polled in group]
 
 
-def _anew(sighted: PolledSocket, each: SocketSeen | SocketGone, local: Address, remote: Address) -> bool:
-    """Whether a sighting is of another connection, made with the same socket."""
+def _is_used_again(polled: PolledSocket, each: SocketSeen | SocketGone, local: Address, remote: Address) -> bool:
+    """Whether a poll result belongs to another connection of the same socket."""
     if isinstance(each, SocketGone):
         return False
-    if each.state in _BEGINNINGS and (sighted.local, sighted.remote) != (local, remote):
+    if each.state in _BEGINNINGS and (polled.local, polled.remote) != (local, remote):
         return True
-    return sighted.polls[-1].gone and each.state in _BEGINNINGS
+    return polled.polls[-1].gone and each.state in _BEGINNINGS
 
 
-def _without_false_ends(sighted: PolledSocket) -> PolledSocket:
-    """A dump can miss a socket that moves between tables: one that is seen again was not gone."""
+def _without_false_ends(polled: PolledSocket) -> PolledSocket:
+    """A dump can miss a socket that moves between tables: one that is polled again was not gone."""
 
     def keep() -> Iterator[Poll]:
-        for place, poll in enumerate(sighted.polls):
-            if not poll.gone or all(later.gone for later in sighted.polls[place:]):
+        for place, poll in enumerate(polled.polls):
+            if not poll.gone or all(later.gone for later in polled.polls[place:]):
                 yield poll
 
-    sighted.polls = list(keep())
-    return sighted
+    polled.polls = list(keep())
+    return polled

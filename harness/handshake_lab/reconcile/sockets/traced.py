@@ -1,8 +1,8 @@
-"""Who was there: the sockets of a run, each with everything that any observer said of it.
+"""The sockets that the tracepoint reported, and sockets with all observations of them.
 
-The tracepoint knows a socket by its kernel address, which is used again after its end;
-looks know it by its cookie; the capture knows addresses only. They meet in the
-four-tuple and in time, and in ``tcp_destroy_sock``, which names address and cookie both.
+The tracepoint identifies a socket by its kernel address, which is reused after its end; polls identify
+it by its cookie; the capture contains only IP addresses and ports. They have in common the four-tuple
+and the time; ``tcp_destroy_sock`` contains both kernel address and cookie.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from handshake_lab.recording.messages import Message
     from handshake_lab.recording.observations import Context, StateChange, TcpEvent
 
-#: How far the clocks of two observers may be apart. Nanoseconds.
+#: The largest difference between the clocks of two observers, in nanoseconds.
 SLACK = 1_000_000
 
-#: How long a kernel may take from a segment's arrival to the state it leads to, and from there to the segment that
-#: leaves, where its time is real: what it runs on may be taken away in between. Nanoseconds.
+#: The time that a kernel with real time may take from a segment's arrival to the transition, and from the transition to
+#: the segment that it sends: the processor may be taken away in between. Nanoseconds.
 HELD_UP = 100_000_000
 
 FOREVER = 1 << 62
@@ -35,24 +35,24 @@ NOWHERE = Address("", 0)
 
 
 class TraceEvent(NamedTuple):
-    """One step as the tracepoint told it."""
+    """One transition that the tracepoint reported."""
 
     t: int
     order: int
     old: State
     new: State
-    doubt: Message | None = None  #: why it may mean something else
-    pid: int = 0  #: the task it ran in: the caller's, where it ran in a call at all
+    doubt: Message | None = None  #: why it is ambiguous
+    pid: int = 0  #: the task in which it ran: the caller's only if ``context`` is "task"
     context: Context = ""
 
 
 class TracedSocket:
-    """What the tracepoint told of one socket, from its first step to its CLOSE.
+    """The transitions of one socket that the tracepoint reported, from the first to CLOSED.
 
     Attributes:
-        whole: Whether its first step is known.
+        whole: Whether its first transition is known.
         followed: When the next connection with the same addresses begins.
-        followed_from: The local end of the connection that the socket, or one at its place, had before, if it shows it.
+        followed_from: The local address of the previous connection of this socket, if the first event repeats it.
     """
 
     def __init__(self, sk: int, first: TraceEvent, followed_from: Address | None = None) -> None:
@@ -70,26 +70,26 @@ class TracedSocket:
 
     @property
     def begins(self) -> int:
-        """When its first step was."""
+        """The time of its first transition."""
         return self.events[0].t
 
     @property
     def ends(self) -> int:
-        """When it was closed; `FOREVER` where that was not seen."""
+        """When it was closed; `FOREVER` if that was not reported."""
         return self.events[-1].t if self.events[-1].new is State.CLOSED else FOREVER
 
     def is_other(self, change: StateChange) -> bool:
-        """Whether a step must be another socket's, for its ends are others: the steps in between were lost."""
-        told = plain(change.local), plain(change.remote)
-        return (self.local, self.remote) != told and all(
-            each.port and each.ip not in WILDCARDS for each in (self.local, self.remote, *told)
+        """Whether a transition belongs to another socket, because its addresses differ: events in between were lost."""
+        addresses = plain(change.local), plain(change.remote)
+        return (self.local, self.remote) != addresses and all(
+            each.port and each.ip not in WILDCARDS for each in (self.local, self.remote, *addresses)
         )
 
     def add(self, order: int, change: StateChange) -> None:
-        """Add a step, and keep the best of the addresses that the steps tell.
+        """Add a transition, and keep the most specific addresses.
 
-        A connecting socket has no port yet, or still shows that of the connection before, which it gives up unless
-        it was bound to it; a child of older kernels is still shown with its listener's address and no remote port.
+        A connecting socket has no port yet, or still that of its previous connection, which it keeps only if it was
+        bound to it. On older kernels a child is reported with its listener's address and no remote port.
         """
         self.events.append(TraceEvent(change.t, order, change.old, change.new, pid=change.pid, context=change.context))
         local, remote = plain(change.local), plain(change.remote)
@@ -102,12 +102,12 @@ class TracedSocket:
 
 
 class ObservedSocket(msgspec.Struct):
-    """One socket in one connection, or one listener, with all that was seen of it.
+    """One socket during one connection, or one listener, with all observations of it.
 
-    ``start`` and ``stop`` bound the segments that are its own: another connection of the
-    same addresses comes after. ``unheard``: segments arrived in its name that it was not
-    seen to send, because they were made up on the way or because the capture missed them.
-    ``strayed``: when resets were sent to it that were not seen to arrive.
+    ``start`` and ``stop`` limit its segments: another connection with the same addresses may follow.
+    ``uncaptured``: the peer received segments from it that were not captured when they were sent, because
+    the network crafted them or the capture missed them. ``lost_resets``: the times at which resets were
+    sent to it that did not arrive.
     """
 
     node: str
@@ -116,55 +116,55 @@ class ObservedSocket(msgspec.Struct):
     passive: bool
     listens: bool
     traced: TracedSocket | None
-    sighted: PolledSocket | None
+    polled: PolledSocket | None
     start: int = 0
     stop: int = FOREVER
-    unheard: bool = False
-    strayed: list[int] = []
+    uncaptured: bool = False
+    lost_resets: list[int] = []
 
     @property
     def cookie(self) -> int:
-        """The socket's cookie; 0 where no observer told it."""
-        if self.sighted and self.sighted.cookie:
-            return self.sighted.cookie
+        """The socket's cookie; 0 if it is not known."""
+        if self.polled and self.polled.cookie:
+            return self.polled.cookie
         return self.traced.cookie if self.traced else 0
 
     @property
     def events(self) -> list[TraceEvent]:
-        """What the tracepoint told."""
+        """The transitions that the tracepoint reported."""
         return self.traced.events if self.traced else []
 
     @property
     def polls(self) -> list[Poll]:
-        """What looks showed."""
-        return self.sighted.polls if self.sighted else []
+        """The results of polls."""
+        return self.polled.polls if self.polled else []
 
     @property
     def opener(self) -> int:
-        """The task that called connect() or listen(); 0 where that is not known."""
+        """The task that called connect() or listen(); 0 if it is not known."""
         return self.events[0].pid if self.events and not self.passive else 0
 
     @property
     def died(self) -> int | None:
-        """When a kernel observer first knew that it was over; None where none did."""
+        """The first time at which a kernel observer reported its end; None if none did."""
         if self.traced and self.traced.ends < FOREVER:
             return self.traced.ends
         return self.polls[-1].t if self.polls and self.polls[-1].gone else None
 
     @property
     def born(self) -> int:
-        """The first that any kernel observer knew of it."""
+        """The time of the first report of it by a kernel observer."""
         times = [self.traced.begins] if self.traced else []
-        times += [self.sighted.polls[0].t] if self.sighted else []
+        times += [self.polled.polls[0].t] if self.polled else []
         return min(times, default=self.start)
 
 
 def trace(changes: Iterable[tuple[int, StateChange]], named: Iterable[TcpEvent]) -> list[TracedSocket]:
-    """Sort the tracepoint's steps into lives.
+    """Group the tracepoint's transitions by socket.
 
     Args:
-        changes: Steps with their place among all observations, in order of time.
-        named: Events which name a socket's address and cookie both.
+        changes: Transitions with the indexes of their observations, in order of time.
+        named: Events that contain both kernel address and cookie.
     """
     current: dict[int, TracedSocket] = {}
     before: dict[int, Address] = {}

@@ -1,4 +1,4 @@
-"""Where the kernel's word contradicts the wire."""
+"""Where the kernel's report contradicts the captured segments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MEANS_A_FIN = (State.FIN_WAIT_1, State.LAST_ACK)
 
 
 class Anomalies:
-    """Segments whose way is known at one end only, which weakens what the capture can tell of that end.
+    """Segments that were captured at one end only, which limits what the capture shows about an end.
 
     Args:
         segments: All of the run.
@@ -42,19 +42,18 @@ class Anomalies:
                 source, target = segment.arriving
                 self._strayed[target, source].append(segment.sent)
 
-    def tell(self, observed: ObservedSocket) -> None:
-        """Tell a life of its own."""
-        observed.unheard = (observed.local, observed.remote) in self._unsent
-        observed.strayed = self._strayed.get((observed.local, observed.remote), [])
+    def mark(self, observed: ObservedSocket) -> None:
+        """Set the anomalies of a socket."""
+        observed.uncaptured = (observed.local, observed.remote) in self._unsent
+        observed.lost_resets = self._strayed.get((observed.local, observed.remote), [])
 
 
-def unsent_fins(drafts: Sequence[TransitionDraft], index: SegmentIndex) -> None:
-    """Name the lie of a FIN that was queued but never sent.
+def object_to_unsent_fins(drafts: Sequence[TransitionDraft], index: SegmentIndex) -> None:
+    """Object to transitions that mean a sent FIN if the FIN was only queued.
 
-    Linux changes the state when close() or shutdown() queues the FIN, however closed the
-    other's window is (net/ipv4/tcp.c, the comment "RED-PEN" in __tcp_close()). Until it
-    leaves, the connection is, to the document and to the other end, still ESTABLISHED or
-    CLOSE-WAIT.
+    Linux changes the state when close() or shutdown() queues the FIN, even if the peer's window is closed
+    (net/ipv4/tcp.c, the comment "RED-PEN" in __tcp_close()). Until the FIN is sent, the connection is still
+    ESTABLISHED or CLOSE-WAIT by RFC 9293, and for the peer.
     """
     if not index.legs:
         return
@@ -77,7 +76,7 @@ def _contradict(draft: TransitionDraft, code: str) -> None:
         draft.flaw = "contradiction"
 
 
-def unreal_resets(
+def resets_not_received(
     events: Iterable[TcpEvent],
     traffic: MatchedSegments,
     nodes: Nodes,
@@ -85,12 +84,12 @@ def unreal_resets(
     pause: int = SLACK,
     blurred: Container[str] = (),
 ) -> list[Message]:
-    """Objections to ``tcp_receive_reset`` events where no RST arrived.
+    """Objections to ``tcp_receive_reset`` events without a received RST.
 
     Linux resets itself with tcp_reset(), which fires that tracepoint, when data arrives
     after close() (tcp_rcv_state_process(), net/ipv4/tcp_input.c). Tracepoints have no namespace:
-    a socket with a cookie that none of this run's has is of another world on the same kernel. Where a
-    node's capture is ``blurred``, having lost segments, nobody can say that there was no RST.
+    a socket with a cookie that no socket of this run has belongs to another run on the same kernel. If a
+    node's capture lost segments (``blurred``), a RST may have been received all the same.
     """
     objections: list[Message] = []
     cookies: dict[tuple[Address, Address], set[int]] = defaultdict(set)

@@ -1,8 +1,8 @@
-"""What the tracepoint means by CLOSED.
+"""What CLOSED means in the tracepoint.
 
-It says so for three things (net/ipv4/tcp_minisocks.c, tcp_time_wait(), ends in
-tcp_done()): the connection is over; a mini-socket in TIME-WAIT takes over; a mini-socket
-in FIN-WAIT-2 takes over, because the program has closed and the FIN is yet to come.
+It is reported in three cases (net/ipv4/tcp_minisocks.c, tcp_time_wait(), ends in tcp_done()): the
+connection is closed; a mini-socket in TIME-WAIT replaces the socket; a mini-socket in FIN-WAIT-2 replaces
+it, because the program has closed it and the peer's FIN has not arrived.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def resolve(observed: ObservedSocket, index: SegmentIndex, pause: int = SLACK, *, trusted: bool) -> list[TraceEvent]:
-    """The tracepoint's steps, with each CLOSED replaced by what it stands for.
+    """The tracepoint's transitions, with each CLOSED replaced by the state that it means.
 
-    A step to CLOSED that means FIN-WAIT-2 goes on is left out.
+    A transition to CLOSED that means a continued FIN-WAIT-2 is omitted.
     """
     steps: list[TraceEvent] = []
     for event in observed.events:
@@ -39,7 +39,7 @@ def resolve(observed: ObservedSocket, index: SegmentIndex, pause: int = SLACK, *
 def _meant(
     event: TraceEvent, observed: ObservedSocket, index: SegmentIndex, pause: int, *, trusted: bool
 ) -> tuple[State, Message | None]:
-    """What a CLOSED stands for, and what doubt is left."""
+    """The state that CLOSED means, and the remaining doubt."""
     later = [poll for poll in observed.polls if poll.t >= event.t - SLACK]
     shown = _shown(event, later)
     if shown is not State.TIME_WAIT and shown is not None:
@@ -48,7 +48,7 @@ def _meant(
     ending = Mark.FIN_RECEIVED if event.old is State.FIN_WAIT_2 else Mark.FIN_ACKED
     ended = index.first(ending)
     if shown is State.TIME_WAIT:
-        # It is there later; if its FIN came later too, an orphan in FIN-WAIT-2 came first.
+        # TIME-WAIT was polled later; if the FIN arrived later too, it was FIN-WAIT-2 of an orphan at first.
         orphan = event.old is State.FIN_WAIT_2 and trusted and ended is not None and ended.t > event.t + SLACK
         return State.FIN_WAIT_2 if orphan else State.TIME_WAIT, None
     if not trusted:
@@ -61,7 +61,7 @@ def _meant(
 
 
 def _shown(event: TraceEvent, later: list[Poll]) -> State | None:
-    """What looks after it show; None where nobody looked."""
+    """The state in later polls; None if there are none."""
     for poll in later:
         if poll.gone:
             return State.CLOSED if poll.seen.state is not State.TIME_WAIT else State.TIME_WAIT
@@ -73,7 +73,7 @@ def _shown(event: TraceEvent, later: list[Poll]) -> State | None:
 
 
 def _reset(index: SegmentIndex, t: int, pause: int) -> bool:
-    """Whether a RST arrived right before, or left right after."""
+    """Whether a RST was received immediately before, or sent immediately after."""
     marked = list(zip(index.legs, index.marks, strict=True))
     arrived = any(Mark.RST_RECEIVED in marks and t - pause <= leg.t <= t + SLACK for leg, marks in marked)
     return arrived or any(Mark.RST_SENT in marks and t - SLACK <= leg.t <= t + pause for leg, marks in marked)
@@ -82,13 +82,13 @@ def _reset(index: SegmentIndex, t: int, pause: int) -> bool:
 def join_note_2(
     drafts: list[TransitionDraft], index: SegmentIndex, polls: list[Poll], pause: int = SLACK, *, trusted: bool
 ) -> list[TransitionDraft]:
-    """Make one step of FIN-WAIT-1→FIN-WAIT-2→TIME-WAIT where one segment took both: Figure 5's note 2.
+    """Join FIN-WAIT-1→FIN-WAIT-2→TIME-WAIT to one transition if one segment caused both: Figure 5's note 2.
 
-    The kernel sets FIN-WAIT-2 on the way (tcp_rcv_state_process(), net/ipv4/tcp_input.c),
-    and the tracepoint tells of it. A FIN-WAIT-2 that a look has shown was no such passing moment.
+    The kernel sets FIN-WAIT-2 in between (tcp_rcv_state_process(), net/ipv4/tcp_input.c), and the
+    tracepoint reports it. A FIN-WAIT-2 that a poll returned lasted longer than that.
     """
     acknowledged, received = index.first(Mark.FIN_ACKED), index.first(Mark.FIN_RECEIVED)
-    # A FIN that only this end's own ACK tells of came in order with a segment that was not captured, if not by itself.
+    # If only this end's own ACK shows the FIN, the segment that brought it in order may not have been captured.
     known = trusted and acknowledged is not None and received is not None and not received.outgoing
     if known and acknowledged is not received:
         return drafts

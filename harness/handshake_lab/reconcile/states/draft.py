@@ -1,4 +1,4 @@
-"""A history in the making."""
+"""A transition whose cause and witnesses are not final yet."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ UNKNOWN = Cause("unknown", sentence("cause_unobserved"))
 
 
 class TransitionDraft(msgspec.Struct):
-    """A transition whose witnesses and cause are still being found.
+    """A transition whose witnesses and cause are not final yet.
 
-    ``leg`` is the segment that led to it, or that it led to, where one is known.
+    ``leg`` is the segment that caused it, or that it caused, if one is known.
     """
 
     old: State
@@ -34,7 +34,7 @@ class TransitionDraft(msgspec.Struct):
     edge: str | None = None
 
     def object(self, message: Message) -> None:
-        """Add what a witness says against it."""
+        """Add an objection."""
         self.objection = sentence("several", first=self.objection, other=message) if self.objection else message
 
     def final(self) -> Transition:

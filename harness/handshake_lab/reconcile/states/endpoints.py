@@ -1,4 +1,4 @@
-"""From lives with their transitions to the endpoints of a record."""
+"""Makes the endpoints of a record from sockets and their transitions."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def assemble(
 ) -> tuple[Endpoint, ...]:
     """One endpoint for each end of a connection, and for each listener that no connection reached.
 
-    A connection that a listener took begins with the listener's CLOSED→LISTEN.
+    A passive connection begins with its listener's CLOSED→LISTEN.
 
     Args:
-        all_observed: All lives, in order of birth.
-        built: Their transitions, by the lives' id().
-        end: When watching ended.
+        all_observed: All sockets, in the order in which they were created.
+        built: Their transitions, by the sockets' id().
+        end: When the recording ended.
 
     Returns:
-        The endpoints in the order in which their connections, not the listeners, came to be.
+        The endpoints in the order in which their connections began, listeners not counted.
     """
     listeners = [observed for observed in all_observed if observed.listens]
     reached: set[int] = set()
@@ -68,7 +68,7 @@ def _endpoint(observed: ObservedSocket, drafts: Sequence[TransitionDraft], end: 
 def _listener_of(
     observed: ObservedSocket, drafts: Sequence[TransitionDraft], listeners: Sequence[ObservedSocket]
 ) -> ObservedSocket | None:
-    """The listener that took a connection: the latest one there was at that time."""
+    """The listener of a connection: the latest one at that time."""
     at = drafts[0].time if drafts else observed.born
     fitting = [
         listener

@@ -1,4 +1,4 @@
-"""From one state that was seen to another: what the wire tells of the way, or the diagram."""
+"""The path from one observed state to another, by the segments or by the diagram."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
 
     from handshake_lab.reconcile.segments.segment_index import SegmentIndex
 
-#: What the wire shows nothing of: a call whose FIN has not left.
+#: Transitions without a segment: a call whose FIN has not been sent.
 _SILENT = {State.ESTABLISHED: State.FIN_WAIT_1, State.CLOSE_WAIT: State.LAST_ACK}
-#: How many of several ways are told.
-_TOLD = 3
+#: The number of possible paths that an objection lists.
+_LISTED = 3
 
 
 def by_index(index: SegmentIndex, state: State, target: State, low: int, high: int) -> list[TransitionDraft] | None:
-    """The way that the segments in an interval tell; None where they do not lead there.
+    """The path by the segments in an interval; None if they do not lead to the target.
 
-    What happens without a segment, such as a timer's end, may come at the end of the way.
+    A transition without a segment, such as by a timer, may be the last one.
 
     Args:
-        index: A trustworthy account of the endpoint's segments.
-        state: Where the way begins.
-        target: Where it must lead.
+        index: The endpoint's segments, which must be complete.
+        state: Where the path begins.
+        target: Where it must end.
         low: The interval's beginning, in nanoseconds.
-        high: Its end, when the endpoint was seen in ``target``.
+        high: Its end, when the endpoint was observed in ``target``.
     """
     drafts: list[TransitionDraft] = []
-    for told in index.tell(state, low - SLACK, high + SLACK):
-        at = min(max(told.leg.t, low), high)
-        drafts.append(TransitionDraft(told.old, told.new, at, at, {Witness.CAPTURE}, told.leg))
-        if told.new is target:
+    for implied in index.implied(state, low - SLACK, high + SLACK):
+        at = min(max(implied.leg.t, low), high)
+        drafts.append(TransitionDraft(implied.old, implied.new, at, at, {Witness.CAPTURE}, implied.leg))
+        if implied.new is target:
             return drafts
     if drafts:
         state = drafts[-1].new
         if state is State.TIME_WAIT and target is State.CLOSED and high - drafts[-1].time < TIME_WAIT - SLACK:
-            drafts[-1].new = State.CLOSED  # it was gone sooner than TIME-WAIT ends: it never was
+            drafts[-1].new = State.CLOSED  # it was gone before TIME-WAIT can end: it was never in TIME-WAIT
             return drafts
     if target is State.CLOSED or _SILENT.get(state) is target:
         return [*drafts, TransitionDraft(state, target, high, max(low, drafts[-1].time) if drafts else low, set())]
@@ -52,7 +52,7 @@ def by_index(index: SegmentIndex, state: State, target: State, low: int, high: i
 
 
 def by_diagram(state: State, target: State, low: int, high: int, *, passive: bool) -> list[TransitionDraft]:
-    """The only way the diagram has; where it has several or none, a gap that says so."""
+    """The path by the diagram if there is only one; otherwise a gap with an objection."""
     found = ways(state, target, passive=passive)
     if len(found) != 1:
         draft = TransitionDraft(state, target, high, low, set(), flaw="gap")
@@ -66,14 +66,14 @@ def by_diagram(state: State, target: State, low: int, high: int, *, passive: boo
 
 
 def _unknown(state: State, found: Sequence[Sequence[State]]) -> Message:
-    """That any of several ways may have been taken, or that there is none."""
+    """The objection that several paths are possible, or none."""
     if not found:
         return sentence("no_path")
-    first, *others = ("→".join((state, *way)) for way in found[:_TOLD])
+    first, *others = ("→".join((state, *way)) for way in found[:_LISTED])
     shown: Message | str = first
     for other in others:
         shown = sentence("or_path", first=shown, other=other)
-    more = len(found) - _TOLD
+    more = len(found) - _LISTED
     return (
         sentence("path_unobserved_more", ways=shown, count=more)
         if more > 0

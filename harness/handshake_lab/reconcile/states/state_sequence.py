@@ -1,9 +1,8 @@
-"""One endpoint's states in order, from what the kernel's observers and the wire say of it.
+"""The states of one endpoint in order, by the kernel's observers and its segments.
 
-The kernel's word makes the frame: the tracepoint's steps, and between and after them the
-states that looks showed. Where one state does not follow from the one before, the wire
-is asked; where it is silent too, the diagram, if it has one way only. Otherwise the
-history says that it does not know.
+The kernel's observers come first: the tracepoint's transitions, and the polled states between and after
+them. If a state does not follow from the one before, the segments decide; if they do not show it either,
+the diagram, if it has only one path. Otherwise the history has a gap.
 """
 
 from __future__ import annotations
@@ -27,21 +26,21 @@ if TYPE_CHECKING:
     from handshake_lab.reconcile.segments.matching import SegmentAtEnd
     from handshake_lab.reconcile.sockets.polled import Poll
 
-#: How late TIME-WAIT may end: its timer's lateness and two jiffies of the slowest clock. Nanoseconds.
+#: The largest delay of the end of TIME-WAIT: that of its timer and two jiffies of the slowest clock. Nanoseconds.
 _TARDINESS = TIME_WAIT // TARDY + 20_000_000
 
 
 class StateSequence:
-    """Builds the transitions of one life.
+    """Builds the transitions of one socket.
 
     Args:
-        observed: Whose.
-        index: Its segments; empty where nothing was captured.
-        captured: Whether the capture watched.
-        traced: Whether the tracepoint watched.
+        observed: The socket.
+        index: Its segments; empty if nothing was captured.
+        captured: Whether there was a capture.
+        traced: Whether the tracepoint was available.
         cookies: Whether this host answered SYNs with cookies.
-        end: When watching ended.
-        pause: Nanoseconds by which what belongs together may be apart.
+        end: When the recording ended.
+        pause: Nanoseconds that may pass between observations of the same event.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class StateSequence:
         self.drafts: list[TransitionDraft] = []
 
     def build(self) -> list[TransitionDraft]:
-        """The transitions in order; a passive end's from LISTEN on."""
+        """The transitions in order; those of a passive end from LISTEN."""
         observed = self._observed
         events = resolve(observed, self._index, self._pause, trusted=self._trusted)
         for event in events:
@@ -76,13 +75,13 @@ class StateSequence:
         if self._state is State.CLOSED and self.drafts:
             pass
         elif self._watched_on:
-            self._hold_against_index()
+            self._compare_with_segments()
         else:
-            self._go_on_blindly()
-        self._mind_the_clock()
+            self._continue_by_segments()
+        self._check_timers()
         self.drafts = join_note_2(self.drafts, self._index, self._observed.polls, self._pause, trusted=self._trusted)
         self._witness()
-        self._straighten()
+        self._order_times()
         return self.drafts
 
     # The tracepoint.
@@ -104,9 +103,9 @@ class StateSequence:
 
     @property
     def _watched_on(self) -> bool:
-        """Whether a kernel observer would have told of any further state.
+        """Whether a kernel observer would have reported any further state.
 
-        Once the tracepoint's socket is closed it tells no more, though a mini-socket goes on.
+        After CLOSED the tracepoint reports nothing more, although a mini-socket may continue.
         """
         traced = self._observed.traced
         if traced is None or traced.ends == FOREVER:
@@ -114,7 +113,7 @@ class StateSequence:
         return any(poll.t >= traced.ends - SLACK and (poll.mini or poll.gone) for poll in self._observed.polls)
 
     def _take_request(self, event: TraceEvent) -> None:
-        """The child's first step, at the ACK: the request it came from is older."""
+        """The child's first transition, at the ACK: its request is older."""
         asked, answered = self._index.first(Mark.SYN_RECEIVED), self._index.first(Mark.SYN_ACK_SENT)
         poll = next((poll for poll in self._observed.polls if poll.state is State.SYN_RECEIVED), None)
         draft = TransitionDraft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})
@@ -135,13 +134,13 @@ class StateSequence:
         self._append(draft)
         self._at = event.t
 
-    # Looks.
+    # Polls.
 
     def _polls_between(self, low: int, high: int) -> Iterable[Poll]:
         return [poll for poll in self._observed.polls if low <= poll.t <= high and not poll.gone]
 
     def _follow_polls(self) -> None:
-        """Go on with the states that looks showed and the tracepoint did not."""
+        """Add the polled states that the tracepoint did not report."""
         known = len(self.drafts)
         for poll in self._observed.polls:
             if poll.state is self._state or (known and self._explained(poll)):
@@ -150,7 +149,7 @@ class StateSequence:
                 self._object_to(poll)
                 continue
             if poll.gone and not self._was_in(poll.seen.state):
-                # The look that showed this state was lost; this one remembers it.
+                # The poll with this state was lost; this one refers to it.
                 self._go(poll.seen.state, self._at, max(poll.since, self._at), {poll.witness})
             self._go(poll.state, max(poll.since, self._at), max(poll.t, self._at), {poll.witness})
 
@@ -158,7 +157,7 @@ class StateSequence:
         return self._state is state or any(state in (draft.old, draft.new) for draft in self.drafts)
 
     def _explained(self, poll: Poll) -> bool:
-        """Whether the history so far has a state at the time of a look, clocks being what they are."""
+        """Whether the history has the polled state at the time of a poll, within clock tolerance."""
         if poll.gone:
             return self._state is State.CLOSED
         start = self.drafts[0].old
@@ -184,7 +183,7 @@ class StateSequence:
     # From one state to another.
 
     def _go(self, target: State, low: int, high: int, witnesses: set[Witness]) -> None:
-        """Append the way to a state which the endpoint was in at some time in (low, high]."""
+        """Append the path to a state in which the endpoint was at some time in (low, high]."""
         low = max(low, self._at)
         if target is State.CLOSED and self._never_more_than_a_request():
             self._append(TransitionDraft(self._state, target, high, low, set(witnesses)))
@@ -199,14 +198,14 @@ class StateSequence:
             self._append(draft)
 
     def _never_more_than_a_request(self) -> bool:
-        """Whether neither the tracepoint told of a full socket nor any look showed one."""
-        sighted = self._observed.sighted
-        unsettled = sighted is not None and sighted.settled is None
+        """Whether neither the tracepoint nor any poll reported a full socket."""
+        polled = self._observed.polled
+        unsettled = polled is not None and polled.settled is None
         return self._untraced_child and unsettled and self._state is State.SYN_RECEIVED
 
     @property
     def _untraced_child(self) -> bool:
-        """Whether the tracepoint, which tells of every full socket, told of none that a request became."""
+        """Whether the tracepoint, which reports every full socket, reported none for this request."""
         return self._traced and self._observed.passive and not self._observed.traced
 
     def _append(self, draft: TransitionDraft) -> None:
@@ -214,16 +213,22 @@ class StateSequence:
         self._state = draft.new
         self._at = max(self._at, draft.time)
 
-    # The wire.
+    # Segments.
 
-    def _go_on_blindly(self) -> None:
-        """No observer of the kernel can tell of the states from here on: take the wire's account."""
+    def _continue_by_segments(self) -> None:
+        """Continue by the segments: no kernel observer can report the states from here on."""
         start = self._at if self._observed.traced else self._observed.start
-        for told in self._index.tell(self._state, start - SLACK, self._observed.stop):
-            if told.new is State.ESTABLISHED and self._untraced_child and not self._served_without_a_socket(told.leg):
-                self._refuse_request(told.leg)
+        for implied in self._index.implied(self._state, start - SLACK, self._observed.stop):
+            if (
+                implied.new is State.ESTABLISHED
+                and self._untraced_child
+                and not self._served_without_a_socket(implied.leg)
+            ):
+                self._refuse_request(implied.leg)
                 break
-            draft = TransitionDraft(told.old, told.new, told.leg.t, told.leg.t, {Witness.CAPTURE}, told.leg)
+            draft = TransitionDraft(
+                implied.old, implied.new, implied.leg.t, implied.leg.t, {Witness.CAPTURE}, implied.leg
+            )
             if self._observed.traced:
                 draft.object(sentence("derived_from_segments"))
             self._append(draft)
@@ -241,9 +246,9 @@ class StateSequence:
             self._expire()
 
     def _served_without_a_socket(self, asking: SegmentAtEnd) -> bool:
-        """Whether this end goes on after the ACK, though its kernel has no socket: a TCP of a program's own.
+        """Whether this end continues after the ACK although its kernel has no socket: a TCP in user space.
 
-        A kernel whose request goes no further sends its SYN-ACK again, or a RST.
+        A kernel that does not complete a request only retransmits its SYN-ACK, or sends a RST.
         """
         return not self._observed.polls and any(
             leg.outgoing and leg.t > asking.t and not set("SR") & set(leg.segment.flags) and not leg.segment.icmp
@@ -251,16 +256,16 @@ class StateSequence:
         )
 
     def _refuse_request(self, asking: SegmentAtEnd) -> None:
-        """The ACK did not make the request a connection.
+        """The ACK did not complete the request.
 
-        It was dropped if the ACK was answered by a RST (tcp_check_req(), net/ipv4/tcp_minisocks.c).
+        The request was dropped if the ACK was answered by a RST (tcp_check_req(), net/ipv4/tcp_minisocks.c).
         """
         answer = next((leg for leg in self._index.legs if leg.outgoing and leg.t >= asking.t), None)
         if answer is not None and "R" in answer.segment.flags:
             self._append(TransitionDraft(self._state, State.CLOSED, answer.t, answer.t, {Witness.CAPTURE}, answer))
 
     def _expire(self) -> None:
-        """TIME-WAIT ends by its timer, which nobody watched; its segments would show any other end."""
+        """TIME-WAIT ends by its timer, unobserved; its segments would show any other end."""
         began = max([self._at, *(leg.t for leg in self._index.legs if not leg.outgoing)])
         due = began + TIME_WAIT
         if self._end > due + _TARDINESS:
@@ -268,24 +273,24 @@ class StateSequence:
         elif self._end >= due:
             self.drafts[-1].object(sentence("expiry_unobserved"))
 
-    def _hold_against_index(self) -> None:
-        """Object where the wire goes on and the kernel's observers stopped."""
+    def _compare_with_segments(self) -> None:
+        """Object if a segment implies a further transition that no kernel observer reported."""
         if not self._trusted or self._state in (State.CLOSED, State.LISTEN) or not self.drafts:
             return
-        told = next(iter(self._index.tell(self._state, self._at + SLACK, self._observed.stop)), None)
+        implied = next(iter(self._index.implied(self._state, self._at + SLACK, self._observed.stop)), None)
         # A request need not become a connection at the ACK: the accept queue may be full. Nor does every RST end
         # TIME-WAIT: net.ipv4.tcp_rfc1337.
-        if told is not None and (told.old, told.new) not in (
+        if implied is not None and (implied.old, implied.new) not in (
             (State.SYN_RECEIVED, State.ESTABLISHED),
             (State.TIME_WAIT, State.CLOSED),
         ):
-            leg = told.leg
+            leg = implied.leg
             self.drafts[-1].object(
-                sentence("segments_contradict_state", number=leg.segment.number, time=_s(leg.t), state=str(told.new))
+                sentence("segments_contradict_state", number=leg.segment.number, time=_s(leg.t), state=str(implied.new))
             )
 
-    def _mind_the_clock(self) -> None:
-        """Object where a mini-socket's or a request's timer was due long ago, and nobody looked again."""
+    def _check_timers(self) -> None:
+        """Object if the timer of a mini-socket or request must have expired, and no later poll shows the result."""
         polls = self._observed.polls
         last = polls[-1] if polls else None
         due = last.due if last else None
@@ -296,7 +301,7 @@ class StateSequence:
             self.drafts[-1].object(sentence("timer_unobserved", time=_s(due)))
 
     def _witness(self) -> None:
-        """Add the looks, and the segments, to the witnesses of the states they show."""
+        """Add polls to the witnesses of the states that they returned."""
         for place, draft in enumerate(self.drafts):
             left = self.drafts[place + 1].time if place + 1 < len(self.drafts) else FOREVER
             for poll in self._observed.polls:
@@ -304,8 +309,8 @@ class StateSequence:
                 if shows and poll.t >= draft.earliest - SLACK and poll.since <= left + SLACK:
                     draft.witnesses.add(poll.witness)
 
-    def _straighten(self) -> None:
-        """Let no transition seem to come before the one it follows: clocks differ by less than a state lasts."""
+    def _order_times(self) -> None:
+        """Order the times of transitions: by the clocks of different observers, one may precede its predecessor."""
         at = -FOREVER
         for draft in self.drafts:
             draft.time = at = max(at, draft.time)

@@ -159,13 +159,13 @@ BEYOND: tuple[Edge, ...] = (
     ),
     _one(
         "32", F2, F2, Trigger.CALL,
-        "shutdown(SHUT_WR) by a program that keeps the socket", "wait for the FIN, for ever",
+        "shutdown(SHUT_WR) by a program that keeps the socket", "wait for the FIN indefinitely",
         "3.6.1", "the text", "no timer: tcp_rcv_state_process(), net/ipv4/tcp_input.c",
         diag="FIN-WAIT-2 without a timer",
     ),
     _one(
-        "33", TW, TW, Trigger.SEGMENT, "rcv FIN again", "send ACK, wait 2 MSL anew", "3.10.7.4", "the text",
-        "tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c", diag="TIME-WAIT, its timer anew",
+        "33", TW, TW, Trigger.SEGMENT, "rcv FIN again", "send ACK, restart the 2 MSL timer", "3.10.7.4", "the text",
+        "tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c", diag="TIME-WAIT, its timer restarted",
         capture="FIN in, ACK out",
     ),
     _one(
@@ -174,7 +174,7 @@ BEYOND: tuple[Edge, ...] = (
         diag="gone", capture="RST in",
     ),
     _one(
-        "35", TW, CL, Trigger.NEW_SYN, "rcv a new SYN", "open the connection anew", "3.6.1; RFC 6191", "the text",
+        "35", TW, CL, Trigger.NEW_SYN, "rcv a new SYN", "open a new connection", "3.6.1; RFC 6191", "the text",
         "the listener takes the SYN: tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c, and tcp_v4_rcv()",
         diag="TIME-WAIT gone, a request there", capture="SYN in, SYN-ACK out",
     ),
