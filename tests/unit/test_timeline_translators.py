@@ -132,3 +132,19 @@ def test_a_routers_own_segment() -> None:
 
     assert (syn.lost, syn.stopped_at) == (True, "r1")
     assert (reset.sender, reset.receiver, reset.sent) == ("r1", "h1", MS)
+
+
+@given(translators=st.lists(st.booleans(), min_size=1, max_size=3))
+def test_a_duplicate_made_at_a_router(translators: list[bool]) -> None:
+    """What a router sends twice and received once is one segment and a copy: it opens no connection of the router's."""
+    path = Path(translators)
+    path.send(0, "SYN", 100, None, back=False)
+    source, target = path.flows[-1]
+    again = craft.segment(ETHERNET, source, target, "SYN", 100, None)
+    last = f"r{len(translators)}"
+    path._see(len(translators) * MS, last, "out", "sent", again)
+    path._see((len(translators) + 1) * MS, "h2", "in", "received", again)
+    original, copy = path.joined().segments
+
+    assert (original.sender, original.receiver, original.lost) == ("h1", "h2", False)
+    assert (copy.copies, copy.sent) == (original.number, None)

@@ -56,6 +56,7 @@ class ForwardedSegments:
         self.arrivals: list[Sight] = []
         self._next: dict[Flow, list[tuple[int, Flow]]] = defaultdict(list)
         self._origin: dict[Flow, Flow] = {}
+        self._forwarded: set[tuple[str, object]] = set()
         came: dict[tuple[str, object], deque[Sight]] = defaultdict(deque)
         for sight in sorted(sights):
             self._sort(sight, came)
@@ -72,9 +73,10 @@ class ForwardedSegments:
                 came[seen.node, key].append(sight)
         elif key is not None and (waiting := came.get((seen.node, key))):
             before, after = flow_of(waiting.popleft().segment), flow_of(seen)
+            self._forwarded.add((seen.node, key))
             if before != after:
                 self._translate(sight.t, before, after)
-        else:
+        elif (seen.node, key) not in self._forwarded:  # else a duplicate that the network made there
             self.departures.append(sight)
 
     def _translate(self, t: int, before: Flow, after: Flow) -> None:
