@@ -29,9 +29,11 @@ from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.recording.node_addresses import Nodes
 from handshake_lab.recording.observations import (
     Counters,
+    FaultReport,
     LinkChange,
     Missed,
     Observation,
+    QdiscReport,
     RunEnd,
     RunHeader,
     SegmentSeen,
@@ -118,6 +120,7 @@ class _Reconciliation:
             complete=self.complete,
             blurred=self._blurred,
             counters=self._grown,
+            full_queues=self._full_queues,
             link_changes=changes,
         )
 
@@ -151,6 +154,15 @@ class _Reconciliation:
                 object_to_unsent_fins(drafts, index)
             CauseFinder(observed, index, run, legs[last] if last < len(legs) else None).assign(drafts)
         return built
+
+    @cached_property
+    def _full_queues(self) -> dict[str, int]:
+        """Packets that queues dropped because they were full; empty if a link's loss or a fault dropped some too."""
+        reports = [report for _, report in self._of(QdiscReport) if report.dropped]
+        faults = any(report.fired and report.fault.startswith("drop") for _, report in self._of(FaultReport))
+        if faults or any("loss" in report.asked for report in reports):
+            return {}
+        return {report.interface: report.dropped for report in reports}
 
     @cached_property
     def _grown(self) -> dict[str, dict[str, int]]:

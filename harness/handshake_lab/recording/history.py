@@ -146,4 +146,6 @@ class Record(msgspec.Struct, frozen=True):
     #: Hosts whose captures lost segments: what was not captured there may have been sent or received all the same.
     blurred: frozenset[str] = frozenset()
     counters: dict[str, dict[str, int]] = {}  #: by how much the kernel's counters grew, by host
+    #: How many packets each full queue dropped, by interface: only if nothing else can have dropped any.
+    full_queues: dict[str, int] = {}
     link_changes: tuple[LinkChange, ...] = ()  #: what the script did to links, in order of time

@@ -148,6 +148,7 @@ _PARTS = {
     "ignored_accept_queue": "the accept queue was full",
     "too_big": "it was larger than the MTU of {node}'s next link, {mtu} B",
     "not_forwarded": "{node} did not forward it",
+    "queue_full": "the queue of {interface} was full",
     "damaged": "it was damaged in transit",
     "early": "the timer expired before an acknowledgment could arrive",
     "unanswered": "{receiver} did not acknowledge it",

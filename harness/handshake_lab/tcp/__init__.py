@@ -1,1 +1,1 @@
-"""What the documents say: states, segments, the diagram, timers. Pure."""
+"""What the documents define: states, segments, the state diagram, timers. Pure."""

@@ -1,4 +1,4 @@
-"""Where a TCP endpoint is: an IP address and a port."""
+"""The address of a TCP endpoint: an IP address and a port."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Address(msgspec.Struct, frozen=True, gc=False, array_like=True, order=True):
-    """An IP address and a port; port 0 where it is not bound yet."""
+    """An IP address and a port; port 0 if it is not bound yet."""
 
     ip: str
     port: int

@@ -1,4 +1,4 @@
-"""Segments made up, and real ones damaged: bytes in, bytes out."""
+"""Crafts segments, and damages real ones: bytes in, bytes out."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def segment(
 
     Args:
         ethernet: The frame's header, 14 bytes.
-        source: Whom it claims to be from.
-        target: To whom it goes.
+        source: The source address, which may be another host's.
+        target: The destination address.
         kind: Its flags, as `handshake_lab.tcp.flags.names` spells them: "SYN-ACK"; "none" for none.
         seq: Its sequence number.
         ack: Its acknowledgment number; None for none.
@@ -59,5 +59,5 @@ def _checksum(data: bytes) -> int:
 
 
 def damaged(frame: bytes) -> bytes:
-    """The frame with one bit of its last byte turned: TCP's checksum finds it out."""
+    """The frame with one bit of its last byte inverted, which TCP's checksum detects."""
     return frame[:-1] + bytes([frame[-1] ^ 0x01])

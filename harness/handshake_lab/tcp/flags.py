@@ -8,7 +8,7 @@ import re
 NAMES = {"F": "FIN", "S": "SYN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "W": "CWR"}
 #: The order of the letters in a record: what opens, what closes, then the rest.
 ORDER = "SFRPAUEW"
-#: The bits that decide what TCP does with a segment. The others only count where they are asked for.
+#: The bits that decide what TCP does with a segment. The others only count if they are asked for.
 DECISIVE = "SFRA"
 #: What a segment without any flag is called.
 NO_FLAGS = "none"
@@ -17,17 +17,17 @@ _LETTERS = {name: letter for letter, name in NAMES.items()}
 
 
 def names(letters: str) -> str:
-    """Spell flags out: "SA" is "SYN-ACK", "FPA" is "FIN-PSH-ACK"; `NO_FLAGS` where there are none."""
+    """Spell flags out: "SA" is "SYN-ACK", "FPA" is "FIN-PSH-ACK"; `NO_FLAGS` if there are none."""
     return "-".join(name for letter, name in NAMES.items() if letter in letters) or NO_FLAGS
 
 
 def letters(text: str) -> str | None:
     """Read what `names` writes, in any order and case; commas may join the names as well ("SYN,ACK").
 
-    Letters are read, too ("SA"): narrow ladders have them.
+    Letters ("SA") are accepted too: narrow ladders show them.
 
     Returns:
-        The letters in the order of `ORDER`; "" for `NO_FLAGS`; None where the text does not name flags.
+        The letters in the order of `ORDER`; "" for `NO_FLAGS`; None if the text does not name flags.
     """
     if text.lower() == NO_FLAGS:
         return ""
@@ -41,7 +41,7 @@ def match(flags: str, wanted: str) -> bool:
     """Whether a segment's flags match a combination that `letters` has read.
 
     All flags of the combination are set. SYN, FIN, RST and ACK are not set otherwise, while PSH, URG, ECE and CWR may
-    be: "FIN-ACK" matches FIN-PSH-ACK. Where nothing is wanted, no flag at all may be set.
+    be: "FIN-ACK" matches FIN-PSH-ACK. If nothing is wanted, no flag may be set.
     """
     if not wanted:
         return not flags

@@ -1,4 +1,4 @@
-"""ICMP errors about TCP segments (RFC 792, RFC 4443): which segment, and what was wrong with it."""
+"""ICMP errors about TCP segments (RFC 792, RFC 4443): the kind of error and the quoted segment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ICMP, _ICMPV6, _TCP = 1, 58, 6
 #: Of the segment, an error quotes at least its ports and its sequence number.
 _QUOTED = struct.Struct("!HHI")
 
-#: What is wrong, by type and code; a type without a code stands for all of its codes.
+#: The kind of error by type and code; a type without a code stands for all of its codes.
 _KINDS_4 = {
     (3, 0): "network unreachable",
     (3, 1): "host unreachable",
@@ -56,7 +56,7 @@ _KINDS_6 = {
     (3, 1): "reassembly time exceeded",
     (4,): "parameter problem",
 }
-#: The errors that carry the MTU of the link which was too narrow.
+#: The errors that contain the MTU of the link for which the segment was too large.
 TOO_BIG = ("fragmentation needed", "packet too big")
 
 
@@ -64,7 +64,7 @@ class IcmpError(msgspec.Struct, frozen=True):
     """An ICMP error about a TCP segment.
 
     ``src`` and ``dst`` are those of the segment that it quotes, ``seq`` its sequence number. ``mtu`` in bytes is that
-    of the link for which it was too big, 0 in other errors.
+    of the link for which it was too large, 0 in other errors.
     """
 
     kind: str
@@ -75,18 +75,18 @@ class IcmpError(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The kind, and the MTU where there is one."""
+        """The kind, and the MTU if there is one."""
         return f"{self.kind}, MTU {self.mtu}" if self.mtu else self.kind
 
 
 def decode_error(frame: bytes) -> IcmpError | None:
-    """Take an Ethernet frame with an ICMP error apart.
+    """Decode an Ethernet frame with an ICMP error.
 
     Args:
-        frame: The frame from the destination address on; it may be cut behind the ports that it quotes.
+        frame: The frame from the destination address on; it may be cut after the quoted ports.
 
     Returns:
-        The error; None if the frame holds another ICMP message, or an error about something else than TCP.
+        The error; None if the frame holds another ICMP message, or an error about another protocol than TCP.
     """
     if len(frame) < _ETHERNET + 20:
         return None

@@ -1,7 +1,7 @@
-"""What is in a TCP segment: from the bytes of an Ethernet frame to a value.
+"""Decodes TCP segments: from the bytes of an Ethernet frame to a value.
 
 It runs for every packet inside the lab kernel, where Python is several times slower
-than outside, so it takes the frame apart with `struct` and remembers the addresses.
+than outside, so it decodes the frame with `struct` and caches the addresses.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TCP = struct.Struct("!IIBBH")  # sequence, acknowledgment, data offset, flags, 
 
 _IPV4, _IPV6, _TCP_PROTOCOL = 0x0800, 0x86DD, 6
 _ETHERNET = 14
-#: Extension headers that may stand between IPv6 and TCP: hop-by-hop, routing, destination options.
+#: Extension headers that may be between IPv6 and TCP: hop-by-hop, routing, destination options.
 EXTENSIONS = frozenset({0, 43, 60})
 
 _ends: dict[bytes, tuple[Address, Address]] = {}
@@ -36,10 +36,10 @@ _MANY_ENDS = 4096
 
 
 class Options(msgspec.Struct, frozen=True):
-    """The options that tell something about a connection; None where one is absent.
+    """The options that say something about a connection; None if one is absent.
 
     ``mss`` in bytes; ``window_scale`` as the shift count; ``timestamps`` are TSval and
-    TSecr (RFC 7323); ``fast_open`` is the cookie, empty where one is asked for (RFC 7413);
+    TSecr (RFC 7323); ``fast_open`` is the cookie, empty if one is requested (RFC 7413);
     ``sack`` holds the blocks' edges (RFC 2018).
     """
 
@@ -55,9 +55,9 @@ class Segment(msgspec.Struct, frozen=True):
     """One TCP segment.
 
     ``flags`` are letters in the order ``SFRPAUEW``. ``length`` counts the bytes of
-    payload as IP says, whatever padding the frame has and wherever it was cut.
+    payload by the IP header, regardless of padding and truncation.
     ``window`` is the field, not scaled. ``identification`` is IPv4's, 0 for IPv6.
-    ``raw_options`` are undecoded, because few readers want them: see `options`.
+    ``raw_options`` are undecoded, because few readers need them: see `options`.
     """
 
     src: Address
@@ -77,19 +77,19 @@ class Segment(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """What people call it: "SYN", "SYN-ACK", "FIN-ACK"."""
+        """Its usual name: "SYN", "SYN-ACK", "FIN-ACK"."""
         return name_of(self.flags)
 
 
 def decode(frame: bytes) -> Segment | None:
-    """Take an Ethernet frame apart.
+    """Decode an Ethernet frame.
 
     Args:
         frame: The frame from the destination address on. It may carry padding, and may
             be cut anywhere after the TCP header's fixed part.
 
     Returns:
-        The segment; None where the frame holds no TCP header: another protocol, a later
+        The segment; None if the frame holds no TCP header: another protocol, a later
         fragment, or cut too short.
     """
     if len(frame) < 54:  # Ethernet 14 + IPv4 20 + TCP 20
@@ -142,7 +142,7 @@ def _after_ipv6(frame: bytes) -> tuple[int, int] | None:
 
 
 def _remember(key: bytes) -> tuple[Address, Address]:
-    """Spell out both ends, once per pair: `inet_ntop` costs more than all the rest."""
+    """Format both addresses, once per pair: `inet_ntop` takes longer than the rest."""
     if len(_ends) >= _MANY_ENDS:
         _ends.clear()
     half = (len(key) - 4) // 2
@@ -196,11 +196,11 @@ def _each_option(raw: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def name_of(flags: str) -> str:
-    """What people call a segment with these flags.
+    """The usual name of a segment with these flags.
 
     Returns:
         "SYN", "SYN-ACK", "ACK", "FIN-ACK", "RST", "RST-ACK", …; PSH, URG, ECE and CWR
-        count only where nothing else is set; "none" for a segment without flags.
+        count only if nothing else is set; "none" for a segment without flags.
     """
     spoken = [letter for letter in DECISIVE if letter in flags] or list(flags)
     return "-".join(NAMES[letter] for letter in spoken) or NO_FLAGS

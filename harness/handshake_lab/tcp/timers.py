@@ -1,4 +1,4 @@
-"""TCP's timers in Linux: what is documented, what sets them, and how late they may fire.
+"""TCP's timers in Linux: what is documented, what sets them, and how late they may expire.
 
 All times are integer nanoseconds, as everywhere in a record; `seconds` converts.
 Schedules are those of Documentation/networking/ip-sysctl.rst and net/ipv4/tcp_timer.c.
@@ -135,7 +135,7 @@ TIMERS: tuple[DocumentedTimer, ...] = (
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """When a segment without an answer is sent again, and when Linux gives up.
+    """When an unanswered segment is retransmitted, and when Linux gives up.
 
     ``again`` and ``fails`` count nanoseconds from its first sending.
     """
@@ -145,11 +145,11 @@ class Schedule(msgspec.Struct, frozen=True):
 
     @property
     def sendings(self) -> int:
-        """How often it is sent in all."""
+        """How often it is sent in total."""
         return 1 + len(self.again)
 
     def window(self, place: int, *, hz: int, since_previous: bool = False) -> Window:
-        """When the retransmission at ``place`` may be seen; -1 is the giving up.
+        """When the retransmission at ``place`` may be observed; -1 is the end of the attempts.
 
         Args:
             place: 0 for the first retransmission, -1 for when Linux gives up.
@@ -167,7 +167,7 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True):
-    """The times at which a kernel timer may fire: [earliest, latest] nanoseconds after it was set.
+    """The times at which a kernel timer may expire: [earliest, latest] nanoseconds after it was set.
 
     A timer is put into a wheel whose slots grow coarser the farther they are away, and is
     always rounded up: one of t fires within [t, t·1.125 + 1 jiffy] (kernel/time/timer.c,
@@ -184,20 +184,20 @@ class Window(msgspec.Struct, frozen=True):
         Args:
             nanoseconds: What it was set to.
             hz: The kernel's ticks a second.
-            plus: What passes besides until it can be seen, such as a round trip.
+            plus: Additional time until it can be observed, such as a round trip.
         """
         return cls(nanoseconds + plus, nanoseconds + nanoseconds // TARDY + SECOND // hz + plus)
 
     def contains(self, measured: int) -> bool:
-        """Whether a measured time, in nanoseconds, is one at which the timer may fire."""
+        """Whether a measured time, in nanoseconds, is in the window."""
         return self.earliest <= measured <= self.latest
 
     def overlaps(self, earliest: int, latest: int) -> bool:
-        """Whether an interval in which something happened may hold the timer's firing."""
+        """Whether an interval overlaps the window."""
         return earliest <= self.latest and self.earliest <= latest
 
     def explain(self, measured: int) -> str:
-        """What a measured time is, held against the window, for a person."""
+        """A measured time compared with the window, as text."""
         if measured < self.earliest:
             return f"{_s(measured)} is {_s(self.earliest - measured)} too early for {self}"
         if measured > self.latest:
@@ -215,7 +215,7 @@ def _s(nanoseconds: int) -> str:
 def syn_schedule(
     release: tuple[int, int], *, retries: int = SYN_RETRIES, linear: int = SYN_LINEAR_TIMEOUTS
 ) -> Schedule:
-    """When an unanswered SYN is sent again (tcp_write_timeout() and tcp_retransmit_timer()).
+    """When an unanswered SYN is retransmitted (tcp_write_timeout() and tcp_retransmit_timer()).
 
     Args:
         release: The kernel's, such as (6, 1).
@@ -232,13 +232,13 @@ def syn_schedule(
 
 
 def synack_schedule(*, retries: int = SYNACK_RETRIES) -> Schedule:
-    """When an unacknowledged SYN-ACK is sent again, and its request dropped (reqsk_timer_handler())."""
+    """When an unacknowledged SYN-ACK is retransmitted, and its request dropped (reqsk_timer_handler())."""
     *again, fails = accumulate(min(INITIAL_RTO << n, RTO_MAX) for n in range(retries + 1))
     return Schedule(tuple(again), fails)
 
 
 def keepalive_schedule(*, idle: int, interval: int, count: int) -> Schedule:
-    """When a silent peer is probed, from the last segment on, and given up.
+    """When a silent peer is probed after the last segment, and when the connection ends.
 
     Args:
         idle: TCP_KEEPIDLE, in nanoseconds.
@@ -249,7 +249,7 @@ def keepalive_schedule(*, idle: int, interval: int, count: int) -> Schedule:
 
 
 def least_patience(retries: int) -> int:
-    """The least time, in nanoseconds, that Linux retransmits for before it gives up.
+    """The shortest time, in nanoseconds, for which Linux retransmits before it gives up.
 
     As if the RTO were the least possible one, `RTO_MIN` (tcp_model_timeout(),
     net/ipv4/tcp_timer.c). A longer RTO makes it longer.

@@ -36,6 +36,7 @@ class _Surroundings(NamedTuple):
     acks: dict[tuple[Address, Address], list[TransmittedSegment]]
     too_big: dict[tuple[Address, int], list[TransmittedSegment]]
     blurred: frozenset[str]
+    queue: str  #: the interfaces whose full queues dropped every lost segment; "" if that is not certain
 
 
 def retransmissions(record: Record) -> Iterator[Retransmission]:
@@ -69,7 +70,7 @@ def retransmissions(record: Record) -> Iterator[Retransmission]:
 
 
 def _surroundings(record: Record) -> _Surroundings:
-    around = _Surroundings(defaultdict(list), defaultdict(list), record.blurred)
+    around = _Surroundings(defaultdict(list), defaultdict(list), record.blurred, _full_queue(record))
     for segment in record.segments:
         if segment.icmp.startswith(TOO_BIG):
             around.too_big[segment.dst, segment.seq].append(segment)
@@ -162,4 +163,12 @@ def _loss(before: TransmittedSegment, after: TransmittedSegment, around: _Surrou
     for error in around.too_big[before.src, before.seq]:
         if error.sent is not None and (before.sent or 0) <= error.sent <= (after.sent or 0):
             return sentence("too_big", node=error.sender, mtu=error.icmp.rpartition(" ")[2])
-    return sentence("not_forwarded", node=before.stopped_at) if before.stopped_at else sentence("lost")
+    if before.stopped_at:
+        return sentence("not_forwarded", node=before.stopped_at)
+    return sentence("queue_full", interface=around.queue) if around.queue else sentence("lost")
+
+
+def _full_queue(record: Record) -> str:
+    """The interfaces with full queues, if these dropped as many packets as segments were lost."""
+    lost = sum(segment.lost and not segment.stopped_at for segment in record.segments)
+    return ", ".join(record.full_queues) if lost and lost == sum(record.full_queues.values()) else ""

@@ -1,4 +1,4 @@
-"""What an edge of the state diagram is, and what can lead along it."""
+"""The edges of the state diagram, and what triggers them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from handshake_lab.tcp.states import State
 
 
 class Trigger(StrEnum):
-    """What moves a connection along an edge, as far as it tells edges apart."""
+    """What triggers a transition, as far as it distinguishes edges."""
 
     CALL = "a call"  #: listen(), connect(), close(), shutdown(): the only one an edge has
     SEGMENT = "a segment"  #: SYN, ACK or FIN: the only one an edge has
@@ -30,13 +30,13 @@ class Trigger(StrEnum):
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
-    """One edge of the diagram, or one thing that happens within a state.
+    """One edge of the diagram, or one event that does not change the state.
 
     ``id`` is stable: the number, and where one number covers several edges, a dot and the
-    state it starts from. Where ``old`` is ``new``, the connection stays where it is.
+    state it starts from. If ``old`` is ``new``, the state does not change.
     ``linux`` says how Linux takes it, by function and file; ``absent`` why it does not,
-    "" where it does. ``gate`` names the kernel versions between which it differs.
-    The last three say what each observer sees of it; "" is nothing.
+    "" if it does. ``gate`` names the kernel versions between which it differs.
+    The last three say what each observer reports of it; "" is nothing.
     """
 
     id: str
@@ -71,7 +71,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def observers(self) -> tuple[str, ...]:
-        """Who can see it: of "tracepoint", "diag" and "capture"."""
+        """The observers that can report it: of "tracepoint", "diag" and "capture"."""
         return tuple(name for name in ("tracepoint", "diag", "capture") if getattr(self, name))
 
 

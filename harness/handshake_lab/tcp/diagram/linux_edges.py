@@ -1,4 +1,4 @@
-"""What Figure 5 leaves out: its notes, the RFC's text, and what Linux adds. Edges 21 to 45."""
+"""What is not in Figure 5: its notes, the RFC's text, and what Linux adds. Edges 21 to 45."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _from_each(
     tracepoint: str = _TP,
     gate: str = "",
 ) -> tuple[Edge, ...]:
-    """The same way out of several states to CLOSED. Mini-sockets and requests have no tracepoint."""
+    """The same edge from several states to CLOSED. Mini-sockets and requests have no tracepoint."""
     return tuple(
         _one(
             f"{number}.{SHORT[old]}", old, CL, why, event, action, section, source, linux,

@@ -1,4 +1,4 @@
-"""The state diagram of RFC 9293 as data, and the way Linux takes through it.
+"""The state diagram of RFC 9293 as data, and how Linux implements it.
 
 Edges have stable ids: "1" to "20" are Figure 5's, from "21" on come its notes, the
 document's text and what Linux adds; one number may cover several edges ("26.ES", "26.F1").
@@ -37,10 +37,10 @@ def edge_of(old: State, new: State, why: Trigger | None = None) -> str | None:
     Args:
         old: The state it left.
         new: The state it entered.
-        why: What moved it; None where that is not known.
+        why: What triggered it; None if that is not known.
 
     Returns:
-        The id. None where there is no such edge, or where several are and nothing tells
+        The id. None if there is no such edge, or if there are several and it is not known
         which of them it was.
     """
     edges = _BETWEEN[old, new]

@@ -12,7 +12,7 @@ from handshake_lab.tcp.states import State
 def steps(*, passive: bool) -> dict[State, frozenset[State]]:
     """The states one step away from each, as Linux takes them.
 
-    A passively opened connection that goes back to LISTEN is over: no way leads on.
+    A passively opened connection that returns to LISTEN has ended: no path continues.
     """
     out: dict[State, set[State]] = {state: set() for state in State}
     for edge in EDGES:
@@ -27,9 +27,9 @@ def steps(*, passive: bool) -> dict[State, frozenset[State]]:
 
 @cache
 def ways(old: State, new: State, *, passive: bool) -> tuple[tuple[State, ...], ...]:
-    """All ways from ``old`` to ``new`` that visit no state twice, each without ``old`` itself.
+    """All paths from ``old`` to ``new`` that visit no state twice, each without ``old`` itself.
 
-    LISTEN and CLOSED are beginnings and ends: no way leads through them.
+    LISTEN and CLOSED are beginnings and ends: no path leads through them.
     """
     found: list[tuple[State, ...]] = []
 
