@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from handshake_lab.plan.fault import Fault
 from handshake_lab.recording.history import Record, TransmittedSegment
 from handshake_lab.recording.observations import Address
 from handshake_lab.report.export.json_document import to_json
@@ -95,6 +96,21 @@ def test_doubts_are_reported() -> None:
     assert states[-1]["inferred"] is True
     assert "objection" in states[-2]
     assert "objection" not in states[1]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_names_of_segments_can_be_typed_into_a_fault(name: str) -> None:
+    """As the document, the ladder and the causes print them."""
+    record = ALL[name]()
+    named = {segment.name for segment in record.segments if not segment.icmp}
+    received = re.findall(
+        r"received ([A-Z-]+)(?![a-z])",
+        " ".join(step.cause.text for end in record.endpoints for step in end.transitions),
+    )
+
+    assert named
+    for kind in {*named, *received}:
+        assert Fault.parse(f"drop {kind} nth=1").kind == kind
 
 
 @pytest.mark.parametrize("nasty", CLEVER)
