@@ -194,7 +194,7 @@ def test_a_run_that_does_not_end_reports_how_to_get_longer(host: HostKernel, scr
     hurried = HostKernel(helper_programs.supervisor(), wall_limit=2)
 
     with (
-        pytest.raises(KernelFailed, match=r"killed after 2 s: .* too busy .*--wall-limit"),
+        pytest.raises(KernelFailed, match=r"killed after 2 s of wall time: .* too busy .*--wall-limit"),
         hurried.run(job_from_tests("tests.kernel.guest_jobs:wait_for_ever")),
     ):
         pass

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
+from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.kernel.host import private_namespaces
-from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, PACKAGES, Job, JobResult, hand_over
-from handshake_lab.kernel.shared.protocol import TOO_LONG
+from handshake_lab.kernel.shared.job import PACKAGE_ROOT, PACKAGES, Job, JobResult, hand_over
+from handshake_lab.kernel.shared.job_outcome import outcome
 from handshake_lab.kernel.shared.supervisor import Supervisor, new_scratch
 from handshake_lab.recording.observations import KernelInfo
 
@@ -72,17 +72,9 @@ class HostKernel:
         with Supervisor(self._supervisor, scratch, program, None, wall_limit=self._wall_limit, pinned=False) as running:
             results = hand_over(job, scratch, {**os.environ, "HANDSHAKE_PRIVATE": "1"})
             ending = running.run()
-            left = scratch / "status"
-            if ending.word == "exit" and left.exists():
-                yield JobResult(status=int(left.read_text()), results=results, console=ending.console)
-            elif ending.word == "killed":
-                yield JobResult(status=INTERRUPTED, results=results, console=ending.console)
-            elif ending.word == "exit" and int(ending.detail) == private_namespaces.REFUSED:
+            refused = ending.word == "exit" and ending.detail == str(private_namespaces.REFUSED)
+            if refused and not (scratch / "status").exists():
                 raise EnvironmentUnsupported(
-                    f"this machine does not let a program have a world of its own: {ending.console.strip()}", _REMEDY
+                    f"this machine does not permit unprivileged namespaces: {ending.console.strip()}", _REMEDY
                 )
-            elif ending.word == "timeout":
-                raise KernelFailed(f"the run was killed after {self._wall_limit:g} s: {TOO_LONG}", ending.console)
-            else:
-                told = f"{ending.word} {ending.detail}".strip() or "its supervisor was killed"
-                raise KernelFailed(f"the run ended before its time ({told})", ending.console)
+            yield outcome(ending, scratch, results, kernel="the run", limit=self._wall_limit)

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
+from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.lab import lab_boot
 from handshake_lab.kernel.shared.guest_setup import ENVIRONMENT
 from handshake_lab.kernel.shared.job import (
     BRANCH_POINT,
-    INTERRUPTED,
     BranchPoint,
     BranchTaken,
     Job,
     JobResult,
     hand_over,
 )
+from handshake_lab.kernel.shared.job_outcome import outcome
 from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
     from handshake_lab.kernel.lab.parked_kernel import ParkedKernel
     from handshake_lab.kernel.shared.supervisor import Ending, Supervised
+
+
+_TOO_LONG = (
+    "a program in it computes without ever waiting, or waits in a loop (computing takes no virtual time, and asking "
+    "for the time hardly any), or waits for an event that never occurs"
+)
 
 
 class LabKernel:
@@ -114,7 +120,7 @@ class LabKernel:
         with lab_boot.supervised(self._image, self._memory, wall_limit=self._wall_limit, forks=False) as booted:
             lab_boot.prepare(booted.scratch, job.preload, parks=False)
             results = self._hand_over(job, booted.scratch)
-            yield self._judge(booted.run(), booted.scratch, results)
+            yield self._outcome(booted.run(), booted.scratch, results)
 
     def _follow(
         self,
@@ -127,7 +133,7 @@ class LabKernel:
         """The result of a fork that has ended; of one that is parked, those of its own forks."""
         if ending.word != "parked":
             try:
-                result = self._judge(ending, running.scratch, results)
+                result = self._outcome(ending, running.scratch, results)
             except KernelFailed as error:
                 if not taken:
                     raise
@@ -148,25 +154,8 @@ class LabKernel:
         hashing = {"PYTHONHASHSEED": str(self._seed % 2**32)}
         return hand_over(job, scratch, {**ENVIRONMENT, **hashing}, seed=self._seed)
 
-    def _judge(self, ending: Ending, scratch: Path, results: Path) -> JobResult:
-        left = scratch / "status"
-        if ending.word == "exit" and left.exists():
-            return JobResult(status=int(left.read_text()), results=results, console=ending.console)
-        if ending.word == "killed":
-            return JobResult(status=INTERRUPTED, results=results, console=ending.console)
-        if ending.word == "timeout":
-            raise KernelFailed(
-                f"the lab kernel was killed after {self._wall_limit:g} s of wall time: a program in it computes "
-                "without ever waiting, or waits in a loop (computing takes no virtual time, and asking for the time "
-                "hardly any), or waits for what never comes",
-                ending.console,
-            )
-        if ending.word == "error":
-            raise EnvironmentUnsupported(
-                f"the lab kernel could not be started: {ending.detail}", "Run: handshake doctor"
-            )
-        told = f"{ending.word} {ending.detail}".strip() or "its supervisor was killed"
-        raise KernelFailed(f"the lab kernel ended before its job did ({told})", ending.console)
+    def _outcome(self, ending: Ending, scratch: Path, results: Path) -> JobResult:
+        return outcome(ending, scratch, results, kernel="the lab kernel", limit=self._wall_limit, too_long=_TOO_LONG)
 
 
 def _could_not_fork(ending: Ending) -> bool:

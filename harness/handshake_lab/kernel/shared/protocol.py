@@ -10,12 +10,6 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.shared.job import Job, JobResult
     from handshake_lab.recording.observations import KernelInfo
 
-#: Why a run in real time takes longer than it may, and what mends it.
-TOO_LONG = (
-    "something in it waits for what never comes, or this machine is too busy for it "
-    "(pytest and handshake record give it longer with --wall-limit)"
-)
-
 
 class Kernel(Protocol):
     """A kernel to run on."""

@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
 from handshake_lab.kernel.shared import helper_programs
 from handshake_lab.kernel.shared.guest_setup import ENVIRONMENT
-from handshake_lab.kernel.shared.job import INTERRUPTED, PACKAGE_ROOT, Job, JobResult, hand_over
+from handshake_lab.kernel.shared.job import PACKAGE_ROOT, Job, JobResult, hand_over
+from handshake_lab.kernel.shared.job_outcome import outcome
 from handshake_lab.kernel.shared.progress import shown
-from handshake_lab.kernel.shared.protocol import TOO_LONG
-from handshake_lab.kernel.shared.supervisor import Ending, Supervisor, new_scratch
+from handshake_lab.kernel.shared.supervisor import Supervisor, new_scratch
 from handshake_lab.kernel.vm import initramfs, provide_vm, qemu, stock_kernels
 from handshake_lab.recording.observations import KernelInfo
 
@@ -91,22 +90,7 @@ class VmKernel:
             hand_over(job, scratch, ENVIRONMENT)
             (scratch / "initramfs").write_bytes(first)
             _write_init(scratch, self._kernel)
-            yield self._judge(running.run(), scratch, results)
-
-    def _judge(self, ending: Ending, scratch: Path, results: Path) -> JobResult:
-        left = scratch / "status"
-        if ending.word == "exit" and left.exists():
-            return JobResult(status=int(left.read_text()), results=results, console=ending.console)
-        if ending.word == "killed":
-            return JobResult(status=INTERRUPTED, results=results, console=ending.console)
-        if ending.word == "timeout":
-            raise KernelFailed(
-                f"the virtual machine was killed after {self._wall_limit:g} s: {TOO_LONG}", ending.console
-            )
-        if ending.word == "error":
-            raise EnvironmentUnsupported(f"QEMU could not be started: {ending.detail}", "Run: handshake doctor")
-        told = f"{ending.word} {ending.detail}".strip() or "its supervisor was killed"
-        raise KernelFailed(f"the virtual machine ended before its job did ({told})", ending.console)
+            yield outcome(running.run(), scratch, results, kernel="the virtual machine", limit=self._wall_limit)
 
 
 def _write_init(scratch: Path, kernel: StockKernel) -> None:

@@ -1,0 +1,49 @@
+"""The result of a job, by how the supervisor says that its kernel ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
+from handshake_lab.kernel.shared.job import INTERRUPTED, JobResult
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from handshake_lab.kernel.shared.supervisor import Ending
+
+#: Why a job that runs in real time is too slow, and what to do.
+TOO_LONG = (
+    "a program in it waits for an event that never occurs, or this machine is too busy for it "
+    "(pytest and handshake record give it longer with --wall-limit)"
+)
+
+
+def outcome(
+    ending: Ending, scratch: Path, results: Path, *, kernel: str, limit: float, too_long: str = TOO_LONG
+) -> JobResult:
+    """The result of a job.
+
+    Args:
+        ending: How its kernel ended.
+        scratch: The directory in which the job left its status.
+        results: The directory of its files.
+        kernel: What ended, for messages: "the lab kernel".
+        limit: Seconds of wall time after which it was killed.
+        too_long: Why a job takes longer than that.
+
+    Raises:
+        KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit.
+        EnvironmentUnsupported: It could not be started on this machine.
+    """
+    status = scratch / "status"
+    if ending.word == "exit" and status.exists():
+        return JobResult(status=int(status.read_text()), results=results, console=ending.console)
+    if ending.word == "killed":
+        return JobResult(status=INTERRUPTED, results=results, console=ending.console)
+    if ending.word == "timeout":
+        raise KernelFailed(f"{kernel} was killed after {limit:g} s of wall time: {too_long}", ending.console)
+    if ending.word == "error":
+        raise EnvironmentUnsupported(f"{kernel} could not be started: {ending.detail}", "Run: handshake doctor")
+    reason = f"{ending.word} {ending.detail}".strip() or "its supervisor was killed"
+    raise KernelFailed(f"{kernel} ended before its job did ({reason})", ending.console)
