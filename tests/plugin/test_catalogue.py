@@ -55,11 +55,11 @@ def test_chosen() -> None:
 @pytest.mark.parametrize(
     ("words", "reported"),
     [
-        (["run", "syn_lots_1"], "the most similar is 'syn_lost_1'"),
+        (["run", "syn_lots_1"], "the nearest is 'syn_lost_1'"),
         (["run", "67"], "is not a scenario"),
         (["run"], "is missing: name scenarios, or use --all"),
         (["run", "--all", "syn_lost_1"], "cannot be combined with names of scenarios"),
-        (["mutate", "three_way_handshak"], "the most similar is 'three_way_handshake'"),
+        (["mutate", "three_way_handshak"], "the nearest is 'three_way_handshake'"),
         (["run", "1", "-n", "many"], "is not a number of processes"),
     ],
 )

@@ -162,5 +162,5 @@ def test_wrong_mutation(project: Project) -> None:
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["ERROR: --handshake-mutate: 'cuase' is not a known mutation; the most similar is 'cause'*"]
+        ["ERROR: --handshake-mutate: 'cuase' is not a known mutation; the nearest is 'cause'*"]
     )

@@ -13,16 +13,14 @@ they inject. Pure; `handshake_lab.network.faults.active_faults` implements fault
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import msgspec
 
 from handshake_lab.errors import UsageError
 from handshake_lab.plan import units
+from handshake_lab.plan.nearest_name import hint
 from handshake_lab.tcp import flags
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: Kinds of segments; a FIN or a SYN with data is DATA as well. A kind can also be any
 #: combination of flags, as ladders print them: FIN-PSH-ACK (`handshake_lab.tcp.flags.match` says what it matches).
@@ -131,11 +129,13 @@ class Fault(msgspec.Struct, frozen=True):
             UsageError: A part is invalid; the message names it.
         """
         if action not in ACTIONS:
-            raise UsageError(f"{field} action", action, _no_such("an action", action, ACTIONS), ACTIONS["drop"])
+            raise UsageError(f"{field} action", action, f"is not an action; {hint(action, ACTIONS)}", ACTIONS["drop"])
         kinds = MADE if action == "inject" else KINDS
         for name, value in more.items():
             if name not in _WORDS:
-                raise UsageError(f"{field} {name}", value, _no_such("a word of a fault", name, _WORDS), ACTIONS[action])
+                raise UsageError(
+                    f"{field} {name}", value, f"is not a word of a fault; {hint(name, _WORDS)}", ACTIONS[action]
+                )
         given = {name: value for name, value in more.items() if value is not None}
         values: dict[str, Any] = {
             "nth": () if nth is None else _numbers(f"{field} nth", nth),
@@ -267,7 +267,7 @@ def _part(text: str, words: list[str], field: str) -> tuple[str, Any]:
         # "delay FIN 300ms": a bare quantity can only be a duration.
         return "by", word
     known = (*_FOLLOWED, "all", "optional", *_WORDS)
-    raise UsageError(f"{field} {name}", text, _no_such("a word of a fault", name, known), ACTIONS["drop"])
+    raise UsageError(f"{field} {name}", text, f"is not a word of a fault; {hint(name, known)}", ACTIONS["drop"])
 
 
 def _read(name: str, field: str, value: object) -> Any:
@@ -315,11 +315,4 @@ def _kind(field: str, kind: object, kinds: tuple[str, ...]) -> str:
         letters = flags.letters(kind)
         if letters is not None:
             return flags.names(letters)
-    raise UsageError(field, kind, _no_such("a kind of segment", str(kind), kinds), ACTIONS["drop"])
-
-
-def _no_such(what: str, given: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    import difflib  # noqa: PLC0415 -- needed only for an error
-
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
-    return f"is not {what}; " + (f"the nearest is {near[0]!r}" if near else f"there are {', '.join(known)}")
+    raise UsageError(field, kind, f"is not a kind of segment; {hint(str(kind), kinds)}", ACTIONS["drop"])

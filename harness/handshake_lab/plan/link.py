@@ -18,6 +18,7 @@ import msgspec
 
 from handshake_lab.errors import UsageError
 from handshake_lab.plan import units
+from handshake_lab.plan.nearest_name import hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -135,7 +136,9 @@ class Impairment(msgspec.Struct, frozen=True):
         for key, text in wanted.items():
             field = spell.format(key)
             if key not in EXAMPLES:
-                raise UsageError(field, text, f"is not a property of a link; {_nearest(key)}", EXAMPLES["delay"])
+                raise UsageError(
+                    field, text, f"is not a property of a link; {hint(str(key), EXAMPLES)}", EXAMPLES["delay"]
+                )
             if text is not None:
                 values[key] = _read(key, field, text)
         return cls(**values).checked(wanted, spell, complete=complete)
@@ -171,7 +174,10 @@ class Impairment(msgspec.Struct, frozen=True):
         for key, text in fresh.items():
             if key not in EXAMPLES:
                 raise UsageError(
-                    spell.format(key), text, f"is not a property of a link; {_nearest(key)}", EXAMPLES["delay"]
+                    spell.format(key),
+                    text,
+                    f"is not a property of a link; {hint(str(key), EXAMPLES)}",
+                    EXAMPLES["delay"],
                 )
         values = {key: _read(key, spell.format(key), text) for key, text in fresh.items()}
         if "loss" in values and "gilbert" not in values:
@@ -313,10 +319,3 @@ def _read(key: str, field: str, text: object) -> Any:
             raise UsageError(field, text, f"is not one of {', '.join(DISTRIBUTIONS)}", EXAMPLES[key])
         return text
     return units.chance(field, text, EXAMPLES[key])
-
-
-def _nearest(key: str) -> str:
-    import difflib  # noqa: PLC0415 -- needed only for an error
-
-    near = difflib.get_close_matches(str(key), EXAMPLES, n=1, cutoff=0.5)
-    return f"the nearest is {near[0]!r}" if near else f"the properties are {', '.join(EXAMPLES)}"

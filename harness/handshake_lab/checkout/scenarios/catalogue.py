@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import difflib
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from handshake_lab.checkout.root import REPOSITORY
 from handshake_lab.errors import UsageError
+from handshake_lab.plan.nearest_name import nearest_name
 from handshake_lab.report.export.scenario_documents import ScenarioDocument
 
 if TYPE_CHECKING:
@@ -95,16 +95,16 @@ def chosen(known: list[Scenario], names: Iterable[str]) -> list[Scenario]:
     """The scenarios of these names or numbers.
 
     Raises:
-        UsageError: A name is unknown; the message has the most similar one.
+        UsageError: A name is unknown; the message has the nearest one.
     """
     by_name = {each.name: each for each in known} | {str(each.number): each for each in known if each.number}
     wanted = []
     for given in names:
         name = given.removeprefix("test_")
         if name not in by_name:
-            near = difflib.get_close_matches(name, [each.name for each in known], n=1, cutoff=0.3)
-            hint = f"; the most similar is {near[0]!r}" if near else ""
-            example = f"handshake scenarios run {near[0] if near else known[0].name}"
+            near = nearest_name(name, [each.name for each in known], alike=0.3)
+            hint = f"; the nearest is {near!r}" if near else ""
+            example = f"handshake scenarios run {near or known[0].name}"
             raise UsageError("NAME", given, f"is not a scenario{hint}", example)
         wanted.append(by_name[name])
     return list(dict.fromkeys(wanted))

@@ -5,7 +5,6 @@ Every name begins with ``handshake``, so that other plugins and conftest files k
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from dataclasses import dataclass
@@ -351,9 +350,3 @@ def spelled(text: str) -> str:
 def prefixed(word: str) -> str:
     """An argument of the command line ``handshake`` as pytest takes it: ``--seed=7`` becomes ``--handshake-seed=7``."""
     return _SHORT.sub(r"--handshake-\1", word, count=1) if word.startswith("--") else word
-
-
-def nearest(given: str, known: list[str]) -> str:
-    """A hint for a name that is not known: the most similar one, or all of them."""
-    near = difflib.get_close_matches(given, known, n=1)
-    return f"the most similar is {near[0]!r}" if near else f"known are {', '.join(known)}"

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from handshake_lab.errors import UsageError
-from handshake_lab.pytest_plugin.options.command_line import LOSS, LOSSY_MARKER, nearest
+from handshake_lab.plan.nearest_name import hint
+from handshake_lab.pytest_plugin.options.command_line import LOSS, LOSSY_MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,7 +119,6 @@ def _mutations(text: str | None) -> list[str]:
     kinds = [kind.strip() for kind in text.split(",")]
     for kind in kinds:
         if kind not in MUTATIONS:
-            hint = nearest(kind, ["all", *MUTATIONS])
-            reason = f"is not a known mutation; {hint}"
+            reason = f"is not a known mutation; {hint(kind, ('all', *MUTATIONS))}"
             raise UsageError("--handshake-mutate", kind, reason, "--handshake-mutate=cause,states")
     return kinds
