@@ -161,6 +161,4 @@ def test_wrong_mutation(project: Project) -> None:
     result = project.run("--handshake-mutate=cuase")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(
-        ["ERROR: --handshake-mutate: 'cuase' is not a known mutation; the nearest is 'cause'*"]
-    )
+    result.stderr.fnmatch_lines(["ERROR: --handshake-mutate: 'cuase' is not a known mutation; the nearest is 'cause'*"])

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import unicodedata
+from functools import cache
 
 
+@cache
 def cell(char: str) -> int:
-    """How many cells one character takes."""
+    """How many cells one character takes; a combining one takes none."""
     if char.isascii():
         return 1
-    if unicodedata.combining(char):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    from rich.cells import get_character_cell_size  # noqa: PLC0415 -- ASCII needs no table
+
+    return get_character_cell_size(char)
 
 
 def width(text: str) -> int:
-    """How many cells a text takes."""
+    """How many cells a text takes, character by character: lines are put together in the same way."""
     return len(text) if text.isascii() else sum(map(cell, text))
 
 
