@@ -11,14 +11,15 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from handshake_lab.reconcile.sockets.traced import FOREVER, NOWHERE, SLACK, ObservedSocket, TracedSocket
+from handshake_lab.reconcile.sockets.openings import opening_of, openings
+from handshake_lab.reconcile.sockets.pairing import agree, distance_between, pair_listeners, set_followers, timely
+from handshake_lab.reconcile.sockets.traced import FOREVER, SLACK, ObservedSocket, TracedSocket
 from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.recording.node_addresses import WILDCARDS, is_loopback
-from handshake_lab.tcp.sequence_numbers import add
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from handshake_lab.reconcile.segments.matching import MatchedSegments, SegmentAtEnd
     from handshake_lab.reconcile.sockets.polled import PolledSocket
@@ -74,8 +75,8 @@ class SocketJoin:
         in_order = sorted(traced, key=lambda each: each.begins)
         for each_traced in in_order:
             each_traced.node = nodes.of(each_traced.local.ip)
-        _follow(in_order)
-        self._paired = _pair([each for each in in_order if each.listens], self._listeners, pause)
+        set_followers(in_order)
+        self._paired = pair_listeners([each for each in in_order if each.listens], self._listeners, pause)
         for each_traced in in_order:
             self._add_traced(each_traced)
         if self._strangers:
@@ -116,13 +117,13 @@ class SocketJoin:
         pool: Sequence[PolledSocket] = self._polled
         if traced.local.port and traced.remote.port:
             pool = self._by_tuple.get((traced.local, traced.remote), [])
-        fitting = [each for each in pool if id(each) not in self._taken and _agree(traced, each)]
+        fitting = [each for each in pool if id(each) not in self._taken and agree(traced, each)]
         if traced.cookie:
             named = [each for each in fitting if each.cookie == traced.cookie]
             if named:
                 return named[0]
-        fitting = [each for each in fitting if _timely(traced, each, self._pause)]
-        return min(fitting, key=lambda each: _distance(traced, each), default=None)
+        fitting = [each for each in fitting if timely(traced, each, self._pause)]
+        return min(fitting, key=lambda each: distance_between(traced, each), default=None)
 
     def _complete(self, traced: TracedSocket) -> tuple[Address, Address]:
         """The addresses of a socket that only the tracepoint reported, completed from the capture."""
@@ -187,7 +188,7 @@ class SocketJoin:
             legs = self._legs(node, local, remote)
             before = -FOREVER
             for observed in all_observed:
-                observed.start = max(before, _opening(observed, legs))
+                observed.start = max(before, opening_of(observed, legs))
                 before = max(
                     before,
                     observed.traced.ends if observed.traced and observed.traced.ends < FOREVER else observed.born,
@@ -203,7 +204,7 @@ class SocketJoin:
         for key, legs in self._traffic.legs.items():
             if self._nodes.of(key[1].ip) not in ("", key[0]):
                 continue  # segments with the address of another host, crafted by a program or by the network
-            found = list(_openings(legs))
+            found = list(openings(legs))
             for place, (passive, opened) in enumerate(found):
                 following = found[place + 1][1] if place + 1 < len(found) else FOREVER
                 if any(observed.start - SLACK <= opened < observed.stop for observed in known[key]):
@@ -218,103 +219,6 @@ class SocketJoin:
                 self.all_observed.append(ObservedSocket(*key, passive, False, None, None, opened, following))
 
 
-def _follow(traced: Sequence[TracedSocket]) -> None:
-    """Set for each traced socket when the next one with the same addresses begins."""
-    latest: dict[tuple[Address, Address], TracedSocket] = {}
-    for each in traced:
-        if each.local.port and each.remote.port:
-            before = latest.get((each.local, each.remote))
-            if before:
-                before.followed = each.begins
-            latest[each.local, each.remote] = each
-
-
-def _pair(traced: Sequence[TracedSocket], polled: Sequence[PolledSocket], pause: int) -> dict[int, PolledSocket]:
-    """The polled socket of each traced listener, by the latter's id(): the nearest pairs first.
-
-    Runs on the same kernel use the same addresses, and the tracepoint reports the listeners of all of them.
-    """
-    at_port: dict[int, list[PolledSocket]] = defaultdict(list)
-    for poll in polled:
-        at_port[poll.local.port].append(poll)
-    near = [
-        (not _same_cookie(trace, poll), _distance(trace, poll), place, trace, poll)
-        for trace in traced
-        for place, poll in enumerate(at_port[trace.local.port])
-        if _agree(trace, poll) and (_same_cookie(trace, poll) or _fresh(trace, poll, pause))
-    ]
-    paired: dict[int, PolledSocket] = {}
-    taken: set[int] = set()
-    for *_, trace, poll in sorted(near, key=lambda pair: pair[:3]):
-        if id(trace) not in paired and id(poll) not in taken:
-            paired[id(trace)] = poll
-            taken.add(id(poll))
-    return paired
-
-
-def _same_cookie(traced: TracedSocket, polled: PolledSocket) -> bool:
-    return traced.cookie != 0 and traced.cookie == polled.cookie
-
-
-def _fresh(traced: TracedSocket, polled: PolledSocket, pause: int) -> bool:
-    """Whether a polled and a traced listener may be the same, by time: the previous poll did not contain it yet."""
-    began_before = traced.whole and traced.begins < polled.polls[0].since - pause
-    return not began_before and _timely(traced, polled, pause)
-
-
-def _agree(traced: TracedSocket, polled: PolledSocket) -> bool:
-    """Whether a traced and a polled socket may be the same, by node, cookie and addresses as far as they are known."""
-    if traced.listens != polled.listens or (traced.node and traced.node != polled.node):
-        return False
-    if traced.cookie and polled.cookie and traced.cookie != polled.cookie and not _took_over(traced, polled):
-        return False
-    if traced.listens:
-        return traced.local == polled.local or (
-            traced.local.port == polled.local.port and {traced.local.ip, polled.local.ip} <= WILDCARDS
-        )
-    mine, theirs = traced.local, polled.local
-    if mine.port not in (0, theirs.port) or not (mine.ip in WILDCARDS or mine.ip == theirs.ip):
-        return False
-    mine, theirs = traced.remote, polled.remote
-    return mine == NOWHERE or (mine.port in (0, theirs.port) and (mine.ip in WILDCARDS or mine.ip == theirs.ip))
-
-
-def _took_over(traced: TracedSocket, polled: PolledSocket) -> bool:
-    """Whether a mini-socket with a different cookie may have replaced a socket.
-
-    A cookie is generated when it is first requested. A mini-socket inherits that of its socket only if a poll had
-    returned that socket (inet_twsk_alloc(), net/ipv4/inet_timewait_sock.c).
-    """
-    before = traced.events[-1].old if traced.ends < FOREVER else None
-    return polled.polls[0].mini and before in (State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING)
-
-
-def _timely(traced: TracedSocket, polled: PolledSocket, pause: int) -> bool:
-    """Whether a traced and a polled socket with the same addresses may be the same, by time."""
-    first, last = polled.polls[0], polled.polls[-1]
-    if first.t > traced.followed + pause:
-        return False  # the next connection with these addresses
-    over = last.t + pause if last.gone else FOREVER
-    if traced.begins > over:
-        return False
-    settled = polled.settled
-    if settled is None and traced.passive:  # only a request: the child must have been created during its lifetime
-        return first.since - pause <= traced.begins <= over
-    if settled is None:
-        settled = first  # SYN-RECEIVED by simultaneous open: a full socket
-    if traced.whole and settled.t < traced.begins - pause:
-        return False
-    # After the tracepoint's CLOSED only a mini-socket can be polled.
-    return settled.since <= traced.ends + pause or settled.state in (State.TIME_WAIT, State.FIN_WAIT_2)
-
-
-def _distance(traced: TracedSocket, polled: PolledSocket) -> int:
-    settled = polled.settled or polled.polls[0]
-    ends = polled.polls[-1].t
-    apart = abs(settled.t - traced.begins)
-    return apart + (abs(ends - traced.ends) if traced.listens and traced.ends < FOREVER else 0)
-
-
 def serves(listener: ObservedSocket, node: str, local: Address) -> bool:
     """Whether a listener takes connections to a node's address."""
     return (
@@ -322,73 +226,3 @@ def serves(listener: ObservedSocket, node: str, local: Address) -> bool:
         and listener.local.port == local.port
         and (listener.local.ip in WILDCARDS or listener.local.ip == local.ip)
     )
-
-
-def _opening(observed: ObservedSocket, legs: Sequence[SegmentAtEnd]) -> int:
-    """The time of a socket's first segment."""
-    if not observed.passive:
-        # The socket may have had another connection just before: this one begins with its own SYN.
-        sent = (leg.t for leg in legs if leg.outgoing and _asks(leg) and leg.t >= observed.born - SLACK)
-        first = next(sent, FOREVER)
-        return first if first <= observed.born + SLACK else observed.born - SLACK
-    known = observed.polled.polls[0].t if observed.polled else observed.born
-    syns = [leg for leg in legs if not leg.outgoing and _asks(leg) and leg.t <= known + SLACK]
-    if not syns:
-        return observed.born - SLACK
-    # A SYN that reaches an existing connection is not answered with a SYN-ACK.
-    taken = {leg.segment.ack for leg in legs if _grants(leg)}
-    syns = [leg for leg in syns if taken & _acknowledging(leg)] or syns
-    same = [leg for leg in syns if leg.segment.seq == syns[-1].segment.seq]
-    answered = _answered(same, legs, known)
-    if answered is not None:
-        return answered
-    # If the request was polled, its SYN is the last one; otherwise the first.
-    requested = observed.polled is not None and observed.polled.polls[0].state is State.SYN_RECEIVED
-    return same[-1 if requested else 0].t
-
-
-def _asks(leg: SegmentAtEnd) -> bool:
-    """Whether a segment is a SYN without ACK."""
-    return leg.segment.flags.startswith("S") and "A" not in leg.segment.flags
-
-
-def _grants(leg: SegmentAtEnd) -> bool:
-    """Whether a segment is a SYN-ACK that was sent, with or without ECN's flag (RFC 3168, section 6.1.1)."""
-    return leg.outgoing and leg.segment.flags.startswith("SA")
-
-
-def _acknowledging(syn: SegmentAtEnd) -> set[int]:
-    """The acknowledgment numbers of a SYN-ACK for a SYN: without or with its data (RFC 7413, section 4.1.2)."""
-    return {add(syn.segment.seq, 1), add(syn.segment.seq, 1 + syn.segment.length)}
-
-
-def _answered(syns: Sequence[SegmentAtEnd], legs: Sequence[SegmentAtEnd], known: int) -> int | None:
-    """The arrival of the copy of a SYN that created the request: the last one before the first SYN-ACK.
-
-    An earlier copy may have been dropped (the accept queue was full); a later one is answered by a retransmission of
-    the SYN-ACK, with the request's own sequence number.
-    """
-    answers = [leg for leg in legs if _grants(leg) and syns[0].t <= leg.t <= known + SLACK]
-    if not answers:
-        return None
-    first = next(leg.t for leg in answers if leg.segment.seq == answers[-1].segment.seq)
-    return max((leg.t for leg in syns if leg.t <= first), default=syns[0].t)
-
-
-def _openings(legs: Sequence[SegmentAtEnd]) -> Iterable[tuple[bool, int]]:
-    """The beginnings of this end's connections: whether it was passive, and when."""
-    own: int | None = None  # the initial sequence number of the current connection
-    asked: dict[int, SegmentAtEnd] = {}  # the latest SYN by the number that acknowledges it
-    for leg in legs:
-        segment = leg.segment
-        if "S" not in segment.flags or "R" in segment.flags:
-            continue
-        if not leg.outgoing:
-            if _asks(leg):
-                asked |= dict.fromkeys(_acknowledging(leg), leg)
-        elif segment.seq != own:
-            own = segment.seq
-            if "A" not in segment.flags:
-                yield False, leg.t
-            elif segment.ack in asked:
-                yield True, asked[segment.ack].t
