@@ -54,10 +54,10 @@ if TYPE_CHECKING:
         seconds,
     )
     from handshake_lab.experiment.net import Net
-    from handshake_lab.experiment.record import record
     from handshake_lab.experiment.recorded_host import Host
     from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.experiment.running_program import RunningProgram
+    from handshake_lab.from_python import record
     from handshake_lab.network.faults.active_faults import ActiveFault
     from handshake_lab.network.impairments import Link
     from handshake_lab.observers.socket_snapshot import SocketSnapshot
@@ -189,7 +189,7 @@ _HOMES = {
     "ladder": "handshake_lab.report.terminal.ladder:text",
     "page": "handshake_lab.report.html.page:page",
     "read": "handshake_lab.reconcile.stored_run:read",
-    "record": "handshake_lab.experiment.record:record",
+    "record": "handshake_lab.from_python:record",
     "seconds": "handshake_lab.expect.timer_windows:seconds",
     "sent": "handshake_lab.expect.sent:sent",
     "sent_at": "handshake_lab.expect.sent:sent_at",

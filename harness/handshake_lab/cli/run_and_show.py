@@ -50,8 +50,10 @@ def carry_out(
         HandshakeError: As raised by `handshake_lab.experiment.execute.conducted`.
     """
     from handshake_lab.experiment.execute import conducted, prepare_directory
+    from handshake_lab.report.kept_run import write_capture
     from handshake_lab.verdict.judge import judge
 
+    keep = out  # a directory that is only watched is not kept
     with contextlib.ExitStack() as stack:
         meanwhile: contextlib.AbstractContextManager[object]
         if watch:
@@ -63,6 +65,8 @@ def carry_out(
             meanwhile = waiting(f"Running on Linux {kernel.info.release} ({kernel.info.kind})")
         with meanwhile:
             run = stack.enter_context(conducted(plan, kernel, out))
+            if keep:
+                write_capture(keep, run.record, run.observations)
         verdict = judge(run.record)
         if as_json:
             from handshake_lab.report.export.json_document import to_json

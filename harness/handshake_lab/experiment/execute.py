@@ -16,7 +16,6 @@ from handshake_lab.kernel.shared.guest_setup import PRIVATE
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
 from handshake_lab.reconcile.stored_run import Run, read
 from handshake_lab.recording.run_files import CAPTURE, ERROR, EVENTS
-from handshake_lab.report.export.pcapng import pcapng
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +73,6 @@ def conducted(
 ) -> Iterator[Run]:
     """Carry out a plan on a kernel. Its files are removed at the end of the block unless ``out`` keeps them.
 
-    The files that are kept include a capture, even if Ctrl-C ended the run.
-
     Args:
         plan: The plan. Its script is in a module of this project, or of a directory in ``import_from``.
         kernel: The kernel.
@@ -87,10 +84,7 @@ def conducted(
     """
     results = prepare_directory(out) if out else None
     with _naming_what_is_kept(results), kernel.run(_job(plan, results, import_from)) as outcome:
-        run = _completed(outcome)
-        if results:
-            (results / CAPTURE).write_bytes(pcapng(run.record, run.observations))
-        yield run
+        yield _completed(outcome)
 
 
 def explored(plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] = ()) -> Iterator[BranchRun]:

@@ -109,7 +109,7 @@ def command(
       handshake record --topology star,n=3 --server h3="python3 -m http.server 80" \\
           --client h1="curl -s http://h3/" --client h2="curl -s http://h3/"
     """
-    from handshake_lab.experiment.record import check_programs, parse_programs, plan_of, wall_limit_of
+    from handshake_lab.plan.program_run import check_programs, parse_programs, plan_of, wall_limit_of
     from handshake_lab.plan.units import duration
 
     programs = parse_programs(

@@ -23,7 +23,7 @@ from handshake_lab.pytest_plugin.options.report_properties import (
 )
 from handshake_lab.recording.events_file import Writer, read
 from handshake_lab.recording.observations import Failure, RunEnd
-from handshake_lab.recording.run_files import CAPTURE, EVENTS, PAGE
+from handshake_lab.recording.run_files import EVENTS, PAGE
 
 if TYPE_CHECKING:
     import pytest
@@ -175,18 +175,17 @@ def _draw(
     item: pytest.Item, directory: Path, record: Record, observations: tuple[Observation, ...], verdict: Verdict
 ) -> dict[str, Any]:
     """Write the record as a page and as a capture; returns its row of the index."""
-    from handshake_lab.report.export.pcapng import pcapng
     from handshake_lab.report.html.index import run
-    from handshake_lab.report.html.page import page
     from handshake_lab.report.html.run_facts import headline
+    from handshake_lab.report.kept_run import write_capture, write_page
     from handshake_lab.report.text.translations import words
 
     option = item.config.option
     back = f"../{PAGE}" if option.handshake_artifacts else ""  # without it, there is no index
-    html = page(record, observations, title=item.nodeid, verdict=verdict, back=back, lang=language(item.config))
-    (directory / PAGE).write_text(html, "utf-8")
-    (directory / CAPTURE).write_bytes(pcapng(record, observations))
-    summary = headline(observations, verdict, words(language(item.config)))
+    lang = language(item.config)
+    write_page(directory, record, observations, title=item.nodeid, verdict=verdict, back=back, lang=lang)
+    write_capture(directory, record, observations)
+    summary = headline(observations, verdict, words(lang))
     line = run(item.nodeid, "recorded", record, summary=summary)
     return {
         "directory": directory.name,

@@ -1,0 +1,83 @@
+"""The plan of a run of programs: what ``handshake record`` is asked for, checked before a kernel is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import UsageError
+from handshake_lab.plan.checks import check_requests
+from handshake_lab.plan.program import ProgramSpec, ProgramsSpec
+from handshake_lab.plan.run_plan import RunPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handshake_lab.recording.observations import KernelInfo
+
+
+def parse_programs(servers: Sequence[str], clients: Sequence[str], time_limit: float, after: float) -> ProgramsSpec:
+    """Programs as on the command line.
+
+    Raises:
+        UsageError: There are none, or one is invalid.
+    """
+    programs = (
+        *(ProgramSpec.parse(text, "server", "h2", number) for number, text in enumerate(servers, 1)),
+        *(ProgramSpec.parse(text, "client", "h1", number) for number, text in enumerate(clients, 1)),
+    )
+    if not programs:
+        raise UsageError(
+            "--server, --client", "", "are both missing: nothing would run", '--client "curl -s http://h2/"'
+        )
+    return ProgramsSpec(programs, time_limit, after)
+
+
+def check_programs(programs: ProgramsSpec, topology: str, links: Sequence[str], faults: Sequence[str]) -> None:
+    """Check a network and where programs run in it, before a kernel is started.
+
+    Raises:
+        UsageError: A value is invalid, or the network has no such host.
+    """
+    planned = check_requests(topology, links, faults)
+    for program in programs.programs:
+        planned.node(program.node, f"--{program.role}")
+
+
+def wall_limit_of(programs: ProgramsSpec, kernel: str, wall_limit: float) -> float:
+    """Seconds of real time for a run: where time is real, those of the programs are added."""
+    return wall_limit if kernel.startswith("lab") else wall_limit + programs.limit + programs.after
+
+
+def plan_of(
+    programs: ProgramsSpec,
+    topology: str,
+    links: Sequence[str],
+    faults: Sequence[str],
+    kernel: KernelInfo,
+    *,
+    heartbeat: float = 5.0,
+    replay: str = "",
+) -> RunPlan:
+    """The plan of a run of programs, which run in the current directory.
+
+    Args:
+        programs: The programs.
+        topology: As for `handshake_lab.record`.
+        links: As for `handshake_lab.record`.
+        faults: As for `handshake_lab.record`.
+        kernel: Where it runs.
+        heartbeat: Seconds between two polls of all sockets while nothing happens.
+        replay: The command that repeats the run.
+    """
+    return RunPlan(
+        script="handshake_lab.experiment.workloads.servers_and_clients:script",
+        argument=programs,
+        topology=topology,
+        links=tuple(links),
+        faults=tuple(faults),
+        kernel=kernel,
+        directory=str(Path.cwd()),
+        heartbeat=heartbeat,
+        replay=replay,
+    )
