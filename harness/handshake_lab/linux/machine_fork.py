@@ -10,11 +10,6 @@ _PARK = Path("/proc/machine_fork")
 _LONGEST = 4096
 
 
-def can_park() -> bool:
-    """Whether this machine can be parked: a lab kernel that was started for forking."""
-    return _PARK.exists()
-
-
 def park() -> str:
     """Park the machine. Returns in its forks only, with the text for each of them.
 

@@ -72,16 +72,6 @@ class NetworkHost(NetworkNode):
         return self.addresses[0]
 
     @property
-    def ip4(self) -> str:
-        """Its first IPv4 address."""
-        return next(ip for ip in self.addresses if ":" not in ip)
-
-    @property
-    def ip6(self) -> str:
-        """Its first IPv6 address."""
-        return next(ip for ip in self.addresses if ":" in ip)
-
-    @property
     def family(self) -> socket.AddressFamily:
         """The address family of `ip`."""
         return socket.AF_INET6 if ":" in self.ip else socket.AF_INET

@@ -192,18 +192,6 @@ class Window(msgspec.Struct, frozen=True):
         """Whether a measured time, in nanoseconds, is in the window."""
         return self.earliest <= measured <= self.latest
 
-    def overlaps(self, earliest: int, latest: int) -> bool:
-        """Whether an interval overlaps the window."""
-        return earliest <= self.latest and self.earliest <= latest
-
-    def explain(self, measured: int) -> str:
-        """A measured time compared with the window, as text."""
-        if measured < self.earliest:
-            return f"{_s(measured)} is {_s(self.earliest - measured)} too early for {self}"
-        if measured > self.latest:
-            return f"{_s(measured)} is {_s(measured - self.latest)} too late for {self}"
-        return f"{_s(measured)} is within {self}"
-
     def __str__(self) -> str:
         return f"{_s(self.earliest)} to {_s(self.latest)}"
 

@@ -40,16 +40,6 @@ def unmount_host(directory: str) -> None:
         os.removedirs(directory)
 
 
-def show_entries(directory: str) -> None:
-    """Show what the host has in a directory that is private here, and that must stay writable: by symbolic links."""
-    aside = "/run/host" + directory
-    Path(aside).mkdir(parents=True)
-    mount("none", aside, "hostfs", directory, _MS_RDONLY)
-    for entry in sorted(Path(aside).iterdir()):
-        if not os.path.lexists(Path(directory, entry.name)):
-            Path(directory, entry.name).symlink_to(entry)
-
-
 def _preload(modules: list[str]) -> None:
     """Import what the job needs, and come to rest."""
     for module in modules:
