@@ -1,14 +1,13 @@
-"""The lab kernels that another process has started, and waiting for them."""
+"""The lab kernels that another process has started."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 def kernels_of(session: int) -> Iterator[int]:
@@ -35,11 +34,3 @@ def _program(pid: int) -> str:
 def runs(pid: int) -> bool:
     """Whether a kernel runs, by its process id."""
     return _program(pid) == "linux"
-
-
-def until(condition: Callable[[], bool], limit: float = 60.0) -> None:
-    """Poll until a condition about another process holds; it sends no notice."""
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, f"it does not hold after {limit:g} s"
-        time.sleep(0.02)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Seconds of real time: far more than a busy machine needs.
-LIMIT = 20.0
+LIMIT = 60.0
 #: Seconds between two polls.
 _PAUSE = 0.01
 

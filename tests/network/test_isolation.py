@@ -20,6 +20,7 @@ from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
 from handshake_lab.kernel.host.host_kernel import HostKernel
 from handshake_lab.kernel.shared import helper_programs
 from jobs import job_from_tests
+from polling import comes_true
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,16 +118,16 @@ def processes() -> list[str]:
     return found
 
 
-def settled(scratch: Path, before: dict[str, list[str]], limit: float = 10.0) -> dict[str, list[str]]:
+def settled(scratch: Path, before: dict[str, list[str]]) -> dict[str, list[str]]:
     """The differences after all processes of the test have exited (the kernel cleans up with a delay)."""
-    end = time.monotonic() + limit
-    while True:
+
+    def differing() -> dict[str, list[str]]:
         after = belongings(scratch)
         changed = {name: sorted(set(after[name]) ^ set(before[name])) for name in before}
-        left = {name: lines for name, lines in changed.items() if lines}
-        if not left or time.monotonic() > end:
-            return left
-        time.sleep(0.05)
+        return {name: lines for name, lines in changed.items() if lines}
+
+    comes_true(lambda: not differing())
+    return differing()
 
 
 def test_a_network_works_in_a_private_world(do: Callable[..., Any]) -> None:

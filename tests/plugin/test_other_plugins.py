@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from kernel_processes import kernels_of, runs, until
+from kernel_processes import kernels_of, runs
+from polling import comes_true
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,13 +132,13 @@ def test_timeout_that_ends_the_session(project: Project) -> None:
     with subprocess.Popen(
         command, cwd=project.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as session:
-        until(lambda: any(kernels_of(session.pid)))
+        assert comes_true(lambda: any(kernels_of(session.pid)))
         kernels = list(kernels_of(session.pid))
         printed = session.communicate(timeout=60)[0]
 
     assert session.returncode == 1
     assert "Timeout" in printed
-    until(lambda: not any(map(runs, kernels)))
+    assert comes_true(lambda: not any(map(runs, kernels)))
 
 
 #: Fails until the session has counted one rerun: what a kernel sees of the project's files is what is there then.

@@ -9,7 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import ctrl_c
-from kernel_processes import kernels_of, runs, until
+from kernel_processes import kernels_of, runs
+from polling import comes_true
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -255,11 +256,11 @@ def test_interrupted(project: Project) -> None:
         text=True,
         preexec_fn=ctrl_c.hear,  # noqa: PLW1509  no threads here
     ) as session:
-        until(lambda: any(kernels_of(session.pid)))
+        assert comes_true(lambda: any(kernels_of(session.pid)))
         kernels = list(kernels_of(session.pid))
         os.killpg(session.pid, signal.SIGINT)
         printed = session.communicate(timeout=60)[0]
 
     assert session.returncode == 2
     assert "KeyboardInterrupt" in printed
-    until(lambda: not any(runs(pid) for pid in kernels))
+    assert comes_true(lambda: not any(runs(pid) for pid in kernels))

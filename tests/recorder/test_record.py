@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
 from handshake_lab.recording.observations import RunHeader
 from handshake_lab.verdict.judge import judge
+from polling import comes_true
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,7 +196,7 @@ def test_a_killed_run_leaves_what_was_recorded(tmp_path: Path, kernel: str) -> N
     out = tmp_path / "run"
     running = _endless(out, kernel)
     try:
-        _wait_for(lambda: b'"ESTABLISHED"' in _content(out))
+        assert comes_true(lambda: b'"ESTABLISHED"' in _content(out))
     finally:
         os.killpg(running.pid, signal.SIGKILL)
         running.communicate()
@@ -212,7 +212,7 @@ def test_ctrl_c_leaves_what_was_recorded(tmp_path: Path, kernel: str) -> None:
     out = tmp_path / "run"
     running = _endless(out, kernel)
     try:
-        _wait_for(lambda: b'"ESTABLISHED"' in _content(out))
+        assert comes_true(lambda: b'"ESTABLISHED"' in _content(out))
     finally:
         os.killpg(running.pid, signal.SIGINT)
         _, said = running.communicate(timeout=30)
@@ -239,10 +239,3 @@ def _endless(out: Path, kernel: str) -> subprocess.Popen[str]:
 def _content(out: Path) -> bytes:
     events = out / "events.jsonl"
     return events.read_bytes() if events.exists() else b""
-
-
-def _wait_for(condition: Callable[[], bool], limit: float = 60.0) -> None:
-    ends = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < ends, "it did not come to be"
-        time.sleep(0.02)

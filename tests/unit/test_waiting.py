@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import time
 
 import pytest
 from handshake_lab.cli.waiting import waiting
+from polling import comes_true
 
 
 class _Terminal(io.StringIO):
@@ -15,10 +15,7 @@ class _Terminal(io.StringIO):
 
 
 def _until_shown(out: io.StringIO, text: str) -> str:
-    deadline = time.monotonic() + 10
-    while text not in out.getvalue():
-        assert time.monotonic() < deadline, out.getvalue()[-200:]
-        time.sleep(0.01)
+    assert comes_true(lambda: text in out.getvalue()), out.getvalue()[-200:]
     return out.getvalue()
 
 

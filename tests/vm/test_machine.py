@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,12 @@ import pytest
 from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.choose import choose_kernel
 from jobs import REPOSITORY, job_from_tests
+from polling import comes_true
 
 from tests.vm.guest_jobs import INTERVAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from handshake_lab.kernel.shared.protocol import Kernel
 
@@ -102,14 +102,6 @@ def processes_below(directory: Path) -> list[int]:
     return found
 
 
-def wait_for(condition: Callable[[], bool], otherwise: str, limit: float) -> None:
-    """Wait until a condition holds."""
-    ends = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < ends, otherwise
-        time.sleep(0.05)
-
-
 def test_nothing_stays_when_the_caller_is_killed(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """No machine and no file outlives the one who started it, even if that one is given no time to tidy up."""
     with tempfile.TemporaryDirectory() as name:
@@ -117,14 +109,14 @@ def test_nothing_stays_when_the_caller_is_killed(request: pytest.FixtureRequest,
         words = [sys.executable, "-c", PROGRAM, request.config.getoption("--handshake-kernel"), str(tmp_path)]
         process = subprocess.Popen(words, env={**os.environ, "TMPDIR": str(directory)})
         try:
-            wait_for((tmp_path / "began").exists, "the job did not begin", 150)
+            assert comes_true((tmp_path / "began").exists, 150), "the job did not begin"
             assert processes_below(directory)
 
             process.send_signal(signal.SIGKILL)
             process.wait()
 
-            wait_for(lambda: not processes_below(directory), "the machine outlived its caller", 20)
-            wait_for(lambda: not list(directory.iterdir()), "the scratch directory outlived its caller", 20)
+            assert comes_true(lambda: not processes_below(directory)), "the machine outlived its caller"
+            assert comes_true(lambda: not list(directory.iterdir())), "the scratch directory outlived its caller"
         finally:
             process.kill()
             process.wait()
