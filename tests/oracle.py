@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 AT_ONCE = 1_000_000
 #: Causes that are a timer's end without an answer, which the kernel counts (TCPAbortOnTimeout).
 GAVE_UP = ("retransmission_timer", "keepalive_timer", "persist_timer")
+#: What a segment must carry, by the state that it leads to.
+CARRIES = {
+    "SYN-RECEIVED": ("SYN",),
+    "ESTABLISHED": ("ACK",),
+    "CLOSE-WAIT": ("FIN",),
+    "FIN-WAIT-2": ("ACK",),
+    "CLOSING": ("FIN",),
+}
 #: Causes with a counter that must have grown on that host.
 COUNTED = {
     "accept_queue_full": "ListenOverflows",
@@ -69,6 +77,9 @@ class Oracle:
                 if step.new is State.CLOSED:
                     gave_up[end.node] += code in GAVE_UP
                     yield from (f"{end.node} {end.local} {step.old}→CLOSED: {text}" for text in self._end(end, step))
+                needed = CARRIES.get(str(step.new), ()) if step.cause.kind == "segment" else ()
+                if any(flag not in step.cause.text for flag in needed):
+                    yield f"{end.node} {end.local} {step.old}→{step.new}: {step.cause.text}"
                 counter = COUNTED.get(code)
                 if counter and not self._grown.get(end.node, {}).get(counter):
                     yield f"{end.node} {end.local}: {step.cause.text}, but {counter} did not grow"

@@ -47,6 +47,7 @@ def test_an_abort(net: Net, place: str) -> None:
     assert complaints(net.record()) == [], describe(net.record())
 
 
+@pytest.mark.handshake_slow
 @pytest.mark.parametrize("place", PLACES)
 def test_each_end_is_one(net: Net, place: str) -> None:
     """Two endpoints, each from its beginning to its end, and every segment sent and received by the one host."""

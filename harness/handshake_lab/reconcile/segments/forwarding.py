@@ -85,6 +85,11 @@ class ForwardedSegments:
         self._next[_back(after)].append((t, _back(before)))
         self._origin[after] = self._origin.get(before, before)
 
+    @property
+    def routers(self) -> frozenset[str]:
+        """The nodes that forwarded segments."""
+        return frozenset(node for node, _ in self._forwarded)
+
     def final(self, flow: Flow, t: int) -> Flow:
         """The addresses with which a flow's segments arrive; ``t`` is the time of sending, in nanoseconds."""
         *_, last = self.course(flow, t)

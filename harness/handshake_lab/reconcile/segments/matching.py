@@ -48,6 +48,7 @@ class MatchedSegments(msgspec.Struct, frozen=True):
 
     segments: tuple[TransmittedSegment, ...]
     legs: dict[tuple[str, Address, Address], list[SegmentAtEnd]]
+    routers: frozenset[str] = frozenset()  #: nodes that forwarded segments
 
 
 class _Match(NamedTuple):
@@ -303,7 +304,7 @@ def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes)
             legs[segment.receiver, there.dst, there.src].append(leg)
     for each in legs.values():
         each.sort(key=lambda leg: leg[:2])
-    return MatchedSegments(tuple(segments), dict(legs))
+    return MatchedSegments(tuple(segments), dict(legs), forwarded.routers)
 
 
 def _named(segment: TransmittedSegment) -> TransmittedSegment:

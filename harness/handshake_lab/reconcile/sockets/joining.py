@@ -204,6 +204,8 @@ class SocketJoin:
         for key, legs in self._traffic.legs.items():
             if self._nodes.of(key[1].ip) not in ("", key[0]):
                 continue  # segments with the address of another host, crafted by a program or by the network
+            if kernel_watched and key[0] in self._traffic.routers:
+                continue  # crafted at the router; of a socket of its own the tracepoint would have reported
             found = list(openings(legs))
             for place, (passive, opened) in enumerate(found):
                 following = found[place + 1][1] if place + 1 < len(found) else FOREVER

@@ -118,9 +118,12 @@ class StateSequence:
         poll = next((poll for poll in self._observed.polls if poll.state is State.SYN_RECEIVED), None)
         draft = TransitionDraft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})
         if poll is None and self._cookies and answered and event.t - answered.t > SLACK:
-            draft.leg = next(
-                (leg for leg in reversed(self._index.legs) if not leg.outgoing and leg.t <= event.t + SLACK), None
+            returned = (
+                leg
+                for leg in self._index.legs
+                if leg.t <= event.t + SLACK and "R" not in leg.segment.flags and self._index.acknowledges_syn(leg)
             )
+            draft.leg = min(returned, key=lambda leg: abs(leg.t - event.t), default=None)
             self._append(draft)
             return
         draft.leg = asked
