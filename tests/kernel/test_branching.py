@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -112,11 +113,10 @@ def test_programs_run_in_branches_of_branches(image: LabKernelImage) -> None:
     """The pages of a program that is started there are in the files of several ancestors."""
     lab = kernel(image)
     programs = [["nft", "list", "ruleset"], ["python3", "-c", "import email.message, http.client"]] * 3
-    planned = plan(lab, branches={"at": "any first=4"}, programs=programs)
+    planned = plan(lab, branches={"at": "any first=9"}, programs=programs)
 
-    depths = [len(run.branch) for run in explored(planned, lab, import_from=(REPOSITORY,))]
-
-    assert depths == [4] * 16
+    with contextlib.closing(explored(planned, lab, import_from=(REPOSITORY,))) as runs:
+        assert len(next(runs).branch) == 9
 
 
 def test_a_record_says_where_its_branch_left_the_others(image: LabKernelImage) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
-from handshake_lab.kernel.lab.lab_guest import mount_host
+from handshake_lab.kernel.lab.hostfs import mount_host
 from handshake_lab.kernel.shared import job_runner
 from handshake_lab.kernel.shared.job import BRANCH_POINT
 from handshake_lab.linux.machine_fork import park
@@ -116,7 +116,8 @@ class Branching:
             scratch, _, index = park().partition("\n")
             results = f"{scratch}/results"
         else:
-            scratch, results, index = job["scratch"], job["results"], str(self._follow.pop(0) if self._follow else 0)
+            scratch = job.get("host_scratch", job["scratch"])
+            results, index = job.get("host_results", job["results"]), str(self._follow.pop(0) if self._follow else 0)
         # The directories of this branch take the places of those that it was forked with.
         mount_host(scratch, writable=True, at=job["scratch"])
         mount_host(results, writable=True, at=job["results"])

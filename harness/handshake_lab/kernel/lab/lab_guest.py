@@ -10,78 +10,27 @@ the job, and in which order, must not differ between them.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+from handshake_lab.kernel.lab import stage
+from handshake_lab.kernel.lab.hostfs import mount_host, unmount_host
 from handshake_lab.kernel.shared import job_runner
-from handshake_lab.kernel.shared.guest_setup import furnish, in_child, is_private, mount, power_off, unmount
+from handshake_lab.kernel.shared.guest_setup import furnish, in_child, is_private, power_off
 from handshake_lab.linux.machine_fork import park
-from handshake_lab.linux.randomness import seed_randomness
-
-_MS_RDONLY = 1
-
-
-def mount_host(directory: str, *, writable: bool, at: str = "") -> None:
-    """Show a directory of the host at its own path, or at another."""
-    Path(at or directory).mkdir(parents=True, exist_ok=True)
-    mount("none", at or directory, "hostfs", directory, 0 if writable else _MS_RDONLY)
-
-
-def unmount_host(directory: str) -> None:
-    """Undo `mount_host`, without a trace."""
-    unmount(directory)
-    if is_private(directory):
-        os.removedirs(directory)
-
-
-def _preload(modules: list[str]) -> None:
-    """Import what the job needs, and come to rest."""
-    for module in modules:
-        importlib.import_module(module)
-    # The next collections need not walk through all of this, which would make a fork copy it.
-    gc.collect()
-    gc.freeze()
-    # Memory that the kernel is about to free (after a grace period of RCU) need not be copied, either.
-    time.sleep(0.1)
-
-
-def _loaded_files() -> list[dict[str, object]]:
-    """Files whose content this process has in its memory: modules and libraries, as they were when they were read."""
-    modules = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    lines = Path("/proc/self/maps").read_text().splitlines()
-    mapped = {line[line.index("/") :] for line in lines if "/" in line}
-    found = []
-    for path in sorted(filter(None, modules | mapped)):
-        try:
-            read = os.stat(path)  # noqa: PTH116
-        except OSError:  # such as "[frozen]", or a file that was replaced meanwhile
-            continue
-        found.append({"path": path, "size": read.st_size, "mtime_ns": read.st_mtime_ns})
-    return found
-
-
-def _begin(job: dict[str, Any]) -> None:
-    """From here on, what is random follows from the job's seed; and the clock shows a whole tenth of a second.
-
-    Each reading of the clock moves it by a hair: how often that was done before must not show.
-    """
-    time.sleep(-time.monotonic_ns() % 100_000_000 / 1e9)
-    seed_randomness(job["seed"])
-    if random := sys.modules.get("random"):
-        random.seed()
 
 
 def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
     """Come as far as the job and do it; ``place`` is a pipe for the scratch directory in which its status belongs."""
-    _preload(boot["preload"])
+    for module in boot["preload"]:
+        importlib.import_module(module)
+    stage.rest()
     # Also where nobody asks for it: numbers of inodes and devices are given out in the order of what was done.
-    Path(scratch, "loaded.json").write_text(json.dumps(_loaded_files()))
+    stage.list_loaded_files(scratch)
     unmount_host(scratch)
     if boot["parks"]:
         scratch = sys.argv[1] = park()
@@ -95,7 +44,7 @@ def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
         if is_private(directory) and directory not in boot["readable"]:
             mount_host(directory, writable=False)
     mount_host(job["results"], writable=True)
-    _begin(job)
+    stage.begin(stage.COMMON_SEED if job["stage"] else job["seed"])
     return job_runner.do(job)
 
 

@@ -108,9 +108,11 @@ class LabKernel:
 
     def _results(self, job: Job, *, branches: bool) -> Generator[JobResult, None, None]:
         if not self._fresh_boot:
-            from handshake_lab.kernel.lab.parked_kernel import forked  # noqa: PLC0415  few runs need it
+            from handshake_lab.kernel.lab import parked_kernel  # noqa: PLC0415  few runs need it
 
-            with forked(self._image, self._memory, job.preload, self._wall_limit) as (kernel, trunk):
+            kernel = parked_kernel.find(self._image, self._memory, job.preload)
+            stage = self._stage(kernel, job) if job.stage else None
+            with kernel.fork(self._wall_limit, parent=stage) as trunk:
                 results = self._hand_over(msgspec.structs.replace(job, branches=branches), trunk.scratch)
                 ending = trunk.run()
                 if not _could_not_fork(ending):
@@ -148,6 +150,11 @@ class LabKernel:
                 shutil.copytree(results, place)
                 path = (*taken, BranchTaken(point.at, name, index))
                 yield from self._follow(kernel, fork, fork.run(), place, path)
+
+    def _stage(self, kernel: ParkedKernel, job: Job) -> Supervised | None:
+        # Its results are its own: what the common part leaves there is not the job's.
+        common = msgspec.structs.replace(job, parks=True, results=None)
+        return kernel.stage(job.stage, self._wall_limit, lambda scratch: self._hand_over(common, scratch))
 
     def _hand_over(self, job: Job, scratch: Path) -> Path:
         # For programs that the job starts: the order in which they walk through sets hangs on it.

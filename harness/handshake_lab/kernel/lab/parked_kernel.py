@@ -9,24 +9,26 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.lab import lab_boot
+from handshake_lab.kernel.lab.stage import LOADED_FILES
 from handshake_lab.kernel.shared.supervisor import new_scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
-    from handshake_lab.kernel.shared.supervisor import Supervised
+    from handshake_lab.kernel.shared.supervisor import Ending, Supervised
 
 #: Seconds of real time within which a kernel boots and imports, on a machine that has hardly any time for it.
 _BOOT_LIMIT = 300.0
-#: How many parked kernels a process keeps: each holds some 100 MB.
+#: How many parked kernels a process keeps, and how many stages of each: each holds some 60 MB, a stage 10 MB.
 _KEPT = 3
 
 
@@ -60,40 +62,102 @@ class ParkedKernel:
     """
 
     def __init__(self, image: LabKernelImage, memory: int, preload: tuple[str, ...]) -> None:
+        self._stages: dict[str, _Parked | None] = {}
         self._supervisor = lab_boot.supervised(image, memory, wall_limit=_BOOT_LIMIT, forks=True)
         self._supervisor.__enter__()
         try:
-            self._loaded = self._boot(preload)
+            lab_boot.prepare(self._supervisor.scratch, preload, parks=True)
+            ending = self._supervisor.run()
+            self._parked = _Parked.of(self._supervisor, ending)
+            if self._parked is None:
+                reported = f"{ending.word} {ending.detail}".strip()
+                raise KernelFailed(f"the lab kernel ended before it could be parked ({reported})", ending.console)  # noqa: TRY301
         except BaseException:
             self._supervisor.close()
             raise
 
-    def _boot(self, preload: tuple[str, ...]) -> list[LoadedFile]:
-        scratch = self._supervisor.scratch
-        lab_boot.prepare(scratch, preload, parks=True)
-        ending = self._supervisor.run()
-        if ending.word == "killed":
-            raise KeyboardInterrupt
-        if ending.word != "parked":
-            reported = f"{ending.word} {ending.detail}".strip()
-            raise KernelFailed(f"the lab kernel ended before it could be parked ({reported})", ending.console)
-        return msgspec.json.decode((scratch / "loaded.json").read_bytes(), type=list[LoadedFile])
-
     def current(self) -> bool:
         """Whether it is still there, and all that it has read is still what is on the disk."""
-        return not self._supervisor.has_ended() and all(file.unchanged() for file in self._loaded)
+        return self._parked is not None and self._parked.current()
 
     def fork(self, wall_limit: float, parent: Supervised | None = None, text: str = "") -> Supervised:
         """A fork of it, or of one of its forks that is parked, which begins with `Supervised.run`.
 
         Raises:
-            OSError: Its supervisor was killed.
+            KernelFailed: Its supervisor was killed.
         """
-        return self._supervisor.fork(new_scratch(), wall_limit=wall_limit, parent=parent, text=text)
+        try:
+            return self._supervisor.fork(new_scratch(), wall_limit=wall_limit, parent=parent, text=text)
+        except OSError as error:
+            raise KernelFailed("the supervisor of a parked lab kernel was killed", str(error)) from None
+
+    def stage(self, name: str, wall_limit: float, hand_over: Callable[[Path], object]) -> Supervised | None:
+        """A fork that is parked at a stage, made if there is none that is current.
+
+        Args:
+            name: The stage.
+            wall_limit: Seconds of real time within which the stage is reached.
+            hand_over: Lays down the job that leads there in a scratch directory.
+
+        Returns:
+            None if that job ended before it reached the stage: then each does the common part itself.
+        """
+        parked = self._stages.pop(name, None)
+        if name in self._stages or (parked and parked.current()):
+            self._stages[name] = parked
+            return parked.machine if parked else None
+        if parked:
+            parked.machine.close()
+        machine = self.fork(wall_limit)
+        machine.__enter__()
+        try:
+            hand_over(machine.scratch)
+            made = _Parked.of(machine, machine.run())
+        except BaseException:
+            machine.close()
+            raise
+        if made is None:
+            machine.close()
+        self._stages[name] = made
+        while len(self._stages) > _KEPT:
+            if oldest := self._stages.pop(next(iter(self._stages))):
+                oldest.machine.close()
+        return made.machine if made else None
 
     def close(self) -> None:
         """End it and all its forks."""
+        for parked in self._stages.values():
+            if parked:
+                parked.machine.close()
+        self._stages.clear()
         self._supervisor.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parked:
+    """A machine that is parked, and what it has read."""
+
+    machine: Supervised
+    loaded: tuple[LoadedFile, ...]
+
+    @classmethod
+    def of(cls, machine: Supervised, ending: Ending) -> Self | None:
+        """The machine, if it is parked now.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted.
+        """
+        if ending.word == "killed":
+            raise KeyboardInterrupt
+        if ending.word != "parked":
+            return None
+        files = msgspec.json.decode((machine.scratch / LOADED_FILES).read_bytes(), type=list[LoadedFile])
+        # What the host does not have was written inside.
+        return cls(machine, tuple(file for file in files if os.path.exists(file.path)))  # noqa: PTH110
+
+    def current(self) -> bool:
+        """Whether it is still there, and all that it has read is still what is on the disk."""
+        return not self.machine.has_ended() and all(file.unchanged() for file in self.loaded)
 
 
 _Key = tuple["LabKernelImage", int, tuple[str, ...]]
@@ -118,14 +182,6 @@ class _Pool:
                 self._kernels.pop(next(iter(self._kernels))).close()
             return self._kernels[key]
 
-    def discard(self, kernel: ParkedKernel) -> None:
-        """Forget a kernel that no longer forks."""
-        with self._lock:
-            for key, kept in list(self._kernels.items()):
-                if kept is kernel:
-                    del self._kernels[key]
-                    kernel.close()
-
     def close(self) -> None:
         """End all of them."""
         with self._lock:
@@ -139,23 +195,10 @@ close_all = _pool.close
 atexit.register(close_all)
 
 
-@contextmanager
-def forked(
-    image: LabKernelImage, memory: int, preload: tuple[str, ...], wall_limit: float
-) -> Iterator[tuple[ParkedKernel, Supervised]]:
-    """A parked kernel and a fork of it, ready to run; the kernel is booted if there is none yet.
+def find(image: LabKernelImage, memory: int, preload: tuple[str, ...]) -> ParkedKernel:
+    """A parked kernel that is current; booted if there is none in this process.
 
     Raises:
-        KernelFailed: A kernel could not be parked.
-        EnvironmentUnsupported: The fork's scratch directory cannot be made.
+        KernelFailed: It could not be parked.
     """
-    key = (image, memory, preload)
-    kernel = _pool.find(key)
-    try:
-        fork = kernel.fork(wall_limit)
-    except OSError:  # somebody killed its supervisor
-        _pool.discard(kernel)
-        kernel = _pool.find(key)
-        fork = kernel.fork(wall_limit)
-    with fork:
-        yield kernel, fork
+    return _pool.find((image, memory, preload))

@@ -37,9 +37,13 @@ class Job(msgspec.Struct, frozen=True):
     environment: dict[str, str] = {}
     import_from: tuple[Path, ...] = ()  #: directories to import modules from, after this project's own
     preload: tuple[str, ...] = ()  #: installed modules that a lab kernel imports beforehand, once for many jobs
+    #: Jobs of one stage are the same until they call `handshake_lab.kernel.lab.stage.reach_stage`: a lab kernel does
+    #: that part once for many of them. Empty: a job of its own.
+    stage: str = ""
     seed: int | None = None  #: a lab kernel fills it in: what is random follows from it
     scratch: Path | None = None  #: filled in: where the job was laid down
     branches: bool = False  #: filled in: whether it may branch
+    parks: bool = False  #: filled in: whether it ends at its stage, to be forked there
 
 
 class BranchPoint(msgspec.Struct, frozen=True):
@@ -88,6 +92,7 @@ def hand_over(job: Job, scratch: Path, environment: Mapping[str, str], *, seed: 
     complete = msgspec.structs.replace(
         job,
         seed=seed,
+        stage="" if seed is None else job.stage,
         scratch=scratch,
         results=results,
         environment={**environment, "PYTHONPATH": str(PACKAGE_ROOT), **job.environment},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shlex
 import shutil
 import sys
@@ -130,25 +131,32 @@ class Controller:
         if reason := time_limits.too_slow(item, kernel.info):
             return [time_limits.skipped(item, reason)]
         coverage = code_coverage.settings(self._config)
+        readable, environment = serialise.readable(item), serialise.environment()
+        # What is the same for all tests of a file: they share the collection.
+        common = {
+            "args": serialise.arguments(item),
+            "options": serialise.options(self._config),
+            "markers": self._config.getini("markers"),
+            "plugins": serialise.plugins(self._config),
+            "path": sys.path,
+            "directory": str(Path.cwd()),
+            "coverage": coverage,
+        }
         job = Job(
             call="handshake_lab.pytest_plugin.dispatch.worker:run",
             argument={
-                "args": serialise.arguments(item),
-                "options": serialise.options(self._config),
-                "markers": self._config.getini("markers"),
-                "plugins": serialise.plugins(self._config),
-                "path": sys.path,
-                "directory": str(Path.cwd()),
+                **common,
+                "item": item.nodeid,
                 "kernel": msgspec.to_builtins(kernel.info),
-                "coverage": coverage,
                 "links": [*self._config.option.handshake_link, *variant.links],
                 "replay": self.replay(item),
                 "follow": self._config.option.handshake_follow,
             },
             results=results,
             preload=("handshake_lab.pytest_plugin.preloaded",),
-            readable=serialise.readable(item),
-            environment=serialise.environment(),
+            stage=json.dumps([common, readable, environment], default=str),
+            readable=readable,
+            environment=environment,
         )
         reports: list[pytest.TestReport] = []
         with tempfile.TemporaryDirectory(prefix="handshake-branch-", ignore_cleanup_errors=True) as branch:

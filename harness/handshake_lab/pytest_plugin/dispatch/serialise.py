@@ -47,11 +47,10 @@ _TEMPORARY = "/run/pytest"
 
 
 def arguments(item: pytest.Item) -> list[str]:
-    """The command line of the worker's pytest, for one test."""
+    """The command line of the worker's pytest, which collects the test's file."""
     config = item.config
     option = config.option
-    path, colons, rest = item.nodeid.partition("::")
-    words = [f"{item.path}{colons}{rest}" if path else str(item.path), f"--rootdir={config.rootpath}"]
+    words = [str(item.path), f"--rootdir={config.rootpath}"]
     words += [f"--import-mode={option.importmode}", f"--assert={option.assertmode}"]
     words += [f"--basetemp={_TEMPORARY}"]
     if config.inipath:

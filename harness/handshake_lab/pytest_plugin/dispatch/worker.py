@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
+from handshake_lab.kernel.lab.stage import reach_stage
 from handshake_lab.pytest_plugin.dispatch.code_coverage import measured
 from handshake_lab.pytest_plugin.options import time_limits
 from handshake_lab.pytest_plugin.options.command_line import spelled
@@ -57,10 +58,11 @@ PLACE = pytest.StashKey[Place]()
 class Reporter:
     """Writes each report to the file, serialised as pytest-xdist does, and takes over the controller's options."""
 
-    def __init__(self, argument: dict[str, Any], place: Place) -> None:
+    def __init__(self, argument: dict[str, Any], results: Path) -> None:
         self._options: dict[str, Any] = argument["options"]
         self._markers: list[str] = argument["markers"]
-        self._place = place
+        self._results = results
+        self._place = _place(argument, results)
         self._config: pytest.Config
         self._compared: tuple[list[str], list[str]] | None = None
 
@@ -74,6 +76,16 @@ class Reporter:
         for marker in self._markers:
             if marker not in known:
                 config.addinivalue_line("markers", marker)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Run one of the collected tests: which, is known from here on, in a fork of the kernel that has collected."""
+        if session.testsfailed:  # to collect: pytest ends here, with reports that say why
+            return
+        argument = reach_stage()
+        self._place = session.config.stash[PLACE] = _place(argument, self._results)
+        session.items[:] = [item for item in session.items if item.nodeid == argument["item"]]
+        session.testscollected = len(session.items)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
@@ -150,20 +162,22 @@ class Reporter:
 
 
 def run(argument: Any, results: Path) -> int:
-    """The job: run the test that ``argument["args"]`` selects; returns pytest's exit status."""
+    """The job: run the test ``argument["item"]`` of the file in ``argument["args"]``; returns pytest's exit status."""
     os.chdir(argument["directory"])
     sys.path[:] = dict.fromkeys([*argument["path"], *sys.path])
-    kernel = msgspec.convert(argument["kernel"], KernelInfo)
-    place = Place(
-        kernel=kernel,
+    plugins = ["handshake_lab.pytest_plugin.hooks", *argument["plugins"]]
+    with measured(argument["coverage"], results):
+        return int(pytest.main(argument["args"], plugins=[*map(_load, plugins), Reporter(argument, results)]))
+
+
+def _place(argument: dict[str, Any], results: Path) -> Place:
+    return Place(
+        kernel=msgspec.convert(argument["kernel"], KernelInfo),
         links=tuple(argument["links"]),
         results=results,
         replay=argument["replay"],
         follow=None if argument["follow"] is None else tuple(argument["follow"]),
     )
-    plugins = ["handshake_lab.pytest_plugin.hooks", *argument["plugins"]]
-    with measured(argument["coverage"], results):
-        return int(pytest.main(argument["args"], plugins=[*map(_load, plugins), Reporter(argument, place)]))
 
 
 def _load(name: str) -> object:
