@@ -17,7 +17,7 @@ from mininet.topo import Topo
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handshake_lab.plan.from_topo import NetworkPlan
+    from handshake_lab.plan.network_plan import NetworkPlan
 
 
 def plan(text: str) -> NetworkPlan:

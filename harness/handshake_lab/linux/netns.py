@@ -89,29 +89,6 @@ def unbind(target: str) -> None:
     _check(_libc.umount2(target.encode(), _MNT_DETACH), f"unmounting {target}")
 
 
-def sysctl(name: str, value: int, *, optional: bool = False) -> None:
-    """Set a sysctl of the calling thread's namespace, by its path below /proc/sys.
-
-    Args:
-        name: For example ``net/ipv4/ip_forward``.
-        value: The new value.
-        optional: Ignore the call if the kernel does not have this sysctl.
-
-    Raises:
-        OSError: It cannot be set.
-    """
-    try:
-        descriptor = os.open(f"/proc/sys/{name}", os.O_WRONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        if optional:
-            return
-        raise
-    try:
-        os.write(descriptor, b"%d" % value)
-    finally:
-        os.close(descriptor)
-
-
 def mounts_are_private() -> bool:
     """Whether this process has a private mount namespace, so that it may create names in /run and /etc.
 

@@ -8,124 +8,26 @@ requests in one message, and requests no information that it can know beforehand
 from __future__ import annotations
 
 import contextlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from handshake_lab.errors import EnvironmentUnsupported, KernelRefused
+from handshake_lab.errors import KernelRefused
 from handshake_lab.linux import netns, nftables
 from handshake_lab.linux.ethtool import offloads_off
 from handshake_lab.linux.netlink import links
 from handshake_lab.linux.netlink.connection import Netlink
-from handshake_lab.plan.from_topo import MESH
-from handshake_lab.plan.sysctls import set_sysctl
+from handshake_lab.linux.sysctl import set_and_verify, set_sysctl
+from handshake_lab.plan.network_plan import MESH, MIDDLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from handshake_lab.linux.netlink.connection import Request
-    from handshake_lab.plan.from_topo import NetworkPlan, NodePlan
-
-#: The name of the namespace that contains all switches.
-MIDDLE = "middle"
-
-#: Buckets of a namespace's own connection table. It is small because a dump of a host's sockets
-#: walks the whole table, and the machine's table has hundreds of thousands of buckets.
-_EHASH = 512
-#: The limit of sockets in TIME-WAIT: that of a machine with 16 GB. The default is half of the
-#: table's buckets (net/ipv4/tcp_ipv4.c, tcp_set_hashinfo); sockets beyond it go directly to CLOSED.
-_TIME_WAITS = 131072
-
-_RESOLVER = "/etc/resolv.conf"
+    from handshake_lab.network.namespaces import Namespaces
+    from handshake_lab.plan.network_plan import NetworkPlan, NodePlan
 
 _LINKS = 1  # RTMGRP_LINK
 #: Seconds to wait for a link to come up; the kernel needs at most one.
 _LINK_TIMEOUT = 10.0
-
-
-class Namespaces:
-    """The namespaces of one network: a descriptor per host and router, one for all switches."""
-
-    def __init__(self) -> None:
-        self.descriptors: dict[str, int] = {}
-        self._mounts: list[str] = []
-        self._files: list[str] = []
-
-    def make(self, names: list[str], *, named: bool) -> None:
-        """Create the switches' namespace, and one for each name.
-
-        Args:
-            names: The hosts and routers.
-            named: Whether to give each a name under /run/netns, for ``ip netns exec``.
-
-        Raises:
-            EnvironmentUnsupported: It is not permitted here.
-        """
-        before = netns.here()
-        try:
-            self._make(MIDDLE, named=named)
-            # A namespace takes the size of its table from the namespace in which it is created.
-            netns.sysctl("net/ipv4/tcp_child_ehash_entries", _EHASH, optional=True)
-            for name in names:
-                netns.setns(self.descriptors[MIDDLE])
-                self._make(name, named=named)
-                netns.sysctl("net/ipv4/tcp_max_tw_buckets", _TIME_WAITS)
-        except PermissionError as error:
-            raise EnvironmentUnsupported(
-                "Creating network namespaces is not permitted here",
-                "Use --kernel lab, which needs no privilege; or run it in namespaces of its own: "
-                "unshare --user --map-root-user --net --mount",
-            ) from error
-        finally:
-            netns.setns(before)
-            os.close(before)
-
-    def _make(self, name: str, *, named: bool) -> None:
-        self.descriptors[name] = netns.create()
-        if os.path.exists("/proc/sys/net/ipv6/conf/default/addr_gen_mode"):  # noqa: PTH110 -- hot
-            # No link-local addresses, hence no multicast frames; addresses are usable at once.
-            netns.sysctl("net/ipv6/conf/default/addr_gen_mode", 1)
-            netns.sysctl("net/ipv6/conf/default/accept_ra", 0)
-        if named:
-            directory = Path("/run/netns")
-            directory.mkdir(exist_ok=True)
-            target = directory / name
-            target.touch()
-            netns.bind("/proc/thread-self/ns/net", str(target))
-            self._mounts.append(str(target))
-
-    def name_hosts(self, lines: list[str]) -> None:
-        """Make the hosts' names available to every program, in a private /etc/hosts.
-
-        The machine's name servers cannot be reached, and a program that queries them, such as a server
-        that looks up its own name, would wait for seconds. With a resolv.conf without name servers it
-        queries 127.0.0.1 (resolv.conf(5)), where no socket listens: the query fails at once.
-        """
-        self._cover("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n" + "".join(line + "\n" for line in lines))
-        # A symbolic link into /run may be broken here; a missing file names no server either.
-        if os.path.exists(_RESOLVER):  # noqa: PTH110 -- hot
-            self._cover(os.path.realpath(_RESOLVER), "# no name server can be reached\n")
-
-    def _cover(self, target: str, content: str) -> None:
-        """Show different contents of a file to all programs."""
-        path = Path(f"/run/handshake-{Path(target).name}-{os.getpid()}")
-        path.write_text(content)
-        self._files.append(str(path))
-        netns.bind(str(path), target)
-        self._mounts.append(target)
-
-    def close(self) -> None:
-        """Close all descriptors; namespaces without other references then disappear."""
-        with contextlib.ExitStack() as stack:
-            for descriptor in self.descriptors.values():
-                stack.callback(os.close, descriptor)
-            for file in self._files:
-                stack.callback(os.unlink, file)
-            for target in self._mounts:
-                if target.startswith("/run/netns/"):
-                    stack.callback(os.unlink, target)
-                stack.callback(netns.unbind, target)
-        self.descriptors, self._mounts, self._files = {}, [], []
 
 
 def build(plan: NetworkPlan, spaces: Namespaces, sysctls: Mapping[str, Mapping[str, str]]) -> None:
@@ -265,10 +167,10 @@ def _equip(node: NodePlan, neighbours: dict[str, list[tuple[str, str]]], sysctls
         netlink.ask(requests)
         if node.kind == "router":
             # After its interfaces have been made quiet: a router joins multicast groups on other interfaces.
-            netns.sysctl("net/ipv4/ip_forward", 1)
-            netns.sysctl("net/ipv6/conf/all/forwarding", 1, optional=True)
+            set_sysctl("net/ipv4/ip_forward", 1)
+            set_sysctl("net/ipv6/conf/all/forwarding", 1, optional=True)
         for path, value in sysctls.items():
-            set_sysctl(node.name, path, value)
+            set_and_verify(node.name, path, value)
         for port in node.ports:
             offloads_off(netlink.socket, port.name)
     if node.rules:

@@ -14,15 +14,16 @@ from handshake_lab.errors import EnvironmentUnsupported, NetlinkError, UsageErro
 from handshake_lab.linux import netns, nftables
 from handshake_lab.linux.netlink import links, qdisc
 from handshake_lab.linux.netlink.connection import Netlink
-from handshake_lab.network import construction, netem
+from handshake_lab.network import netem
 from handshake_lab.network.faults import drop_rules
 from handshake_lab.plan.link import Impairment
+from handshake_lab.plan.network_plan import MIDDLE
 from handshake_lab.recording.observations import QdiscReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from handshake_lab.plan.from_topo import NetworkPlan, PortPlan
+    from handshake_lab.plan.network_plan import NetworkPlan, PortPlan
     from handshake_lab.plan.placement import Direction
 
 #: What can be done to a link.
@@ -34,7 +35,7 @@ class Impairments:
 
     Args:
         plan: The network.
-        spaces: A descriptor of each namespace, by node; the switches' under `build.MIDDLE`.
+        spaces: A descriptor of each namespace, by node; the switches' under `MIDDLE`.
     """
 
     def __init__(self, plan: NetworkPlan, spaces: Mapping[str, int]) -> None:
@@ -117,7 +118,7 @@ class Impairments:
         """Drop all frames of a direction's link, in both directions."""
         port = self._middle_port(direction)
         space = self._space(port)
-        if space == construction.MIDDLE:
+        if space == MIDDLE:
             # A disabled port of a bridge neither receives nor sends frames. The link of its
             # neighbour stays up, so no host is notified.
             self._socket(space).ask([links.port_state(port.index, links.DISABLED, port.name)])
@@ -129,7 +130,7 @@ class Impairments:
         """Undo `cut`."""
         port = self._middle_port(direction)
         space = self._space(port)
-        if space == construction.MIDDLE:
+        if space == MIDDLE:
             self._socket(space).ask([links.port_state(port.index, links.FORWARDING, port.name)])
         else:
             nftables.run(self._spaces[space], f"delete table netdev {drop_rules.cut_table(port.name)}\n")
@@ -165,7 +166,7 @@ class Impairments:
         return index, name
 
     def _space(self, port: PortPlan) -> str:
-        return construction.MIDDLE if self._plan.nodes[port.node].kind == "switch" else port.node
+        return MIDDLE if self._plan.nodes[port.node].kind == "switch" else port.node
 
     def _socket(self, space: str) -> Netlink:
         if space not in self._sockets:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from handshake_lab.network.nodes import NetworkHost
-    from handshake_lab.plan.from_topo import NetworkPlan
+    from handshake_lab.plan.network_plan import NetworkPlan
 
 #: The file that `job` writes.
 FINDINGS = "measured.json"

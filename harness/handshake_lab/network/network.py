@@ -16,11 +16,13 @@ from handshake_lab.network import construction
 from handshake_lab.network.faults.active_faults import ActiveFaults
 from handshake_lab.network.faults.fault_methods import FaultMethods
 from handshake_lab.network.impairments import Impairments, Link
-from handshake_lab.network.nodes import NetworkHost, NetworkNode
-from handshake_lab.plan import from_topo
+from handshake_lab.network.namespaces import Namespaces
+from handshake_lab.network.nodes import Interface, NetworkHost, NetworkNode
 from handshake_lab.plan.checks import check_fault
 from handshake_lab.plan.fault import Fault
+from handshake_lab.plan.from_topo import from_topo
 from handshake_lab.plan.link import Impairment, LinkSpec
+from handshake_lab.plan.network_plan import MIDDLE
 from handshake_lab.plan.placement import directions, place
 from handshake_lab.plan.sysctls import sysctl_settings
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from handshake_lab.network.faults.active_faults import ActiveFault
     from handshake_lab.network.faults.fault_methods import Counted
     from handshake_lab.network.impairments import LinkAction
-    from handshake_lab.plan.from_topo import MininetTopo, PortPlan
+    from handshake_lab.plan.from_topo import MininetTopo
     from handshake_lab.recording.observations import FaultReport, QdiscReport
 
 
@@ -40,26 +42,6 @@ if TYPE_CHECKING:
 _FINE = 1e-4
 #: This many waits extend over several ticks of any length. Some kernels never switch to high resolution.
 _TICKS = 20
-
-
-class Interface:
-    """One end of a link, with everything that a capture needs: name, namespace, and the node at the other end.
-
-    Attributes:
-        name: For example ``s1-eth2``.
-        node: The node it belongs to.
-        peer: The interface at the other end; `Network` sets it.
-    """
-
-    def __init__(self, port: PortPlan, node: NetworkNode) -> None:
-        self.name = port.name
-        self.index = port.index
-        self.mac = port.mac
-        self.node = node
-        self.peer: Interface
-
-    def __repr__(self) -> str:
-        return f"<{self.name} of {self.node.name}, to {self.peer.name}>"
 
 
 class Network(FaultMethods):
@@ -91,7 +73,7 @@ class Network(FaultMethods):
         sysctls: Mapping[str, str | int] | None = None,
         named: bool | None = None,
     ) -> None:
-        self.plan = from_topo.from_topo(topo)
+        self.plan = from_topo(topo)
         self.topology = type(topo).__name__.lower()
         requests = [link] if isinstance(link, str | Impairment | LinkSpec) else list(link)
         self._asked = place(self.plan, [_request(item) for item in requests])
@@ -101,7 +83,7 @@ class Network(FaultMethods):
             check_fault(self.plan, fault)
         self._sysctls = sysctl_settings(self.plan, sysctls or {})
         self._named = netns.mounts_are_private() if named is None else named
-        self._spaces = construction.Namespaces()
+        self._spaces = Namespaces()
         self._stack = contextlib.ExitStack()
         self.nodes: dict[str, NetworkNode] = {}
         #: Called with each change of a link: the link, what was done, the properties that were set.
@@ -143,7 +125,7 @@ class Network(FaultMethods):
         ends: dict[str, Interface] = {}
         for name, planned in self.plan.nodes.items():
             if planned.kind == "switch":
-                node = NetworkNode(planned, descriptors[construction.MIDDLE])
+                node = NetworkNode(planned, descriptors[MIDDLE])
             else:
                 node = NetworkHost(planned, descriptors[name])
             self.nodes[name] = node

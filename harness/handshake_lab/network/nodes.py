@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from handshake_lab.plan.from_topo import NodePlan, PortPlan
+    from handshake_lab.plan.network_plan import NodePlan, PortPlan
 
 
 class NetworkNode:
@@ -80,3 +80,23 @@ class NetworkHost(NetworkNode):
         """An ordinary Python socket in this host; by default TCP of the host's address family."""
         with self.enter():
             return socket.socket(self.family if family is None else family, kind, protocol)
+
+
+class Interface:
+    """One end of a link, with everything that a capture needs: name, namespace, and the node at the other end.
+
+    Attributes:
+        name: For example ``s1-eth2``.
+        node: The node it belongs to.
+        peer: The interface at the other end; `Network` sets it.
+    """
+
+    def __init__(self, port: PortPlan, node: NetworkNode) -> None:
+        self.name = port.name
+        self.index = port.index
+        self.mac = port.mac
+        self.node = node
+        self.peer: Interface
+
+    def __repr__(self) -> str:
+        return f"<{self.name} of {self.node.name}, to {self.peer.name}>"

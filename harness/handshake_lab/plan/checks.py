@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import UsageError
-from handshake_lab.plan import from_topo
 from handshake_lab.plan.fault import Fault
+from handshake_lab.plan.from_topo import from_topo
 from handshake_lab.plan.link import LinkSpec
 from handshake_lab.plan.load_topology import load_topology
 from handshake_lab.plan.placement import place
@@ -14,8 +14,10 @@ from handshake_lab.plan.placement import place
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from handshake_lab.plan.network_plan import NetworkPlan
 
-def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -> from_topo.NetworkPlan:
+
+def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -> NetworkPlan:
     """Check a topology, its links and its faults, as the network itself would.
 
     Args:
@@ -29,7 +31,7 @@ def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -
     Raises:
         UsageError: A value is invalid; the first one that is.
     """
-    planned = from_topo.from_topo(load_topology(topology))
+    planned = from_topo(load_topology(topology))
     requests = [LinkSpec.parse(text, field="--link") for text in links if text.strip()]
     place(planned, requests)
     for text in faults:
@@ -37,7 +39,7 @@ def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -
     return planned
 
 
-def check_fault(planned: from_topo.NetworkPlan, fault: Fault, *, field: str = "fault") -> None:
+def check_fault(planned: NetworkPlan, fault: Fault, *, field: str = "fault") -> None:
     """Check that the hosts of a fault exist in the topology.
 
     Raises:

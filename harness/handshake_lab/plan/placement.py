@@ -13,8 +13,8 @@ from handshake_lab.plan.link import Impairment
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handshake_lab.plan.from_topo import NetworkPlan
     from handshake_lab.plan.link import LinkSpec
+    from handshake_lab.plan.network_plan import NetworkPlan
 
 #: A direction of a link, given by the interface that sends into it.
 Direction = str

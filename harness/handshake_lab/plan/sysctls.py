@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handshake_lab.plan.from_topo import NetworkPlan
+    from handshake_lab.plan.network_plan import NetworkPlan
 
 _EXAMPLE = "h2:net.ipv4.tcp_fin_timeout"
 #: Names separated by dots or slashes. "." and ".." are not names, so that no path leads out of /proc/sys.
@@ -39,24 +38,3 @@ def sysctl_settings(plan: NetworkPlan, wanted: Mapping[str, str | int]) -> dict[
         for target in [node] if colon else found:
             found[target][name.replace(".", "/")] = str(value)
     return found
-
-
-def set_sysctl(node: str, path: str, value: str) -> None:
-    """Set one in the namespace of the calling thread, and read it back.
-
-    Raises:
-        EnvironmentUnsupported: This kernel does not have the setting, or rejects the value.
-    """
-    file = Path("/proc/sys", path)
-    try:
-        file.write_text(value)
-        now = file.read_text().split()
-    except OSError as error:
-        raise EnvironmentUnsupported(
-            f"{node}: {path.replace('/', '.')} cannot be set to {value} ({error.strerror})",
-            "The command 'sysctl -a' lists the settings that this kernel has in a network namespace.",
-        ) from error
-    if now != value.split():
-        raise EnvironmentUnsupported(
-            f"{node}: {path} was set to {value} but is {' '.join(now)}", "Choose another value."
-        )

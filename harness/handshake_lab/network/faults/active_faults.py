@@ -15,10 +15,10 @@ from handshake_lab.errors import FaultImpossible, FaultNeverFired, WaitTimedOut
 from handshake_lab.linux import netns, nftables, packet_socket
 from handshake_lab.linux.netlink import links
 from handshake_lab.linux.netlink.connection import Netlink
-from handshake_lab.network import construction
 from handshake_lab.network.faults import drop_rules
 from handshake_lab.network.faults.connection_numbers import ConnectionNumbers
 from handshake_lab.network.faults.middlebox import Egress, Middlebox, Rule, craft_for
+from handshake_lab.plan.network_plan import MIDDLE
 from handshake_lab.recording.observations import FaultReport
 from handshake_lab.tcp.segment import decode
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from handshake_lab.plan.fault import Fault
-    from handshake_lab.plan.from_topo import NetworkPlan
+    from handshake_lab.plan.network_plan import NetworkPlan
 
 #: How many bytes of a frame are kept to learn a connection's sequence numbers: all headers.
 _HEADERS = 160
@@ -113,7 +113,7 @@ class ActiveFaults:
 
     Args:
         plan: The network.
-        spaces: A descriptor of each namespace, by node; the switches' under `build.MIDDLE`.
+        spaces: A descriptor of each namespace, by node; the switches' under `MIDDLE`.
     """
 
     def __init__(self, plan: NetworkPlan, spaces: Mapping[str, int]) -> None:
@@ -123,7 +123,7 @@ class ActiveFaults:
         self._edges: dict[bytes, Egress] = {}
         self._ports: dict[str, list[int]] = {}
         for port, peer in plan.edge_ports():
-            space = construction.MIDDLE if plan.nodes[port.node].kind == "switch" else port.node
+            space = MIDDLE if plan.nodes[port.node].kind == "switch" else port.node
             self._edges[links.mac_bytes(peer.mac)] = Egress(
                 peer.node,
                 space,
