@@ -80,7 +80,7 @@ def test_a_plain_connection_has_none(net: Net) -> None:
 
 
 def test_established_with_nobody_there(net: Net) -> None:
-    """A crafted RST ends one end, and the other is not told: the verdict says that it is alone."""
+    """A crafted RST ends one end, and the other gets no notice: the verdict says that it is alone."""
     client, server, _ = open_connection(net)
     net.inject("RST", to="h1")
     net.sleep(net.rtt)
