@@ -187,7 +187,7 @@ def test_a_makefile_without_a_release_is_refused(tmp_path: Path) -> None:
     make_tree(tmp_path)
     (tmp_path / "Makefile").write_text("all:\n")
 
-    with pytest.raises(KernelSourceMissing, match="does not say which release"):
+    with pytest.raises(KernelSourceMissing, match="does not contain the release"):
         release_of(tmp_path)
 
 

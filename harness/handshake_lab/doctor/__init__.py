@@ -1,5 +1,5 @@
-"""What this machine has and lacks for each kernel kind: tried out, not guessed.
+"""Checks whether this machine has what each kind of kernel needs.
 
-One file for each kind. Whatever touches the network is tried in throwaway
-namespaces, in a child process: nothing of it is left behind.
+One file for each kind. Features are tried, not guessed. What changes the network is tried in
+temporary namespaces, in a child process, so that nothing is left.
 """

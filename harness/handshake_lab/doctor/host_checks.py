@@ -13,7 +13,7 @@ from pathlib import Path
 
 from handshake_lab.doctor.check import Check, Findings, apt_install, as_root, program, search_path
 
-_TIMEOUT = 90.0  # seconds: each of the probe's attempts may take up to ten
+_TIMEOUT = 90.0  # seconds: each attempt of the probe may take up to ten
 
 _CLOCK_MONOTONIC_COARSE = 6  # include/uapi/linux/time.h; Python has no name for it
 
@@ -22,7 +22,7 @@ _NAMESPACES = ("--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child")
 
 @dataclass(frozen=True, slots=True)
 class _Feature:
-    """A feature of the kernel: what it is for, and how to get it."""
+    """A feature of the kernel: what it is used for, and what provides it."""
 
     name: str
     label: str
@@ -33,7 +33,7 @@ class _Feature:
 
 
 _FEATURES = (
-    _Feature("veth", "veth", "cables between hosts", module="veth"),
+    _Feature("veth", "veth", "links between hosts", module="veth"),
     _Feature("bridge", "bridge", "switches", module="bridge"),
     _Feature("sch_netem", "sch_netem", "delay and loss on a link", module="sch_netem"),
     _Feature(
@@ -44,8 +44,8 @@ _FEATURES = (
     _Feature("mnexec", "mnexec", "programs in a host's namespaces", package="mininet"),
     _Feature("sch_htb", "sch_htb", "a link's rate", module="sch_htb", needed=False),
     _Feature("sch_tbf", "sch_tbf", "a link's rate", module="sch_tbf", needed=False),
-    _Feature("ifb", "ifb", "impairments on what arrives", module="ifb", needed=False),
-    _Feature("nfqueue", "nfqueue", "packets held back and let go", module="nfnetlink_queue", needed=False),
+    _Feature("ifb", "ifb", "impairments of received packets", module="ifb", needed=False),
+    _Feature("nfqueue", "nfqueue", "packets held and released", module="nfnetlink_queue", needed=False),
     _Feature("inet_diag_destroy", "inet_diag destroy", "aborting a socket, as ss -K does", needed=False),
 )
 
@@ -59,7 +59,7 @@ _TRACEPOINTS = (
 
 
 def examine() -> Findings:
-    """Try out this machine's own kernel; takes about half a second."""
+    """Check this machine's own kernel; takes about half a second."""
     checks = [_kernel()]
     checks += [
         program(name, package)
@@ -75,13 +75,13 @@ def examine() -> Findings:
 
 
 def _kernel() -> Check:
-    # The coarse clock moves once in a tick (clock_getres(2)), so its resolution is 1/HZ.
+    # The coarse clock advances once per tick (clock_getres(2)), so its resolution is 1/HZ.
     hz = round(1 / time.clock_getres(_CLOCK_MONOTONIC_COARSE))
     return Check("kernel", ok=True, detail=f"Linux {platform.release()}, HZ={hz}")
 
 
 def _namespaces() -> tuple[Check, tuple[str, ...]]:
-    """Whether namespaces can be had, and with which options of unshare(1)."""
+    """Check whether namespaces are available, and with which options of unshare(1)."""
     name = "private namespaces"
     own_user = ("--user", "--map-root-user", *_NAMESPACES)
     refused = _try(own_user)
@@ -95,13 +95,13 @@ def _namespaces() -> tuple[Check, tuple[str, ...]]:
 
 
 def _try(options: tuple[str, ...]) -> str:
-    """Make namespaces and bring up loopback in them; returns what went wrong, if anything."""
-    # Some distributions let anybody make a user namespace and then give no rights in it.
+    """Make namespaces and bring up loopback in them; returns the error, or "" if there was none."""
+    # Some distributions allow everyone to make a user namespace, but grant no privileges in it.
     return _outcome(["unshare", *options, "ip", "link", "set", "lo", "up"])
 
 
 def _outcome(command: list[str]) -> str:
-    """Run a command; returns what went wrong, if anything."""
+    """Run a command; returns the error, or "" if there was none."""
     try:
         done = subprocess.run(
             command,
@@ -119,7 +119,7 @@ def _outcome(command: list[str]) -> str:
 
 
 def _allow_namespaces() -> str:
-    """The command that lets ordinary users have namespaces."""
+    """The command that allows unprivileged users to make namespaces."""
     for switch, value in (
         ("kernel.apparmor_restrict_unprivileged_userns", "0"),  # Ubuntu since 23.10
         ("kernel.unprivileged_userns_clone", "1"),  # Debian until 10
@@ -132,7 +132,7 @@ def _allow_namespaces() -> str:
 
 
 def _probe(options: tuple[str, ...]) -> dict[str, str]:
-    """Run the probe in namespaces; returns what went wrong with each feature."""
+    """Run the probe in namespaces; returns the error of each feature, "" for none."""
     package_root = Path(__file__).resolve().parents[2]
     try:
         done = subprocess.run(
@@ -145,7 +145,7 @@ def _probe(options: tuple[str, ...]) -> dict[str, str]:
         )
         reason = f"the probe ended with status {done.returncode}: {done.stderr.strip()[-200:]}"
     except subprocess.TimeoutExpired:
-        return {feature.name: f"the probe gave no answer within {_TIMEOUT:g} s" for feature in _FEATURES}
+        return {feature.name: f"the probe did not finish within {_TIMEOUT:g} s" for feature in _FEATURES}
     if done.returncode != 0:
         return {feature.name: reason for feature in _FEATURES}
     found: dict[str, str] = json.loads(done.stdout)
@@ -166,7 +166,7 @@ def _feature(feature: _Feature, found: dict[str, str]) -> Check:
 
 
 def _get_module(module: str) -> str:
-    """The command that brings a missing module, if this machine can have it at all."""
+    """The command that provides a missing module, if this machine has one."""
     release = platform.release()
     modules = Path("/lib/modules", release)
     if any(modules.glob(f"kernel/**/{module}.ko*")):
@@ -190,9 +190,9 @@ def _tracepoints() -> Check:
     if os.geteuid() != 0:
         remedy = "run as root (sudo): tracefs belongs to root. Without it the other observers work"
         return Check(name, ok=False, detail=f"{use}: {events} cannot be read", remedy=remedy, needed=False)
-    # Not mounted, perhaps. In a mount namespace of its own a mount is seen by nobody else.
-    look = f"mount -t tracefs none {events.parent} && cat {events}/{_TRACEPOINTS[0]}/format"
-    wrong = _outcome(["unshare", "--mount", "sh", "-c", look])
+    # Perhaps it is not mounted. In a mount namespace of its own, a mount is invisible to other processes.
+    reading = f"mount -t tracefs none {events.parent} && cat {events}/{_TRACEPOINTS[0]}/format"
+    wrong = _outcome(["unshare", "--mount", "sh", "-c", reading])
     if not wrong:
         return Check(name, ok=True, detail=f"{use}; tracefs is not mounted, but can be", needed=False)
     return Check(name, ok=False, detail=f"{use}: {wrong}", remedy=lab, needed=False)

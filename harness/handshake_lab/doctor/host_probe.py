@@ -1,8 +1,8 @@
-"""Tries out what the machine's own kernel can do; runs inside throwaway namespaces.
+"""Tries features of the machine's own kernel; runs inside temporary namespaces.
 
-Started by :mod:`handshake_lab.doctor.host_checks` as a program of its own; prints one JSON
-object, of every feature's name and what went wrong with it ("" for nothing).
-Everything it makes lies in its own network namespace and goes when it ends.
+`handshake_lab.doctor.host_checks` starts it as a separate program. It prints one JSON object:
+the name of each feature, and its error ("" for none). All that it makes is in its own network
+namespace, which is removed when it ends.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ETH_P_ALL = 3
 
 
 def main() -> None:
-    """Try everything and print the findings."""
+    """Try every feature and print the errors."""
     found: dict[str, str] = {}
     for name, attempt in _ATTEMPTS.items():
         try:
@@ -47,8 +47,8 @@ def main() -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, subprocess.CalledProcessError):
         lines = (error.stderr or "").strip().splitlines()
-        telling = [line.partition("Error: ")[2] for line in lines if "Error: " in line]
-        return (telling or lines or [str(error)])[0]
+        named = [line.partition("Error: ")[2] for line in lines if "Error: " in line]
+        return (named or lines or [str(error)])[0]
     if isinstance(error, subprocess.TimeoutExpired):
         return f"no answer within {_TIMEOUT:g} s"
     if isinstance(error, FileNotFoundError) and error.filename:
@@ -78,17 +78,17 @@ def _ifb() -> None:
 
 def _qdisc(*words: str) -> Callable[[], None]:
     def attempt() -> None:
-        # On the loopback device, which is there even if veth is not.
+        # On the loopback device, which exists even if veth does not.
         _run("tc", "qdisc", "replace", "dev", "lo", "root", *words)
-        # Older kernels and some containers take a discipline and then do without it.
+        # Older kernels and some containers accept a discipline without setting it.
         if f"qdisc {words[0]} " not in _run("tc", "qdisc", "show", "dev", "lo"):
-            raise OSError(0, f"tc accepted {words[0]}, but it is not there")
+            raise OSError(0, f"tc accepted {words[0]}, but did not set it")
 
     return attempt
 
 
 def _nftables() -> None:
-    device = "probe0" if os.path.exists("/sys/class/net/probe0") else "lo"  # noqa: PTH110  a kernel's name, no file of ours
+    device = "probe0" if os.path.exists("/sys/class/net/probe0") else "lo"  # noqa: PTH110  a name in the kernel, not a file
     rules = f"""
         table netdev probe {{
             chain drops {{
@@ -119,7 +119,7 @@ def _packet() -> None:
 
 
 def _netlink(family: int, kind: int, flags: int, body: bytes) -> list[tuple[int, bytes]]:
-    """Send one request; returns the answers up to the last, as (type, body)."""
+    """Send one request; returns all answers, as (type, body)."""
     with closing(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, family)) as channel:
         channel.settimeout(_TIMEOUT)
         channel.bind((0, 0))
@@ -141,7 +141,7 @@ def _netlink(family: int, kind: int, flags: int, body: bytes) -> list[tuple[int,
 
 
 def _nfqueue() -> None:
-    """Bind a queue, as a program that holds packets back would."""
+    """Bind a queue, as a program that holds packets does."""
     bind = struct.pack(">BxH", 1, socket.AF_INET)  # NFQNL_CFG_CMD_BIND
     body = struct.pack(">BBH", socket.AF_UNSPEC, 0, 7) + struct.pack("=HH", 4 + len(bind), 1) + bind
     _netlink(_NETLINK_NETFILTER, _NFQUEUE_CONFIG, _NLM_F_ACK, body)
@@ -157,10 +157,10 @@ def _listening_sockets() -> list[bytes]:
 
 def _inet_diag() -> None:
     with socket.socket() as listener:
-        listener.bind(("0.0.0.0", 0))  # noqa: S104  in a namespace without a way out
+        listener.bind(("0.0.0.0", 0))  # noqa: S104  in a namespace without external interfaces
         listener.listen()
         if not _listening_sockets():
-            raise OSError(0, "the kernel answered, but did not name a listening socket")
+            raise OSError(0, "the kernel answered, but did not report a listening socket")
 
 
 def _inet_diag_destroy() -> None:
@@ -171,7 +171,7 @@ def _inet_diag_destroy() -> None:
             request = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 1 << 10) + identity
             _netlink(_NETLINK_SOCK_DIAG, _SOCK_DESTROY, _NLM_F_ACK, request)
         if _listening_sockets():
-            raise OSError(0, "the kernel took the order, but the socket lives on")
+            raise OSError(0, "the kernel accepted the request, but did not destroy the socket")
 
 
 def _mnexec() -> None:

@@ -1,4 +1,4 @@
-"""Checks for ``--kernel lab``: the kernel that runs as an ordinary program."""
+"""Checks for ``--kernel lab``: a kernel that runs as an ordinary process."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 _BUILD = "./handshake kernel build"
 
-# What a run with two hosts was seen to touch of its memory, and some room.
+# What a run with two hosts uses of its memory, and some reserve.
 _MEMORY_NEEDED = 256 * MIB
 
 _BOOT_LIMIT = 30.0  # seconds of wall time; a boot takes a fifth of one
 
 
 def examine() -> Findings:
-    """Look at the lab kernel, and boot it once; takes about half a second."""
+    """Check the lab kernel and boot it once; takes about half a second."""
     image = LabImages().find()
     checks = [_user(), _processor(), _tracing(), _seccomp(), _memory(), _scratch(), _image(image)]
     checks += _build_tools(needed=image is None)
@@ -43,8 +43,8 @@ def examine() -> Findings:
     return Findings("lab", "a kernel of its own, in virtual time, without root", tuple(checks))
 
 
-def rehearse(_argument: object, _results: Path) -> None:
-    """What the kernel is given to do when it is only to show that it boots."""
+def do_nothing(_argument: object, _results: Path) -> None:
+    """The job of a kernel that is booted only to check that it boots."""
 
 
 def _user() -> Check:
@@ -64,7 +64,7 @@ def _processor() -> Check:
 
 
 def _tracing() -> Check:
-    """Whether a process may trace its own child, as User-Mode Linux does with its processes."""
+    """Check that a process may trace its own child, as User-Mode Linux does."""
     trace_me, trap = 0, 0x7F
     libc = ctypes.CDLL(None, use_errno=True)
     child = os.fork()
@@ -84,12 +84,16 @@ def _tracing() -> Check:
 def _seccomp() -> Check:
     actions = Path("/proc/sys/kernel/seccomp/actions_avail")
     ok = actions.exists() and "trap" in actions.read_text(encoding="ascii").split()
-    detail = "filters can trap system calls" if ok else "no filters that trap; runs are half as fast, through ptrace"
+    detail = (
+        "filters can trap system calls"
+        if ok
+        else "filters cannot trap system calls; runs use ptrace, at half the speed"
+    )
     return Check("seccomp", ok=ok, detail=detail, needed=False)
 
 
 def _memory() -> Check:
-    """Where the kernel's memory file goes: executable, and large enough."""
+    """Check the directory for the kernel's memory file: it must allow execution, and be large enough."""
     try:
         directory = memory_directory()
     except EnvironmentUnsupported as error:
@@ -116,9 +120,9 @@ def _image(image: LabKernelImage | None) -> Check:
         return Check("lab kernel", ok=True, detail=f"Linux {image.release}, HZ={image.hz}, from {image.origin}")
     others = LabImages().images()
     if any(other.current for other in others):
-        detail = "there is one, but not the present version of the programs beside it"
+        detail = "there is one, but the programs that belong to it are outdated"
     elif others:
-        detail = f"none of the present configuration (only {', '.join(other.release for other in others)})"
+        detail = f"none of the current configuration (only {', '.join(other.release for other in others)})"
     else:
         detail = "none built yet"
     return Check("lab kernel", ok=False, detail=detail, remedy=_BUILD)
@@ -127,17 +131,17 @@ def _image(image: LabKernelImage | None) -> Check:
 def _build_tools(*, needed: bool) -> list[Check]:
     missing = toolchain.missing()
     if not missing:
-        return [Check("build tools", ok=True, detail="all there", needed=needed)]
+        return [Check("build tools", ok=True, detail="all installed", needed=needed)]
     names = ", ".join(f"{tool.program} ({tool.why})" for tool in missing)
     remedy = apt_install(*dict.fromkeys(tool.package for tool in missing))
     return [Check("build tools", ok=False, detail=f"missing: {names}", remedy=remedy, needed=needed)]
 
 
 def _boot(image: LabKernelImage) -> Check:
-    """Boot it and let it power off: the proof that everything above suffices."""
+    """Boot the kernel, run a job and power off."""
     kernel = LabKernel(image, wall_limit=_BOOT_LIMIT)
     try:
-        with kernel.run(Job(call="handshake_lab.doctor.lab_checks:rehearse")) as outcome:
+        with kernel.run(Job(call="handshake_lab.doctor.lab_checks:do_nothing")) as outcome:
             status = outcome.status
     except HandshakeError as error:
         return Check("boot", ok=False, detail=str(error), remedy=f"{_BUILD} --force")
@@ -147,18 +151,18 @@ def _boot(image: LabKernelImage) -> Check:
 
 
 def _fork(image: LabKernelImage) -> Check:
-    """Park it and fork it for a job; without that, a kernel boots for every test."""
+    """Fork a parked kernel for a job; if that fails, a kernel boots for every test."""
     slower = "kernels boot for every test"
     if not image.forks:
-        detail = f"Linux {image.release} was built without the patches for it; {slower}"
+        detail = f"Linux {image.release} was built without the patches for forking; {slower}"
         return Check("fork", ok=False, detail=detail, remedy=_BUILD, needed=False)
     kernel = LabKernel(image, wall_limit=_BOOT_LIMIT, fresh_boot=False)
     try:
-        with kernel.run(Job(call="handshake_lab.doctor.lab_checks:rehearse")):
+        with kernel.run(Job(call="handshake_lab.doctor.lab_checks:do_nothing")):
             pass
     except HandshakeError as error:
         return Check("fork", ok=False, detail=str(error), remedy=f"{_BUILD} --force", needed=False)
     if not kernel.forks:
         remedy = "allow executable memory files (sysctl vm.memfd_noexec=0 or 1) and enough memory and processes"
-        return Check("fork", ok=False, detail=f"this machine refused it; {slower}", remedy=remedy, needed=False)
+        return Check("fork", ok=False, detail=f"this machine does not allow it; {slower}", remedy=remedy, needed=False)
     return Check("fork", ok=True, detail="a parked kernel was forked for a job")

@@ -15,7 +15,7 @@ _TIMEOUT = 20.0  # seconds
 
 
 def examine() -> Findings:
-    """Look for what a virtual machine takes."""
+    """Check what a virtual machine needs."""
     checks = (
         _answers("qemu-system-x86_64", "qemu", apt_install("qemu-system-x86")),
         program("modprobe", "kmod"),
@@ -27,39 +27,39 @@ def examine() -> Findings:
 
 
 def _answers(name: str, called: str, remedy: str) -> Check:
-    """Whether a program is here, and runs."""
+    """Check that a program is installed, and runs."""
     if shutil.which(name) is None:
         return Check(called, ok=False, detail=f"{name} is not on PATH", remedy=remedy)
     try:
         done = subprocess.run([name, "--version"], capture_output=True, text=True, timeout=_TIMEOUT, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         return Check(called, ok=False, detail=f"{name} does not run: {error}", remedy=remedy)
-    said = (done.stdout or done.stderr).strip().splitlines()
-    return Check(called, ok=True, detail=said[0] if said else name)
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    return Check(called, ok=True, detail=lines[0] if lines else name)
 
 
 def _kvm() -> Check:
-    """Whether /dev/kvm can be opened, and a kernel started under it when that was tried.
+    """Check that /dev/kvm can be opened, and that a kernel started with it if one was tried.
 
-    Without it QEMU emulates, which is some ten times slower.
+    Without KVM, QEMU emulates the processor, which is about ten times slower.
     """
     device = Path("/dev/kvm")
-    nested = "switch virtualization on in the firmware; inside a virtual machine, nested virtualization"
+    nested = "enable virtualization in the firmware, or nested virtualization if this is a virtual machine"
     try:
         os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
     except FileNotFoundError:
-        detail = f"there is no {device}; emulation works, slower"
+        detail = f"there is no {device}; emulation works, but is slower"
         return Check("kvm", ok=False, detail=detail, remedy=nested, needed=False)
     except OSError as error:
         remedy = as_root("usermod -aG kvm $USER") + ", then log in again"
-        detail = f"{device}: {error.strerror}; emulation works, slower"
+        detail = f"{device}: {error.strerror}; emulation works, but is slower"
         return Check("kvm", ok=False, detail=detail, remedy=remedy, needed=False)
     works = noted_kvm()
     if works is False:
-        detail = f"{device} can be opened, but no kernel started under it; emulation works, slower"
+        detail = f"{device} can be opened, but no kernel started with it; emulation works, but is slower"
         return Check("kvm", ok=False, detail=detail, remedy=nested, needed=False)
     return Check(
-        "kvm", ok=True, detail="works" if works else f"{device} can be opened; tried at first use", needed=False
+        "kvm", ok=True, detail="works" if works else f"{device} can be opened; the first run tries it", needed=False
     )
 
 

@@ -1,6 +1,6 @@
-"""The host kernel: this machine's own, in a private world, in real time.
+"""The host kernel: this machine's own, in private namespaces, in real time.
 
-Unprivileged where the machine allows user namespaces. Any number of worlds run side by side.
+It needs no privilege if the machine allows user namespaces. Any number of runs can take place at a time.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 _CLOCK_MONOTONIC_COARSE = 6  # include/uapi/linux/time.h
 
 _REMEDY = (
-    "Where unprivileged user namespaces are switched off, allow them (Ubuntu: sysctl "
+    "If unprivileged user namespaces are disabled, enable them (Ubuntu: sysctl "
     "kernel.apparmor_restrict_unprivileged_userns=0; Debian: sysctl kernel.unprivileged_userns_clone=1; "
-    "in a container: the option --privileged), or run it with sudo; --kernel lab needs none of this."
+    "in a container: the option --privileged), or use sudo. --kernel lab needs none of this."
 )
 
 
 class HostKernel:
-    """Does one job at a time in a private world on this machine's kernel.
+    """Does one job at a time in private namespaces on this machine's kernel.
 
     Args:
         supervisor: The compiled ``supervisor.c``.
-        wall_limit: Seconds after which everything in the world is killed.
+        wall_limit: Seconds after which all processes of the job are killed.
     """
 
     def __init__(self, supervisor: Path, *, wall_limit: float) -> None:
@@ -47,18 +47,18 @@ class HostKernel:
 
     @property
     def info(self) -> KernelInfo:
-        """What a record says of it. Chance is real here: there is no seed."""
-        # The coarse clock moves once in a tick (clock_getres(2)), so its resolution is 1/HZ.
+        """The description in a record. There is no seed: randomness is real."""
+        # The coarse clock advances once per tick (clock_getres(2)), so its resolution is 1/HZ.
         hz = round(1 / time.clock_getres(_CLOCK_MONOTONIC_COARSE))
         return KernelInfo(kind="host", release=platform.release(), hz=hz, seed=None)
 
     @contextmanager
     def run(self, job: Job) -> Iterator[JobResult]:
-        """Make the world, do the job; the world ends with it.
+        """Make the namespaces and do the job; they are removed when it ends.
 
         Raises:
             KernelFailed: The job was killed, or ran into the wall-clock limit.
-            EnvironmentUnsupported: This machine does not allow such a world.
+            EnvironmentUnsupported: This machine does not permit private namespaces.
         """
         scratch = new_scratch()
         shown = [PACKAGE_ROOT, *PACKAGES, Path(sys.prefix), Path(sys.base_prefix), *job.readable]

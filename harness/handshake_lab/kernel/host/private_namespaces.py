@@ -1,12 +1,12 @@
-"""What `handshake_lab.kernel.host.host_kernel` starts: makes a private world and runs a program in it.
+"""Makes private namespaces and runs a program in them; `handshake_lab.kernel.host.host_kernel` starts it.
 
-Private user, network, mount, process, IPC and host-name namespaces: whatever is made there
-(interfaces, rules, mounts, files in /tmp and /run, processes) is gone when the program ends,
-however it ends, and nothing of the machine's own is changed. The world is held by its first
-process, which dies with its parent.
+The namespaces are those for users, network, mounts, processes, IPC and host names. What is made
+in them (interfaces, rules, mounts, files in /tmp and /run, processes) is removed when the program
+ends, in whatever way, and nothing outside is changed. The first process in the process namespace
+keeps them, and is killed when its parent ends.
 
-A script of its own with nothing but the standard library, started without site-packages:
-it is the world's first process, and should be there at once.
+This is a script that uses only the standard library and starts without site-packages, so that it
+starts fast.
 
 Source: namespaces(7), user_namespaces(7), pid_namespaces(7), prctl(2) PR_SET_PDEATHSIG.
 """
@@ -28,13 +28,13 @@ _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 4096, 16384, 1 << 
 _PDEATHSIG = 1
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _UP = 0x8913, 0x8914, 1
 
-#: What programs write without being asked where; private, so that it goes away.
+#: Directories in which programs write files of their own accord; private, so that these are removed.
 _SCRATCH = ("/tmp", "/run", "/var/tmp", "/dev/shm")  # noqa: S108
-#: What lies below /sys and is mounted there on its own.
+#: File systems that are mounted below /sys.
 _TRACEFS = "/sys/kernel/tracing"
 _BELOW_SYS = (_TRACEFS, "/sys/kernel/debug", "/sys/fs/cgroup")
 
-#: The exit status where this machine does not allow such a world.
+#: The exit status if this machine does not permit private namespaces.
 REFUSED = 125
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -52,15 +52,15 @@ def _mount(source: str, target: str, kind: str | None, flags: int, data: str = "
 
 
 def _die_with(parent: int) -> None:
-    """Be killed when the parent ends; if it has ended already, end now."""
+    """Have this process killed when its parent ends; exit now if it has already ended."""
     _check(_libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "tying this process to its parent")
-    # 0: the parent is outside this process's own process namespace, hence alive when it forked.
+    # 0: the parent is outside this process's process namespace; it was alive when it forked.
     if os.getppid() not in (parent, 0):
         os._exit(1)
 
 
 def _show_tracepoints() -> None:
-    """Where root has not mounted tracefs yet, do so in private: it belongs to root, and to root only."""
+    """If tracefs is not mounted and this is root, mount it privately: only root may read it."""
     if os.getuid() != 0 or os.path.ismount(_TRACEFS) or not os.path.isdir(_TRACEFS):  # noqa: PTH112
         return
     _check(_libc.unshare(_NEWNS), "making a mount namespace")
@@ -69,7 +69,7 @@ def _show_tracepoints() -> None:
 
 
 def _unshare() -> None:
-    """A user namespace of our own, and with its privilege all the others."""
+    """Make a user namespace, and with its privileges all the others."""
     uid, gid = os.getuid(), os.getgid()
     rest = _NEWNET | _NEWNS | _NEWPID | _NEWIPC | _NEWUTS
     if _libc.unshare(_NEWUSER | rest) != 0:
@@ -77,7 +77,7 @@ def _unshare() -> None:
             _check(-1, "making namespaces")
         _check(_libc.unshare(rest), "making namespaces")
         return
-    # Root keeps everyone's names; anyone else is root in there, and nobody else exists.
+    # For root, all users are mapped; any other user becomes root inside, and no other user is mapped.
     everyone = uid == 0
     if not everyone:
         _write("/proc/self/setgroups", "deny")
@@ -85,7 +85,7 @@ def _unshare() -> None:
         _write("/proc/self/uid_map", "0 0 4294967295" if everyone else f"0 {uid} 1")
         _write("/proc/self/gid_map", "0 0 4294967295" if everyone else f"0 {gid} 1")
     except PermissionError:
-        # Root of a container that is itself in a user namespace: map what there is.
+        # Root of a container that is in a user namespace itself: only this user can be mapped.
         _write("/proc/self/setgroups", "deny")
         _write("/proc/self/uid_map", f"0 {uid} 1")
         _write("/proc/self/gid_map", f"0 {gid} 1")
@@ -96,8 +96,8 @@ def _write(path: str, text: str) -> None:
         file.write(text)
 
 
-def _furnish(setup: dict[str, Any]) -> None:
-    """Private /proc, /sys and scratch directories; what must be seen is shown at its own path."""
+def _mount_all(setup: dict[str, Any]) -> None:
+    """Mount private /proc, /sys and scratch directories; what the job needs of the host's is bound to its own path."""
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
     shown = {path for path in [setup["results"], *setup["shown"], os.getcwd()] if path and _in_scratch(path)}  # noqa: PTH109
     kept = {path: os.open(path, os.O_PATH) for path in sorted(shown) if os.path.isdir(path)}  # noqa: PTH112
@@ -106,8 +106,8 @@ def _furnish(setup: dict[str, Any]) -> None:
     try:
         _mount("sysfs", "/sys", "sysfs", _MS_NOSUID | _MS_NODEV)
     except PermissionError:
-        # A container that hides parts of /sys may not show them anew: then it stays as it is,
-        # and /sys/class/net shows the interfaces outside. Nothing of ours looks there.
+        # A container that hides parts of /sys may not mount it again. It stays as it is, and /sys/class/net
+        # shows the interfaces outside, which nothing here reads.
         below = {}
     for path, descriptor in below.items():
         _mount(f"/proc/self/fd/{descriptor}", path, None, _MS_BIND | _MS_REC)
@@ -120,7 +120,7 @@ def _furnish(setup: dict[str, Any]) -> None:
         os.close(descriptor)
     for descriptor in below.values():
         os.close(descriptor)
-    os.chdir(os.getcwd())  # noqa: PTH109 -- the same place, in the mounts as they are now
+    os.chdir(os.getcwd())  # noqa: PTH109 -- the same path, in the new mounts
 
 
 def _in_scratch(path: str) -> bool:
@@ -135,8 +135,8 @@ def _loopback_up() -> None:
 
 
 def _first(setup: dict[str, Any]) -> NoReturn:
-    """Be the first process of the world: furnish it, run the program, take in orphans, end with it."""
-    _furnish(setup)
+    """Be the first process in the namespaces: mount, run the program, reap orphans, exit with its status."""
+    _mount_all(setup)
     _loopback_up()
     child = os.fork()
     if child == 0:
@@ -149,7 +149,7 @@ def _first(setup: dict[str, Any]) -> NoReturn:
     while True:
         pid, status = os.wait()
         if pid == child:
-            # With its first process the whole world ends.
+            # The kernel kills all other processes of the namespace when the first one exits.
             os._exit(_exit_status(status))
 
 
@@ -159,13 +159,13 @@ def _exit_status(status: int) -> int:
 
 
 def main() -> NoReturn:
-    """Make the world in a child of this process, and end as it ends."""
+    """Make the namespaces in a child of this process, and exit with its status."""
     setup = json.loads(sys.argv[1])
     parent = os.getppid()
     try:
         _show_tracepoints()
         _unshare()
-        # Only now: gaining privilege over a user namespace takes the tie away.
+        # Only now: a change of privileges resets it.
         _die_with(parent)
         here = os.getpid()
         first = os.fork()

@@ -1,1 +1,1 @@
-"""A distribution's packages: where archives are, how to download one, how releases are ordered."""
+"""A distribution's packages: which archives there are, how to download from them, how releases are ordered."""

@@ -1,6 +1,6 @@
-"""Which package archives this machine trusts, and which of their later suites may carry newer kernels.
+"""The package archives that this machine trusts, and their later suites, which may have newer kernels.
 
-Everything here is text in, values out: apt itself is asked in :mod:`handshake_lab.kernel.packages.mirror`.
+Pure functions from text to values; apt is called in :mod:`handshake_lab.kernel.packages.mirror`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# Suites in the order of their releases. A name that a mirror does not have (yet,
-# or any more) costs one refused request, so names may stand here early and late.
+# Suites in the order of their releases. A name that a mirror does not have costs one failed request, so a name may be
+# here before its release and after its removal.
 _DEBIAN = ("bullseye", "bookworm", "trixie", "forky", "duke")
 _UBUNTU = ("jammy", "noble", "resolute", "stonking")
 
@@ -22,7 +22,7 @@ _KEYRINGS = {
     "ubuntu": "/usr/share/keyrings/ubuntu-archive-keyring.gpg",
 }
 
-# A distribution's own archive is called so; other vendors name a suite "bookworm" too.
+# The URI of a distribution's own archive; other vendors call a suite "bookworm", too.
 _OWN_ARCHIVE = re.compile(r"/(?:debian|ubuntu)(?:-security|-ports|-archive)?/?$")
 
 _ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)$")
@@ -33,11 +33,11 @@ class Archive:
     """One suite of a package archive.
 
     Attributes:
-        uri: Where it is.
+        uri: Its address.
         suite: "trixie-backports".
-        signed_by: A keyring's path, or a key itself; "" leaves it to apt.
-        trusted: Taken without a signature, as its owner said (``[trusted=yes]``).
-        added: Not among the machine's own: asked only for its kernels.
+        signed_by: A keyring's path, or a key itself; "" if apt decides.
+        trusted: Used without a signature, as configured (``[trusted=yes]``).
+        added: Not configured on the machine: used for kernels only.
     """
 
     uri: str
@@ -49,7 +49,7 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """What machine this is.
+    """The distribution of a machine.
 
     Attributes:
         family: "debian", "ubuntu", or "" for anything else.
@@ -61,7 +61,7 @@ class Distribution:
 
 
 def distribution(os_release: str) -> Distribution:
-    """Read /etc/os-release; derivatives count as what they are derived from.
+    """Parse /etc/os-release; a derivative counts as the distribution it is derived from.
 
     Source: os-release(5).
     """
@@ -121,7 +121,7 @@ def parse_deb822(text: str) -> list[Archive]:
 
 
 def wanted(own: Iterable[Archive], machine: Distribution, keyrings: Mapping[str, str] | None = None) -> list[Archive]:
-    """The archives to look for kernels in: the machine's own, and later suites of the same mirror.
+    """The archives to search for kernels: the machine's own, and later suites of the same mirror.
 
     Args:
         own: What the machine's package manager uses.
@@ -153,10 +153,10 @@ def later_suites(machine: Distribution) -> list[str]:
     """Suites beside and after a release that carry kernels to build from.
 
     A kernel's source is only a tarball in a package without dependencies: it
-    unpacks on any release.
+    can be unpacked on any release.
     """
     order = _UBUNTU if machine.family == "ubuntu" else _DEBIAN
-    # A release newer than this list has only its own backports and what is always there.
+    # A release that is not in this list has only its backports and the suites that always exist.
     after = order[order.index(machine.codename) + 1 :] if machine.codename in order else ()
     if machine.family == "ubuntu":
         return [*(name for release in after for name in (release, f"{release}-updates")), "devel"]

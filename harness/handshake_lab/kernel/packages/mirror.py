@@ -1,8 +1,7 @@
-"""Asking the distribution's package mirror for kernel sources, and downloading one.
+"""Finds and downloads kernel sources from the distribution's package mirror.
 
-The machine's own apt configuration is read and never changed: apt runs with its
-state in a throwaway directory, as whoever is asking. It checks signatures as
-always.
+The machine's apt configuration is read, but not changed: apt runs as the calling user, with its
+state in a temporary directory. It checks signatures as usual.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ _OFFER = re.compile(r"^'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+)")
 _STATUS = re.compile(r"^dlstatus:\d+:([\d.]+):")
 _DOUBT = re.compile(r"NO_PUBKEY|Missing key|not signed|verification failed|is expired|is not valid yet")
 
-_OTHER_WAY = "Give a kernel's source yourself: handshake kernel build --source linux-7.3.tar.xz"
+_OTHER_WAY = "Provide a kernel's source: handshake kernel build --source linux-7.3.tar.xz"
 
-# Bytes on disk while a package is fetched: some 170 MB of it, 80 of package lists, and apt's own index of them.
+# Bytes on disk while a package is fetched: 170 MB for the package, 80 MB for package lists, and apt's index of them.
 SPACE_NEEDED = 350 * MIB
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A source package that can be had.
+    """A source package that the mirror has.
 
     Attributes:
         version: "7.3".
         package: "linux-source-7.3".
-        file: The package's file name, which has its full version.
+        file: The name of the package's file, which contains the full version.
         size: Bytes; 0 if unknown.
     """
 
@@ -56,24 +55,26 @@ class Offer:
 
 
 def check_version(version: str) -> None:
-    """Refuse what is no version of Linux.
+    """Check that a text is a version of Linux.
 
     Raises:
-        UsageError: if it is none.
+        UsageError: It is not.
     """
     if not re.fullmatch(r"\d+\.\d+", version):
-        reason = "names a point release; the mirror has one of each" if re.match(r"\d+\.\d+\.\d+", version) else ""
+        reason = (
+            "names a point release; the mirror has one for each version" if re.match(r"\d+\.\d+\.\d+", version) else ""
+        )
         raise UsageError("--version", version, reason or "is not a version of Linux", "--version 6.1")
 
 
 class Mirror:
-    """The package mirror, seen through a private apt.
+    """The package mirror, used through apt with a state of its own.
 
     Args:
         state: An empty directory for apt's lists.
-        packages: Where downloaded packages are kept.
-        archives: Where to look; by default what the machine's apt uses, and later suites of it.
-        progress: Told what is being done.
+        packages: The directory for downloaded packages.
+        archives: The archives to search; by default those of the machine's apt, and later suites of them.
+        progress: Receives the steps and their progress.
     """
 
     def __init__(
@@ -86,14 +87,14 @@ class Mirror:
         self._config = state / "apt.conf"
 
     def fetch(self, version: str | None) -> Source:
-        """The source package of a version, downloaded unless it is here already.
+        """The source package of a version; it is downloaded unless it has been before.
 
         Args:
             version: "6.1"; None takes the newest.
 
         Raises:
-            KernelSourceMissing: if the mirror does not have it, or cannot be reached and none is here.
-            EnvironmentUnsupported: if the disk is full.
+            KernelSourceMissing: The mirror does not have it, or cannot be reached and no package was downloaded before.
+            EnvironmentUnsupported: The disk is full.
         """
         trouble = self._update()
         offers = self._offers()
@@ -106,21 +107,21 @@ class Mirror:
         return _package(place)
 
     def _update(self) -> str:
-        """Fetch the package lists; returns what apt complained about."""
+        """Fetch the package lists; returns the errors and warnings of apt."""
         if not self._archives:
             return "this machine has no Debian or Ubuntu package sources"
         self._progress.stage("Asking the package mirror for kernels", 100, "%")
         with disk_errors("reading the mirror's package lists"):
             self._write_configuration()
-        said: list[str] = []
-        # A suite that a mirror lacks makes apt end with an error, though all others are there.
-        self._apt(["update"], said)
-        complaints = [line for line in said if line.startswith(("W:", "E:", "Err:"))]
+        output: list[str] = []
+        # A suite that a mirror lacks makes apt fail, although all others are available.
+        self._apt(["update"], output)
+        complaints = [line for line in output if line.startswith(("W:", "E:", "Err:"))]
         if any(is_full(line) for line in complaints):
             raise no_space("reading the mirror's package lists")
         for line in complaints:
             if _DOUBT.search(line):
-                self._progress.note(f"One suite of the mirror is left out, because apt does not trust it. {line}")
+                self._progress.note(f"A suite of the mirror is ignored, because apt does not trust it. {line}")
         return "\n".join(complaints)
 
     def _write_configuration(self) -> None:
@@ -135,11 +136,11 @@ class Mirror:
             "Dir::State::lists": f"{self._state}/lists",
             "Dir::Cache": f"{self._state}/cache",
             "Dir::Cache::archives": f"{self._state}/cache/archives",
-            # Container images switch these off, and then every question costs two seconds.
+            # Container images disable these, and then every query takes two seconds.
             "Dir::Cache::pkgcache": "pkgcache.bin",
             "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
             "APT::Default-Release": "",
-            # apt as root would become a user who may not enter root's cache.
+            # As root, apt would change to a user who may not read root's cache.
             "APT::Sandbox::User": "root",
             "Acquire::Languages": "none",
             "Acquire::PDiffs": "false",
@@ -147,22 +148,22 @@ class Mirror:
             "Acquire::http::Timeout": "20",
             "Acquire::https::Timeout": "20",
         }
-        # The machine's hooks after an update are about its own lists.
+        # The machine's hooks after an update apply to its own lists.
         hooks = ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")
         lines = [f'{name} "{value}";' for name, value in settings.items()]
         lines += [f"#clear APT::Update::{hook};" for hook in hooks]
         self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def _apt(self, arguments: list[str], said: list[str], at: Callable[[float], None] | None = None) -> int:
+    def _apt(self, arguments: list[str], output: list[str], at: Callable[[float], None] | None = None) -> int:
         """Run apt-get; returns its status."""
         command = ["apt-get", "-c", str(self._config), "-o", "APT::Status-Fd=1", *arguments]
-        tell = at or (lambda percent: self._progress.at(int(percent)))
+        report = at or (lambda percent: self._progress.at(int(percent)))
         with group(command, cwd=self._state, environment=plain_environment()) as child:
             for line in child.stdout or ():
                 if found := _STATUS.match(line):
-                    tell(float(found[1]))
+                    report(float(found[1]))
                 else:
-                    said.append(line.rstrip())
+                    output.append(line.rstrip())
             return child.wait()
 
     def _ask(self, *command: str) -> str:
@@ -176,7 +177,7 @@ class Mirror:
         return done.stdout if done.returncode == 0 else ""
 
     def _offers(self) -> list[Offer]:
-        """What the mirror has: of each version apt's candidate."""
+        """What the mirror has: apt's candidate of each version."""
         if not self._config.exists():
             return []
         names = [name for name in self._ask("apt-cache", "pkgnames", "linux-source-").split() if _PACKAGE.match(name)]
@@ -190,17 +191,17 @@ class Mirror:
 
     def _download(self, offer: Offer, place: Path) -> None:
         self._progress.stage(f"Downloading {offer.file}", offer.size, "bytes")
-        said: list[str] = []
+        output: list[str] = []
         status = self._apt(
-            ["download", offer.package], said, lambda percent: self._progress.at(int(offer.size * percent / 100))
+            ["download", offer.package], output, lambda percent: self._progress.at(int(offer.size * percent / 100))
         )
         fetched = list(self._state.glob(f"{offer.package}_*.deb"))
         if status != 0 or not fetched:
-            complaint = "\n".join(line for line in said if line.startswith(("W:", "E:", "Err:")))
+            complaint = "\n".join(line for line in output if line.startswith(("W:", "E:", "Err:")))
             if is_full(complaint):
                 raise no_space(f"downloading {offer.file}")
             raise KernelSourceMissing(
-                f"{offer.file} could not be downloaded: {complaint or 'apt-get did not sentence why'}", _OTHER_WAY
+                f"{offer.file} could not be downloaded: {complaint or 'apt-get reported no reason'}", _OTHER_WAY
             )
         with disk_errors(f"storing {offer.file}"):
             self._packages.mkdir(exist_ok=True)
@@ -211,7 +212,7 @@ class Mirror:
                 fetched[0].replace(place)
 
     def _kept(self, version: str | None, trouble: str) -> Source:
-        """A package from an earlier build, for when no mirror answers."""
+        """A package that was downloaded before, if no mirror answers."""
         kept = [
             Offer(found[1], "", file.name, 0)
             for file in sorted(self._packages.glob("linux-source-*.deb"))
@@ -227,10 +228,10 @@ class Mirror:
 
 
 def choose(offers: list[Offer], version: str | None) -> Offer:
-    """The offer of that version, or the newest.
+    """The offer of a version, or the newest.
 
     Raises:
-        KernelSourceMissing: if that version is not among them.
+        KernelSourceMissing: There is no such version.
     """
     fitting = [offer for offer in offers if version in {None, offer.version}]
     if not fitting:
@@ -254,10 +255,10 @@ def machine_archives() -> list[archives.Archive]:
             env={**plain_environment(), **{name: os.environ[name] for name in ("APT_CONFIG",) if name in os.environ}},
         ).stdout
     except FileNotFoundError:
-        return []  # no apt here
-    said = dict(re.findall(r"^(LIST|PARTS)='(.*)'$", directories, re.MULTILINE))
+        return []  # there is no apt
+    found = dict(re.findall(r"^(LIST|PARTS)='(.*)'$", directories, re.MULTILINE))
     own: list[archives.Archive] = []
-    files = [Path(said.get("LIST", "")), *sorted(Path(said.get("PARTS", "")).glob("*"))]
+    files = [Path(found.get("LIST", "")), *sorted(Path(found.get("PARTS", "")).glob("*"))]
     for file in files:
         if file.suffix == ".list" and file.is_file():
             own += archives.parse_list(file.read_text(encoding="utf-8", errors="replace"))

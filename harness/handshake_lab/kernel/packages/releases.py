@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Which Linux a tree is.
+    """The release of a kernel source tree.
 
     Attributes:
         version: "7.3".
-        name: "7.3.4", or "7.4.0-rc2": what ``uname -r`` will say.
+        name: "7.3.4", or "7.4.0-rc2": the output of ``uname -r``.
     """
 
     version: str
@@ -26,20 +26,22 @@ class Release:
 
 
 def release_of(tree: Path) -> Release:
-    """Read a tree's release from the head of its Makefile.
+    """Read a tree's release from the beginning of its Makefile.
 
     Raises:
-        KernelSourceMissing: if it does not say.
+        KernelSourceMissing: The Makefile does not contain it.
     """
     head = (tree / "Makefile").read_text(encoding="utf-8", errors="replace")[:2000]
-    said = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(\S*)[ \t]*$", head, re.MULTILINE))
-    if not (said.get("VERSION", "").isdigit() and said.get("PATCHLEVEL", "").isdigit()):
+    fields = dict(
+        re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*=[ \t]*(\S*)[ \t]*$", head, re.MULTILINE)
+    )
+    if not (fields.get("VERSION", "").isdigit() and fields.get("PATCHLEVEL", "").isdigit()):
         raise KernelSourceMissing(
-            f"The Makefile of {tree} does not say which release of Linux this is",
-            "Give the top of a kernel source tree, for example: --source ~/src/linux",
+            f"The Makefile of {tree} does not contain the release of Linux",
+            "Name the top directory of a kernel source tree. For example: --source ~/src/linux",
         )
-    version = f"{said['VERSION']}.{said['PATCHLEVEL']}"
-    return Release(version, f"{version}.{said.get('SUBLEVEL') or 0}{said.get('EXTRAVERSION', '')}")
+    version = f"{fields['VERSION']}.{fields['PATCHLEVEL']}"
+    return Release(version, f"{version}.{fields.get('SUBLEVEL') or 0}{fields.get('EXTRAVERSION', '')}")
 
 
 def stock_order(release: str) -> tuple[int, ...]:
@@ -48,7 +50,7 @@ def stock_order(release: str) -> tuple[int, ...]:
 
 
 def version_order(text: str) -> tuple[int, ...]:
-    """For sorting "6.1", "6.12.117" and "7.4.0-rc2" as kernels are ordered."""
+    """A key for sorting releases such as "6.1", "6.12.117" and "7.4.0-rc2"."""
     number, _, candidate = text.partition("-rc")
     digits = [int(part) for part in re.findall(r"\d+", number.partition("-")[0])]
     digits += [0] * (3 - len(digits))

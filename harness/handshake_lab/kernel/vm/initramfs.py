@@ -1,4 +1,4 @@
-"""A stock kernel's first file system: one program, and the modules on the way to the host's files."""
+"""The initial file system of a stock kernel: one program, and the modules for access to the host's files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from handshake_lab.kernel.shared.processes import plain_environment
 if TYPE_CHECKING:
     from handshake_lab.kernel.vm.stock_kernels import StockKernel
 
-#: What mounting the host's files takes; the kernel asks for everything else when it needs it.
+#: The modules for mounting the host's files; the kernel requests all others when it needs them.
 _ON_THE_WAY = ("virtio_pci", "9pnet_virtio", "9p")
 
 _TRAILER = "TRAILER!!!"
@@ -33,7 +33,7 @@ class Cpio:
         self._count = 0
 
     def add(self, name: str, mode: int, content: bytes = b"", device: int = 0) -> None:
-        """Append a file; ``mode`` has its type too."""
+        """Append a file; ``mode`` includes its type."""
         self._count += 1
         numbers = (
             *(self._count, mode, 0, 0, 1, 0, len(content), 0, 0),
@@ -54,7 +54,7 @@ class Cpio:
 
 
 def build(kernel: StockKernel, init: Path) -> bytes:
-    """The first file system for a kernel.
+    """The initial file system for a kernel.
 
     Args:
         kernel: Whose modules.
@@ -78,7 +78,7 @@ def build(kernel: StockKernel, init: Path) -> bytes:
 
 
 def modules_for(kernel: StockKernel) -> list[Path]:
-    """The modules on the way to the host's files, each after those it needs."""
+    """The modules for the host's files, each after those it depends on."""
     found: dict[Path, None] = {}
     for name in _ON_THE_WAY:
         done = subprocess.run(
@@ -101,7 +101,7 @@ def modules_for(kernel: StockKernel) -> list[Path]:
 
 
 def plain(module: Path) -> bytes:
-    """A module's content, unpacked."""
+    """The uncompressed content of a module."""
     if module.suffix == ".ko":
         return module.read_bytes()
     if module.suffix == ".xz":
@@ -111,9 +111,9 @@ def plain(module: Path) -> bytes:
             return subprocess.run(["zstd", "-dcq", str(module)], capture_output=True, check=True).stdout
         except (OSError, subprocess.CalledProcessError) as error:
             raise EnvironmentUnsupported(
-                f"{module.name} cannot be unpacked (zstd)",
+                f"{module.name} cannot be uncompressed (zstd is not installed)",
                 "Install it: sudo apt-get install --no-install-recommends zstd",
             ) from error
     raise EnvironmentUnsupported(
-        f"{module.name} is packed in a way that is not known here", "Name another release: --kernel vm:6.12"
+        f"{module.name} is compressed in an unknown way", "Name another release: --kernel vm:6.12"
     )

@@ -1,4 +1,4 @@
-"""QEMU's command line, and whether KVM works here."""
+"""QEMU's command line, and whether KVM works on this machine."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _PROGRAM = "qemu-system-x86_64"
 # An ordinary user's PATH lacks these on Debian.
 _SYSTEM_PATH = "/usr/sbin:/sbin"
 
-#: Seconds within which a kernel must show a sign of life under KVM; it takes about one.
+#: Seconds within which a kernel must start with KVM; it takes about one.
 _PATIENCE = 10.0
 
-#: What the kernel is told: its console, no waiting after a panic, no mitigations (nobody else is in there).
+#: The kernel's command line: its console, no wait after a panic, no mitigations (there are no other users in it).
 _WORDS = ("console=ttyS0", "quiet", "panic=-1", "mitigations=off", "no_timer_check")
 
-#: Under emulation the processor's own clock is the host's, and how fast it runs the guest finds out by
-#: counting: on a busy machine it counted wrong by a factor of two. The HPET says its frequency.
+#: When emulated, the processor's clock is the host's, and the guest measures its frequency by counting: on a busy
+#: machine the result was wrong by a factor of two. The HPET reports its frequency.
 _EMULATED = ("clocksource=hpet", "tsc=unstable")
 
 
@@ -73,7 +73,7 @@ def command(
 
 
 def processors(accelerator: Accelerator) -> int:
-    """How many a machine gets: all of this one's, up to four; one where QEMU emulates them.
+    """The number of processors for a virtual machine: those of this machine, up to four; one if they are emulated.
 
     Two processors that read the HPET at once share one's reading (read_hpet(), arch/x86/kernel/hpet.c); where this
     machine takes that one's processor away in between, the other's clock goes back by as long.
@@ -93,14 +93,14 @@ def qemu() -> str:
     found = shutil.which(_PROGRAM)
     if found is None:
         raise EnvironmentUnsupported(
-            f"There is no {_PROGRAM} here",
+            f"{_PROGRAM} is not installed",
             "Install it: sudo apt-get install --no-install-recommends qemu-system-x86",
         )
     return found
 
 
 def demand_programs() -> None:
-    """See that the programs are here that a machine takes.
+    """Check that the programs for a virtual machine are installed.
 
     Raises:
         EnvironmentUnsupported: One is missing.
@@ -108,13 +108,13 @@ def demand_programs() -> None:
     qemu()
     if shutil.which("modprobe", path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_PATH}") is None:
         raise EnvironmentUnsupported(
-            "There is no modprobe here, which loads a kernel's modules",
+            "modprobe, which loads a kernel's modules, is not installed",
             "Install it: sudo apt-get install --no-install-recommends kmod",
         )
 
 
 def accelerator(kernel: StockKernel, initramfs: bytes, supervisor: Path) -> Accelerator:
-    """KVM where a kernel really starts under it, emulation elsewhere.
+    """KVM if a kernel starts with it; otherwise emulation.
 
     That /dev/kvm can be opened does not say that guests run: it is tried, once after each
     start of this machine.
@@ -133,7 +133,7 @@ def accelerator(kernel: StockKernel, initramfs: bytes, supervisor: Path) -> Acce
 
 
 def noted_kvm() -> bool | None:
-    """What trying KVM came to since this machine started; None if it was not tried."""
+    """Whether a kernel started with KVM since this machine booted; None if none was tried."""
     try:
         noted = json.loads(_notes().read_bytes())
         return bool(noted["works"]) if noted["of"] == _present() else None
@@ -146,7 +146,7 @@ def _notes() -> Path:
 
 
 def _present() -> list[str | None]:
-    """What the note holds for: this start of this machine (a cache may be shared), and this QEMU."""
+    """What the note applies to: this boot of this machine (a cache may be shared), and this QEMU."""
     return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), shutil.which(_PROGRAM)]
 
 

@@ -23,7 +23,7 @@ from handshake_lab.kernel.shared import cache
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Modules without which a kernel is of no use here: the way to the host's files, and impairments.
+#: Modules that a kernel must have: for the host's files, and for impairments.
 NEEDED = ("virtio_pci", "9pnet_virtio", "9p", "sch_netem")
 
 _INIT = Path(__file__).with_name("init.c")
@@ -32,10 +32,10 @@ _FLAGS = ("-O2", "-Wall", "-Wextra", "-static", "-s")
 
 @dataclass(frozen=True, slots=True)
 class StockKernel:
-    """A kernel of a distribution.
+    """A distribution's kernel.
 
     Attributes:
-        release: What ``uname -r`` says: "6.1.0-56-amd64".
+        release: The output of ``uname -r``: "6.1.0-56-amd64".
         vmlinuz: The kernel.
         base: The directory whose lib/modules has the modules of that release.
         hz: Its timer ticks per second (CONFIG_HZ).
@@ -54,7 +54,7 @@ class StockKernel:
         return self.base / "lib/modules" / self.release
 
     def has(self, version: str) -> bool:
-        """Whether "6.1", "6.1.0" or the whole release means it."""
+        """Whether "6.1", "6.1.0" or a whole release refers to this kernel."""
         return self.release == version or bool(re.match(re.escape(version) + r"(?![0-9])", self.release))
 
 
@@ -66,13 +66,13 @@ class StockKernels:
         self.root = cache.cache_root() / "stock"
 
     def kernels(self) -> list[StockKernel]:
-        """All that can be booted here, the newest first."""
+        """All kernels that can be booted on this machine, the newest first."""
         return sorted(
             [*self._of_machine(), *self._fetched()], key=lambda kernel: stock_order(kernel.release), reverse=True
         )
 
     def find(self, version: str) -> StockKernel | None:
-        """The newest here that is meant.
+        """The newest kernel on this machine that a version refers to.
 
         Args:
             version: "6.1", or a whole release; "newest" is what was fetched as such; "" and "stock"
@@ -130,12 +130,12 @@ def hz_of(config: Path) -> int:
     """CONFIG_HZ of a kernel's configuration."""
     found = re.search(r"^CONFIG_HZ=(\d+)$", config.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
     if found is None:
-        raise EnvironmentUnsupported(f"{config} does not say CONFIG_HZ", "Name another kernel: --kernel vm:newest")
+        raise EnvironmentUnsupported(f"{config} does not contain CONFIG_HZ", "Name another kernel: --kernel vm:newest")
     return int(found[1])
 
 
 def _has_what_is_needed(modules: Path) -> bool:
-    """Whether all of `NEEDED` is there, as a module or built in."""
+    """Whether a kernel has all of `NEEDED`, as modules or built in."""
     try:
         text = (modules / "modules.dep").read_text() + (modules / "modules.builtin").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""Fetching a distribution's kernel package and unpacking what a run needs of it; nothing is installed.
+"""Fetches a distribution's kernel package and unpacks what a run needs; installs nothing.
 
 One package has a whole kernel in Debian 12; later releases and Ubuntu keep kernel and modules apart.
 """
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.packages.archives import Archive
     from handshake_lab.kernel.shared.progress import Progress
 
-#: The packages that together are one kernel, as far as a distribution has them.
+#: The packages that make up one kernel; not every distribution has all of them.
 _PARTS = ("linux-image-", "linux-base-", "linux-binary-", "linux-modules-", "linux-modules-extra-")
 
-#: The flavours for ordinary machines; those for clouds lack 9p, those for real time are another subject.
+#: The flavours for ordinary machines; those for clouds lack 9p, and those for real time are not supported.
 _FLAVOURS = ("amd64", "generic")
 
-#: What is unpacked of the modules: directories with all that is in them, and files.
+#: The modules to unpack: whole directories, and single files.
 _MODULES = (
     *("modules.*", "kernel/net", "kernel/lib", "kernel/crypto", "kernel/arch/*/crypto"),
     *("kernel/fs/9p", "kernel/fs/netfs", "kernel/fs/fscache", "kernel/drivers/virtio", "kernel/drivers/net/*.ko*"),
@@ -44,7 +44,7 @@ def fetch(version: str, workshop: Path, progress: Progress) -> Path:
         version: "stock" is what the distribution installs on machines of this kind, "newest" the
             newest in its later suites, "6.12" the newest of that version.
         workshop: An empty directory.
-        progress: Told what is being done.
+        progress: Receives the steps and their progress.
 
     Returns:
         A directory in ``workshop``, with the release for its name.
@@ -73,8 +73,8 @@ class KernelPackages(Mirror):
 
     Args:
         state: An empty directory for apt's lists and for what is downloaded.
-        progress: Told what is being done.
-        archives: Where to look.
+        progress: Receives the steps and their progress.
+        archives: The archives to search.
     """
 
     def __init__(self, state: Path, progress: Progress, archives: Iterable[Archive]) -> None:
@@ -82,7 +82,7 @@ class KernelPackages(Mirror):
         self._trouble = self._update()
 
     def choose(self, version: str) -> str:
-        """The release that is meant.
+        """The release that a version refers to.
 
         Raises:
             EnvironmentUnsupported: The mirror does not have it.
@@ -109,10 +109,10 @@ class KernelPackages(Mirror):
         )
 
     def _default(self) -> str:
-        """The release that the distribution's own meta package stands for; "" if there is none."""
+        """The release that the distribution's meta package depends on; "" if there is none."""
         for flavour in _FLAVOURS:
-            said = self._ask("apt-cache", "depends", f"linux-image-{flavour}")
-            for name in re.findall(r"Depends: (linux-image-\S+)", said):
+            output = self._ask("apt-cache", "depends", f"linux-image-{flavour}")
+            for name in re.findall(r"Depends: (linux-image-\S+)", output):
                 for release in releases_in([name]):
                     return release
         return ""
@@ -134,14 +134,14 @@ class KernelPackages(Mirror):
 
 
 def releases_in(names: Iterable[str]) -> list[str]:
-    """Of package names, the releases that can be booted here: no meta packages, no other flavours."""
+    """The releases in package names that can be booted: no meta packages, no other flavours."""
     flavour = "|".join(_FLAVOURS)
     pattern = re.compile(rf"linux-image-(\d+\.\d+\.\d+(?:-\d+)?(?:\+[a-z0-9.]+)?-(?:{flavour}))$")
     return [found[1] for name in names if (found := pattern.match(name))]
 
 
 def unpack(package: Path, into: Path) -> None:
-    """Unpack the kernel, its configuration and the modules that a run can need."""
+    """Unpack the kernel, its configuration and the modules that a run may need."""
     into.mkdir(exist_ok=True)
     wanted = ["./boot/vmlinuz-*", "./boot/config-*"]
     # Newer packages have /usr/lib.
@@ -149,7 +149,7 @@ def unpack(package: Path, into: Path) -> None:
     with subprocess.Popen(
         ["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE, env=plain_environment()
     ) as tar:
-        # tar is told only patterns, and says so with status 2 where one fits nothing.
+        # tar receives patterns, and exits with status 2 if one of them matches nothing.
         done = subprocess.run(
             ["tar", "-x", "-C", str(into), "--no-same-owner", "--wildcards", "--no-wildcards-match-slash", *wanted],
             stdin=tar.stdout,
@@ -170,7 +170,7 @@ def unpack(package: Path, into: Path) -> None:
 
 
 def finish(made: Path, release: str, asked: str) -> Path:
-    """Bring an unpacked kernel into the cache's shape, and index its modules.
+    """Move an unpacked kernel to the paths of the cache, and index its modules.
 
     Raises:
         EnvironmentUnsupported: It is not all there.

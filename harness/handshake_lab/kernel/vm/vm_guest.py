@@ -14,15 +14,15 @@ from handshake_lab.kernel.shared import guest_setup, job_runner
 
 _MS_BIND = 4096
 
-#: Uncached: what is written is on the host's disk at once, whatever ends the machine.
+#: Uncached: what is written is on the host's disk at once, however the machine ends.
 _OPTIONS = "trans=virtio,version=9p2000.L,msize=262144,cache=none"
 
 
 def main() -> None:
-    """Make the world, do the job in a child, leave its exit status, power off."""
+    """Mount file systems, do the job in a child, write its exit status, power off."""
     scratch = sys.argv[1]
     job = job_runner.read_job(scratch)
-    # Held open by what they are, before memory is mounted over their paths.
+    # Opened before a tmpfs is mounted over their paths.
     hidden = {
         directory: os.open(directory, os.O_PATH) for directory in job["readable"] if guest_setup.is_private(directory)
     }

@@ -1,4 +1,4 @@
-"""The stock kernel: a distribution's own, booted under QEMU for one job, in real time.
+"""The stock kernel: a distribution's own, booted in QEMU for one job, in real time.
 
 Its root is the host's own file tree, read-only (9p); a job goes in and its results come
 out through two more shared directories. An ordinary user can run it: nothing of the host is
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from handshake_lab.kernel.vm.stock_kernels import StockKernel
 
-#: Seconds that starting a kernel and the first imports may take on top of the job's own limit:
-#: emulation takes some 15 on an idle machine.
+#: Seconds that a kernel's start and the first imports may take in addition to the job's own limit: with emulation they
+#: take about 15 on an idle machine.
 BOOT_LIMIT = 90.0
 #: MiB that one test or one recorded run needs.
 MEMORY = 1024
@@ -62,12 +62,12 @@ class VmKernel:
 
     @property
     def info(self) -> KernelInfo:
-        """What a record says of it. Chance is real here: there is no seed."""
+        """The description in a record. There is no seed: randomness is real."""
         return KernelInfo(kind="vm", release=self._kernel.release, hz=self._kernel.hz, seed=None)
 
     @contextmanager
     def run(self, job: Job) -> Iterator[JobResult]:
-        """Boot, do the job, power off. What was not asked to be kept vanishes at the end of the block.
+        """Boot, do the job, power off. Results without a directory of the job are removed at the end of the block.
 
         Raises:
             KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit.
@@ -94,7 +94,7 @@ class VmKernel:
 
 
 def _write_init(scratch: Path, kernel: StockKernel) -> None:
-    """The guest's first programs: this Python on `handshake_lab.kernel.vm.vm_guest`, and how modules are found."""
+    """Write the guest's first programs: this Python on `handshake_lab.kernel.vm.vm_guest`, and a modprobe."""
     words = [sys.executable, "-P", "-m", "handshake_lab.kernel.vm.vm_guest", str(scratch)]
     environment = f"PYTHONPATH={shlex.quote(str(PACKAGE_ROOT))} PYTHONDONTWRITEBYTECODE=1"
     _script(scratch / "init", f"{environment} exec {shlex.join(words)}")
@@ -107,7 +107,7 @@ def _script(file: Path, line: str) -> None:
 
 
 def prepared(version: str, *, wall_limit: float, memory: int = MEMORY) -> VmKernel:
-    """The stock kernel that is meant, ready to boot; fetched where it is not here.
+    """The stock kernel that a version refers to, ready to boot; it is fetched if this machine does not have it.
 
     Args:
         version: As in `handshake_lab.kernel.vm.stock_kernels.StockKernels.find`.

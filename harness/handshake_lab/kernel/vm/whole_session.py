@@ -1,4 +1,4 @@
-"""One command on a stock kernel's machine, as on a machine of its own: what it prints is printed as it comes.
+"""Runs one command on a stock kernel's machine, and prints its output while it runs.
 
 This is how a whole test session runs there with one start: where starting takes long, because QEMU has
 to emulate, the tests' waiting then overlaps.
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 #: Seconds that a command may take.
 WALL_LIMIT = 4 * 3600.0
-#: MiB; a machine takes them as they are used.
+#: MiB; the machine allocates them when they are used.
 MEMORY = 3072
-#: What the command printed, in its writable directory.
+#: The output of the command, in its writable directory.
 LOG = "session.log"
-#: Seconds between two looks at what was printed.
+#: Seconds between two reads of the output.
 _PACE = 0.2
 
 
@@ -55,7 +55,7 @@ def run(version: str, words: Sequence[str], directory: Path, writable: Path, out
         argument={"words": list(words), "directory": str(directory)},
         results=writable.resolve(),
         readable=(directory.resolve(), cache.cache_root()),
-        # The helpers are compiled already, and the machine's own home is empty.
+        # The helpers have been compiled, and the home directory inside is empty.
         environment={"XDG_CACHE_HOME": str(cache.cache_root().parent)},
     )
     ended = threading.Event()
@@ -74,7 +74,7 @@ def run(version: str, words: Sequence[str], directory: Path, writable: Path, out
 
 
 def _print(log: Path, output: BinaryIO, ended: threading.Event) -> None:
-    """Copy what is appended to a file until its writer has ended."""
+    """Print what is appended to a file, until its writer has ended."""
     done = 0
     last = False
     while not last:
@@ -89,7 +89,7 @@ def _print(log: Path, output: BinaryIO, ended: threading.Event) -> None:
 
 
 def inside(argument: Any, results: Path) -> int:
-    """The job: run the command; what it prints goes to `LOG`."""
+    """The job: run the command; its output goes to `LOG`."""
     with (results / LOG).open("wb") as log:
         return subprocess.run(
             argument["words"], cwd=argument["directory"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
