@@ -23,6 +23,7 @@ from handshake_lab.kernel.lab import parked_kernel
 from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.kernel.shared.job import Job
+from handshake_lab.plan.checks import parse_links
 from handshake_lab.plan.run_plan import RunPlan
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,7 +107,7 @@ def parked_states(kernel: LabKernel, depth: int) -> float:
     plan = RunPlan(
         script=EXCHANGE,
         argument={"branches": {"at": f"any first={depth}", "of": ["deliver", "drop"]}},
-        links=("delay=50ms",),
+        links=parse_links(["delay=50ms"]),
         kernel=kernel.info,
     )
     before = megabytes()
@@ -148,7 +149,7 @@ def main() -> int:
     print(f"processor time of a fork {of_a_fork:.1f} ms, of a boot {of_a_boot:.1f} ms")
 
     points = {"at": "any", "deviations": 1}
-    plan = RunPlan(script=EXCHANGE, argument={"branches": points}, links=("delay=50ms",), kernel=forks.info)
+    plan = RunPlan(script=EXCHANGE, argument={"branches": points}, links=parse_links(["delay=50ms"]), kernel=forks.info)
     with conducted(RunPlan(script=EXCHANGE, argument={}, kernel=forks.info), forks, import_from=(ROOT,)):
         pass  # a parked kernel for runs is there
     began = time.perf_counter()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.plan.checks import parse_faults, parse_links
 from handshake_lab.plan.run_plan import RunPlan
 from handshake_lab.report.terminal.ladder import text
 from handshake_lab.verdict.judge import judge
@@ -32,8 +33,8 @@ def fresh(name: str, on: Kernel) -> str:
     """Boot a kernel, record a run, and draw its report."""
     plan = RunPlan(
         script="handshake_lab.experiment.workloads.request_response:script",
-        links=("delay=50ms",),
-        faults=FAULTS[name],
+        links=parse_links(["delay=50ms"]),
+        faults=parse_faults(FAULTS[name]),
         kernel=on.info,
         replay="handshake demo",
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
+from handshake_lab.plan.checks import parse_faults, parse_links
 from handshake_lab.plan.program_run import check_programs, parse_programs, plan_of, wall_limit_of
 from handshake_lab.report.kept_run import write_capture
 
@@ -66,9 +67,10 @@ def record(
         HandshakeError: The run failed; see `handshake_lab.errors`.
     """
     programs = parse_programs(servers, clients, time_limit, after)
-    check_programs(programs, topology, links, faults)
+    link_specs, wanted = parse_links(links), parse_faults(faults)
+    check_programs(programs, topology, link_specs, wanted)
     chosen = choose_kernel(kernel, seed, wall_limit_of(programs, kernel, wall_limit))
-    plan = plan_of(programs, topology, links, faults, chosen.info)
+    plan = plan_of(programs, topology, link_specs, wanted, chosen.info)
     with conducted(plan, chosen, Path(out) if out is not None else None) as run:
         if run.directory is None or out is None:
             return replace(run, directory=None)

@@ -11,6 +11,7 @@ from handshake_lab.errors import EnvironmentUnsupported, FaultNeverFired, UsageE
 from handshake_lab.experiment.branching import BRANCH
 from handshake_lab.experiment.execute import conducted, explored
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
+from handshake_lab.plan.checks import parse_links
 from handshake_lab.plan.run_plan import RunPlan
 from handshake_lab.recording.run_files import EVENTS
 from jobs import REPOSITORY
@@ -29,7 +30,7 @@ def plan(kernel: LabKernel, follow: Sequence[int] | None = None, **argument: Any
     return RunPlan(
         script=SCRIPT,
         argument=argument,
-        links=("delay=50ms",),
+        links=parse_links(["delay=50ms"]),
         kernel=kernel.info,
         follow=None if follow is None else tuple(follow),
     )

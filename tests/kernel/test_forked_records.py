@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
+from handshake_lab.plan.checks import parse_faults, parse_links
 from handshake_lab.plan.run_plan import RunPlan
 from handshake_lab.recording.run_files import EVENTS
 
@@ -39,7 +40,8 @@ RUNS: dict[str, dict[str, Any]] = {
 def events(image: LabKernelImage, seed: int, run: dict[str, Any], *, fresh_boot: bool) -> bytes:
     """The events of a run."""
     kernel = LabKernel(image, seed=seed, wall_limit=60, fresh_boot=fresh_boot)
-    plan = RunPlan(**{"script": EXCHANGE, **run}, kernel=kernel.info)
+    links, faults = parse_links(run.get("links", ())), parse_faults(run.get("faults", ()))
+    plan = RunPlan(**{"script": EXCHANGE, **run, "links": links, "faults": faults}, kernel=kernel.info)
     with conducted(plan, kernel) as done:
         return (done.directory / EVENTS).read_bytes()
 

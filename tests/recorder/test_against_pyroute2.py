@@ -7,6 +7,7 @@ import json
 from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
+from handshake_lab.plan.checks import parse_links
 from handshake_lab.plan.run_plan import RunPlan
 from jobs import REPOSITORY
 
@@ -14,7 +15,9 @@ from jobs import REPOSITORY
 def test_both_read_the_same() -> None:
     """Cookie, state, addresses, timer, inode, queues and tcp_info, of sockets in seven states."""
     kernel = LabKernel(LabImages().ensure())
-    plan = RunPlan(script="tests.recorder.against_pyroute2:script", links=("delay=20ms",), kernel=kernel.info)
+    plan = RunPlan(
+        script="tests.recorder.against_pyroute2:script", links=parse_links(["delay=20ms"]), kernel=kernel.info
+    )
     with conducted(plan, kernel, import_from=(REPOSITORY,)) as run:
         found = json.loads((run.directory / "found.json").read_text())
 

@@ -9,6 +9,7 @@ import pytest
 from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
+from handshake_lab.plan.checks import parse_links
 from handshake_lab.plan.run_plan import RunPlan
 from jobs import REPOSITORY
 
@@ -27,7 +28,10 @@ def run() -> Iterator[Run]:
     """A thousand connections on the lab kernel, a quarter closed in each way."""
     kernel = LabKernel(LabImages().ensure(), wall_limit=300)
     plan = RunPlan(
-        script="tests.recorder.thousand:script", argument=CONNECTIONS, links=("delay=5ms",), kernel=kernel.info
+        script="tests.recorder.thousand:script",
+        argument=CONNECTIONS,
+        links=parse_links(["delay=5ms"]),
+        kernel=kernel.info,
     )
     with conducted(plan, kernel, import_from=(REPOSITORY,)) as carried_out:
         yield carried_out

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab.errors import UsageError
-from handshake_lab.plan.checks import check_requests
+from handshake_lab.plan.checks import check_requests, parse_faults, parse_links
 from handshake_lab.plan.from_topo import from_topo
 from handshake_lab.plan.link import Impairment, LinkSpec
 from handshake_lab.plan.load_topology import load_topology
@@ -98,7 +98,7 @@ def test_a_request_names_a_link_a_direction_or_a_path() -> None:
 def test_a_request_that_means_nothing_here_is_refused(topology: str, link: str, reason: str) -> None:
     """A name that is not there, two nodes that no link joins, or what such a link cannot do."""
     with pytest.raises(UsageError, match=reason):
-        check_requests(topology, [link], [])
+        check_requests(topology, parse_links([link]), [])
 
 
 def test_a_request_may_need_what_is_there_already() -> None:
@@ -123,9 +123,9 @@ def test_a_request_can_take_away_what_another_asks_for() -> None:
 def test_a_fault_of_a_host_that_is_not_there_is_refused() -> None:
     """Before any kernel is started."""
     with pytest.raises(UsageError, match="'h7' is not a node of this network"):
-        check_requests("pair", [], ["drop SYN from h7"])
+        check_requests("pair", [], parse_faults(["drop SYN from h7"]))
     with pytest.raises(UsageError, match="is not an end host"):
-        check_requests("pair", [], ["drop SYN from s1"])
+        check_requests("pair", [], parse_faults(["drop SYN from s1"]))
 
 
 def test_two_hosts_joined_directly_get_a_middle() -> None:

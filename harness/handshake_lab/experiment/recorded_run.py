@@ -82,7 +82,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
                         topology=plan.topology,
                         nodes={node.name: list(node.addresses) for node in (*network.hosts, *routers)},
                         links=network.links,
-                        faults=list(plan.faults),
+                        faults=[str(fault) for fault in plan.faults],
                         observers=recorder.observers,
                         started=clock.started,
                         replay=plan.replay,

@@ -19,7 +19,7 @@ import msgspec
 
 from handshake_lab.network.network import Network
 from handshake_lab.plan import units
-from handshake_lab.plan.link import DEFAULT_LIMIT, Impairment
+from handshake_lab.plan.link import DEFAULT_LIMIT, Impairment, LinkSpec
 from handshake_lab.plan.load_topology import load_topology
 
 if TYPE_CHECKING:
@@ -249,7 +249,8 @@ def _ms(nanoseconds: float) -> str:
 
 def job(argument: dict[str, Any], results: Path) -> int:
     """Inside the kernel: build a network, measure it, and write the results to `FINDINGS`."""
-    with Network(load_topology(argument["topology"]), link=argument["links"]) as net:
+    links = msgspec.convert(argument["links"], tuple[LinkSpec, ...])
+    with Network(load_topology(argument["topology"]), link=links) as net:
         hosts = [host.name for host in net.hosts][: argument["hosts"]]
         found = [finding for pair in itertools.pairwise(hosts) for finding in measure(net, *pair, argument["probes"])]
     (results / FINDINGS).write_text(json.dumps(msgspec.to_builtins(found)))

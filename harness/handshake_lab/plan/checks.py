@@ -17,25 +17,42 @@ if TYPE_CHECKING:
     from handshake_lab.plan.network_plan import NetworkPlan
 
 
-def check_requests(topology: str, links: Iterable[str], faults: Iterable[str]) -> NetworkPlan:
+def parse_links(texts: Iterable[str]) -> tuple[LinkSpec, ...]:
+    """The values of ``--link``; empty ones are left out.
+
+    Raises:
+        UsageError: One is invalid.
+    """
+    return tuple(LinkSpec.parse(text, field="--link") for text in texts if text.strip())
+
+
+def parse_faults(texts: Iterable[str]) -> tuple[Fault, ...]:
+    """The values of ``--fault``.
+
+    Raises:
+        UsageError: One is invalid.
+    """
+    return tuple(Fault.parse(text, field="--fault") for text in texts)
+
+
+def check_requests(topology: str, links: Iterable[LinkSpec], faults: Iterable[Fault]) -> NetworkPlan:
     """Check a topology, its links and its faults, as the network itself would.
 
     Args:
         topology: As for `load_topology`.
-        links: As on the command line, one each.
-        faults: As on the command line, one each.
+        links: What is laid over its links.
+        faults: What is done to segments.
 
     Returns:
         The network as it would be built.
 
     Raises:
-        UsageError: A value is invalid; the first one that is.
+        UsageError: A value is invalid here; the first one that is.
     """
     planned = from_topo(load_topology(topology))
-    requests = [LinkSpec.parse(text, field="--link") for text in links if text.strip()]
-    place(planned, requests)
-    for text in faults:
-        check_fault(planned, Fault.parse(text, field="--fault"), field="--fault")
+    place(planned, links)
+    for fault in faults:
+        check_fault(planned, fault, field="--fault")
     return planned
 
 

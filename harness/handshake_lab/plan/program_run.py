@@ -13,6 +13,8 @@ from handshake_lab.plan.run_plan import RunPlan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from handshake_lab.plan.fault import Fault
+    from handshake_lab.plan.link import LinkSpec
     from handshake_lab.recording.observations import KernelInfo
 
 
@@ -33,7 +35,7 @@ def parse_programs(servers: Sequence[str], clients: Sequence[str], time_limit: f
     return ProgramsSpec(programs, time_limit, after)
 
 
-def check_programs(programs: ProgramsSpec, topology: str, links: Sequence[str], faults: Sequence[str]) -> None:
+def check_programs(programs: ProgramsSpec, topology: str, links: Sequence[LinkSpec], faults: Sequence[Fault]) -> None:
     """Check a network and where programs run in it, before a kernel is started.
 
     Raises:
@@ -52,8 +54,8 @@ def wall_limit_of(programs: ProgramsSpec, kernel: str, wall_limit: float) -> flo
 def plan_of(
     programs: ProgramsSpec,
     topology: str,
-    links: Sequence[str],
-    faults: Sequence[str],
+    links: Sequence[LinkSpec],
+    faults: Sequence[Fault],
     kernel: KernelInfo,
     *,
     heartbeat: float = 5.0,
@@ -64,8 +66,8 @@ def plan_of(
     Args:
         programs: The programs.
         topology: As for `handshake_lab.record`.
-        links: As for `handshake_lab.record`.
-        faults: As for `handshake_lab.record`.
+        links: What is laid over its links.
+        faults: What is done to segments.
         kernel: Where it runs.
         heartbeat: Seconds between two polls of all sockets while nothing happens.
         replay: The command that repeats the run.

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from handshake_lab.plan.fault import Fault
+from handshake_lab.plan.link import LinkSpec
 from handshake_lab.recording.observations import KernelInfo
 
 
@@ -13,16 +15,16 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A run: the network, what happens to it, and the script that uses it.
 
     ``topology`` is a name from ``topologies/`` or the path of a course's own file;
-    ``links`` and ``faults`` are descriptions as on the command line; ``directory`` is where
-    programs are run ("" where the kernel puts them), as far as the kernel shows its files;
+    ``links`` are laid over it in their order; ``directory`` is where programs are run
+    ("" where the kernel puts them), as far as the kernel shows its files;
     ``heartbeat`` is the time between two polls of all sockets when nothing happens, in seconds.
     """
 
     script: str  #: "package.module:function", called with the `Net` and ``argument``
     argument: Any = None
     topology: str = "pair"
-    links: tuple[str, ...] = ()
-    faults: tuple[str, ...] = ()
+    links: tuple[LinkSpec, ...] = ()
+    faults: tuple[Fault, ...] = ()
     sysctls: dict[str, str] = {}
     kernel: KernelInfo
     directory: str = ""

@@ -106,7 +106,8 @@ def _place(request: pytest.FixtureRequest) -> Place:
 
 
 def _plan(wanted: dict[str, Any], place: Place) -> RunPlan:
-    from handshake_lab.plan.link import Impairment
+    from handshake_lab.plan.fault import Fault
+    from handshake_lab.plan.link import Impairment, LinkSpec
     from handshake_lab.plan.run_plan import RunPlan
 
     wanted.pop("seed", None)  # the kernel has it
@@ -118,12 +119,13 @@ def _plan(wanted: dict[str, Any], place: Place) -> RunPlan:
         raise UsageError(f"{_SPELLED} topology", topology, "is not the name of a topology", 'topology="star"')
     if not isinstance(sysctls, dict):
         raise UsageError(f"{_SPELLED} sysctls", sysctls, "is not a mapping", 'sysctls={"net.ipv4.tcp_syncookies": 2}')
-    impairment = str(Impairment.of(wanted, spell=f"{_SPELLED} {{}}", complete=False))
+    impairment = Impairment.of(wanted, spell=f"{_SPELLED} {{}}", complete=False)
+    everywhere = (LinkSpec(impairment),) if impairment else ()
     return RunPlan(
         script="",
         topology=topology,
-        links=tuple(filter(None, (impairment, *links, *place.links))),
-        faults=faults,
+        links=(*everywhere, *(LinkSpec.parse(text) for text in (*links, *place.links) if text)),
+        faults=tuple(map(Fault.parse, faults)),
         sysctls={str(name): str(value) for name, value in sysctls.items()},
         kernel=place.kernel,
         replay=place.replay,

@@ -11,12 +11,14 @@ from msgspec.structs import replace
 
 from handshake_lab.experiment.patient_socket import PATIENCE
 from handshake_lab.experiment.recorded_socket import RecordedSocket
+from handshake_lab.plan.link import Impairment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.recorded_host import Host
+    from handshake_lab.plan.link import LinkSpec
     from handshake_lab.plan.run_plan import RunPlan
     from handshake_lab.recording.history import Endpoint, Record, TransmittedSegment
 
@@ -127,10 +129,11 @@ class Mutation:
         net.record = falsified  # type: ignore[method-assign]
 
 
-def _harmless(link: str) -> str:
-    scope, colon, fields = link.rpartition(":")
-    kept = [field for field in fields.split(",") if field.partition("=")[0].strip() in _PLAIN]
-    return f"{scope}{colon}{','.join(kept)}" if kept else ""
+def _harmless(link: LinkSpec) -> LinkSpec | None:
+    """What a link keeps if its impairments are removed; None if that is nothing."""
+    impairment = Impairment(**{name: getattr(link.impairment, name) for name in _PLAIN})
+    off = link.off.intersection(_PLAIN)
+    return replace(link, impairment=impairment, off=off) if impairment or off else None
 
 
 def _without_last_states(record: Record) -> Record:

@@ -53,17 +53,19 @@ def command(
       handshake demo --json | jq .verdict.text
       handshake demo --out my-run && handshake show my-run
     """
-    from handshake_lab.plan.checks import check_requests
+    from handshake_lab.plan.checks import check_requests, parse_faults, parse_links
+    from handshake_lab.plan.link import LinkSpec
     from handshake_lab.plan.run_plan import RunPlan
 
     impairment = _impairment({"delay": delay, "loss": loss})
-    wanted = tuple(filter(None, (str(impairment), *links)))
-    check_requests("pair", wanted, faults)
+    link_specs = (*((LinkSpec(impairment),) if impairment else ()), *parse_links(links))
+    wanted = parse_faults(faults)
+    check_requests("pair", link_specs, wanted)
     kernel = choose_kernel(kernel_name, seed)
     plan = RunPlan(
         script="handshake_lab.experiment.workloads.request_response:script",
-        links=wanted,
-        faults=faults,
+        links=link_specs,
+        faults=wanted,
         kernel=kernel.info,
         replay=options.again(),
     )

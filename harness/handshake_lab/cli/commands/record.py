@@ -109,20 +109,22 @@ def command(
       handshake record --topology star,n=3 --server h3="python3 -m http.server 80" \\
           --client h1="curl -s http://h3/" --client h2="curl -s http://h3/"
     """
+    from handshake_lab.plan.checks import parse_faults, parse_links
     from handshake_lab.plan.program_run import check_programs, parse_programs, plan_of, wall_limit_of
     from handshake_lab.plan.units import duration
 
     programs = parse_programs(
         servers, clients, duration("--time-limit", time_limit) / 1e9, duration("--after", after) / 1e9
     )
-    check_programs(programs, topology, links, faults)
+    link_specs, wanted = parse_links(links), parse_faults(faults)
+    check_programs(programs, topology, link_specs, wanted)
     wall = wall_limit_of(programs, kernel_name, duration("--wall-limit", wall_limit) / 1e9)
     kernel = choose_kernel(kernel_name, seed, wall)
     plan = plan_of(
         programs,
         topology,
-        links,
-        faults,
+        link_specs,
+        wanted,
         kernel.info,
         # Often enough to watch; on the lab kernel the run is over before anybody could read a table.
         heartbeat=0.5 if watch and kernel.info.real_time else 5.0,

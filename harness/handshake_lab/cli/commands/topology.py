@@ -106,14 +106,15 @@ def check(
     from handshake_lab.errors import KernelFailed
     from handshake_lab.kernel.shared.job import Job
     from handshake_lab.network.measure import FINDINGS
-    from handshake_lab.plan.checks import check_requests
+    from handshake_lab.plan.checks import check_requests, parse_links
     from handshake_lab.recording.observations import FORMAT_VERSION
     from handshake_lab.report.export.json_document import to_json
     from handshake_lab.report.export.machine_documents import MeasurementDocument, TopologyCheckDocument
 
-    check_requests(topology, links, ())
+    link_specs = parse_links(links)
+    check_requests(topology, link_specs, ())
     kernel = choose_kernel(kernel_name, seed)
-    argument = {"topology": topology, "links": list(links), "probes": probes, "hosts": hosts}
+    argument = {"topology": topology, "links": msgspec.to_builtins(link_specs), "probes": probes, "hosts": hosts}
     with contextlib.ExitStack() as stack:
         with waiting(f"Measuring on Linux {kernel.info.release} ({kernel.info.kind})"):
             outcome = stack.enter_context(kernel.run(Job(call="handshake_lab.network.measure:job", argument=argument)))
