@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.recording.messages import Message, sentence
+from handshake_lab.recording.node_addresses import is_loopback
 from handshake_lab.tcp.diagram.lookup import BY_ID, edges_between
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.retransmissions import retransmissions
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handshake_lab.recording.history import Endpoint, Record, Transition
+    from handshake_lab.tcp.address import Address
 
 _LEFT = {
     State.SYN_SENT: "unfinished_syn",
@@ -99,15 +101,18 @@ def judge(record: Record) -> Verdict:
 def _alone(record: Record) -> Iterator[Finding]:
     """Endpoints that are ESTABLISHED although the peer is CLOSED, which they do not know."""
     last = {(end.node, end.local, end.remote): end for end in record.endpoints if end.transitions}
+    peers: dict[tuple[Address, Address], list[Endpoint]] = {}
+    for end in last.values():
+        peers.setdefault((end.remote, end.local), []).append(end)
     for place, end in enumerate(record.endpoints):
         if not end.transitions or end.states[-1] is not State.ESTABLISHED:
             continue
-        for peer in last.values():
-            if (peer.local, peer.remote) == (end.remote, end.local) and peer.states[-1] is State.CLOSED:
-                at = peer.transitions[-1].time
-                if at > end.transitions[-1].time:
-                    message = sentence("half_open", who=_who(end), peer=_who(peer), time=f"{at / 1e9:.3f}")
-                    yield _found(None, message, place, len(end.transitions) - 1)
+        for peer in peers.get((end.local, end.remote), ()):
+            at = peer.transitions[-1].time
+            elsewhere = is_loopback(end.local.ip) and peer.node != end.node
+            if peer.states[-1] is State.CLOSED and at > end.transitions[-1].time and not elsewhere:
+                message = sentence("half_open", who=_who(end), peer=_who(peer), time=f"{at / 1e9:.3f}")
+                yield _found(None, message, place, len(end.transitions) - 1)
 
 
 def _found(

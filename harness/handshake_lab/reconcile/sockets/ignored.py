@@ -11,11 +11,12 @@ from handshake_lab.reconcile.sockets.traced import SLACK
 from handshake_lab.recording.messages import Message, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from handshake_lab.reconcile.sockets.traced import ObservedSocket
     from handshake_lab.recording.history import TransmittedSegment
     from handshake_lab.recording.observations import TcpEvent
+    from handshake_lab.tcp.address import Address
 
 #: The kernel's reasons (enum skb_drop_reason, include/net/dropreason-core.h), grouped by message.
 _MEANING = {
@@ -52,17 +53,20 @@ def name_ignored(
         if each.traced:
             sockets[each.traced.sk].append(each)
     why: dict[int, Message] = {}
+    arrivals: dict[tuple[str, Address], list[TransmittedSegment]] = defaultdict(list)
     for event in events:
+        if not arrivals:
+            for segment in segments:
+                if segment.received is not None and not segment.damaged:
+                    arrivals[segment.receiver, segment.arriving[1]].append(segment)
         message = _SENTENCES.get(event.reason)
         owner = next((each for each in reversed(sockets.get(event.sk, [])) if each.born <= event.t + SLACK), None)
         if message is None or owner is None:
             continue
         came = [
             segment
-            for segment in segments
-            if segment.received is not None
-            and event.t - pause <= segment.received <= event.t + SLACK
-            and _came_to(owner, segment)
+            for segment in _came_to(owner, arrivals)
+            if event.t - pause <= (segment.received or 0) <= event.t + SLACK
         ]
         # If several arrived at that time, it is not known which one was dropped.
         if len(came) == 1:
@@ -75,10 +79,16 @@ def name_ignored(
     )
 
 
-def _came_to(owner: ObservedSocket, segment: TransmittedSegment) -> bool:
-    source, target = segment.arriving
-    if owner.node != segment.receiver or segment.damaged:
-        return False
+def _came_to(
+    owner: ObservedSocket, arrivals: Mapping[tuple[str, Address], Sequence[TransmittedSegment]]
+) -> Iterable[TransmittedSegment]:
+    """The segments that a socket received; a listener may have any address of its node."""
     if owner.listens:
-        return target.port == owner.local.port
-    return (owner.local, owner.remote) == (target, source)
+        return [
+            segment
+            for (node, target), came in arrivals.items()
+            if (node, target.port) == (owner.node, owner.local.port)
+            for segment in came
+        ]
+    came = arrivals.get((owner.node, owner.local), ())
+    return [segment for segment in came if segment.arriving[0] == owner.remote]
