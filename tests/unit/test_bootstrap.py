@@ -22,7 +22,7 @@ HARMLESS = (
 )
 
 # Everything that a run or a build needs, so that a test can take single ones away.
-NEEDED = ("ip", "mnexec", "nft", "gcc", "make", "flex", "bison", "bc", "xz", "patch")
+NEEDED = ("ip", "nft", "gcc", "make", "flex", "bison", "bc", "xz", "patch")
 
 # An interpreter: claims to be new enough, creates environments, and "installs".
 PYTHON = r"""#!/bin/sh
@@ -221,7 +221,7 @@ def test_two_starts_at_once(checkout: Checkout) -> None:
 def test_looking_around_needs_no_packages(checkout: Checkout, words: tuple[str, ...]) -> None:
     """Help and the doctor are for machines that lack things."""
     checkout.stub("apt-get", APT_GET)
-    checkout.lack("mnexec", "gcc")
+    checkout.lack("bc", "gcc")
 
     assert checkout.run(*words)[0] == 7
     assert not [line for line in checkout.log if line.startswith("apt-get")]
@@ -231,23 +231,23 @@ def test_missing_packages_are_installed(checkout: Checkout) -> None:
     """The packages and their purpose are printed first; no questions, no recommended packages."""
     checkout.stub("apt-get", APT_GET)
     checkout.stub("apt-cache", "#!/bin/sh\n")
-    checkout.lack("mnexec", "flex")
+    checkout.lack("bc", "flex")
 
     status, out, err = checkout.run("demo")
 
     assert status == 7
     assert "word=demo" in out
-    assert "mininet       mnexec: starts programs" in err
+    assert "bc            builds the lab kernel: its time constants" in err
     assert "flex          builds the lab kernel" in err
     (apt,) = [line for line in checkout.log if line.startswith("apt-get")]
-    assert apt.endswith("install --no-install-recommends mininet flex (noninteractive)")
+    assert apt.endswith("install --no-install-recommends flex bc (noninteractive)")
 
 
 def test_package_lists_are_read_only_if_needed(checkout: Checkout) -> None:
     """A fresh container has none."""
     checkout.stub("apt-get", APT_GET)
     checkout.stub("apt-cache", "#!/bin/sh\nexit 100\n")
-    checkout.lack("mnexec")
+    checkout.lack("bc")
 
     checkout.run("demo")
 
@@ -296,13 +296,13 @@ def test_the_machines_own_kernel_needs_a_compiler_once(checkout: Checkout, tmp_p
 
 def test_without_apt_the_list_is_printed(checkout: Checkout) -> None:
     """Other distributions have other names for packages; the programs are named."""
-    checkout.lack("mnexec")
+    checkout.lack("bc")
 
     status, out, err = checkout.run("demo")
 
     assert (status, out) == (3, "")
     assert "no apt-get" in err
-    assert "mnexec" in err
+    assert "bc            builds the lab kernel" in err
     assert not (checkout.place / ".venv").exists()
 
 
@@ -314,12 +314,12 @@ def test_without_permission_to_install_the_command_is_printed(checkout: Checkout
     checkout.stub("apt-cache", "#!/bin/sh\n")
     if sudo == "refuses":
         checkout.stub("sudo", "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n")
-    checkout.lack("mnexec")
+    checkout.lack("bc")
 
     status, out, err = checkout.run("demo")
 
     assert (status, out) == (3, "")
-    assert "apt-get update && apt-get install --no-install-recommends mininet\n" in err
+    assert "apt-get update && apt-get install --no-install-recommends bc\n" in err
     assert not [line for line in checkout.log if line.startswith("apt-get")]
 
 
@@ -329,7 +329,7 @@ def test_sudo_is_used_by_ordinary_users(checkout: Checkout) -> None:
     checkout.stub("apt-get", APT_GET)
     checkout.stub("apt-cache", "#!/bin/sh\n")
     checkout.stub("sudo", '#!/bin/sh\necho "sudo $1" >>"$STUBS/log"\nshift\nexec "$@"\n')
-    checkout.lack("mnexec")
+    checkout.lack("bc")
 
     assert checkout.run("demo")[0] == 7
     assert checkout.log[0] == "sudo -n"

@@ -41,11 +41,7 @@ _FEATURES = (
     ),
     _Feature("packet", "packet sockets", "captures", module="af_packet"),
     _Feature("inet_diag", "inet_diag", "socket states", module="tcp_diag"),
-    _Feature("mnexec", "mnexec", "programs in a host's namespaces", package="mininet"),
-    _Feature("sch_htb", "sch_htb", "a link's rate", module="sch_htb", needed=False),
-    _Feature("sch_tbf", "sch_tbf", "a link's rate", module="sch_tbf", needed=False),
     _Feature("ifb", "ifb", "impairments of received packets", module="ifb", needed=False),
-    _Feature("nfqueue", "nfqueue", "packets held and released", module="nfnetlink_queue", needed=False),
     _Feature("inet_diag_destroy", "inet_diag destroy", "aborting a socket, as ss -K does", needed=False),
 )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -22,12 +21,11 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 10.0  # seconds, for each command and each answer
 
-# include/uapi/linux/netlink.h, sock_diag.h, inet_diag.h, netfilter/nfnetlink.h
+# include/uapi/linux/netlink.h, sock_diag.h, inet_diag.h
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP = 0x1, 0x4, 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_NETLINK_SOCK_DIAG, _NETLINK_NETFILTER = 4, 12
+_NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY, _SOCK_DESTROY = 20, 21
-_NFQUEUE_CONFIG = 3 << 8 | 2  # NFNL_SUBSYS_QUEUE, NFQNL_MSG_CONFIG
 _ETH_P_ALL = 3
 
 
@@ -76,15 +74,12 @@ def _ifb() -> None:
     _run("ip", "link", "add", "probeifb", "type", "ifb")
 
 
-def _qdisc(*words: str) -> Callable[[], None]:
-    def attempt() -> None:
-        # On the loopback device, which exists even if veth does not.
-        _run("tc", "qdisc", "replace", "dev", "lo", "root", *words)
-        # Older kernels and some containers accept a discipline without setting it.
-        if f"qdisc {words[0]} " not in _run("tc", "qdisc", "show", "dev", "lo"):
-            raise OSError(0, f"tc accepted {words[0]}, but did not set it")
-
-    return attempt
+def _netem() -> None:
+    # On the loopback device, which exists even if veth does not.
+    _run("tc", "qdisc", "replace", "dev", "lo", "root", "netem", "delay", "50ms", "loss", "1%")
+    # Older kernels and some containers accept a discipline without setting it.
+    if "qdisc netem " not in _run("tc", "qdisc", "show", "dev", "lo"):
+        raise OSError(0, "tc accepted netem, but did not set it")
 
 
 def _nftables() -> None:
@@ -97,18 +92,6 @@ def _nftables() -> None:
             }}
         }}"""
     _run("nft", "-f", "-", given=rules)
-
-
-def _nfqueue_rule() -> None:
-    rules = """
-        table inet probe {
-            chain out {
-                type filter hook output priority 0
-                queue num 7
-            }
-        }"""
-    _run("nft", "-f", "-", given=rules)
-    _run("nft", "delete", "table", "inet", "probe")
 
 
 # --- Sockets --------------------------------------------------------------------------
@@ -140,14 +123,6 @@ def _netlink(family: int, kind: int, flags: int, body: bytes) -> list[tuple[int,
                 answers.append((answer, content))
 
 
-def _nfqueue() -> None:
-    """Bind a queue, as a program that holds packets does."""
-    bind = struct.pack(">BxH", 1, socket.AF_INET)  # NFQNL_CFG_CMD_BIND
-    body = struct.pack(">BBH", socket.AF_UNSPEC, 0, 7) + struct.pack("=HH", 4 + len(bind), 1) + bind
-    _netlink(_NETLINK_NETFILTER, _NFQUEUE_CONFIG, _NLM_F_ACK, body)
-    _nfqueue_rule()
-
-
 def _listening_sockets() -> list[bytes]:
     """The socket identities (struct inet_diag_sockid, 48 bytes) of all listeners here."""
     request = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 1 << 10) + bytes(48)
@@ -174,26 +149,16 @@ def _inet_diag_destroy() -> None:
             raise OSError(0, "the kernel accepted the request, but did not destroy the socket")
 
 
-def _mnexec() -> None:
-    if shutil.which("mnexec") is None:
-        raise FileNotFoundError(2, "No such file or directory", "mnexec")
-    _run("mnexec", "-n", "true")
-
-
 # In this order: the nftables attempt uses the veth.
 _ATTEMPTS: dict[str, Callable[[], None]] = {
     "veth": _veth,
     "bridge": _bridge,
     "ifb": _ifb,
-    "sch_netem": _qdisc("netem", "delay", "50ms", "loss", "1%"),
-    "sch_htb": _qdisc("htb"),
-    "sch_tbf": _qdisc("tbf", "rate", "10mbit", "burst", "16kb", "latency", "50ms"),
+    "sch_netem": _netem,
     "nftables": _nftables,
-    "nfqueue": _nfqueue,
     "packet": _packet,
     "inet_diag": _inet_diag,
     "inet_diag_destroy": _inet_diag_destroy,
-    "mnexec": _mnexec,
 }
 
 if __name__ == "__main__":
