@@ -16,6 +16,7 @@ UM_KCONFIG = "config HZ\n\tint\n\tdefault 100\n\nconfig UML\n\tbool\n"
 INTERRUPTS = "\tretval = __handle_irq_event_percpu(desc);\n\n\tadd_interrupt_randomness(desc->irq_data.irq);\n"
 
 RANDOM = """\
+	unsigned long entropy = random_get_entropy();
 		longs = arch_get_random_seed_longs(&block.rdseed[i], ARRAY_SIZE(block.rdseed) - i);
 		longs = arch_get_random_longs(&block.rdseed[i], ARRAY_SIZE(block.rdseed) - i);
 		block.rdseed[i++] = random_get_entropy();
@@ -28,6 +29,21 @@ RANDOM = """\
 	case RNDRESEEDCRNG:
 """
 
+#: Of User-Mode Linux's virtual time: what is changed, by file.
+VIRTUAL_TIME = {
+    "arch/um/include/linux/time-internal.h": "#define TIMER_MULTIPLIER 256\n",
+    "arch/um/kernel/time.c": (
+        "#include <linux/interrupt.h>\nstatic u64 timer_read(struct clocksource *cs)\n"
+        "\t\tif (!irqs_disabled() && !in_interrupt() && !in_softirq() &&\n\t\t    !time_travel_ext_waiting)\n"
+    ),
+    "arch/um/kernel/skas/syscall.c": """\
+#include <linux/ptrace.h>
+	if (syscall >= 0 && syscall < __NR_syscalls) {
+		if (IS_ERR_VALUE(ret) &&
+""",
+    "arch/um/kernel/exec.c": "#include <linux/ptrace.h>\n\tPT_REGS_IP(regs) = eip;\n",
+}
+
 
 def tree_with(tmp_path: Path, kconfig: str, dot_config: str = "") -> Path:
     """A kernel tree of the files that are looked at."""
@@ -36,6 +52,7 @@ def tree_with(tmp_path: Path, kconfig: str, dot_config: str = "") -> Path:
         "kernel/irq/handle.c": INTERRUPTS,
         "drivers/char/random.c": RANDOM,
         ".config": dot_config,
+        **VIRTUAL_TIME,
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +100,8 @@ def test_the_source_is_adjusted(tmp_path: Path) -> None:
     random = (tree / "drivers/char/random.c").read_text()
     assert "entropy()" not in random
     assert random.count("longs = 0;") == 2
+    assert "&& !time_travel_free(TIMER_MULTIPLIER))" in (tree / "arch/um/kernel/time.c").read_text()
+    assert "if (IS_ERR_VALUE(ret) && !time_travel_free(" in (tree / "arch/um/kernel/skas/syscall.c").read_text()
     assert "-EPERM;\n\t\tblake2s_init(&input_pool.hash, BLAKE2S_HASH_SIZE);\n\t\treturn 0;\n" in random
 
 

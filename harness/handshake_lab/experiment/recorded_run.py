@@ -13,7 +13,7 @@ import msgspec
 from handshake_lab.errors import HandshakeError
 from handshake_lab.experiment.live_recording import Journal, LiveRecording
 from handshake_lab.experiment.net import Net
-from handshake_lab.experiment.run_start import begin
+from handshake_lab.experiment.run_start import begin, repeatable
 from handshake_lab.network.network import Network
 from handshake_lab.observers.clock import Clock
 from handshake_lab.observers.recorder import Recorder
@@ -51,10 +51,9 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
         FaultNeverFired: At the end, a fault has matched no segment.
     """
     seed = plan.kernel.seed
-    if seed is not None:
-        begin(seed, "network")
-    with Network(load_topology(plan.topology), plan.links, plan.faults, sysctls=plan.sysctls) as network:
-        clock = Clock()
+    topology = load_topology(plan.topology)
+    with repeatable(seed), Network(topology, plan.links, plan.faults, sysctls=plan.sysctls) as network:
+        clock = Clock(virtual=seed is not None)
         with Writer(results / EVENTS) as writer:
             journal = Journal(writer)
             routers = [node for node in network.nodes.values() if node.kind == "router"]

@@ -15,15 +15,21 @@ class Clock:
     Tracepoints use CLOCK_MONOTONIC (``trace_clock=mono``). Packets have timestamps of
     CLOCK_REALTIME (SO_TIMESTAMPNS), which can be stepped and slewed: every `tick` measures the
     offset between the two clocks again.
+
+    Args:
+        virtual: Time is virtual, as in the lab kernel, where it passes only by waiting, and by asking for the time
+            since boot (``_TICKS`` in handshake_lab/kernel/lab/build/configuration.py): what is done between two calls
+            of `now` then lies between their results. A lab kernel's CLOCK_BOOTTIME is its CLOCK_MONOTONIC.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, virtual: bool = False) -> None:
+        self._clock = time.CLOCK_BOOTTIME if virtual else time.CLOCK_MONOTONIC
         self._real_minus_mono = 0
         self.start()
 
     def start(self) -> None:
         """Begin the run: the current time becomes 0."""
-        self._zero = time.monotonic_ns()
+        self._zero = time.clock_gettime_ns(self._clock)
         self.tick()
         self.started = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
 
@@ -44,7 +50,7 @@ class Clock:
 
     def now(self) -> int:
         """The current time, in nanoseconds since the run began."""
-        return time.monotonic_ns() - self._zero
+        return time.clock_gettime_ns(self._clock) - self._zero
 
     def to_monotonic(self, t: int) -> int:
         """Convert a time of this clock to CLOCK_MONOTONIC."""

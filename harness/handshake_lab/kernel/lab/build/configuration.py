@@ -37,6 +37,42 @@ class Adjustment:
     why: str
 
 
+_FREE = """\
+/*
+ * Whether the caller's reading of the clock, or its system call that failed, takes no time: it is the process that
+ * records a run, or the kernel itself. One that does so 10000 times while nothing else lets time pass waits in a loop,
+ * and from then on it takes time.
+ */
+bool time_travel_free(unsigned int cost)
+{
+\tstatic unsigned long long instant;
+\tstatic unsigned int used;
+
+\tif (current->mm && !(current->personality & WHOLE_SECONDS))
+\t\treturn false;
+\tif (time_travel_time != instant) {
+\t\tinstant = time_travel_time;
+\t\tused = 0;
+\t}
+\tif (used < 10000) {
+\t\tused++;
+\t\treturn true;
+\t}
+\tinstant += cost;
+\treturn false;
+}
+
+static u64 timer_read(struct clocksource *cs)"""
+
+_TICKS = """\
+\tbool ticks = syscall == __NR_clock_gettime && UPT_SYSCALL_ARG1(&regs->regs) == CLOCK_BOOTTIME &&
+\t\t     (current->personality & WHOLE_SECONDS);
+
+\tif (ticks)
+\t\ttime_travel_ndelay(TIMER_MULTIPLIER);
+
+\tif (syscall >= 0 && syscall < __NR_syscalls) {"""
+
 ADJUSTMENTS = (
     Adjustment(
         "arch/um/Kconfig",
@@ -70,6 +106,71 @@ ADJUSTMENTS = (
         r"(\t\tif \(!capable\(CAP_SYS_ADMIN\)\)\n\t\t\treturn -EPERM;\n)\t\treturn 0;$",
         r"\1\2\t\tblake2s_init(&input_pool.hash, BLAKE2S_HASH_SIZE);\n\t\treturn 0;",
         "Gives the call its old meaning back: what programs did before a run is forgotten when the run begins.",
+    ),
+    Adjustment(
+        "drivers/char/random.c",
+        r"(?<!->)\bentropy = random_get_entropy\(\)",
+        "entropy = 0",
+        "Nor is when devices were made and processes ended: for User-Mode Linux, this is the clock.",
+    ),
+    Adjustment(
+        "arch/um/include/linux/time-internal.h",
+        r"^#define TIMER_MULTIPLIER\s+256$",
+        "#define TIMER_MULTIPLIER 256\n\nbool time_travel_free(unsigned int cost);",
+        "See the next one.",
+    ),
+    Adjustment(
+        "arch/um/kernel/time.c",
+        r"^static u64 timer_read\(struct clocksource \*cs\)$",
+        _FREE,
+        "User-Mode Linux lets each reading of the clock take 256 ns of virtual time, and each system call that fails a "
+        "microsecond, so that a program which waits in a loop comes to an end. How often Python does either depends on "
+        "its version, its build and its installation: for the process that records a run, both are free, unless it "
+        "does nothing else for long. It is marked by the personality WHOLE_SECONDS, which Linux uses for nothing else.",
+    ),
+    Adjustment(
+        "arch/um/kernel/time.c",
+        r"^(\t\t    !time_travel_ext_waiting)\)$",
+        r"\1 && !time_travel_free(TIMER_MULTIPLIER))",
+        "Reading the clock.",
+    ),
+    Adjustment(
+        "arch/um/kernel/time.c",
+        r"^#include <linux/interrupt\.h>$",
+        "#include <linux/interrupt.h>\n#include <linux/personality.h>",
+        "WHOLE_SECONDS.",
+    ),
+    Adjustment(
+        "arch/um/kernel/skas/syscall.c",
+        r"^\tif \(syscall >= 0 && syscall < __NR_syscalls\) \{$",
+        _TICKS,
+        "The process that records a run lets time pass when it asks for the time since boot: a call of its script then "
+        "lies between two moments.",
+    ),
+    Adjustment(
+        "arch/um/kernel/skas/syscall.c",
+        r"^\t\tif \(IS_ERR_VALUE\(ret\) &&$",
+        "\t\tif (ticks)\n\t\t\ttime_travel_ndelay(TIMER_MULTIPLIER);\n\n"
+        "\t\tif (IS_ERR_VALUE(ret) && !time_travel_free(NSEC_PER_USEC) &&",
+        "System calls that fail.",
+    ),
+    Adjustment(
+        "arch/um/kernel/skas/syscall.c",
+        r"^#include <linux/ptrace\.h>$",
+        "#include <linux/personality.h>\n#include <linux/ptrace.h>\n#include <linux/time.h>",
+        "WHOLE_SECONDS, NSEC_PER_USEC.",
+    ),
+    Adjustment(
+        "arch/um/kernel/exec.c",
+        r"^(\tPT_REGS_IP\(regs\) = eip;)$",
+        r"\tcurrent->personality &= ~WHOLE_SECONDS;\n\1",
+        "The mark is not for programs that are started from there.",
+    ),
+    Adjustment(
+        "arch/um/kernel/exec.c",
+        r"^#include <linux/ptrace\.h>$",
+        "#include <linux/personality.h>\n#include <linux/ptrace.h>",
+        "WHOLE_SECONDS.",
     ),
 )
 
