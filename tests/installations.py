@@ -57,9 +57,12 @@ def digests(installation: Installation, place: Path, tests: tuple[str, ...] = ()
 
     Args:
         installation: The installation.
-        place: An empty directory.
+        place: A directory.
         tests: Tests of this checkout to run as well, as for pytest.
     """
+    # The programs serve the directory they are in: it holds the same for every installation.
+    place = place / "runs"
+    place.mkdir()
     found = {"demo --json": _digest(installation.run(*DEMO, "--json", directory=place).encode())}
     for name, words in {"demo": DEMO, "programs": PROGRAMS}.items():
         installation.run(*words, "--out", name, directory=place)
@@ -126,9 +129,15 @@ def installed(python: str, version: str, place: Path, *packages: str) -> Install
     Raises:
         subprocess.CalledProcessError: It could not be installed.
     """
+    # Not from the checkout: the folder build/ that pip leaves there keeps files that are gone since.
+    source = place / f"{version}-source"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, source / "harness" / "handshake_lab", ignore=ignored, symlinks=False)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source)
     environment = place / version
     subprocess.run([python, "-m", "venv", str(environment)], check=True, capture_output=True)
     pip = [str(environment / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-    install = ["install", "--quiet", "--no-compile", str(ROOT), *packages]
+    install = ["install", "--quiet", "--no-compile", str(source), *packages]
     subprocess.run([*pip, *install], check=True, capture_output=True)
     return Installation(f"Python {version}", str(environment / "bin" / "python"))

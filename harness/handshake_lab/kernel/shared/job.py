@@ -95,7 +95,7 @@ def hand_over(job: Job, scratch: Path, environment: Mapping[str, str], *, seed: 
         stage="" if seed is None else job.stage,
         scratch=scratch,
         results=results,
-        environment={**environment, "PYTHONPATH": str(PACKAGE_ROOT), **job.environment},
+        environment={**environment, **job.environment},
         readable=(*job.readable, *own),
     )
     (scratch / "job.json").write_bytes(msgspec.json.encode(complete, enc_hook=str))
