@@ -209,5 +209,5 @@ def test_a_missing_program_is_reported_with_its_package(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(qemu, "_SYSTEM_PATH", str(tmp_path))
 
-    with pytest.raises(EnvironmentUnsupported, match=rf"no {missing}.*apt-get install"):
+    with pytest.raises(EnvironmentUnsupported, match=rf"{missing}.* is not installed.*apt-get install"):
         qemu.demand_programs()

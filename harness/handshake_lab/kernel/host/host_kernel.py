@@ -61,7 +61,7 @@ class HostKernel:
             EnvironmentUnsupported: This machine does not permit private namespaces.
         """
         scratch = new_scratch()
-        shown = [PACKAGE_ROOT, *PACKAGES, Path(sys.prefix), Path(sys.base_prefix), *job.readable]
+        shown = [PACKAGE_ROOT, *PACKAGES, *job.import_from, Path(sys.prefix), Path(sys.base_prefix), *job.readable]
         setup = {
             "argv": [sys.executable, "-P", "-m", "handshake_lab.kernel.shared.job_runner", str(scratch)],
             "environment": {"PYTHONPATH": str(PACKAGE_ROOT)},

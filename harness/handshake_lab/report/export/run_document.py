@@ -149,7 +149,8 @@ class RunDocument(Document, frozen=True, tag="run"):
 
     ``replay`` is the command that repeats it, "" where there is none. ``observers`` maps each observer to "" or to
     the reason why it could not watch. ``counters`` are the increases of the kernel's TCP counters, by host and name.
-    ``complete`` is false where the recording stopped before the run ended.
+    ``full_queues`` are the packets that full queues dropped, by interface; it is empty where anything else can have
+    dropped them. ``complete`` is false where the recording stopped before the run ended.
     """
 
     kernel: KernelDocument
@@ -163,6 +164,7 @@ class RunDocument(Document, frozen=True, tag="run"):
     segments: list[SegmentDocument]
     link_changes: list[LinkChangeDocument]
     counters: dict[str, dict[str, int]]
+    full_queues: dict[str, int]
     objections: list[Statement]
     verdict: VerdictDocument
 
@@ -190,6 +192,7 @@ def run_document(record: Record, verdict: Verdict) -> RunDocument:
             LinkChangeDocument(Seconds(each.t), each.link, each.action, each.change) for each in record.link_changes
         ],
         counters=record.counters,
+        full_queues=record.full_queues,
         objections=[Statement.of(each) for each in record.objections],
         verdict=_verdict(verdict),
     )
