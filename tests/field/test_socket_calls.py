@@ -126,7 +126,7 @@ def test_connect_ex(net: Net) -> None:
 def test_the_error_of_a_connect_that_did_not_block(net: Net) -> None:
     """SO_ERROR returns it, once; that is on record."""
     client = net.h1.begin_connect((net.h2.ip, 81))
-    net.sleep(net.rtt)
+    net.wait_until_gone(client)
 
     assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
     assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR, 4) == bytes(4)
