@@ -234,7 +234,7 @@ def test_a_changed_helper_costs_no_kernel_build(tmp_path: Path, stub: Path, monk
 
 
 def test_a_failed_build_keeps_its_log(tmp_path: Path, stub: Path) -> None:
-    """The error shows the compiler's words and where the rest is; nothing half-made stays."""
+    """The error contains the end of the compiler's output and the path of the log; partial files are removed."""
     (stub / "mode").write_text("fail")
 
     with pytest.raises(KernelFailed, match="error: no such thing") as caught:
@@ -251,7 +251,7 @@ def test_a_full_disk_while_compiling_is_reported_as_such(tmp_path: Path, stub: P
     """Not as a compiler's error; and the next build, with space, goes through."""
     (stub / "mode").write_text("full")
 
-    with pytest.raises(EnvironmentUnsupported, match="became full while compiling") as caught:
+    with pytest.raises(EnvironmentUnsupported, match="ran out of space while compiling") as caught:
         build(tmp_path)
 
     assert caught.value.exit_code == 3
@@ -273,7 +273,11 @@ def test_too_little_space_is_noticed_before_anything_is_done(tmp_path: Path, mon
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(errno.ENOSPC, "became full while testing"), (errno.EDQUOT, "became full"), (errno.EROFS, "cannot be written")],
+    [
+        (errno.ENOSPC, "ran out of space while testing"),
+        (errno.EDQUOT, "ran out of space"),
+        (errno.EROFS, "cannot be written"),
+    ],
 )
 def test_errors_of_the_disk_become_one_clear_message(number: int, message: str) -> None:
     """Whatever writes to the cache may meet them."""
@@ -300,7 +304,7 @@ def test_a_missing_tool_is_named_with_its_package(tmp_path: Path, stub: Path, to
         # Compiling the shim comes first.
         pattern = "C compiler .* missing .*gcc libc6-dev"
     else:
-        pattern = r"flex \(makes .* scanner\).*apt-get install --no-install-recommends flex"
+        pattern = r"flex \(generates the scanner .*\).*apt-get install --no-install-recommends flex"
 
     with pytest.raises(EnvironmentUnsupported, match=pattern):
         build(tmp_path)
@@ -375,8 +379,8 @@ def test_a_second_builder_waits_and_uses_the_first_ones_kernel(tmp_path: Path, s
     os.kill(int((stub / "pid").read_text()), signal.SIGTERM)  # the first one's compiler comes to its end
 
     rest, _ = second.communicate(timeout=60)
-    assert said == "Another handshake is building a lab kernel here; waiting for it.\n"
-    assert rest.splitlines() == ["Linux 9.8.7 is here now.", "9.8.7"]
+    assert said == "Another handshake is building a lab kernel; waiting for it.\n"
+    assert rest.splitlines() == ["Linux 9.8.7 is available now.", "9.8.7"]
     assert (first.wait(timeout=30), second.returncode) == (0, 0)
     assert (stub / "calls").read_text().count("linux") == 1
 
@@ -426,7 +430,7 @@ def test_removing(tmp_path: Path) -> None:
     store = LabImages()
 
     assert [image.release for image in store.remove("6.1")] == ["6.1.192"]
-    with pytest.raises(UsageError, match=r"'6\.1' is not among the lab kernels here \(7\.3\.4\)"):
+    with pytest.raises(UsageError, match=r"'6\.1' is not among the installed lab kernels \(7\.3\.4\)"):
         store.remove("6.1")
     assert [image.release for image in store.remove("7.3.4")] == ["7.3.4"]
     assert store.images() == []

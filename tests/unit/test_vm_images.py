@@ -107,7 +107,7 @@ def test_which_is_meant(stock: StockKernels, tmp_path: Path, version: str, relea
 @pytest.mark.parametrize("version", ["new", "6", "-1", "six.one"])
 def test_what_is_no_release_is_refused(version: str) -> None:
     """With a right example."""
-    with pytest.raises(UsageError, match=r"vm:.*no release of Linux.*--kernel vm:6\.1"):
+    with pytest.raises(UsageError, match=r"vm:.*not a release of Linux.*--kernel vm:6\.1"):
         provide_vm.check_version(version)
 
 

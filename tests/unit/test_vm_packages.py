@@ -1,4 +1,4 @@
-"""Fetching a stock kernel: which packages are meant, from a mirror in miniature, and what is unpacked of them."""
+"""Downloading a stock kernel from a small mirror: which packages are selected, and which files are unpacked."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_without_a_mirror(tmp_path: Path, archive: Archive) -> None:
     """The complaint is apt's own, with what else can be done."""
     shutil.rmtree(Path(archive.uri.removeprefix("file:")))
 
-    with pytest.raises(EnvironmentUnsupported, match=r"(?s)No stock kernel could be fetched.*linux-image-amd64"):
+    with pytest.raises(EnvironmentUnsupported, match=r"(?s)No stock kernel could be downloaded.*linux-image-amd64"):
         provide("", Silent(), StockKernels(tmp_path))
 
 

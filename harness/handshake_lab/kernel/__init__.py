@@ -1,1 +1,1 @@
-"""Where a run happens: a kernel is built, kept and booted here."""
+"""The kernels that runs take place on: building, caching and booting them."""

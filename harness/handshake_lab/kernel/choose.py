@@ -1,4 +1,4 @@
-"""From the name of a kernel, as ``--kernel`` takes it, to a kernel that is ready to run: ``lab:6.1``."""
+"""Selecting a kernel by its name, as in ``--kernel lab:6.1``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from handshake_lab.errors import UsageError
 if TYPE_CHECKING:
     from handshake_lab.kernel.shared.protocol import Kernel
 
-#: Seconds of real time after which a kernel is assumed to loop and is stopped.
+#: Default limit in seconds of real time, after which a kernel is killed: it probably loops.
 WALL_LIMIT = 120.0
 
 
@@ -19,9 +19,9 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT, *, fresh
     Args:
         name: The option's value.
         seed: A lab kernel's seed.
-        wall_limit: Seconds of real time after which a run is ended.
-        fresh_boot: Boot a lab kernel for every run. Otherwise it is booted once and forked, which pays from the second
-            run on.
+        wall_limit: Seconds of real time after which a run is killed.
+        fresh_boot: Boot a lab kernel for every run. Otherwise it is booted once and forked, which is faster from the
+            second run on.
 
     Raises:
         UsageError: There is no such kind of kernel.

@@ -28,7 +28,7 @@ _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 4096, 16384, 1 << 
 _PDEATHSIG = 1
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _UP = 0x8913, 0x8914, 1
 
-#: Directories in which programs write files of their own accord; private, so that these are removed.
+#: Directories in which programs write temporary files; private, so that these files are removed.
 _SCRATCH = ("/tmp", "/run", "/var/tmp", "/dev/shm")  # noqa: S108
 #: File systems that are mounted below /sys.
 _TRACEFS = "/sys/kernel/tracing"
@@ -97,7 +97,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _mount_all(setup: dict[str, Any]) -> None:
-    """Mount private /proc, /sys and scratch directories; what the job needs of the host's is bound to its own path."""
+    """Mount private /proc, /sys and scratch directories; directories that the job needs are bound to their own path."""
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
     shown = {path for path in [setup["results"], *setup["shown"], os.getcwd()] if path and _in_scratch(path)}  # noqa: PTH109
     kept = {path: os.open(path, os.O_PATH) for path in sorted(shown) if os.path.isdir(path)}  # noqa: PTH112

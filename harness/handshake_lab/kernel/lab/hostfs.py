@@ -1,4 +1,4 @@
-"""Directories of this machine, shown inside a lab kernel."""
+"""Mounting directories of the host in a lab kernel."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _MS_RDONLY = 1
 
 
 def mount_host(directory: str, *, writable: bool, at: str = "") -> None:
-    """Show a directory of the host at its own path, or at another."""
+    """Mount a directory of the host at the same path, or at another one."""
     Path(at or directory).mkdir(parents=True, exist_ok=True)
     mount("none", at or directory, "hostfs", directory, 0 if writable else _MS_RDONLY)
 
 
 def unmount_host(directory: str) -> None:
-    """Undo `mount_host`, without a trace."""
+    """Undo `mount_host` completely."""
     unmount(directory)
     if is_private(directory):
         os.removedirs(directory)

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 #: Virtual wall clock at boot: 2026-01-01 00:00:00 UTC, in seconds since the epoch.
 CLOCK_START = 1_767_225_600
 
-#: Free bytes that the file system of the kernel's memory must have: a run touches about a third.
+#: Free bytes that the file system of the kernel's memory must have: a run uses about a third.
 MEMORY_ROOM = 256 << 20
 
-#: What a lab kernel's randomness begins with at boot. A run has a seed of its own, which takes effect when its job
-#: begins: kernels that were booted for different runs, or forked for them, are the same up to then.
+#: A lab kernel's seed at boot. The seed of a run takes effect only when its job begins: until then, kernels that
+#: were booted or forked for different runs are identical.
 BOOT_SEED = 0
 
-#: How Python hashes strings, and so the order in which it walks through sets of them: the same in every run.
+#: The seed of Python's string hashes, which determines the iteration order of sets: the same in every run.
 _HASH_SEED = "0"
 
 
@@ -37,18 +37,18 @@ class Boot(msgspec.Struct, frozen=True):
     """What the guest does before its job, for `handshake_lab.kernel.lab.lab_guest`."""
 
     preload: tuple[str, ...]  #: modules to import
-    readable: tuple[Path, ...]  #: host directories that this takes
-    parks: bool  #: then park, and find the job where the fork is told
+    readable: tuple[Path, ...]  #: host directories that these imports need
+    parks: bool  #: whether to park then; a fork gets the directory of its job from the supervisor
 
 
 def memory_directory() -> str:
-    """The directory for the kernel's memory file: it must allow execution, and have room.
+    """The directory for the kernel's memory file, which must permit execution and have enough free space.
 
-    UML maps its processes' code from that file (arch/um/os-Linux/mem.c); /dev/shm is best.
-    Where it is mounted ``noexec`` or small (many containers), TMPDIR, /tmp or /var/tmp do.
+    UML maps its processes' code from that file (arch/um/os-Linux/mem.c). /dev/shm is fastest; if it is
+    small or mounted ``noexec``, as in many containers, TMPDIR, /tmp or /var/tmp is used.
 
     Raises:
-        EnvironmentUnsupported: None of them serves.
+        EnvironmentUnsupported: None of them is suitable.
     """
     candidates = ["/dev/shm", os.environ.get("TMPDIR", ""), "/tmp", "/var/tmp"]  # noqa: S108
     for directory in filter(None, candidates):
@@ -58,20 +58,20 @@ def memory_directory() -> str:
         if not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize >= MEMORY_ROOM:
             return directory
     raise EnvironmentUnsupported(
-        f"no directory for the lab kernel's memory allows execution and has {MEMORY_ROOM >> 20} MiB free "
+        f"no directory for the lab kernel's memory permits execution and has {MEMORY_ROOM >> 20} MiB free "
         f"(tried {', '.join(filter(None, candidates))})",
         "Set TMPDIR to a directory on a file system mounted without noexec.",
     )
 
 
 def supervised(image: LabKernelImage, memory: int, *, wall_limit: float, forks: bool) -> Supervisor:
-    """A lab kernel, ready to boot once `prepare` has written what its guest needs.
+    """A lab kernel that can boot as soon as `prepare` has written the files for its guest.
 
     Args:
         image: The built kernel.
         memory: The guest's memory, in MiB.
         wall_limit: Seconds of real time after which it is killed.
-        forks: It is to be parked and forked.
+        forks: Whether it will be parked and forked.
     """
     scratch = new_scratch()
     environment = {
@@ -94,7 +94,7 @@ def supervised(image: LabKernelImage, memory: int, *, wall_limit: float, forks: 
 
 
 def prepare(scratch: Path, preload: tuple[str, ...], *, parks: bool) -> None:
-    """Write what the guest begins with: its first program, this Python on `handshake_lab.kernel.lab.lab_guest`."""
+    """Write the guest's first program, which starts this Python with `handshake_lab.kernel.lab.lab_guest`."""
     _compile_packages()
     own = (PACKAGE_ROOT, *PACKAGES, Path(sys.prefix), Path(sys.base_prefix))
     boot = Boot(preload=preload, readable=own, parks=parks)
@@ -119,9 +119,9 @@ def _command(image: LabKernelImage, memory: int) -> list[str]:
         "rootfstype=hostfs",
         "rootflags=/",
         "ro",
-        # The kernel stirs its command line into its entropy (drivers/char/random.c, random_init_early):
-        # no path of this machine or this run may be in it, or the seed would not be all that counts.
-        # hostfs looks paths up as the kernel's own process, whose working directory is the scratch.
+        # The kernel adds its command line to its entropy (drivers/char/random.c, random_init_early): it must not
+        # contain paths of this machine or this run, or random numbers would not depend on the seed alone.
+        # hostfs resolves paths relative to the kernel process's working directory, the scratch directory.
         "init=/proc/self/cwd/init",
         "con=null",
         "con0=fd:0,fd:1",
@@ -131,10 +131,10 @@ def _command(image: LabKernelImage, memory: int) -> list[str]:
 
 @cache
 def _compile_packages() -> None:
-    """Have every module of ours compiled beforehand, once a process: the guest cannot write what it compiles.
+    """Compile this package's modules to bytecode, once per process: the guest cannot write bytecode files.
 
-    To compile takes more system calls than to load, and each moves the guest's clock by a hair: a record would depend
-    on whether this is the first run of a fresh checkout.
+    Compiling a module takes more system calls than loading its bytecode, and each call advances the guest's clock:
+    without this, the first run of a new checkout would have a different record.
     """
     for package in PACKAGES:
         compileall.compile_dir(package, quiet=2)

@@ -1,11 +1,11 @@
-"""The first process inside a lab kernel: makes a small world, does one job, powers off.
+"""The first process in a lab kernel: mounts file systems, does one job, powers off.
 
-The root is the host's own file tree, read-only through hostfs. Everything that is
-written goes to memory, except for the job's results.
+The root is the host's file tree, read-only through hostfs. Files that are written
+are kept in memory, except for the job's results.
 Started by `handshake_lab.kernel.lab.lab_boot` as ``init=python … -m handshake_lab.kernel.lab.lab_guest SCRATCH``.
 
-A kernel that was booted for one job and one that is parked and forked for it come the same way: what was done before
-the job, and in which order, must not differ between them.
+A kernel that was booted for one job and one that is parked and forked take the same steps before the job, in the same
+order; otherwise their records would differ.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Any
 from handshake_lab.kernel.lab import stage
 from handshake_lab.kernel.lab.hostfs import mount_host, unmount_host
 from handshake_lab.kernel.shared import job_runner
-from handshake_lab.kernel.shared.guest_setup import furnish, in_child, is_private, power_off
+from handshake_lab.kernel.shared.guest_setup import in_child, is_private, mount_file_systems, power_off
 from handshake_lab.linux.machine_fork import park
 
 
 def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
-    """Come as far as the job and do it; ``place`` is a pipe for the scratch directory in which its status belongs."""
+    """Take the steps up to the job, and do it. ``place``: a pipe for the path of the job's scratch directory."""
     for module in boot["preload"]:
         importlib.import_module(module)
-    stage.rest()
-    # Also where nobody asks for it: numbers of inodes and devices are given out in the order of what was done.
+    stage.prepare_for_forks()
+    # Also if the machine is not parked: numbers of inodes and devices depend on the sequence of operations.
     stage.list_loaded_files(scratch)
     unmount_host(scratch)
     if boot["parks"]:
@@ -49,10 +49,10 @@ def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
 
 
 def main() -> None:
-    """Make the world, in which the scratch directory stays where it is on the host, and do the job."""
+    """Mount file systems, with the scratch directory at its path on the host, and do the job."""
     scratch = sys.argv[1]
     boot = json.loads(Path(scratch, "boot.json").read_bytes())
-    furnish()
+    mount_file_systems()
     mount_host(scratch, writable=True)
     for directory in boot["readable"]:
         if is_private(directory):

@@ -1,4 +1,4 @@
-"""The lab kernels this machine has, and getting one if it has none."""
+"""The lab kernels of this machine, and building one if there is none."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class _Unless(Enum):
-    """What makes a build unnecessary."""
+    """When a build is unnecessary."""
 
     ANY = "there is a kernel of that version"
-    SAME_SOURCE = "there is a kernel from that very package"
-    NOTHING = "nothing does"
+    SAME_SOURCE = "there is a kernel built from the same package"
+    NOTHING = "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class LabKernelImage:
 
     Attributes:
         version: Which Linux: "7.3".
-        release: The same with its point release: "7.3.4", what ``uname -r`` says.
+        release: The complete release, "7.3.4", as in ``uname -r``.
         directory: Its directory in the cache.
         helpers: The directory of the programs that are compiled beside it.
-        key: The configuration it was built with.
+        key: The key of the configuration it was built with.
         hz: Its timer ticks per second (CONFIG_HZ).
-        built: When.
-        origin: What it was built from: a package and its version, or a path.
-        compiled_files: How many files that took.
+        built: When it was built.
+        origin: The source it was built from: a package and its version, or a path.
+        compiled_files: How many files the build compiled.
         forks: Whether it can be parked and forked (docs/machine_fork.md).
     """
 
@@ -64,21 +64,21 @@ class LabKernelImage:
 
     @property
     def shim(self) -> Path:
-        """To be preloaded into it: answers getrandom() from HANDSHAKE_SEED."""
+        """The library to preload into it, which answers getrandom() from HANDSHAKE_SEED."""
         return self.helper("seed")
 
     @property
     def supervisor(self) -> Path:
-        """Starts the kernel and ends it."""
+        """The program that starts the kernel and ends it."""
         return self.helper("supervisor")
 
     @property
     def current(self) -> bool:
-        """Whether it was built with the configuration of today."""
+        """Whether it was built with the present configuration."""
         return self.key == configuration.key()
 
     def helper(self, name: str) -> Path:
-        """What ``<name>.c`` was compiled to."""
+        """The file that ``<name>.c`` was compiled to."""
         return self.helpers / helper_programs.product(name)
 
 
@@ -89,7 +89,7 @@ class LabImages:
         self.root = cache.cache_root()
 
     def images(self) -> list[LabKernelImage]:
-        """All kernels, the newest first; those of other configurations too."""
+        """All kernels, including those of other configurations; the newest first."""
         return sorted(self._read(), key=_order, reverse=True)
 
     def _read(self) -> Iterator[LabKernelImage]:
@@ -137,15 +137,15 @@ class LabImages:
         """A kernel that is ready to run; built if there is none.
 
         Args:
-            version: "6.1"; None takes the newest there is, and builds the newest
-                that the distribution offers if there is none.
-            progress: Told how far a build is.
+            version: "6.1"; None takes the newest kernel, and builds the newest
+                that the distribution offers if there is no kernel.
+            progress: Receives the progress of a build.
 
         Raises:
-            UsageError: if ``version`` is none.
-            KernelSourceMissing: if its source cannot be had.
-            EnvironmentUnsupported: if this machine cannot build it.
-            KernelFailed: if building it failed.
+            UsageError: ``version`` is invalid.
+            KernelSourceMissing: Its source was not found.
+            EnvironmentUnsupported: This machine cannot build it.
+            KernelFailed: The build failed.
         """
         return self.find(version) or self._make(version, None, progress, _Unless.ANY)
 
@@ -157,19 +157,19 @@ class LabImages:
         *,
         force: bool = False,
     ) -> LabKernelImage:
-        """Build the newest point release of a version; it takes the place of one of the same name.
+        """Build the newest point release of a version; it replaces a kernel of the same release.
 
-        Nothing is built if there is a kernel from that very package already. From a
-        ``source`` of the caller's, one is always built: what is in it may have changed.
+        Nothing is built if there is already a kernel built from the same package. If the
+        caller names a ``source``, a kernel is always built, because the source may have changed.
 
         Args:
             version: "6.1"; None takes the newest that the distribution offers.
             source: Build from this instead.
-            progress: Told how far it is.
-            force: Build anyway.
+            progress: Receives the progress of the build.
+            force: Build in any case.
 
         Raises:
-            HandshakeError: as :meth:`ensure`.
+            HandshakeError: As for :meth:`ensure`.
         """
         unless = _Unless.NOTHING if force or source is not None else _Unless.SAME_SOURCE
         return self._make(version, source, progress, unless)
@@ -177,7 +177,7 @@ class LabImages:
     def _make(
         self, version: str | None, source: Source | None, progress: Progress | None, unless: _Unless
     ) -> LabKernelImage:
-        # Everything that only a build needs is imported here: looking a kernel up is done at every start.
+        # Imported here, because only a build needs these, and every start looks up a kernel.
         from handshake_lab.kernel.lab.build import toolchain  # noqa: PLC0415
         from handshake_lab.kernel.lab.build.compile import SPACE_NEEDED as BUILD_SPACE  # noqa: PLC0415
         from handshake_lab.kernel.lab.build.compile import Builder  # noqa: PLC0415
@@ -188,34 +188,34 @@ class LabImages:
 
         if version is not None:
             check_version(version)
-        told = progress or Silent()
+        progress = progress or Silent()
 
         def waiting() -> None:
-            told.note("Another handshake is building a lab kernel here; waiting for it.")
+            progress.note("Another handshake is building a lab kernel; waiting for it.")
 
         with tidy_on_signals(), cache.exclusive(waiting), cache.workshop() as workshop:
             helper_programs.provide(workshop)
             if unless is _Unless.ANY and (image := self._find_kernel(version)):
-                told.note(f"Linux {image.release} is here now.")
+                progress.note(f"Linux {image.release} is available now.")
                 return image
             toolchain.demand()
             cache.demand_space(
-                BUILD_SPACE + (FETCH_SPACE if source is None else 0), "Fetching and building the lab kernel"
+                BUILD_SPACE + (FETCH_SPACE if source is None else 0), "Downloading and building the lab kernel"
             )
             if source is None:
                 (workshop / "apt").mkdir()
-                source = Mirror(workshop / "apt", self.root / "packages", told).fetch(version)
+                source = Mirror(workshop / "apt", self.root / "packages", progress).fetch(version)
             if unless is _Unless.SAME_SOURCE and (image := self._built_from(source)):
-                told.note(f"Linux {image.release} was built from {source.origin} already.")
+                progress.note(f"Linux {image.release} has already been built from {source.origin}.")
                 return image
             learned = {image.version: image.compiled_files for image in reversed(self.images())}
-            built = Builder(workshop, self.root / "logs", told, learned).build(source)
+            built = Builder(workshop, self.root / "logs", progress, learned).build(source)
             place = self.root / "kernels" / f"{built.release.name}-{configuration.key()}"
-            with cache.disk_errors("putting the kernel in its place"):
+            with cache.disk_errors("installing the kernel"):
                 cache.install(built.directory, place)
         image = self.find(built.release.name)
         if image is None:
-            raise AssertionError(f"{place} was just put there")
+            raise AssertionError(f"{place} was just installed")
         return image
 
     def _built_from(self, source: Source) -> LabKernelImage | None:
@@ -225,12 +225,14 @@ class LabImages:
         """Remove the kernels of a version or a release; returns them.
 
         Raises:
-            UsageError: if there is none.
+            UsageError: There is none.
         """
         chosen = [image for image in self.images() if version in {image.version, image.release}]
         if not chosen:
             have = ", ".join(image.release for image in self.images()) or "none"
-            raise UsageError("VERSION", version, f"is not among the lab kernels here ({have})", "handshake kernel list")
+            raise UsageError(
+                "VERSION", version, f"is not among the installed lab kernels ({have})", "handshake kernel list"
+            )
         for image in chosen:
             cache.discard(image.directory)
         return chosen
@@ -250,5 +252,5 @@ def _order(image: LabKernelImage) -> tuple[tuple[int, ...], datetime]:
 
 
 def _damaged(directory: Path) -> EnvironmentUnsupported:
-    # Builds put whole directories here, so somebody else has been at it.
+    # Builds only install complete directories, so something else has changed it.
     return EnvironmentUnsupported(f"The lab kernel in {directory} is damaged", f"Remove it: rm -r '{directory}'")

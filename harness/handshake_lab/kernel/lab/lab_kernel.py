@@ -1,9 +1,9 @@
 """The lab kernel: Linux built as User-Mode Linux, booted or forked for one job.
 
-Time inside is virtual (``time-travel=inf-cpu``): computing takes none, waiting takes
-no wall time. Randomness enters only through the C library's ``getrandom()``, which a
-preloaded shim answers from the seed; with address randomization off, a run is a
-function of its seed.
+Its time is virtual (``time-travel=inf-cpu``): computing takes no virtual time, waiting
+takes no wall time. Random numbers come only from the C library's ``getrandom()``, which
+a preloaded shim answers from the seed; address randomization is off. Therefore a run is
+determined by its seed.
 """
 
 from __future__ import annotations
@@ -39,23 +39,22 @@ if TYPE_CHECKING:
 
 
 _TOO_LONG = (
-    "a program in it computes without ever waiting, or waits in a loop (computing takes no virtual time, and asking "
-    "for the time hardly any), or waits for an event that never occurs"
+    "a program in it computes without ever blocking, or polls in a loop (computing takes no virtual time, and reading "
+    "the clock takes almost none), or waits for an event that never occurs"
 )
 
 
 class LabKernel:
-    """Does one job at a time in a lab kernel of its own.
+    """Does one job at a time, each in a separate lab kernel.
 
     Args:
         image: The built kernel.
-        seed: Everything random in the run is a function of it.
-        wall_limit: Seconds of real time after which the kernel is killed: virtual
-            time does not pass while a program computes, so a loop that never blocks
-            would never end.
+        seed: Determines all random numbers of a run.
+        wall_limit: Seconds of real time after which the kernel is killed. No limit in
+            virtual time can end a loop that never blocks, because computing takes none.
         memory: The guest's memory, in MiB.
         fresh_boot: Boot for every job. Otherwise the kernel boots once for all jobs that preload the same modules, and
-            forks for each, if its release can: that pays from the second job on. The results are the same.
+            forks for each of them, if the image forks: this is faster from the second job on. The results are the same.
     """
 
     def __init__(
@@ -75,17 +74,17 @@ class LabKernel:
 
     @property
     def forks(self) -> bool:
-        """Whether it is forked for a job, as far as is known: False once this machine has refused a fork."""
+        """Whether jobs run in forks: False as soon as a fork has failed on this machine."""
         return not self._fresh_boot
 
     @property
     def info(self) -> KernelInfo:
-        """What a record says of it."""
+        """The description in a record."""
         return KernelInfo(kind="lab", release=self._image.release, hz=self._image.hz, seed=self._seed)
 
     @contextmanager
     def run(self, job: Job) -> Iterator[JobResult]:
-        """Boot or fork, do the job, power off. What was not asked to be kept vanishes at the end of the block.
+        """Boot or fork, do the job, power off. Results without a directory of the job are removed after the block.
 
         Raises:
             KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit.
@@ -95,10 +94,10 @@ class LabKernel:
             yield next(results)
 
     def branches(self, job: Job) -> Iterator[JobResult]:
-        """Do a job that may branch (docs/branching.md): the result of each of its branches, depth first.
+        """Do a job that may branch (docs/branching.md): yields the result of each branch, depth first.
 
-        A job that does not branch has one result. What a result was not asked to keep vanishes when the next is asked
-        for.
+        A job that does not branch has one result. Results without a directory of the job are removed when the next
+        result is requested.
 
         Raises:
             KernelFailed: A branch's kernel crashed, was killed, or ran into the wall-clock limit; it names the branch.
@@ -118,7 +117,7 @@ class LabKernel:
                 if not _could_not_fork(ending):
                     yield from self._follow(kernel, trunk, ending, results, ())
                     return
-            self._fresh_boot = True  # this machine lacks what a fork needs; handshake doctor reports it
+            self._fresh_boot = True  # forking does not work on this machine; handshake doctor reports why
         with lab_boot.supervised(self._image, self._memory, wall_limit=self._wall_limit, forks=False) as booted:
             lab_boot.prepare(booted.scratch, job.preload, parks=False)
             results = self._hand_over(job, booted.scratch)
@@ -132,7 +131,7 @@ class LabKernel:
         results: Path,
         taken: tuple[BranchTaken, ...],
     ) -> Iterator[JobResult]:
-        """The result of a fork that has ended; of one that is parked, those of its own forks."""
+        """The result of a fork that has ended, or the results of the forks of one that is parked."""
         if ending.word != "parked":
             try:
                 result = self._outcome(ending, running.scratch, results)
@@ -152,12 +151,12 @@ class LabKernel:
                 yield from self._follow(kernel, fork, fork.run(), place, path)
 
     def _stage(self, kernel: ParkedKernel, job: Job) -> Supervised | None:
-        # Its results are its own: what the common part leaves there is not the job's.
+        # In a directory of its own: files that the common part writes are not results of the job.
         common = msgspec.structs.replace(job, parks=True, results=None)
         return kernel.stage(job.stage, self._wall_limit, lambda scratch: self._hand_over(common, scratch))
 
     def _hand_over(self, job: Job, scratch: Path) -> Path:
-        # For programs that the job starts: the order in which they walk through sets hangs on it.
+        # For programs that the job starts: the iteration order of their sets depends on it.
         hashing = {"PYTHONHASHSEED": str(self._seed % 2**32)}
         return hand_over(job, scratch, {**ENVIRONMENT, **hashing}, seed=self._seed)
 
@@ -166,5 +165,5 @@ class LabKernel:
 
 
 def _could_not_fork(ending: Ending) -> bool:
-    """Whether a fork ended before its job began: the host refused it memory, for example, or another process."""
+    """Whether a fork ended before its job began, for example because the host has no memory left."""
     return ending.word == "error" or (ending.word == "exit" and ending.console.startswith("machine_fork:"))

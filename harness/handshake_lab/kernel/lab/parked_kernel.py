@@ -1,7 +1,7 @@
-"""A lab kernel that was booted once, has imported what its jobs need, and forks for each of them.
+"""A lab kernel that is booted once, imports the modules that its jobs need, and is forked for each job.
 
-docs/machine_fork.md explains how a kernel forks. Parked kernels are shared by all who need the same in this
-process, and end with it.
+docs/machine_fork.md explains how a kernel forks. A process has one parked kernel for all jobs with the same image,
+memory and modules; parked kernels end with the process.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
     from handshake_lab.kernel.shared.supervisor import Ending, Supervised
 
-#: Seconds of real time within which a kernel boots and imports, on a machine that has hardly any time for it.
+#: Seconds of real time within which a kernel boots and imports its modules, even on a very busy machine.
 _BOOT_LIMIT = 300.0
-#: How many parked kernels a process keeps, and how many stages of each: each holds some 60 MB, a stage 10 MB.
+#: How many parked kernels a process keeps, and how many stages of each: a kernel needs about 60 MB, a stage 10 MB.
 _KEPT = 3
 
 
 class LoadedFile(msgspec.Struct, frozen=True):
-    """A file whose content is in a parked kernel's memory, as it was when it was read."""
+    """A file whose content is in a parked kernel's memory, with its size and time when it was read."""
 
     path: str
     size: int
     mtime_ns: int
 
     def unchanged(self) -> bool:
-        """Whether the file still is what was read."""
+        """Whether the file has not changed since it was read."""
         try:
-            now = os.stat(self.path)  # noqa: PTH116  a thousand of them before each fork
+            now = os.stat(self.path)  # noqa: PTH116  a thousand files before each fork
         except OSError:
             return False
         return (now.st_size, now.st_mtime_ns) == (self.size, self.mtime_ns)
@@ -57,8 +57,8 @@ class ParkedKernel:
         preload: The modules that it imports before it is parked.
 
     Raises:
-        KernelFailed: It did not come as far as to be parked.
-        KeyboardInterrupt: It was interrupted meanwhile.
+        KernelFailed: It ended before it was parked.
+        KeyboardInterrupt: The user interrupted it.
     """
 
     def __init__(self, image: LabKernelImage, memory: int, preload: tuple[str, ...]) -> None:
@@ -77,11 +77,11 @@ class ParkedKernel:
             raise
 
     def current(self) -> bool:
-        """Whether it is still there, and all that it has read is still what is on the disk."""
+        """Whether it has not ended, and no file that it has read has changed."""
         return self._parked is not None and self._parked.current()
 
     def fork(self, wall_limit: float, parent: Supervised | None = None, text: str = "") -> Supervised:
-        """A fork of it, or of one of its forks that is parked, which begins with `Supervised.run`.
+        """Fork it, or a parked fork of it; `Supervised.run` starts the new fork.
 
         Raises:
             KernelFailed: Its supervisor was killed.
@@ -92,15 +92,15 @@ class ParkedKernel:
             raise KernelFailed("the supervisor of a parked lab kernel was killed", str(error)) from None
 
     def stage(self, name: str, wall_limit: float, hand_over: Callable[[Path], object]) -> Supervised | None:
-        """A fork that is parked at a stage, made if there is none that is current.
+        """A fork that is parked at a stage; created if there is none, or if its files have changed.
 
         Args:
             name: The stage.
-            wall_limit: Seconds of real time within which the stage is reached.
-            hand_over: Lays down the job that leads there in a scratch directory.
+            wall_limit: Seconds of real time within which the stage must be reached.
+            hand_over: Writes the job that reaches the stage to a scratch directory.
 
         Returns:
-            None if that job ended before it reached the stage: then each does the common part itself.
+            None if that job ended before it reached the stage: then each job does the common part itself.
         """
         parked = self._stages.pop(name, None)
         if name in self._stages or (parked and parked.current()):
@@ -135,28 +135,28 @@ class ParkedKernel:
 
 @dataclass(frozen=True, slots=True)
 class _Parked:
-    """A machine that is parked, and what it has read."""
+    """A machine that is parked, and the files that it has read."""
 
     machine: Supervised
     loaded: tuple[LoadedFile, ...]
 
     @classmethod
     def of(cls, machine: Supervised, ending: Ending) -> Self | None:
-        """The machine, if it is parked now.
+        """The machine, or None if it is not parked.
 
         Raises:
-            KeyboardInterrupt: It was interrupted.
+            KeyboardInterrupt: The user interrupted it.
         """
         if ending.word == "killed":
             raise KeyboardInterrupt
         if ending.word != "parked":
             return None
         files = msgspec.json.decode((machine.scratch / LOADED_FILES).read_bytes(), type=list[LoadedFile])
-        # What the host does not have was written inside.
+        # Files that do not exist on the host are the guest's own.
         return cls(machine, tuple(file for file in files if os.path.exists(file.path)))  # noqa: PTH110
 
     def current(self) -> bool:
-        """Whether it is still there, and all that it has read is still what is on the disk."""
+        """Whether it has not ended, and no file that it has read has changed."""
         return not self.machine.has_ended() and all(file.unchanged() for file in self.loaded)
 
 
@@ -164,7 +164,7 @@ _Key = tuple["LabKernelImage", int, tuple[str, ...]]
 
 
 class _Pool:
-    """The parked kernels of this process, by what they were booted for; the one used last comes last."""
+    """The parked kernels of this process, by image, memory and modules; the most recently used comes last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -190,7 +190,7 @@ class _Pool:
 
 
 _pool = _Pool()
-#: End all parked kernels of this process; those that are needed again are booted again.
+#: End all parked kernels of this process; a kernel that is needed again is booted again.
 close_all = _pool.close
 atexit.register(close_all)
 

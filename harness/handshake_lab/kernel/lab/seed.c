@@ -6,12 +6,11 @@
  * number in HANDSHAKE_SEED: initial sequence numbers, ephemeral ports, netem's
  * losses and os.urandom() inside the guest are then a function of that number.
  *
- * It refuses to start without a seed. A run that only looks repeatable would be
- * worse than none.
+ * It refuses to start without a seed, because such a run would not be repeatable.
  *
  * The generator is splitmix64 (Steele, Lea and Flood 2014, "Fast splittable
- * pseudorandom number generators"): every 64-bit seed is a good one, and the
- * kernel hashes what it gets with BLAKE2s anyway. It is of course no secret.
+ * pseudorandom number generators"): every 64-bit seed is suitable, and the
+ * kernel hashes the numbers with BLAKE2s. They are not secret.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -58,7 +57,7 @@ static uint64_t splitmix64(void)
 	return z ^ (z >> 31);
 }
 
-/* Byte for byte, so that asking for 8 + 8 bytes gives what asking for 16 does. */
+/* In bytes, so that two requests of 8 bytes return the same bytes as one request of 16. */
 static void fill(unsigned char *buffer, size_t length)
 {
 	while (length-- > 0) {
@@ -74,7 +73,7 @@ static void fill(unsigned char *buffer, size_t length)
 
 ssize_t getrandom(void *buffer, size_t length, unsigned int flags)
 {
-	(void)flags;	/* GRND_NONBLOCK and GRND_RANDOM ask for nothing that is not so here */
+	(void)flags;	/* this never blocks, and has only one source: GRND_NONBLOCK and GRND_RANDOM change nothing */
 	fill(buffer, length);
 	return (ssize_t)length;
 }

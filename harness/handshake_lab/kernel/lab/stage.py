@@ -1,7 +1,7 @@
-"""Where jobs with the same beginning part: the first of them is parked there, and each is done by a fork of it.
+"""Jobs that begin with the same steps: these are done once, the machine is parked, and each job continues in a fork.
 
-A job with a `stage` calls `reach_stage` when it comes to the point up to which all jobs of that stage are the same.
-In a kernel that was booted for the job alone, the same steps lead on to the job's own part.
+A job with a `stage` calls `reach_stage` after the steps that all jobs of the stage have in common. In a kernel that was
+booted for one job, `reach_stage` takes the same steps, but does not park.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from handshake_lab.kernel.shared import job_runner
 from handshake_lab.linux.machine_fork import park
 from handshake_lab.linux.randomness import seed_randomness
 
-#: The seed up to a stage, where the jobs' own are not known yet.
+#: The seed of the common steps, during which the seed of a job is not known yet.
 COMMON_SEED = 0
-#: In a scratch directory: the files that a machine has read before it was parked.
+#: The file in a scratch directory that lists the files which a machine had read when it was parked.
 LOADED_FILES = "loaded.json"
 
 
-def rest() -> None:
-    """Prepare for being forked: what is in memory now should not be written to without need."""
-    # The next collections need not walk through all of this, which would make a fork copy it.
+def prepare_for_forks() -> None:
+    """Reduce the memory that a fork writes to, because it copies each page that it writes to."""
+    # Later collections skip the present objects; to visit an object is to write to it.
     gc.collect()
     gc.freeze()
-    # Memory that the kernel is about to free (after a grace period of RCU) need not be copied, either.
+    # After a grace period of RCU the kernel has freed memory that a fork would otherwise copy.
     time.sleep(0.1)
 
 
 def list_loaded_files(scratch: str) -> None:
-    """Write down which files this process has in its memory, modules and libraries, as they were when it read them."""
+    """Write a list of the modules and libraries that this process has loaded, with their sizes and times."""
     modules = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     lines = Path("/proc/self/maps").read_text().splitlines()
     mapped = {line[line.index("/") :] for line in lines if "/" in line}
@@ -51,9 +51,9 @@ def list_loaded_files(scratch: str) -> None:
 
 
 def begin(seed: int) -> None:
-    """From here on, what is random follows from a seed; and the clock shows a whole tenth of a second.
+    """Make all random numbers depend on a seed from now on, and the clock a multiple of 0.1 s.
 
-    Each reading of the clock moves it by a hair: how often that was done before must not show.
+    Each reading of the clock advances it slightly: the record must not depend on how often it was read before.
     """
     time.sleep(-time.monotonic_ns() % 100_000_000 / 1e9)
     seed_randomness(seed)
@@ -62,25 +62,25 @@ def begin(seed: int) -> None:
 
 
 def reach_stage() -> Any:
-    """The end of what the jobs of a stage have in common.
+    """End the common steps of a stage's jobs; a machine that parks continues in its forks.
 
     Returns:
-        The argument of the job to go on with: in a parked machine's fork, that of the fork's own job. Its results go
-        to the directory that the function of the job was called with.
+        The argument of the job: in a fork, that of the fork's own job. The directory for results, with which the
+        job's function was called, is now that of the fork's job.
     """
     job = job_runner.current
     if not job.get("stage"):
         return job["argument"]
-    # These stay the paths inside, whatever directory of the host is there.
+    # In the guest these paths stay the same, although other directories of the host are mounted there.
     scratch, results = job["scratch"], job["results"]
-    rest()
+    prepare_for_forks()
     list_loaded_files(scratch)
     source = park() if job["parks"] else scratch
     mount_host(source, writable=True, at=scratch)
     importlib.invalidate_caches()
     own = job_runner.read_job(scratch)
     mount_host(own["results"], writable=True, at=results)
-    # What this process has set since then stays.
+    # Variables that the common steps have set are kept.
     os.environ.update(own["environment"])
     hosts = {"host_scratch": source, "host_results": own["results"]}
     job_runner.current.update(own, scratch=scratch, results=results, **hosts)

@@ -33,7 +33,7 @@ _DOUBT = re.compile(r"NO_PUBKEY|Missing key|not signed|verification failed|is ex
 
 _OTHER_WAY = "Provide a kernel's source: handshake kernel build --source linux-7.3.tar.xz"
 
-# Bytes on disk while a package is fetched: 170 MB for the package, 80 MB for package lists, and apt's index of them.
+# Bytes on disk while a package is downloaded: 170 MB for the package, 80 MB for package lists, and apt's index of them.
 SPACE_NEEDED = 350 * MIB
 
 
@@ -238,7 +238,7 @@ def choose(offers: list[Offer], version: str | None) -> Offer:
         have = ", ".join(sorted({offer.version for offer in offers}, key=version_order))
         raise KernelSourceMissing(
             f"--version: {version!r} is not among the kernel sources of this machine's package mirror ({have})",
-            f"Take one of these, for example --version {have.rpartition(' ')[2]}, or: --source linux-{version}.tar.xz",
+            f"Use one of these, for example --version {have.rpartition(' ')[2]}, or: --source linux-{version}.tar.xz",
         )
     return max(fitting, key=lambda offer: version_order(offer.version))
 

@@ -1,15 +1,15 @@
-"""Where built kernels live: one cache directory, one lock, and no half-made things.
+"""The cache directory for built kernels and downloads: it has one lock, and never contains partial results.
 
     $XDG_CACHE_HOME/handshake-lab/     (~/.cache/handshake-lab)
         kernels/7.3.4-<key>/           a finished kernel: linux, config, kernel.json
         helpers/<key>/                 the small C programs beside it: seed.so, ...
         packages/                      downloaded linux-source packages
         apt/                           a private view of the package mirror
-        work/                          builds in progress; whoever holds the lock may empty it
-        logs/                          what failed builds said
+        work/                          builds in progress; the holder of the lock may empty it
+        logs/                          logs of failed builds
         lock
 
-Whatever is made is made in ``work`` and moved into its place with one rename.
+Everything is created in ``work``, and moved to its place with one rename.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MIB = 1024**2
 
 
 def cache_root() -> Path:
-    """The lab's cache directory, which need not exist yet.
+    """The lab's cache directory, which may not exist yet.
 
     Source: XDG Base Directory Specification; a relative ``$XDG_CACHE_HOME`` is
     invalid there and ignored.
@@ -43,16 +43,16 @@ def cache_root() -> Path:
 
 
 def no_space(doing: str) -> EnvironmentUnsupported:
-    """The error for a disk that became full."""
+    """The error for a disk that is full."""
     return EnvironmentUnsupported(
-        f"The disk that holds {cache_root()} became full while {doing}; nothing half-made was left there",
+        f"The disk of {cache_root()} ran out of space while {doing}; partial files were removed",
         "Free some space, or set XDG_CACHE_HOME to a directory on a larger disk.",
     )
 
 
 @contextmanager
 def disk_errors(doing: str) -> Iterator[None]:
-    """Turn a full, read-only or forbidden disk into one clear message."""
+    """Convert errors of a full, read-only or forbidden disk to an error of this project."""
     try:
         yield
     except OSError as error:
@@ -61,41 +61,41 @@ def disk_errors(doing: str) -> Iterator[None]:
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}:
             raise EnvironmentUnsupported(
                 f"{error.filename or cache_root()} cannot be written while {doing} ({error.strerror})",
-                "Set XDG_CACHE_HOME to a directory of yours.",
+                "Set XDG_CACHE_HOME to a directory that you can write to.",
             ) from error
         raise
 
 
 def demand_space(needed: int, purpose: str) -> None:
-    """Refuse to begin what the cache's disk cannot hold.
+    """Check that the cache's disk has enough free space.
 
     Args:
         needed: Bytes.
-        purpose: What they are for, for the message.
+        purpose: The beginning of the error message: "Building the lab kernel".
 
     Raises:
-        EnvironmentUnsupported: if fewer bytes are free.
+        EnvironmentUnsupported: Fewer bytes are free.
     """
     root = cache_root()
     free = shutil.disk_usage(root).free
     if free < needed:
         raise EnvironmentUnsupported(
-            f"{purpose} needs {needed / GIB:.1f} GiB, but the disk that holds {root} has {free / GIB:.1f} GiB free",
+            f"{purpose} needs {needed / GIB:.1f} GiB, but the disk of {root} has {free / GIB:.1f} GiB free",
             "Free some space, or set XDG_CACHE_HOME to a directory on a larger disk.",
         )
 
 
 @contextmanager
 def exclusive(on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the cache's one lock; it falls with the process, however that ends.
+    """Hold the lock of the cache; the kernel releases it if the process is killed.
 
-    The cache directory is made if it is missing.
+    The cache directory is created if it is missing.
 
     Args:
-        on_wait: Called once, if somebody else holds the lock.
+        on_wait: Called once if another process holds the lock.
     """
     root = cache_root()
-    with disk_errors("taking the cache's lock"):
+    with disk_errors("locking the cache"):
         root.mkdir(parents=True, exist_ok=True)
         handle = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -111,13 +111,13 @@ def exclusive(on_wait: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def workshop() -> Iterator[Path]:
-    """A directory to build in, on the cache's own disk, gone afterwards.
+    """A temporary directory to build in, on the cache's own disk.
 
-    To be entered with the lock held: only one builder works at a time, so
-    whatever else lies in ``work`` belongs to builders that were killed.
+    The caller must hold the lock: only one build runs at a time, so everything
+    else in ``work`` was left by builds that were killed.
     """
     work = cache_root() / "work"
-    with disk_errors("making room for a build"):
+    with disk_errors("creating a directory for a build"):
         discard(work)
         work.mkdir()
         place = work / f"build-{os.getpid()}"
@@ -137,14 +137,14 @@ def discard(path: Path) -> None:
 
 
 def install(made: Path, place: Path) -> None:
-    """Put a finished directory in its place; an older one there goes away.
+    """Move a finished directory to its place; an older one there is removed.
 
     Args:
         made: The finished directory, in the workshop.
-        place: Where it belongs, on the same disk.
+        place: Its destination, on the same disk.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.exists():
-        # In the workshop, where it is cleared away even if we are killed now.
+        # To the workshop, which is removed later even if this process is killed now.
         place.rename(made.with_name(made.name + ".replaced"))
     made.rename(place)

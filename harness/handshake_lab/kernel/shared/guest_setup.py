@@ -1,4 +1,4 @@
-"""What a guest needs whose root is this machine's file tree: mounts, the first process's duties, an environment."""
+"""The set-up of a guest whose root is the host's file tree: mounts, the duties of process 1, the environment."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _POWER_OFF = 0x4321FEDC  # LINUX_REBOOT_CMD_POWER_OFF, include/uapi/linux/reboot.h
 
-#: Directories that get a memory of their own: what the host has there is not the run's.
+#: Directories where a tmpfs is mounted, so that a run does not see the host's files there.
 PRIVATE = ("/tmp", "/run", "/dev/shm", "/var/tmp")  # noqa: S108
 
-#: What programs in the guest find in their environment.
+#: The environment of programs in the guest.
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/tmp",  # noqa: S108  a tmpfs of the guest's own
+    "HOME": "/tmp",  # noqa: S108  a private tmpfs
     "LANG": "C.UTF-8",
     "TERM": "linux",
     "PYTHONDONTWRITEBYTECODE": "1",  # the root is read-only
@@ -28,7 +28,7 @@ ENVIRONMENT = {
 
 
 def mount(source: str, target: str, kind: str, data: str = "", flags: int = 0) -> None:
-    """Mount something; an error says what could not be mounted where."""
+    """Mount a file system; an error contains its kind, source and target."""
     if _LIBC.mount(source.encode(), target.encode(), kind.encode(), flags, data.encode()) != 0:
         error = ctypes.get_errno()
         raise OSError(error, f"mount -t {kind} {source} {target}: {os.strerror(error)}")
@@ -41,8 +41,8 @@ def unmount(target: str) -> None:
         raise OSError(error, f"umount {target}: {os.strerror(error)}")
 
 
-def furnish() -> None:
-    """Mount what programs expect to find."""
+def mount_file_systems() -> None:
+    """Mount the file systems that programs expect."""
     mount("proc", "/proc", "proc")
     mount("sysfs", "/sys", "sysfs")
     mount("devtmpfs", "/dev", "devtmpfs")
@@ -55,18 +55,18 @@ def furnish() -> None:
     for directory in PRIVATE:
         if Path(directory).is_dir() and not Path(directory).is_symlink():
             mount("tmpfs", directory, "tmpfs", "mode=1777")
-    # Mininet wants a control-group tree that it may write to; it puts nothing in it here.
+    # Mininet requires a writable control-group tree; it creates nothing in it here.
     mount("tmpfs", "/sys/fs/cgroup", "tmpfs")
     mount("tracefs", "/sys/kernel/tracing", "tracefs")
 
 
 def is_private(directory: str) -> bool:
-    """Whether a directory of the host lies where the run has a memory of its own."""
+    """Whether a directory of the host is hidden by a tmpfs of the run."""
     return any(directory == private or directory.startswith(private + "/") for private in PRIVATE)
 
 
 def _reap_until(child: int) -> int:
-    """As the first process, take in every orphan; return the child's status when it ends."""
+    """Reap every orphan, as process 1 must; return the child's status when it ends."""
     while True:
         pid, status = os.wait()
         if pid == child:

@@ -1,4 +1,4 @@
-"""What a kernel is given to do: one Python function, called in its world."""
+"""A job: one Python function that is called in a kernel."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ if TYPE_CHECKING:
 #: The directory to import `handshake_lab` from.
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 
-#: All that a kernel must see of this project: in a checkout, the topologies are a link that leads elsewhere.
+#: The directories of this project that a kernel must see; in a checkout the topologies are a link to another directory.
 PACKAGES = (PACKAGE_ROOT / "handshake_lab", (PACKAGE_ROOT / "handshake_lab" / "topologies").resolve())
 
 
-#: The exit status of a job that Ctrl-C ended: that of a shell for SIGINT.
+#: The exit status of a job that was interrupted (Ctrl-C), as a shell reports SIGINT.
 INTERRUPTED = 130
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A function to call where the kernel is, as root of its own world.
+    """A function that is called in the kernel, as root.
 
     It is called with two arguments: ``argument``, and the path of a directory for its
-    results. Its return value is the exit status (None counts as 0). What it prints goes
-    to the console, which is shown only where something failed.
+    results. Its return value is the exit status (None: 0). Its output goes to the
+    console, which is shown only if the job fails.
     """
 
     call: str  #: "package.module:function"
-    argument: Any = None  #: of JSON's types
-    results: Path | None = None  #: a directory that exists; None: one that vanishes with the `JobResult`
-    readable: tuple[Path, ...] = ()  #: host directories it must see even below /tmp or /run
+    argument: Any = None  #: a JSON value
+    results: Path | None = None  #: an existing directory; None: a temporary one, removed with the `JobResult`
+    readable: tuple[Path, ...] = ()  #: host directories it must see even if they are below /tmp or /run
     environment: dict[str, str] = {}
-    import_from: tuple[Path, ...] = ()  #: directories to import modules from, after this project's own
+    import_from: tuple[Path, ...] = ()  #: directories to import modules from, after those of this project
     preload: tuple[str, ...] = ()  #: installed modules that a lab kernel imports beforehand, once for many jobs
-    #: Jobs of one stage are the same until they call `handshake_lab.kernel.lab.stage.reach_stage`: a lab kernel does
-    #: that part once for many of them. Empty: a job of its own.
+    #: Jobs of one stage take the same steps until they call `handshake_lab.kernel.lab.stage.reach_stage`; a lab kernel
+    #: takes these steps only once. Empty: no steps in common with other jobs.
     stage: str = ""
-    seed: int | None = None  #: a lab kernel fills it in: what is random follows from it
-    scratch: Path | None = None  #: filled in: where the job was laid down
-    branches: bool = False  #: filled in: whether it may branch
-    parks: bool = False  #: filled in: whether it ends at its stage, to be forked there
+    seed: int | None = None  #: set by a lab kernel: the seed of all random numbers
+    scratch: Path | None = None  #: set by the kernel: the directory that the job was written to
+    branches: bool = False  #: set by a lab kernel: whether the job may branch
+    parks: bool = False  #: set by a lab kernel: whether the job ends at its stage, where it is forked
 
 
 class BranchPoint(msgspec.Struct, frozen=True):
-    """Where a job branches, and into what: written by the job to `BRANCH_POINT` in its scratch directory."""
+    """A point where a job branches, and its branches; written by the job to `BRANCH_POINT` in its scratch directory."""
 
     at: str
     of: tuple[str, ...]
@@ -58,7 +58,7 @@ BRANCH_POINT = "branch_point.json"
 
 
 class BranchTaken(msgspec.Struct, frozen=True):
-    """The decision that was taken at a branch point: which, and its index among those there were."""
+    """A decision that was taken at a branch point: its name, and its index among the possible decisions."""
 
     at: str
     decision: str
@@ -66,7 +66,7 @@ class BranchTaken(msgspec.Struct, frozen=True):
 
 
 class JobResult(msgspec.Struct, frozen=True):
-    """How a job ended: its exit status, its results, and the console's last lines; and which branch of it this is."""
+    """How a job or a branch of it ended: exit status, results, last lines of the console, decisions of the branch."""
 
     status: int
     results: Path
@@ -75,13 +75,13 @@ class JobResult(msgspec.Struct, frozen=True):
 
 
 def hand_over(job: Job, scratch: Path, environment: Mapping[str, str], *, seed: int | None = None) -> Path:
-    """Lay a job down in a scratch directory, for `handshake_lab.kernel.lab.lab_guest` to find.
+    """Write a job to a scratch directory, where `handshake_lab.kernel.shared.job_runner` reads it.
 
     Args:
         job: The job.
         scratch: The directory, which exists.
-        environment: What every program finds where the kernel is; the job's own comes on top.
-        seed: What the randomness of a lab kernel begins with.
+        environment: The environment of all programs in the kernel; variables of the job are added.
+        seed: The seed of a lab kernel.
 
     Returns:
         The directory for its results, which exists.

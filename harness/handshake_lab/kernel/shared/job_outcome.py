@@ -1,4 +1,4 @@
-"""The result of a job, by how the supervisor says that its kernel ended."""
+"""The result of a job, determined from the supervisor's report of how its kernel ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.kernel.shared.supervisor import Ending
 
-#: Why a job that runs in real time is too slow, and what to do.
+#: Why a job that runs in real time reached its limit, and what to do.
 TOO_LONG = (
     "a program in it waits for an event that never occurs, or this machine is too busy for it "
     "(pytest and handshake record give it longer with --wall-limit)"
@@ -26,11 +26,11 @@ def outcome(
 
     Args:
         ending: How its kernel ended.
-        scratch: The directory in which the job left its status.
-        results: The directory of its files.
-        kernel: What ended, for messages: "the lab kernel".
+        scratch: The directory with the job's exit status.
+        results: The directory with its results.
+        kernel: The kernel's name in messages: "the lab kernel".
         limit: Seconds of wall time after which it was killed.
-        too_long: Why a job takes longer than that.
+        too_long: The reason for the message if it reached the limit.
 
     Raises:
         KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit.

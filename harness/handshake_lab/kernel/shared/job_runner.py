@@ -1,7 +1,7 @@
-"""Where the kernel is: do the job that was laid down, and leave its exit status.
+"""Runs in the kernel of a run: reads the job from the scratch directory, does it, and writes its exit status.
 
 Run as ``python -m handshake_lab.kernel.shared.job_runner SCRATCH`` on the host's kernel; in a lab kernel,
-`handshake_lab.kernel.lab.lab_guest` calls it once it has made the guest's world.
+`handshake_lab.kernel.lab.lab_guest` calls it after it has mounted file systems.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-#: The job that this process does, once it does one.
+#: The job that this process is doing; empty before it begins.
 current: dict[str, Any] = {}
 
 #: The status of a job that raised: EX_SOFTWARE. Its traceback is on the console.
@@ -22,18 +22,18 @@ RAISED = 70
 
 
 def read_job(scratch: str) -> dict[str, Any]:
-    """The job that `handshake_lab.kernel.shared.job.hand_over` laid down."""
+    """The job that `handshake_lab.kernel.shared.job.hand_over` wrote."""
     job: dict[str, Any] = json.loads(Path(scratch, "job.json").read_bytes())
     return job
 
 
 def leave_status(scratch: str, status: int) -> None:
-    """Write the exit status down: without it, the job did not come to its end."""
+    """Write the exit status; a missing status means that the job did not finish."""
     Path(scratch, "status").write_text(str(status))
 
 
 def do(job: dict[str, Any]) -> int:
-    """Call the job's function; what it returns is the exit status, and `RAISED` where it raises."""
+    """Call the job's function and return its exit status; `RAISED` if it raises."""
     current.update(job)
     os.environ.clear()
     os.environ.update(job["environment"])
@@ -43,7 +43,7 @@ def do(job: dict[str, Any]) -> int:
         status = getattr(importlib.import_module(module), function)(job["argument"], Path(job["results"]))
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except BaseException:  # noqa: BLE001  this is the last stop of whatever the job raises
+    except BaseException:  # noqa: BLE001  no caller handles what the job raises
         traceback.print_exc()
         return RAISED
     finally:
@@ -59,5 +59,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # As the module that others import, to ask it for the job.
+    # Not as __main__: other modules import this one to read `current`.
     importlib.import_module("handshake_lab.kernel.shared.job_runner").main()

@@ -1,4 +1,4 @@
-"""Running the programs of a build: watched to their end, and never left behind."""
+"""Running the programs of a build: their errors are collected, and none of them is left running."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 _KEPT_LINES = 20
 
-# What programs say, in the C locale, when a disk is full (strerror of ENOSPC and EDQUOT).
+# The messages of programs in the C locale when a disk is full (strerror of ENOSPC and EDQUOT).
 _FULL = ("No space left on device", "Disk quota exceeded")
 
-# Settings of the caller's shell that would change what a build makes or says.
+# Variables of the caller's shell that would change the result or the messages of a build.
 _MEDDLERS = ("ARCH", "CROSS_COMPILE", "CC", "LD", "CFLAGS", "LDFLAGS", "KCFLAGS", "O", "V", "LANG", "LANGUAGE")
 
 
 def plain_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for a build's programs: messages in English, nothing of the caller's that meddles."""
+    """The environment for a build's programs: messages in English, without variables that would change the build."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -36,19 +36,19 @@ def plain_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def is_full(text: str) -> bool:
-    """Whether a program's message says that the disk is full."""
+    """Whether a program's message reports a full disk."""
     return any(sign in text for sign in _FULL)
 
 
 class Interrupted(SystemExit):
-    """A signal asked this process to end; raised so that everything is tidied up first."""
+    """This process received a signal to end; raised so that temporary files and child processes are removed first."""
 
 
 @contextmanager
 def tidy_on_signals() -> Iterator[None]:
     """Within this block, SIGTERM and SIGHUP unwind the stack as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals belong to the main thread, which has its own ideas
+        yield  # only the main thread can install signal handlers
         return
 
     def end(number: int, _frame: FrameType | None) -> None:
@@ -63,7 +63,7 @@ def tidy_on_signals() -> Iterator[None]:
 
 
 class _Errors(threading.Thread):
-    """Collects what several programs write to one standard error, so that none of them ever blocks."""
+    """Collects the standard error of several programs, so that none of them blocks on a full pipe."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -90,8 +90,8 @@ class Pipeline:
     """Programs joined by pipes, with this process in the middle to count the bytes.
 
     Args:
-        before: The commands whose output is counted.
-        after: The commands that it is passed on to.
+        before: The commands before this process, whose output is counted.
+        after: The commands after this process, which receive that output.
     """
 
     def __init__(self, before: Sequence[Sequence[str]], after: Sequence[Sequence[str]]) -> None:
@@ -105,7 +105,7 @@ class Pipeline:
             counted: Called with the number of bytes passed on so far.
 
         Returns:
-            None if all went well, else what the programs said.
+            None if all programs succeeded, else their messages.
         """
         errors = _Errors()
         errors.start()
@@ -143,7 +143,7 @@ class Pipeline:
         for command in commands:
             child = self._start(command, stream, stderr)
             if stream is not None:
-                stream.close()  # the child's own now: if it dies, its feeder must notice
+                stream.close()  # only the child may hold it: then the program before it gets SIGPIPE if the child dies
             stream = child.stdout
         return stream
 
@@ -162,15 +162,15 @@ class Pipeline:
                         done += len(chunk)
                         counted(done)
             except BrokenPipeError:
-                return  # whoever read has ended, and its exit status says why
+                return  # the reader has ended; its exit status shows why
 
 
 @contextmanager
 def group(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Start a program in a process group of its own; at the end of the block the whole group is gone.
+    """Start a program in a new process group; all of the group has ended at the end of the block.
 
-    Its output and errors come as one stream of text. It is told to end when this
-    process dies, whatever kills it.
+    Its output and errors are one stream of text. It receives SIGTERM when this process
+    dies for any reason.
     """
     leash = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
     child = subprocess.Popen(
@@ -194,7 +194,7 @@ def group(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) 
 
 
 def _end_group(child: subprocess.Popen[str]) -> None:
-    """Ask a process group to end, then make it."""
+    """Send a process group SIGTERM, then SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(child.pid, number)

@@ -1,7 +1,7 @@
-"""Saying how far a kernel build is.
+"""Reporting the progress of a kernel build.
 
-A build goes through stages; each has an amount that is really counted (bytes,
-files), or none. The builder knows only the small :class:`Progress` protocol.
+A build has stages; the progress of a stage is a number of bytes or files, or is
+unknown. The builder uses only the :class:`Progress` protocol.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """What a builder tells while it works."""
+    """Receives the progress of a build."""
 
     def stage(self, name: str, total: int | None = None, unit: str = "", *, about: bool = False) -> None:
-        """A new stage begins, and the one before it is done.
+        """A new stage begins, and the previous one is done.
 
         Args:
-            name: What is being done: "Compiling Linux 7.3.4".
-            total: How much there is to do, if that is known.
-            unit: Of what: "files", "bytes" or "%".
+            name: What the stage does: "Compiling Linux 7.3.4".
+            total: The whole amount, if it is known.
+            unit: The unit of the amount: "files", "bytes" or "%".
             about: ``total`` is an estimate.
         """
 
     def at(self, done: int) -> None:
-        """So much of the present stage is done, in its unit."""
+        """Report how much of the present stage is done, in its unit."""
 
     def note(self, text: str) -> None:
-        """Something worth knowing, in one sentence."""
+        """Report a message of one sentence."""
 
 
 class Silent:
@@ -52,7 +52,7 @@ class Silent:
 
 
 def amount(done: int, total: int | None, unit: str, *, about: bool) -> str:
-    """How far a stage is, in words: ``"512 of about 1003 files"``."""
+    """The progress of a stage as text: ``"512 of about 1003 files"``."""
     if total is None:
         return ""
     if unit == "bytes":
@@ -65,7 +65,7 @@ def amount(done: int, total: int | None, unit: str, *, about: bool) -> str:
 
 
 class PlainProgress:
-    """Lines for a log: one when a stage begins, one at every tenth of it."""
+    """Writes lines for a log: one when a stage begins, and one after each tenth of it."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -75,7 +75,7 @@ class PlainProgress:
         self._began = 0.0
 
     def stage(self, name: str, total: int | None = None, unit: str = "", *, about: bool = False) -> None:
-        """Write a line for the stage before, and one for this."""
+        """Write a line for the previous stage, and one for this."""
         self.finish()
         self._name, self._total, self._unit, self._about = name, total, unit, about
         self._tenth = 0
@@ -84,7 +84,7 @@ class PlainProgress:
         self._say(f"{name}{size}")
 
     def at(self, done: int) -> None:
-        """Write a line if another tenth is done."""
+        """Write a line if the next tenth is done."""
         if not self._total:
             return
         tenth = min(10 * done // self._total, 9)
@@ -108,7 +108,7 @@ class PlainProgress:
 
 
 class TerminalProgress:
-    """One line with a bar for every stage, through rich."""
+    """Shows a line with a bar for every stage, with rich."""
 
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars
@@ -118,14 +118,14 @@ class TerminalProgress:
         self._done = 0
 
     def stage(self, name: str, total: int | None = None, unit: str = "", *, about: bool = False) -> None:
-        """Fill the bar of the stage before, and begin another."""
+        """Fill the bar of the previous stage, and add a new one."""
         self.finish()
         self._done = 0
         self._total, self._unit, self._about = total, unit, about
         self._task = self._bars.add_task(name, total=total, amount=amount(0, total, unit, about=about))
 
     def at(self, done: int) -> None:
-        """Move the bar; an estimate that was too small leaves it just short of its end."""
+        """Move the bar; if the estimate was too small, the bar stays just before its end."""
         if self._task is None or self._total is None:
             return
         self._done = done
@@ -140,7 +140,7 @@ class TerminalProgress:
         """Fill the present bar."""
         if self._task is not None:
             total = self._total or 1
-            # What was counted replaces what was expected.
+            # The counted amount replaces the estimate.
             counted = (
                 f"{self._done} {self._unit}" if self._about else amount(total, self._total, self._unit, about=False)
             )
@@ -161,7 +161,7 @@ def shown(out: TextIO | None = None) -> Iterator[Progress]:
         yield plain
         plain.finish()
         return
-    from rich.console import Console  # noqa: PLC0415  slow to import, and seldom needed
+    from rich.console import Console  # noqa: PLC0415  slow to import, and rarely needed
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
     from rich.progress import Progress as Bars  # noqa: PLC0415
 

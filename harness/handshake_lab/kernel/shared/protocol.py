@@ -1,4 +1,4 @@
-"""What every kind of kernel is to the rest: something that does a job."""
+"""The interface of all kinds of kernel: each can do a job."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Kernel(Protocol):
 
     @property
     def info(self) -> KernelInfo:
-        """What a record says of it."""
+        """The description in a record."""
 
     def run(self, job: Job) -> AbstractContextManager[JobResult]:
-        """Do a job; what it left and was not asked to be kept vanishes at the end of the block.
+        """Do a job. Results without a directory of the job are removed at the end of the block.
 
         Raises:
-            KernelFailed: The kernel did not come to its end.
+            KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit.
             EnvironmentUnsupported: It cannot run on this machine.
         """

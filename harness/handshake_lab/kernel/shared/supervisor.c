@@ -1,34 +1,34 @@
-/* The supervisor: starts a program, and leaves nothing of it behind.
+/* The supervisor starts a program, and removes all its processes and files when it ends.
  *
  *   supervisor STATUS SCRATCH WALL_SECONDS pinned|free FORKS [NAME=VALUE ...] -- PROGRAM [ARGUMENT ...]
  *
- * fd 0  the lifeline: a pipe whose other end only the caller holds. One byte
- *       starts the program, a second one kills it; the pipe's end (the caller died
- *       or is done) ends everything.
+ * fd 0  the lifeline: a pipe of which only the caller has the other end. The first byte
+ *       starts the program, the second one kills it. When the caller closes the pipe or
+ *       dies, everything is ended and removed.
  * fd 1  the program's console.
- * STATUS is the number of a descriptor that receives the status, in lines: "ready", then
- * "exit N", "signal N", "timeout" or "killed", or "error TEXT" where the program could not
+ * STATUS is the number of a descriptor to which the supervisor writes lines: "ready", then
+ * "exit N", "signal N", "timeout" or "killed", or "error TEXT" if the program could not
  * be started. A lab kernel that can be forked reports "parked" in between.
  *
- * SCRATCH, the program's working directory, is created here, so that there is no moment in which it exists and no
- * process is responsible for it; it is removed when the lifeline ends. The program gets a process
- * group of its own (a lab kernel's processes share it), and for its environment what
- * is given, or the supervisor's own if nothing is.
+ * SCRATCH, the program's working directory, is created by the supervisor, so that at any time a process is
+ * responsible for it; it is removed when the lifeline is closed. The program gets a new process
+ * group (which a lab kernel's processes share). Its environment consists of the given variables;
+ * if there are none, it is that of the supervisor.
  *
- * "pinned" keeps the program on one processor: a lab kernel and its processes take
- * turns and never run at the same time, and a switch between two processors
- * costs two and a half times as much. Processors are shared out through abstract
- * socket names, which cannot outlive their holder. It also switches address randomization
+ * "pinned" keeps the program on one processor: a lab kernel and its processes run
+ * alternately, never at the same time, and a switch between two processors takes
+ * two and a half times as long. An abstract socket name marks a processor as used; it
+ * is released when the supervisor ends. "pinned" also switches address randomization
  * off, so that a lab kernel's addresses are the same in every run: User-Mode Linux 7.3 does
  * that itself, 6.1 does not.
  *
- * FORKS is the number of a SOCK_SEQPACKET socket, or "-". With it, the program is a lab kernel that can be forked: it
- * gets the argument machine_fork=N, and the caller sends a datagram "MACHINE WALL_SECONDS SCRATCH" for each
- * fork, with three descriptors: its lifeline, its status and its console. MACHINE is the number of the
- * machine to fork: 0 is the program itself, n the n-th fork asked for. A fork is supervised like the
- * program: its scratch directory, its limit, its lifeline. The text that the guest reads is SCRATCH, and what follows
- * it in the datagram after a line feed.
- * Forks are this process's own children (CLONE_PARENT), and so independent of the machine they were forked from.
+ * FORKS is the number of a SOCK_SEQPACKET socket, or "-". With a socket, the program is a lab kernel that can be
+ * forked: it gets the argument machine_fork=N, and the caller sends a datagram "MACHINE WALL_SECONDS SCRATCH" for
+ * each fork, with three descriptors: its lifeline, its status and its console. MACHINE is the number of the
+ * machine to fork: 0 is the program itself, n the n-th requested fork. A fork is supervised like the program:
+ * it has its own scratch directory, limit and lifeline. The guest reads SCRATCH and, if the datagram has a second
+ * line, that line.
+ * Forks are children of the supervisor (CLONE_PARENT), and therefore independent of the machine they were forked from.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -59,7 +59,7 @@ enum { LIFELINE = 0, CONSOLE = 1, MAX_ENVIRONMENT = 32, MAX_MACHINES = 512, MAX_
 enum state {
 	UNUSED,
 	WAITING, /* for the byte that starts it */
-	FORKING, /* until it says "started" */
+	FORKING, /* until it reports "started" */
 	RUNNING,
 	PARKED,
 	ENDED, /* the scratch directory is still there */
@@ -85,7 +85,7 @@ static void report(struct machine *machine, const char *format, ...)
 {
 	va_list values;
 
-	/* The caller may be gone: the end of the lifeline says so. */
+	/* Errors are ignored: if the caller has died, the lifeline is closed. */
 	va_start(values, format);
 	vdprintf(machine->status, format, values);
 	va_end(values);
@@ -160,7 +160,7 @@ static void make_scratch(struct machine *machine)
 	}
 	report(machine, "error %s: %s\n", machine->scratch, strerror(errno));
 	free(machine->scratch);
-	machine->scratch = NULL; /* not ours to remove */
+	machine->scratch = NULL; /* not created here, so not removed here */
 	machine->state = ENDED;
 }
 
@@ -222,7 +222,7 @@ static struct machine *find_machine(long number)
 	return NULL;
 }
 
-/* Has a parked machine fork; the fork reports on its own control socket. */
+/* Requests a fork of a parked machine; the fork reports on its own control socket. */
 static void start_fork(struct machine *machine)
 {
 	struct machine *parent = find_machine(machine->parent);
@@ -282,7 +282,7 @@ static void take_request(void)
 	struct machine *machine = NULL;
 
 	if (length <= 0) {
-		close_one(&forks_fd); /* the lifeline decides what happens next */
+		close_one(&forks_fd); /* the caller has died or is finished: its lifeline is closed as well */
 		return;
 	}
 	words[length] = 0;
@@ -309,7 +309,7 @@ static void take_request(void)
 
 /* --- Ending -------------------------------------------------------------------------------- */
 
-static bool hear(struct machine *machine, int flags)
+static bool receive_report(struct machine *machine, int flags)
 {
 	char text[64];
 	ssize_t length = recv(machine->control, text, sizeof(text) - 1, flags);
@@ -329,14 +329,14 @@ static bool hear(struct machine *machine, int flags)
 	return true;
 }
 
-/* Kills the process group of a machine and waits until every process of it is gone. A program that is no lab kernel
- * may have processes outside of its group; then all that are there are waited for. */
+/* Kills the process group of a machine and waits until all its processes have ended. A program other than a lab kernel
+ * may have processes outside of its group; for it, all children are waited for. */
 static void end_group(struct machine *machine)
 {
 	if (machine->state == FORKING) {
-		/* A fork that cannot report its start ends by itself; one that has is known by now. */
+		/* A fork that cannot report its start exits; a report that was already sent is read here. */
 		shutdown(machine->control, SHUT_RDWR);
-		hear(machine, MSG_DONTWAIT);
+		receive_report(machine, MSG_DONTWAIT);
 	}
 	if (machine->pid > 0) {
 		kill(-machine->pid, SIGKILL);
@@ -358,7 +358,7 @@ static void end_machine(struct machine *machine, const char *word, int number)
 	machine->state = ENDED;
 }
 
-/* Returns how many directories could not be removed. The end of the status tells the caller that all is done. */
+/* Returns how many directories could not be removed. The caller reads the end of the status when all is finished. */
 static int forget(struct machine *machine)
 {
 	int failed = 0;
@@ -381,7 +381,7 @@ static void end_everything(void)
 {
 	int failed = 0;
 
-	/* All at once: many machines end in the time of one. */
+	/* All are killed before the first one is waited for, so that they end at the same time. */
 	for (int i = 0; i < MAX_MACHINES; i++)
 		if (machines[i].state != UNUSED && machines[i].pid > 0)
 			kill(-machines[i].pid, SIGKILL);
@@ -407,9 +407,9 @@ static void reap(void)
 	while (gone.si_pid = 0, waitid(P_ALL, 0, &gone, WEXITED | WNOHANG | WNOWAIT) == 0 && gone.si_pid > 0) {
 		struct machine *machine = find_process(gone.si_pid);
 
-		/* It may have reported its start just before its end. */
+		/* A fork whose report of its start has not been read yet. */
 		for (int i = 1; i < MAX_MACHINES && !machine; i++)
-			if (machines[i].state == FORKING && hear(&machines[i], MSG_DONTWAIT) && machines[i].pid == gone.si_pid)
+			if (machines[i].state == FORKING && receive_report(&machines[i], MSG_DONTWAIT) && machines[i].pid == gone.si_pid)
 				machine = &machines[i];
 		waitpid(gone.si_pid, &status, 0);
 		if (machine && WIFSIGNALED(status))
@@ -419,18 +419,18 @@ static void reap(void)
 	}
 }
 
-/* --- What happens ------------------------------------------------------------------------- */
+/* --- Events ------------------------------------------------------------------------------- */
 
-static void control_moved(struct machine *machine)
+static void handle_control(struct machine *machine)
 {
-	if (hear(machine, 0))
+	if (receive_report(machine, 0))
 		return;
 	close_one(&machine->control);
-	if (machine->state == FORKING) /* otherwise, its exit status will come */
+	if (machine->state == FORKING) /* in other states, SIGCHLD reports the end */
 		end_machine(machine, "error the machine could not be forked", -1);
 }
 
-static void lifeline_moved(struct machine *machine, char **environment, char **program)
+static void handle_lifeline(struct machine *machine, char **environment, char **program)
 {
 	char byte;
 
@@ -464,7 +464,7 @@ static long until_next_deadline(void)
 	return next;
 }
 
-static void follow(int signals, char **environment, char **program)
+static void wait_for_events(int signals, char **environment, char **program)
 {
 	static struct pollfd sources[2 + 2 * MAX_MACHINES];
 	static struct machine *owners[2 + 2 * MAX_MACHINES];
@@ -485,13 +485,13 @@ static void follow(int signals, char **environment, char **program)
 	}
 	poll(sources, count, timeout);
 	for (int i = 2; i < count; i++) {
-		/* What was done for one source may have closed another of the same machine. */
+		/* The handler of one source may have closed the other source of the same machine. */
 		if (!sources[i].revents)
 			continue;
 		if (sources[i].fd == owners[i]->control)
-			control_moved(owners[i]);
+			handle_control(owners[i]);
 		else if (sources[i].fd == owners[i]->lifeline)
-			lifeline_moved(owners[i], environment, program);
+			handle_lifeline(owners[i], environment, program);
 	}
 	while (read(signals, &received, sizeof(received)) == sizeof(received))
 		if (received.ssi_signo != SIGCHLD)
@@ -527,7 +527,7 @@ int main(int argc, char **argv)
 		fcntl(forks_fd, F_SETFD, FD_CLOEXEC);
 	}
 
-	/* Ctrl-C in the caller's terminal is the caller's to answer, by ending the lifeline. */
+	/* Only the caller receives Ctrl-C from the terminal; it reacts by writing to the lifeline or closing it. */
 	setsid();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	signal(SIGPIPE, SIG_IGN);
@@ -540,10 +540,10 @@ int main(int argc, char **argv)
 	signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
 
 	if (!strcmp(argv[4], "pinned")) {
-		pin_to_a_free_processor(); /* inherited; the processor's name is held here */
+		pin_to_a_free_processor(); /* inherited by the program; this process holds the socket name */
 		personality(ADDR_NO_RANDOMIZE);
 	}
 	make_scratch(&machines[0]);
 	for (;;)
-		follow(signals, variables ? environment : environ, program);
+		wait_for_events(signals, variables ? environment : environ, program);
 }

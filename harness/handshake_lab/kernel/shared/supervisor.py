@@ -1,8 +1,8 @@
-"""Running a program under the supervisor: whatever happens to us, nothing of it stays.
+"""Running a program under the supervisor, which leaves none of its processes and files behind.
 
-The supervisor (``supervisor.c``) makes and removes the program's scratch directory, starts the
-program, and kills all of its processes when it runs too long or when we are gone. A lab kernel that
-is parked has forks, which the same supervisor looks after, each as if it had been started alone.
+The supervisor (``supervisor.c``) creates and removes the program's scratch directory, starts the
+program, and kills all of its processes when it reaches its time limit or when this process ends.
+The forks of a parked lab kernel have the same supervisor, which treats each like a separate program.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from handshake_lab.errors import EnvironmentUnsupported
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: How many bytes of a program's console are kept, from its end.
+#: How many bytes of a program's console are kept: the last ones.
 CONSOLE_KEPT = 64 * 1024
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """How a supervised program ended, or that it is parked now.
+    """How a supervised program ended, or that it is parked.
 
     ``detail`` is the exit status, the signal's number, or the error; ``console`` the last part
-    of what the program printed. "killed" is our own doing (Ctrl-C), "" that of somebody who
-    killed the supervisor.
+    of the program's output. "killed" means that this process killed the program (Ctrl-C), ""
+    that the supervisor itself was killed.
     """
 
     word: Literal["exit", "signal", "timeout", "killed", "error", "parked", ""]
@@ -42,15 +42,15 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 def new_scratch() -> Path:
-    """A path for a scratch directory; the supervisor makes it."""
-    # Always as long: the length of a path can be seen from inside a kernel.
+    """A path for a scratch directory; the supervisor creates it."""
+    # Of constant length, because the length of a path is visible in a kernel.
     return _temporary_directory() / f"handshake-{os.urandom(6).hex()}"
 
 
 def _temporary_directory() -> Path:
-    """Where temporary files go: what `tempfile.gettempdir` would say, but without its trying each by writing a file.
+    """The directory for temporary files: that of `tempfile.gettempdir`, but found without writing test files.
 
-    Killed just then, a process would leave that file behind.
+    A process that is killed at that moment would leave the test file behind.
     """
     if tempfile.tempdir:
         return Path(os.fsdecode(tempfile.tempdir))
@@ -66,12 +66,12 @@ class Supervised:
 
     Args:
         scratch: The program's scratch directory, from `new_scratch`.
-        lifeline: Where bytes are written that start and kill the program.
-        status: Where the supervisor reports.
-        console: Where the program prints.
+        lifeline: The pipe for the bytes that start and kill the program.
+        status: The pipe from which the supervisor's reports are read.
+        console: The pipe from which the program's output is read.
     """
 
-    number = 0  #: of a fork: the n-th that was asked for
+    number = 0  #: of a fork: its number in the order of requests, from 1
 
     def __init__(self, scratch: Path, lifeline: int, status: int, console: int) -> None:
         self.scratch = scratch
@@ -84,7 +84,7 @@ class Supervised:
         if reported != "ready":
             self.close()
             raise EnvironmentUnsupported(
-                f"the working directory of a run could not be made: {reported.removeprefix('error ')}",
+                f"the working directory of a run could not be created: {reported.removeprefix('error ')}",
                 "Set TMPDIR to a directory you can write to.",
             )
         return self
@@ -93,9 +93,9 @@ class Supervised:
         self.close()
 
     def close(self) -> None:
-        """End what still runs, and remove the scratch directory."""
+        """End all processes that are left, and remove the scratch directory."""
         os.close(self._lifeline)
-        # The status ends when the supervisor is done with it, or was killed.
+        # The pipe is closed when the supervisor has finished, or was killed.
         while os.read(self._status, 4096):
             pass
         os.close(self._status)
@@ -103,12 +103,12 @@ class Supervised:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def run(self) -> Ending:
-        """Start the program and wait for its end, or until it is parked. Ctrl-C kills it, which is reported."""
+        """Start the program and wait until it ends or is parked. Ctrl-C kills it: the ending is then "killed"."""
         os.write(self._lifeline, b"!")
         try:
             return self._follow()
         except KeyboardInterrupt:
-            # What the program has written by now is worth having.
+            # The output up to now is kept.
             os.write(self._lifeline, b"!")
             return self._follow()
 
@@ -117,7 +117,7 @@ class Supervised:
         return bool(select.select([self._status], [], [], 0)[0])
 
     def _follow(self) -> Ending:
-        """Read the console until the supervisor reports what became of the program."""
+        """Read the console until the supervisor reports that the program has ended or is parked."""
         console, reported = b"", b""
         sources = select.poll()
         sources.register(self._console, select.POLLIN)
@@ -131,7 +131,7 @@ class Supervised:
                     console = (console + chunk)[-CONSOLE_KEPT:]
                 else:
                     sources.unregister(descriptor)
-        # What was printed just before the end may still be in the pipe.
+        # The last output may still be in the pipe.
         os.set_blocking(self._console, False)
         with contextlib.suppress(BlockingIOError):
             while chunk := os.read(self._console, 65536):
@@ -145,19 +145,19 @@ class Supervised:
 
 
 class Supervisor(Supervised):
-    """A program, and the supervisor that is started for it.
+    """A program together with its supervisor process, which is started for it.
 
     Args:
         supervisor: The compiled ``supervisor.c``.
         scratch: From `new_scratch`.
         program: The program and its arguments.
-        environment: Its whole environment; None is this process's own.
+        environment: Its complete environment; None: that of this process.
         wall_limit: Seconds of real time after which it is killed.
         pinned: Keep it on one processor.
-        forks: The program is a lab kernel that is to be parked and forked.
+        forks: Whether the program is a lab kernel that will be parked and forked.
 
     Raises:
-        EnvironmentUnsupported: The scratch directory cannot be made.
+        EnvironmentUnsupported: The scratch directory cannot be created.
     """
 
     def __init__(
@@ -191,13 +191,13 @@ class Supervisor(Supervised):
         self._forks = 0
 
     def fork(self, scratch: Path, *, wall_limit: float, parent: Supervised | None = None, text: str = "") -> Supervised:
-        """A fork of the parked program, which its `Supervised.run` starts.
+        """Fork the parked program; `Supervised.run` starts the fork.
 
         Args:
-            scratch: The fork's own, from `new_scratch`: it reads this path where it was parked.
+            scratch: The fork's scratch directory, from `new_scratch`; the fork reads this path when it continues.
             wall_limit: Seconds of real time after which the fork is killed.
-            parent: Fork this parked fork, rather than the program itself.
-            text: What the fork reads after the path, on a line of its own.
+            parent: Fork this parked fork instead of the program itself.
+            text: A text that the fork reads on the line after the path.
 
         Raises:
             OSError: The supervisor was killed.
@@ -213,7 +213,7 @@ class Supervisor(Supervised):
             return made
 
     def close(self) -> None:
-        """End what still runs, forks included, and remove the scratch directory."""
+        """End all processes that are left, including forks, and remove the scratch directory."""
         super().close()
         if self._requests:
             self._requests.close()
@@ -221,7 +221,7 @@ class Supervisor(Supervised):
 
 
 class _Pipes:
-    """The three pipes of a supervised program: the ends that are passed on, and those that are kept here."""
+    """The three pipes of a supervised program: the ends for the supervisor, and those for this process."""
 
     def __enter__(self) -> Self:
         self.lifeline, ours = os.pipe()
@@ -231,7 +231,7 @@ class _Pipes:
         return self
 
     def keep(self) -> tuple[int, ...]:
-        """Our ends, which stay open after the block: lifeline, status, console."""
+        """The ends of this process, which stay open after the block: lifeline, status, console."""
         kept, self._here = self._here, ()
         return kept
 

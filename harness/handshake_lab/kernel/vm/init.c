@@ -1,14 +1,14 @@
-/* The first program in a stock kernel's virtual machine: its whole initial file system is this,
- * the modules that the host's files come through, and /modules, which lists them in order.
+/* The first program in a stock kernel's virtual machine. The initial file system contains this program,
+ * the modules for access to the host's files, and /modules, which lists them in the order of loading.
  *
- * It loads the modules, takes the host's root as its own, read-only (9p), and becomes the
- * program that HANDSHAKE_INIT on the kernel's command line names there. Without one it says that it
- * is alive and powers off: `handshake_lab.kernel.vm.qemu` asks so whether KVM works.
+ * It loads the modules, mounts the host's root as its own, read-only (9p), and executes the program
+ * that HANDSHAKE_INIT on the kernel's command line names there. Without HANDSHAKE_INIT it prints a line
+ * and powers off: `handshake_lab.kernel.vm.qemu` tests in this way whether KVM works.
  *
  * Source: Documentation/filesystems/ramfs-rootfs-initramfs.rst, Documentation/filesystems/9p.rst,
- * init_module(2). Moving the root before chroot() is what switch_root(8) does; kernel
- * threads share this process's root directory (init/main.c, rest_init: CLONE_FS), so that modules
- * asked for later are found in the host's files too.
+ * init_module(2). Like switch_root(8) it moves the root before chroot(); kernel
+ * threads share this process's root directory (init/main.c, rest_init: CLONE_FS), so that the kernel
+ * also finds modules that it requests later in the host's files.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,4 +1,4 @@
-"""Getting a stock kernel: one that this machine has, or else the distribution's, fetched."""
+"""Providing a stock kernel: one of this machine's, or one downloaded from the distribution."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.shared.progress import Progress
     from handshake_lab.kernel.vm.stock_kernels import StockKernel, StockKernels
 
-#: Bytes on disk while a kernel is fetched and unpacked.
+#: Bytes on disk while a kernel is downloaded and unpacked.
 SPACE_NEEDED = 400 * cache.MIB
 
 
@@ -26,39 +26,39 @@ def check_version(version: str) -> None:
         UsageError: It is invalid.
     """
     if version not in {"", "stock", "newest"} and not re.match(r"\d+\.\d+", version):
-        raise UsageError("--kernel", f"vm:{version}", "is no release of Linux", "--kernel vm:6.1, or vm:newest")
+        raise UsageError("--kernel", f"vm:{version}", "is not a release of Linux", "--kernel vm:6.1, or vm:newest")
 
 
 def provide(version: str, progress: Progress, kernels: StockKernels) -> StockKernel:
-    """A kernel that is ready to boot; fetched from the distribution's mirror if there is none.
+    """A kernel that is ready to boot; downloaded from the distribution's mirror if there is none.
 
     Args:
         version: As in `StockKernels.find`.
-        progress: Told what is being done.
-        kernels: Where to look, and where to put it.
+        progress: Receives the steps and their progress.
+        kernels: The kernels of this machine; a downloaded one is added.
 
     Raises:
         UsageError: ``version`` is invalid.
-        EnvironmentUnsupported: It cannot be fetched.
+        EnvironmentUnsupported: It cannot be downloaded.
     """
     check_version(version)
     if found := kernels.find(version):
         return found
 
     def waiting() -> None:
-        progress.note("Another handshake is fetching or building a kernel here; waiting for it.")
+        progress.note("Another handshake is downloading or building a kernel; waiting for it.")
 
     with tidy_on_signals(), cache.exclusive(waiting), cache.workshop() as workshop:
         if found := kernels.find(version):
             return found
-        cache.demand_space(SPACE_NEEDED, "Fetching a stock kernel")
+        cache.demand_space(SPACE_NEEDED, "Downloading a stock kernel")
         made = fetch(version or "stock", workshop, progress)
-        with cache.disk_errors("putting the kernel in its place"):
+        with cache.disk_errors("installing the kernel"):
             cache.install(made, kernels.root / made.name)
     found = kernels.find(version)
     if found is None:
         raise EnvironmentUnsupported(
-            f"Linux {made.name} was fetched, but it lacks what a run needs ({', '.join(NEEDED)})",
+            f"Linux {made.name} was downloaded, but it lacks modules that a run needs ({', '.join(NEEDED)})",
             "Name another release: --kernel vm:6.12",
         )
     return found

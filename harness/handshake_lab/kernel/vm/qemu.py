@@ -30,8 +30,8 @@ _PATIENCE = 10.0
 #: The kernel's command line: its console, no wait after a panic, no mitigations (there are no other users in it).
 _WORDS = ("console=ttyS0", "quiet", "panic=-1", "mitigations=off", "no_timer_check")
 
-#: When emulated, the processor's clock is the host's, and the guest measures its frequency by counting: on a busy
-#: machine the result was wrong by a factor of two. The HPET reports its frequency.
+#: An emulated processor's TSC is the host's clock, and the guest measures its frequency: on a busy machine the result
+#: was wrong by a factor of two. The HPET reports its frequency.
 _EMULATED = ("clocksource=hpet", "tsc=unstable")
 
 
@@ -54,7 +54,7 @@ def command(
         memory: In MiB.
         processors: How many.
         shared: Directories of the host by their tags for 9p, and whether they may be written to.
-        words: For the kernel's command line.
+        words: Additional words of the kernel's command line.
 
     Raises:
         EnvironmentUnsupported: There is no QEMU here.
@@ -75,8 +75,8 @@ def command(
 def processors(accelerator: Accelerator) -> int:
     """The number of processors for a virtual machine: those of this machine, up to four; one if they are emulated.
 
-    Two processors that read the HPET at once share one's reading (read_hpet(), arch/x86/kernel/hpet.c); where this
-    machine takes that one's processor away in between, the other's clock goes back by as long.
+    If two processors read the HPET at the same time, one of them reads it and the other uses its value (read_hpet(),
+    arch/x86/kernel/hpet.c). If the host suspends the first one in between, the other's clock goes back by that time.
     """
     return min(4, os.cpu_count() or 1) if accelerator == "kvm" else 1
 
@@ -85,11 +85,13 @@ def qemu() -> str:
     """The program.
 
     Raises:
-        EnvironmentUnsupported: It is not here, or not for this machine's processor.
+        EnvironmentUnsupported: It is not installed, or the machine's processor is not x86-64.
     """
     machine = platform.machine()
     if machine != "x86_64":
-        raise EnvironmentUnsupported(f"--kernel vm is made for x86-64 only; this is {machine}", "Use --kernel host.")
+        raise EnvironmentUnsupported(
+            f"--kernel vm supports x86-64 only; this machine is {machine}", "Use --kernel host."
+        )
     found = shutil.which(_PROGRAM)
     if found is None:
         raise EnvironmentUnsupported(
@@ -116,8 +118,8 @@ def demand_programs() -> None:
 def accelerator(kernel: StockKernel, initramfs: bytes, supervisor: Path) -> Accelerator:
     """KVM if a kernel starts with it; otherwise emulation.
 
-    That /dev/kvm can be opened does not say that guests run: it is tried, once after each
-    start of this machine.
+    A guest may fail to run although /dev/kvm can be opened. Therefore a kernel is started
+    as a test, once after each boot of this machine.
     """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
@@ -126,14 +128,14 @@ def accelerator(kernel: StockKernel, initramfs: bytes, supervisor: Path) -> Acce
         works = _starts(kernel, initramfs, supervisor)
         notes = _notes()
         part = notes.with_name(f"kvm.{os.getpid()}")
-        with cache.disk_errors("noting whether KVM works"):
+        with cache.disk_errors("storing whether KVM works"):
             part.write_text(json.dumps({"of": _present(), "works": works}))
             part.replace(notes)
     return "kvm" if works else "tcg"
 
 
 def noted_kvm() -> bool | None:
-    """Whether a kernel started with KVM since this machine booted; None if none was tried."""
+    """Whether a kernel has started with KVM since this machine booted; None if this was not tried."""
     try:
         noted = json.loads(_notes().read_bytes())
         return bool(noted["works"]) if noted["of"] == _present() else None
@@ -146,7 +148,7 @@ def _notes() -> Path:
 
 
 def _present() -> list[str | None]:
-    """What the note applies to: this boot of this machine (a cache may be shared), and this QEMU."""
+    """The boot of this machine (machines may share a cache) and the QEMU for which the result is valid."""
     return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), shutil.which(_PROGRAM)]
 
 

@@ -39,7 +39,7 @@ class StockKernel:
         vmlinuz: The kernel.
         base: The directory whose lib/modules has the modules of that release.
         hz: Its timer ticks per second (CONFIG_HZ).
-        asked: For what it was fetched: "stock", "newest" or a version; "" for one of this machine's own.
+        asked: The version for which it was downloaded: "stock", "newest" or "6.12"; "" for one of this machine's own.
     """
 
     release: str
@@ -75,8 +75,8 @@ class StockKernels:
         """The newest kernel on this machine that a version refers to.
 
         Args:
-            version: "6.1", or a whole release; "newest" is what was fetched as such; "" and "stock"
-                are the machine's own, or what was fetched in its place.
+            version: "6.1", or a whole release; "newest": the kernel that was downloaded as such; "" and
+                "stock": the machine's own kernel, or the one that was downloaded as "stock".
         """
         kernels = self.kernels()
         if version in {"", "stock"}:
@@ -104,7 +104,7 @@ class StockKernels:
         return place
 
     def _of_machine(self) -> Iterator[StockKernel]:
-        # Debian and Ubuntu keep kernels in /boot, Fedora beside their modules.
+        # Debian and Ubuntu have kernels in /boot, Fedora in the directory of their modules.
         for modules in (self._installed / "lib/modules").glob("*"):
             release = modules.name
             for vmlinuz, config in (
@@ -135,7 +135,7 @@ def hz_of(config: Path) -> int:
 
 
 def _has_what_is_needed(modules: Path) -> bool:
-    """Whether a kernel has all of `NEEDED`, as modules or built in."""
+    """Whether a kernel has all modules of `NEEDED`, loadable or built in."""
     try:
         text = (modules / "modules.dep").read_text() + (modules / "modules.builtin").read_text()
     except OSError:

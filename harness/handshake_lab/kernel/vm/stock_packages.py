@@ -1,6 +1,6 @@
-"""Fetches a distribution's kernel package and unpacks what a run needs; installs nothing.
+"""Downloads a distribution's kernel package and unpacks the files that a run needs; installs nothing.
 
-One package has a whole kernel in Debian 12; later releases and Ubuntu keep kernel and modules apart.
+In Debian 12 one package contains a whole kernel; in later releases and in Ubuntu the modules have separate packages.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: The packages that make up one kernel; not every distribution has all of them.
 _PARTS = ("linux-image-", "linux-base-", "linux-binary-", "linux-modules-", "linux-modules-extra-")
 
-#: The flavours for ordinary machines; those for clouds lack 9p, and those for real time are not supported.
+#: The flavours for ordinary machines; cloud kernels lack 9p, and real-time kernels are not supported.
 _FLAVOURS = ("amd64", "generic")
 
 #: The modules to unpack: whole directories, and single files.
@@ -38,19 +38,19 @@ _MODULES = (
 
 
 def fetch(version: str, workshop: Path, progress: Progress) -> Path:
-    """Fetch a kernel and unpack it.
+    """Download a kernel and unpack it.
 
     Args:
-        version: "stock" is what the distribution installs on machines of this kind, "newest" the
-            newest in its later suites, "6.12" the newest of that version.
+        version: "stock": the kernel that the distribution installs by default; "newest": the
+            newest in its later suites; "6.12": the newest of that version.
         workshop: An empty directory.
         progress: Receives the steps and their progress.
 
     Returns:
-        A directory in ``workshop``, with the release for its name.
+        A directory in ``workshop`` whose name is the release.
 
     Raises:
-        EnvironmentUnsupported: It cannot be had.
+        EnvironmentUnsupported: It cannot be downloaded.
     """
     archives = machine_archives()
     if version == "stock":
@@ -72,7 +72,7 @@ class KernelPackages(Mirror):
     """The package mirror's kernels.
 
     Args:
-        state: An empty directory for apt's lists and for what is downloaded.
+        state: An empty directory for apt's lists and downloads.
         progress: Receives the steps and their progress.
         archives: The archives to search.
     """
@@ -99,7 +99,7 @@ class KernelPackages(Mirror):
             return fitting[-1]
         if not releases:
             raise EnvironmentUnsupported(
-                f"No stock kernel could be fetched: {self._trouble or 'the package mirror offers none'}",
+                f"No stock kernel could be downloaded: {self._trouble or 'the package mirror offers none'}",
                 "Install one (it need not be booted): linux-image-amd64 in Debian, linux-image-generic in Ubuntu",
             )
         have = ", ".join(dict.fromkeys(".".join(map(str, stock_order(release)[:2])) for release in releases))
@@ -134,7 +134,7 @@ class KernelPackages(Mirror):
 
 
 def releases_in(names: Iterable[str]) -> list[str]:
-    """The releases in package names that can be booted: no meta packages, no other flavours."""
+    """The releases in the names of packages with kernels to boot: no meta packages, no other flavours."""
     flavour = "|".join(_FLAVOURS)
     pattern = re.compile(rf"linux-image-(\d+\.\d+\.\d+(?:-\d+)?(?:\+[a-z0-9.]+)?-(?:{flavour}))$")
     return [found[1] for name in names if (found := pattern.match(name))]
@@ -173,7 +173,7 @@ def finish(made: Path, release: str, asked: str) -> Path:
     """Move an unpacked kernel to the paths of the cache, and index its modules.
 
     Raises:
-        EnvironmentUnsupported: It is not all there.
+        EnvironmentUnsupported: A file is missing.
     """
     moved = made / "usr/lib/modules"
     if moved.is_dir():

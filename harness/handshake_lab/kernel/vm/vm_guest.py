@@ -1,7 +1,7 @@
-"""The first Python in a stock kernel's virtual machine: mounts what programs expect, does one job, powers off.
+"""The first Python process in a stock kernel's virtual machine: mounts file systems, does one job, powers off.
 
-Like `handshake_lab.kernel.lab.lab_guest`, except that the host's files come over 9p.
-Started by ``init.c``, as the first process, with the host's files for its root.
+Like `handshake_lab.kernel.lab.lab_guest`, but with the host's files over 9p. ``init.c`` starts it as
+process 1, with the host's files as its root.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from handshake_lab.kernel.shared import guest_setup, job_runner
 
 _MS_BIND = 4096
 
-#: Uncached: what is written is on the host's disk at once, however the machine ends.
+#: Without a cache, so that written files are on the host at once, even if the machine is killed.
 _OPTIONS = "trans=virtio,version=9p2000.L,msize=262144,cache=none"
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     hidden = {
         directory: os.open(directory, os.O_PATH) for directory in job["readable"] if guest_setup.is_private(directory)
     }
-    guest_setup.furnish()
+    guest_setup.mount_file_systems()
     for directory, descriptor in hidden.items():
         Path(directory).mkdir(parents=True, exist_ok=True)
         guest_setup.mount(f"/proc/self/fd/{descriptor}", directory, "", flags=_MS_BIND)

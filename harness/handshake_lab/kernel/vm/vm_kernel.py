@@ -1,8 +1,8 @@
 """The stock kernel: a distribution's own, booted in QEMU for one job, in real time.
 
-Its root is the host's own file tree, read-only (9p); a job goes in and its results come
-out through two more shared directories. An ordinary user can run it: nothing of the host is
-touched, and with the QEMU process everything is gone.
+Its root is the host's own file tree, read-only (9p); two more shared directories contain the
+job and its results. An ordinary user can run it: nothing on the host is changed, and nothing
+is left when the QEMU process ends.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class VmKernel:
         init: The compiled ``init.c``.
         supervisor: The compiled ``supervisor.c``.
         wall_limit: Seconds that a job may take.
-        memory: The machine's memory, in MiB; taken as it is used.
+        memory: The machine's memory, in MiB; allocated when it is used.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ def _script(file: Path, line: str) -> None:
 
 
 def prepared(version: str, *, wall_limit: float, memory: int = MEMORY) -> VmKernel:
-    """The stock kernel that a version refers to, ready to boot; it is fetched if this machine does not have it.
+    """The stock kernel that a version refers to, ready to boot; downloaded if this machine does not have it.
 
     Args:
         version: As in `handshake_lab.kernel.vm.stock_kernels.StockKernels.find`.
@@ -115,8 +115,8 @@ def prepared(version: str, *, wall_limit: float, memory: int = MEMORY) -> VmKern
         memory: As for `VmKernel`.
 
     Raises:
-        UsageError: ``version`` is none.
-        EnvironmentUnsupported: This machine cannot do it.
+        UsageError: ``version`` is invalid.
+        EnvironmentUnsupported: This machine cannot run it.
     """
     provide_vm.check_version(version)
     qemu.demand_programs()

@@ -1,7 +1,7 @@
 """Runs one command on a stock kernel's machine, and prints its output while it runs.
 
-This is how a whole test session runs there with one start: where starting takes long, because QEMU has
-to emulate, the tests' waiting then overlaps.
+A whole test session runs in one machine this way. This is faster if QEMU emulates the processor: there is
+only one boot, and the tests wait at the same time.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def run(version: str, words: Sequence[str], directory: Path, writable: Path, out
     Args:
         version: Which kernel, as in `handshake_lab.kernel.vm.stock_kernels.StockKernels.find`.
         words: The program and its arguments.
-        directory: Where it runs. Like all of this machine's files, it can be read there, not written.
-        writable: The only directory that can be written. What the command prints is kept there too, in `LOG`.
-        output: Where that is printed as it comes.
+        directory: Its working directory. Like all of this machine's files, it is read-only there.
+        writable: The only writable directory. The command's output is stored there, in `LOG`.
+        output: Receives the output while the command runs.
 
     Returns:
         The command's exit status.
@@ -55,7 +55,7 @@ def run(version: str, words: Sequence[str], directory: Path, writable: Path, out
         argument={"words": list(words), "directory": str(directory)},
         results=writable.resolve(),
         readable=(directory.resolve(), cache.cache_root()),
-        # The helpers have been compiled, and the home directory inside is empty.
+        # In the guest the home directory, and so the default cache, is empty; the helpers are in the host's cache.
         environment={"XDG_CACHE_HOME": str(cache.cache_root().parent)},
     )
     ended = threading.Event()

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.packages.releases import Release
     from handshake_lab.kernel.shared.progress import Progress
 
-# Measured: 0.49 GB of unpacked source, 0.25 GB of objects; and some room to breathe.
+# Measured: 0.49 GB of unpacked source, 0.25 GB of objects; the rest is reserve.
 SPACE_NEEDED = 900 * MIB
 
 # How many files a build compiles, as counted in real builds with this
-# configuration. Only the progress bar's length depends on it, and the bar says
-# "about"; builds on this machine correct it.
+# configuration. Only the progress bar depends on it, which shows it as an
+# estimate; builds on this machine replace it.
 COMPILED_FILES = {"6.1": 890, "7.3": 947}
 
 _COMPILING = re.compile(r"^\s+(?:CC|AS)\s")
@@ -45,7 +45,7 @@ def expected_files(version: str, learned: Mapping[str, int]) -> int:
 
     Args:
         version: "7.3".
-        learned: What builds on this machine counted, by version.
+        learned: The numbers of files that builds on this machine compiled, by version.
     """
     counts = {**COMPILED_FILES, **learned}
     if version in counts:
@@ -57,11 +57,11 @@ def expected_files(version: str, learned: Mapping[str, int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A finished kernel, still in the workshop.
+    """A finished kernel, still in the build directory.
 
     Attributes:
-        release: Which Linux it is.
-        directory: It, with its configuration and its description.
+        release: Its release of Linux.
+        directory: The directory with the kernel, its configuration and its description.
     """
 
     release: Release
@@ -69,12 +69,12 @@ class Built:
 
 
 class Builder:
-    """Builds one kernel in a directory of its own.
+    """Builds one kernel in a separate directory.
 
     Args:
         workshop: An empty directory; everything happens in it.
         logs: Where the log of a failed build is kept.
-        progress: Told how far it is.
+        progress: Receives the progress of the build.
         learned: File counts of earlier builds, for the progress bar.
     """
 
@@ -91,9 +91,9 @@ class Builder:
         """Unpack, configure, compile, link.
 
         Raises:
-            EnvironmentUnsupported: the disk is or became full, or the configuration cannot be had.
-            KernelSourceMissing: the source is damaged, or no source.
-            KernelFailed: a program of the build failed; the log is kept and its last lines are shown.
+            EnvironmentUnsupported: The disk is full, or this release lacks an option of the configuration.
+            KernelSourceMissing: The source is damaged, or is not a kernel's source.
+            KernelFailed: A program of the build failed; the log is kept and its last lines are shown.
         """
         began = time.monotonic()
         with disk_errors("building the lab kernel"):
@@ -103,7 +103,7 @@ class Builder:
             tree = unpack(source, unpacked, self._progress)
             release = release_of(tree)
             options, files = self._make(tree, release)
-            # With what a localversion file in the tree adds to it.
+            # Including the suffix from a localversion file in the tree.
             release = replace(
                 release, name=(tree / "include/config/kernel.release").read_text(encoding="ascii").strip()
             )
@@ -137,7 +137,7 @@ class Builder:
         except KernelFailed:
             if misfit or not patch_series.fits(options):
                 raise
-        # The patches have a place in this release, but what they are based on has changed.
+        # The patches apply to this release, but the code that they use has changed.
         self._progress.note("This release does not compile with the patches for forking: it is built without them.")
         patch_series.revert(tree)
         return self._configure(tree, release), self._compile(tree, release)
@@ -171,12 +171,12 @@ class Builder:
                 linking = True
                 self._progress.stage(f"Linking Linux {release.name}")
 
-        jobs = len(os.sched_getaffinity(0)) + 1  # one more, for when one waits for the disk
+        jobs = len(os.sched_getaffinity(0)) + 1  # one more, because jobs also wait for the disk
         self._run(tree, release, "compiling it", ["make", f"-j{jobs}", "linux"], watch=watch)
         return done
 
     def _keep(self, tree: Path, release: Release) -> Path:
-        """Put what is needed into a directory, after a look at whether it runs."""
+        """Move the kernel and its files to a directory, after checking that the kernel runs."""
         made = self._workshop / "made"
         made.mkdir()
         self._run(tree, release, "stripping it", ["strip", "-o", str(made / "linux"), "linux"])
@@ -184,7 +184,8 @@ class Builder:
         said = subprocess.run([made / "linux", "--version"], capture_output=True, text=True, check=False, timeout=60)
         if said.stdout.strip() != release.name:
             raise KernelFailed(
-                f"The kernel that was built says it is {said.stdout.strip()!r}, not {release.name!r}", said.stderr
+                f"The kernel that was built reports its release as {said.stdout.strip()!r}, not {release.name!r}",
+                said.stderr,
             )
         return made
 
@@ -198,8 +199,8 @@ class Builder:
         *,
         watch: Callable[[str], None] = lambda _line: None,
     ) -> None:
-        """Run one program of the build in the tree, with its words in the log."""
-        # The compiler's temporary files lie beside the rest: one disk to watch.
+        """Run one program of the build in the tree; its output goes to the log."""
+        # The compiler's temporary files are on the same disk, so that only one disk can become full.
         environment = plain_environment(
             {"TMPDIR": str(self._workshop / "tmp"), **configuration.MAKE_VARIABLES, **(extra or {})}
         )
@@ -231,7 +232,7 @@ class Builder:
 
 
 def _to_disk(directory: Path) -> None:
-    """Write everything through to the disk, so that a power cut cannot leave empty files behind a good name."""
+    """Write all files to the disk (fsync), so that a power failure cannot leave a finished kernel with empty files."""
     for path in (*directory.iterdir(), directory):
         handle = os.open(path, os.O_RDONLY)
         try:

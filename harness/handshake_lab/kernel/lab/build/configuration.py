@@ -1,4 +1,4 @@
-"""What the lab kernel is made of: its configuration and what is changed in its source."""
+"""The lab kernel's configuration, and the changes to its source."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Adjustment:
 
     Attributes:
         file: Path inside the source tree.
-        pattern: Regular expression (multi-line) of what is there.
-        replacement: What to put in its place.
+        pattern: Regular expression (multi-line) of the code to replace.
+        replacement: The code that replaces it.
         why: The reason.
     """
 
@@ -78,99 +78,102 @@ ADJUSTMENTS = (
         "arch/um/Kconfig",
         r"^(config HZ\n\tint\n\tdefault) 100$",
         r"\1 250",
-        "User-Mode Linux fixes HZ at 100 without a way to set it. 250 is what Debian's own kernels use, "
-        "and TCP's timers then round up to 4 ms rather than 10.",
+        "User-Mode Linux fixes HZ at 100. Debian's own kernels use 250, so that TCP's timers are rounded up to 4 ms "
+        "rather than 10.",
     ),
     Adjustment(
         "kernel/irq/handle.c",
         r"^\tadd_interrupt_randomness\(desc->irq_data\.irq\);$",
         "",
-        "When interrupts came before a run is no part of its seed.",
+        "The seed of a run must not depend on the times of interrupts before the run.",
     ),
     Adjustment(
         "drivers/char/random.c",
         r"\barch_get_random(_seed)?_longs\(&block\.rdseed\[i\], ARRAY_SIZE\(block\.rdseed\) - i\)",
         "0",
-        "User-Mode Linux asks the host's getrandom() for these, so the seed shim: how often it was asked before, "
-        "is no part of the seed.",
+        "User-Mode Linux takes these from the host's getrandom(), which the seed shim answers: the random numbers of a "
+        "run must not depend on how often it was called before.",
     ),
     Adjustment(
         "drivers/char/random.c",
         r"^(\t\tblock\.rdseed\[i\+\+\] =) random_get_entropy\(\);$",
         r"\1 0;",
-        "Nor is how many times the clock was read until a number was drawn.",
+        "They must not depend on how often the clock was read before, either.",
     ),
     Adjustment(
         "drivers/char/random.c",
         r"^(\tcase RNDCLEARPOOL:\n)\t\t/\* No longer has any effect\. \*/\n"
         r"(\t\tif \(!capable\(CAP_SYS_ADMIN\)\)\n\t\t\treturn -EPERM;\n)\t\treturn 0;$",
         r"\1\2\t\tblake2s_init(&input_pool.hash, BLAKE2S_HASH_SIZE);\n\t\treturn 0;",
-        "Gives the call its old meaning back: what programs did before a run is forgotten when the run begins.",
+        "Restores the former effect of the call: it clears the pool when a run begins, so that the run does not depend "
+        "on what programs did before.",
     ),
     Adjustment(
         "drivers/char/random.c",
         r"(?<!->)\bentropy = random_get_entropy\(\)",
         "entropy = 0",
-        "Nor is when devices were made and processes ended: for User-Mode Linux, this is the clock.",
+        "random_get_entropy() reads the clock in User-Mode Linux: random numbers must not depend on the times at which "
+        "devices were created and processes exited.",
     ),
     Adjustment(
         "arch/um/include/linux/time-internal.h",
         r"^#define TIMER_MULTIPLIER\s+256$",
         "#define TIMER_MULTIPLIER 256\n\nbool time_travel_free(unsigned int cost);",
-        "See the next one.",
+        "Declares the function that the next adjustment defines.",
     ),
     Adjustment(
         "arch/um/kernel/time.c",
         r"^static u64 timer_read\(struct clocksource \*cs\)$",
         _FREE,
-        "User-Mode Linux lets each reading of the clock take 256 ns of virtual time, and each system call that fails a "
-        "microsecond, so that a program which waits in a loop comes to an end. How often Python does either depends on "
-        "its version, its build and its installation: for the process that records a run, both are free, unless it "
-        "does nothing else for long. It is marked by the personality WHOLE_SECONDS, which Linux uses for nothing else.",
+        "In User-Mode Linux each reading of the clock takes 256 ns of virtual time, and each failed system call 1 µs, "
+        "so that a loop that waits for a time ends. How often Python does either depends on its version, its build and "
+        "its installation. Therefore neither takes time for the process that records a run, unless it repeats them "
+        "10000 times without anything else happening. This process has the personality WHOLE_SECONDS, which Linux does "
+        "not use otherwise.",
     ),
     Adjustment(
         "arch/um/kernel/time.c",
         r"^(\t\t    !time_travel_ext_waiting)\)$",
         r"\1 && !time_travel_free(TIMER_MULTIPLIER))",
-        "Reading the clock.",
+        "Applies the rule to readings of the clock.",
     ),
     Adjustment(
         "arch/um/kernel/time.c",
         r"^#include <linux/interrupt\.h>$",
         "#include <linux/interrupt.h>\n#include <linux/personality.h>",
-        "WHOLE_SECONDS.",
+        "Declares WHOLE_SECONDS.",
     ),
     Adjustment(
         "arch/um/kernel/skas/syscall.c",
         r"^\tif \(syscall >= 0 && syscall < __NR_syscalls\) \{$",
         _TICKS,
-        "The process that records a run lets time pass when it asks for the time since boot: a call of its script then "
-        "lies between two moments.",
+        "For the process that records a run, a clock_gettime() of the time since boot takes virtual time, so that the "
+        "begin and the end of each recorded call have different times.",
     ),
     Adjustment(
         "arch/um/kernel/skas/syscall.c",
         r"^\t\tif \(IS_ERR_VALUE\(ret\) &&$",
         "\t\tif (ticks)\n\t\t\ttime_travel_ndelay(TIMER_MULTIPLIER);\n\n"
         "\t\tif (IS_ERR_VALUE(ret) && !time_travel_free(NSEC_PER_USEC) &&",
-        "System calls that fail.",
+        "Applies the rule to failed system calls.",
     ),
     Adjustment(
         "arch/um/kernel/skas/syscall.c",
         r"^#include <linux/ptrace\.h>$",
         "#include <linux/personality.h>\n#include <linux/ptrace.h>\n#include <linux/time.h>",
-        "WHOLE_SECONDS, NSEC_PER_USEC.",
+        "Declares WHOLE_SECONDS and NSEC_PER_USEC.",
     ),
     Adjustment(
         "arch/um/kernel/exec.c",
         r"^(\tPT_REGS_IP\(regs\) = eip;)$",
         r"\tcurrent->personality &= ~WHOLE_SECONDS;\n\1",
-        "The mark is not for programs that are started from there.",
+        "Programs that this process starts do not inherit the personality.",
     ),
     Adjustment(
         "arch/um/kernel/exec.c",
         r"^#include <linux/ptrace\.h>$",
         "#include <linux/personality.h>\n#include <linux/ptrace.h>",
-        "WHOLE_SECONDS.",
+        "Declares WHOLE_SECONDS.",
     ),
 )
 
@@ -202,10 +205,10 @@ def wanted() -> dict[str, str]:
 
 
 def key() -> str:
-    """Twelve characters that change when a kernel would come out different.
+    """Twelve characters that identify the configuration of the build.
 
-    They cover the options (not the comments), the changes to the source, the
-    patches and what is said to make. The release of Linux is not in them.
+    They depend on the options (not the comments), the changes to the source, the
+    patches and the variables of make, but not on the release of Linux.
     """
     parts = [f"{option}={value}" for option, value in sorted(wanted().items())]
     parts += [f"{change.file}\0{change.pattern}\0{change.replacement}" for change in ADJUSTMENTS]
@@ -218,7 +221,7 @@ def adjust(tree: Path) -> list[str]:
     """Make the changes to a source tree.
 
     Returns:
-        One sentence for every change that this release has no place for.
+        One sentence for every change that does not apply to this release.
     """
     notes = []
     for change in ADJUSTMENTS:
@@ -226,7 +229,7 @@ def adjust(tree: Path) -> list[str]:
         before = file.read_text(encoding="utf-8") if file.exists() else ""
         text, count = re.subn(change.pattern, change.replacement, before, flags=re.MULTILINE)
         if count == 0:
-            notes.append(f"This release has nothing like {change.pattern!r} in {change.file}; left as it is.")
+            notes.append(f"In this release, {change.file} does not contain {change.pattern!r}; it was not changed.")
             continue
         file.write_text(text, encoding="utf-8")
     return notes
@@ -246,10 +249,10 @@ def known_options(tree: Path) -> frozenset[str]:
 
 
 def lost_options(asked: Mapping[str, str], got: Mapping[str, str], known: frozenset[str]) -> list[str]:
-    """The lines of ``asked`` that did not survive, though this release knows the option.
+    """The lines of ``asked`` that Kconfig has dropped, although this release has the option.
 
-    An option that depends on another one which is off vanishes silently in
-    Kconfig; here it is an error.
+    Kconfig silently drops an option that depends on a disabled one; here this
+    is an error.
     """
     return [
         f"{option}={value} (got {got.get(option, 'n')})"
@@ -262,13 +265,13 @@ def check(tree: Path, release: str) -> dict[str, str]:
     """The final options of a configured tree.
 
     Raises:
-        EnvironmentUnsupported: if a line of ``lab.config`` was lost.
+        EnvironmentUnsupported: A line of ``lab.config`` was dropped.
     """
     got = parse((tree / ".config").read_text(encoding="utf-8"))
     lost = lost_options(wanted(), got, known_options(tree))
     if lost:
         raise EnvironmentUnsupported(
-            f"Linux {release} does not take these lines of {CONFIG_FILE.name}: {', '.join(lost)}",
+            f"Linux {release} does not accept these lines of {CONFIG_FILE.name}: {', '.join(lost)}",
             "Build another release, for example: handshake kernel build --version 6.1",
         )
     return got

@@ -1,6 +1,6 @@
-"""The patches that let a running lab kernel be forked, and applying them to a source tree.
+"""The patches with which a running lab kernel can be forked, and applying them to a source tree.
 
-They are a series against arch/um, written for the newest release; an older or a newer one may have no place for it.
+They are a series against arch/um, written for the newest release; it may not apply to an older or a newer one.
 Such a release is built without the series. docs/machine_fork.md explains what the patches do.
 """
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 DIRECTORY = Path(__file__).with_name("patches")
 
-#: Only in a kernel's configuration if the series was applied.
+#: The option that the series adds.
 OPTION = "CONFIG_UML_MACHINE_FORK"
 
-# Without fuzz: what does not fit exactly was written for other code.
+# Without fuzz: a patch that does not match exactly was written for other code.
 _PATCH = ("patch", "-p1", "--batch", "--forward", "--fuzz=0", "--no-backup-if-mismatch", "--reject-file=-", "--silent")
 
 
@@ -30,21 +30,21 @@ def apply(tree: Path) -> str | None:
     """Apply the whole series to a source tree, or nothing of it.
 
     Returns:
-        None if it was applied, else a sentence that says which patch does not fit.
+        None if it was applied, else a sentence that names the patch that does not apply.
     """
     applied: list[Path] = []
     for patch in series():
         if not _run(tree, patch, "--dry-run"):
             for earlier in reversed(applied):
                 _run(tree, earlier, "--reverse")
-            return f"This release has no place for {patch.name}: it is built without forking, and boots for every run."
+            return f"{patch.name} does not apply to this release: it is built without forking, and boots for every run."
         _run(tree, patch)
         applied.append(patch)
     return None
 
 
 def revert(tree: Path) -> None:
-    """Take the applied series out of a source tree."""
+    """Revert the applied series in a source tree."""
     for patch in reversed(series()):
         _run(tree, patch, "--reverse")
 
@@ -55,12 +55,12 @@ def fits(options: Mapping[str, str]) -> bool:
 
 
 def _run(tree: Path, patch: Path, *options: str) -> bool:
-    # Looking a kernel up, at every start, imports this module, too.
+    # Every start looks up a kernel, which imports this module.
     import subprocess  # noqa: PLC0415
 
     from handshake_lab.kernel.shared.processes import plain_environment  # noqa: PLC0415
 
-    # "--forward" refuses what looks reversed; with "--reverse" it would refuse everything.
+    # "--forward" rejects a patch that is already applied; with "--reverse" it would reject every patch.
     words = [word for word in _PATCH if word != "--forward" or "--reverse" not in options]
     done = subprocess.run(
         [*words, *options, "-i", str(patch)],

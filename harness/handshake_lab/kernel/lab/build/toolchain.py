@@ -1,4 +1,4 @@
-"""The programs that building a lab kernel takes, and how to get them."""
+"""The programs that the build of a lab kernel needs, and how to install them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Tool:
 
     Attributes:
         program: Its name on PATH.
-        package: The Debian and Ubuntu package that has it.
+        package: The Debian and Ubuntu package that contains it.
         why: What the build does with it.
     """
 
@@ -26,17 +26,17 @@ class Tool:
     why: str
 
 
-# Found by tracing the programs that the builds of 6.1 and 7.3 run. What a stock
-# kernel's build needs beyond these (libelf, openssl, perl, python, cpio, kmod)
-# is for modules, signatures and unwinding tables, none of which the lab kernel has.
+# Determined by tracing the programs that the builds of 6.1 and 7.3 run. The build of a
+# stock kernel also needs libelf, openssl, perl, python, cpio and kmod, for modules,
+# signatures and unwinding tables; the lab kernel has none of these.
 BUILD_TOOLS = (
     Tool("gcc", "gcc", "compiles the kernel and the programs beside it"),
     Tool("ld", "binutils", "links it"),
     Tool("make", "make", "drives the build"),
-    Tool("flex", "flex", "makes the configuration language's scanner"),
-    Tool("bison", "bison", "makes the configuration language's parser"),
+    Tool("flex", "flex", "generates the scanner of the configuration language"),
+    Tool("bison", "bison", "generates the parser of the configuration language"),
     Tool("bc", "bc", "computes the kernel's time constants from HZ"),
-    Tool("patch", "patch", "adds to it what lets a running kernel be forked"),
+    Tool("patch", "patch", "applies the patches for forking a running kernel"),
     Tool("tar", "tar", "unpacks the source"),
     Tool("xz", "xz-utils", "unpacks the source"),
 )
@@ -46,7 +46,7 @@ _HEADERS_WHY = "the C library's headers: a lab kernel is an ordinary program"
 
 
 def install_command(packages: list[str]) -> str:
-    """The command that installs these packages, for whoever runs it here."""
+    """The command that installs these packages, with sudo unless this user is root."""
     sudo = "" if os.geteuid() == 0 else "sudo "
     return f"{sudo}apt-get install --no-install-recommends {' '.join(packages)}"
 
@@ -73,10 +73,10 @@ def missing() -> list[Tool]:
 
 
 def demand() -> None:
-    """Refuse to begin a build that this machine cannot finish.
+    """Check that this machine can build a lab kernel.
 
     Raises:
-        EnvironmentUnsupported: if a tool is missing, or this is no x86 processor.
+        EnvironmentUnsupported: A tool is missing, or the processor is not x86-64.
     """
     if platform.machine() != "x86_64":
         raise EnvironmentUnsupported(
@@ -88,6 +88,6 @@ def demand() -> None:
         listed = "; ".join(f"{tool.program} ({tool.why})" for tool in lacking)
         packages = list(dict.fromkeys(tool.package for tool in lacking))
         raise EnvironmentUnsupported(
-            f"Building the lab kernel needs programs which are not here: {listed}",
+            f"Building the lab kernel needs programs that are not installed: {listed}",
             f"Install them: {install_command(packages)}",
         )
