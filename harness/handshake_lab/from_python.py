@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +69,8 @@ def record(
     """
     programs = parse_programs(servers, clients, time_limit, after)
     link_specs, wanted = parse_links(links), parse_faults(faults)
-    check_programs(programs, topology, link_specs, wanted)
+    for note in check_programs(programs, topology, link_specs, wanted).notes:
+        warnings.warn(f"topology: {note}", stacklevel=2)
     chosen = choose_kernel(kernel, seed, wall_limit_of(programs, kernel, wall_limit))
     plan = plan_of(programs, topology, link_specs, wanted, chosen.info)
     with conducted(plan, chosen, Path(out) if out is not None else None) as run:

@@ -164,7 +164,10 @@ def test_courses_words_for_routers_routes_and_interfaces_are_understood() -> Non
     [
         (lambda topo: topo.addLink(topo.addHost("h1"), topo.addHost("h2"), delay="5"), "has no unit"),
         (lambda topo: topo.addLink(topo.addHost("h1"), topo.addHost("h2"), loss=120), "is over 100%"),
-        (lambda topo: topo.addHost("h1", ip="10.0.0.1") and topo.addLink("h1", topo.addHost("h2")), "no prefix length"),
+        (
+            lambda topo: topo.addLink(topo.addHost("h1"), topo.addHost("h2"), params1={"ip": "10.0.0.1"}),
+            "no prefix length",
+        ),
         (lambda topo: topo.addHost("a host"), "is not a name"),
         (lambda topo: topo.addLink(topo.addHost("a-b"), topo.addHost("h2")), "is not a name"),
         (lambda topo: topo.addLink(topo.addHost("h123456789012"), topo.addHost("h2")), "longer than 15"),
@@ -186,7 +189,7 @@ def test_switches_in_a_loop_are_refused() -> None:
             topo.addLink(one, other)
         topo.addLink(topo.addHost("h1"), "s1")
 
-    with pytest.raises(UsageError, match="in a loop"):
+    with pytest.raises(UsageError, match="'s1, s2, s3' are switches in a loop"):
         made(build)
 
 

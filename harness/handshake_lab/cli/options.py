@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from handshake_lab.errors import UsageError
+from handshake_lab.report.text.escaping import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from handshake_lab.plan.network_plan import NetworkPlan
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
@@ -122,6 +125,12 @@ def _locale_language() -> str:
     from handshake_lab.report.text.language import locale_language
 
     return locale_language()
+
+
+def print_notes(planned: NetworkPlan) -> None:
+    """Print what a topology asks for and this project does not apply, on standard error."""
+    for note in planned.notes:
+        click.echo(f"handshake: topology: {visible(note)}", err=True)
 
 
 #: Parameters that change what is printed or kept, not what happens in the run.

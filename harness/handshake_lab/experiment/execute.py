@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.errors import KernelFailed, UsageError, from_document
+from handshake_lab.experiment.topology_in_kernel import shown_topology
 from handshake_lab.kernel.shared.guest_setup import PRIVATE
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
 from handshake_lab.reconcile.stored_run import Run, read
@@ -83,7 +84,11 @@ def conducted(
         HandshakeError: As raised inside the kernel; `KernelFailed` if the kernel did not finish the run.
     """
     results = prepare_directory(out) if out else None
-    with _naming_what_is_kept(results), kernel.run(_job(plan, results, import_from)) as outcome:
+    with (
+        _naming_what_is_kept(results),
+        _job(plan, results, import_from) as job,
+        kernel.run(job) as outcome,
+    ):
         yield _completed(outcome)
 
 
@@ -95,24 +100,28 @@ def explored(plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] 
     Raises:
         HandshakeError: As raised in a branch.
     """
-    for outcome in kernel.branches(_job(plan, None, import_from)):
-        yield _completed(outcome)
+    with _job(plan, None, import_from) as job:
+        for outcome in kernel.branches(job):
+            yield _completed(outcome)
 
 
-def _job(plan: RunPlan, results: Path | None, import_from: tuple[Path, ...]) -> Job:
-    return Job(
-        call="handshake_lab.experiment.recorded_run:enter",
-        argument=msgspec.to_builtins(plan),
-        results=results,
-        import_from=import_from,
-        preload=("handshake_lab.experiment.recorded_run",),
+@contextmanager
+def _job(plan: RunPlan, results: Path | None, import_from: tuple[Path, ...]) -> Iterator[Job]:
+    with shown_topology(plan.topology) as (found, directories):
         # Directories such as /tmp are private to the run: the files of this machine are not visible there.
-        readable=(Path(plan.directory),) if plan.directory and plan.directory not in PRIVATE else (),
-    )
+        own = (Path(plan.directory),) if plan.directory and plan.directory not in PRIVATE else ()
+        yield Job(
+            call="handshake_lab.experiment.recorded_run:enter",
+            argument=msgspec.to_builtins(msgspec.structs.replace(plan, found_topology=found)),
+            results=results,
+            import_from=import_from,
+            preload=("handshake_lab.experiment.recorded_run",),
+            readable=tuple(dict.fromkeys((*own, *directories))),
+        )
 
 
 def _completed(outcome: JobResult) -> BranchRun:
-    _raise_error(outcome.results / ERROR)
+    raise_stored_error(outcome.results)
     interrupted = outcome.status == INTERRUPTED
     if interrupted and not (outcome.results / EVENTS).exists():
         raise KeyboardInterrupt
@@ -122,7 +131,13 @@ def _completed(outcome: JobResult) -> BranchRun:
     return BranchRun(run.observations, run.record, run.directory, interrupted, run.cut, outcome.branch)
 
 
-def _raise_error(file: Path) -> None:
+def raise_stored_error(results: Path) -> None:
+    """Raise the error that a job has left among its results, if there is one, and remove its file.
+
+    Raises:
+        HandshakeError: The error.
+    """
+    file = results / ERROR
     if not file.exists():
         return
     document = json.loads(file.read_text())

@@ -51,7 +51,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
         FaultNeverFired: At the end, a fault has matched no segment.
     """
     seed = plan.kernel.seed
-    topology = load_topology(plan.topology)
+    topology = load_topology(plan.found_topology or plan.topology)
     with repeatable(seed), Network(topology, plan.links, plan.faults, sysctls=plan.sysctls) as network:
         clock = Clock(virtual=seed is not None)
         with Writer(results / EVENTS) as writer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelRefused
@@ -28,17 +29,38 @@ def run(space: int, rules: str) -> None:
 
 def run_here(rules: str) -> None:
     """Load rules in the calling thread's own namespace; see `run`."""
-    done = _nft(["-f", "-"], rules)
-    if done.returncode == 0:
+    reason = load(rules)
+    if not reason:
         return
-    reason = done.stderr.strip().splitlines()[0] if done.stderr.strip() else f"exit status {done.returncode}"
-    if "not supported" in done.stderr or "No such file" in done.stderr or "syntax error" in done.stderr:
+    if "not supported" in reason or "No such file" in reason or "syntax error" in reason:
         raise EnvironmentUnsupported(
             f"This kernel or its nft does not support the required rules ({reason})",
             "Faults and firewalls need Linux 5.16 or newer with nf_tables (netdev family, egress hook, numgen, fwd) "
             "and nft 1.0.1; --kernel lab supports all of it.",
         )
     raise KernelRefused(f"nft refused the rules of the network: {reason}\n{rules}")
+
+
+def load(rules: str) -> str:
+    """Load rules in the calling thread's own namespace, all or none of them.
+
+    Returns:
+        Why nft rejected them, in one line; empty if it did not.
+
+    Raises:
+        EnvironmentUnsupported: nft is not installed.
+    """
+    done = _nft(["-f", "-"], rules)
+    if done.returncode == 0:
+        return ""
+    return done.stderr.strip().splitlines()[0] if done.stderr.strip() else f"exit status {done.returncode}"
+
+
+def line_of(rules: str, reason: str) -> str:
+    """The line of rules that nft's message is about; all of them if it names none."""
+    place = re.match(r"/dev/stdin:(\d+):", reason)
+    lines = rules.splitlines()
+    return lines[int(place[1]) - 1].strip() if place and 0 < int(place[1]) <= len(lines) else rules
 
 
 def counters(space: int, table: str, suffix: str) -> dict[str, int]:

@@ -8,9 +8,12 @@ requests in one message, and requests no information that it can know beforehand
 from __future__ import annotations
 
 import contextlib
+import re
+import subprocess
+import tempfile
 from typing import TYPE_CHECKING, Self
 
-from handshake_lab.errors import KernelRefused
+from handshake_lab.errors import EnvironmentUnsupported, KernelRefused, UsageError
 from handshake_lab.linux import netns, nftables
 from handshake_lab.linux.ethtool import offloads_off
 from handshake_lab.linux.netlink import links
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from handshake_lab.network.namespaces import Namespaces
     from handshake_lab.plan.network_plan import NetworkPlan, NodePlan
 
+#: A command that sets one sysctl, which needs no program.
+_SYSCTL = re.compile(r"sysctl(?:\s+-[qw]+)*\s+[\"']?(?P<name>net[./][\w./-]+)\s*=\s*(?P<value>\S+?)[\"']?")
 _LINKS = 1  # RTMGRP_LINK
 #: Seconds to wait for a link to come up; the kernel needs at most one.
 _LINK_TIMEOUT = 10.0
@@ -46,6 +51,10 @@ def build(plan: NetworkPlan, spaces: Namespaces, sysctls: Mapping[str, Mapping[s
         _make(plan, spaces, sysctls)
         for name, wanted in _spaces_between(plan).items():
             news[name].wait_until_ready(name, wanted)
+    if plan.blocked:
+        # Not before: the kernel switches a port on when its link comes up (net/bridge/br_if.c, br_port_carrier_check).
+        with netns.inside(spaces.descriptors[MIDDLE]), Netlink() as middle:
+            middle.ask(_blocked(plan))
 
 
 def _spaces_between(plan: NetworkPlan) -> dict[str, set[int]]:
@@ -133,6 +142,13 @@ def _forwarding(plan: NetworkPlan) -> Iterator[Request]:
             yield links.forward(port.index, mac)
 
 
+def _blocked(plan: NetworkPlan) -> Iterator[Request]:
+    for name, node in plan.nodes.items():
+        for port in node.ports:
+            if port.name in plan.blocked:
+                yield links.port_state(port.index, links.DISABLED, f"{port.name} of {name}")
+
+
 def _neighbours(plan: NetworkPlan) -> dict[str, list[tuple[str, str]]]:
     """For each port of a host or router: the addresses it can reach directly, and their hardware addresses.
 
@@ -174,4 +190,50 @@ def _equip(node: NodePlan, neighbours: dict[str, list[tuple[str, str]]], sysctls
         for port in node.ports:
             offloads_off(netlink.socket, port.name)
     if node.rules:
-        nftables.run_here(node.rules)
+        _filter(node)
+    for command in node.commands:
+        _configure(node.name, command)
+
+
+def _filter(node: NodePlan) -> None:
+    """Load the packet filter of a router's topology.
+
+    Raises:
+        UsageError: nft rejects it.
+    """
+    reason = nftables.load(node.rules)
+    if "Operation not supported" in reason:
+        raise EnvironmentUnsupported(
+            f"{node.name}: this kernel does not support the rules of the topology's packet filter ({reason})",
+            "--kernel lab supports all of nf_tables.",
+        )
+    if reason:
+        raise UsageError(
+            f"{node.name} nft",
+            nftables.line_of(node.rules, reason),
+            f"is rejected by nft: {reason}",
+            "table inet filter { chain forward { type filter hook forward priority 0; tcp dport 80 accept; }; }",
+        )
+
+
+def _configure(name: str, command: str) -> None:
+    """Run a shell command by which the class of a node configures it, in whose namespace the thread is.
+
+    Raises:
+        UsageError: It failed.
+        EnvironmentUnsupported: It sets a sysctl that this kernel does not have.
+    """
+    if setting := _SYSCTL.fullmatch(command.strip()):
+        set_and_verify(name, setting["name"].replace(".", "/"), setting["value"])
+        return
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        status = subprocess.run(
+            ["sh", "-c", command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+        ).returncode
+        output.seek(0)
+        last = output.read().strip().splitlines()[-1:]
+    if status:
+        said = f" ({last[0]})" if last else ""
+        raise UsageError(
+            f"{name} config", command, f"failed with exit status {status}{said}", "sysctl -w net.ipv4.ip_forward=1"
+        )

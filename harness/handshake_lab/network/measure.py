@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from handshake_lab.errors import HandshakeError
 from handshake_lab.network.network import Network
 from handshake_lab.plan import units
 from handshake_lab.plan.link import DEFAULT_LIMIT, Impairment, LinkSpec
 from handshake_lab.plan.load_topology import load_topology
+from handshake_lab.recording.run_files import ERROR
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -248,10 +250,16 @@ def _ms(nanoseconds: float) -> str:
 
 
 def job(argument: dict[str, Any], results: Path) -> int:
-    """Inside the kernel: build a network, measure it, and write the results to `FINDINGS`."""
+    """Inside the kernel: build a network, measure it, and write the results to `FINDINGS`, or the error to `ERROR`."""
     links = msgspec.convert(argument["links"], tuple[LinkSpec, ...])
-    with Network(load_topology(argument["topology"]), link=links) as net:
-        hosts = [host.name for host in net.hosts][: argument["hosts"]]
-        found = [finding for pair in itertools.pairwise(hosts) for finding in measure(net, *pair, argument["probes"])]
-    (results / FINDINGS).write_text(json.dumps(msgspec.to_builtins(found)))
+    try:
+        with Network(load_topology(argument["topology"]), link=links) as net:
+            hosts = [host.name for host in net.hosts][: argument["hosts"]]
+            found = [
+                finding for pair in itertools.pairwise(hosts) for finding in measure(net, *pair, argument["probes"])
+            ]
+    except HandshakeError as error:
+        (results / ERROR).write_text(json.dumps(error.to_document()))
+    else:
+        (results / FINDINGS).write_text(json.dumps(msgspec.to_builtins(found)))
     return 0

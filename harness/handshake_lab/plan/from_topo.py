@@ -11,11 +11,14 @@ import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from handshake_lab.errors import UsageError
+from handshake_lab.plan import node_class
 from handshake_lab.plan.link import EXAMPLES, Impairment
+from handshake_lab.plan.nearest_name import hint
 from handshake_lab.plan.network_plan import NetworkPlan, NodePlan, PortPlan
+from handshake_lab.plan.spanning_tree import remove_loops
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 #: The network from which hosts are given addresses, as in stock Mininet.
 BASE = "10.0.0.0/8"
@@ -43,41 +46,67 @@ def from_topo(topo: MininetTopo) -> NetworkPlan:
             switches form a loop.
     """
     nodes: dict[str, NodePlan] = {}
-    names = topo.nodes()
-    links = topo.links(withInfo=True)
-    degree: dict[str, int] = {}
-    for one, other, _ in links:
-        degree[one] = degree.get(one, 0) + 1
-        degree[other] = degree.get(other, 0) + 1
+    notes: list[str] = []
+    links = [_in_order(*link) for link in topo.links(withInfo=True)]
+    interfaces = _interfaces(links)
     hosts = 0
-    for name in names:
+    for name in topo.nodes():
         if not _NODE_NAME.fullmatch(name):
             raise UsageError("node", name, "is not a name of up to 15 letters and digits", "h1")
         info = topo.nodeInfo(name)
         if topo.isSwitch(name):
-            nodes[name] = NodePlan(name, "switch", [], [])
+            nodes[name] = NodePlan(name, "switch", [], [], extra=dict(info))
+            notes += _notes_of_switch(name, info)
             continue
         hosts += 1
-        kind = "router" if _forwards(info, degree.get(name, 0)) else "host"
-        nodes[name] = NodePlan(name, kind, [], _routes(name, info), extra=dict(info))
+        ports = [interface for interface, _ in interfaces.get(name, ())]
+        commands = node_class.config_commands(name, info, interfaces.get(name, []))
+        kind = "router" if _forwards(info, commands, len(ports)) else "host"
+        nodes[name] = NodePlan(name, kind, [], _routes(name, info, ports), extra=dict(info))
+        nodes[name].commands = [*_device_routes(info), *commands]
         nodes[name].rules = str(info.get("nft") or "")
         nodes[name].masquerade = str(info.get("masquerade") or "")
+        notes += _notes_of_host(name, info)
         # Mininet reserves an address for every host, even if the host has its own.
         info.setdefault("ip", _nth_address(hosts) if kind == "host" or "ip" in info else None)
-        nodes[name].extra["ip"] = info["ip"]
-    plan = NetworkPlan(nodes, [], [tuple(pair) for pair in getattr(topo, "bottleneck", [])])
+        nodes[name].extra["ip"] = _with_prefix(info["ip"])
+    if not hosts:
+        raise UsageError("topology", type(topo).__name__, "has no hosts", "self.addHost('h1')")
+    plan = NetworkPlan(nodes, [], [tuple(pair) for pair in getattr(topo, "bottleneck", [])], notes=notes)
     for one, other, info in links:
         first, second = _link(plan, one, other, info)
         if nodes[first.node].kind == nodes[second.node].kind == "host":
             plan.links += _add_wire(plan, first, second)
         else:
             plan.links.append((first, second))
+    remove_loops(plan)
     _number(plan)
-    plan.forwarding()
     return plan
 
 
-def _forwards(info: Mapping[str, Any], degree: int) -> bool:
+def _in_order(one: str, other: str, info: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """A link from its first node to its second, which its parameters count by."""
+    return (other, one, info) if info.get("node1", one) != one else (one, other, info)
+
+
+def _interface_name(name: str, info: Mapping[str, Any], suffix: str, number: int) -> str:
+    return str(info.get("intfName" + suffix) or f"{name}-eth{info.get('port' + suffix, number)}")
+
+
+def _interfaces(links: Iterable[tuple[str, str, dict[str, Any]]]) -> dict[str, list[tuple[str, str]]]:
+    """The names and addresses of the interfaces that links give to each node."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for one, other, info in links:
+        for name, suffix in ((one, "1"), (other, "2")):
+            known = found.setdefault(name, [])
+            address = (info.get("params" + suffix) or {}).get("ip") or ""
+            known.append((_interface_name(name, info, suffix, len(known)), str(address)))
+    return found
+
+
+def _forwards(info: Mapping[str, Any], commands: Sequence[str], degree: int) -> bool:
+    if node_class.forwards(commands):
+        return True
     made_by = info.get("cls")
     named = "router" in getattr(made_by, "__name__", "").lower() or "nat" in getattr(made_by, "__name__", "").lower()
     return bool(info.get("router", named and degree > 1))
@@ -88,15 +117,31 @@ def _nth_address(number: int) -> str:
     return f"{network[number]}/{network.prefixlen}"
 
 
-def _routes(name: str, info: Mapping[str, Any]) -> list[tuple[str, int, str]]:
+def _device(words: Sequence[str]) -> str:
+    """The interface in ``dev h1-eth0`` or ``h1-eth0``, as Mininet takes it for a default route."""
+    return words[1] if len(words) == 2 and words[0] == "dev" else words[0] if len(words) == 1 else ""
+
+
+def _device_routes(info: Mapping[str, Any]) -> list[str]:
+    """The commands for default routes to an interface, which has no gateway."""
+    words = {
+        option: str(info.get(key) or "").split() for key, option in (("defaultRoute", "-4"), ("defaultRoute6", "-6"))
+    }
+    return [
+        f"ip {option} route replace default dev {_device(found)}" for option, found in words.items() if _device(found)
+    ]
+
+
+def _routes(name: str, info: Mapping[str, Any], interfaces: Collection[str]) -> list[tuple[str, int, str]]:
     """Default routes in Mininet's syntax ("via 10.0.1.1"), and others as (network, gateway)."""
     found: list[tuple[str, int, str]] = []
     for key, everything in (("defaultRoute", _ANYWHERE), ("defaultRoute6", "::")):
         words = str(info.get(key) or "").split()
         if "via" in words[:-1]:
             found.append((everything, 0, words[words.index("via") + 1]))
-        elif words and words[0] != "dev":
-            raise UsageError(f"{name} {key}", info[key], "does not name a gateway", "via 10.0.1.1")
+        elif words and _device(words) not in interfaces:
+            reason = "does not name a gateway, nor an interface of this node"
+            raise UsageError(f"{name} {key}", info[key], reason, "via 10.0.1.1")
     for target, gateway in info.get("routes", ()):
         network = ipaddress.ip_network(target)
         found.append((str(network.network_address), network.prefixlen, gateway))
@@ -119,10 +164,68 @@ def _add_wire(plan: NetworkPlan, one: PortPlan, other: PortPlan) -> list[tuple[P
     return [(one, near), (far, other)]
 
 
-#: Mininet's names for properties of a link (mininet/link.py, TCIntf.config).
-_MININET_WORDS = ("bw", "max_queue_size")
-#: Parameters that do not change the properties of a link: which shaper is used, which offloads.
-_MININET_MEANS = ("use_hfsc", "use_htb", "use_tbf", "speedup", "latency_ms", "gro", "txo", "rxo", "cls", "fast")
+#: Parameters of a link that are applied, apart from its properties (`EXAMPLES`): Mininet's names for properties, its
+#: addresses, and its ends. Parameters that change nothing here: which shaper is used, which offloads.
+_LINK_WORDS = frozenset(
+    (
+        *("bw", "max_queue_size", "ip", "ip6", "mac", "addr1", "addr2", "intfName1", "intfName2", "port1", "port2"),
+        *("node1", "node2", "params1", "params2", "cls", "cls1", "cls2", "intf", "fast", "up", "key"),
+        *("use_hfsc", "use_htb", "use_tbf", "latency_ms", "gro", "txo", "rxo", "disable_gro"),
+    )
+)
+#: Parameters of a host that are applied, or that change nothing where each host has a namespace.
+_HOST_WORDS = frozenset(
+    (
+        *("ip", "ip6", "mac", "defaultRoute", "defaultRoute6", "routes", "router", "nft", "masquerade", "cls"),
+        *("inNamespace", "isSwitch", "lo"),
+    )
+)
+_NOT_LIMITED = "the processor's time of a host is not limited"
+#: Parameters that Mininet knows and this project does not apply, with the reason.
+_NOT_APPLIED = {
+    "enable_ecn": "queues do not mark packets; they drop what does not fit (max_queue_size)",
+    "enable_red": "queues do not drop early; they drop what does not fit (max_queue_size)",
+    "speedup": "both directions of a link have the rate bw",
+    "cpu": _NOT_LIMITED,
+    "cores": _NOT_LIMITED,
+    "sched": _NOT_LIMITED,
+    "period_us": _NOT_LIMITED,
+    "privateDirs": "hosts share their files",
+}
+
+
+def _notes_of_link(where: str, params: Mapping[str, Any]) -> list[str]:
+    notes = _not_applied(f"link {where}", params, {*_LINK_WORDS, *EXAMPLES})
+    for key in ("cls", "cls1", "cls2"):
+        made_by = params.get(key)
+        if isinstance(made_by, type) and node_class.is_own(made_by):
+            notes.append(f"link {where}: its class {made_by.__name__} is not carried out: only its parameters are")
+    return notes
+
+
+def _notes_of_host(name: str, info: Mapping[str, Any]) -> list[str]:
+    made_by = info.get("cls")
+    if not (isinstance(made_by, type) and node_class.is_own(made_by)):
+        # A class of the file may take any parameters.
+        return _not_applied(name, info, _HOST_WORDS)
+    more = node_class.does_more(made_by)
+    return [f"{name}: of its class {made_by.__name__}, only config() is carried out, and not {more}()"] * bool(more)
+
+
+def _notes_of_switch(name: str, info: Mapping[str, Any]) -> list[str]:
+    made_by = info.get("cls")
+    if isinstance(made_by, type) and node_class.is_own(made_by):
+        return [f"{name}: its class {made_by.__name__} is not carried out: a switch forwards by hardware addresses"]
+    return []
+
+
+def _not_applied(where: str, params: Mapping[str, Any], known: Iterable[str]) -> list[str]:
+    known = set(known)
+    return [
+        f"{where}: {key}={value!r} has no effect: {_NOT_APPLIED.get(key) or hint(key, sorted(known))}"
+        for key, value in params.items()
+        if key not in known and value not in (None, False, 0)
+    ]
 
 
 def impairment_of(params: Mapping[str, Any], field: str) -> Impairment:
@@ -144,14 +247,12 @@ def impairment_of(params: Mapping[str, Any], field: str) -> Impairment:
 
 
 def _link(plan: NetworkPlan, one: str, other: str, info: dict[str, Any]) -> tuple[PortPlan, PortPlan]:
-    if info.get("node1", one) != one:
-        one, other = other, one
     ends = []
     for name, suffix in ((one, "1"), (other, "2")):
         node = plan.nodes[name]
-        params = {**{k: v for k, v in info.items() if k not in _MININET_MEANS}, **(info.get("params" + suffix) or {})}
-        number = info.get("port" + suffix, len(node.ports))
-        interface = info.get("intfName" + suffix) or f"{name}-eth{number}"
+        params = {**info, **(info.get("params" + suffix) or {})}
+        plan.notes += [note for note in _notes_of_link(f"{one}-{other}", params) if note not in plan.notes]
+        interface = _interface_name(name, info, suffix, len(node.ports))
         if len(interface) > _LONGEST_NAME:
             raise UsageError(
                 "node", name, f"gives the interface name {interface!r}, which is longer than 15 characters", "h1"
@@ -165,13 +266,20 @@ def _link(plan: NetworkPlan, one: str, other: str, info: dict[str, Any]) -> tupl
             addresses.reverse()
         for address in addresses:
             _address(f"{interface} ip", address)
-        mac = str(params.get("addr" + suffix) or params.get("mac") or "")
+        mac = str(params.get("addr" + suffix) or params.get("mac") or (not node.ports and node.extra.get("mac")) or "")
         impairment = impairment_of(params, f"{one}-{other}")
         port = PortPlan(interface, name, 0, mac, addresses, impairment)
         node.ports.append(port)
         ends.append(port)
     ends[0].peer, ends[1].peer = ends[1].name, ends[0].name
     return ends[0], ends[1]
+
+
+def _with_prefix(address: object) -> object:
+    """A host's address; without a prefix length it has that of Mininet (mininet/node.py, setIP())."""
+    if not isinstance(address, str) or not address or "/" in address or ":" in address:
+        return address
+    return f"{address}/{ipaddress.ip_network(BASE).prefixlen}"
 
 
 def _address(field: str, text: str) -> None:

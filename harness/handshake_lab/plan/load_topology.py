@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handshake_lab.errors import UsageError
+from handshake_lab.plan.topology_file import EXAMPLE, as_script, factory, parameters, split_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,28 +24,52 @@ MODULES = {
     "firewall": "routed",
     "nat": "routed",
 }
-_EXAMPLE = "pair, or star,n=5, or path/to/course.py:mytopo"
 
 
 def load_topology(text: str) -> MininetTopo:
     """Make a topology from its name or path, with parameters in the syntax of ``mn --topo``.
 
     Args:
-        text: ``pair``; ``star,5`` or ``star,n=5``; ``path/to/file.py`` (with one topology in ``topos``, as for
-            ``mn --custom``), ``path/to/file.py:name,param=value``.
+        text: ``pair``; ``star,5`` or ``star,n=5``; ``path/to/file.py``, which has one topology in ``topos``, as for
+            ``mn --custom``, or one class derived from Topo; ``path/to/file.py:name,param=value``.
 
     Raises:
         UsageError: The topology does not exist, the file cannot be loaded, or the topology does not have the
             parameters.
     """
-    head, *params = text.split(",")
-    factory = _from_file(text, head) if ".py" in head else _by_name(text, head)
-    positional = [_value(item) for item in params if "=" not in item]
-    named = {key.strip(): _value(value) for key, _, value in (item.partition("=") for item in params if "=" in item)}
+    file = split_file(text)
+    if file is None:
+        name, _, params = text.partition(",")
+        return _made(_by_name(text, name), text, params)
+    made_by = factory(Path(file.path), file.name, text)
+    with as_script(Path(file.path), text):
+        return _made(made_by, text, file.params)
+
+
+def topology_directory(text: str) -> Path | None:
+    """The directory of a topology's file, which a kernel has to see; None if it is one of this project's."""
+    file = split_file(text)
+    return Path(file.path).resolve().parent if file else None
+
+
+def absolute_topology(text: str) -> str:
+    """The same topology, found from any directory."""
+    file = split_file(text)
+    return f"{Path(file.path).resolve()}{text.removeprefix(file.path)}" if file else text
+
+
+def _made(made_by: Callable[..., Any], text: str, params: str) -> MininetTopo:
+    items = params.split(",") if params else []
+    positional = [_value(item) for item in items if "=" not in item]
+    named = {key.strip(): _value(value) for key, _, value in (item.partition("=") for item in items if "=" in item)}
     try:
-        topo = factory(*positional, **named)
+        topo = made_by(*positional, **named)
     except (TypeError, ValueError) as error:
-        raise UsageError("topology", text, f"is rejected by the topology: {error}", _EXAMPLE) from error
+        takes = parameters(made_by)
+        reason = f"is rejected by the topology: {error}" + (f" (its parameters: {takes})" if takes else "")
+        raise UsageError("topology", text, reason, EXAMPLE) from error
+    if not all(hasattr(topo, name) for name in ("nodes", "links", "nodeInfo", "isSwitch")):
+        raise UsageError("topology", text, f"makes a {type(topo).__name__}, which is not a Topo", EXAMPLE)
     made: MininetTopo = topo
     return made
 
@@ -54,33 +77,10 @@ def load_topology(text: str) -> MininetTopo:
 def _by_name(text: str, name: str) -> Callable[..., Any]:
     if name not in MODULES:
         raise UsageError(
-            "topology", text, f"is neither one of {', '.join(MODULES)} nor the path of a .py file", _EXAMPLE
+            "topology", text, f"is neither one of {', '.join(MODULES)} nor the path of a .py file", EXAMPLE
         )
     found: Callable[..., Any] = importlib.import_module(f"handshake_lab.topologies.{MODULES[name]}").topos[name]
     return found
-
-
-def _from_file(text: str, head: str) -> Callable[..., Any]:
-    path_text, _, name = head.partition(":")
-    path = Path(path_text)
-    if not path.is_file():
-        raise UsageError("topology", text, "is a file that does not exist", _EXAMPLE)
-    spec = importlib.util.spec_from_file_location(f"handshake_topology_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UsageError("topology", text, "is not a Python file", _EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UsageError("topology", text, f"cannot be loaded ({type(error).__name__}: {error})", _EXAMPLE) from error
-    topos: dict[str, Callable[..., Any]] = getattr(module, "topos", {})
-    if name in topos:
-        return topos[name]
-    if not name and len(topos) == 1:
-        return next(iter(topos.values()))
-    known = ", ".join(topos) or "none: it has no dictionary 'topos', which mn --custom requires too"
-    raise UsageError("topology", text, f"does not name one of the topologies in the file ({known})", _EXAMPLE)
 
 
 def _value(text: str) -> object:

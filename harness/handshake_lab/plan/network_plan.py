@@ -44,6 +44,7 @@ class NodePlan(msgspec.Struct):
     rules: str = ""  #: of a router: the rules of its packet filter, in the syntax of nft
     masquerade: str = ""  #: of a router: the interface whose address replaces those of the hosts behind it
     extra: dict[str, Any] = msgspec.field(default_factory=dict)
+    commands: list[str] = msgspec.field(default_factory=list)  #: of a host or router: shell commands of its class
 
     @property
     def addresses(self) -> list[str]:
@@ -57,6 +58,9 @@ class NetworkPlan(msgspec.Struct):
     nodes: dict[str, NodePlan]
     links: list[tuple[PortPlan, PortPlan]]
     bottleneck: list[tuple[str, str]]
+    notes: list[str] = msgspec.field(default_factory=list)  #: what the Topo asks for and is not applied, in sentences
+    #: Interfaces of switches that the spanning tree does not use: nothing is forwarded through them.
+    blocked: set[str] = msgspec.field(default_factory=set)
 
     def node(self, name: str, field: str = "node") -> NodePlan:
         """A node by name.
@@ -102,7 +106,7 @@ class NetworkPlan(msgspec.Struct):
         while waiting:
             here = waiting.popleft()
             for one, other in (pair for ends in self.links for pair in (ends, ends[::-1])):
-                if one.node == here and other.node not in ways:
+                if one.node == here and other.node not in ways and one.name not in self.blocked:
                     ways[other.node] = [*ways[here], one]
                     waiting.append(other.node)
         if receiver not in ways:
@@ -145,33 +149,24 @@ class NetworkPlan(msgspec.Struct):
         return [*members.values(), *found]
 
     def forwarding(self) -> dict[str, list[tuple[PortPlan, str]]]:
-        """The forwarding table of each switch: the port for each MAC address.
-
-        Raises:
-            UsageError: The switches form a loop, in which frames would circulate indefinitely.
-        """
+        """The forwarding table of each switch: the port for each MAC address. The switches form no loop."""
         by_name = {port.name: (port, peer) for ends in self.links for port, peer in (ends, ends[::-1])}
         table: dict[str, list[tuple[PortPlan, str]]] = {
             name: [] for name, n in self.nodes.items() if n.kind == "switch"
         }
         for start, found in table.items():
             for entry in self.nodes[start].ports:
-                seen = {start}
-                todo = [by_name[entry.name][1]]
+                todo = [] if entry.name in self.blocked else [by_name[entry.name][1]]
                 while todo:
                     peer = todo.pop()
                     if peer.node not in table:
                         found.append((entry, peer.mac))
                         continue
-                    if peer.node in seen:
-                        raise UsageError(
-                            "topology",
-                            f"{start} and {peer.node}",
-                            "are switches in a loop, in which frames circulate indefinitely",
-                            "a tree of switches, or routers between them",
-                        )
-                    seen.add(peer.node)
-                    todo += [by_name[p.name][1] for p in self.nodes[peer.node].ports if p.name != peer.name]
+                    todo += [
+                        by_name[p.name][1]
+                        for p in self.nodes[peer.node].ports
+                        if p.name != peer.name and p.name not in self.blocked
+                    ]
         return table
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.plan.fault import Fault
     from handshake_lab.plan.link import LinkSpec
+    from handshake_lab.plan.network_plan import NetworkPlan
     from handshake_lab.recording.observations import KernelInfo
 
 
@@ -35,8 +36,13 @@ def parse_programs(servers: Sequence[str], clients: Sequence[str], time_limit: f
     return ProgramsSpec(programs, time_limit, after)
 
 
-def check_programs(programs: ProgramsSpec, topology: str, links: Sequence[LinkSpec], faults: Sequence[Fault]) -> None:
+def check_programs(
+    programs: ProgramsSpec, topology: str, links: Sequence[LinkSpec], faults: Sequence[Fault]
+) -> NetworkPlan:
     """Check a network and where programs run in it, before a kernel is started.
+
+    Returns:
+        The network as it would be built.
 
     Raises:
         UsageError: A value is invalid, or the network has no such host.
@@ -44,6 +50,7 @@ def check_programs(programs: ProgramsSpec, topology: str, links: Sequence[LinkSp
     planned = check_requests(topology, links, faults)
     for program in programs.programs:
         planned.node(program.node, f"--{program.role}")
+    return planned
 
 
 def wall_limit_of(programs: ProgramsSpec, kernel: str, wall_limit: float) -> float:

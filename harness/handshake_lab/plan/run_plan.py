@@ -23,6 +23,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     script: str  #: "package.module:function", called with the `Net` and ``argument``
     argument: Any = None
     topology: str = "pair"
+    found_topology: str = ""  #: the same topology by the path at which the kernel sees its file; empty: `topology`
     links: tuple[LinkSpec, ...] = ()
     faults: tuple[Fault, ...] = ()
     sysctls: dict[str, str] = {}

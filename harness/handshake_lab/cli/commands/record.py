@@ -117,7 +117,7 @@ def command(
         servers, clients, duration("--time-limit", time_limit) / 1e9, duration("--after", after) / 1e9
     )
     link_specs, wanted = parse_links(links), parse_faults(faults)
-    check_programs(programs, topology, link_specs, wanted)
+    options.print_notes(check_programs(programs, topology, link_specs, wanted))
     wall = wall_limit_of(programs, kernel_name, duration("--wall-limit", wall_limit) / 1e9)
     kernel = choose_kernel(kernel_name, seed, wall)
     plan = plan_of(

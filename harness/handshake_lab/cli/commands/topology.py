@@ -95,15 +95,18 @@ def check(
     """Measure a network and compare it with what was asked for.
 
     Round-trip time, delay, loss and rate are measured with real packets. TOPOLOGY is a name (pair), a name with
-    parameters (star,n=5), or the path of a Python file. The exit status is 1 if a measured value is not the one asked
-    for.
+    parameters (star,n=5), or the path of a Python file with a Mininet Topo class (docs/topologies.md). The exit status
+    is 1 if a measured value is not the one asked for.
 
     \b
     Examples:
       handshake topology check
       handshake topology check star,n=5 --link delay=20ms --link "h1>s1:rate=10mbit"
+      handshake topology check ./course.py
     """
     from handshake_lab.errors import KernelFailed
+    from handshake_lab.experiment.execute import raise_stored_error
+    from handshake_lab.experiment.topology_in_kernel import shown_topology
     from handshake_lab.kernel.shared.job import Job
     from handshake_lab.network.measure import FINDINGS
     from handshake_lab.plan.checks import check_requests, parse_links
@@ -112,12 +115,15 @@ def check(
     from handshake_lab.report.export.machine_documents import MeasurementDocument, TopologyCheckDocument
 
     link_specs = parse_links(links)
-    check_requests(topology, link_specs, ())
+    options.print_notes(check_requests(topology, link_specs, ()))
     kernel = choose_kernel(kernel_name, seed)
-    argument = {"topology": topology, "links": msgspec.to_builtins(link_specs), "probes": probes, "hosts": hosts}
     with contextlib.ExitStack() as stack:
+        found, directories = stack.enter_context(shown_topology(topology))
+        argument = {"topology": found, "links": msgspec.to_builtins(link_specs), "probes": probes, "hosts": hosts}
+        job = Job(call="handshake_lab.network.measure:job", argument=argument, readable=directories)
         with waiting(f"Measuring on Linux {kernel.info.release} ({kernel.info.kind})"):
-            outcome = stack.enter_context(kernel.run(Job(call="handshake_lab.network.measure:job", argument=argument)))
+            outcome = stack.enter_context(kernel.run(job))
+        raise_stored_error(outcome.results)
         file = outcome.results / FINDINGS
         if outcome.status != 0 or not file.exists():
             raise KernelFailed("the check failed inside the kernel", outcome.console)
