@@ -21,6 +21,7 @@ from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.linux.tcp_counters import grown, read_counters
 from handshake_lab.observers import ss
 from handshake_lab.observers.capture import Capture
+from handshake_lab.observers.counter_watch import CounterWatch
 from handshake_lab.observers.polling import SocketPoller
 from handshake_lab.observers.tracepoint import Tracepoints
 from handshake_lab.recording.node_addresses import is_loopback
@@ -106,6 +107,7 @@ class Recorder:
         self._diags: dict[str, SocketPoller] = {}
         self._tracepoints: Tracepoints | None = None
         self._counters: dict[str, dict[str, int]] = {}
+        self._watches: dict[str, CounterWatch] = {}
         self._handed_in: deque[Observation] = deque()
         self._changed = threading.Condition()
         self._next_beat = 0
@@ -125,6 +127,7 @@ class Recorder:
             with node.enter():
                 self._diags[node.name] = SocketPoller(node.name, self._clock)
                 self._counters[node.name] = read_counters()
+                self._watches[node.name] = CounterWatch(node.name, self._clock)
         for node in (*self._nodes, *self._routers):
             with node.enter():
                 for interface in node.interfaces:
@@ -160,6 +163,8 @@ class Recorder:
             capture.close()
         for diag in self._diags.values():
             diag.close()
+        for watch in self._watches.values():
+            watch.close()
         if self._tracepoints:
             self._tracepoints.close()
         with self._door:
@@ -300,6 +305,8 @@ class Recorder:
                     seen.extend(diag.poll_flow(flow))
                 if name in targets.listeners:
                     seen.extend(diag.poll_listeners())
+            watches = [each for each in self._watches.values() if each.due is not None and each.due <= now]
+            seen.extend(grown for each in watches if (grown := each.growth()))
             self._sink.write_all(sorted(seen, key=lambda observation: observation.t))
             self._answered = asked
             self._changed.notify_all()
@@ -332,6 +339,10 @@ class Recorder:
             # Data and acknowledgments of an open connection do not change its state.
             if not (_PLAIN.issuperset(observation.flags) and self._diags[observation.node].is_settled(flow)):
                 targets.flows.setdefault(observation.node, []).append(flow)
+                if observation.direction == "received":
+                    self._watches[observation.node].ask()
+            elif observation.icmp:
+                self._watches[observation.node].ask()
         elif isinstance(observation, StateChange | TcpEvent):
             self._aim_at_event(observation, targets)
         elif isinstance(observation, Step):
@@ -359,6 +370,7 @@ class Recorder:
             targets.flows.setdefault(node, []).append((event.local, event.remote))
 
     def _pause(self) -> float:
-        """Seconds until the next heartbeat or timer."""
+        """Seconds until the next heartbeat, timer or reading of counters."""
         due = [timer for diag in self._diags.values() if (timer := diag.next_timer()) is not None]
+        due += [watch.due for watch in self._watches.values() if watch.due is not None]
         return max(min([self._next_beat, *due]) - self._clock.now(), 0) / 1e9

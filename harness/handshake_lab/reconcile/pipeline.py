@@ -28,6 +28,7 @@ from handshake_lab.recording.history import Record
 from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.recording.node_addresses import Nodes
 from handshake_lab.recording.observations import (
+    CounterGrowth,
     Counters,
     FaultReport,
     LinkChange,
@@ -120,6 +121,7 @@ class _Reconciliation:
             complete=self.complete,
             blurred=self._blurred,
             counters=self._grown,
+            counter_growth=tuple(growth for _, growth in self._of(CounterGrowth)),
             full_queues=self._full_queues,
             link_changes=changes,
         )

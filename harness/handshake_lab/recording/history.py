@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from handshake_lab.recording.messages import Message
-from handshake_lab.recording.observations import Address, LinkChange, RunHeader, Witness
+from handshake_lab.recording.observations import Address, CounterGrowth, LinkChange, RunHeader, Witness
 from handshake_lab.tcp.flags import names
 from handshake_lab.tcp.states import State
 
@@ -146,6 +146,8 @@ class Record(msgspec.Struct, frozen=True):
     #: Hosts whose captures lost segments: what was not captured there may have been sent or received all the same.
     blurred: frozenset[str] = frozenset()
     counters: dict[str, dict[str, int]] = {}  #: by how much the kernel's counters grew, by host
+    #: When those counters grew that show why a segment had no effect, in order of time.
+    counter_growth: tuple[CounterGrowth, ...] = ()
     #: How many packets each full queue dropped, by interface: only if nothing else can have dropped any.
     full_queues: dict[str, int] = {}
     link_changes: tuple[LinkChange, ...] = ()  #: what the script did to links, in order of time

@@ -18,6 +18,7 @@ __all__ = [
     "FORMAT_VERSION",
     "Address",
     "Context",
+    "CounterGrowth",
     "Counters",
     "Failure",
     "FaultReport",
@@ -252,6 +253,14 @@ class Counters(_Observation, frozen=True, tag="counters"):
     grown: dict[str, int]
 
 
+class CounterGrowth(_Observation, frozen=True, tag="grown"):
+    """By how much counters of a host grew in the interval (since, t]: those that show why a segment had no effect."""
+
+    since: int
+    node: str
+    grown: dict[str, int]
+
+
 class QdiscReport(_Observation, frozen=True, tag="qdisc"):
     """Counters of a queueing discipline, read from the kernel at the end of the run."""
 
@@ -303,6 +312,7 @@ Observation = (
     | Step
     | Program
     | LinkChange
+    | CounterGrowth
     | Counters
     | QdiscReport
     | FaultReport

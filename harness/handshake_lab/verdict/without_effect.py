@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.recording.observations import Counters
+from handshake_lab.verdict.counted import counted, uncounted
 from handshake_lab.verdict.self_transitions import self_transitions
 
 if TYPE_CHECKING:
@@ -23,27 +24,47 @@ _WHY = {
     "40b": sentence("ignored_accept_queue"),
     "41a": sentence("ignored_deferred"),
 }
+#: What the kernel counts at these self-transitions: if all that was counted has been assigned to other segments, an
+#: answer at that time was for something else.
+_COUNTER = {"26a": "TCPChallengeACK", "41a": "TCPDeferAcceptDrop"}
+#: Reasons that say less than a counter: a SYN that makes no sense is answered with a challenge ACK, or not.
+_VAGUE = ("ignored_syn",)
 
 
 class WithoutEffect(NamedTuple):
-    """A segment without effect, and the reason."""
+    """A segment without effect, and the finding about it."""
 
     segment: int
     message: Message
 
 
+def why_ignored(record: Record) -> dict[int, Message]:
+    """Why segments that arrived had no effect, by their numbers, in order: as far as the kernel shows it."""
+    why = {segment.number: segment.ignored for segment in record.segments if segment.ignored is not None}
+    for number, message in counted(record).items():
+        if number not in why or why[number].code in _VAGUE:
+            why[number] = message
+    left = uncounted(record)
+    counters = [Counters(record.header.t, node, grown) for node, grown in left.items()]
+    for each in self_transitions(record, counters):
+        number = each.edge.partition(".")[0]
+        reason, counter = _WHY.get(number), _COUNTER.get(number, "")
+        known = each.node in left and counter and not left[each.node].get(counter)
+        if reason is not None and each.segment is not None and not known:
+            why.setdefault(each.segment, reason)
+    return dict(sorted(why.items()))
+
+
+def is_answered_only(why: Message) -> bool:
+    """Whether a segment had an answer, but left nothing behind at its receiver."""
+    return why.code == "cookie_sent"
+
+
 def without_effect(record: Record) -> Iterator[WithoutEffect]:
     """Every segment that is known to have had no effect, in order of their numbers."""
-    why = {segment.number: segment.ignored for segment in record.segments if segment.ignored is not None}
-    counters = [Counters(record.header.t, node, grown) for node, grown in record.counters.items()]
-    for each in self_transitions(record, counters):
-        reason = _WHY.get(each.edge.partition(".")[0])
-        if reason is not None and each.segment is not None:
-            why.setdefault(each.segment, reason)
-    for number in sorted(why):
+    for number, why in why_ignored(record).items():
         segment = record.segments[number - 1]
         time = f"{(segment.received or 0) / 1e9:.3f}"
-        message = sentence(
-            "no_effect", who=segment.receiver, name=segment.name, number=number, time=time, why=why[number]
-        )
+        code = "answered_only" if is_answered_only(why) else "no_effect"
+        message = sentence(code, who=segment.receiver, name=segment.name, number=number, time=time, why=why)
         yield WithoutEffect(number, message)

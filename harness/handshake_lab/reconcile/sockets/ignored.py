@@ -28,7 +28,16 @@ _MEANING = {
     "ignored_buffer": ("SOCKET_RCVBUFF", "SOCKET_BACKLOG", "PROTO_MEM", "TCP_OFO_QUEUE_PRUNE", "TCP_OFO_DROP"),
     "ignored_flags": ("TCP_FLAGS",),
     "ignored_syn": ("TCP_INVALID_SYN",),
-    "ignored_signature": ("TCP_MD5NOTFOUND", "TCP_MD5UNEXPECTED", "TCP_MD5FAILURE", "TCP_AUTH_HDR"),
+    "ignored_signature": (
+        "TCP_MD5NOTFOUND",
+        "TCP_MD5UNEXPECTED",
+        "TCP_MD5FAILURE",
+        "TCP_AUTH_HDR",
+        "TCP_AONOTFOUND",
+        "TCP_AOUNEXPECTED",
+        "TCP_AOKEYNOTFOUND",
+        "TCP_AOFAILURE",
+    ),
     "ignored_ttl": ("TCP_MINTTL",),
 }
 _SENTENCES = {reason: sentence(code) for code, reasons in _MEANING.items() for reason in reasons}

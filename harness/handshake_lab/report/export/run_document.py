@@ -13,6 +13,7 @@ import msgspec
 from handshake_lab.recording.observations import FORMAT_VERSION, Witness
 from handshake_lab.report.export.json_document import Document, KernelDocument, Seconds, Statement
 from handshake_lab.tcp.states import State
+from handshake_lab.verdict.without_effect import why_ignored
 
 if TYPE_CHECKING:
     from handshake_lab.recording.history import Endpoint, Record, Transition, TransmittedSegment
@@ -79,8 +80,8 @@ class SegmentDocument(msgspec.Struct, frozen=True):
     bytes of payload. ``sent`` is null where no host sent it, ``received`` where it did not arrive (``lost``).
     ``damaged`` segments arrived changed and were dropped. ``retransmits`` and ``copies`` are numbers of earlier
     segments: whose sequence numbers the sender sent again, and which one the network duplicated. ``stopped_at`` is the
-    last router that a lost segment reached, "" if none. ``ignored`` says why the kernel of the receiver discarded a
-    segment that arrived, null if it did not report that.
+    last router that a lost segment reached, "" if none. ``ignored`` says why a segment that arrived had no
+    effect, by the reports and counters of its receiver's kernel; null if these do not show that.
     """
 
     number: int
@@ -120,6 +121,15 @@ class LinkChangeDocument(msgspec.Struct, frozen=True):
     change: str
 
 
+class CounterGrowthDocument(msgspec.Struct, frozen=True):
+    """By how much counters of a host grew after ``since``, until ``time``: those that show why segments are ignored."""
+
+    time: Seconds
+    since: Seconds
+    node: str
+    grown: dict[str, int]
+
+
 class FindingDocument(msgspec.Struct, frozen=True):
     """One line of a verdict.
 
@@ -148,7 +158,8 @@ class RunDocument(Document, frozen=True, tag="run"):
     """A recorded run.
 
     ``replay`` is the command that repeats it, "" where there is none. ``observers`` maps each observer to "" or to
-    the reason why it could not watch. ``counters`` are the increases of the kernel's TCP counters, by host and name.
+    the reason why it could not watch. ``counters`` are the increases of the kernel's TCP counters, by host and name;
+    ``counter_growth`` has those that show why segments had no effect, as they grew.
     ``full_queues`` are the packets that full queues dropped, by interface; it is empty where anything else can have
     dropped them. ``complete`` is false where the recording stopped before the run ended.
     """
@@ -164,6 +175,7 @@ class RunDocument(Document, frozen=True, tag="run"):
     segments: list[SegmentDocument]
     link_changes: list[LinkChangeDocument]
     counters: dict[str, dict[str, int]]
+    counter_growth: list[CounterGrowthDocument]
     full_queues: dict[str, int]
     objections: list[Statement]
     verdict: VerdictDocument
@@ -177,6 +189,7 @@ def run_document(record: Record, verdict: Verdict) -> RunDocument:
         verdict: What `handshake_lab.verdict.judge.judge` found about it.
     """
     header = record.header
+    why = why_ignored(record)
     return RunDocument(
         version=FORMAT_VERSION,
         kernel=KernelDocument.of(header.kernel),
@@ -187,11 +200,15 @@ def run_document(record: Record, verdict: Verdict) -> RunDocument:
         replay=header.replay,
         complete=record.complete,
         endpoints=[_endpoint(endpoint) for endpoint in record.endpoints],
-        segments=[_segment(segment) for segment in record.segments],
+        segments=[_segment(segment, why.get(segment.number)) for segment in record.segments],
         link_changes=[
             LinkChangeDocument(Seconds(each.t), each.link, each.action, each.change) for each in record.link_changes
         ],
         counters=record.counters,
+        counter_growth=[
+            CounterGrowthDocument(Seconds(each.t), Seconds(each.since), each.node, each.grown)
+            for each in record.counter_growth
+        ],
         full_queues=record.full_queues,
         objections=[Statement.of(each) for each in record.objections],
         verdict=_verdict(verdict),
@@ -223,7 +240,7 @@ def _state(step: Transition) -> StateDocument:
     )
 
 
-def _segment(segment: TransmittedSegment) -> SegmentDocument:
+def _segment(segment: TransmittedSegment, ignored: Message | None) -> SegmentDocument:
     acknowledges = "A" in segment.flags
     return SegmentDocument(
         number=segment.number,
@@ -248,7 +265,7 @@ def _segment(segment: TransmittedSegment) -> SegmentDocument:
         translated=None if segment.translated is None else TranslatedDocument(*map(str, segment.translated)),
         stopped_at=segment.stopped_at,
         icmp=segment.icmp,
-        ignored=None if segment.ignored is None else Statement.of(segment.ignored),
+        ignored=None if ignored is None else Statement.of(ignored),
     )
 
 

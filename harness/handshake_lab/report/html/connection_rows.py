@@ -16,11 +16,13 @@ from handshake_lab.report.text.times import seconds, span
 from handshake_lab.tcp.diagram.lookup import BY_ID
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.expected_states import marks
+from handshake_lab.verdict.without_effect import is_answered_only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from handshake_lab.recording.history import Endpoint, Record, Transition, TransmittedSegment
+    from handshake_lab.recording.messages import Message
     from handshake_lab.report.layout.connections import Connection, Lane
     from handshake_lab.report.text.translations import Words
     from handshake_lab.verdict.expected_states import ComparedState
@@ -65,7 +67,10 @@ def connection_view(
             for place, step in enumerate(lane.endpoint.transitions):
                 if step.cause.segment is not None and step.cause.kind in ("segment", "reset"):
                     caused[step.cause.segment].append((lane, place))
-    view["segments"] = [_segment(segment, caused[segment.number], w) for segment in connection.segments[:LISTED]]
+    view["segments"] = [
+        _segment(segment, caused[segment.number], connection.ignored.get(segment.number), w)
+        for segment in connection.segments[:LISTED]
+    ]
     return view
 
 
@@ -127,7 +132,9 @@ def section(step: Transition) -> str:
     return edge.section if " " in edge.section or not edge.section[:1].isdigit() else f"RFC 9293 {edge.section}"
 
 
-def _segment(segment: TransmittedSegment, caused: list[tuple[Lane, int]], w: Words) -> dict[str, Any]:
+def _segment(
+    segment: TransmittedSegment, caused: list[tuple[Lane, int]], ignored: Message | None, w: Words
+) -> dict[str, Any]:
     fate = []
     if segment.lost:
         fate.append(w("page.lost"))
@@ -135,6 +142,9 @@ def _segment(segment: TransmittedSegment, caused: list[tuple[Lane, int]], w: Wor
         fate.append(w("page.made") if segment.copies is None else w("page.copy", number=segment.copies))
     if segment.retransmits is not None:
         fate.append(w("page.again", number=segment.retransmits))
+    if ignored is not None:
+        why = w.message(ignored)
+        fate.append(why if is_answered_only(ignored) else w("page.no_effect", why=why))
     shown = []
     for lane, place in caused:
         if lane.endpoint:

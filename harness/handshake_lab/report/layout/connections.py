@@ -8,9 +8,11 @@ from typing import Literal
 import msgspec
 
 from handshake_lab.recording.history import Endpoint, Record, TransmittedSegment
+from handshake_lab.recording.messages import Message
 from handshake_lab.recording.node_addresses import is_loopback
 from handshake_lab.recording.observations import Address, LinkChange
 from handshake_lab.tcp.states import State
+from handshake_lab.verdict.without_effect import why_ignored
 
 Side = Literal["left", "right"]
 LEFT: Side = "left"
@@ -38,6 +40,7 @@ class Connection(msgspec.Struct, frozen=True):
     right: Lane
     segments: tuple[TransmittedSegment, ...]
     link_changes: tuple[LinkChange, ...] = ()  #: those that may have had an effect on it
+    ignored: dict[int, Message] = {}  #: why segments that arrived had no effect, by their numbers
 
     @property
     def lanes(self) -> tuple[tuple[Side, Lane], tuple[Side, Lane]]:
@@ -113,10 +116,16 @@ def connections(record: Record) -> list[Connection]:
                 if begins <= _when(segment) and (ends is None or _when(segment) < ends)
             )
             found.append(_connection(record, pair, mine))
+    why = why_ignored(record)
     found = _with_listeners(found)
     found.sort(key=lambda connection: (connection.began, str(connection.left.address), str(connection.right.address)))
     return [
-        msgspec.structs.replace(connection, number=place, link_changes=_link_changes(record, connection))
+        msgspec.structs.replace(
+            connection,
+            number=place,
+            link_changes=_link_changes(record, connection),
+            ignored={each.number: why[each.number] for each in connection.segments if each.number in why},
+        )
         for place, connection in enumerate(found, start=1)
     ]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.recording.history import Transition, TransmittedSegment
+from handshake_lab.recording.messages import Message
 from handshake_lab.recording.observations import LinkChange
 from handshake_lab.report.layout.connections import Connection, Side
 from handshake_lab.report.layout.happenings import TOGETHER, Arrival, Change, Departure, Happening, happenings
@@ -73,7 +74,15 @@ class LinkRow(msgspec.Struct, frozen=True):
         return self.change.t
 
 
-Line = Row | WaitRow | Bulk | LinkRow
+class NoEffectRow(msgspec.Struct, frozen=True):
+    """A segment that arrived on the line before had no effect."""
+
+    time: int
+    number: int
+    why: Message
+
+
+Line = Row | WaitRow | Bulk | LinkRow | NoEffectRow
 
 
 class Ladder(msgspec.Struct, frozen=True):
@@ -108,7 +117,7 @@ def ladder(connection: Connection, middle: str = "", *, fold: bool = True) -> La
             start[side] = lane.endpoint.transitions[0].old
     events = happenings(connection)
     rows = _rows(_folded(connection, events) if fold else events)
-    lines = _with_waits(_with_link_changes(rows, connection), connection)
+    lines = _with_waits(_with_link_changes(_with_reasons(rows, connection), connection), connection)
     return Ladder(connection, tuple(lines), start, middle)
 
 
@@ -125,6 +134,7 @@ def _folded(connection: Connection, events: list[Happening]) -> list[Happening |
         ordinary = (
             flags.kind(segment.flags) == "data"
             and segment.number not in causes
+            and segment.number not in connection.ignored
             and (many or not (segment.lost or segment.retransmits or segment.sent is None))
         )
         if not ordinary or moments != last:
@@ -215,15 +225,29 @@ def _sends(row: Row, departure: Departure) -> bool:
     )
 
 
-def _with_link_changes(lines: list[Row | Bulk], connection: Connection) -> list[Row | Bulk | LinkRow]:
+def _with_reasons(lines: list[Row | Bulk], connection: Connection) -> list[Row | Bulk | NoEffectRow]:
+    """Insert why segments had no effect, after their arrivals."""
+    out: list[Row | Bulk | NoEffectRow] = []
+    for line in lines:
+        out.append(line)
+        if isinstance(line, Row) and isinstance(line.piece, Arrival):
+            number = line.piece.segment.number
+            if number in connection.ignored:
+                out.append(NoEffectRow(line.time, number, connection.ignored[number]))
+    return out
+
+
+def _with_link_changes(
+    lines: list[Row | Bulk | NoEffectRow], connection: Connection
+) -> list[Row | Bulk | LinkRow | NoEffectRow]:
     """Insert the changes of links: before the events of the same time, which they may have caused."""
-    out: list[Row | Bulk | LinkRow] = list(lines)
+    out: list[Row | Bulk | LinkRow | NoEffectRow] = list(lines)
     for change in reversed(connection.link_changes):
         out.insert(bisect_left([line.time for line in lines], change.t), LinkRow(change))
     return out
 
 
-def _with_waits(lines: list[Row | Bulk | LinkRow], connection: Connection) -> list[Line]:
+def _with_waits(lines: list[Row | Bulk | LinkRow | NoEffectRow], connection: Connection) -> list[Line]:
     threshold = _long(connection)
     out: list[Line] = []
     now: int | None = None
@@ -252,7 +276,7 @@ def _long(connection: Connection) -> int:
     return max(200 * MILLISECOND, 3 * max(flights, default=0))
 
 
-def _wait(line: Row | Bulk | LinkRow, length: int) -> WaitRow:
+def _wait(line: Row | Bulk | LinkRow | NoEffectRow, length: int) -> WaitRow:
     if isinstance(line, Row):
         for change in (line.left, line.right):
             if change and change.transition.cause.kind == "timer":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.report.layout.happenings import Arrival, Departure
-from handshake_lab.report.layout.lines import Bulk, Ladder, LinkRow, Row, WaitRow
+from handshake_lab.report.layout.lines import Bulk, Ladder, LinkRow, NoEffectRow, Row, WaitRow
 from handshake_lab.report.text.times import MILLISECOND
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def sequence(ladder: Ladder) -> Axis:
         if number:
             y += (
                 BAND
-                if isinstance(line, WaitRow | Bulk | LinkRow)
-                or isinstance(ladder.lines[number - 1], WaitRow | Bulk | LinkRow)
+                if isinstance(line, WaitRow | Bulk | LinkRow | NoEffectRow)
+                or isinstance(ladder.lines[number - 1], WaitRow | Bulk | LinkRow | NoEffectRow)
                 else STEP
             )
         ys.append(y)
@@ -109,7 +109,7 @@ def _usual_flight(ladder: Ladder) -> float:
     return median(flights) if flights else MILLISECOND
 
 
-def _columns(line: Row | Bulk | LinkRow, wide: bool) -> list[str]:
+def _columns(line: Row | Bulk | LinkRow | NoEffectRow, wide: bool) -> list[str]:
     """The columns in which a line has text."""
     if not isinstance(line, Row):
         return list(_COLUMNS)

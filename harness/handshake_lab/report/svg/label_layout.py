@@ -10,7 +10,7 @@ import msgspec
 from handshake_lab.report.layout import labels
 from handshake_lab.report.layout.connections import LEFT, RIGHT, Side
 from handshake_lab.report.layout.happenings import Departure
-from handshake_lab.report.layout.lines import Bulk, LinkRow, Row, WaitRow
+from handshake_lab.report.layout.lines import Bulk, LinkRow, NoEffectRow, Row, WaitRow
 from handshake_lab.report.svg import axes
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Arrows:
         """Whether a label that follows its arrow would overlap with a text below it."""
         course = courses[number]
         for place, line in enumerate(self._ladder.lines):
-            if isinstance(line, WaitRow | Bulk | LinkRow) and course.y1 < axis.ys[place] < reach:
+            if isinstance(line, WaitRow | Bulk | LinkRow | NoEffectRow) and course.y1 < axis.ys[place] < reach:
                 return True
         for other, its in courses.items():
             # The label of a crafted segment is in the half that it crosses, where the other side has its labels.

@@ -6,12 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from handshake_lab.report.layout.connections import LEFT, RIGHT, Side
-from handshake_lab.report.layout.lines import Bulk, LinkRow, Row, WaitRow
+from handshake_lab.report.layout.lines import Bulk, LinkRow, NoEffectRow, Row, WaitRow
 from handshake_lab.report.svg import axes
 from handshake_lab.report.svg.elements import Element, Style, number, with_alternative
 from handshake_lab.report.svg.label_layout import EDGE, MIDDLE, OTHER, Arrows, Course, Label
 from handshake_lab.report.svg.palette import EXPORT_CSS, SVG_CSS
-from handshake_lab.report.text import flags, link_changes
+from handshake_lab.report.text import flags, link_changes, no_effect
 from handshake_lab.report.text.escaping import visible
 from handshake_lab.report.text.times import clock, digits_for, span
 
@@ -103,6 +103,8 @@ class Drawing:
                 root.add(self._bulk(line, axis.ys[place]))
             elif isinstance(line, LinkRow):
                 root.add(self._link(line, axis.ys[place]))
+            elif isinstance(line, NoEffectRow):
+                root.add(self._no_effect(line, axis.ys[place]))
         return root
 
     def _head(self, side: Side, lane: Lane) -> Element:
@@ -217,11 +219,15 @@ class Drawing:
         text = visible(link_changes.spell(row.change, self._words), 100)
         return Element("g", Element("text", text, x=MIDDLE, y=y + 4, class_="wait mid"))
 
+    def _no_effect(self, row: NoEffectRow, y: float) -> Element:
+        text = visible(no_effect.spell(row.number, row.why, self._words), 120)
+        return Element("g", Element("text", text, x=MIDDLE, y=y + 4, class_="wait mid"), data_ref=f"p{row.number}")
+
     def _segment(self, segment: TransmittedSegment, course: Course, label: Label, axis: axes.Axis) -> Element:
         group = Element(
             "g",
             Element("line", class_="arrow", x1=course.x1, y1=course.y1, x2=course.x2 - course.sign * 2, y2=course.y2),
-            class_=f"segment k-{flags.kind(segment.flags)}{' lost' if segment.lost else ''}",
+            class_=f"segment k-{flags.kind(segment.flags)}{self._fate(segment)}",
             data_ref=f"p{segment.number}",
         )
         if segment.lost:
@@ -237,6 +243,11 @@ class Drawing:
         if segment.retransmits is not None:
             group.add(self._again(segment, course.side, axis))
         return group
+
+    def _fate(self, segment: TransmittedSegment) -> str:
+        if segment.number in self._ladder.connection.ignored:
+            return " ignored"
+        return " lost" if segment.lost else ""
 
     def _again(self, segment: TransmittedSegment, side: Side, axis: axes.Axis) -> Element:
         """A dotted curve beside the lane, from the original to its retransmission."""

@@ -94,6 +94,7 @@ SVG_CSS = (
         for kind in ("syn", "fin", "rst", "data")
     )
     + ".lost .arrow{stroke-dasharray:5 3}"
+    + ".ignored .head{fill-opacity:.25}"
     + "".join(f".s-{name}{{fill:var(--s-{name})}}" for name in _STATES)
 )
 

@@ -38,6 +38,8 @@ class Glyphs(msgspec.Struct, frozen=True):
     line: str
     to_right: str
     to_left: str
+    ignored_right: str
+    ignored_left: str
     leaves_right: str
     leaves_left: str
     enters_right: str
@@ -75,6 +77,8 @@ BOX = Glyphs(
     line="─",
     to_right="▶",
     to_left="◀",
+    ignored_right="▷",
+    ignored_left="◁",
     leaves_right="╮",
     leaves_left="╭",
     enters_right="╰",
@@ -102,6 +106,8 @@ ASCII = Glyphs(
     line="-",
     to_right=">",
     to_left="<",
+    ignored_right=")",
+    ignored_left="(",
     leaves_right=".",
     leaves_left=".",
     enters_right="'",

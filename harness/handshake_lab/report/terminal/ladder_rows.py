@@ -9,9 +9,9 @@ import msgspec
 from handshake_lab.report.layout import labels
 from handshake_lab.report.layout.connections import LEFT, RIGHT, Lane, Side
 from handshake_lab.report.layout.happenings import Arrival, Change, Departure
-from handshake_lab.report.layout.lines import Bulk, Ladder, LinkRow, Row, WaitRow
+from handshake_lab.report.layout.lines import Bulk, Ladder, LinkRow, NoEffectRow, Row, WaitRow
 from handshake_lab.report.terminal.canvas import DIM, KIND_STYLE, STATE_STYLE, Glyphs, Span, Strip
-from handshake_lab.report.text import cells, flags, link_changes
+from handshake_lab.report.text import cells, flags, link_changes, no_effect
 from handshake_lab.report.text.times import MILLISECOND, clock, digits_for, span
 
 if TYPE_CHECKING:
@@ -98,6 +98,9 @@ class LadderRows:
                 strips = self._wait(line)
             elif isinstance(line, LinkRow):
                 strips = self._link(line)
+            elif isinstance(line, NoEffectRow):
+                text = self._glyphs.legible(no_effect.spell(line.number, line.why, self._words))
+                strips = [self._across(self._blank(), part) for part in cells.wrap(text, self._room)]
             else:
                 strips = self._bulk(line)
             out += [self._noted(strip) for strip in strips]
@@ -282,15 +285,17 @@ class LadderRows:
         made = piece.segment.sent is None
         number = f"#{piece.segment.number}"
         begin = self._at.middle if made else column
+        ignored = piece.segment.number in self._ladder.connection.ignored
+        self.seen |= {"ignored"} if ignored else set()
         if piece.side == "right":
             start = area - 5 if begin is None else begin
             self._line(strip, start, area - 1, style)
-            strip.put(left + area - 1, glyphs.to_right, style)
+            strip.put(left + area - 1, glyphs.ignored_right if ignored else glyphs.to_right, style)
             turn = glyphs.enters_right
         else:
             start = 4 if begin is None else begin
             self._line(strip, 1, start + 1, style)
-            strip.put(left, glyphs.to_left, style)
+            strip.put(left, glyphs.ignored_left if ignored else glyphs.to_left, style)
             turn = glyphs.enters_left
         if made:
             self.seen.add("made")

@@ -220,6 +220,7 @@ def legend(seen: set[str], glyphs: Glyphs, words: Words, width: int) -> Lines:
             ("lost", words("ladder.legend_lost", mark=glyphs.lost)),
             ("again", words("ladder.legend_again", mark=glyphs.again)),
             ("made", words("ladder.legend_made", mark=glyphs.made)),
+            ("ignored", words("ladder.legend_ignored", mark=glyphs.ignored_right)),
             ("?", words("ladder.legend_inferred")),
             ("!", words("ladder.legend_objection")),
         )
