@@ -11,7 +11,20 @@ import click
 from handshake_lab.errors import HandshakeError
 
 #: Every verb, in the order of the help text; each is `command` in the module of its name.
-VERBS = ("demo", "record", "show", "report", "scenarios", "claims", "edges", "test", "topology", "kernel", "doctor")
+VERBS = (
+    "demo",
+    "record",
+    "run",
+    "show",
+    "report",
+    "scenarios",
+    "claims",
+    "edges",
+    "test",
+    "topology",
+    "kernel",
+    "doctor",
+)
 
 #: The exit status of an exception that is a defect of this program: EX_SOFTWARE of sysexits.h.
 DEFECT = 70

@@ -50,8 +50,6 @@ def carry_out(
         HandshakeError: As raised by `handshake_lab.experiment.execute.conducted`.
     """
     from handshake_lab.experiment.execute import conducted, prepare_directory
-    from handshake_lab.report.kept_run import write_capture
-    from handshake_lab.verdict.judge import judge
 
     keep = out  # a directory that is only watched is not kept
     with contextlib.ExitStack() as stack:
@@ -65,21 +63,49 @@ def carry_out(
             meanwhile = waiting(f"Running on Linux {kernel.info.release} ({kernel.info.kind})")
         with meanwhile:
             run = stack.enter_context(conducted(plan, kernel, out))
-            if keep:
-                write_capture(keep, run.record, run.observations)
-        verdict = judge(run.record)
-        if as_json:
-            from handshake_lab.report.export.json_document import to_json
-            from handshake_lab.report.export.run_document import run_document
+        return show_run(run, keep, as_json=as_json, plain=plain, lang=lang, after=after)
 
-            click.echo(to_json(run_document(run.record, verdict)), nl=False)
-        else:
-            from handshake_lab.report.terminal.ladder import show
 
-            show(run.record, verdict=verdict, plain=plain, lang=lang)
-            if after:
-                after(run)
-        if run.interrupted:
-            click.echo("handshake: interrupted; the recording up to then is shown", err=True)
-            return INTERRUPTED
+def show_run(
+    run: Run,
+    keep: Path | None,
+    *,
+    as_json: bool,
+    plain: bool,
+    lang: str,
+    after: Callable[[Run], None] | None = None,
+) -> int:
+    """Print the ladder or the document of a run, and write its capture where its files are kept.
+
+    Args:
+        run: The run.
+        keep: The directory that keeps its files; None: they are not kept.
+        as_json: Print one document instead of the ladder.
+        plain: Print the ladder without colours and box-drawing characters.
+        lang: The language of the ladder.
+        after: Prints what follows the ladder.
+
+    Returns:
+        The command's exit status.
+    """
+    from handshake_lab.report.kept_run import write_capture
+    from handshake_lab.verdict.judge import judge
+
+    if keep:
+        write_capture(keep, run.record, run.observations)
+    verdict = judge(run.record)
+    if as_json:
+        from handshake_lab.report.export.json_document import to_json
+        from handshake_lab.report.export.run_document import run_document
+
+        click.echo(to_json(run_document(run.record, verdict)), nl=False)
+    else:
+        from handshake_lab.report.terminal.ladder import show
+
+        show(run.record, verdict=verdict, plain=plain, lang=lang)
+        if after:
+            after(run)
+    if run.interrupted:
+        click.echo("handshake: interrupted; the recording up to then is shown", err=True)
+        return INTERRUPTED
     return verdict.exit_code

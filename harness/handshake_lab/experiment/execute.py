@@ -84,11 +84,23 @@ def conducted(
         HandshakeError: As raised inside the kernel; `KernelFailed` if the kernel did not finish the run.
     """
     results = prepare_directory(out) if out else None
-    with (
-        _naming_what_is_kept(results),
-        _job(plan, results, import_from) as job,
-        kernel.run(job) as outcome,
-    ):
+    with _job(plan, results, import_from) as job, carried_out(job, kernel, kept=out is not None) as run:
+        yield run
+
+
+@contextmanager
+def carried_out(job: Job, kernel: Kernel, *, kept: bool) -> Iterator[BranchRun]:
+    """Have a kernel do a job that records a run.
+
+    Args:
+        job: The job.
+        kernel: The kernel.
+        kept: Whether its directory of results is kept.
+
+    Raises:
+        HandshakeError: As raised inside the kernel; `KernelFailed` if the kernel did not finish the run.
+    """
+    with _naming_what_is_kept(job.results if kept else None), kernel.run(job) as outcome:
         yield _completed(outcome)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import struct
 from typing import TYPE_CHECKING, Literal
@@ -68,6 +69,11 @@ class Capture:
                 frame, ancillary, _, address = self._socket.recvmsg(SNAP, 64)
             except BlockingIOError:
                 return
+            except OSError as error:
+                # The interface went down; the socket receives again once it is up (packet_notifier, af_packet.c).
+                if error.errno != errno.ENETDOWN:
+                    raise
+                continue
             packet_type = address[2]
             if packet_type == _PACKET_OTHERHOST:
                 continue  # flooded by a switch, not for this node

@@ -119,15 +119,13 @@ class Recorder:
         self._closed = False
         self._error: BaseException | None = None
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll = select.epoll()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def open(self) -> None:
         """Open all observers. If one is not available, `observers` contains the reason."""
         for node in self._nodes:
-            with node.enter():
-                self._diags[node.name] = SocketPoller(node.name, self._clock)
-                self._counters[node.name] = read_counters()
-                self._watches[node.name] = CounterWatch(node.name, self._clock)
+            self._open_sockets(node)
         for node in (*self._nodes, *self._routers):
             with node.enter():
                 for interface in node.interfaces:
@@ -142,11 +140,68 @@ class Recorder:
         except EnvironmentUnsupported as error:
             self.observers[Witness.TRACEPOINT] = str(error)
 
+    def _open_sockets(self, node: WatchedNode) -> None:
+        with node.enter():
+            self._diags[node.name] = SocketPoller(node.name, self._clock)
+            self._counters[node.name] = read_counters()
+            self._watches[node.name] = CounterWatch(node.name, self._clock)
+
+    def add(self, node: WatchedNode, *observers: Observer) -> None:
+        """Observe another node from now on: its sockets, and what ``observers`` see. From any thread.
+
+        Args:
+            node: A node with a name of its own. Captures run on the interfaces that it has now.
+            observers: More observers of it.
+        """
+        with self._changed:
+            self._nodes.append(node)
+            self._open_sockets(node)
+            self.know_addresses(node.name, node.addresses)
+            for observer in observers:
+                self._watch(observer)
+            with node.enter():
+                for interface in node.interfaces:
+                    self._watch(Capture(node.name, interface, self._clock))
+
+    def watch(self, observer: Observer) -> None:
+        """Use another observer from now on. From the recorder's thread, or before it runs."""
+        self._watch(observer)
+
+    def know_addresses(self, name: str, addresses: Iterable[str]) -> None:
+        """Attribute sockets with these addresses to a node. From the recorder's thread, or before it runs."""
+        self._node_of.update(dict.fromkeys(addresses, name))
+
+    def forget(self, name: str) -> None:
+        """Stop observing a node whose network is being taken down, after a last poll. From any thread."""
+        self.sync()
+        with self._changed:
+            node = next(each for each in self._nodes if each.name == name)
+            self._nodes.remove(node)
+            with node.enter():
+                grown_here = grown(self._counters.pop(name), read_counters())
+            self._sink.write_all([Counters(t=self._clock.now(), node=name, grown=grown_here)])
+            self._diags.pop(name).close()
+            self._watches.pop(name).close()
+            for observer in [each for each in self._by_descriptor.values() if getattr(each, "node", None) == name]:
+                self._drop(observer)
+
+    def _drop(self, observer: Observer) -> None:
+        for descriptor in observer.descriptors():
+            del self._by_descriptor[descriptor]
+            self._poll.unregister(descriptor)
+        if isinstance(observer, Capture):
+            self._captures.remove(observer)
+            if count := observer.dropped():
+                missed = Missed(t=self._clock.now(), observer="capture", node=observer.node, count=count)
+                self._sink.write_all([missed])
+        observer.close()
+
     def _watch(self, observer: Observer) -> None:
         if isinstance(observer, Capture):
             self._captures.append(observer)
         for descriptor in observer.descriptors():
             self._by_descriptor[descriptor] = observer
+            self._poll.register(descriptor, select.EPOLLIN)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -170,6 +225,7 @@ class Recorder:
         with self._door:
             self._closed = True
             os.close(self._wake)
+        self._poll.close()
         if self._error is not None:
             raise self._error
 
@@ -261,15 +317,12 @@ class Recorder:
         # Signals are for the main thread. Here they would interrupt a poll, and that takes time in the lab kernel.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            poll = select.epoll()
-            poll.register(self._wake, select.EPOLLIN)
             # The thread is started before the run begins: how long that takes depends on Python's version.
-            poll.poll()
-            for descriptor in self._by_descriptor:
-                poll.register(descriptor, select.EPOLLIN)
+            select.select([self._wake], [], [])
+            self._poll.register(self._wake, select.EPOLLIN)
             pause = 0.0
             while True:
-                ready = poll.poll(pause)
+                ready = self._poll.poll(pause)
                 pause = self._turn([descriptor for descriptor, _ in ready])
                 if self._stopping and self._answered == self._asked:
                     break
@@ -277,7 +330,6 @@ class Recorder:
             self._turn(list(self._by_descriptor))
             end = self._clock.now()
             self._sink.write_all([*self._missed(end), *self.counters(end)])
-            poll.close()
             with self._changed:
                 self.ended = end
                 self._changed.notify_all()
@@ -320,7 +372,7 @@ class Recorder:
         # A tracepoint event is committed before its wake-up arrives: always read its buffers.
         events = self._tracepoints.descriptors() if self._tracepoints else ()
         for descriptor in dict.fromkeys([*ready, *events]):
-            if descriptor != self._wake:
+            if descriptor in self._by_descriptor:  # not the wake-up, nor one of a node that was forgotten meanwhile
                 seen.extend(self._by_descriptor[descriptor].read(descriptor))
         while self._handed_in:
             seen.append(self._handed_in.popleft())

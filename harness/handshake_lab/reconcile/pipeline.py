@@ -11,6 +11,8 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from handshake_lab.errors import RecordUnreadable
 from handshake_lab.reconcile.causes.cause_finder import CauseFinder
 from handshake_lab.reconcile.causes.context import RunContext
@@ -33,6 +35,7 @@ from handshake_lab.recording.observations import (
     FaultReport,
     LinkChange,
     Missed,
+    NetworkChange,
     Observation,
     QdiscReport,
     RunEnd,
@@ -74,7 +77,7 @@ class _Reconciliation:
     def __init__(self, observations: list[Observation], until: int) -> None:
         if not observations or not isinstance(observations[0], RunHeader):
             raise RecordUnreadable("the first observation is not the header of a run")
-        self.header = observations[0]
+        self.header = _extended(observations[0], observations)
         self.complete = isinstance(observations[-1], RunEnd)
         self.end = max(until, *(observation.t for observation in observations))
         self._kinds: dict[type, list[tuple[int, Observation]]] = defaultdict(list)
@@ -181,6 +184,20 @@ class _Reconciliation:
         return frozenset(
             node for node, grown in self._grown.items() if grown.get("SyncookiesSent") or grown.get("SyncookiesRecv")
         )
+
+
+def _extended(header: RunHeader, observations: Iterable[Observation]) -> RunHeader:
+    """The header, with the nodes and links that were made since."""
+    changes = [each for each in observations if isinstance(each, NetworkChange)]
+    if not changes:
+        return header
+    nodes = {name: list(addresses) for name, addresses in header.nodes.items()}
+    for change in changes:
+        for name, addresses in change.nodes.items():
+            known = nodes.setdefault(name, [])
+            known += [address for address in addresses if address not in known]
+    links = dict.fromkeys([*header.links, *(link for change in changes for link in change.links)])
+    return msgspec.structs.replace(header, nodes=nodes, links=list(links))
 
 
 def _missed(each: Missed) -> Message:

@@ -25,6 +25,7 @@ __all__ = [
     "KernelInfo",
     "LinkChange",
     "Missed",
+    "NetworkChange",
     "Observation",
     "QdiscReport",
     "RunEnd",
@@ -97,6 +98,16 @@ class RunHeader(_Observation, frozen=True, tag="run", omit_defaults=False):
     observers: dict[str, str]
     started: str  #: wall-clock time of t=0, ISO 8601, UTC
     replay: str = ""  #: the command that repeats this run; "" where there is none
+
+
+class NetworkChange(_Observation, frozen=True, tag="network"):
+    """What a script made of the network since the header: nodes with all their addresses, and impaired links.
+
+    Both are in the words of `RunHeader`, and add to what it has; a node's addresses are those that it has now.
+    """
+
+    nodes: dict[str, list[str]] = {}
+    links: list[str] = []
 
 
 class StateChange(_Observation, frozen=True, tag="state"):
@@ -304,6 +315,7 @@ class RunEnd(_Observation, frozen=True, tag="end"):
 
 Observation = (
     RunHeader
+    | NetworkChange
     | StateChange
     | TcpEvent
     | SocketSeen

@@ -8,3 +8,5 @@ ERROR = "error.json"
 CAPTURE = "capture.pcapng"
 #: The page of a run; in a directory of runs, their index.
 PAGE = "index.html"
+#: What a Mininet script printed.
+SCRIPT_OUTPUT = "script.out"

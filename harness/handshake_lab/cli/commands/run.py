@@ -1,0 +1,80 @@
+"""handshake run: a Mininet script, unmodified, on any kernel, recorded."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from handshake_lab.cli import options
+from handshake_lab.errors import UsageError
+from handshake_lab.kernel.choose import choose_kernel
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.argument("script", type=click.Path(path_type=Path))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--python",
+    default=sys.executable,
+    metavar="PATH",
+    help="The interpreter that runs the script; it must have Mininet. By default that of this command.",
+)
+@click.option(
+    "--wall-limit",
+    default="120s",
+    show_default=True,
+    metavar="TIME",
+    help="Limit for the whole run in real time.",
+)
+@options.seed
+@options.kernel
+@options.out
+@options.ladder
+@options.language
+def command(
+    script: Path,
+    arguments: tuple[str, ...],
+    python: str,
+    wall_limit: str,
+    seed: int,
+    kernel_name: str,
+    out: Path | None,
+    *,
+    as_json: bool,
+    plain: bool,
+    lang: str,
+) -> int:
+    """Run a Mininet script and record its connections.
+
+    The script runs unmodified, with the stock Mininet, as root of its own kernel; no privilege is needed here. What
+    follows SCRIPT are its own arguments. Options of this command come before SCRIPT.
+
+    \b
+    Examples:
+      handshake run two_hosts.py
+      handshake run --out my-run --seed 7 bufferbloat.py --bw-net 1.5 --delay 10
+      handshake run --kernel host two_hosts.py
+    """
+    from handshake_lab.cli.run_and_show import show_run
+    from handshake_lab.mininet_scripts.run_script import exit_status, script_run
+    from handshake_lab.mininet_scripts.script_plan import ScriptPlan
+    from handshake_lab.plan.units import duration
+
+    if not script.is_file():
+        raise UsageError("SCRIPT", str(script), "is not a file", "handshake run two_hosts.py")
+    kernel = choose_kernel(kernel_name, seed, duration("--wall-limit", wall_limit) / 1e9)
+    plan = ScriptPlan(
+        script=str(script.absolute()),
+        arguments=arguments,
+        python=python,
+        directory=str(Path.cwd()),
+        kernel=kernel.info,
+        replay=options.again(),
+    )
+    # A document stands alone on standard output.
+    shown = sys.stderr if as_json else sys.stdout
+    with script_run(plan, kernel, out, shown.buffer) as run:
+        verdict = show_run(run, out, as_json=as_json, plain=plain, lang=lang)
+        return exit_status(run) or verdict

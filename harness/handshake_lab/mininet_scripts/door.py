@@ -1,0 +1,50 @@
+"""The door between a script's process and the recorder: one JSON object per message, each answered by another.
+
+The script waits for each answer: while the recorder attaches to a node, the script does not go on. This module uses
+only the standard library, since it also runs in the script's own interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
+
+#: Environment: the descriptor of the script's end.
+VARIABLE = "HANDSHAKE_DOOR"
+#: The maximum length of a message in bytes; datagrams of a local socket can be as long.
+_LONGEST = 1 << 17
+
+
+class Door:
+    """One end of the connection.
+
+    Args:
+        end: A socket of the type SOCK_SEQPACKET.
+    """
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send a message and wait for its answer; in a child process of the script, which is not heard, nothing."""
+        if os.getpid() != self._process:
+            return {}
+        with self._lock:
+            self.send(message)
+            return self.receive() or {}
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one message."""
+        self._end.send(json.dumps(message).encode())
+
+    def receive(self) -> dict[str, Any] | None:
+        """The next message; None once the other end is closed."""
+        received = self._end.recv(_LONGEST)
+        return json.loads(received) if received else None

@@ -1,0 +1,106 @@
+"""Where the kernel is: run a script beside the recorder, and attach to the nodes that it makes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from handshake_lab.errors import HandshakeError
+from handshake_lab.experiment.live_recording import Journal
+from handshake_lab.experiment.run_start import begin, repeatable
+from handshake_lab.mininet_scripts import door, script_process
+from handshake_lab.mininet_scripts.script_nodes import ScriptNodes
+from handshake_lab.mininet_scripts.script_plan import SCRIPT, ScriptPlan
+from handshake_lab.observers.clock import Clock
+from handshake_lab.observers.recorder import Recorder
+from handshake_lab.recording.events_file import Writer
+from handshake_lab.recording.observations import FORMAT_VERSION, Program, RunEnd, RunHeader
+from handshake_lab.recording.run_files import ERROR, EVENTS, SCRIPT_OUTPUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def enter(argument: Any, results: Path) -> int:
+    """The job that a kernel does for `handshake_lab.mininet_scripts.run_script`."""
+    plan = msgspec.convert(argument, ScriptPlan)
+    try:
+        _record(plan, results)
+    except HandshakeError as error:
+        (results / ERROR).write_text(json.dumps(error.to_document()))
+    return 0
+
+
+def _record(plan: ScriptPlan, results: Path) -> None:
+    seed = plan.kernel.seed
+    with repeatable(seed), Writer(results / EVENTS) as writer:
+        clock = Clock(virtual=seed is not None)
+        journal = Journal(writer)
+        recorder = Recorder([], clock, journal, int(plan.heartbeat * 1e9))
+        recorder.open()
+        kernel = msgspec.structs.replace(plan.kernel, release=os.uname().release)
+        with contextlib.closing(ScriptNodes(recorder, clock)) as nodes, recorder:
+            if seed is not None:
+                begin(seed, "run")
+            clock.start()
+            header = RunHeader(
+                t=0,
+                version=FORMAT_VERSION,
+                kernel=kernel,
+                topology=Path(plan.script).name,
+                nodes={},
+                links=[],
+                faults=[],
+                observers=recorder.observers,
+                started=clock.started,
+                replay=plan.replay,
+            )
+            journal.write_all([header])
+            recorder.sync()
+            _run(plan, results, nodes, recorder, clock)
+        journal.write_all([RunEnd(t=recorder.ended)])
+
+
+def _run(plan: ScriptPlan, results: Path, nodes: ScriptNodes, recorder: Recorder, clock: Clock) -> None:
+    """Run the script to its end, and answer it."""
+    command = shlex.join([plan.script, *plan.arguments])
+    recorder.hand_in(Program(clock.now(), "", SCRIPT, command, "starts"))
+    with _started(plan, results) as (process, ours):
+        try:
+            while (message := ours.receive()) is not None:
+                ours.send(nodes.answer(message))
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            status = process.wait()
+    status = status if status >= 0 else 128 - status
+    recorder.hand_in(Program(clock.now(), "", SCRIPT, command, "ends", str(status)))
+    recorder.sync()
+
+
+@contextlib.contextmanager
+def _started(plan: ScriptPlan, results: Path) -> Iterator[tuple[subprocess.Popen[bytes], door.Door]]:
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with here, (results / SCRIPT_OUTPUT).open("wb", buffering=0) as output:
+        with there:
+            process = subprocess.Popen(
+                [plan.python, "-P", script_process.__file__, plan.script, *plan.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=plan.directory,
+                env={**os.environ, door.VARIABLE: str(there.fileno())},
+                pass_fds=(there.fileno(),),
+                start_new_session=True,
+            )
+        yield process, door.Door(here)

@@ -1,0 +1,27 @@
+"""The plan of a script's run, as a value that is sent into a kernel."""
+
+from __future__ import annotations
+
+import msgspec
+
+from handshake_lab.recording.observations import KernelInfo
+
+#: The name of the script's process in the record.
+SCRIPT = "script"
+
+
+class ScriptPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A script, and how it is run.
+
+    ``script`` is its absolute path; ``python`` is the interpreter that runs it; ``directory`` is its working
+    directory; ``heartbeat`` is the time between two polls of all sockets when nothing happens, in seconds;
+    ``replay`` is the command that repeats the run.
+    """
+
+    script: str
+    arguments: tuple[str, ...] = ()
+    python: str
+    directory: str
+    kernel: KernelInfo
+    heartbeat: float = 5.0
+    replay: str = ""

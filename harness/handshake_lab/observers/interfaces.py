@@ -1,0 +1,71 @@
+"""A node's interfaces and addresses, as they come and go: by DHCP, ``ip addr``, ``ifconfig``, ``ip link add``."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from typing import TYPE_CHECKING
+
+from handshake_lab.linux.netlink import addresses
+from handshake_lab.linux.netlink.connection import Netlink
+from handshake_lab.recording.observations import NetworkChange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from handshake_lab.observers.clock import Clock
+
+
+class Interfaces:
+    """Observes the interfaces of one network namespace.
+
+    Args:
+        node: The node. The calling thread must be in its network namespace.
+        clock: The run's clock.
+        found: Called with the name of each interface that is new, in the node's namespace.
+        moved: Called with the node's addresses when they have changed.
+    """
+
+    name = "interfaces"
+
+    def __init__(
+        self, node: str, clock: Clock, found: Callable[[str], None], moved: Callable[[list[str]], None]
+    ) -> None:
+        self.node = node
+        self._clock = clock
+        self._found = found
+        self._moved = moved
+        self._listening = Netlink(groups=addresses.CHANGES)
+        self._listening.socket.setblocking(False)
+        self._asking = Netlink()
+        self.known = addresses.interface_names(self._asking)
+        self.addresses = addresses.addresses(self._asking)
+
+    def descriptors(self) -> Iterable[int]:
+        """The socket with the notifications."""
+        return (self._listening.socket.fileno(),)
+
+    def read(self, descriptor: int) -> Iterator[NetworkChange]:  # noqa: ARG002  there is only one
+        """What is different now. A notification says only that something is."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                try:
+                    self._listening.socket.recv(1 << 16)
+                except OSError as error:
+                    if error.errno != errno.ENOBUFS:  # some were lost, so there were some
+                        raise
+        names = addresses.interface_names(self._asking)
+        for name in names:
+            if name not in self.known:
+                self._found(name)
+        self.known = names
+        now = addresses.addresses(self._asking)
+        if now != self.addresses:
+            self.addresses = now
+            self._moved(now)
+            yield NetworkChange(t=self._clock.now(), nodes={self.node: now})
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._listening.close()
+        self._asking.close()
