@@ -1,15 +1,16 @@
 """Handshake Lab: see and test what Linux TCP does.
 
-What is exported here is the public API; docs/reference.md lists it. Everything else is private.
+The names that this module exports are the public API (docs/reference.md). Everything else is private.
 
     >>> import handshake_lab as hl
     >>> run = hl.record(clients=["curl -s http://h2/"], servers=["python3 -m http.server 80"])  # doctest: +SKIP
     >>> print(hl.ladder(run.record, verdict=hl.judge(run.record)))  # doctest: +SKIP
 
-The rooms of the package, in the order of a run: ``plan`` says what is wanted, ``experiment`` has a ``kernel`` carry it
-out, ``observers`` watch its ``network``, ``recording`` holds what they saw, ``reconcile`` joins it into histories,
-``verdict`` judges them, ``report`` shows them; tests compare them with ``expect``. ``tcp`` is what the documents say,
-``linux`` uses the kernel's raw interfaces. On top: ``cli``, ``pytest_plugin``, ``checkout``. Imports go down only.
+The subpackages, in the order of a run: ``plan`` is the request, ``experiment`` executes it on a ``kernel``,
+``observers`` watch the ``network``, ``recording`` contains their observations, ``reconcile`` joins these into
+histories, ``verdict`` compares the histories with RFC 9293, ``report`` shows them; tests use ``expect``. ``tcp``
+contains what the documents define, ``linux`` the kernel's raw interfaces. ``cli``, ``pytest_plugin`` and ``checkout``
+use all of them. docs/architecture.md lists what each may import.
 """
 
 from __future__ import annotations
@@ -137,8 +138,8 @@ __all__ = [
     "witnesses",
 ]
 
-#: The module of each name, and what it is called there. A name is loaded on first use: pytest imports this package in
-#: every project in which it runs.
+#: The module of each name, and its name there. A name is loaded on first use, because pytest imports this package in
+#: every project that it tests.
 _HOMES = {
     "ActiveFault": "handshake_lab.network.faults.active_faults:ActiveFault",
     "Cause": "handshake_lab.recording.history:Cause",
@@ -205,7 +206,7 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+if not TYPE_CHECKING:  # otherwise a type checker would accept every name
 
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:

@@ -1,26 +1,27 @@
-"""Every error this package raises on purpose, in one tree; to JSON and back.
+"""The hierarchy of all errors that this package raises, and their conversion to JSON and back.
 
 HandshakeError
 ├── UsageError               an invalid value                          exit 2
 ├── RecordUnreadable         a stored run is damaged or newer          exit 2
-├── EnvironmentUnsupported   this machine cannot do it                 exit 3
+├── EnvironmentUnsupported   this machine lacks a required feature     exit 3
 │   └── KernelSourceMissing  no kernel source to build from
-├── KernelFailed             a kernel crashed, hung or spun            exit 3
+├── KernelFailed             a kernel crashed, hung or looped          exit 3
 ├── KernelRefused            a kernel refused a request                exit 3
-│   ├── NetlinkError         over netlink
-│   └── SockDiagError        for its sockets
+│   ├── NetlinkError         a netlink request
+│   └── SockDiagError        a sock_diag request
 ├── SystemCallFailed         a system call failed (also an OSError)    exit 3
-├── ImpairmentNotApplied     a link is not what was asked for          exit 3
-├── PytestFailed             pytest did not run the tests to their end exit 3
+├── ImpairmentNotApplied     a link has other settings than requested  exit 3
+├── PytestFailed             pytest did not run all tests              exit 3
 ├── FaultNeverFired          a fault matched no segment                exit 1
-├── FaultImpossible          a fault has no connection to act on       exit 1
+├── FaultImpossible          no connection for an injected segment     exit 1
 ├── ProgramFailed            a program exited before it was ready      exit 1
-├── WaitTimedOut             what was waited for did not happen        exit 1
-├── NotRecorded              a record does not hold it (a LookupError) exit 1
+├── WaitTimedOut             the awaited event did not happen          exit 1
+├── NotRecorded              not in the record (also a LookupError)    exit 1
 └── NotAsDocumented          a transition is not in the diagram        exit 1
 
-An error that is raised inside a kernel is written as JSON and raised again outside: `HandshakeError.to_document`,
-`from_document`. For that, each parameter of a constructor is an attribute of the same name and of JSON's types.
+An error that is raised in a kernel is written as JSON, and raised again by the process that started the kernel
+(`HandshakeError.to_document`, `from_document`). Therefore each parameter of a constructor is also an attribute of the
+same name, and a JSON value.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class HandshakeError(Exception):
-    """Base of all errors: a message that says what is wrong and what to do, and an exit status.
+    """The base class of all errors; their messages state what is wrong and what to do.
 
     Args:
         message: The whole message.
@@ -49,12 +50,12 @@ class HandshakeError(Exception):
         super().__init__(message)
 
     def to_document(self) -> dict[str, Any]:
-        """This error as a value of JSON's types, for `from_document`."""
+        """This error as a JSON value, for `from_document`."""
         fields = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
         return {"error": type(self).__name__, "fields": fields, "notes": list(getattr(self, "__notes__", ()))}
 
     def __reduce__(self) -> tuple[Callable[[dict[str, Any]], HandshakeError], tuple[dict[str, Any]]]:
-        # The default calls the class with `args`, which hold the message and not the fields.
+        # The default calls the class with `args`, which contain the message, not the fields.
         return from_document, (self.to_document(),)
 
 
@@ -62,8 +63,8 @@ class UsageError(HandshakeError):
     """A value that was given is invalid.
 
     Args:
-        field: The name of what was given, as the user wrote it (``--loss``).
-        value: The value, as given; as text where it is not a string, a number or a boolean.
+        field: The name of the option or argument, as the user writes it (``--loss``).
+        value: Its value; converted to text unless it is a string, a number or a boolean.
         reason: What is wrong with it, without a full stop.
         example: A correct example.
     """
@@ -89,7 +90,7 @@ class EnvironmentUnsupported(HandshakeError):
 
     Args:
         lack: What is missing, without a full stop.
-        remedy: What to do about it: a command where there is one.
+        remedy: What to do about it; a command if possible.
     """
 
     def __init__(self, lack: str, remedy: str) -> None:
@@ -103,7 +104,7 @@ class KernelSourceMissing(EnvironmentUnsupported):
 
 
 class KernelFailed(HandshakeError):
-    """A kernel stopped before its job was done: it crashed, hung, or spun.
+    """A kernel ended before its job was done: it crashed, hung, or looped.
 
     Args:
         what: What happened.
@@ -140,7 +141,7 @@ class SockDiagError(KernelRefused):
     """The kernel refused to list its sockets (sock_diag).
 
     Args:
-        node: The host or router whose sockets were asked for.
+        node: The host or router whose sockets were requested.
         errno: The errno of its answer.
     """
 
@@ -151,11 +152,11 @@ class SockDiagError(KernelRefused):
 
 
 class SystemCallFailed(HandshakeError, OSError):
-    """A system call failed that Python has no function for. It is an `OSError`, as those that Python makes.
+    """A system call failed for which Python has no function. It is also an `OSError`.
 
     Args:
         number: The errno.
-        call: What was called, in words.
+        call: A description of the call.
     """
 
     def __init__(self, number: int, call: str) -> None:
@@ -174,7 +175,7 @@ class ImpairmentNotApplied(HandshakeError):
     Args:
         where: The interface.
         asked: What was requested.
-        got: What the kernel answered.
+        got: What the kernel reports.
     """
 
     def __init__(self, where: str, asked: str, got: str) -> None:
@@ -185,30 +186,30 @@ class ImpairmentNotApplied(HandshakeError):
 
 
 class PytestFailed(HandshakeError):
-    """Pytest did not run the tests to their end: an error of its own, or no tests.
+    """Pytest did not run all tests: it failed itself, or found no tests.
 
     Args:
-        what: What was run.
+        what: The command that was run.
         status: Its exit status.
     """
 
     def __init__(self, what: str, status: int) -> None:
         self.what = what
         self.status = status
-        super().__init__(f"{what}: pytest exited with status {status} before the tests were done; see its output above")
+        super().__init__(f"{what}: pytest exited with status {status} before all tests had run; see its output above")
 
 
 class FaultNeverFired(HandshakeError):
-    """A fault was set, and no segment ever matched it."""
+    """A fault was active, but no segment matched it."""
 
     exit_code = 1
 
 
 class FaultImpossible(HandshakeError):
-    """A segment cannot be injected: the connection it belongs to is not known.
+    """A segment cannot be injected, because no connection is known for it.
 
     Args:
-        fault: The fault, in the words of ``--fault``.
+        fault: The fault, in the syntax of ``--fault``.
         reason: Why the connection is not known, without a full stop.
     """
 
@@ -224,10 +225,10 @@ class ProgramFailed(HandshakeError):
     """A program exited before it was ready.
 
     Args:
-        node: The host it ran in.
+        node: The host in which it ran.
         command: The command.
         reason: How it ended, without a full stop.
-        output: What it printed, standard error included.
+        output: Its output, including standard error.
     """
 
     exit_code = 1
@@ -241,12 +242,12 @@ class ProgramFailed(HandshakeError):
 
 
 class WaitTimedOut(HandshakeError):
-    """What was waited for did not happen within the time allowed.
+    """The awaited event did not happen within the time limit.
 
     Args:
-        what: What was waited for.
-        waited: For how long, in seconds of the kernel's time.
-        last: What was observed last, one line each.
+        what: The event.
+        waited: The limit, in seconds of the kernel's time.
+        last: The last observations, one line each.
     """
 
     exit_code = 1
@@ -260,7 +261,7 @@ class WaitTimedOut(HandshakeError):
 
 
 class NotRecorded(HandshakeError, LookupError):
-    """A record does not hold what was asked for."""
+    """A record does not contain the requested item."""
 
     exit_code = 1
 
@@ -272,10 +273,10 @@ class NotAsDocumented(HandshakeError):
 
 
 def from_document(document: dict[str, Any]) -> HandshakeError:
-    """The error that `HandshakeError.to_document` described: of the same class, with the same fields and notes.
+    """The error that `HandshakeError.to_document` has converted, with its class, fields and notes.
 
     Raises:
-        KeyError: There is no such class of errors.
+        KeyError: There is no error class of this name.
     """
     error = kinds()[document["error"]](**document["fields"])
     for note in document["notes"]:
@@ -284,7 +285,7 @@ def from_document(document: dict[str, Any]) -> HandshakeError:
 
 
 def kinds() -> dict[str, type[HandshakeError]]:
-    """Every class of errors, by name."""
+    """Every error class, by name."""
     found: dict[str, type[HandshakeError]] = {}
     waiting: list[type[HandshakeError]] = [HandshakeError]
     while waiting:
@@ -295,7 +296,7 @@ def kinds() -> dict[str, type[HandshakeError]]:
 
 
 def _plain(value: object) -> object:
-    """A value that JSON can hold and that reads the same afterwards."""
+    """A value that is the same after conversion to JSON and back."""
     if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return str(value)

@@ -1,4 +1,4 @@
-"""Recording programs from Python: what ``handshake record`` does."""
+"""Recording programs from Python, as ``handshake record`` does."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def record(
 ) -> Run:
     """Run programs in the hosts of a network, and record every connection that they make.
 
-    As the command ``handshake record``, whose options have the same syntax:
+    The arguments have the syntax of the options of ``handshake record``:
 
         >>> run = record(  # doctest: +SKIP
         ...     servers=["python3 -m http.server 80"],
@@ -54,13 +54,14 @@ def record(
         clients: Programs that connect, on h1 unless ``HOST=`` precedes; started when all servers listen.
         topology: A name, or the path of a file with a Mininet topology: ``star,n=5``.
         links: Impairments of all links or of one: ``delay=50ms,loss=1%``, ``h1>h2:loss=5%``.
-        faults: What is done to chosen segments: ``drop SYN nth=1 from h1``.
-        kernel: Where it runs: ``lab``, ``lab:6.1``, ``host``, ``vm``.
-        seed: Of a lab kernel: the same seed gives the same record.
-        out: The directory that keeps the run: its events, its capture, and what the programs print. None: not kept.
-        time_limit: Seconds of the kernel's time for the clients.
-        after: Seconds of the kernel's time for their connections to end after them.
-        wall_limit: Seconds of real time for the whole run; where time is real, the two above are added.
+        faults: Faults on chosen segments: ``drop SYN nth=1 from h1``.
+        kernel: The kernel that it runs on: ``lab``, ``lab:6.1``, ``host``, ``vm``.
+        seed: The seed of a lab kernel: the same seed gives the same record.
+        out: The directory for the run's files: events, capture, and output of the programs. None: they are not kept.
+        time_limit: Limit for the clients, in seconds of the kernel's time.
+        after: Limit for their connections to end after the clients, in seconds of the kernel's time.
+        wall_limit: Limit for the whole run, in seconds of real time; on kernels that run in real time, the two limits
+            above are added.
 
     Raises:
         UsageError: An invalid value.

@@ -42,7 +42,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
         (("demo", "--kernel", "marble"), "'marble' is not a kind of kernel"),
         (("demo", "--fault", "drop SYM"), "the nearest is 'SYN'"),
         (("demo", "--link", "h1>h9:loss=5%"), "'h9' is not a node of this network"),
-        (("record",), "nothing would run"),
+        (("record",), "nothing to run"),
         (("record", "--client", "h9=true"), "'h9' is not a node of this network"),
         (("record", "--client", "curl 'oops"), "No closing quotation"),
         (("show", "/nonexistent"), "/nonexistent"),

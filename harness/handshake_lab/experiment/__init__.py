@@ -1,4 +1,4 @@
-"""One recorded run: a network, a recorder, and what is done on it.
+"""One recorded run: a network, a recorder, and a script that uses the network.
 
-`execute` has a kernel carry out a plan; `recorded_run` does it there; `net` is what its script works with.
+`execute` starts a kernel for a plan; `recorded_run` executes the plan in the kernel; `net` is the interface of scripts.
 """

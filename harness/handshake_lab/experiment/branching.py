@@ -1,8 +1,8 @@
-"""Branching: where a run could go on in several ways, it goes on in each of them (docs/branching.md).
+"""Branching: a run continues in each of several ways from a segment (docs/branching.md).
 
-The machine is parked at the moment when a segment is about to be delivered, and forked for each decision. The forks
-have all processes and threads, and all segments that are on their way; each has a directory for its results, in which
-it finds the record up to the branch point.
+The machine is parked when the segment is about to be delivered, and forked for each decision. Each fork has all
+processes, threads and segments in flight, and its own directory for results, which contains the record up to the branch
+point.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from handshake_lab.plan.fault import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-#: Beside a branch's record: where it left the others, and how.
+#: The file beside a branch's record that lists its branch points and decisions.
 BRANCH = "branch.json"
-#: What a segment may meet with at a branch point, besides its delivery.
+#: The possible decisions about a segment at a branch point, besides its delivery.
 _ACTIONS = ("drop", "delay", "duplicate", "corrupt")
 _EXAMPLE = 'net.branches(at="SYN-ACK nth=1", of=("deliver", "drop", "delay 300ms"))'
 
@@ -35,11 +35,11 @@ class Branching:
 
     Args:
         at: Which segments, as in a fault: "SYN-ACK nth=1", "any from h1".
-        of: What may happen to each: "deliver", "drop", "delay 300ms", "duplicate", "corrupt".
-        deviations: How often one branch may take another decision than the first of ``of``; None for any number.
-        follow: Decisions to take instead of branching, by their indexes; then the first of ``of``.
+        of: The possible decisions about each: "deliver", "drop", "delay 300ms", "duplicate", "corrupt".
+        deviations: How often one branch may take another decision than the first of ``of``; None: no limit.
+        follow: Indexes of the decisions to take instead of branching; after them, the first of ``of`` is taken.
         results: The directory with the run's results.
-        moved: Called in a fork once its own directory has taken that place.
+        moved: Called in a fork as soon as its own directory is mounted there.
         now: The run's clock, in nanoseconds.
 
     Raises:
@@ -59,7 +59,7 @@ class Branching:
         now: Callable[[], int],
     ) -> None:
         self.watched = Fault.parse(f"drop {at}", field="branches at")
-        self.decisions: list[str] = []  #: taken so far by the branch that this is
+        self.decisions: list[str] = []  #: the decisions that this branch has taken so far
         self._left: list[dict[str, object]] = []
         self._at = at
         self._of = tuple(of)
@@ -73,7 +73,7 @@ class Branching:
             raise UsageError("branches of", of, "needs at least two decisions", _EXAMPLE)
         if follow is None and not job_runner.current.get("branches"):
             raise EnvironmentUnsupported(
-                "this run cannot branch: its kernel was booted for it alone, or cannot be forked",
+                "this run cannot branch: its kernel was booted for this run only, or cannot be forked",
                 "Use a lab kernel that forks (handshake kernel list), without --handshake-fresh-boot.",
             )
 
@@ -86,7 +86,7 @@ class Branching:
         return Fault.parse(f"{action} {self.watched.kind} {how}", field="branches of")
 
     def decide(self, number: int) -> Fault | None:
-        """What happens to the ``number``-th of the watched segments. Returns once in each branch."""
+        """The decision about the ``number``-th of the watched segments. Returns once in each branch."""
         if self._deviations == 0:
             return None if self._faults[0] is None else self._made(self._faults[0], number)
         index = self._branch(number)
@@ -107,7 +107,8 @@ class Branching:
     def _branch(self, number: int) -> int:
         """Park; returns in each fork, with the index of its decision.
 
-        A run that follows given decisions takes the same steps without parking: each moves the clock by a hair.
+        A run that follows given decisions takes the same steps without parking, because each step takes a little
+        virtual time.
         """
         job = job_runner.current
         point = {"at": f"{self._at} (number {number})", "of": self._of}
@@ -118,7 +119,7 @@ class Branching:
         else:
             scratch = job.get("host_scratch", job["scratch"])
             results, index = job.get("host_results", job["results"]), str(self._follow.pop(0) if self._follow else 0)
-        # The directories of this branch take the places of those that it was forked with.
+        # The directories of this branch are mounted in place of those of the machine that was forked.
         mount_host(scratch, writable=True, at=job["scratch"])
         mount_host(results, writable=True, at=job["results"])
         self._moved()

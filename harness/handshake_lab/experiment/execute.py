@@ -1,4 +1,4 @@
-"""Outside the kernel: have it carry out a plan, and read the record."""
+"""Executing a plan on a kernel, and reading the record: the part that runs outside of the kernel."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def _naming_what_is_kept(results: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def conducted(
+def executed(
     plan: RunPlan, kernel: Kernel, out: Path | None = None, *, import_from: tuple[Path, ...] = ()
 ) -> Iterator[Run]:
-    """Carry out a plan on a kernel. Its files are removed at the end of the block unless ``out`` keeps them.
+    """Execute a plan on a kernel. Its files are removed at the end of the block, unless ``out`` is given.
 
     Args:
         plan: The plan. Its script is in a module of this project, or of a directory in ``import_from``.
@@ -81,7 +81,7 @@ def conducted(
         import_from: Directories to import the script from.
 
     Raises:
-        HandshakeError: As raised inside the kernel; `KernelFailed` if the kernel did not finish the run.
+        HandshakeError: As raised in the kernel; `KernelFailed` if the kernel did not finish the run.
     """
     results = prepare_directory(out) if out else None
     with _job(plan, results, import_from) as job, carried_out(job, kernel, kept=out is not None) as run:
@@ -98,14 +98,14 @@ def carried_out(job: Job, kernel: Kernel, *, kept: bool) -> Iterator[BranchRun]:
         kept: Whether its directory of results is kept.
 
     Raises:
-        HandshakeError: As raised inside the kernel; `KernelFailed` if the kernel did not finish the run.
+        HandshakeError: As raised in the kernel; `KernelFailed` if the kernel did not finish the run.
     """
     with _naming_what_is_kept(job.results if kept else None), kernel.run(job) as outcome:
         yield _completed(outcome)
 
 
 def explored(plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] = ()) -> Iterator[BranchRun]:
-    """Carry out a plan whose script branches, and yield the run of each branch.
+    """Execute a plan whose script branches, and yield the run of each branch.
 
     The files of a run are removed when the next one is requested.
 
@@ -120,7 +120,7 @@ def explored(plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] 
 @contextmanager
 def _job(plan: RunPlan, results: Path | None, import_from: tuple[Path, ...]) -> Iterator[Job]:
     with shown_topology(plan.topology) as (found, directories):
-        # Directories such as /tmp are private to the run: the files of this machine are not visible there.
+        # Directories such as /tmp are private to the run: this machine's files there are not visible.
         own = (Path(plan.directory),) if plan.directory and plan.directory not in PRIVATE else ()
         yield Job(
             call="handshake_lab.experiment.recorded_run:enter",
@@ -138,7 +138,7 @@ def _completed(outcome: JobResult) -> BranchRun:
     if interrupted and not (outcome.results / EVENTS).exists():
         raise KeyboardInterrupt
     if outcome.status != 0 and not interrupted:
-        raise KernelFailed("the run failed inside the kernel; this is a defect of Handshake Lab", outcome.console)
+        raise KernelFailed("the run failed in the kernel; this is a defect of Handshake Lab", outcome.console)
     run = read(outcome.results)
     return BranchRun(run.observations, run.record, run.directory, interrupted, run.cut, outcome.branch)
 

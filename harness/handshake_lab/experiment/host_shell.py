@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from handshake_lab.network.nodes import NetworkHost
 
 _numbers = itertools.count(1)
-#: Bytes that are read at once.
+#: The maximum number of bytes of one read.
 _CHUNK = 1 << 16
 
 
@@ -53,25 +53,25 @@ class HostShell:
                 raise EnvironmentUnsupported(
                     "There is no bash, which runs the commands of cmd()", "apt-get install bash"
                 ) from None
-        self._rest = b""  # what jobs in the background printed behind the end of the last command
+        self._rest = b""  # output of background jobs since the end of the last command
         self.closed = False
 
     def run(self, command: str, limit: float) -> str:
-        """Run a command to its end, and return what it printed, standard error included.
+        """Run a command, wait until it ends, and return its output, including standard error.
 
-        What jobs in the background have printed since the command before is part of it.
+        The result includes the output of background jobs since the previous command.
 
         Args:
-            command: In the shell's language; ``&`` leaves a job in the background.
-            limit: Seconds of the kernel's time that it may take.
+            command: A command in the language of the shell; ``&`` starts a background job.
+            limit: The maximum time, in seconds of the kernel's time.
 
         Raises:
-            WaitTimedOut: It has not ended by then. It and the shell are ended.
+            WaitTimedOut: It takes longer. The command and the shell are ended.
             ProgramFailed: The shell itself exited (``exit``, ``exec``).
         """
         end = f"\x7f{next(_numbers)}\x7f".encode()
-        # In quotes, so that a mistake in it does not swallow the end; without input, so that its programs do not read
-        # the commands to come.
+        # Quoted, so that a syntax error in the command does not affect the marker of its end; without input, so that
+        # its programs do not read the following commands.
         line = f"eval {shlex.quote(command)} </dev/null\nprintf %s {shlex.quote(end.decode())}\n"
         with contextlib.suppress(BrokenPipeError):
             os.write(self._commands, line.encode())
@@ -84,7 +84,7 @@ class HostShell:
         return text
 
     def _read(self, end: bytes, command: str, limit: float) -> bytes:
-        """What the shell prints up to the end of a command and beyond, or up to its own end."""
+        """The shell's output up to the marker of a command's end, or up to the end of the shell."""
         deadline = time.monotonic() + limit
         output = self._rest
         while end not in output[-_CHUNK - len(end) :]:
@@ -100,7 +100,7 @@ class HostShell:
         return output
 
     def close(self) -> None:
-        """End the shell and the jobs that it left in the background."""
+        """End the shell and its background jobs."""
         if self.closed:
             return
         self.closed = True

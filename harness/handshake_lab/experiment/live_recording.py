@@ -1,4 +1,4 @@
-"""What hosts, sockets and programs need of a run while it is recorded: its clock, its journal, what they leave open."""
+"""The run while it is recorded, as hosts, sockets and programs use it: clock, journal, and open resources."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ROUND = 100_000
 
 
 class Closable(Protocol):
-    """What can be left open: a socket, a program. Closing it twice has no further effect."""
+    """A resource that a script may leave open: a socket, a program. A second call of `close` has no effect."""
 
     def close(self) -> None:
         """Close it."""
@@ -40,13 +40,13 @@ class Journal:
         self.observations: list[Observation] = []
 
     def write_all(self, observations: Iterable[Observation]) -> None:
-        """Append some, in order."""
+        """Append observations, in order."""
         taken = list(observations)
         self.observations += taken
         self._file.write_all(taken)
 
     def reopen(self) -> None:
-        """Continue in the file that is in its place now."""
+        """Continue in the file that is at this path now."""
         self._file.reopen()
 
 
@@ -55,14 +55,14 @@ class LiveRecording:
 
     Args:
         network: The running network.
-        recorder: What watches it.
+        recorder: The recorder, which observes the network.
         clock: The run's clock.
         results: The directory for the run's files.
 
     Attributes:
-        numbers: Of the programs that are started, from 1.
-        follow: Decisions to take where the run branches, by their indexes, instead of branching.
-        script_ended: When the script ended, on the run's clock; 0 before.
+        numbers: The numbers of the programs that are started, from 1.
+        follow: Indexes of the decisions to take at branch points, instead of branching.
+        script_ended: When the script ended, on the run's clock; 0 until then.
     """
 
     def __init__(self, network: Network, recorder: Recorder, clock: Clock, results: Path) -> None:
@@ -78,16 +78,15 @@ class LiveRecording:
         self._opened: list[Closable] = []
 
     def link_changed(self, link: str, action: LinkAction, change: str) -> None:
-        """Put a change of a link on record."""
+        """Record a change of a link."""
         self.report(LinkChange(self.clock.now(), link, action, change))
 
     @contextlib.contextmanager
     def script(self) -> Iterator[None]:
-        """Run the script in this block: it begins at a round time, and its end is noted.
+        """Run the script in this block: it begins at a round time, and its end is stored.
 
-        What surrounds it takes a little virtual time (`handshake_lab.experiment.run_start` says why), and how much
-        depends on versions: that of Python, and where pytest reports the setup of a test, that of pytest and its
-        plugins.
+        The code around the script takes a little virtual time (see `handshake_lab.experiment.run_start`), which depends
+        on the versions of Python, pytest and its plugins. Without the round time, the record would depend on them.
         """
         sleep_until(self.clock.to_monotonic(-(-self.clock.now() // _ROUND) * _ROUND))
         try:
@@ -97,13 +96,13 @@ class LiveRecording:
             self.script_ended = self.clock.now()
 
     def report(self, observation: Observation) -> None:
-        """Put an observation on record; ignored once the record is being closed."""
+        """Record an observation; ignored when the record is being closed."""
         if not self._closing:
             self.recorder.hand_in(observation)
 
     @contextlib.contextmanager
     def step(self, node: str, call: str) -> Iterator[None]:
-        """Put the beginning and the end of something on record that a host does without a recorded socket."""
+        """Record the beginning and the end of an action of a host that does not use a recorded socket."""
         self.report(Step(t=self.clock.now(), node=node, call=call, phase="begins"))
         try:
             yield
@@ -111,11 +110,11 @@ class LiveRecording:
             self.report(Step(t=self.clock.now(), node=node, call=call, phase="ends"))
 
     def own(self, opened: Closable) -> None:
-        """Have a socket or program closed at the end of the run, if its script does not close it."""
+        """Close a socket or program at the end of the run, if its script does not close it."""
         self._opened.append(opened)
 
     def close(self) -> None:
-        """Close what the script left open. Not on record: the script did not do it."""
+        """Close the resources that the script left open. This is not recorded, because the script did not do it."""
         self._closing = True
         for opened in self._opened:
             opened.close()

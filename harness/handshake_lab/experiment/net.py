@@ -1,4 +1,4 @@
-"""The network of a run while it is recorded: what a test's fixture ``net`` is, and a script's argument."""
+"""The network of a run while it is recorded: the fixture ``net`` of a test, and the argument of a script."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ _ANSWERS_WITHIN = 1_000_000
 class Net(FaultMethods):
     """The network of a run, while it is being recorded.
 
-    Hosts are attributes (``net.h1``), items (``net["h1"]``), and what `get` returns.
+    Hosts are attributes (``net.h1``) and items (``net["h1"]``); `get` returns them as well.
 
     Args:
         recording: The run.
-        journal: What has been observed.
+        journal: The observations up to now.
         kernel: The kernel it runs on.
 
     Attributes:
-        recording: The run: for scripts that start programs of their own.
+        recording: The run, for scripts that need its internal parts.
         kernel: The kernel it runs on.
     """
 
@@ -88,9 +88,9 @@ class Net(FaultMethods):
         return found[0] if len(found) == 1 else found
 
     def pingAll(self, timeout: float = 10.0) -> float:  # noqa: N802 -- Mininet's name
-        """Send an echo request from each host to each other one, print who answered, and return the loss in percent.
+        """Send an echo request from each host to each other one, print the results, and return the loss in percent.
 
-        As Mininet's ``pingAll``. Over links that lose packets, some are lost.
+        Like Mininet's ``pingAll``. Requests and replies are subject to the loss of the links.
 
         Args:
             timeout: Seconds of the kernel's time to wait for each reply.
@@ -115,20 +115,20 @@ class Net(FaultMethods):
     def branches(
         self, at: str, of: Sequence[str] = ("deliver", "drop"), *, deviations: int | None = None
     ) -> Iterator[Branching]:
-        """Continue in several ways from a segment: what if it is delivered, and what if it is lost?
+        """Continue the run in several ways from a segment: for example, it is delivered, and it is lost.
 
-        The loop's body runs once for each branch, from the moment at which the branches part; what was before
-        is common to them. What comes after the loop runs in each branch, too (docs/branching.md)::
+        The rest of the loop's body, from the segment on, and everything after the loop run once in each branch;
+        everything before the segment runs only once (docs/branching.md)::
 
             for branch in net.branches(at="SYN-ACK nth=1", of=("deliver", "drop")):
                 client = net.h1.connect(server)
                 assert net.history(client).states[-1] == "ESTABLISHED", branch.decisions
 
         Args:
-            at: Which segments, as in a fault; the run branches when each is about to leave the middle.
-            of: What may happen to each: "deliver", "drop", "delay 300ms", "duplicate", "corrupt".
-            deviations: How often one branch may take another decision than the first of ``of``: with 1, each
-                branch has a single loss. None for any number: the branches double with each segment.
+            at: Which segments, as in a fault; the run branches when one of them is about to leave the middle.
+            of: The possible decisions about each: "deliver", "drop", "delay 300ms", "duplicate", "corrupt".
+            deviations: How often one branch may take another decision than the first of ``of``: with 1, each branch
+                has at most one loss. None: no limit, so that each segment multiplies the number of branches.
 
         Raises:
             UsageError: ``at`` or ``of`` is invalid.
@@ -152,12 +152,12 @@ class Net(FaultMethods):
 
     @property
     def network(self) -> Network:
-        """The emulated network itself, with its routers and interfaces. What is done there is not on record."""
+        """The emulated network itself, with its routers and interfaces. Actions there are not recorded."""
         return self.recording.network
 
     @property
     def recorder(self) -> Recorder:
-        """What watches the network."""
+        """The recorder, which observes the network."""
         return self.recording.recorder
 
     @property
@@ -189,16 +189,16 @@ class Net(FaultMethods):
         """The link between two nodes (or, between the only two hosts, the path), to change it.
 
         Raises:
-            UsageError: There is none.
+            UsageError: There is no such link.
         """
         return self.network.link(first, second)
 
     def fault(self, fault: str | Fault) -> ActiveFault:
-        """Put a fault in force, from a value or in the words of ``--fault``: ``net.fault("drop SYN nth=1")``.
+        """Activate a fault, from a value or in the syntax of ``--fault``: ``net.fault("drop SYN nth=1")``.
 
         Raises:
-            UsageError: It is invalid.
-            EnvironmentUnsupported: This kernel cannot do it.
+            UsageError: The fault is invalid.
+            EnvironmentUnsupported: This kernel does not support it.
         """
         return self.network.fault(fault)
 
@@ -212,7 +212,7 @@ class Net(FaultMethods):
         on: str | None = None,
         **which: Unpack[Counted],
     ) -> ActiveFault:
-        """Make a segment up: for the most recent connection, at once; or behind a segment (``on``).
+        """Craft a segment for the most recently active connection, at once or after a segment (``on``).
 
         See `FaultMethods.inject`.
         """
@@ -226,7 +226,7 @@ class Net(FaultMethods):
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """What the observers have seen up to now, unprocessed."""
+        """The observations up to now, unprocessed."""
         self.recorder.sync()
         return tuple(self._journal.observations)
 
@@ -238,15 +238,15 @@ class Net(FaultMethods):
         return reconcile([*self._journal.observations, *self.recorder.counters(now)], until=now)
 
     def history(self, of: RecordedSocket) -> Endpoint:
-        """The history of one socket up to now: of its last connection, if it was used for several.
+        """The history of one socket up to now; if it was used for several connections, that of the last one.
 
         Raises:
-            NotRecorded: No observer has seen it in any state but CLOSED.
+            NotRecorded: No observer has reported it in another state than CLOSED.
         """
         for endpoint in reversed(self.record().endpoints):
             if endpoint.cookie == of.cookie:
                 return endpoint
-        raise NotRecorded(f"no observer has seen socket {of.cookie} in any state but CLOSED")
+        raise NotRecorded(f"no observer has reported socket {of.cookie} in another state than CLOSED")
 
     # -- time -------------------------------------------------------------------------------
 
@@ -260,13 +260,13 @@ class Net(FaultMethods):
         Args:
             of: The socket.
             state: For example ``ESTABLISHED``. A closed socket is not shown: use `wait_until_gone`.
-            limit: Seconds of the kernel's time to wait at most.
+            limit: The maximum wait, in seconds of the kernel's time.
 
         Returns:
-            The socket as it was shown.
+            The socket in that state.
 
         Raises:
-            WaitTimedOut: It was not in that state, with the state it was in at the end.
+            WaitTimedOut: It did not enter that state; the error contains its last state.
             UsageError: There is no such state.
         """
         wanted = parse_state(state)
@@ -281,17 +281,17 @@ class Net(FaultMethods):
         raise WaitTimedOut(f"the socket {self._described(of)} to be in {wanted}", limit, _states(found))
 
     def wait_until_gone(self, of: RecordedSocket, limit: float = PATIENCE) -> SocketSnapshot | None:
-        """Wait until sock_diag shows no trace of a socket, nor of what followed it (FIN-WAIT-2, TIME-WAIT).
+        """Wait until sock_diag shows neither a socket nor its mini-socket (FIN-WAIT-2, TIME-WAIT).
 
         Args:
             of: The socket.
-            limit: Seconds of the kernel's time to wait at most.
+            limit: The maximum wait, in seconds of the kernel's time.
 
         Returns:
-            The socket as it was shown last; None where it was not shown since the call.
+            The last poll that showed the socket; None if no poll since the call has shown it.
 
         Raises:
-            WaitTimedOut: It is still there, with its state.
+            WaitTimedOut: It still exists; the error contains its state.
         """
         last: list[SocketSnapshot] = []
 
@@ -305,16 +305,16 @@ class Net(FaultMethods):
         raise WaitTimedOut(f"the socket {self._described(of)} to be gone", limit, _states(last))
 
     def wait_until_closed(self, limit: float = 10_000.0) -> list[SocketSnapshot]:
-        """Wait until no host has a socket left but listeners.
+        """Wait until the hosts have no sockets except listeners.
 
         Args:
-            limit: Seconds of the kernel's time to wait at most.
+            limit: The maximum wait, in seconds of the kernel's time.
 
         Returns:
-            The sockets that are left: the listeners.
+            The listeners.
 
         Raises:
-            WaitTimedOut: Others are left; they are listed.
+            WaitTimedOut: There are other sockets; the error lists them.
         """
         left: list[SocketSnapshot] = []
 
@@ -327,11 +327,11 @@ class Net(FaultMethods):
         raise WaitTimedOut("all connections to be closed", limit, describe(self.recording, *self._hosts))
 
     def settle(self) -> None:
-        """Wait until no segments are in flight: at the end of the record, they would appear to be lost.
+        """Wait until no segments are in flight, because at the end of the record they would appear to be lost.
 
-        Waits for at most two round-trip times: a transfer may continue.
+        Waits for at most two round-trip times, even if a transfer continues.
         """
-        # A segment that has just arrived is answered at once; then its answer is in flight.
+        # A segment that has just arrived may be answered, and then its answer is in flight.
         asked = self.recording.script_ended or self.clock.now()
         sleep_until(self.clock.to_monotonic(asked + _ANSWERS_WITHIN))
         end = time.monotonic() + 2 * self.rtt
@@ -341,7 +341,7 @@ class Net(FaultMethods):
             time.sleep(_ANSWERS_WITHIN / 1e9)
 
     def _shown(self, of: RecordedSocket) -> list[SocketSnapshot]:
-        """A socket as the last poll of its host showed it: nothing, or one."""
+        """The socket in the last poll of its host, as a list of at most one element."""
         return [each for name in self._hosts for each in self.recorder.sockets(name) if each.cookie == of.cookie]
 
     def _described(self, of: RecordedSocket) -> str:

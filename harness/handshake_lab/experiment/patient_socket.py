@@ -1,4 +1,4 @@
-"""Blocking sockets that give up: no test waits indefinitely for an event that never occurs."""
+"""Blocking sockets with a time limit, so that no test waits indefinitely for an event that never occurs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Seconds after which a call on a socket of a host gives up: longer than any handshake's own limit.
+#: Seconds after which a call on a socket of a host times out: longer than the limits of TCP's handshakes.
 PATIENCE = 1200.0
 #: As a struct timeval.
 _TIMEVAL = struct.pack("ll", int(PATIENCE), 0)
@@ -19,8 +19,8 @@ _TIMEVAL = struct.pack("ll", int(PATIENCE), 0)
 class PatientSocket(socket.socket):
     """A socket whose blocking calls raise `TimeoutError` after `PATIENCE` seconds of the kernel's time.
 
-    The limit is the kernel's own (SO_RCVTIMEO, SO_SNDTIMEO), which accepted sockets inherit. Python's timeouts would
-    set O_NONBLOCK, and calls would fail with errors that a blocking descriptor never gives.
+    The kernel applies the limit (SO_RCVTIMEO, SO_SNDTIMEO); accepted sockets inherit it. Python's timeouts would set
+    O_NONBLOCK, and calls would then fail with errors that a blocking descriptor never returns.
     """
 
     def __init__(self, family: int = -1, kind: int = -1, proto: int = -1, fileno: int | None = None) -> None:
@@ -34,7 +34,7 @@ class PatientSocket(socket.socket):
         try:
             return getattr(super(), name)(*arguments)
         except BlockingIOError as error:
-            # The kernel's limit: EAGAIN, or EINPROGRESS of connect(). At once, it is the caller's MSG_DONTWAIT.
+            # At the limit the kernel returns EAGAIN (connect(): EINPROGRESS); without a wait, it was for MSG_DONTWAIT.
             if self.gettimeout() is not None or time.monotonic() - began < PATIENCE / 2:
                 raise
             raise TimeoutError(f"{name}() timed out after {PATIENCE:g} s") from error
@@ -44,7 +44,7 @@ class PatientSocket(socket.socket):
         self._call("connect", address)
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """Send what fits, and return how many bytes did."""
+        """Send as many bytes as fit into the send buffer, and return their number."""
         count: int = self._call("send", data, flags)
         return count
 
@@ -63,7 +63,7 @@ class PatientSocket(socket.socket):
         return count
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
-        """Receive up to a number of bytes; ``b""`` is the end of what the peer sends."""
+        """Receive up to a number of bytes; ``b""`` after the peer's FIN."""
         data: bytes = self._call("recv", bufsize, flags)
         return data
 

@@ -1,4 +1,4 @@
-"""A host of a network that is being recorded: sockets and programs in it, and what its kernel shows of it."""
+"""A host of a network that is being recorded: its sockets, its programs, its settings and counters."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 
 class Host:
-    """A host of the network: its sockets are created in its network namespace and put on record.
+    """A host of the network: its sockets are created in its network namespace, and their calls are recorded.
 
     Attributes:
         name: Its name in the topology.
-        ip: The address that its name stands for.
+        ip: The address to which its name resolves.
     """
 
     def __init__(self, recording: LiveRecording, host: NetworkHost) -> None:
@@ -54,13 +54,13 @@ class Host:
         """A TCP socket of this host. It blocks, and its calls raise `TimeoutError` after `PATIENCE` seconds.
 
         Args:
-            family: `socket.AF_INET` or `socket.AF_INET6`; that of `ip`, if not given.
+            family: `socket.AF_INET` or `socket.AF_INET6`; by default that of `ip`.
         """
         with self._host.enter():
             return RecordedSocket(self._recording, self.name, self._host.family if family is None else family)
 
     def udp_socket(self) -> PatientSocket:
-        """A UDP socket of this host. Its calls are not on record."""
+        """A UDP socket of this host. Its calls are not recorded."""
         with self._host.enter():
             made = PatientSocket(self._host.family, socket.SOCK_DGRAM)
         self._recording.own(made)
@@ -97,7 +97,7 @@ class Host:
 
         Args:
             to: A listening socket, or a (host, port).
-            port: The port to connect from; 0 lets the kernel choose.
+            port: The local port; 0: the kernel chooses one.
         """
         made = self.socket()
         if port:
@@ -115,7 +115,7 @@ class Host:
     # -- programs ---------------------------------------------------------------------------
 
     def run(self, argv: Sequence[str], *, check: bool = True) -> subprocess.CompletedProcess[Any]:
-        """Run a program in this host to its end, on record; its output is returned as text.
+        """Run a program in this host and wait until it ends; it is recorded, and its output is returned as text.
 
         Raises:
             subprocess.CalledProcessError: It failed (unless ``check`` is False).
@@ -124,14 +124,14 @@ class Host:
             return self._host.run(argv, check=check)
 
     def start(self, argv: Sequence[str], *, listening: bool | int | str = False) -> RunningProgram:
-        """Start a program in this host. It is on record, and ended with the test if it still runs.
+        """Start a program in this host. It is recorded, and is ended with the test if it is still running.
 
         Args:
             argv: The program and its arguments.
             listening: Wait until it listens: ``True`` (on any TCP or UDP port), ``80`` (TCP) or ``"udp:53"``.
 
         Raises:
-            ProgramFailed: It failed before it listened; its output is part of the message.
+            ProgramFailed: It failed before it listened; the error contains its output.
             WaitTimedOut: It does not listen there within `server_ports.SERVER_STARTS` seconds.
             UsageError: There is no such program, or ``listening`` is not a port.
         """
@@ -149,19 +149,19 @@ class Host:
     # -- as in Mininet ----------------------------------------------------------------------
 
     def cmd(self, *command: object, limit: float = PATIENCE) -> str:
-        r"""Run a command in this host's shell to its end, on record; its output is returned, as Mininet's ``cmd`` does.
+        r"""Run a command in this host's shell, and return its output, like Mininet's ``cmd``; it is recorded.
 
-        The shell (bash) is the same for all commands of a host: they share its directory, variables and jobs.
+        All commands of a host run in the same shell (bash), and share its directory, variables and jobs.
 
             >>> h1.cmd("cd /tmp; python3 -m http.server 80 &")  # doctest: +SKIP
             >>> pid = int(h1.cmd("echo $!"))  # doctest: +SKIP
 
         Args:
             command: In the shell's language; several arguments are joined with spaces.
-            limit: Seconds of the kernel's time that it may take.
+            limit: The maximum time, in seconds of the kernel's time.
 
         Raises:
-            WaitTimedOut: It takes longer. It, the shell and its jobs are ended.
+            WaitTimedOut: It takes longer. The command, the shell and its jobs are ended.
             ProgramFailed: The shell exited.
         """
         line = " ".join(map(str, command))
@@ -172,9 +172,9 @@ class Host:
             return self._shell.run(line, limit)
 
     def popen(self, argv: str | Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-        """Start a program in this host, as Mininet's ``popen`` does; its end is not on record (`start`'s is).
+        """Start a program in this host, like Mininet's ``popen``; unlike that of `start`, its end is not recorded.
 
-        It is ended with the test, with all that it started, if it still runs.
+        It and its child processes are ended with the test, if they are still running.
 
         Args:
             argv: The program and its arguments; a string is split into words, or with ``shell=True`` run by a shell.
@@ -188,20 +188,20 @@ class Host:
         return process
 
     def IP(self) -> str:  # noqa: N802 -- Mininet's name
-        """The address that this host's name stands for (Mininet's name for `ip`)."""
+        """The address to which this host's name resolves (Mininet's name for `ip`)."""
         return self.ip
 
     def MAC(self) -> str:  # noqa: N802 -- Mininet's name
         """The MAC address of its first interface."""
         return self._host.ports[0].mac
 
-    # -- what its kernel shows --------------------------------------------------------------
+    # -- settings, counters, sockets --------------------------------------------------------
 
     def sysctl(self, name: str, value: str | int | None = None) -> str:
         """A setting of this host's network namespace, ``net.ipv4.tcp_fin_timeout``; with a value, set it first.
 
         Raises:
-            OSError: This kernel has no such setting, or refuses the value.
+            OSError: This kernel has no such setting, or rejects the value.
         """
         file = Path("/proc/sys", *name.split("."))
         with self._host.enter():
@@ -210,7 +210,7 @@ class Host:
             return small_files.read(file).strip()
 
     def counters(self) -> dict[str, int]:
-        """The Tcp and TcpExt counters of this host (net/ipv4/proc.c): ``ListenOverflows`` and the like."""
+        """The Tcp and TcpExt counters of this host (net/ipv4/proc.c), such as ``ListenOverflows``."""
         with self._host.enter():
             return read_counters()
 
@@ -220,18 +220,18 @@ class Host:
         return self._recording.recorder.sockets(self.name)
 
     def wait_for(self, state: str, *, count: int = 1, limit: float = PATIENCE) -> list[SocketSnapshot]:
-        """Wait until exactly ``count`` sockets of this host are in a state, those that no program holds included.
+        """Wait until exactly ``count`` sockets of this host are in a state, including sockets that no program holds.
 
         Args:
-            state: For example ``SYN-RECEIVED``: a request socket can be found in no other way.
-            count: How many; 0 for none.
-            limit: Seconds of the kernel's time to wait at most.
+            state: For example ``SYN-RECEIVED``: there is no other way to wait for a request socket.
+            count: The number of sockets; 0: none.
+            limit: The maximum wait, in seconds of the kernel's time.
 
         Returns:
-            The sockets in that state: ``count`` of them.
+            The sockets in that state.
 
         Raises:
-            WaitTimedOut: They were never as many, with the sockets of the host at the end.
+            WaitTimedOut: Their number was never ``count``; the error contains the host's sockets at the end.
             UsageError: There is no such state.
         """
         recorder = self._recording.recorder
@@ -242,7 +242,7 @@ class Host:
             found[:] = [each for each in recorder.sockets(self.name) if each.state is wanted]
             return len(found) == count
 
-        # That there is none must hold in a poll of all sockets: one may be newer than the polls of single connections.
+        # Absence must be confirmed by a poll of all sockets: polls of single connections do not find a new socket.
         if recorder.wait_until(came, limit, confirm=count == 0):
             return found
         what = f"{count or 'no'} socket{'s' * (count != 1)} of {self.name} in {wanted}"
@@ -250,14 +250,14 @@ class Host:
 
 
 class _Session:
-    """A program that `Host.popen` started, and what it started in turn."""
+    """A program that `Host.popen` started, and its child processes."""
 
     def __init__(self, process: subprocess.Popen[Any], *, alone: bool) -> None:
         self._process = process
         self._alone = alone
 
     def close(self) -> None:
-        """End it, if it still runs."""
+        """End it, if it is still running."""
         if self._process.poll() is None:
             if self._alone:
                 self._process.kill()
@@ -281,7 +281,7 @@ def parse_state(state: str) -> State:
     """A state by its name in RFC 9293.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such state.
     """
     try:
         return State(state)

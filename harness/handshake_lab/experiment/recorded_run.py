@@ -1,4 +1,4 @@
-"""Where the kernel is: build a plan's network, record it while a script uses it, and close the record."""
+"""The part of a run in the kernel: build the plan's network, record it while a script uses it, close the record."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Watched:
 
 @contextlib.contextmanager
 def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
-    """Build the plan's network, watch it, and write ``events.jsonl`` into ``results`` as things happen.
+    """Build the plan's network, observe it, and write the observations to ``events.jsonl`` in ``results``.
 
     Raises:
-        ImpairmentNotApplied: A link is not what was requested.
+        ImpairmentNotApplied: A link has other settings than requested.
         FaultNeverFired: At the end, a fault has matched no segment.
     """
     seed = plan.kernel.seed
@@ -96,7 +96,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
 
 
 def enter(argument: Any, results: Path) -> int:
-    """The job that a kernel does for `handshake_lab.experiment.execute`: a plan's script, recorded."""
+    """The job of `handshake_lab.experiment.execute`: run a plan's script and record it."""
     plan = msgspec.convert(argument, RunPlan)
     module, _, function = plan.script.partition(":")
     script = getattr(importlib.import_module(module), function)
@@ -109,7 +109,7 @@ def enter(argument: Any, results: Path) -> int:
             except HandshakeError:
                 raise
             except OSError as error:
-                # A call of the script failed. The record is kept: it shows where.
+                # A call of the script failed. The record is kept, because it shows where.
                 net.recording.report(Failure(t=net.clock.now(), node="", what=f"{type(error).__name__}: {error}"))
     except HandshakeError as error:
         (results / ERROR).write_text(json.dumps(error.to_document()))

@@ -1,4 +1,4 @@
-"""Ordinary Python sockets whose calls are put on record."""
+"""Ordinary Python sockets whose calls are recorded."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class RecordedSocket(PatientSocket):
-    """A TCP socket of a host. It does what `socket.socket` does, and puts its calls on record.
+    """A TCP socket of a host: a `socket.socket` whose calls are recorded.
 
-    On record are, with beginning and end: connect, connect_ex, sendto and sendmsg with MSG_FASTOPEN, listen, accept,
-    shutdown, close and `disconnect`; and where they fail: send and recv of every kind, and an error that SO_ERROR
-    returns.
+    The beginning and the end of these calls are recorded: connect, connect_ex, sendto and sendmsg with MSG_FASTOPEN,
+    listen, accept, shutdown, close and `disconnect`. All variants of send and recv are recorded if they fail, and so is
+    an error that SO_ERROR returns.
 
     Args:
         recording: The run.
         node: The host it was created in.
         family: `socket.AF_INET` or `socket.AF_INET6`.
-        fileno: A descriptor to wrap, as `socket.accept` makes.
+        fileno: An existing descriptor to use, such as that of an accepted connection.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class RecordedSocket(PatientSocket):
     ) -> None:
         self._recording = recording
         self._node = node
-        #: The descriptors of this process for this socket; the kernel closes it with the last one.
+        #: This process's descriptors of this socket; the kernel closes the socket with the last one.
         self._descriptors = [1]
         super().__init__(family, socket.SOCK_STREAM, 0, fileno)
-        #: The kernel's name for this socket, the same in sock_diag (net/core/sock_diag.c).
+        #: The cookie that identifies this socket in the kernel and in sock_diag (net/core/sock_diag.c).
         self.cookie = int.from_bytes(self.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8), "little")
         recording.own(self)
 
@@ -64,7 +64,7 @@ class RecordedSocket(PatientSocket):
 
     @contextlib.contextmanager
     def _step(self, call: str) -> Iterator[list[str]]:
-        """Put a call on record; what the block appends to the list is its result."""
+        """Record a call; the block appends its result to the list."""
         result: list[str] = []
         self._report(call, "begins")
         try:
@@ -79,18 +79,18 @@ class RecordedSocket(PatientSocket):
         try:
             return super()._call(name, *arguments)
         except OSError as error:
-            # Of connect and accept, both beginning and end are on record; what would have blocked did not fail.
+            # connect and accept are recorded by their own methods; a call that would block has not failed.
             if name not in ("connect", "accept") and not isinstance(error, BlockingIOError):
                 self._report(name, "ends", _name(error))
             raise
 
     def connect(self, address: Any) -> None:
-        """Connect, on record."""
+        """Connect; the call is recorded."""
         with self._step("connect"):
             super().connect(address)
 
     def connect_ex(self, address: Any) -> int:
-        """Connect, on record; an error is returned as its number, not raised."""
+        """Connect; the call is recorded. An error is returned as its number, not raised."""
         with self._step("connect") as result:
             number = super().connect_ex(address)
             if number:
@@ -98,17 +98,17 @@ class RecordedSocket(PatientSocket):
         return number
 
     def disconnect(self) -> None:
-        """Dissolve the connection, on record: connect() to an address of family AF_UNSPEC (tcp_disconnect(), tcp.c).
+        """End the connection with connect() to an address of family AF_UNSPEC (tcp_disconnect(), tcp.c); recorded.
 
         Raises:
-            OSError: As the call does.
+            OSError: The call failed.
         """
         with self._step("connect(AF_UNSPEC)"):
             if _libc.connect(self.fileno(), _UNSPECIFIED, len(_UNSPECIFIED)) != 0:
                 raise SystemCallFailed(ctypes.get_errno(), "connect(AF_UNSPEC)")
 
     def sendto(self, data: Any, *flags_and_address: Any) -> int:
-        """Send to an address; with MSG_FASTOPEN it connects, on record."""
+        """Send to an address; with MSG_FASTOPEN it connects, and is recorded."""
         if len(flags_and_address) == 2 and flags_and_address[0] & _MSG_FASTOPEN:
             with self._step("sendto(MSG_FASTOPEN)"):
                 count: int = super()._call("sendto", data, *flags_and_address)
@@ -116,7 +116,7 @@ class RecordedSocket(PatientSocket):
         return super().sendto(data, *flags_and_address)
 
     def sendmsg(self, buffers: Iterable[Any], ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
-        """Send several buffers as one; with MSG_FASTOPEN it connects, on record."""
+        """Send several buffers as one; with MSG_FASTOPEN it connects, and is recorded."""
         if flags & _MSG_FASTOPEN:
             with self._step("sendmsg(MSG_FASTOPEN)"):
                 count: int = super()._call("sendmsg", buffers, ancdata, flags, address)
@@ -124,7 +124,7 @@ class RecordedSocket(PatientSocket):
         return super().sendmsg(buffers, ancdata, flags, address)
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0) -> Any:
-        """Get a socket option; an error that SO_ERROR returns, and thereby clears, is on record."""
+        """Get a socket option; an error that SO_ERROR returns, and thereby clears, is recorded."""
         value = super().getsockopt(level, optname, buflen) if buflen else super().getsockopt(level, optname)
         if (level, optname) == (socket.SOL_SOCKET, socket.SO_ERROR):
             number = value if isinstance(value, int) else int.from_bytes(value, "little")
@@ -133,12 +133,12 @@ class RecordedSocket(PatientSocket):
         return value
 
     def listen(self, backlog: int = 128) -> None:
-        """Listen, on record."""
+        """Listen; the call is recorded."""
         with self._step("listen"):
             super().listen(backlog)
 
     def accept(self) -> tuple[RecordedSocket, Any]:
-        """Accept a connection, on record; the new socket is recorded too. It blocks, as plain ones do."""
+        """Accept a connection; the call and those of the new socket are recorded. The new socket blocks, too."""
         with self._step("accept") as result:
             plain, address = self._call("accept")
             accepted = RecordedSocket(self._recording, self._node, self.family, plain.detach())
@@ -146,7 +146,7 @@ class RecordedSocket(PatientSocket):
         return accepted, address
 
     def dup(self) -> RecordedSocket:
-        """Another descriptor of the same socket. The socket is closed, on record, with the last of its descriptors."""
+        """Another descriptor of the same socket. The socket is closed, and its close recorded, with the last one."""
         other = RecordedSocket(self._recording, self._node, self.family, os.dup(self.fileno()))
         other._descriptors = self._descriptors
         self._descriptors[0] += 1
@@ -154,13 +154,13 @@ class RecordedSocket(PatientSocket):
         return other
 
     def shutdown(self, how: int) -> None:
-        """Shut one direction or both down, on record."""
+        """Shut down one direction or both; the call is recorded."""
         name = {socket.SHUT_RD: "SHUT_RD", socket.SHUT_WR: "SHUT_WR", socket.SHUT_RDWR: "SHUT_RDWR"}.get(how, str(how))
         with self._step(f"shutdown({name})"):
             super().shutdown(how)
 
     def _real_close(self) -> None:
-        """Close the descriptor: what close() does once no file that makefile() made is open (Lib/socket.py).
+        """Close the descriptor. close() calls this when all files of makefile() are closed (Lib/socket.py).
 
         Python's own ssl module overrides it, too.
         """

@@ -1,17 +1,17 @@
-"""Where a run in the lab kernel begins: at a fixed time, with nothing but the seed behind it.
+"""The beginning of a run in the lab kernel: the same state and time in every installation, determined by the seed.
 
-Whatever happened before a run must not show in its record: which Python runs it, how that was built, where it and this
-project are installed, whether there was bytecode. Three things would carry it over.
+The record of a run must not depend on the version and build of Python, on where Python and this project are installed,
+or on whether there was bytecode. It could depend on them in three ways.
 
-The clock. What Python does by the way takes a little virtual time, and how often it does so depends on all of this
-(`handshake_lab.linux.virtual_time`). While a network is built and recorded, it takes none. For what came before, a run
-begins at one of a few fixed times, by a timer that expires exactly then, and the clock of its record begins there.
+The clock. Clock readings and failed system calls of Python take a little virtual time, and their number depends on all
+of this (`handshake_lab.linux.virtual_time`). While a network is built and recorded, they take no time. To remove the
+effect of earlier ones, a run waits with a timer until one of a few fixed times, and its clock begins there.
 
-Randomness. Initial sequence numbers, ports and losses come from one generator (drivers/char/random.c), which takes a
-new key from the kernel's pool at intervals (crng_reseed()). Every process that ends adds to that pool
-(kernel/exit.c, release_task()), and so does every interface that is made or switched on (net/core/dev.c). Two runs of
-one seed would draw the same numbers only up to the first such key. The generator is therefore started twice: for the
-construction of the network, and again when everything is in place.
+Random numbers. Initial sequence numbers, ports and losses come from one generator (drivers/char/random.c), which takes
+a new key from the kernel's pool at intervals (crng_reseed()). Every process that exits adds to that pool
+(kernel/exit.c, release_task()), and so does every interface that is created or brought up (net/core/dev.c). Two runs
+with the same seed would have the same numbers only up to the next key. Therefore the generator is seeded twice: before
+the network is built, and again before the script begins.
 
 Counters. Each socket and each pipe takes an inode number (fs/inode.c, get_next_ino()), which sock_diag reports.
 """
@@ -34,14 +34,13 @@ from handshake_lab.linux.virtual_time import free_of_time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The kernel's timers are in wheels whose slots are up to 4096 jiffies wide, for timers of up to 1000 s
-#: (kernel/time/timer.c): how late a timer is depends on when within such a period it is started. In nanoseconds, for
-#: the lab kernel's jiffy of 4 ms.
+#: The kernel's timer wheel has slots of up to 4096 jiffies for timers of up to 1000 s (kernel/time/timer.c): how late a
+#: timer fires depends on the position of its start in such a slot. In nanoseconds, for the lab kernel's jiffy of 4 ms.
 _WHEEL = 4096 * 4_000_000
 
-#: A run begins at this time of the kernel's monotonic clock, or a multiple of `_WHEEL` later. This is later than what
-#: precedes it, and far from the times at which the kernel's generator takes a new key (28 s and 42 s after boot). TCP
-#: takes a time of 0 s for "never" (ts_recent_stamp of include/net/tcp.h; tcp_twsk_unique(), net/ipv4/tcp_ipv4.c).
+#: A run begins at this time of the kernel's monotonic clock, or a multiple of `_WHEEL` later. The boot and all
+#: preparations end earlier, and the kernel's generator takes new keys at other times (28 s and 42 s after boot). It is
+#: not 0 s, which TCP treats as "never" (ts_recent_stamp, include/net/tcp.h; tcp_twsk_unique(), net/ipv4/tcp_ipv4.c).
 _FIRST = 2_000_000_000 + 2 * _WHEEL
 
 #: The first socket of a run has an inode number just above a multiple of this.
@@ -50,10 +49,10 @@ _INODES = 1024
 
 @contextlib.contextmanager
 def repeatable(seed: int | None) -> Iterator[None]:
-    """Build and record a network in this block: what follows from the seed comes out the same in every Python.
+    """Build and record a network in this block, so that the record is the same with every version of Python.
 
     Args:
-        seed: The seed of the run; None if the run is not to be repeatable, as on a kernel in real time.
+        seed: The seed of the run; None on a kernel in real time, whose runs are not repeatable.
 
     Raises:
         OSError: This process may not seed the kernel (EPERM).
@@ -62,10 +61,10 @@ def repeatable(seed: int | None) -> Iterator[None]:
         yield
         return
     collecting, vfork = gc.isenabled(), subprocess._USE_VFORK  # noqa: SLF001  the documented switch
-    # When garbage is collected depends on Python's version, and a socket that was lost in it is closed then.
+    # The times of garbage collections, which close sockets that are no longer referenced, depend on Python's version.
     gc.disable()
-    # With vfork(), the caller waits until its child has called exec. Whether other threads run meanwhile depends on
-    # Python's version (they do from 3.11.4 on), and so does what the recorder sees first.
+    # With vfork(), the caller waits until its child has called exec. Whether other threads run in the meantime depends
+    # on Python's version (they do from 3.11.4 on), and then so does the order of observations.
     vars(subprocess)["_USE_VFORK"] = False
     try:
         with free_of_time():
@@ -78,11 +77,11 @@ def repeatable(seed: int | None) -> Iterator[None]:
 
 
 def begin(seed: int, stage: Literal["network", "run"]) -> None:
-    """Wait for the next time at which a run can begin, and start the kernel's randomness from the seed.
+    """Wait for the next time at which a run can begin, and seed the kernel's random number generator.
 
     Args:
         seed: The seed of the run.
-        stage: What begins: the construction of the network, or the run itself. Each has random numbers of its own.
+        stage: Whether the construction of the network begins, or the run itself; their random numbers differ.
 
     Raises:
         OSError: This process may not seed the kernel (EPERM).

@@ -1,4 +1,4 @@
-"""A program that runs in a host: started, waited for, ended."""
+"""A program in a host: starting it, waiting for it, ending it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 #: Seconds of the kernel's time that a program may take to end after SIGTERM.
 PROGRAM_ENDS = 10.0
-#: Lines of a program's output that an error shows.
+#: The number of lines of a program's output in an error.
 _LINES = 15
 
 
 class RunningProgram:
-    """A program that was started: its status, and what it has printed.
+    """A program that was started: its status and its output.
 
     Attributes:
-        ended: Set once it has ended.
+        ended: Set when it has ended.
     """
 
     def __init__(self, recording: LiveRecording, spec: ProgramSpec) -> None:
@@ -60,7 +60,7 @@ class RunningProgram:
 
     @property
     def status(self) -> int | None:
-        """Its exit status, or the negative number of the signal that ended it; None while it runs."""
+        """Its exit status, or the negative number of the signal that ended it; None while it is running."""
         return self._process.poll()
 
     @property
@@ -70,39 +70,39 @@ class RunningProgram:
 
     @property
     def output(self) -> str:
-        """What it has printed so far."""
+        """Its output up to now."""
         return self._output.read_text("utf-8", "replace")
 
     @property
     def errors(self) -> str:
-        """What it has written to standard error so far."""
+        """Its standard error up to now."""
         return self._errors.read_text("utf-8", "replace")
 
     def wait(self, limit: float = 60.0) -> int:
         """Wait until it ends.
 
         Args:
-            limit: Seconds of the kernel's time to wait at most.
+            limit: The maximum wait, in seconds of the kernel's time.
 
         Returns:
             Its exit status, or the negative number of the signal that ended it.
 
         Raises:
-            WaitTimedOut: It still runs, with the end of its output.
+            WaitTimedOut: It is still running; the error contains the last lines of its output.
         """
         if not self.ended.wait(limit):
             raise WaitTimedOut(f"{self.spec.node}: the end of {self.spec.command!r}", limit, self.last_lines())
         return self._process.wait()
 
     def described(self) -> str:
-        """How it stands: ``runs``, ``exited with status 1``, ``was ended by SIGTERM``."""
+        """Its status in words: ``runs``, ``exited with status 1``, ``was ended by SIGTERM``."""
         status = self.status
         if status is None:
             return "runs"
         return f"exited with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
 
     def last_lines(self) -> list[str]:
-        """The end of what it has printed, and of what it has written to standard error."""
+        """The last lines of its output and of its standard error."""
         return [line for text in (self.output, self.errors) for line in text.splitlines()[-_LINES:]]
 
     def _wait(self) -> None:
@@ -116,7 +116,7 @@ class RunningProgram:
         self._recording.report(Program(now, spec.node, spec.name, spec.command, phase, status))
 
     def close(self) -> None:
-        """SIGTERM, and SIGKILL if it does not end; the whole session of the program."""
+        """Send SIGTERM to the program's session, and SIGKILL if it does not end."""
         for how in (signal.SIGTERM, signal.SIGKILL):
             if not self.ended.is_set():
                 os.killpg(self._process.pid, how)
@@ -125,7 +125,7 @@ class RunningProgram:
 
 
 def start(recording: LiveRecording, spec: ProgramSpec) -> RunningProgram:
-    """Start a program; it is ended at the end of the record, if it still runs then.
+    """Start a program; it is ended at the end of the record, if it is still running.
 
     Raises:
         UsageError: There is no such program.

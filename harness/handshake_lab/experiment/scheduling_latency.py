@@ -1,7 +1,7 @@
-"""How late this machine schedules: a thread that wakes at regular intervals and measures its latency.
+"""The scheduling latency of this machine, measured by a thread that wakes up at regular intervals.
 
-Where time is real, the programs and the kernel timers of a test share the processors with others. What a test waits for
-is late by about as much as this thread.
+In real time, the programs and kernel timers of a test share the processors with other programs. The events that a test
+waits for are delayed by about the latency of this thread.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Self
 #: Seconds between two wake-ups.
 _PACE = 0.02
 
-#: A number of steps, and the seconds that an ordinary machine needs for them. An emulated one needs twenty times that.
+#: A number of steps, and the seconds that an ordinary machine needs for them. An emulated one needs 20 times as long.
 _STEPS, _ORDINARY = 20_000, 0.0005
 
 
 def slowness() -> float:
     """How many times slower than an ordinary machine this one computes; 1 if it is not slower.
 
-    The best of several measurements: the load of other programs is part of the latency, not of this.
+    The minimum of several measurements, so that the load by other programs, which is part of the latency, is excluded.
     """
     tries = []
     for _ in range(5):

@@ -27,7 +27,7 @@ class ServerPorts:
     Args:
         recording: The run.
         node: The host.
-        wanted: What a server is waited for.
+        wanted: The port on which the server must listen.
     """
 
     def __init__(self, recording: LiveRecording, node: str, wanted: Listening) -> None:
@@ -39,11 +39,12 @@ class ServerPorts:
         self._udp_before = self._udp_sockets()
 
     def wait_until_open(self, server: RunningProgram) -> None:
-        """Wait until one of the ports that are waited for is open.
+        """Wait until the server listens on the port.
 
         Raises:
-            ProgramFailed: The server has ended, and none is; with its output.
-            WaitTimedOut: None is within `SERVER_STARTS` seconds; with the ports that are, and its output.
+            ProgramFailed: The server has ended without listening; the error contains its output.
+            WaitTimedOut: It does not listen within `SERVER_STARTS` seconds; the error contains the ports that it has
+                opened, and its output.
         """
         now = self._recording.clock.now
         deadline = now() + int(SERVER_STARTS * 1e9)

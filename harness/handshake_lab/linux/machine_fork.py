@@ -13,8 +13,8 @@ _LONGEST = 4096
 def park() -> str:
     """Park the machine. Returns in its forks only, with the text for each of them.
 
-    No virtual time passes, and this process notices nothing: all processes, threads and segments in flight
-    continue in each fork.
+    No virtual time passes: all processes, threads and segments in flight continue in each fork as if the
+    machine had not been parked.
 
     Raises:
         OSError: This machine cannot be parked.

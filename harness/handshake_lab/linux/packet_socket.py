@@ -105,7 +105,7 @@ def tcp_frames(size: int) -> list[tuple[int, int, int, int]]:
 
 
 def icmp_errors(size: int) -> list[tuple[int, int, int, int]]:
-    """The beginning of a program that accepts ICMP, and of ICMPv6 only errors; other frames are for what follows it.
+    """The beginning of a program: it accepts ICMP and errors of ICMPv6; other frames are passed to the rest.
 
     Types of ICMPv6 below 128 are errors (RFC 4443, section 2.1): neighbour discovery is not among them.
     """

@@ -16,10 +16,10 @@ def seed_randomness(seed: int, purpose: str = "") -> bytes:
 
     Args:
         seed: The seed of the run.
-        purpose: What the numbers are for: each purpose has numbers of its own.
+        purpose: The use of the numbers: different purposes get different numbers for the same seed.
 
     Returns:
-        What the generator started from.
+        The bytes with which the generator was initialised.
 
     Raises:
         OSError: This process may not seed the kernel (EPERM).
@@ -31,8 +31,8 @@ def seed_randomness(seed: int, purpose: str = "") -> bytes:
         # Linux 6.1 may not have 256 bits of entropy yet (POOL_READY_BITS, drivers/char/random.c). It draws once when
         # it has them, which would make a difference later.
         fcntl.ioctl(device, _RNDADDENTROPY, entropy)
-        # The lab kernel's RNDCLEARPOOL empties the pool (see kernel/lab/build/configuration.py): what is added then
-        # is all that the pool contains.
+        # The lab kernel's RNDCLEARPOOL empties the pool (see kernel/lab/build/configuration.py), which then contains
+        # only the bytes that are added here.
         fcntl.ioctl(device, _RNDCLEARPOOL)
         fcntl.ioctl(device, _RNDADDENTROPY, entropy)
         fcntl.ioctl(device, _RNDRESEEDCRNG)

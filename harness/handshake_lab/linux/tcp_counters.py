@@ -1,4 +1,4 @@
-"""The kernel's counters of a network namespace. They reveal causes that no other observer sees."""
+"""The kernel's counters of a network namespace. They show causes that no other observer reports."""
 
 from __future__ import annotations
 

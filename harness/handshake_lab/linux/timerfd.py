@@ -50,8 +50,8 @@ class KernelTimer:
 def sleep_until(moment: int) -> None:
     """Sleep until a time of the monotonic clock, to the nanosecond; return at once if it has passed.
 
-    Reads no clock: in the lab kernel that would take time, and `time.sleep` reads it more or less often, depending on
-    Python's version.
+    Does not read the clock, which takes time in the lab kernel: how often `time.sleep` reads it depends on Python's
+    version.
 
     Args:
         moment: Nanoseconds of the monotonic clock.

@@ -1,10 +1,10 @@
-"""Marks the process that records a run in a lab kernel: what it does by the way takes no virtual time.
+"""Marks the process that records a run in a lab kernel, so that its clock readings and failed calls take no time.
 
-In User-Mode Linux's virtual time, computing takes no time; but reading the clock takes 256 ns, and a system call that
-fails takes 1 µs, so that a program which waits in a loop comes to an end. How often Python does either depends on its
-version, on how it was built (a lock that is taken reads the clock, if the C library was recent enough), and on where it
-is installed (each directory in which there is no such module is a call that fails). The lab kernel lets both take no
-time for a marked process; see ``time_travel_free`` in handshake_lab/kernel/lab/build/configuration.py.
+In User-Mode Linux's virtual time, computing takes no time; but reading the clock takes 256 ns, and a failed system call
+1 µs, so that a loop that waits for a time ends. How often Python does either depends on its version, on its build
+(taking a lock reads the clock, with a recent C library), and on its installation (when a module is imported, each
+directory that does not contain it causes a failed call). In the lab kernel neither takes time for a marked process; see
+``time_travel_free`` in handshake_lab/kernel/lab/build/configuration.py.
 
 Source: personality(2).
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: include/uapi/linux/personality.h. Threads and child processes inherit it, until they execute a program.
+#: include/uapi/linux/personality.h. Threads and child processes inherit it; exec() clears it.
 _WHOLE_SECONDS = 0x2000000
 #: Returns the personality and does not change it.
 _QUERY = 0xFFFFFFFF

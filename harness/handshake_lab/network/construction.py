@@ -2,7 +2,7 @@
 
 The *middle* is everything between the hosts: the namespace of the switches, and those of the routers.
 One thread creates everything in three passes (namespaces, the middle, each host). It sends many
-requests in one message, and requests no information that it can know beforehand.
+requests in one message, and never requests information that the plan already determines.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _make(plan: NetworkPlan, spaces: Namespaces, sysctls: Mapping[str, Mapping[s
     for name, node in plan.nodes.items():
         if node.kind != "switch":
             with netns.inside(spaces.descriptors[name]):
-                _equip(node, neighbours, sysctls.get(name, {}))
+                _set_up(node, neighbours, sysctls.get(name, {}))
 
 
 def _bridges(plan: NetworkPlan) -> Iterator[Request]:
@@ -166,7 +166,7 @@ def _neighbours(plan: NetworkPlan) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def _equip(node: NodePlan, neighbours: dict[str, list[tuple[str, str]]], sysctls: Mapping[str, str]) -> None:
+def _set_up(node: NodePlan, neighbours: dict[str, list[tuple[str, str]]], sysctls: Mapping[str, str]) -> None:
     """Set addresses, routes, neighbours and offloads of the host or router in whose namespace the thread is."""
     requests = [links.switch_on("lo")]
     for port in node.ports:

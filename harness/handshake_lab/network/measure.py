@@ -138,8 +138,8 @@ class _Probe:
         for sock in self.sockets:
             sock.close()
 
-    def acquaint(self, tries: int = 20) -> bool:
-        """Learn each other's address: a firewall admits answers only, and a NAT changes the address."""
+    def exchange_addresses(self, tries: int = 20) -> bool:
+        """Exchange datagrams until both know each other's address: a firewall admits only answers, a NAT translates."""
         known = [False, False]
         for attempt in range(tries):
             sender = attempt % 2
@@ -184,7 +184,7 @@ def measure(net: Network, one: str, other: str, probes: int = _PROBES) -> list[M
     slowest = max(way.delay + way.jitter + way.sending(2 * _LARGE) for way in ways)
     probe = _Probe(net[one], net[other], slowest / units.SECOND + 0.25)
     try:
-        if not probe.acquaint():
+        if not probe.exchange_addresses():
             lossless = all(way.survival > 0.5 for way in ways)
             return [Measurement(f"{one}-{other}", "reach", "packets both ways", "no packet arrives", not lossless)]
         return _findings(probe, ways, (one, other), probes)
@@ -202,7 +202,7 @@ def _findings(probe: _Probe, ways: list[ExpectedPath], names: tuple[str, str], p
         asked = way.delay + way.sending(_SMALL + overhead)
         measured = sum(got - sent for _, sent, got in single) / max(1, len(single))
         delays.append(measured)
-        # A mean: the standard deviation of the jitter is divided by the root of the number of packets.
+        # The standard deviation of a mean is that of one packet divided by the root of the number of packets.
         spread = way.jitter / max(1, len(single)) ** 0.5 * 3
         right = bool(single) and abs(measured - asked) <= _DELAY_TOLERANCE + spread
         found.append(Measurement(path, "delay", _ms(asked), _ms(measured), right))
@@ -235,7 +235,7 @@ def _rate_of(probe: _Probe, sender: int, way: ExpectedPath, path: str, overhead:
     arrived.sort(key=lambda sample: sample[2])
     narrow = next(index for index, hop in enumerate(way.hops) if hop.rate == way.rate)
     lossy = [index for index, hop in enumerate(way.hops) if _loss(hop)]
-    # A packet lost after the slowest link has used its time there; one lost before it has not.
+    # A packet that is lost after the slowest link has been transmitted by it; one that is lost before has not.
     behind = bool(lossy) and min(lossy) > narrow
     frames = arrived[-1][0] - arrived[0][0] if behind else len(arrived) - 1
     bits = frames * (_LARGE + overhead) * 8

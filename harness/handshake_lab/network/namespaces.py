@@ -51,7 +51,7 @@ class Namespaces:
         except PermissionError as error:
             raise EnvironmentUnsupported(
                 "Creating network namespaces is not permitted here",
-                "Use --kernel lab, which needs no privilege; or run it in namespaces of its own: "
+                "Use --kernel lab, which needs no privilege; or run it in new namespaces: "
                 "unshare --user --map-root-user --net --mount",
             ) from error
         finally:
@@ -80,7 +80,7 @@ class Namespaces:
         queries 127.0.0.1 (resolv.conf(5)), where no socket listens: the query fails at once.
         """
         self._cover("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n" + "".join(line + "\n" for line in lines))
-        # A symbolic link into /run may be broken here; a missing file names no server either.
+        # The file may be a symbolic link to a missing file in /run; a missing file has the same effect as an empty one.
         if os.path.exists(_RESOLVER):  # noqa: PTH110 -- hot
             self._cover(os.path.realpath(_RESOLVER), "# no name server can be reached\n")
 

@@ -45,7 +45,7 @@ _TICKS = 20
 
 
 class Network(FaultMethods):
-    """A network whose settings are verified; if they cannot be applied, it is not started.
+    """A network whose settings are read back from the kernel; if they were not applied, it is not started.
 
     Args:
         topo: Any Mininet Topo.
@@ -100,7 +100,7 @@ class Network(FaultMethods):
             if self._named:
                 lines = [f"{ip} {node.name}" for node in self.plan.nodes.values() for ip in node.addresses]
                 self._spaces.name_hosts(lines)
-            self._know()
+            self._create_nodes()
             self._impairer = stack.enter_context(Impairments(self.plan, self._spaces.descriptors))
             self._impairer.set(self._asked)
             self._faults = ActiveFaults(self.plan, self._spaces.descriptors)
@@ -119,7 +119,7 @@ class Network(FaultMethods):
             if kind is None:
                 self._faults.check()
 
-    def _know(self) -> None:
+    def _create_nodes(self) -> None:
         """Create the nodes and interfaces of the public interface."""
         descriptors = self._spaces.descriptors
         ends: dict[str, Interface] = {}
@@ -215,7 +215,7 @@ class Network(FaultMethods):
         return self._faults.add(made)
 
     def decide(self, watched: Fault, decide: Callable[[int], Fault | None]) -> ActiveFault:
-        """Have a function decide what happens to segments: as `ActiveFaults.decide`.
+        """Let a function decide what happens to segments; see `ActiveFaults.decide`.
 
         Raises:
             UsageError: ``watched`` names a host that this network does not have.

@@ -54,7 +54,7 @@ class Capture:
         packet_socket.attach(self._socket, [*packet_socket.icmp_errors(SNAP), *packet_socket.tcp_frames(SNAP)])
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
-        with contextlib.suppress(PermissionError):  # beyond net.core.rmem_max only for root of the whole machine
+        with contextlib.suppress(PermissionError):  # only root of the initial namespace may exceed net.core.rmem_max
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, ROOM)
         self._socket.bind((interface, _ETH_P_ALL))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-#: Two readings of clocks within this many nanoseconds count as simultaneous; and the number of attempts.
+#: The distance in nanoseconds within which two readings count as simultaneous, and the number of attempts.
 _CLOSE, _TRIES = 20_000, 8
 
 
@@ -17,9 +17,9 @@ class Clock:
     offset between the two clocks again.
 
     Args:
-        virtual: Time is virtual, as in the lab kernel, where it passes only by waiting, and by asking for the time
-            since boot (``_TICKS`` in handshake_lab/kernel/lab/build/configuration.py): what is done between two calls
-            of `now` then lies between their results. A lab kernel's CLOCK_BOOTTIME is its CLOCK_MONOTONIC.
+        virtual: Time is virtual, as in the lab kernel. There each reading of CLOCK_BOOTTIME takes virtual time
+            (``_TICKS`` in handshake_lab/kernel/lab/build/configuration.py), so that events between two calls of `now`
+            have times between their results. A lab kernel's CLOCK_BOOTTIME is equal to its CLOCK_MONOTONIC.
     """
 
     def __init__(self, *, virtual: bool = False) -> None:

@@ -48,7 +48,7 @@ class SocketPoller:
         self._polled_at: dict[Flow, int] = {}
         self._due: list[tuple[int, int]] = []  # a heap of (when, cookie); some are outdated
         self._expected: dict[int, int] = {}  # cookie -> when its timer expires
-        self._overdue: set[int] = set()  # cookies whose timer should have fired, but has not been seen to
+        self._overdue: set[int] = set()  # cookies whose timer should have fired, but is still shown
 
     def poll(self) -> Iterator[SocketSeen | SocketGone]:
         """Poll all sockets; yield those that are new, changed or gone since each was last polled.

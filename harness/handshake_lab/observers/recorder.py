@@ -274,8 +274,8 @@ class Recorder:
             condition: Called while the recorder is paused.
             limit: The maximum wait in seconds of the kernel's clock.
             fresh: Poll all sockets first: the condition is never evaluated on a poll that is older than this call.
-            confirm: When it holds, poll all sockets once more, and keep waiting if it no longer holds. For conditions
-                that something is absent: polls of single connections do not find a socket that was just created.
+            confirm: When it holds, poll all sockets once more, and continue to wait if it no longer holds. Needed by
+                conditions that require the absence of a socket: polls of single connections do not find a new socket.
 
         Returns:
             Whether the condition became true.
@@ -384,7 +384,7 @@ class Recorder:
         """Determine what to poll after an observation."""
         if isinstance(observation, SegmentSeen):
             if observation.node not in self._diags:
-                return  # a router's: whose sockets it concerns, the hosts' captures show
+                return  # captured at a router, which has no sockets to poll
             flow = observation.src, observation.dst
             if observation.direction == "received":
                 flow = observation.dst, observation.src
@@ -406,7 +406,7 @@ class Recorder:
 
     def _aim_at_event(self, event: StateChange | TcpEvent, targets: Targets) -> None:
         if isinstance(event, TcpEvent) and not event.local.ip:
-            return  # a segment was thrown away: no state changes by that
+            return  # a discarded segment, which does not change a state
         node = self._node_of.get(event.local.ip)
         if is_loopback(event.local.ip) and event.local.port and event.remote.port:
             # Every host has this address.

@@ -117,7 +117,7 @@ class SocketSnapshot(msgspec.Struct, gc=False):
 
 
 class SocketDump(NamedTuple):
-    """All sockets by their cookies: the new and changed ones, and those of which only a timer's rest has changed."""
+    """All sockets by cookie: those that are new or have changed, and those of which only the timer has advanced."""
 
     found: dict[int, SocketSnapshot]
     changed: dict[int, SocketSnapshot]

@@ -41,14 +41,14 @@ OTHER_EVENTS = (
     "tcp/tcp_destroy_sock",
     "sock/inet_sk_error_report",
 )
-#: Of ``sock:*``, which has all transport protocols, only TCP is wanted; an error of 0 only wakes a program.
+#: ``sock:*`` reports all transport protocols; only TCP is recorded. An error of 0 only wakes a program.
 _FILTERS = {
     STATE_EVENT: f"protocol == {socket.IPPROTO_TCP}",
     "sock/inet_sk_error_report": f"protocol == {socket.IPPROTO_TCP} && error != 0",
 }
 
-#: Why the kernel may throw away a segment that had reached a socket (include/net/dropreason-core.h): as far as its
-#: program's doings, or another segment, do not explain it.
+#: The reasons for which the kernel discards a segment that has reached a socket (include/net/dropreason-core.h), except
+#: those that follow from a call of its program or from another segment.
 DROPPED = "kfree_skb"
 _DROP_REASONS = frozenset({
     "SOCKET_RCVBUFF", "SOCKET_BACKLOG", "PROTO_MEM", "TCP_MD5NOTFOUND", "TCP_MD5UNEXPECTED", "TCP_MD5FAILURE",
@@ -198,7 +198,7 @@ class Tracepoints:
         yield from self._enable_drops()
 
     def _enable_drops(self) -> Iterator[tuple[int, _Layout]]:
-        """Where the kernel tells to which socket a segment had come (since Linux 6.11): what it throws away there."""
+        """Enable the events of discarded segments, if they contain the socket (since Linux 6.11)."""
         directory = self._instance / "events" / "skb" / DROPPED
         text = (directory / "format").read_text() if directory.exists() else ""
         wanted = [number for number, name in parse_reasons(text).items() if name in _DROP_REASONS]

@@ -1,1 +1,1 @@
-"""What is wanted, parsed once: links, faults, topologies and the run as a whole. Pure."""
+"""The request for a run as parsed and checked values: links, faults, topologies, programs. Pure."""

@@ -40,14 +40,14 @@ def check_requests(topology: str, links: Iterable[LinkSpec], faults: Iterable[Fa
 
     Args:
         topology: As for `load_topology`.
-        links: What is laid over its links.
-        faults: What is done to segments.
+        links: Impairments of its links.
+        faults: Faults on its segments.
 
     Returns:
-        The network as it would be built.
+        The plan of the network.
 
     Raises:
-        UsageError: A value is invalid here; the first one that is.
+        UsageError: A value is invalid; the error names the first one.
     """
     planned = from_topo(load_topology(topology))
     place(planned, links)

@@ -62,9 +62,9 @@ class Fault(msgspec.Struct, frozen=True):
     Attributes:
         action: One of `ACTIONS`.
         kind: One of `KINDS`, or a combination of flags; for ``inject`` the flags of the segment that is made.
-        nth: The 1-based numbers of the matching segments on which it acts; empty for all of them.
-        first: It acts on the first N only; 0 for no limit.
-        every: It acts on each Nth only; 0 for every one.
+        nth: The 1-based numbers of the matching segments on which it acts; empty: all.
+        first: It acts on the first N only; 0: no limit.
+        every: It acts on each Nth only; 0: on all.
         sender: Only segments from this host; for ``inject``: the host that the segment appears to come from.
         receiver: Only segments to this host.
         port: Only segments from or to this TCP port; 0 for any.

@@ -1,4 +1,4 @@
-"""The plan of a network: nodes, ports, links, and what follows from them: paths, broadcast domains, forwarding."""
+"""The plan of a network: nodes, ports and links, and the paths, broadcast domains and forwarding tables they imply."""
 
 from __future__ import annotations
 

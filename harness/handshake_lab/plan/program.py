@@ -1,4 +1,4 @@
-"""Programs to run in hosts, and the ports that a server is waited for."""
+"""Programs to run in hosts, and the ports on which a server must listen before clients start."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class ProgramSpec(msgspec.Struct, frozen=True):
         """A program as on the command line: ``"curl -s http://h2/"`` or ``"h3=curl -s http://h2/"``.
 
         Args:
-            text: The command, with a host before ``=`` where it is not the usual one.
+            text: The command, preceded by ``HOST=`` unless it runs in the default host.
             role: Its role.
-            node: The usual host of that role.
+            node: The default host of that role.
             number: Its 1-based index within its role.
 
         Raises:
@@ -44,15 +44,15 @@ class ProgramSpec(msgspec.Struct, frozen=True):
         except ValueError as error:
             raise UsageError(field, text, f"cannot be split into words ({error})", example) from None
         if not words:
-            raise UsageError(field, text, "names no program", example)
+            raise UsageError(field, text, "does not name a program", example)
         return cls(name=f"{node}-{role}-{number}", node=node, role=role, command=text)
 
 
 class ProgramsSpec(msgspec.Struct, frozen=True):
-    """Programs to run, and for how long.
+    """Programs to run, and their time limits.
 
-    ``limit`` is the most seconds of the kernel's time that clients may take; ``after`` is the
-    most seconds to wait for connections to end once the clients have exited.
+    ``limit``: the maximum time of the clients, in seconds of the kernel's time. ``after``: the
+    maximum wait for connections to end after the clients have exited, in seconds.
     """
 
     programs: tuple[ProgramSpec, ...]
@@ -61,9 +61,9 @@ class ProgramsSpec(msgspec.Struct, frozen=True):
 
 
 class Listening(NamedTuple):
-    """The port that a server is waited for: a listening TCP socket, or a bound UDP socket.
+    """The port on which a server must listen: with a listening TCP socket, or a bound UDP socket.
 
-    ``port`` is 0 for any.
+    ``port``: 0 for any port.
     """
 
     protocols: frozenset[str]

@@ -1,4 +1,4 @@
-"""The plan of a run of programs: what ``handshake record`` is asked for, checked before a kernel is started."""
+"""The plan of a run of programs: the request of ``handshake record``, checked before a kernel is started."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parse_programs(servers: Sequence[str], clients: Sequence[str], time_limit: f
     )
     if not programs:
         raise UsageError(
-            "--server, --client", "", "are both missing: nothing would run", '--client "curl -s http://h2/"'
+            "--server, --client", "", "are both missing: there is nothing to run", '--client "curl -s http://h2/"'
         )
     return ProgramsSpec(programs, time_limit, after)
 
@@ -39,7 +39,7 @@ def parse_programs(servers: Sequence[str], clients: Sequence[str], time_limit: f
 def check_programs(
     programs: ProgramsSpec, topology: str, links: Sequence[LinkSpec], faults: Sequence[Fault]
 ) -> NetworkPlan:
-    """Check a network and where programs run in it, before a kernel is started.
+    """Check a network and the hosts of its programs, before a kernel is started.
 
     Returns:
         The network as it would be built.

@@ -1,1 +1,1 @@
-"""What a recorded run does: the demonstration's exchange, or programs of the user's."""
+"""The scripts of recorded runs: the exchange of ``handshake demo``, and programs of the user."""

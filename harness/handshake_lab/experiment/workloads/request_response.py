@@ -25,7 +25,7 @@ def script(net: Net, _: Any) -> None:
         try:
             client = stack.enter_context(net["h1"].connect(listener))
         except OSError:
-            # If the network loses everything, there is no connection, which the record shows.
+            # If the network loses all segments, there is no connection; the record shows that.
             _close(net)
             return
         server = stack.enter_context(listener.accept()[0])
@@ -46,7 +46,7 @@ def script(net: Net, _: Any) -> None:
 
 
 def _close(net: Net) -> None:
-    with contextlib.suppress(WaitTimedOut):  # what a bad network leaves open is on record
+    with contextlib.suppress(WaitTimedOut):  # the record shows connections that remain open
         net.wait_until_closed()
 
 

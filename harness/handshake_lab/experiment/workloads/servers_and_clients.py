@@ -1,4 +1,4 @@
-"""Recording any programs: servers first, then clients, on any hosts, each with its output kept."""
+"""Running any programs on any hosts, servers before clients; the output of each is kept."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class LinkEnd(msgspec.Struct, frozen=True):
     """One end of a veth pair: its namespace, name and index."""
 
     name: str
-    index: int  #: chosen by the caller, so that it need not be looked up afterwards
+    index: int  #: chosen by the caller, so that no lookup is necessary afterwards
     mac: str
     space: int  #: a descriptor of its namespace
     bridge: int  #: the index of the bridge whose port it is; 0 for none
@@ -196,7 +196,7 @@ def forward(port: int, mac: str) -> Request:
 
 
 def not_ready(netlink: Netlink, wanted: set[int]) -> set[int]:
-    """Those of the given interfaces that would not transmit a frame yet.
+    """Those of the given interfaces that cannot transmit frames yet.
 
     After a link has come up, it is usable only when the kernel's link watch has run: until then
     the queue of a veth device drops all frames, and a bridge's port is disabled.

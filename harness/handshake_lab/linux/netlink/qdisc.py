@@ -128,7 +128,7 @@ def _message(index: int, handle: int, parent: int) -> bytes:
 
 
 def netem(index: int, where: str, options: bytes, *, replace: bool = False) -> Request:
-    """The request that has netem queue the frames that an interface sends.
+    """The request that makes netem the queue for the frames that an interface sends.
 
     Args:
         index: The interface's.

@@ -1,4 +1,4 @@
-"""sock_diag: requests for the kernel's TCP sockets, and how its answers are laid out.
+"""sock_diag: requests for the kernel's TCP sockets, and the format of its answers.
 
 There are two kinds of request. A *dump* returns every socket; its cost grows with their number. An *exact*
 request returns one connection; its cost does not depend on the number of sockets. Dumps use the old
@@ -44,7 +44,7 @@ def _dump_request(states: int) -> bytes:
 
 
 EVERYTHING = _dump_request(0xFFFFFFFF)
-#: The kernel then does not even walk the table of connections (net/ipv4/tcp_diag.c, tcp_diag_dump).
+#: For this request the kernel does not read the table of connections (net/ipv4/tcp_diag.c, tcp_diag_dump).
 LISTENERS = _dump_request(1 << 10)
 
 

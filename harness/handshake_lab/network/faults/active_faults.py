@@ -140,13 +140,13 @@ class ActiveFaults:
         self._watching: dict[str, socket.socket] = {}
 
     def middlebox(self, fault: Fault) -> Middlebox:
-        """The middlebox that carries out a fault; it is inserted into the path on first use.
+        """The middlebox, which executes a fault; it is inserted into the path on first use.
 
         Raises:
-            FaultImpossible: The sequence numbers of connections that are older than it are not known.
+            FaultImpossible: The sequence numbers of older connections are not known.
         """
         if self._middlebox is None:
-            # It needs the sequence numbers of connections that are older than itself.
+            # It needs the sequence numbers of connections that already exist.
             self._poll(fault)
             self._middlebox = Middlebox(self._edges, self._addresses, copy.deepcopy(self._connections))
             for space in self._ports:
@@ -190,12 +190,12 @@ class ActiveFaults:
         return handle
 
     def decide(self, watched: Fault, decide: Callable[[int], Fault | None]) -> ActiveFault:
-        """Have a function decide what happens to each segment that a fault would act on.
+        """Let a function decide what happens to each segment that a fault matches.
 
         Args:
-            watched: Which segments; its own action is not carried out.
-            decide: Called with the number of the segment among those, while the segment waits in the middle; returns
-                what to do with it (drop, delay, duplicate or corrupt), or None to deliver it.
+            watched: The fault that selects the segments; its own action is not executed.
+            decide: Called with the 1-based number of the segment among them, while the segment waits in the middle;
+                returns a fault to apply to it (drop, delay, duplicate or corrupt), or None to deliver it.
         """
         senders = self._addresses.get(watched.sender, set()) | self._aliases.get(watched.sender, set())
         rule = Rule(watched, senders, {watched.receiver} if watched.receiver else set(), decide=decide)

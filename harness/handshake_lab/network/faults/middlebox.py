@@ -76,7 +76,7 @@ class Rule(msgspec.Struct):
         return is_kind(segment, fault.watched)
 
     def count(self, segment: Segment, edge: Egress) -> Fault | None:
-        """What is to be done to a segment, if the fault acts on it."""
+        """Count a segment; returns the fault to apply to it, or None."""
         if not self.matches(segment, edge):
             return None
         self.seen += 1
@@ -142,7 +142,7 @@ class Middlebox:
             self._senders[name] = packet_socket.sender(space, PASSED)
         if not self._thread.is_alive():
             self._thread.start()
-        self._nudge()
+        self._wake_up()
 
     def add(self, rule: Rule) -> None:
         """Activate a fault."""
@@ -182,7 +182,7 @@ class Middlebox:
         with self._changed:
             self._stopping = True
         if self._thread.is_alive():
-            self._nudge()
+            self._wake_up()
             self._thread.join()
         for sock in self._shown.values():
             sock.close()
@@ -197,7 +197,7 @@ class Middlebox:
             raise self._error
         return False
 
-    def _nudge(self) -> None:
+    def _wake_up(self) -> None:
         os.eventfd_write(self._wake, 1)
 
     def _run(self) -> None:
