@@ -69,7 +69,7 @@ def _naming_what_is_kept(results: Path | None) -> Iterator[None]:
 
 
 @contextmanager
-def executed(
+def conducted(
     plan: RunPlan, kernel: Kernel, out: Path | None = None, *, import_from: tuple[Path, ...] = ()
 ) -> Iterator[Run]:
     """Execute a plan on a kernel. Its files are removed at the end of the block, unless ``out`` is given.
