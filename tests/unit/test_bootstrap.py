@@ -65,7 +65,11 @@ class Checkout:
         (self.place / "harness" / "handshake_lab").mkdir(parents=True)
         (self.place / "pyproject.toml").write_text("[project]\n")
         (self.place / "README.md").write_text("# x\n")
-        shutil.copy(SCRIPT, self.place)
+        # This machine may have a cache for all its users.
+        self.system = place / "system"
+        script = SCRIPT.read_text().replace("/var/cache/handshake-lab/", f"{self.system}/")
+        (self.place / "handshake").write_text(script)
+        (self.place / "handshake").chmod(0o755)
         for program in HARMLESS:
             (self.bin / program).symlink_to(shutil.which(program) or "/nonexistent")
         for program in NEEDED:
@@ -262,9 +266,42 @@ def test_build_tools_only_where_a_kernel_is_to_be_built(checkout: Checkout, tmp_
     assert checkout.run("demo", "--kernel=host")[0] == 7
     assert checkout.run("demo")[0] == 3
 
-    kernel = tmp_path / "home/.cache/handshake-lab/kernels/7.3.4-x"
-    kernel.mkdir(parents=True)
-    (kernel / "kernel.json").write_text("{}")
+    for place in (
+        tmp_path / "home/.cache/handshake-lab",
+        checkout.system,
+        checkout.place / ".venv/lib/python3.11/site-packages/handshake_lab_kernel",
+    ):
+        kernel = place / "kernels/7.3.4-x"
+        kernel.mkdir(parents=True)
+        (kernel / "kernel.json").write_text("{}")
+        assert checkout.run("demo")[0] == 7
+        shutil.rmtree(kernel)
+        assert checkout.run("demo")[0] == 3
+
+
+def test_a_wheel_of_a_kernel_is_installed_once(checkout: Checkout) -> None:
+    """From the given directory only, also into an environment that is there; nothing that builds is asked for."""
+    assert checkout.run("demo")[0] == 7
+    checkout.lack("flex", "gcc")
+    for directory in ("/wheels", "/wheels", "/other"):
+        checkout.environment["HANDSHAKE_KERNEL_WHEELS"] = directory
+        assert checkout.run("demo")[0] == 7
+    del checkout.environment["HANDSHAKE_KERNEL_WHEELS"]
+
+    installed = [line for line in checkout.log if "handshake-lab-kernel" in line]
+    assert len(installed) == 2
+    for line, directory in zip(installed, ("/wheels", "/other"), strict=True):
+        assert f"--no-index --find-links {directory} " in line
+
+
+def test_a_wheel_that_is_not_there_is_reported(checkout: Checkout) -> None:
+    """And the next start tries again."""
+    assert checkout.run("demo")[0] == 7
+    checkout.environment["HANDSHAKE_KERNEL_WHEELS"] = "/wheels"
+    (checkout.stubs / "pip-fails").touch()
+    status, _, err = checkout.run("demo")
+    assert (status, "HANDSHAKE_KERNEL_WHEELS has no handshake-lab-kernel" in err) == (3, True)
+    (checkout.stubs / "pip-fails").unlink()
     assert checkout.run("demo")[0] == 7
 
 

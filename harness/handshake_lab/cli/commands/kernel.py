@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Build, list and remove lab kernels.
+    """Build, list, copy and remove lab kernels.
 
     A lab kernel is Linux built as an ordinary program (User-Mode Linux) with virtual time. The first command that
     needs one builds it. Use these commands to have several versions, which --kernel lab:VERSION selects.
@@ -25,6 +26,7 @@ def command() -> None:
     Examples:
       handshake kernel list
       handshake kernel build --version 6.1
+      handshake kernel export kernel.tar.xz
     """
 
 
@@ -68,6 +70,9 @@ def build(version: str | None, source: str | None, force: bool) -> None:
 def list_(as_json: bool) -> None:
     """List the lab kernels that were built.
 
+    Kernels are in three places: "user", the user's cache; "wheel", the installed package handshake-lab-kernel;
+    "system", the cache that all users of this machine share (/var/cache/handshake-lab).
+
     "current" kernels have the build configuration of this version of handshake; only they are used. Kernels with
     "forks" boot once and then fork for every run; the others boot for every run.
     """
@@ -89,11 +94,11 @@ def list_(as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("release", "HZ", "built", "from", "current", "forks", box=None)
+    table = Table("release", "HZ", "built", "from", "place", "current", "forks", box=None)
     for image in images:
         built = image.built.astimezone().strftime("%Y-%m-%d %H:%M")
         answers = ("yes" if answer else "no" for answer in (image.current, image.forks))
-        table.add_row(image.release, str(image.hz), built, image.origin, *answers)
+        table.add_row(image.release, str(image.hz), built, image.origin, image.place, *answers)
     Console(highlight=False).print(table)
 
 
@@ -107,10 +112,88 @@ def _described(image: LabKernelImage) -> LabKernelDocument:
         built=image.built.isoformat(),
         origin=image.origin,
         directory=str(image.directory),
+        place=image.place,
         key=image.key,
         current=image.current,
         forks=image.forks,
     )
+
+
+def _chosen(version: str | None) -> LabKernelImage:
+    """The kernel to hand on: one that is there."""
+    from handshake_lab.kernel.lab.lab_images import LabImages
+
+    image = LabImages().find(version)
+    if image is None:
+        have = ", ".join(image.release for image in LabImages().images() if image.current) or "none"
+        raise UsageError(
+            "--version", version or "", f"is not among the current lab kernels ({have})", "handshake kernel build"
+        )
+    return image
+
+
+@command.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--version", metavar="X.Y", help="Which lab kernel.  [default: the newest]")
+def export(file: Path, version: str | None) -> None:
+    """Write a lab kernel to an archive, for machines that are not to build one.
+
+    The archive has the kernel, the programs beside it, and what the GPL asks for. The last line that is printed is the
+    command that imports it.
+
+    \b
+    Examples:
+      handshake kernel export kernel.tar.xz
+      handshake kernel export kernel-6.1.tar.xz --version 6.1
+    """
+    from handshake_lab.kernel.lab.packaging.archive import export as write
+
+    image = _chosen(version)
+    digest = write(image, file)
+    click.echo(f"Linux {image.release} is in {file} ({file.stat().st_size / 1e6:.1f} MB). To use it elsewhere:")
+    click.echo(f"handshake kernel import {file.name} --sha256 {digest}")
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--sha256", metavar="DIGEST", help="The digest that export printed; needed unless the kernel is a released one."
+)
+@click.option("--system", is_flag=True, help="For all users of this machine, in /var/cache/handshake-lab (as root).")
+def import_(file: Path, sha256: str | None, system: bool) -> None:
+    """Use the lab kernel of an archive that "handshake kernel export" wrote; nothing is compiled.
+
+    \b
+    Examples:
+      handshake kernel import kernel.tar.xz --sha256 DIGEST
+      sudo handshake kernel import kernel.tar.xz --sha256 DIGEST --system
+    """
+    from handshake_lab.kernel.lab.packaging import archive
+
+    directory = archive.import_(file, sha256, system=system)
+    click.echo(f"The lab kernel is ready: {directory}")
+
+
+@command.command()
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Write it there.  [default: .]"
+)
+@click.option("--version", metavar="X.Y", help="Which lab kernel.  [default: the newest]")
+def wheel(out: Path, version: str | None) -> None:
+    """Write a lab kernel as a wheel, which pip installs: handshake-lab-kernel.
+
+    The wheel of one kernel has the same bytes each time. Its file name has the oldest glibc it runs with.
+
+    \b
+    Examples:
+      handshake kernel wheel --out wheels
+      pip install --find-links wheels "handshake-lab[kernel]"
+    """
+    from handshake_lab.kernel.lab.packaging.wheel import write_wheel
+
+    image = _chosen(version)
+    file = write_wheel(image, out)
+    click.echo(f"Linux {image.release} is in {file} ({file.stat().st_size / 1e6:.1f} MB).")
 
 
 @command.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.kernel.lab.build import configuration
 from handshake_lab.kernel.packages.releases import version_order
-from handshake_lab.kernel.shared import cache, helper_programs
+from handshake_lab.kernel.shared import cache, helper_programs, places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,8 @@ class LabKernelImage:
     Attributes:
         version: Which Linux: "7.3".
         release: The complete release, "7.3.4", as in ``uname -r``.
-        directory: Its directory in the cache.
+        directory: Its directory.
+        place: Where that is: "user", "wheel" or "system" (`handshake_lab.kernel.shared.places`).
         helpers: The directory of the programs that are compiled beside it.
         key: The key of the configuration it was built with.
         hz: Its timer ticks per second (CONFIG_HZ).
@@ -49,6 +50,7 @@ class LabKernelImage:
     version: str
     release: str
     directory: Path
+    place: str
     helpers: Path
     key: str
     hz: int
@@ -83,38 +85,46 @@ class LabKernelImage:
 
 
 class LabImages:
-    """The kernels in the user's cache directory."""
+    """The kernels that this machine has (`handshake_lab.kernel.shared.places`); new ones go to the user's cache."""
 
-    def __init__(self) -> None:
-        self.root = cache.cache_root()
+    @property
+    def root(self) -> Path:
+        """The user's cache."""
+        return cache.cache_root()
 
     def images(self) -> list[LabKernelImage]:
         """All kernels, including those of other configurations; the newest first."""
         return sorted(self._read(), key=_order, reverse=True)
 
     def _read(self) -> Iterator[LabKernelImage]:
-        for description in (self.root / "kernels").glob("*/kernel.json"):
-            directory = description.parent
-            try:
-                about = json.loads(description.read_bytes())
-                image = LabKernelImage(
-                    version=about["version"],
-                    release=about["release"],
-                    directory=directory,
-                    helpers=helper_programs.directory(),
-                    key=about["key"],
-                    hz=about["hz"],
-                    built=datetime.fromisoformat(about["built"]),
-                    origin=about["origin"],
-                    compiled_files=about["compiled_files"],
-                    forks=about.get("forks", False),
-                )
-                whole = image.linux.stat().st_size == about["size"]
-            except (OSError, ValueError, KeyError) as error:
-                raise _damaged(directory) from error
-            if not whole:
-                raise _damaged(directory)
-            yield image
+        for place in places.places():
+            for description in sorted(place.root.glob("kernels/*/kernel.json")):
+                yield self._image(place, description)
+
+    @staticmethod
+    def _image(place: places.Place, description: Path) -> LabKernelImage:
+        directory = description.parent
+        try:
+            about = json.loads(description.read_bytes())
+            image = LabKernelImage(
+                version=about["version"],
+                release=about["release"],
+                directory=directory,
+                place=place.name,
+                helpers=helper_programs.directory(),
+                key=about["key"],
+                hz=about["hz"],
+                built=datetime.fromisoformat(about["built"]),
+                origin=about["origin"],
+                compiled_files=about["compiled_files"],
+                forks=about.get("forks", False),
+            )
+            whole = image.linux.stat().st_size == about["size"]
+        except (OSError, ValueError, KeyError) as error:
+            raise _damaged(directory) from error
+        if not whole:
+            raise _damaged(directory)
+        return image
 
     def find(self, version: str | None = None) -> LabKernelImage | None:
         """The newest kernel of the present configuration that is ready to run.
@@ -234,7 +244,12 @@ class LabImages:
                 "VERSION", version, f"is not among the installed lab kernels ({have})", "handshake kernel list"
             )
         for image in chosen:
-            cache.discard(image.directory)
+            if image.place == "wheel":
+                raise UsageError(
+                    "VERSION", version, "is installed by pip", "pip uninstall handshake-lab-kernel, to remove it"
+                )
+            with cache.disk_errors("removing a kernel"):
+                cache.discard(image.directory)
         return chosen
 
     def clear(self) -> None:

@@ -36,10 +36,19 @@ def cache_root() -> Path:
 
     Source: XDG Base Directory Specification; a relative ``$XDG_CACHE_HOME`` is
     invalid there and ignored.
+
+    Raises:
+        EnvironmentUnsupported: The user has no home directory, and ``$XDG_CACHE_HOME`` is not set.
     """
     given = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
-    return base / "handshake-lab"
+    if Path(given).is_absolute():
+        return Path(given) / "handshake-lab"
+    try:
+        return Path.home() / ".cache/handshake-lab"
+    except RuntimeError as error:
+        raise EnvironmentUnsupported(
+            "The user has no home directory to keep kernels in", "Set XDG_CACHE_HOME to a directory of yours."
+        ) from error
 
 
 def no_space(doing: str) -> EnvironmentUnsupported:
@@ -86,15 +95,16 @@ def demand_space(needed: int, purpose: str) -> None:
 
 
 @contextmanager
-def exclusive(on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of the cache; the kernel releases it if the process is killed.
+def exclusive(on_wait: Callable[[], None], root: Path | None = None) -> Iterator[None]:
+    """Hold the lock of a cache; the kernel releases it if the process is killed.
 
     The cache directory is created if it is missing.
 
     Args:
         on_wait: Called once if another process holds the lock.
+        root: The cache; None is the user's.
     """
-    root = cache_root()
+    root = root or cache_root()
     with disk_errors("locking the cache"):
         root.mkdir(parents=True, exist_ok=True)
         handle = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -110,13 +120,16 @@ def exclusive(on_wait: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def workshop() -> Iterator[Path]:
+def workshop(root: Path | None = None) -> Iterator[Path]:
     """A temporary directory to build in, on the cache's own disk.
 
     The caller must hold the lock: only one build runs at a time, so everything
     else in ``work`` was left by builds that were killed.
+
+    Args:
+        root: The cache; None is the user's.
     """
-    work = cache_root() / "work"
+    work = (root or cache_root()) / "work"
     with disk_errors("creating a directory for a build"):
         discard(work)
         work.mkdir()

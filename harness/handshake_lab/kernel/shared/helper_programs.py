@@ -10,7 +10,7 @@ import hashlib
 from pathlib import Path
 
 from handshake_lab.errors import EnvironmentUnsupported
-from handshake_lab.kernel.shared import cache
+from handshake_lab.kernel.shared import cache, places
 
 _KERNEL = Path(__file__).parents[1]
 
@@ -38,8 +38,12 @@ def product(name: str) -> str:
 
 
 def directory() -> Path:
-    """Their directory in the user's cache; it exists if they are compiled."""
-    return cache.cache_root() / "helpers" / key()
+    """Where they are; the directory in the user's cache that they are compiled into, if they are in no place."""
+    compiled = Path("helpers") / key()
+    for place in places.places():
+        if (place.root / compiled).is_dir():
+            return place.root / compiled
+    return cache.cache_root() / compiled
 
 
 def provide(workshop: Path) -> None:

@@ -39,7 +39,8 @@ class LabKernelDocument(msgspec.Struct, frozen=True):
 
     ``built`` is a time in ISO 8601; ``origin`` is the source it was built from. Only kernels that are ``current`` are
     used: those with the build configuration of this release. ``key`` identifies that configuration. Kernels with
-    ``forks`` boot once and then fork for every run.
+    ``forks`` boot once and then fork for every run. ``place`` is "user" (the user's cache), "wheel" (installed by pip)
+    or "system" (the cache that all users share).
     """
 
     version: str
@@ -48,6 +49,7 @@ class LabKernelDocument(msgspec.Struct, frozen=True):
     built: str
     origin: str
     directory: str
+    place: str
     key: str
     current: bool
     forks: bool

@@ -1,0 +1,121 @@
+"""The files that a lab kernel is handed on as: the same bytes for the same build, with what its licence asks for.
+
+A lab kernel is a work based on Linux, so it comes with the text of the GPL and with all that is needed to build it from
+its source again: which package that is, the patches, the changes, the configuration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.kernel.lab.build import configuration, patch_series
+from handshake_lab.kernel.shared import helper_programs
+
+if TYPE_CHECKING:
+    from handshake_lab.kernel.lab.lab_images import LabKernelImage
+
+#: SHA-256 of the kernels that this release of the package was tested with, by the name of their directory.
+RELEASED = Path(__file__).with_name("released.json")
+
+_LICENCE = Path(__file__).with_name("GPL-2.0.txt")
+
+# What says when and how long a build took makes two builds differ.
+_BUILT = "2000-01-01T00:00:00+00:00"
+_DESCRIPTION = ("version", "release", "key", "hz", "origin", "size", "compiled_files", "forks")
+
+_SOURCE = """\
+# Source of this kernel
+
+`kernels/{name}/linux` is Linux {release}, built as User-Mode Linux. It is distributed under the GNU General Public
+License, version 2 (GPL-2.0.txt), like the patches. The programs in `helpers` are part of Handshake Lab (Apache-2.0).
+
+It was built from the Debian package `{origin}`, which https://snapshot.debian.org keeps, with
+
+- the patches in `patches`, in the order of their names,
+- the changes that `configuration.py` lists, and
+- the configuration `kernels/{name}/config`,
+
+by `handshake kernel build`. For three years from the day on which you received this file, the project sends the
+complete source to anybody who asks for it in an issue on its page, for no more than the cost of sending it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """One file.
+
+    Attributes:
+        name: Its path below a place's root, with "/".
+        content: Its bytes.
+        executable: Whether it is a program.
+    """
+
+    name: str
+    content: bytes
+    executable: bool = False
+
+
+def image_files(image: LabKernelImage) -> list[ImageFile]:
+    """All files of a kernel, sorted by name.
+
+    Raises:
+        EnvironmentUnsupported: It was built by another version of this package, which alone can describe it.
+    """
+    if not image.current:
+        raise EnvironmentUnsupported(
+            f"Linux {image.release} in {image.directory} was built by another version of handshake",
+            f"Build it again: handshake kernel build --version {image.version}",
+        )
+    name = directory_name(image)
+    about = json.loads((image.directory / "kernel.json").read_bytes())
+    about = {field: about[field] for field in _DESCRIPTION} | {"built": _BUILT}
+    files = [
+        ImageFile(f"kernels/{name}/linux", image.linux.read_bytes(), executable=True),
+        ImageFile(f"kernels/{name}/config", (image.directory / "config").read_bytes()),
+        ImageFile(f"kernels/{name}/kernel.json", json.dumps(about, indent=2, sort_keys=True).encode() + b"\n"),
+        ImageFile("GPL-2.0.txt", _LICENCE.read_bytes()),
+        ImageFile("SOURCE.md", _SOURCE.format(name=name, release=image.release, origin=image.origin).encode()),
+        ImageFile("configuration.py", Path(configuration.__file__).read_bytes()),
+    ]
+    files += [ImageFile(f"patches/{patch.name}", patch.read_bytes()) for patch in patch_series.series()]
+    for source in helper_programs.SOURCES:
+        program = helper_programs.product(source.stem)
+        content = (image.helpers / program).read_bytes()
+        files.append(ImageFile(f"helpers/{helper_programs.key()}/{program}", content, executable=True))
+        files.append(ImageFile(f"helpers/{source.name}", source.read_bytes()))
+    return sorted(files, key=lambda file: file.name)
+
+
+def directory_name(image: LabKernelImage) -> str:
+    """The name of a kernel's directory in every place: "7.3.4-0123456789ab"."""
+    return f"{image.release}-{image.key}"
+
+
+def released() -> dict[str, str]:
+    """The kernels that this release was tested with: the SHA-256 of ``linux``, by `directory_name`."""
+    digests: dict[str, str] = json.loads(RELEASED.read_bytes())
+    return digests
+
+
+def demand_released(name: str, linux: bytes) -> None:
+    """Refuse a kernel that has the name of one that this release was tested with, but is another.
+
+    Args:
+        name: Its `directory_name`.
+        linux: Its program.
+
+    Raises:
+        EnvironmentUnsupported: The SHA-256 is not the released one.
+    """
+    expected = released().get(name)
+    actual = hashlib.sha256(linux).hexdigest()
+    if expected not in {None, actual}:
+        raise EnvironmentUnsupported(
+            f"The kernel {name} is not the one that was released: its SHA-256 is {actual}, not {expected}",
+            "Remove it, and fetch it from where the release comes from, or build it: handshake kernel build --force",
+        )

@@ -1,0 +1,122 @@
+"""A lab kernel as a wheel: ``pip install handshake-lab[kernel]`` then needs no compiler, no source and no build."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
+from handshake_lab.kernel.lab.packaging.image_files import image_files
+from handshake_lab.kernel.shared import places
+
+if TYPE_CHECKING:
+    from handshake_lab.kernel.lab.lab_images import LabKernelImage
+    from handshake_lab.kernel.lab.packaging.image_files import ImageFile
+
+# The oldest date that a zip archive can hold: two builds have the same bytes.
+_EPOCH = "315532800"
+
+_PROJECT = """\
+[build-system]
+requires = ["setuptools>=70.1"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "handshake-lab-kernel"
+version = "{version}"
+description = "The lab kernel of Handshake Lab: Linux {release} as an ordinary process ({key})"
+readme = "{package}/SOURCE.md"
+license = {{ text = "GPL-2.0-only" }}
+requires-python = ">=3.11"
+
+[tool.setuptools]
+packages = ["{package}"]
+
+[tool.setuptools.package-data]
+{package} = ["**/*"]
+"""
+
+# Run by a Python that has setuptools: the project's directory is the current one.
+_BUILD = """\
+import sys
+from setuptools import build_meta
+options = ["--python-tag", "py3", "--plat-name", sys.argv[2]]
+print(build_meta.build_wheel(sys.argv[1], {"--build-option": options}))
+"""
+
+_INIT = '"""The lab kernel of Handshake Lab; SOURCE.md says what it was built from."""\n'
+
+
+def write_wheel(image: LabKernelImage, directory: Path) -> Path:
+    """Build the wheel: the same bytes for the same kernel.
+
+    Args:
+        image: The kernel.
+        directory: Where to; created if it is missing.
+
+    Returns:
+        The wheel.
+
+    Raises:
+        EnvironmentUnsupported: The kernel is not of this version, or there is no setuptools.
+        KernelFailed: setuptools failed.
+    """
+    files = image_files(image)
+    floor = glibc_floor(files)
+    with tempfile.TemporaryDirectory(prefix="handshake-wheel-") as scratch:
+        project = Path(scratch)
+        package = project / places.WHEEL_PACKAGE
+        package.mkdir()
+        text = _PROJECT.format(
+            version=version("handshake-lab"), release=image.release, key=image.key, package=places.WHEEL_PACKAGE
+        )
+        (project / "pyproject.toml").write_text(text, encoding="utf-8")
+        (package / "__init__.py").write_text(_INIT, encoding="utf-8")
+        for file in files:
+            path = package / file.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.content)
+            path.chmod(0o755 if file.executable else 0o644)
+        platform = f"manylinux_{floor[0]}_{floor[1]}_x86_64"
+        return _build(project, directory, platform)
+
+
+def glibc_floor(files: list[ImageFile]) -> tuple[int, int]:
+    """The oldest glibc that all programs among the files run with: (2, 34).
+
+    Source: the names of the symbol versions that an ELF file needs are in its dynamic string table ("GLIBC_2.34").
+    """
+    needed = {
+        (int(major), int(minor))
+        for file in files
+        if file.executable
+        for major, minor in re.findall(rb"\0GLIBC_(\d+)\.(\d+)(?:\.\d+)?(?=\0)", file.content)
+    }
+    return max(needed)
+
+
+def _build(project: Path, directory: Path, platform: str) -> Path:
+    if find_spec("setuptools") is None:
+        raise EnvironmentUnsupported(
+            "Building a wheel needs setuptools, which is not installed here",
+            "Install it: pip install 'setuptools>=70.1'",
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _BUILD, str(directory.resolve()), platform],
+        cwd=project,
+        env={**os.environ, "SOURCE_DATE_EPOCH": _EPOCH},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise KernelFailed(f"setuptools could not build the wheel (status {done.returncode})", done.stderr)
+    return directory / done.stdout.splitlines()[-1]

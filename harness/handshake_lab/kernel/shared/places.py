@@ -1,0 +1,66 @@
+"""Where finished kernels and helper programs may be: the user's cache, an installed kernel wheel, the system's cache.
+
+All three have the same layout below their root, ``kernels/<release>-<key>/`` and ``helpers/<key>/``
+(`handshake_lab.kernel.shared.cache`). Only the user's cache is ever built into.
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.kernel.shared import cache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Shared by all users of a machine; ``handshake kernel import --system`` fills it.
+SYSTEM_CACHE = Path("/var/cache/handshake-lab")
+
+#: The package that the wheel handshake-lab-kernel installs.
+WHEEL_PACKAGE = "handshake_lab_kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One of the places.
+
+    Attributes:
+        name: "user", "wheel" or "system".
+        root: The directory that has ``kernels`` and ``helpers``.
+    """
+
+    name: str
+    root: Path
+
+
+def places() -> Iterator[Place]:
+    """The places that there are, in the order in which they are preferred.
+
+    A system's cache that somebody other than root can write to is left out: a kernel from there would run with the
+    rights of whoever starts it.
+    """
+    try:
+        user = cache.cache_root()
+    except EnvironmentUnsupported:
+        pass  # a user without a home directory can use the other places
+    else:
+        yield Place("user", user)
+    wheel = find_spec(WHEEL_PACKAGE)
+    if wheel is not None and wheel.origin is not None:
+        yield Place("wheel", Path(wheel.origin).parent)
+    if is_trusted(SYSTEM_CACHE):
+        yield Place("system", SYSTEM_CACHE)
+
+
+def is_trusted(directory: Path) -> bool:
+    """Whether a directory exists, belongs to root, and cannot be written to by group or others."""
+    try:
+        status = directory.stat()
+    except OSError:
+        return False
+    return status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
