@@ -40,7 +40,13 @@ def leaves() -> dict[str, click.Command]:
 
 LEAVES = leaves()
 #: What each needs besides its name, so that it comes to be called.
-ARGUMENTS = {"show": ["a-run"], "report": ["a-folder"], "run": ["script.py"]}
+ARGUMENTS = {
+    "show": ["a-run"],
+    "report": ["a-folder"],
+    "kernel export": ["a-file"],
+    "kernel import": ["a-file"],
+    "run": ["script.py"],
+}
 
 
 def status_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

@@ -136,7 +136,7 @@ def _chosen(version: str | None) -> LabKernelImage:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--version", metavar="X.Y", help="Which lab kernel.  [default: the newest]")
 def export(file: Path, version: str | None) -> None:
-    """Write a lab kernel to an archive, for machines that are not to build one.
+    """Write a lab kernel to an archive, for other machines.
 
     The archive has the kernel, the programs beside it, and what the GPL asks for. The last line that is printed is the
     command that imports it.
@@ -161,7 +161,9 @@ def export(file: Path, version: str | None) -> None:
 )
 @click.option("--system", is_flag=True, help="For all users of this machine, in /var/cache/handshake-lab (as root).")
 def import_(file: Path, sha256: str | None, system: bool) -> None:
-    """Use the lab kernel of an archive that "handshake kernel export" wrote; nothing is compiled.
+    """Install the lab kernel of an archive; nothing is compiled.
+
+    "handshake kernel export" writes such archives.
 
     \b
     Examples:
@@ -200,7 +202,7 @@ def wheel(out: Path, version: str | None) -> None:
 @click.argument("version", required=False)
 @click.option("--all", "everything", is_flag=True, help="Remove all kernels and the downloaded sources.")
 def remove(version: str | None, everything: bool) -> None:
-    """Remove the lab kernels of a version (6.1) or a release (6.1.192).
+    """Remove the lab kernels of a version or a release.
 
     \b
     Examples:
