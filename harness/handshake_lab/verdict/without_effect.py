@@ -47,8 +47,8 @@ def why_ignored(record: Record) -> dict[int, Message]:
     left = uncounted(record)
     counters = [Counters(record.header.t, node, grown) for node, grown in left.items()]
     for each in self_transitions(record, counters):
-        number = each.edge.partition(".")[0]
-        reason, counter = _WHY.get(number), _COUNTER.get(number, "")
+        edge = each.edge.partition(".")[0]
+        reason, counter = _WHY.get(edge), _COUNTER.get(edge, "")
         known = each.node in left and counter and not left[each.node].get(counter)
         if reason is not None and each.segment is not None and not known:
             why.setdefault(each.segment, reason)

@@ -182,9 +182,9 @@ def import_(file: Path, sha256: str | None, system: bool) -> None:
 )
 @click.option("--version", metavar="X.Y", help="Which lab kernel.  [default: the newest]")
 def wheel(out: Path, version: str | None) -> None:
-    """Write a lab kernel as a wheel, which pip installs: handshake-lab-kernel.
+    """Write a lab kernel as a wheel for pip.
 
-    The wheel of one kernel has the same bytes each time. Its file name has the oldest glibc it runs with.
+    The package is handshake-lab-kernel. The wheel of one kernel has the same bytes each time. Its file name has the oldest glibc it runs with.
 
     \b
     Examples:
