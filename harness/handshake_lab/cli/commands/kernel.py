@@ -184,7 +184,8 @@ def import_(file: Path, sha256: str | None, system: bool) -> None:
 def wheel(out: Path, version: str | None) -> None:
     """Write a lab kernel as a wheel for pip.
 
-    The package is handshake-lab-kernel. The wheel of one kernel has the same bytes each time. Its file name has the oldest glibc it runs with.
+    The package is handshake-lab-kernel. The wheel of one kernel has the same bytes each time. Its file name has the
+    oldest glibc it runs with.
 
     \b
     Examples:
