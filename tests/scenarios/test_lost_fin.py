@@ -18,7 +18,7 @@ from handshake_lab import (
     transition,
     witnesses,
 )
-from tcp_internals import ORPHAN_RETRIES, least_patience
+from tcp_internals import ORPHAN_RETRIES, shortest_timeout
 from tcp_steps import open_connection, read_to_end, retransmission_timers
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def test_fin_blackhole_orphan(net: Net) -> None:
     ended = entered(ours, "CLOSED")
     waits = [later - earlier for earlier, later in pairwise([*fins, ended])]
     assert waits == [approx_timer(wait) for wait in (probe, *(timeout * 2**n for n in range(len(waits) - 1)))]
-    patience = seconds(least_patience(ORPHAN_RETRIES))
+    patience = seconds(shortest_timeout(ORPHAN_RETRIES))
     assert fins[-1] - fins[2] < patience <= ended - fins[2]
     assert net.h1.counters()["TCPAbortOnTimeout"] == 1
 
@@ -115,7 +115,7 @@ def test_last_ack_blackhole_orphan(net: Net) -> None:
     ended = entered(theirs, "CLOSED")
     waits = [later - earlier for earlier, later in pairwise([*fins, ended])]
     assert waits == [approx_timer(wait) for wait in (probe, *(timeout * 2**n for n in range(len(waits) - 1)))]
-    patience = seconds(least_patience(ORPHAN_RETRIES))
+    patience = seconds(shortest_timeout(ORPHAN_RETRIES))
     assert fins[-1] - fins[2] < patience <= ended - fins[2]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab import approx_timer, entered, exchange, seconds, sent_at, transition
-from tcp_internals import least_patience
+from tcp_internals import shortest_timeout
 from tcp_steps import errno_of, open_connection, retransmission_timers
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def test_retries2(net: Net) -> None:
     assert exchange(net.record(), after=began) == ["h1 PA"] * len(segments)
     waits = [later - earlier for earlier, later in pairwise([*segments, ended])]
     assert waits == [approx_timer(wait) for wait in (probe, *(timeout * 2**n for n in range(len(waits) - 1)))]
-    patience = seconds(least_patience(3))
+    patience = seconds(shortest_timeout(3))
     assert segments[-1] - segments[2] < patience <= ended - segments[2]
     assert ours.states[2:] == ["ESTABLISHED", "CLOSED"]
     assert transition(ours, "CLOSED").edge == "29.ES"

@@ -10,8 +10,8 @@ from handshake_lab.tcp.timers import (
     TIME_WAIT,
     Window,
     keepalive_schedule,
-    least_patience,
     seconds,
+    shortest_timeout,
     syn_schedule,
     synack_schedule,
 )
@@ -65,9 +65,9 @@ def test_keepalive() -> None:
 
 def test_patience() -> None:
     """tcp_retries2 = 15 is at least 924.6 s, an orphan's FIN at least 102.2 s, 3 retries 3 s (ip-sysctl)."""
-    assert least_patience(RETRIES_2) == seconds(924.6)
-    assert least_patience(ORPHAN_RETRIES) == seconds(102.2)
-    assert least_patience(3) == seconds(3.0)
+    assert shortest_timeout(RETRIES_2) == seconds(924.6)
+    assert shortest_timeout(ORPHAN_RETRIES) == seconds(102.2)
+    assert shortest_timeout(3) == seconds(3.0)
 
 
 @pytest.mark.parametrize(

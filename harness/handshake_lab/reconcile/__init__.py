@@ -1,1 +1,1 @@
-"""Makes one history per endpoint from observations. Pure functions of values."""
+"""Joins observations into one history per endpoint. Pure functions of values."""

@@ -1,4 +1,4 @@
-"""A stored run: its observations, and the record that is made of them."""
+"""A stored run: its observations, and the record derived from them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that was carried out, or read again.
+    """A run: just recorded, or read from its files.
 
     Attributes:
-        observations: What the observers saw: the lines of ``events.jsonl``.
-        record: What happened: endpoints with their states and causes, and segments.
+        observations: The observers' reports: the lines of ``events.jsonl``.
+        record: Endpoints with their states and causes, and segments, derived from the observations.
         directory: The directory with the run's files; None if they were not kept.
         interrupted: Whether Ctrl-C ended it: the record covers the time until then.
         cut: What is missing at the end of its events file, and why; "" if nothing is.

@@ -1,1 +1,1 @@
-"""A recorded run as values: what was observed, what happened, and the files that hold it. Pure."""
+"""A recorded run as values: its observations, its history, and their files. Pure."""

@@ -1,7 +1,7 @@
 """Order events so that causes come before their effects, where their times are equal.
 
-The clock of the lab kernel stands still while the kernel computes: on a link without delay, a segment, its arrival, the
-response and its arrival all have the same nanosecond.
+The clock of the lab kernel does not advance while the kernel computes: on a link without delay, the sending of a
+segment, its arrival, the sending of the response and its arrival have the same time.
 """
 
 from __future__ import annotations

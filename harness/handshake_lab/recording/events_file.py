@@ -33,7 +33,7 @@ class Writer:
     """
 
     def __init__(self, path: Path) -> None:
-        # Unbuffered: the kernel has the line before `write` returns, even if this process is killed then.
+        # Unbuffered: when `write` returns, the kernel has the line, even if this process is killed then.
         self._path = path
         self._file = path.open("ab", buffering=0)
         self._encode = msgspec.json.Encoder().encode
@@ -50,12 +50,12 @@ class Writer:
             self._file.write(b"".join(lines))
 
     def reopen(self) -> None:
-        """Continue in the file that is at the path now."""
+        """Continue with the file that is at the path now."""
         self._file.close()
         self._file = self._path.open("ab", buffering=0)
 
     def close(self) -> None:
-        """Close the file. It is complete without it."""
+        """Close the file. Its content is complete even without this call."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -70,7 +70,7 @@ class Writer:
 class StoredEvents(msgspec.Struct, frozen=True):
     """The observations of a file.
 
-    ``cut`` is a sentence about what is missing at its end; "" where nothing is.
+    ``cut`` is a sentence that describes what is missing at its end; "" if nothing is missing.
     """
 
     observations: tuple[Observation, ...]
@@ -91,7 +91,7 @@ _decoder: msgspec.json.Decoder[Observation] = msgspec.json.Decoder(Observation)
 def read(path: Path) -> StoredEvents:
     """Read a run's observations.
 
-    An incomplete last line is left out, and ``StoredEvents.cut`` says so: its writer was killed.
+    An incomplete last line, which a killed writer leaves, is omitted; ``StoredEvents.cut`` then describes it.
 
     Args:
         path: The file, or the directory of a run, which holds one called `EVENTS`.
@@ -107,7 +107,7 @@ def read(path: Path) -> StoredEvents:
     except OSError as error:
         raise RecordUnreadable(f"{path}: {error.strerror}. Name a run's directory or its {EVENTS}") from None
     lines = data.split(b"\n")
-    rest = lines.pop()  # b"" after a whole last line
+    rest = lines.pop()  # b"" after a complete last line
     if not lines:
         raise RecordUnreadable(f"{path}: contains no observation; the recorder was stopped before its first line")
     lines[0] = _header(path, lines[0])
@@ -156,7 +156,7 @@ class Follower:
 
 
 def _header(path: Path, line: bytes) -> bytes:
-    """The first line as the present version writes it."""
+    """The first line, converted to the present version."""
     try:
         first = msgspec.json.decode(line, type=_Version)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

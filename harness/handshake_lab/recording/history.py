@@ -1,4 +1,4 @@
-"""What happened in a run, as values: endpoints with their transitions, and segments. `reconcile` makes them."""
+"""The history of a run as values: endpoints with their transitions, and segments. `reconcile` creates them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Transition(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One side of a connection, or a listener that nobody connected to."""
+    """One side of a connection, or a listener without connections."""
 
     node: str
     role: Literal["client", "server", "listener"]
@@ -65,7 +65,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     @property
     def states(self) -> list[State]:
-        """The states in order, beginning with the one in which the recording found it."""
+        """The states in order; the first one is that in which it was when the recording began."""
         if not self.transitions:
             return []
         return [self.transitions[0].old, *(step.new for step in self.transitions)]
@@ -143,11 +143,11 @@ class Record(msgspec.Struct, frozen=True):
     segments: tuple[TransmittedSegment, ...]
     objections: tuple[Message, ...]  #: where observers contradict each other, and what none of them observed
     complete: bool  #: False: the recording stopped before the run ended
-    #: Hosts whose captures lost segments: what was not captured there may have been sent or received all the same.
+    #: Hosts whose captures lost segments: segments that were not captured may have been sent or received there.
     blurred: frozenset[str] = frozenset()
-    counters: dict[str, dict[str, int]] = {}  #: by how much the kernel's counters grew, by host
+    counters: dict[str, dict[str, int]] = {}  #: the growth of the kernel's counters, by host
     #: When those counters grew that show why a segment had no effect, in order of time.
     counter_growth: tuple[CounterGrowth, ...] = ()
     #: How many packets each full queue dropped, by interface: only if nothing else can have dropped any.
     full_queues: dict[str, int] = {}
-    link_changes: tuple[LinkChange, ...] = ()  #: what the script did to links, in order of time
+    link_changes: tuple[LinkChange, ...] = ()  #: the script's changes of links, in order of time

@@ -59,8 +59,8 @@ class Witness(StrEnum):
 SocketTimer = Literal["", "on", "keepalive", "timewait", "persist", "delack"]
 
 
-#: Where the kernel was when an event happened: in a task's system call, or in an interrupt, where it handles what
-#: arrived and timers that are due. "" where that was not recorded.
+#: The context in which an event happened: a task's system call, or an interrupt, in which the kernel handles received
+#: segments and expired timers. "" if it was not recorded.
 Context = Literal["", "task", "interrupt"]
 
 

@@ -1,6 +1,6 @@
-"""Older versions of ``events.jsonl``: how their lines are read today.
+"""Reading older versions of ``events.jsonl``.
 
-Samples that old releases wrote are kept in tests/unit/fixtures; a test reads them.
+tests/unit/fixtures contains samples of them, which a test reads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _RENAMED: dict[int, dict[str, str]] = {1: {"schema": "version"}}
 
 
 def upgraded(header: bytes, version: int) -> bytes:
-    """The first line of a file of some version, as the present version writes it.
+    """The first line of a file of any version, converted to the present version.
 
     Args:
         header: The line.

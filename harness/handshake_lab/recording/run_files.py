@@ -1,8 +1,8 @@
 """Names of the files in a run's directory."""
 
-#: What was observed: one JSON object per line.
+#: The observations: one JSON object per line.
 EVENTS = "events.jsonl"
-#: The error that ended a run inside a kernel, until it is raised outside.
+#: The error that ended a run in a kernel, until the process that started the kernel raises it.
 ERROR = "error.json"
 #: The captured segments, for Wireshark.
 CAPTURE = "capture.pcapng"

@@ -1,4 +1,4 @@
-"""A segment's control bits: the letters of a record, the names that people read and type, and what they match."""
+"""A segment's control bits: their letters in records, their names, and matching them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import re
 
 #: In the order in which names are joined: SYN-ACK, FIN-PSH-ACK (RFC 9293, section 3.1; RFC 3168 for ECE and CWR).
 NAMES = {"F": "FIN", "S": "SYN", "R": "RST", "P": "PSH", "A": "ACK", "U": "URG", "E": "ECE", "W": "CWR"}
-#: The order of the letters in a record: what opens, what closes, then the rest.
+#: The order of the letters in a record: the bits that open a connection, those that close it, then the others.
 ORDER = "SFRPAUEW"
-#: The bits that decide what TCP does with a segment. The others only count if they are asked for.
+#: The bits that determine how TCP processes a segment. The others are compared only if the combination has them.
 DECISIVE = "SFRA"
-#: What a segment without any flag is called.
+#: The name of a segment without flags.
 NO_FLAGS = "none"
 
 _LETTERS = {name: letter for letter, name in NAMES.items()}
 
 
 def names(letters: str) -> str:
-    """Spell flags out: "SA" is "SYN-ACK", "FPA" is "FIN-PSH-ACK"; `NO_FLAGS` if there are none."""
+    """The names of flags: "SYN-ACK" for "SA", "FIN-PSH-ACK" for "FPA"; `NO_FLAGS` for none."""
     return "-".join(name for letter, name in NAMES.items() if letter in letters) or NO_FLAGS
 
 
 def letters(text: str) -> str | None:
-    """Read what `names` writes, in any order and case; commas may join the names as well ("SYN,ACK").
+    """Parse the output of `names`, in any order and case; commas may join the names as well ("SYN,ACK").
 
-    Letters ("SA") are accepted too: narrow ladders show them.
+    Letters ("SA") are accepted too, because narrow ladders show them.
 
     Returns:
         The letters in the order of `ORDER`; "" for `NO_FLAGS`; None if the text does not name flags.
@@ -38,10 +38,10 @@ def letters(text: str) -> str | None:
 
 
 def match(flags: str, wanted: str) -> bool:
-    """Whether a segment's flags match a combination that `letters` has read.
+    """Whether a segment's flags match a combination that `letters` has parsed.
 
-    All flags of the combination are set. SYN, FIN, RST and ACK are not set otherwise, while PSH, URG, ECE and CWR may
-    be: "FIN-ACK" matches FIN-PSH-ACK. If nothing is wanted, no flag may be set.
+    All flags of the combination must be set. Of the others, PSH, URG, ECE and CWR may be set, but not SYN, FIN, RST and
+    ACK: "FIN-ACK" matches FIN-PSH-ACK. The empty combination matches only segments without flags.
     """
     if not wanted:
         return not flags

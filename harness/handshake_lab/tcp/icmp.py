@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _ETHERNET, _IPV6_HEADER = 14, 40
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _ICMP, _ICMPV6, _TCP = 1, 58, 6
-#: Of the segment, an error quotes at least its ports and its sequence number.
+#: An error quotes at least the ports and the sequence number of the segment.
 _QUOTED = struct.Struct("!HHI")
 
 #: The kind of error by type and code; a type without a code stands for all of its codes.

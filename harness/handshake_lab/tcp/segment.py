@@ -1,7 +1,7 @@
 """Decodes TCP segments: from the bytes of an Ethernet frame to a value.
 
-It runs for every packet inside the lab kernel, where Python is several times slower
-than outside, so it decodes the frame with `struct` and caches the addresses.
+It runs for every packet in the lab kernel, where Python is several times slower than
+on the host. Therefore it decodes the frame with `struct` and caches the addresses.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MANY_ENDS = 4096
 
 
 class Options(msgspec.Struct, frozen=True):
-    """The options that say something about a connection; None if one is absent.
+    """The options that describe a connection; None for an option that is absent.
 
     ``mss`` in bytes; ``window_scale`` as the shift count; ``timestamps`` are TSval and
     TSecr (RFC 7323); ``fast_open`` is the cookie, empty if one is requested (RFC 7413);
@@ -56,7 +56,7 @@ class Segment(msgspec.Struct, frozen=True):
 
     ``flags`` are letters in the order ``SFRPAUEW``. ``length`` counts the bytes of
     payload by the IP header, regardless of padding and truncation.
-    ``window`` is the field, not scaled. ``identification`` is IPv4's, 0 for IPv6.
+    ``window`` is the value of the field, not scaled. ``identification`` is IPv4's, 0 for IPv6.
     ``raw_options`` are undecoded, because few readers need them: see `options`.
     """
 
@@ -131,7 +131,7 @@ def decode(frame: bytes) -> Segment | None:
 
 
 def _after_ipv6(frame: bytes) -> tuple[int, int] | None:
-    """Where TCP begins in an IPv6 frame, and how many bytes are left from there on."""
+    """Where TCP begins in an IPv6 frame, and the number of bytes from there on."""
     following = frame[20]
     payload = frame[18] << 8 | frame[19]
     at = 54
@@ -142,7 +142,7 @@ def _after_ipv6(frame: bytes) -> tuple[int, int] | None:
 
 
 def _remember(key: bytes) -> tuple[Address, Address]:
-    """Format both addresses, once per pair: `inet_ntop` takes longer than the rest."""
+    """Format both addresses, once per pair, because `inet_ntop` takes longer than all other steps."""
     if len(_ends) >= _MANY_ENDS:
         _ends.clear()
     half = (len(key) - 4) // 2
@@ -162,8 +162,8 @@ def _ipv6(raw: bytes) -> str:
 def parse_options(raw: bytes) -> Options:
     """Decode a TCP header's options (RFC 9293, section 3.2).
 
-    Unknown kinds are skipped; what follows an option of an impossible length, or the
-    place where the frame was cut, is left out.
+    Unknown kinds are skipped; options after one with an impossible length, or after the
+    place where the frame was cut, are omitted.
     """
     found: dict[str, Any] = {}
     for kind, body in _each_option(raw):

@@ -7,14 +7,14 @@ _HALF = 0x8000_0000
 
 
 def add(seq: int, count: int) -> int:
-    """The sequence number ``count`` octets after ``seq`` (before it, where negative)."""
+    """The sequence number ``count`` octets after ``seq``; before it, if ``count`` is negative."""
     return (seq + count) & _MASK
 
 
 def distance(start: int, end: int) -> int:
-    """How many octets ``end`` lies after ``start``: negative where it lies before it.
+    """The number of octets from ``start`` to ``end``; negative if ``end`` is before ``start``.
 
-    Right for numbers less than 2^31 apart, as any two of one connection are.
+    Correct for numbers that differ by less than 2^31, as in a connection.
     """
     return ((end - start + _HALF) & _MASK) - _HALF
 
@@ -35,5 +35,5 @@ def between(low: int, seq: int, high: int) -> bool:
 
 
 def occupied(flags: str, length: int) -> int:
-    """How many sequence numbers a segment takes up: its payload, and one each for SYN and FIN."""
+    """How many sequence numbers a segment occupies: one per byte of payload, and one each for SYN and FIN."""
     return length + ("S" in flags) + ("F" in flags)

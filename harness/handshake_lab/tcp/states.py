@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """A connection state, spelt as RFC 9293 spells it."""
+    """A connection state, with its name in RFC 9293."""
 
     CLOSED = "CLOSED"
     LISTEN = "LISTEN"

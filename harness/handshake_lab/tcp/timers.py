@@ -1,4 +1,4 @@
-"""TCP's timers in Linux: what is documented, what sets them, and how late they may expire.
+"""TCP's timers in Linux: their documented times, their settings, and how late they may expire.
 
 All times are integer nanoseconds, as everywhere in a record; `seconds` converts.
 Schedules are those of Documentation/networking/ip-sysctl.rst and net/ipv4/tcp_timer.c.
@@ -12,7 +12,7 @@ import msgspec
 
 SECOND = 1_000_000_000
 
-#: A kernel timer may fire late by this part of its time, and a jiffy: see `Window`.
+#: A kernel timer may fire late by this fraction of its time, plus a jiffy: see `Window`.
 TARDY = 8
 #: TIME-WAIT: TCP_TIMEWAIT_LEN, include/net/tcp.h. No sysctl changes it.
 TIME_WAIT = 60 * SECOND
@@ -24,13 +24,13 @@ INITIAL_RTO = 1 * SECOND
 RTO_MIN = SECOND // 5
 RTO_MAX = 120 * SECOND
 
-#: The release from which on the first SYNs are sent again every second (tcp_syn_linear_timeouts).
+#: The first release that retransmits the first SYNs every second (tcp_syn_linear_timeouts).
 LINEAR_SYNS_SINCE = (6, 5)
 SYN_RETRIES = 6
 SYN_LINEAR_TIMEOUTS = 4
 SYNACK_RETRIES = 5
 RETRIES_2 = 15
-#: What tcp_orphan_retries = 0, its default, stands for (tcp_orphan_retries(), net/ipv4/tcp_timer.c).
+#: The number of retries if tcp_orphan_retries is 0, its default (tcp_orphan_retries(), net/ipv4/tcp_timer.c).
 ORPHAN_RETRIES = 8
 
 
@@ -42,7 +42,7 @@ def seconds(value: float) -> int:
 class DocumentedTimer(msgspec.Struct, frozen=True):
     """One of the kernel's timers.
 
-    ``sysctl`` and ``option`` (a socket option) set it; "" where there is none.
+    ``sysctl`` and ``option`` (a socket option) set it; "" if there is none.
     """
 
     name: str
@@ -153,9 +153,9 @@ class Schedule(msgspec.Struct, frozen=True):
 
         Args:
             place: 0 for the first retransmission, -1 for when Linux gives up.
-            hz: The kernel's ticks a second.
-            since_previous: Count from the sending before rather than from the first. Each
-                timer of a series may be late, so a window from the first one is wider.
+            hz: The kernel's ticks per second.
+            since_previous: Count from the previous sending, not from the first. A window from the first
+                sending is wider, because each timer of the series may be late.
         """
         times = [0, *self.again, self.fails]
         end = len(times) - 1 if place == -1 else place + 1
@@ -169,8 +169,8 @@ class Schedule(msgspec.Struct, frozen=True):
 class Window(msgspec.Struct, frozen=True):
     """The times at which a kernel timer may expire: [earliest, latest] nanoseconds after it was set.
 
-    A timer is put into a wheel whose slots grow coarser the farther they are away, and is
-    always rounded up: one of t fires within [t, t·1.125 + 1 jiffy] (kernel/time/timer.c,
+    The kernel keeps timers in a wheel whose granularity is coarser for later times, and
+    rounds them up: a timer of t fires within [t, t·1.125 + 1 jiffy] (kernel/time/timer.c,
     the comment on the wheel's levels and calc_index()).
     """
 
@@ -183,7 +183,7 @@ class Window(msgspec.Struct, frozen=True):
 
         Args:
             nanoseconds: What it was set to.
-            hz: The kernel's ticks a second.
+            hz: The kernel's ticks per second.
             plus: Additional time until it can be observed, such as a round trip.
         """
         return cls(nanoseconds + plus, nanoseconds + nanoseconds // TARDY + SECOND // hz + plus)
@@ -213,8 +213,8 @@ def syn_schedule(
     steady = linear if release >= LINEAR_SYNS_SINCE else 0
     doubling = [min(INITIAL_RTO << n, RTO_MAX) for n in range(retries + 1)]
     times = list(accumulate([INITIAL_RTO] * steady + doubling))
-    # A timer that fires when the doubling waits alone would be over is the last, however many SYNs are left
-    # (retransmits_timed_out()): TCP_SYNCNT = 2 ends after 1, 2, 3, 4, 5 and 7 s, not after 11.
+    # Regardless of the number of SYNs that are left, the attempts end with the first timer that fires after the sum of
+    # the doubling waits (retransmits_timed_out()): TCP_SYNCNT = 2 ends after 1, 2, 3, 4, 5 and 7 s, not after 11.
     again = tuple(time for time in times[:-1] if time < sum(doubling))
     return Schedule(again, times[len(again)])
 
@@ -236,11 +236,11 @@ def keepalive_schedule(*, idle: int, interval: int, count: int) -> Schedule:
     return Schedule(tuple(idle + n * interval for n in range(count)), idle + count * interval)
 
 
-def least_patience(retries: int) -> int:
+def shortest_timeout(retries: int) -> int:
     """The shortest time, in nanoseconds, for which Linux retransmits before it gives up.
 
-    As if the RTO were the least possible one, `RTO_MIN` (tcp_model_timeout(),
-    net/ipv4/tcp_timer.c). A longer RTO makes it longer.
+    Computed with the smallest RTO, `RTO_MIN` (tcp_model_timeout(),
+    net/ipv4/tcp_timer.c). With a larger RTO the time is longer.
 
     Args:
         retries: tcp_retries2, or `ORPHAN_RETRIES`.

@@ -85,7 +85,7 @@ def judge(record: Record) -> Verdict:
         findings += found
     findings += [_found(None, each.message, segment=each.segment) for each in retransmissions(record)]
     findings += [_found(None, each.message, segment=each.segment) for each in without_effect(record)]
-    findings += _alone(record)
+    findings += _half_open(record)
     if not record.complete:
         findings.append(_found(None, sentence("record_cut")))
     deviations = sum(finding.ok is False for finding in findings)
@@ -98,8 +98,8 @@ def judge(record: Record) -> Verdict:
     return Verdict(not deviations, str(summary), tuple(findings), message=summary)
 
 
-def _alone(record: Record) -> Iterator[Finding]:
-    """Endpoints that are ESTABLISHED although the peer is CLOSED, which they do not know."""
+def _half_open(record: Record) -> Iterator[Finding]:
+    """Endpoints that are ESTABLISHED although their peer is CLOSED."""
     last = {(end.node, end.local, end.remote): end for end in record.endpoints if end.transitions}
     peers: dict[tuple[Address, Address], list[Endpoint]] = {}
     for end in last.values():

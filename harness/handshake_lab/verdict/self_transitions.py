@@ -1,7 +1,7 @@
 """Self-transitions: edges of the diagram on which a segment leaves the connection in its state.
 
-A history consists of changes of state. A RST that is answered by a challenge ACK or a SYN for which the
-accept queue has no space are decisions of the kernel too; they are found here.
+A history contains only changes of state. This module finds the events that do not change a state: a RST
+that is answered by a challenge ACK, for example, or a SYN that is dropped because the accept queue is full.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 #: Nanoseconds within which a kernel answers a received segment.
 _AT_ONCE = 1_000_000
-#: The same in real time, when the processor may be taken away: less than the 40 ms after which a delayed ACK is sent
-#: (TCP_DELACK_MIN, include/net/tcp.h).
+#: The same in real time, when the answer may have to wait for a processor: less than the 40 ms after which a delayed ACK
+#: is sent (TCP_DELACK_MIN, include/net/tcp.h).
 _AT_ONCE_IN_REAL_TIME = 30_000_000
 #: Nanoseconds after which a FIN-WAIT-2 with a timer has ended: 60 s and the largest delay of a timer.
 _FIN_TIMEOUT = 67_600_000_000
@@ -37,8 +37,8 @@ _SYNCHRONIZED = frozenset(
 class SelfTransition(msgspec.Struct, frozen=True):
     """An event at an endpoint that did not change its state.
 
-    ``edge`` is its id in `handshake_lab.tcp.diagram.lookup`; ``segment`` the `TransmittedSegment.number` of what
-    arrived, None for an edge without a segment.
+    ``edge`` is its id in `handshake_lab.tcp.diagram.lookup`; ``segment`` the `TransmittedSegment.number` of the
+    segment that arrived, None for an edge without a segment.
     """
 
     edge: str

@@ -1,4 +1,4 @@
-"""Why each transition happened: the segment, the system call, or the timer."""
+"""Finds the cause of each transition: a segment, a system call, or a timer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 S = State
 
-#: The segment that each transition takes.
+#: The segment that each transition requires.
 _TAKES = {
     (S.LISTEN, S.SYN_RECEIVED): "SYN",
     (S.SYN_SENT, S.SYN_RECEIVED): "SYN",
@@ -152,7 +152,7 @@ class CauseFinder:
     def _call(self, draft: TransitionDraft, names: Sequence[str]) -> str:
         """The recorded call that caused it; "" if there is none.
 
-        Of the calls in progress at that time, the first one: it leaves nothing to do for a second one. Otherwise the
+        Of the calls in progress at that time, the first one, because a second one has no effect. Otherwise the
         latest that had begun, because shutdown() in SYN-RECEIVED takes effect later (tcp_rcv_state_process()).
         """
         latest: Step | None = None

@@ -1,4 +1,4 @@
-"""One transition, with everything that can show its cause."""
+"""One transition, with all evidence that can show its cause."""
 
 from __future__ import annotations
 
@@ -327,5 +327,5 @@ def ended(steps: Sequence[Step]) -> int:
 
 
 def spell(step: Step) -> str:
-    """A call as a person writes it."""
+    """A call as it is written in a program."""
     return step.call if "(" in step.call else f"{step.call}()"

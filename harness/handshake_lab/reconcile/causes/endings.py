@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: States of a socket that a program holds, or will: the kernel reports errors to it.
 _HELD = (State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT)
-#: What a program gets when a RST ends its connection (tcp_reset(), net/ipv4/tcp_input.c).
+#: The error that a program gets when a RST ends its connection (tcp_reset(), net/ipv4/tcp_input.c).
 _RESET_ERRORS = ("ECONNRESET", "ECONNREFUSED", "EPIPE")
 
 

@@ -65,7 +65,7 @@ def expired(context: TransitionContext) -> FoundCause | None:
     if not sent or context.index.leaky or context.observed.uncaptured or near:
         return None
     if len(sent) > 1:
-        # Every wait of this timer is twice the one before (reqsk_timer_handler()).
+        # Every wait of this timer is twice the previous one (reqsk_timer_handler()).
         over = context.draft.earliest - sent[-1] > 1.8 * (sent[-1] - sent[-2])
     else:
         due = context.observed.polls[-2].due if len(context.observed.polls) > 1 else None
@@ -75,7 +75,7 @@ def expired(context: TransitionContext) -> FoundCause | None:
 
 
 def unreachable_at_once(context: TransitionContext) -> FoundCause | None:
-    """An ICMP error that came when the request went: what comes later, such as the ACK, meets no connection."""
+    """An ICMP error that arrived when the request was removed; later segments, such as the ACK, find no connection."""
     leg = context.icmp()
     return FoundCause(Trigger.ICMP, received(leg), leg) if leg and context.grown("ListenDrops") != 0 else None
 

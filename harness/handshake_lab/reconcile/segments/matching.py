@@ -299,7 +299,7 @@ def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes)
         if match.sent:
             leg = SegmentAtEnd(match.sent.t, match.sent.order, True, segment)
             legs[segment.sender, seen.src, seen.dst].append(leg)
-        if match.received and not match.damaged:  # the receiver's TCP drops it for its checksum
+        if match.received and not match.damaged:  # the receiver's TCP drops it because of its checksum
             leg = SegmentAtEnd(match.received.t, match.received.order, False, segment)
             legs[segment.receiver, there.dst, there.src].append(leg)
     for each in legs.values():

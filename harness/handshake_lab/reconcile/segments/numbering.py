@@ -39,7 +39,7 @@ class _Flow:
         if "F" in seen.flags:
             at = start + seen.length
             if seen.length == 0 and (self._fin is None or self._fin[0] != at) and start < self._end:
-                # It lies within data that were sent: the receiver refused them, or the host did not send them itself.
+                # It is within data that was sent before: the receiver refused that data, or another host sent it.
                 self._fin = at, number
                 return None
             if seen.length == 0 and self._fin is not None and self._fin[0] == at:
@@ -71,7 +71,7 @@ class Numbering:
             seen: The segment.
             sent: The addresses with which its flow is sent.
             arriving: Those with which it arrives; the opposite direction is sent with them.
-            made_up: Whether the network crafted it: its sequence number says nothing about the sender.
+            made_up: Whether the network crafted it: then its sequence number is not that of the sender's stream.
 
         Returns:
             The base of its sequence number, that of its acknowledgment, and the number

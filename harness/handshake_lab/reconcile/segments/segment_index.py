@@ -1,8 +1,9 @@
 """The states of one end, derived from its segments.
 
 A capture does not contain "FIN-WAIT-2", but it shows that a FIN was sent and acknowledged. `SegmentIndex`
-finds such marks, and `implied` follows RFC 9293 from mark to mark. This is independent of the kernel's
-observers: it adds states that none of them observed, and finds the segment that caused a transition.
+finds such marks, and `implied` derives the transitions that RFC 9293 prescribes for them. This is independent
+of the kernel's observers: it adds states that none of them observed, and finds the segment that caused a
+transition.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class SegmentIndex:
     """The segments of one endpoint, in the order in which it sent and received them.
 
     Args:
-        legs: What left and what arrived here, in order of time.
+        legs: The segments that were sent and received at this end, in order of time.
 
     Attributes:
         legs: The same.
@@ -251,9 +252,9 @@ class SegmentIndex:
             yield Mark.FIN_RECEIVED
 
     def _read_reset(self, leg: SegmentAtEnd) -> Iterator[Mark]:
-        if self._must_believe(leg):
+        if self._must_accept(leg):
             yield Mark.RST_RECEIVED
-        elif self._may_believe(leg.segment.seq):
+        elif self._may_accept(leg.segment.seq):
             yield Mark.RST_PERHAPS
 
     def _takes_syn(self, leg: SegmentAtEnd) -> bool:
@@ -295,14 +296,14 @@ class SegmentIndex:
         fin = self._peer_fin
         return fin is not None and distance(before, fin) > 0 and distance(self._expected, fin) <= 0
 
-    def _must_believe(self, leg: SegmentAtEnd) -> bool:
+    def _must_accept(self, leg: SegmentAtEnd) -> bool:
         """RFC 9293, section 3.10.7, with RFC 5961's exactness (tcp_validate_incoming(), net/ipv4/tcp_input.c)."""
         segment = leg.segment
         if Mark.SYN_RECEIVED not in self._found and Mark.SYN_SENT in self._found:  # SYN-SENT
             return "A" in segment.flags and self.acknowledges_syn(leg)
         return self._expected is None or segment.seq == self._expected
 
-    def _may_believe(self, seq: int) -> bool:
+    def _may_accept(self, seq: int) -> bool:
         """What Linux accepts besides: after data received beyond a gap, or at an accepted FIN (tcp_reset_check()).
 
         Data that arrived in order may have been refused, for their timestamp or for lack of space: RCV.NXT is then

@@ -1,8 +1,8 @@
 """Joins the observations of the same socket into one `ObservedSocket`.
 
 A traced and a polled socket are the same if node and four-tuple agree, as far as they are known, and
-their times fit. Each of them without a counterpart is a socket too, because every observer may miss one;
-so is a connection that only the capture contains.
+their times fit. A traced or polled socket without a counterpart is a separate socket, because every observer
+may miss one; so is a connection that only the capture contains.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class SocketJoin:
             if self._nodes.of(key[1].ip) not in ("", key[0]):
                 continue  # segments with the address of another host, crafted by a program or by the network
             if kernel_watched and key[0] in self._traffic.routers:
-                continue  # crafted at the router; of a socket of its own the tracepoint would have reported
+                continue  # crafted at the router; the tracepoint would have reported a socket of the router
             found = list(openings(legs))
             for place, (passive, opened) in enumerate(found):
                 following = found[place + 1][1] if place + 1 < len(found) else FOREVER

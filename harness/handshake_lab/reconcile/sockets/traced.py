@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 #: The largest difference between the clocks of two observers, in nanoseconds.
 SLACK = 1_000_000
 
-#: The time that a kernel with real time may take from a segment's arrival to the transition, and from the transition to
-#: the segment that it sends: the processor may be taken away in between. Nanoseconds.
+#: The time in nanoseconds that a kernel in real time may take from a segment's arrival to the transition, and from the
+#: transition to the segment that it sends: it may have to wait for a processor in between.
 HELD_UP = 100_000_000
 
 FOREVER = 1 << 62

@@ -25,7 +25,7 @@ _MEANS_A_FIN = (State.FIN_WAIT_1, State.LAST_ACK)
 
 
 class Anomalies:
-    """Segments that were captured at one end only, which limits what the capture shows about an end.
+    """Segments that were captured at one end only, so that the capture shows less about that end.
 
     Args:
         segments: All of the run.
@@ -71,7 +71,7 @@ def object_to_unsent_fins(drafts: Sequence[TransitionDraft], index: SegmentIndex
 
 
 def _contradict(draft: TransitionDraft, code: str) -> None:
-    if draft.flaw is None:  # what was not observed contradicts nothing
+    if draft.flaw is None:  # a state that was not observed cannot contradict
         draft.object(sentence(code, state=str(draft.new)))
         draft.flaw = "contradiction"
 
@@ -89,7 +89,7 @@ def resets_not_received(
     Linux resets itself with tcp_reset(), which fires that tracepoint, when data arrives
     after close() (tcp_rcv_state_process(), net/ipv4/tcp_input.c). Tracepoints have no namespace:
     a socket with a cookie that no socket of this run has belongs to another run on the same kernel. If a
-    node's capture lost segments (``blurred``), a RST may have been received all the same.
+    node's capture lost segments (``blurred``), a RST may have been received nevertheless.
     """
     objections: list[Message] = []
     cookies: dict[tuple[Address, Address], set[int]] = defaultdict(set)

@@ -81,7 +81,7 @@ def _listener_of(
 def _listening(
     listener: ObservedSocket | None, drafts: Sequence[TransitionDraft], built: Mapping[int, list[TransitionDraft]]
 ) -> TransitionDraft:
-    """CLOSED→LISTEN: the listener's, or inferred where none was observed."""
+    """CLOSED→LISTEN: the listener's, or inferred if no listener was observed."""
     for draft in built.get(id(listener), []):
         if draft.new is State.LISTEN:
             return draft

@@ -44,7 +44,7 @@ def by_index(index: SegmentIndex, state: State, target: State, low: int, high: i
     if drafts:
         state = drafts[-1].new
         if state is State.TIME_WAIT and target is State.CLOSED and high - drafts[-1].time < TIME_WAIT - SLACK:
-            drafts[-1].new = State.CLOSED  # it was gone before TIME-WAIT can end: it was never in TIME-WAIT
+            drafts[-1].new = State.CLOSED  # it was gone earlier than TIME-WAIT can end: it was not in TIME-WAIT
             return drafts
     if target is State.CLOSED or _SILENT.get(state) is target:
         return [*drafts, TransitionDraft(state, target, high, max(low, drafts[-1].time) if drafts else low, set())]

@@ -74,7 +74,7 @@ class StateSequence:
         self._follow_polls()
         if self._state is State.CLOSED and self.drafts:
             pass
-        elif self._watched_on:
+        elif self._would_be_reported:
             self._compare_with_segments()
         else:
             self._continue_by_segments()
@@ -102,10 +102,10 @@ class StateSequence:
         self._append(draft)
 
     @property
-    def _watched_on(self) -> bool:
+    def _would_be_reported(self) -> bool:
         """Whether a kernel observer would have reported any further state.
 
-        After CLOSED the tracepoint reports nothing more, although a mini-socket may continue.
+        After CLOSED the tracepoint reports nothing, although a mini-socket may continue.
         """
         traced = self._observed.traced
         if traced is None or traced.ends == FOREVER:
@@ -113,7 +113,7 @@ class StateSequence:
         return any(poll.t >= traced.ends - SLACK and (poll.mini or poll.gone) for poll in self._observed.polls)
 
     def _take_request(self, event: TraceEvent) -> None:
-        """The child's first transition, at the ACK: its request is older."""
+        """The child's first transition, which is reported at the ACK, but the request was created earlier."""
         asked, answered = self._index.first(Mark.SYN_RECEIVED), self._index.first(Mark.SYN_ACK_SENT)
         poll = next((poll for poll in self._observed.polls if poll.state is State.SYN_RECEIVED), None)
         draft = TransitionDraft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})

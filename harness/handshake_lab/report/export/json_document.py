@@ -1,4 +1,4 @@
-"""What every ``--json`` document has in common: its kind, its version, and how it is written.
+"""The common part of all ``--json`` documents: their kind, their version, and writing them.
 
 A document is a value of a type derived from `Document`; its JSON Schema is generated from that type
 (`handshake_lab.report.export.schemas`). Documents are English in every language, and deterministic: the same
@@ -22,7 +22,7 @@ _SECOND = 1_000_000_000
 class Seconds:
     """A time or a duration, in JSON a number of seconds with nine decimals, exact.
 
-    JSON's own writers would round it, or write it with an exponent.
+    Ordinary JSON encoders would round it, or write it with an exponent.
 
     Args:
         nanoseconds: The same in nanoseconds.
@@ -79,7 +79,7 @@ def to_json(document: Document) -> str:
 def _encode(value: Any) -> Any:
     if isinstance(value, Seconds):
         return msgspec.Raw(str(value).encode())
-    raise NotImplementedError(f"{type(value).__name__} has no form in JSON")
+    raise NotImplementedError(f"{type(value).__name__} cannot be converted to JSON")
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_encode)

@@ -54,7 +54,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
 
 
 def kind_of(document: type[Document]) -> str:
-    """The kind of a document: what its field ``document`` holds."""
+    """The kind of a document: the value of its field ``document``."""
     return str(document.__struct_config__.tag)
 
 

@@ -99,7 +99,7 @@ def _badges(verdict: Verdict | None, w: Words, *, failed: bool) -> list[dict[str
     """Badges for a failure and for the verdict: short texts with a mark in addition to the colour."""
     out = [{"style": "bad", "mark": "✗", "text": w("outcome.failed")}] if failed else []
     if verdict is not None:
-        # If a test expected something else, TCP may still have behaved as documented.
+        # A run can fail because it differs from a test's expectation, although TCP behaved as documented.
         style = "bad" if not verdict.ok else "quiet" if failed else "good"
         out.append({"style": style, "mark": "✓" if verdict.ok else "✗", "text": w.summary(verdict)})
     return out

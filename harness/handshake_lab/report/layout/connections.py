@@ -201,7 +201,7 @@ def _when(segment: TransmittedSegment) -> int:
 
 def _tuple(endpoint: Endpoint) -> frozenset[Address]:
     if endpoint.role == "listener" or not endpoint.remote.port:
-        # No peer: a key of its own, even if another socket listens at this address.
+        # No peer: a unique key, even if another socket listens at this address.
         return frozenset((endpoint.local, Address(f"{endpoint.node}#{endpoint.cookie}", 0)))
     return _between(endpoint.local, endpoint.remote, endpoint.node)
 
@@ -239,7 +239,7 @@ def _connection(
 
 
 def _from_the_network(segment: TransmittedSegment, hosts: set[str]) -> TransmittedSegment:
-    """What a router sent comes from neither side: it is drawn as what the network crafted."""
+    """A segment that a router sent, which comes from neither side, is drawn as crafted by the network."""
     if segment.sent is None or segment.received is None or segment.sender in hosts:
         return segment
     return msgspec.structs.replace(segment, sent=None)

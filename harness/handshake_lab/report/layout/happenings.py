@@ -12,8 +12,8 @@ from handshake_lab.report.layout.connections import Connection, Side
 from handshake_lab.report.text.times import MICROSECOND
 from handshake_lab.tcp.states import State
 
-#: Events within this many nanoseconds of their cause are drawn on the line of their cause. On a kernel
-#: with a real clock, a SYN is sent some tens of microseconds after SYN-SENT is entered.
+#: Events within this many nanoseconds of their cause are drawn on the line of their cause. In real
+#: time, a SYN is sent some tens of microseconds after SYN-SENT is entered.
 TOGETHER = 300 * MICROSECOND
 
 

@@ -63,7 +63,7 @@ class Glyphs(msgspec.Struct, frozen=True):
     spelt: Literal["", "symbols", "all"] = ""
 
     def legible(self, text: str, limit: int = LIMIT) -> str:
-        """Recorded text, sanitised, in characters that fit to these."""
+        """Recorded text, sanitised, in characters that this output can show."""
         shown = visible(text, limit)
         if not self.spelt or shown.isascii():
             return shown

@@ -24,7 +24,7 @@ LABEL = 12
 DELTA = 10
 #: The minimum width between the lanes for the label of a segment.
 NARROWEST = 30
-#: The maximum width between the lanes; more has no use.
+#: The maximum width between the lanes; a wider ladder is not easier to read.
 WIDEST = 66
 #: From this width on, the differences of times are shown.
 WIDE = 100

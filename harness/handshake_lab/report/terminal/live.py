@@ -88,7 +88,7 @@ class _Screen(_Lines):
 
     def __init__(self, directory: Path, stream: TextIO, real_time: bool, lang: str) -> None:
         super().__init__(directory, stream)
-        from rich.console import Console  # noqa: PLC0415  slow to import, and seldom needed
+        from rich.console import Console  # noqa: PLC0415  slow to import, and rarely needed
         from rich.live import Live  # noqa: PLC0415
 
         self._words = words(lang)

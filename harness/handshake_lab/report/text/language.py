@@ -10,7 +10,7 @@ from handshake_lab.report.text.translations import LANGUAGES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The variables that choose the language of messages, the first that is set decides
+#: The variables that select the language of messages; the first one that is set is used
 #: (POSIX.1-2017, XBD section 8.2, Internationalization Variables).
 _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")
 

@@ -63,7 +63,7 @@ class Words:
 
         Args:
             cause: The cause.
-            arrow: Stands between a call or a timer and the segment that it sent.
+            arrow: The text between a call or a timer and the segment that it sent.
         """
         text = self.message(cause.message)
         if cause.segment is None:

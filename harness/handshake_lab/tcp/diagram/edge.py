@@ -34,9 +34,9 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
 
     ``id`` is stable: the number, and where one number covers several edges, a dot and the
     state it starts from. If ``old`` is ``new``, the state does not change.
-    ``linux`` says how Linux takes it, by function and file; ``absent`` why it does not,
-    "" if it does. ``gate`` names the kernel versions between which it differs.
-    The last three say what each observer reports of it; "" is nothing.
+    ``linux`` names the function and file that implement it in Linux; ``absent`` is the reason why
+    Linux does not have it, "" if it does. ``gate`` names the kernel versions between which it differs.
+    The last three contain what each observer reports of it; "" for nothing.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Figure 5 of RFC 9293 (section 3.3.2): edges 1 to 20, and how Linux takes them."""
+"""Figure 5 of RFC 9293 (section 3.3.2): edges 1 to 20, and how Linux implements them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is not in Figure 5: its notes, the RFC's text, and what Linux adds. Edges 21 to 45."""
+"""Edges 21 to 45, which are not in Figure 5: those of its notes, of the RFC's text, and of Linux."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ BEYOND: tuple[Edge, ...] = (
     _one(
         "22", SR, TW, Trigger.RESET, "send RST", "", "3.3.2, note 3", "a note to figure 5",
         "",
-        absent="Linux goes to CLOSED whenever it sends a RST: there is nothing it would wait for",
+        absent="Linux enters CLOSED whenever it sends a RST, because there is nothing to wait for",
     ),
     _one(
         "23", SR, LI, Trigger.NEW_SYN, "rcv a SYN in the window (after a passive OPEN)", "send RST, drop the request",

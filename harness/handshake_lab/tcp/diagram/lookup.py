@@ -40,8 +40,7 @@ def edge_of(old: State, new: State, why: Trigger | None = None) -> str | None:
         why: What triggered it; None if that is not known.
 
     Returns:
-        The id. None if there is no such edge, or if there are several and it is not known
-        which of them it was.
+        The id; None if there is no such edge, or if several edges are possible.
     """
     edges = _BETWEEN[old, new]
     if why is None:

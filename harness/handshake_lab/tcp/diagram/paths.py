@@ -10,7 +10,7 @@ from handshake_lab.tcp.states import State
 
 @cache
 def steps(*, passive: bool) -> dict[State, frozenset[State]]:
-    """The states one step away from each, as Linux takes them.
+    """The states that each state can be followed by in Linux.
 
     A passively opened connection that returns to LISTEN has ended: no path continues.
     """
@@ -27,9 +27,9 @@ def steps(*, passive: bool) -> dict[State, frozenset[State]]:
 
 @cache
 def ways(old: State, new: State, *, passive: bool) -> tuple[tuple[State, ...], ...]:
-    """All paths from ``old`` to ``new`` that visit no state twice, each without ``old`` itself.
+    """All paths from ``old`` to ``new`` that contain no state twice, each without ``old`` itself.
 
-    LISTEN and CLOSED are beginnings and ends: no path leads through them.
+    LISTEN and CLOSED can only be the beginning or the end of a path.
     """
     found: list[tuple[State, ...]] = []
 
