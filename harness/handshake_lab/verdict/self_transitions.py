@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Nanoseconds within which a kernel answers a received segment.
 _AT_ONCE = 1_000_000
-#: The same in real time, when the answer may have to wait for a processor: less than the 40 ms after which a delayed ACK
+#: The same in real time, when the answer may wait for a processor: less than the 40 ms after which a delayed ACK
 #: is sent (TCP_DELACK_MIN, include/net/tcp.h).
 _AT_ONCE_IN_REAL_TIME = 30_000_000
 #: Nanoseconds after which a FIN-WAIT-2 with a timer has ended: 60 s and the largest delay of a timer.
