@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
 
+    from handshake_lab.network.faults.middlebox import WatchedSegment
     from handshake_lab.plan.fault import Fault
     from handshake_lab.plan.network_plan import NetworkPlan
 
@@ -189,13 +190,12 @@ class ActiveFaults:
         self._handles.append(handle)
         return handle
 
-    def decide(self, watched: Fault, decide: Callable[[int], Fault | None]) -> ActiveFault:
+    def decide(self, watched: Fault, decide: Callable[[WatchedSegment], Fault | None]) -> ActiveFault:
         """Let a function decide what happens to each segment that a fault matches.
 
         Args:
             watched: The fault that selects the segments; its own action is not executed.
-            decide: Called with the 1-based number of the segment among them, while the segment waits in the middle;
-                returns a fault to apply to it (drop, delay, duplicate or corrupt), or None to deliver it.
+            decide: Called while the segment waits in the middle; returns a fault to apply to it, or None to deliver it.
         """
         senders = self._addresses.get(watched.sender, set()) | self._aliases.get(watched.sender, set())
         rule = Rule(watched, senders, {watched.receiver} if watched.receiver else set(), decide=decide)
@@ -236,7 +236,7 @@ class ActiveFaults:
         """How often each fault fired; ``now`` is the run's clock, in nanoseconds."""
         kernel = {
             space: nftables.counters(self._spaces[space], drop_rules.TABLE, drop_rules.HITS)
-            for space in sorted(self._tables)
+            for space in sorted({handle._space for handle in self._handles if handle._name})  # noqa: SLF001
         }
         found = []
         for handle in self._handles:
