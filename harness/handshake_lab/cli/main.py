@@ -17,6 +17,7 @@ VERBS = (
     "run",
     "show",
     "report",
+    "explore",
     "scenarios",
     "claims",
     "edges",

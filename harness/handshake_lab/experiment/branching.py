@@ -8,20 +8,21 @@ point.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
-from handshake_lab.kernel.lab.hostfs import mount_host
+from handshake_lab.kernel.lab.branch_point import enter_fork, fork_here
 from handshake_lab.kernel.shared import job_runner
-from handshake_lab.kernel.shared.job import BRANCH_POINT
-from handshake_lab.linux.machine_fork import park
+from handshake_lab.kernel.shared.job import BranchPoint
 from handshake_lab.plan.fault import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from handshake_lab.network.faults.middlebox import WatchedSegment
 
 #: The file beside a branch's record that lists its branch points and decisions.
 BRANCH = "branch.json"
@@ -85,8 +86,9 @@ class Branching:
             raise UsageError("branches of", text, "is not a decision", _EXAMPLE)
         return Fault.parse(f"{action} {self.watched.kind} {how}", field="branches of")
 
-    def decide(self, number: int) -> Fault | None:
-        """The decision about the ``number``-th of the watched segments. Returns once in each branch."""
+    def decide(self, watched: WatchedSegment) -> Fault | None:
+        """The decision about one of the watched segments. Returns once in each branch."""
+        number = watched.number
         if self._deviations == 0:
             return None if self._faults[0] is None else self._made(self._faults[0], number)
         index = self._branch(number)
@@ -111,16 +113,9 @@ class Branching:
         virtual time.
         """
         job = job_runner.current
-        point = {"at": f"{self._at} (number {number})", "of": self._of}
-        Path(job["scratch"], BRANCH_POINT).write_text(json.dumps(point))
+        point = BranchPoint(f"{self._at} (number {number})", self._of)
         if self._follow is None:
-            scratch, _, index = park().partition("\n")
-            results = f"{scratch}/results"
-        else:
-            scratch = job.get("host_scratch", job["scratch"])
-            results, index = job.get("host_results", job["results"]), str(self._follow.pop(0) if self._follow else 0)
-        # The directories of this branch are mounted in place of those of the machine that was forked.
-        mount_host(scratch, writable=True, at=job["scratch"])
-        mount_host(results, writable=True, at=job["results"])
-        self._moved()
-        return int(index)
+            return int(fork_here(point, self._moved))
+        scratch, results = job.get("host_scratch", job["scratch"]), job.get("host_results", job["results"])
+        enter_fork(point, scratch, results, self._moved)
+        return self._follow.pop(0) if self._follow else 0

@@ -14,6 +14,7 @@ from handshake_lab.errors import HandshakeError
 from handshake_lab.experiment.live_recording import Journal, LiveRecording
 from handshake_lab.experiment.net import Net
 from handshake_lab.experiment.run_start import begin, repeatable
+from handshake_lab.experiment.scheduled import ScheduledFaults
 from handshake_lab.network.network import Network
 from handshake_lab.observers.clock import Clock
 from handshake_lab.observers.recorder import Recorder
@@ -67,6 +68,9 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
             recorder.open()
             recording = LiveRecording(network, recorder, clock, results)
             recording.follow = None if plan.follow is None else list(plan.follow)
+            if plan.schedule is not None:
+                scheduled = ScheduledFaults(plan.schedule, network, results, journal.reopen, clock.now)
+                network.decide(scheduled.watched, scheduled.decide)
             kernel = msgspec.structs.replace(plan.kernel, release=os.uname().release)
             net = Net(recording, journal, kernel)
             try:

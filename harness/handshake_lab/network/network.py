@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.network.faults.active_faults import ActiveFault
     from handshake_lab.network.faults.fault_methods import Counted
+    from handshake_lab.network.faults.middlebox import WatchedSegment
     from handshake_lab.network.impairments import LinkAction
     from handshake_lab.plan.from_topo import MininetTopo
     from handshake_lab.recording.observations import FaultReport, QdiscReport
@@ -214,7 +215,7 @@ class Network(FaultMethods):
         check_fault(self.plan, made)
         return self._faults.add(made)
 
-    def decide(self, watched: Fault, decide: Callable[[int], Fault | None]) -> ActiveFault:
+    def decide(self, watched: Fault, decide: Callable[[WatchedSegment], Fault | None]) -> ActiveFault:
         """Let a function decide what happens to segments; see `ActiveFaults.decide`.
 
         Raises:

@@ -8,6 +8,7 @@ import msgspec
 
 from handshake_lab.plan.fault import Fault
 from handshake_lab.plan.link import LinkSpec
+from handshake_lab.plan.schedule import Schedule
 from handshake_lab.recording.observations import KernelInfo
 
 
@@ -31,4 +32,5 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     directory: str = ""
     heartbeat: float = 5.0
     follow: tuple[int, ...] | None = None  #: decisions to take where the run branches, instead of branching
+    schedule: Schedule | None = None  #: what happens to the run's segments, each by its number
     replay: str = ""  #: the command that gives this run again, for the record

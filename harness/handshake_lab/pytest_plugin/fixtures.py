@@ -130,6 +130,7 @@ def _plan(wanted: dict[str, Any], place: Place) -> RunPlan:
         kernel=place.kernel,
         replay=place.replay,
         follow=place.follow,
+        schedule=place.schedule,
     )
 
 

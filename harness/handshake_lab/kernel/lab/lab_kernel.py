@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.errors import KernelFailed
+from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
 from handshake_lab.kernel.lab import lab_boot
 from handshake_lab.kernel.shared.guest_setup import ENVIRONMENT
 from handshake_lab.kernel.shared.job import (
@@ -106,49 +106,48 @@ class LabKernel:
         yield from self._results(job, branches=True)
 
     def _results(self, job: Job, *, branches: bool) -> Generator[JobResult, None, None]:
-        if not self._fresh_boot:
-            from handshake_lab.kernel.lab import parked_kernel  # noqa: PLC0415  few runs need it
-
-            kernel = parked_kernel.find(self._image, self._memory, job.preload)
-            stage = self._stage(kernel, job) if job.stage else None
-            with kernel.fork(self._wall_limit, parent=stage) as trunk:
-                results = self._hand_over(msgspec.structs.replace(job, branches=branches), trunk.scratch)
-                ending = trunk.run()
-                if not _could_not_fork(ending):
-                    yield from self._follow(kernel, trunk, ending, results, ())
-                    return
-            self._fresh_boot = True  # forking does not work on this machine; handshake doctor reports why
+        with contextlib.ExitStack() as stack:
+            trunk = self._trunk(stack, job, branches=branches)
+            if trunk is not None:
+                yield from _all_branches(trunk)
+                return
         with lab_boot.supervised(self._image, self._memory, wall_limit=self._wall_limit, forks=False) as booted:
             lab_boot.prepare(booted.scratch, job.preload, parks=False)
             results = self._hand_over(job, booted.scratch)
             yield self._outcome(booted.run(), booted.scratch, results)
 
-    def _follow(
-        self,
-        kernel: ParkedKernel,
-        running: Supervised,
-        ending: Ending,
-        results: Path,
-        taken: tuple[BranchTaken, ...],
-    ) -> Iterator[JobResult]:
-        """The result of a fork that has ended, or the results of the forks of one that is parked."""
-        if ending.word != "parked":
-            try:
-                result = self._outcome(ending, running.scratch, results)
-            except KernelFailed as error:
-                if not taken:
-                    raise
-                decisions = ", then ".join(f"{branch.decision} {branch.at}" for branch in taken)
-                raise KernelFailed(f"{error.what} (in the branch: {decisions})", error.console) from None
-            yield msgspec.structs.replace(result, branch=taken)
-            return
-        point = msgspec.json.decode((running.scratch / BRANCH_POINT).read_bytes(), type=BranchPoint)
-        for index, name in enumerate(point.of):
-            with kernel.fork(self._wall_limit, parent=running, text=str(index)) as fork:
-                place = fork.scratch / "results"
-                shutil.copytree(results, place)
-                path = (*taken, BranchTaken(point.at, name, index))
-                yield from self._follow(kernel, fork, fork.run(), place, path)
+    @contextmanager
+    def trunk(self, job: Job) -> Iterator[Branch]:
+        """Fork, and do a job that may park: the part of it that all its branches have in common.
+
+        Raises:
+            KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit.
+            EnvironmentUnsupported: This kernel cannot be forked.
+        """
+        with contextlib.ExitStack() as stack:
+            trunk = self._trunk(stack, job, branches=True)
+            if trunk is None:
+                raise EnvironmentUnsupported(
+                    "this lab kernel cannot be forked here",
+                    "Use one that can (handshake kernel list), without --fresh-boot; handshake doctor says more.",
+                )
+            yield trunk
+
+    def _trunk(self, stack: contextlib.ExitStack, job: Job, *, branches: bool) -> Branch | None:
+        """A fork that has done a job or is parked in it; None if no fork can be had."""
+        if self._fresh_boot:
+            return None
+        from handshake_lab.kernel.lab import parked_kernel  # noqa: PLC0415  few runs need it
+
+        kernel = parked_kernel.find(self._image, self._memory, job.preload)
+        stage = self._stage(kernel, job) if job.stage else None
+        machine = stack.enter_context(kernel.fork(self._wall_limit, parent=stage))
+        results = self._hand_over(msgspec.structs.replace(job, branches=branches), machine.scratch)
+        ending = machine.run()
+        if _could_not_fork(ending):
+            self._fresh_boot = True  # forking does not work on this machine; handshake doctor reports why
+            return None
+        return Branch(kernel, machine, ending, results, self._wall_limit)
 
     def _stage(self, kernel: ParkedKernel, job: Job) -> Supervised | None:
         # In a directory of its own: files that the common part writes are not results of the job.
@@ -162,6 +161,89 @@ class LabKernel:
 
     def _outcome(self, ending: Ending, scratch: Path, results: Path) -> JobResult:
         return outcome(ending, scratch, results, kernel="the lab kernel", limit=self._wall_limit, too_long=_TOO_LONG)
+
+
+class Branch:
+    """A fork that does a job: it has ended, or is parked and can be forked any number of times.
+
+    Attributes:
+        results: The directory of its results: while it is parked, up to there.
+        taken: The decisions that led to it.
+    """
+
+    def __init__(
+        self,
+        kernel: ParkedKernel,
+        machine: Supervised,
+        ending: Ending,
+        results: Path,
+        wall_limit: float,
+        taken: tuple[BranchTaken, ...] = (),
+    ) -> None:
+        self.results = results
+        self.taken = taken
+        self._kernel = kernel
+        self._machine = machine
+        self._ending = ending
+        self._wall_limit = wall_limit
+
+    @property
+    def parked(self) -> bool:
+        """Whether it is parked, rather than ended."""
+        return self._ending.word == "parked"
+
+    @property
+    def point(self) -> BranchPoint:
+        """Where it is parked."""
+        return msgspec.json.decode((self._machine.scratch / BRANCH_POINT).read_bytes(), type=BranchPoint)
+
+    @property
+    def result(self) -> JobResult:
+        """The result of the job that has ended.
+
+        Raises:
+            KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit; it names the branch.
+            EnvironmentUnsupported: It could not be started on this machine.
+        """
+        scratch, limit = self._machine.scratch, self._wall_limit
+        try:
+            found = outcome(
+                self._ending, scratch, self.results, kernel="the lab kernel", limit=limit, too_long=_TOO_LONG
+            )
+        except KernelFailed as error:
+            if not self.taken:
+                raise
+            decisions = ", then ".join(f"{branch.decision} {branch.at}" for branch in self.taken)
+            raise KernelFailed(f"{error.what} (in the branch: {decisions})", error.console) from None
+        return msgspec.structs.replace(found, branch=self.taken)
+
+    @contextmanager
+    def fork(self, text: str, taken: BranchTaken | None = None) -> Iterator[Branch]:
+        """Fork it where it is parked, and follow the fork until it ends or is parked. It does not need this one.
+
+        Args:
+            text: What the job reads in the fork.
+            taken: The decision that this is, for messages.
+
+        Raises:
+            KernelFailed: The supervisor was killed.
+        """
+        with self._kernel.fork(self._wall_limit, parent=self._machine, text=text) as machine:
+            place = machine.scratch / "results"
+            shutil.copytree(self.results, place)
+            path = (*self.taken, taken) if taken else self.taken
+            yield Branch(self._kernel, machine, machine.run(), place, self._wall_limit, path)
+
+
+def _all_branches(branch: Branch) -> Iterator[JobResult]:
+    """The result of a job that has ended, or the results of all branches of one that is parked."""
+    if not branch.parked:
+        yield branch.result
+        return
+    point = branch.point
+    for index, name in enumerate(point.of):
+        with branch.fork(str(index), BranchTaken(point.at, name, index)) as fork:
+            yield from _all_branches(fork)
 
 
 def _could_not_fork(ending: Ending) -> bool:

@@ -28,7 +28,7 @@ from handshake_lab.linux.timerfd import KernelTimer
 from handshake_lab.network.faults.drop_rules import PASSED, SHOWN_LOST
 from handshake_lab.plan.fault import Fault
 from handshake_lab.tcp import craft, flags
-from handshake_lab.tcp.segment import decode
+from handshake_lab.tcp.segment import Segment, decode
 from handshake_lab.tcp.sequence_numbers import add
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from handshake_lab.network.faults.connection_numbers import ConnectionEnd, ConnectionNumbers
-    from handshake_lab.tcp.segment import Segment
 
 _FRAME = 65_550
 
@@ -52,6 +51,15 @@ class Egress(msgspec.Struct, frozen=True):
     via: str  #: the router's hardware address there; empty if it is a switch
 
 
+class WatchedSegment(msgspec.Struct, frozen=True):
+    """A segment about which a function decides, while it waits in the middle."""
+
+    number: int  #: among the segments that the rule acts on, from 1
+    segment: Segment
+    receiver: str  #: the host to which it is about to leave
+    lost: bool  #: another fault drops it, whatever is decided
+
+
 class Rule(msgspec.Struct):
     """An active fault and its counters."""
 
@@ -61,7 +69,7 @@ class Rule(msgspec.Struct):
     seen: int = 0
     fired: int = 0
     held: list[tuple[Egress, bytes]] = []
-    decide: Callable[[int], Fault | None] | None = None  #: decides about each segment, given its number
+    decide: Callable[[WatchedSegment], Fault | None] | None = None  #: decides about each segment
     decided: list[Fault] = []  #: its decisions so far
 
     def matches(self, segment: Segment, edge: Egress) -> bool:
@@ -75,7 +83,7 @@ class Rule(msgspec.Struct):
             return False
         return is_kind(segment, fault.watched)
 
-    def count(self, segment: Segment, edge: Egress) -> Fault | None:
+    def count(self, segment: Segment, edge: Egress, *, lost: bool) -> Fault | None:
         """Count a segment; returns the fault to apply to it, or None."""
         if not self.matches(segment, edge):
             return None
@@ -85,7 +93,7 @@ class Rule(msgspec.Struct):
         self.fired += 1
         if self.decide is None:
             return self.fault
-        decision = self.decide(self.seen)
+        decision = self.decide(WatchedSegment(self.seen, segment, edge.host, lost))
         if decision is not None:
             self.decided.append(decision)
         return decision
@@ -124,7 +132,7 @@ class Middlebox:
         self._shown: dict[int, socket.socket] = {}
         self._senders: dict[str, socket.socket] = {}
         self._late: list[tuple[int, int, Egress, bytes]] = []
-        self._behind: list[tuple[int, Rule, tuple[object, object], Egress, bytes]] = []
+        self._behind: list[tuple[int, tuple[object, object], Egress, bytes]] = []
         self._order = 0
         self._connections = connections
         self._error: BaseException | None = None
@@ -243,24 +251,22 @@ class Middlebox:
         self._connections.sent(segment)
         hit: list[Fault] = []
         held: Rule | None = None
-        turn: Rule | None = None
-        forged: list[Rule] = []
+        turn: Fault | None = None
         for rule in self._rules:
-            fault = rule.count(segment, edge)
+            fault = rule.count(segment, edge, lost=lost)
             if fault is None:
                 continue
             hit.append(fault)
-            if rule.fault.action == "hold":
+            if fault.action == "hold":
                 held = held or rule
-            elif rule.fault.action == "reorder":
-                turn = turn or rule
-            elif rule.fault.action == "inject":
-                forged.append(rule)
+            elif fault.action == "reorder":
+                turn = turn or fault
         if not lost and not any(fault.action == "drop" for fault in hit):
             self._connections.given(segment)
             self._forward(edge, frame, hit, held, turn, (segment.src, segment.dst))
-        for rule in forged:
-            self._inject(rule.fault, segment)
+        for fault in hit:
+            if fault.action == "inject":
+                self._inject(fault, segment)
 
     def _forward(
         self,
@@ -268,7 +274,7 @@ class Middlebox:
         frame: bytes,
         hit: list[Fault],
         held: Rule | None,
-        turn: Rule | None,
+        turn: Fault | None,
         flow: tuple[object, object],
     ) -> None:
         if any(fault.action == "corrupt" for fault in hit):
@@ -278,7 +284,7 @@ class Middlebox:
             if held is not None:
                 held.held.append((edge, frame))
             elif turn is not None:
-                self._behind.append((turn.fault.behind, turn, flow, edge, frame))
+                self._behind.append((turn.behind, flow, edge, frame))
             elif delay:
                 self._order += 1
                 heapq.heappush(self._late, (time.monotonic_ns() + delay, self._order, edge, frame))
@@ -290,10 +296,10 @@ class Middlebox:
     def _let_follow(self, flow: tuple[object, object]) -> None:
         """A segment of the flow was forwarded: segments that are to follow it may be due."""
         waiting, self._behind = self._behind, []
-        for left, rule, of, edge, frame in waiting:
+        for left, of, edge, frame in waiting:
             left -= of == flow  # noqa: PLW2901
             if left:
-                self._behind.append((left, rule, of, edge, frame))
+                self._behind.append((left, of, edge, frame))
             else:
                 self._send(edge, frame)
 

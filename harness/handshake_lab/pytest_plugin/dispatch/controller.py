@@ -108,6 +108,32 @@ class Controller:
         invert(item, reports)
         return reports
 
+    def explore(self, item: pytest.Function) -> list[pytest.TestReport]:
+        """Explore a test: it fails if there is a finding.
+
+        Returns:
+            One report, as of the test's call.
+        """
+        from handshake_lab.explore.settings import Settings
+        from handshake_lab.pytest_plugin.dispatch import exploring
+
+        option = self._config.option
+        began = time.time()
+        try:
+            job = self._job(item, self._kernel(seed_of(item)), None)
+            limit = time_limits.wall_limit(self._config)
+            wanted = exploring.target(item, job, option.handshake_kernel, seed_of(item), limit)
+            settings = Settings.parse(option.handshake_explore)
+            exploration, text = exploring.explored(item, wanted, settings, Path(option.handshake_findings))
+            report = failure(item, text)
+            if not exploration.findings:
+                report.outcome, report.longrepr = "passed", None
+                report.sections.append(("explored", text))
+        except HandshakeError as error:
+            report = failure(item, spelled(str(error)))
+        replay.finish(item, [report], began)
+        return [report]
+
     @staticmethod
     def tear_down(item: pytest.Item, following: pytest.Item | None) -> list[pytest.TestReport]:
         """Tear down what tests without ``net`` have set up in this process and the following test does not share.
@@ -126,10 +152,14 @@ class Controller:
 
     def _run(self, item: pytest.Item, results: Path) -> list[pytest.TestReport]:
         former_names.refuse_markers(item)
-        variant = variants.of(item)
         kernel = self._kernel(seed_of(item))
         if reason := time_limits.too_slow(item, kernel.info):
             return [time_limits.skipped(item, reason)]
+        return self._replayed_branches(item, kernel, self._job(item, kernel, results), results)
+
+    def _job(self, item: pytest.Item, kernel: Kernel, results: Path | None) -> Job:
+        """What a worker is given to do for a test."""
+        variant = variants.of(item)
         coverage = code_coverage.settings(self._config)
         readable, environment = serialise.readable(item), serialise.environment()
         # What is the same for all tests of a file: they share the collection.
@@ -142,7 +172,7 @@ class Controller:
             "directory": str(Path.cwd()),
             "coverage": coverage,
         }
-        job = Job(
+        return Job(
             call="handshake_lab.pytest_plugin.dispatch.worker:run",
             argument={
                 **common,
@@ -151,6 +181,7 @@ class Controller:
                 "links": [*self._config.option.handshake_link, *variant.links],
                 "replay": self.replay(item),
                 "follow": self._config.option.handshake_follow,
+                "schedule": None,
             },
             results=results,
             preload=("handshake_lab.pytest_plugin.preloaded",),
@@ -158,6 +189,10 @@ class Controller:
             readable=readable,
             environment=environment,
         )
+
+    def _replayed_branches(self, item: pytest.Item, kernel: Kernel, job: Job, results: Path) -> list[pytest.TestReport]:
+        """The reports of a test; of one that branches, those of the first branch that failed, or of the last."""
+        coverage = code_coverage.settings(self._config)
         reports: list[pytest.TestReport] = []
         with tempfile.TemporaryDirectory(prefix="handshake-branch-", ignore_cleanup_errors=True) as branch:
             with contextlib.closing(_results(kernel, job)) as each:

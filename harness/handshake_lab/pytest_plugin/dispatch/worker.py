@@ -14,6 +14,7 @@ import pytest
 
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
 from handshake_lab.kernel.lab.stage import reach_stage
+from handshake_lab.plan.schedule import Schedule
 from handshake_lab.pytest_plugin.dispatch.code_coverage import measured
 from handshake_lab.pytest_plugin.options import time_limits
 from handshake_lab.pytest_plugin.options.command_line import spelled
@@ -39,6 +40,7 @@ class Place(msgspec.Struct, frozen=True):
     results: Path
     replay: str = ""  #: the command that runs the test again in the same way
     follow: tuple[int, ...] | None = None  #: decisions to take where the test branches, instead of branching
+    schedule: Schedule | None = None  #: what happens to the run's segments, where it is explored
 
 
 class SentWarning(msgspec.Struct, frozen=True):
@@ -177,6 +179,7 @@ def _place(argument: dict[str, Any], results: Path) -> Place:
         results=results,
         replay=argument["replay"],
         follow=None if argument["follow"] is None else tuple(argument["follow"]),
+        schedule=msgspec.convert(argument["schedule"], Schedule | None),
     )
 
 

@@ -234,6 +234,22 @@ OPTIONS = (
         metavar="KINDS",
     ),
     Option(
+        "explore",
+        "Explore every test with the fixture `net`: search for lost, duplicated, delayed... segments with which it "
+        "fails. The value says what to try: faults=N of=KINDS runs=N budget=TIME workers=N (docs/explore.md).",
+        example="faults=2 of=drop,delay",
+        ini=False,
+        metavar="SETTINGS",
+    ),
+    Option(
+        "findings",
+        "Directory that keeps the findings of --handshake-explore. Default: handshake-findings.",
+        example="findings",
+        default="handshake-findings",
+        is_path=True,
+        metavar="DIR",
+    ),
+    Option(
         "edge-coverage",
         "Print which edges of RFC 9293's state diagram the tests took.",
         default=False,

@@ -1,0 +1,113 @@
+"""Carries out a schedule: what happens to each segment of a run, by its number; and where the run is forked.
+
+Every segment that could have had another fate is noted in a file beside the record (`POINTS`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.kernel.lab.branch_point import fork_here
+from handshake_lab.kernel.shared.job import BranchPoint
+from handshake_lab.network.faults.middlebox import is_kind
+from handshake_lab.plan import units
+from handshake_lab.plan.fault import Fault
+from handshake_lab.plan.schedule import CUT_OFF, Schedule, SegmentPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from handshake_lab.network.faults.middlebox import WatchedSegment
+    from handshake_lab.network.network import Network
+
+#: Beside a run's record: its segments as choices, one `SegmentPoint` a line.
+POINTS = "points.jsonl"
+#: The most telling first.
+_KINDS = ("SYN", "SYN-ACK", "RST", "FIN", "DATA", "ACK", "any")
+
+
+class ScheduledFaults:
+    """Decides what happens to the segments of a run.
+
+    Args:
+        schedule: What is to happen.
+        network: The network.
+        results: The directory with the run's results.
+        moved: Called in a fork once its own directory has taken that place.
+        now: The run's clock, in nanoseconds.
+    """
+
+    #: Which segments it decides about. A run without segments is not an error.
+    watched = Fault.parse("drop any optional")
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        network: Network,
+        results: Path,
+        moved: Callable[[], None],
+        now: Callable[[], int],
+    ) -> None:
+        self._schedule = schedule
+        self._hosts = {ip: host.name for host in network.hosts for ip in host.addresses}
+        self._results = results
+        self._moved = moved
+        self._now = now
+        self._from_sender: Counter[tuple[str, str]] = Counter()
+        self._from_both: Counter[str] = Counter()
+        self._cuts: dict[frozenset[str], int] = {}
+
+    def decide(self, watched: WatchedSegment) -> Fault | None:
+        """What happens to a segment. Where the run is parked, it returns once in each fork."""
+        if watched.number == self._schedule.park:
+            text = fork_here(BranchPoint(f"segment {watched.number}", ()), self._moved)
+            self._schedule = msgspec.json.decode(text, type=Schedule)
+        point = self._described(watched)
+        action = next((fate.action for fate in self._schedule.fates if fate.segment == watched.number), "")
+        ends = frozenset((point.sender, point.receiver))
+        if action.startswith("cut"):
+            self._cuts[ends] = point.t + units.duration("cut", action.partition(" ")[2])
+        elif point.t < self._cuts.get(ends, 0):
+            action = CUT_OFF
+        with (self._results / POINTS).open("ab") as file:
+            file.write(msgspec.json.encode(msgspec.structs.replace(point, fate=action)) + b"\n")
+        return as_fault(action, point) if action else None
+
+    def _described(self, watched: WatchedSegment) -> SegmentPoint:
+        segment = watched.segment
+        sender = self._hosts.get(segment.src.ip, "")
+        found = [kind for kind in _KINDS if is_kind(segment, kind)]
+        self._from_sender.update((sender, kind) for kind in found)
+        self._from_both.update(found)
+        kind = found[0]
+        return SegmentPoint(
+            number=watched.number,
+            t=self._now(),
+            sender=sender,
+            receiver=watched.receiver,
+            flags=segment.flags,
+            length=segment.length,
+            kind=kind,
+            nth=self._from_sender[sender, kind],
+            nth_of_both=self._from_both[kind],
+            lost=watched.lost,
+        )
+
+
+def as_fault(action: str, point: SegmentPoint) -> Fault:
+    """What is done to one segment, as a fault that can be put in force before a run.
+
+    Args:
+        action: What happened to it: one of `handshake_lab.plan.schedule.FATES`, or `CUT_OFF`. A cut is one fault for
+            each segment that is lost in it.
+        point: The segment.
+    """
+    if action == "reset":
+        return Fault.make("inject", "RST", to=point.receiver, on=point.kind, nth=point.nth_of_both)
+    kind, _, how = ("drop", "", "") if action.startswith("cut") else action.partition(" ")
+    nth = point.nth if point.sender else point.nth_of_both
+    return Fault.make(kind, point.kind, nth=nth, from_=point.sender or None, by=how or None)

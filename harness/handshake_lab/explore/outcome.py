@@ -1,0 +1,63 @@
+"""The outcome of one explored run: which segments could have had another fate, and what failed."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.experiment.scheduled import POINTS
+from handshake_lab.plan.schedule import Fate, SegmentPoint
+from handshake_lab.recording.run_files import EVENTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_points = msgspec.json.Decoder(SegmentPoint)
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """How a run failed.
+
+    Attributes:
+        signature: The same for failures of the same kind: what failed, and where.
+        text: The message.
+    """
+
+    signature: str
+    text: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a run gave.
+
+    Attributes:
+        fates: The faults that it was given.
+        points: Its segments, in order.
+        failed: How it failed; None if it did not.
+        digest: Of its record: equal if and only if the records are.
+    """
+
+    fates: tuple[Fate, ...]
+    points: tuple[SegmentPoint, ...]
+    failed: Failed | None
+    digest: str
+
+    @property
+    def unused(self) -> tuple[Fate, ...]:
+        """The fates of segments that the run did not have."""
+        last = self.points[-1].number if self.points else 0
+        return tuple(fate for fate in self.fates if fate.segment > last)
+
+
+def read_outcome(results: Path, fates: tuple[Fate, ...], failed: Failed | None) -> Outcome:
+    """The outcome of a run, from the files of its results."""
+    points = results / POINTS
+    events = results / EVENTS
+    return Outcome(
+        fates,
+        tuple(_points.decode_lines(points.read_bytes())) if points.exists() else (),
+        failed,
+        hashlib.sha256(events.read_bytes()).hexdigest() if events.exists() else "",
+    )

@@ -1,0 +1,84 @@
+"""Makes a finding smaller: fewer faults, then simpler ones, as long as it fails in the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handshake_lab.explore.settings import ACTIONS
+from handshake_lab.plan.schedule import Fate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handshake_lab.explore.outcome import Outcome
+    from handshake_lab.explore.workers import Workers
+    from handshake_lab.plan.schedule import SegmentPoint
+
+    Fates = tuple[Fate, ...]
+
+
+class Shrinker:
+    """Looks for the smallest schedule with the same failure.
+
+    Args:
+        workers: Run the schedules that it tries.
+    """
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._outcomes: dict[Fates, Outcome] = {}
+
+    def smallest(self, outcome: Outcome) -> tuple[Outcome, bool]:
+        """The smallest run that fails as this one does, and whether the run came out the same a second time."""
+        again = self._run(outcome.fates)
+        if again.digest != outcome.digest or again.failed != outcome.failed:
+            return outcome, False
+        found = True
+        while found:
+            found = False
+            for smaller in self._smaller(outcome):
+                tried = self._run(smaller)
+                if tried.failed and outcome.failed and tried.failed.signature == outcome.failed.signature:
+                    outcome, found = tried, True
+                    break
+        return outcome, True
+
+    def _run(self, fates: Fates) -> Outcome:
+        if fates not in self._outcomes:
+            self._outcomes[fates] = next(iter(self._workers.run([fates])))
+        return self._outcomes[fates]
+
+    def _smaller(self, outcome: Outcome) -> Iterator[Fates]:
+        """Schedules with one fault less, then with one that is simpler."""
+        fates = tuple(fate for fate in outcome.fates if fate not in outcome.unused)
+        if fates != outcome.fates:
+            yield fates
+        for index in range(len(fates)):
+            rest = (*fates[:index], *fates[index + 1 :])
+            yield rest
+            yield from self._same_segments(outcome, fates[:index], fates[index + 1 :])
+        order = list(ACTIONS)
+        for index, fate in enumerate(fates):
+            for kind in order[: order.index(fate.kind)]:
+                yield (*fates[:index], Fate(fate.segment, ACTIONS[kind]), *fates[index + 1 :])
+
+    def _same_segments(self, outcome: Outcome, before: Fates, after: Fates) -> Iterator[Fates]:
+        """Apply the later fates to the segments of the same kind and number from the same sender.
+
+        Without a fault, later segments have other numbers in the run.
+        """
+        if not after:
+            return
+        shorter = before
+        for fate in after:
+            wanted = _name(outcome.points[fate.segment - 1])
+            points = self._run(shorter).points
+            found = [point.number for point in points if _name(point) == wanted]
+            if not found or (shorter and found[0] <= shorter[-1].segment):
+                return
+            shorter = (*shorter, Fate(found[0], fate.action))
+        yield shorter
+
+
+def _name(point: SegmentPoint) -> tuple[str, str, int]:
+    return point.sender, point.kind, point.nth

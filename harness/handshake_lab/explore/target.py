@@ -1,0 +1,52 @@
+"""What is explored: a job for a lab kernel whose run can be given a schedule, and how its result is judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.errors import UsageError
+from handshake_lab.kernel.lab.lab_kernel import LabKernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from handshake_lab.explore.outcome import Failed
+    from handshake_lab.kernel.shared.job import Job, JobResult
+    from handshake_lab.kernel.shared.protocol import Kernel
+    from handshake_lab.plan.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is explored. It can be sent to another process.
+
+    Attributes:
+        name: A test's id, or a command.
+        job: The job. Its argument takes a schedule under the name ``schedule``.
+        make_kernel: Makes the kernel, in the process that uses it.
+        judge: Says how a run failed; None if all that it checks itself held.
+    """
+
+    name: str
+    job: Job
+    make_kernel: Callable[[], Kernel]
+    judge: Callable[[JobResult], Failed | None]
+
+    def scheduled(self, schedule: Schedule) -> Job:
+        """The job with a schedule."""
+        argument = {**self.job.argument, "schedule": msgspec.to_builtins(schedule)}
+        return msgspec.structs.replace(self.job, argument=argument)
+
+    def kernel(self) -> LabKernel:
+        """A kernel that forks.
+
+        Raises:
+            UsageError: The kernel that was chosen is not a lab kernel.
+        """
+        made = self.make_kernel()
+        if not isinstance(made, LabKernel):
+            raise UsageError("--kernel", made.info.kind, "cannot be forked, as an exploration needs", "--kernel lab")
+        return made

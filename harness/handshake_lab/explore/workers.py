@@ -1,0 +1,108 @@
+"""Where schedules are run: in this process, or in several. The outcomes are the same."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING, Protocol, Self
+
+from handshake_lab.explore.walk import Walker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from handshake_lab.explore.outcome import Outcome
+    from handshake_lab.explore.settings import Settings
+    from handshake_lab.explore.target import Target
+    from handshake_lab.plan.schedule import Fate
+
+    Fates = tuple[Fate, ...]
+
+
+class Workers(Protocol):
+    """Runs schedules of one target."""
+
+    def run(self, schedules: Sequence[Fates]) -> Iterator[Outcome]:
+        """The outcomes of schedules, as they come; each begins where the others of its part do."""
+
+
+class ThisProcess:
+    """Runs schedules one after the other.
+
+    Args:
+        target: What is explored.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._walker = Walker(target)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._walker.__exit__()
+
+    def run(self, schedules: Sequence[Fates]) -> Iterator[Outcome]:
+        """The outcomes of schedules."""
+        yield from self._walker.walk(schedules)
+
+
+#: In a worker process: what runs its schedules.
+_walker: Walker
+
+
+def _begin(target: Target) -> None:
+    """In a worker process: Ctrl-C is for the process that searches, which ends this one."""
+    global _walker  # noqa: PLW0603  a worker process has one target
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _walker = Walker(target)
+
+
+def _walk(schedules: Sequence[Fates]) -> list[Outcome]:
+    return list(_walker.walk(schedules))
+
+
+class Processes:
+    """Runs schedules in several processes, each with a kernel of its own.
+
+    Args:
+        target: What is explored.
+        count: How many processes.
+    """
+
+    def __init__(self, target: Target, count: int) -> None:
+        self._count = count
+        self._pool = ProcessPoolExecutor(
+            count, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(target,)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        running = list((self._pool._processes or {}).values())  # noqa: SLF001  the pool has no other way to end a run
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in running:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        for process in running:
+            process.join()
+
+    def run(self, schedules: Sequence[Fates]) -> Iterator[Outcome]:
+        """The outcomes of schedules: each process has a part of the tree."""
+        for outcomes in self._pool.map(_walk, parts(schedules, self._count)):
+            yield from outcomes
+
+
+def parts(schedules: Sequence[Fates], count: int) -> list[Sequence[Fates]]:
+    """Divide schedules into parts of equal size; those with the same beginning stay together."""
+    ordered = sorted(schedules)
+    size = -(-len(ordered) // count)
+    return [ordered[first : first + size] for first in range(0, len(ordered), size)] if size else []
+
+
+def chosen(target: Target, settings: Settings) -> ThisProcess | Processes:
+    """What runs the schedules of a target, as the settings ask for."""
+    return Processes(target, settings.workers) if settings.workers > 1 else ThisProcess(target)
