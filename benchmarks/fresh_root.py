@@ -3,9 +3,9 @@
     python benchmarks/fresh_root.py --suite bookworm --suite trixie
 
 For each suite, mmdebstrap makes a root with python3, iproute2 and nftables. An ordinary user in it installs
-handshake-lab[kernel] from a directory of wheels, and runs the demo twice. The script prints the seconds of wall time of
-both steps, the digest of the demo's output, and the content of the user's home directory. It needs root, mmdebstrap, the
-package mirror of this machine's apt, and a lab kernel (``handshake kernel build``).
+handshake-lab[kernel] from a directory of wheels, and runs the demo twice. The script prints the seconds of wall time
+of both steps, the digest of the demo's output, and the content of the user's home directory. It needs root,
+mmdebstrap, the package mirror of this machine's apt, and a lab kernel (``handshake kernel build``).
 """
 
 # ruff: noqa: INP001, T201 -- a script, which prints
