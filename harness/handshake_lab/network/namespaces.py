@@ -18,6 +18,7 @@ _EHASH = 512
 #: table's buckets (net/ipv4/tcp_ipv4.c, tcp_set_hashinfo); sockets beyond it go directly to CLOSED.
 _TIME_WAITS = 131072
 
+_HOSTS = "/etc/hosts"
 _RESOLVER = "/etc/resolv.conf"
 
 
@@ -78,8 +79,16 @@ class Namespaces:
         The machine's name servers cannot be reached, and a program that queries them, such as a server
         that looks up its own name, would wait for seconds. With a resolv.conf without name servers it
         queries 127.0.0.1 (resolv.conf(5)), where no socket listens: the query fails at once.
+
+        Raises:
+            EnvironmentUnsupported: The machine has no /etc/hosts that could be covered.
         """
-        self._cover("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n" + "".join(line + "\n" for line in lines))
+        if not os.path.exists(_HOSTS):  # noqa: PTH110 -- hot
+            raise EnvironmentUnsupported(
+                "This machine has no /etc/hosts, which makes the hosts' names known to programs",
+                "Create an empty one: sudo touch /etc/hosts",
+            )
+        self._cover(_HOSTS, "127.0.0.1 localhost\n::1 localhost\n" + "".join(line + "\n" for line in lines))
         # The file may be a symbolic link to a missing file in /run; a missing file has the same effect as an empty one.
         if os.path.exists(_RESOLVER):  # noqa: PTH110 -- hot
             self._cover(os.path.realpath(_RESOLVER), "# no name server can be reached\n")
