@@ -136,7 +136,11 @@ class _Reconciliation:
         """The transitions of each socket, by its id()."""
         steps = [step for _, step in self._of(Step)]
         events = [event for _, event in self._of(TcpEvent)]
-        run = RunContext(all_observed, steps, self._grown, self._pause, self._blurred, events)
+        lost = any(each.observer == "tracepoint" for _, each in self._of(Missed))
+        run = RunContext(
+            all_observed, steps, self._grown, self._pause, self._blurred, events,
+            all_traced=bool(self._kinds[StateChange]) and not lost,
+        )  # fmt: skip
         anomalies = Anomalies(traffic.segments)
         built: dict[int, list[TransitionDraft]] = {}
         for observed in all_observed:

@@ -137,6 +137,7 @@ IGNORED = {
     "answer_limited": "an answer was due, but the last one was sent less than tcp_invalid_ratelimit ago",
     "ignored_buffer": "there was no room for it in the receive buffer",
     "ignored_flags": "its flags make no sense here",
+    "ignored_no_connection": "there was no connection for it, only the listener",
     "ignored_syn": "a SYN makes no sense here",
     "ignored_signature": "its signature is missing or wrong (TCP-MD5, TCP-AO)",
     "ignored_ttl": "it came from too far away (IP_MINTTL)",

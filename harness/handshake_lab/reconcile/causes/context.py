@@ -68,6 +68,7 @@ class RunContext:
         pause: Nanoseconds that may pass between observations of the same event: `SLACK`, or `HELD_UP` in real time.
         blurred: The nodes whose captures lost segments: there may have been a RST that was not captured.
         events: The tracepoints' events other than state changes.
+        all_traced: Whether the tracepoints were available and lost no events.
     """
 
     def __init__(
@@ -78,7 +79,10 @@ class RunContext:
         pause: int = SLACK,
         blurred: Container[str] = (),
         events: Iterable[TcpEvent] = (),
+        *,
+        all_traced: bool = False,
     ) -> None:
+        self.all_traced = all_traced
         self.grown = grown
         self.blurred = blurred
         self.pause = pause
@@ -143,9 +147,9 @@ class TransitionContext:
         self.run = run
         self.after = after
         self._steps = run.steps_of(observed)
-        self._event = next(
-            (each for each in reversed(observed.events) if (each.old, each.new) == (draft.old, draft.new)), None
-        )
+        events = (each for each in reversed(observed.events) if (each.old, each.new) == (draft.old, draft.new))
+        # The tracepoint's FIN-WAIT-2→CLOSED of an orphan is the beginning of a mini-socket, not its end.
+        self._event = None if self.is_mini else next(events, None)
 
     @property
     def is_request(self) -> bool:
@@ -201,6 +205,17 @@ class TransitionContext:
         """Whether the socket was destroyed together with the connection: no program held it."""
         sk = self.observed.traced.sk if self.observed.traced else 0
         return sk != 0 and any(self.near(t) for t in self.run.released.get(sk, ()))
+
+    @property
+    def kept(self) -> bool:
+        """Whether the socket outlived the connection: a program still held it."""
+        sk = self.observed.traced.sk if self.observed.traced else 0
+        last = self.draft.time + self.run.pause
+        return (
+            sk != 0
+            and self.run.all_traced
+            and not any(self.draft.earliest - SLACK <= t <= last for t in self.run.released.get(sk, ()))
+        )
 
     def grown(self, counter: str) -> int | None:
         """The growth of one of the host's counters; None if they were not recorded."""

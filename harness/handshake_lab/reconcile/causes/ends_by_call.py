@@ -13,6 +13,7 @@ from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
     from handshake_lab.reconcile.causes.context import TransitionContext
+    from handshake_lab.recording.messages import Message
 
 #: Calls after which the program still has its socket.
 _KEPT = sentence("either_call", first="shutdown()", other="connect(AF_UNSPEC)")
@@ -68,14 +69,22 @@ def aborted(context: TransitionContext) -> FoundCause | None:
         call = context.called("close") or context.called("connect")
         if call or not (context.in_task and context.error == ""):
             return FoundCause(Trigger.ABORT, Cause("call", call)) if call else None
-        # connect(AF_UNSPEC) leaves the program its socket (tcp_disconnect()).
-        return FoundCause(
-            Trigger.ABORT,
-            Cause("call", sentence("close_aborts") if context.destroyed_at_once else "connect(AF_UNSPEC)"),
-        )
+        return FoundCause(Trigger.ABORT, Cause("call", _abort(context)))
     if context.programs_recorded and not context.in_task:
         return FoundCause(None, Cause("unknown", sentence("rst_unrecorded"), number_of(leg)), leg)
-    return FoundCause(Trigger.ABORT, Cause("call", sentence("close_aborts"), number_of(leg)), leg)
+    return FoundCause(Trigger.ABORT, Cause("call", _abort(context), number_of(leg)), leg)
+
+
+def _abort(context: TransitionContext) -> Message | str:
+    """Which call aborted: connect(AF_UNSPEC) leaves the program its socket, and is not counted (tcp_disconnect())."""
+    if context.reset_reason == "TCP_ABORT_ON_CLOSE":
+        return sentence("close_aborts")
+    uncounted = context.grown("TCPAbortOnClose") == context.grown("TCPAbortOnData") == 0
+    if context.kept or (uncounted and context.draft.old is not State.SYN_RECEIVED):
+        return "connect(AF_UNSPEC)"
+    if context.destroyed_at_once or not context.run.all_traced:
+        return sentence("close_aborts")
+    return sentence("either_call", first=sentence("close_aborts"), other="connect(AF_UNSPEC)")
 
 
 def listener_closed(context: TransitionContext) -> FoundCause | None:
@@ -125,7 +134,7 @@ def listener(context: TransitionContext) -> FoundCause | None:
     """A listener that its program closed, or shut down."""
     call = context.called("close", "shutdown", "connect")
     if call or context.error == "" or (context.error is None and not context.by_another_task()):
-        return FoundCause(Trigger.CALL, Cause("call", call or "close()"))
+        return FoundCause(Trigger.CALL, Cause("call", call or (_KEPT if context.kept else "close()")))
     return None
 
 

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from handshake_lab.recording.observations import Step
 
 
+#: The calls that open a connection, and the one that makes a listener.
+_OPENING = ("connect", "sendto(MSG_FASTOPEN)", "sendmsg(MSG_FASTOPEN)", "listen")
+
+
 def name_by_calls(all_observed: Sequence[ObservedSocket], steps: Iterable[Step]) -> None:
-    """Give a connecting socket without a cookie the cookie of the recorded connect(), if only one call fits.
+    """Give a socket without a cookie that of the recorded connect() or listen() that opened it, if only one call fits.
 
     The tracepoint reports no cookie, and a socket that is closed immediately is in no poll.
     """
@@ -22,20 +26,15 @@ def name_by_calls(all_observed: Sequence[ObservedSocket], steps: Iterable[Step])
     calls = [
         step
         for step in steps
-        if step.phase == "begins" and step.call.startswith("connect") and (step.node, step.cookie) not in known
+        if step.phase == "begins" and step.call in _OPENING and (step.node, step.cookie) not in known
     ]
     if not calls:
         return
     for observed in all_observed:
-        if (
-            observed.cookie
-            or observed.passive
-            or observed.listens
-            or observed.traced is None
-            or not observed.traced.whole
-        ):
+        if observed.cookie or observed.passive or observed.traced is None or not observed.traced.whole:
             continue
         began = observed.traced.begins
-        fitting = {step.cookie for step in calls if step.node == observed.node and abs(step.t - began) <= SLACK}
+        own = (each for each in calls if each.node == observed.node and (each.call == "listen") is observed.listens)
+        fitting = {step.cookie for step in own if abs(step.t - began) <= SLACK}
         if len(fitting) == 1:
             observed.traced.cookie = fitting.pop()

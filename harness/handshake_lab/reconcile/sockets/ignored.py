@@ -9,6 +9,7 @@ import msgspec
 
 from handshake_lab.reconcile.sockets.traced import SLACK
 from handshake_lab.recording.messages import Message, sentence
+from handshake_lab.tcp.sequence_numbers import add
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -61,31 +62,53 @@ def name_ignored(
     for each in all_observed:
         if each.traced:
             sockets[each.traced.sk].append(each)
-    why: dict[int, Message] = {}
     arrivals: dict[tuple[str, Address], list[TransmittedSegment]] = defaultdict(list)
+    for segment in segments:
+        if segment.received is not None and not segment.damaged:
+            arrivals[segment.receiver, segment.arriving[1]].append(segment)
+    why: dict[int, Message] = {}
     for event in events:
-        if not arrivals:
-            for segment in segments:
-                if segment.received is not None and not segment.damaged:
-                    arrivals[segment.receiver, segment.arriving[1]].append(segment)
-        message = _SENTENCES.get(event.reason)
         owner = next((each for each in reversed(sockets.get(event.sk, [])) if each.born <= event.t + SLACK), None)
+        message = _message(event.reason, owner) if owner else None
         if message is None or owner is None:
             continue
-        came = [
-            segment
-            for segment in _came_to(owner, arrivals)
-            if event.t - pause <= (segment.received or 0) <= event.t + SLACK
-        ]
+        first, last = event.t - pause, event.t + SLACK
+        came = [segment for segment in _came_to(owner, arrivals) if first <= (segment.received or 0) <= last]
         # If several arrived at that time, it is not known which one was dropped.
-        if len(came) == 1:
+        if len(came) == 1 and not (event.reason == "TCP_OLD_SEQUENCE" and _is_probe(came[0], segments)):
             why[came[0].number] = message
+    return _with_reasons(segments, why)
+
+
+def _message(reason: str, owner: ObservedSocket) -> Message | None:
+    """What a reason means for a socket."""
+    if owner.listens and reason == "TCP_FLAGS":
+        return sentence("ignored_no_connection")
+    return _SENTENCES.get(reason)
+
+
+def _with_reasons(segments: Sequence[TransmittedSegment], why: Mapping[int, Message]) -> tuple[TransmittedSegment, ...]:
     if not why:
         return tuple(segments)
     return tuple(
         msgspec.structs.replace(segment, ignored=why[segment.number]) if segment.number in why else segment
         for segment in segments
     )
+
+
+def _is_probe(segment: TransmittedSegment, segments: Sequence[TransmittedSegment]) -> bool:
+    """Whether a segment is meant to be out of the window: a probe for keepalive or of a zero window asks for an ACK.
+
+    It has the number before the one that the peer expects (tcp_xmit_probe_skb(), net/ipv4/tcp_output.c).
+    """
+    if segment.flags != "A" or segment.length > 1:
+        return False
+    source, target = segment.arriving
+    at = segment.received or 0
+    for other in reversed(segments[: segment.number - 1]):
+        if (other.src, other.dst) == (target, source) and "A" in other.flags and (other.sent or at) < at:
+            return other.ack == add(segment.seq, 1)
+    return False
 
 
 def _came_to(
