@@ -166,7 +166,7 @@ def test_other_id_inside(project: Project) -> None:
     result = project.run()
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["the test was not found in the kernel*must have the same id every time"])
+    result.stdout.fnmatch_lines(["the test was not found in the kernel*must have the same ids in each collection"])
 
 
 def test_too_late(project: Project) -> None:

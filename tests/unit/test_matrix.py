@@ -91,4 +91,4 @@ def test_the_document() -> None:
     assert "| 3 | slow | ✓ 9 segments, 61 s | - |" in lines
     assert "| 4 | wrong | ✗ 2 segments, 0.1 s | ✗ |" in lines
     assert "1 of 4 scenarios differ between these kernels." in lines
-    assert "- Linux 6.1.0-56-amd64 (vm), HZ=250: 2 as documented, 1 not, 1 not run" in lines
+    assert "- Linux 6.1.0-56-amd64 (vm), HZ=250: 2 as documented, 1 not as documented, 1 not run" in lines

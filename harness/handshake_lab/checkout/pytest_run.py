@@ -31,12 +31,12 @@ def one_boot(function: _Function) -> _Function:
 def run_pytest(
     words: Sequence[str], root: Path, kernel_name: str, *, quiet: bool = False, writable: Path | None = None
 ) -> int:
-    """Run pytest to its end.
+    """Run pytest and wait until it ends.
 
     Args:
-        words: Its arguments, besides the kernel.
+        words: Its arguments, except the kernel.
         root: The checkout, in which it runs.
-        kernel_name: Where tests that use ``net`` run.
+        kernel_name: The kernel for tests that use ``net``.
         quiet: Send pytest's output to standard error, because standard output is used for a document.
         writable: Boot the virtual machine that ``kernel_name`` names, once, and run pytest in it; it can write to this
             directory only. None: pytest runs on this machine.
@@ -47,8 +47,8 @@ def run_pytest(
     Raises:
         UsageError: ``--boot-once`` and the kernel is not a virtual machine; or pytest refused its arguments, or
             they select no test.
-        PytestFailed: An error of pytest's own ended it.
-        KeyboardInterrupt: It was interrupted.
+        PytestFailed: An internal error of pytest ended it.
+        KeyboardInterrupt: The user interrupted it.
     """
     line = [sys.executable, "-m", "pytest"]
     if writable is None:
@@ -68,7 +68,7 @@ def run_pytest(
 
 
 def _checked(status: int, words: Sequence[str]) -> int:
-    """The exit status of a pytest that ran the tests to their end (pytest.ExitCode)."""
+    """The exit status of pytest, if it has run all tests (pytest.ExitCode)."""
     if status in (0, 1):
         return status
     if status == 2:

@@ -1,4 +1,4 @@
-"""The place of the repository, for commands that run its tests."""
+"""The path of the repository, for commands that run its tests."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _EXIT_STATUS = (
 
 
 class _Verbs(click.Group):
-    """Loads the module of a verb when it is called: a verb's imports must not slow down the others."""
+    """Loads the module of a verb when it is called, so that its imports do not slow down other verbs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return list(VERBS)
@@ -82,7 +82,7 @@ def main() -> None:
         # The reader of the output has closed it: the status of a shell for SIGPIPE.
         sys.stderr.close()
         sys.exit(141)
-    except Exception:  # noqa: BLE001 -- Python's own status for it would be 1, which means something else here
+    except Exception:  # noqa: BLE001 -- Python would exit with status 1, which has another meaning here
         traceback.print_exc()
         sys.exit(DEFECT)
 

@@ -47,7 +47,7 @@ def seed(function: _Function) -> _Function:
 
 
 def kernel(function: _Function) -> _Function:
-    """``--kernel``: where the run happens."""
+    """``--kernel``: the kernel of the run."""
     return click.option(
         "--kernel",
         "kernel_name",
@@ -60,7 +60,7 @@ def kernel(function: _Function) -> _Function:
 
 
 def network(function: _Function) -> _Function:
-    """``--link`` and ``--fault``: what the network does to segments."""
+    """``--link`` and ``--fault``: impairments, and faults on chosen segments."""
     function = click.option(
         "--fault",
         "faults",
@@ -133,7 +133,7 @@ def print_notes(planned: NetworkPlan) -> None:
         click.echo(f"handshake: topology: {visible(note)}", err=True)
 
 
-#: Parameters that change what is printed or kept, not what happens in the run.
+#: Parameters that change the output, not the run.
 _SHOWN = frozenset({"out", "watch", "as_json", "plain", "lang"})
 
 

@@ -1,4 +1,4 @@
-"""Run a plan on a kernel and print the result: what demo and record have in common."""
+"""Run a plan on a kernel and print the result: the common part of demo and record."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def carry_out(
 
     Args:
         plan: The run.
-        kernel: Where it happens.
+        kernel: The kernel that it runs on.
         out: The directory that keeps the run's files; None: they are not kept.
         as_json: Print one document instead of the ladder.
         plain: Print the ladder without colours and box-drawing characters.
         lang: The language of the ladder.
         watch: Show the sockets while it runs.
-        after: Prints what follows the ladder.
+        after: Prints additional output after the ladder.
 
     Returns:
         The command's exit status.

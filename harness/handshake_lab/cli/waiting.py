@@ -22,7 +22,7 @@ def waiting(
     """Show progress on standard error, if it is a terminal and the operation takes a while; remove it at the end.
 
     Args:
-        text: What is being done.
+        text: The description of the operation.
         total: The number of steps, where it is known.
         out: Another stream than standard error. Nothing is written to a stream that is not a terminal.
         appears_after: Seconds before the display appears.

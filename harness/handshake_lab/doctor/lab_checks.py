@@ -40,7 +40,7 @@ def examine() -> Findings:
     if image is not None:
         checks.append(_boot(image))
         checks.append(_fork(image))
-    return Findings("lab", "a kernel of its own, in virtual time, without root", tuple(checks))
+    return Findings("lab", "a separate kernel, in virtual time, without root", tuple(checks))
 
 
 def do_nothing(_argument: object, _results: Path) -> None:
@@ -93,7 +93,7 @@ def _seccomp() -> Check:
 
 
 def _memory() -> Check:
-    """Check the directory for the kernel's memory file: it must allow execution, and be large enough."""
+    """Check the directory for the kernel's memory file: it must permit execution, and be large enough."""
     try:
         directory = memory_directory()
     except EnvironmentUnsupported as error:
@@ -120,7 +120,7 @@ def _image(image: LabKernelImage | None) -> Check:
         return Check("lab kernel", ok=True, detail=f"Linux {image.release}, HZ={image.hz}, from {image.origin}")
     others = LabImages().images()
     if any(other.current for other in others):
-        detail = "there is one, but the programs that belong to it are outdated"
+        detail = "there is one, but its helper programs are outdated"
     elif others:
         detail = f"none of the current configuration (only {', '.join(other.release for other in others)})"
     else:
@@ -164,5 +164,5 @@ def _fork(image: LabKernelImage) -> Check:
         return Check("fork", ok=False, detail=str(error), remedy=f"{_BUILD} --force", needed=False)
     if not kernel.forks:
         remedy = "allow executable memory files (sysctl vm.memfd_noexec=0 or 1) and enough memory and processes"
-        return Check("fork", ok=False, detail=f"this machine does not allow it; {slower}", remedy=remedy, needed=False)
+        return Check("fork", ok=False, detail=f"this machine does not permit it; {slower}", remedy=remedy, needed=False)
     return Check("fork", ok=True, detail="a parked kernel was forked for a job")

@@ -68,6 +68,6 @@ def _kernels() -> Check:
     if here:
         return Check("stock kernels", ok=True, detail=", ".join(here))
     if shutil.which("apt-get") and shutil.which("dpkg-deb"):
-        return Check("stock kernels", ok=True, detail="none yet: the first run fetches the distribution's (75 MB)")
-    detail = "none with 9p, virtio and netem in /boot, and no apt-get to fetch one with"
+        return Check("stock kernels", ok=True, detail="none yet: the first run downloads the distribution's (75 MB)")
+    detail = "none with 9p, virtio and netem in /boot, and no apt-get to download one"
     return Check("stock kernels", ok=False, detail=detail, remedy="install a kernel package with all its modules")

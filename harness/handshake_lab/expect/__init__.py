@@ -1,1 +1,1 @@
-"""What tests compare with: time windows of timers, segments sent, states taken. Pure."""
+"""Expected values for tests: time windows of timers, segments sent, states entered. Pure."""

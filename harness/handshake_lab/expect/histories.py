@@ -1,4 +1,4 @@
-"""Which states endpoints were in, and which observers saw them there."""
+"""Selecting endpoints, their states, and the observers that reported them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Listed(Protocol):
-    """A socket as a poll showed it."""
+    """A socket in the result of a poll."""
 
     @property
     def local(self) -> Address: ...
@@ -40,10 +40,10 @@ def endpoints(record: Record, node: str, role: str = "") -> list[Endpoint]:
 
 
 def endpoint(record: Record, node: str, role: str = "") -> Endpoint:
-    """A host's only endpoint. For those that no program holds, there is no other way to select them.
+    """A host's only endpoint. This also selects endpoints whose socket no program holds.
 
     Raises:
-        NotRecorded: There is none, or there are several.
+        NotRecorded: There is no endpoint, or there are several.
     """
     found = endpoints(record, node, role)
     if len(found) != 1:
@@ -61,7 +61,7 @@ def transition(history: Endpoint, state: State | str, visit: int = 1) -> Transit
         visit: 1 for the first time that it entered this state, 2 for the second.
 
     Raises:
-        NotRecorded: It did not enter the state as often.
+        NotRecorded: It did not enter the state, or not so often.
     """
     found = [step for step in history.transitions if step.new == state]
     if len(found) < visit:
@@ -81,7 +81,7 @@ def witnesses(history: Endpoint, state: State | str, visit: int = 1) -> set[Witn
 
 
 def sockets_in(snapshots: Iterable[_Listed], state: State | str) -> list[str]:
-    """Descriptions of the sockets that are in a state; empty where none is.
+    """Descriptions of the sockets that are in a state; empty if there are none.
 
     Args:
         snapshots: The sockets of a host: ``net.h2.sockets()``.
@@ -91,9 +91,9 @@ def sockets_in(snapshots: Iterable[_Listed], state: State | str) -> list[str]:
 
 
 def tracepoint_steps(observations: Iterable[Observation], history: Endpoint) -> list[str]:
-    """What the tracepoint reported of an endpoint's socket, self-transitions included: ``["CLOSED→SYN-SENT", …]``.
+    """The tracepoint's events about an endpoint's socket, including self-transitions: ``["CLOSED→SYN-SENT", …]``.
 
-    Not included: the first report on a server's socket before Linux 6.15, which has no remote address; reports on
+    Not included: before Linux 6.15, the first event of a server's socket, which has no remote address; events of
     other runs on the same kernel, whose hosts have the same addresses.
     """
     changes = [
@@ -106,7 +106,7 @@ def tracepoint_steps(observations: Iterable[Observation], history: Endpoint) -> 
     return [
         f"{seen.old}→{seen.new}"
         for seen in changes
-        # The first report on a client has no port yet; a later one may be of another socket at the same address.
+        # The first event of a client has no port yet; a later one may belong to another socket with the same address.
         if seen.sk in sockets and (seen.t in times or (seen.t >= min(times) and seen.local == history.local))
     ]
 

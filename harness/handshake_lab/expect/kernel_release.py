@@ -1,4 +1,4 @@
-"""Which release of Linux a run happened on, for tests whose expectations depend on it."""
+"""The release of Linux of a run, for tests whose expectations depend on it."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def kernel_version(kernel: KernelInfo) -> tuple[int, int]:
 
 
 def kernel_since(kernel: KernelInfo, *release: int) -> bool:
-    """Whether a kernel is this release or a later one: ``kernel_since(net.kernel, 6, 5)``."""
+    """Whether a kernel's release is this one or a later one: ``kernel_since(net.kernel, 6, 5)``."""
     return kernel_version(kernel) >= release

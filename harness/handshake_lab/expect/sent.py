@@ -1,4 +1,4 @@
-"""Which segments hosts sent: selected from a record by flags, sender and connection.
+"""Selecting the segments that hosts sent from a record, by flags, sender and connection.
 
 ``flags`` are letters in the order ``SFRPAUEW`` ("S", "SA", "FA"), ``sender`` is the name of a host, times are seconds
 of the run's clock.
@@ -46,10 +46,10 @@ def sent_at(record: Record, flags: str = "", *, sender: str = "", of: Endpoint |
 
 
 def crafted_segment(record: Record) -> TransmittedSegment:
-    """The only segment that no host sent: the one that a fault injected. Duplicates do not count.
+    """The only segment that a fault injected. Duplicates that faults made do not count.
 
     Raises:
-        NotRecorded: There is none, or there are several.
+        NotRecorded: There is no such segment, or there are several.
     """
     found = [segment for segment in record.segments if segment.sent is None and segment.copies is None]
     if len(found) != 1:

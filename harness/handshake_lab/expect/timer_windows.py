@@ -1,4 +1,4 @@
-"""Windows in which times must lie, from what the kernel's timers are set to.
+"""Windows for times that kernel timers determine.
 
 All times here are seconds, as in the documents; those of a record are nanoseconds (`seconds` converts them).
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.observations import KernelInfo
 
-#: The lowest HZ that Linux is built with: windows with the tolerance that it needs are right for every kernel.
+#: The lowest HZ that Linux is built with: windows with its tolerance are valid for every kernel.
 SLOWEST_HZ = 100
 #: Seconds by which a segment may arrive later than the link's delay. In the lab kernel, computing takes no time.
 COMPUTING = 0.005
-#: The same where time is real, and for timers too: programs compute, and share the processors with others. It is
-#: multiplied by the slowness of the machine, and twice its measured scheduling latency is added. Nothing may be early.
+#: The same in real time, also for timers: programs need time to compute, and share the processors with others. It is
+#: multiplied by the slowness of the machine, and twice the measured scheduling latency is added. Nothing may be early.
 COMPUTING_IN_REAL_TIME = 0.05
 #: Seconds by which the clocks of two observers may differ.
 _CLOCKS = 0.0001
 
 
 class _Tolerance:
-    """What the tolerances depend on: the kernel that the present test runs on."""
+    """The tolerances for the kernel of the present test."""
 
     real = False
     slowness = 1.0  #: how many times slower than an ordinary machine this one computes
@@ -43,7 +43,7 @@ class _Tolerance:
 
     @classmethod
     def timers_late_by(cls) -> float:
-        """Seconds by which a timer may be late, in addition to the kernel's own rule."""
+        """Seconds by which a timer may be late, in addition to the kernel's own tolerance."""
         return COMPUTING_IN_REAL_TIME * cls.slowness + 2 * cls.latency() if cls.real else 0.0
 
     @classmethod
@@ -74,7 +74,7 @@ class TimeWindow:
     """A window that is equal to every number within it.
 
     Args:
-        what: What it is the time of, for messages.
+        what: The description of the time in messages.
         earliest: Seconds.
         latest: Seconds.
     """
@@ -99,13 +99,13 @@ def approx_timer(*timers: float, plus: float = 0.0, hz: int = SLOWEST_HZ) -> Tim
     """When a kernel timer expires: one that is set to t, within [t, t·1.125 + 1 jiffy] (kernel/time/timer.c).
 
     Args:
-        timers: What it is set to, in seconds; several, if each is set when the one before has expired.
-        plus: Seconds that pass in addition until the effect is seen, such as a round trip.
+        timers: The time in seconds that it is set to; several, if each is set when the previous one has expired.
+        plus: Additional seconds until the effect is observed, such as a round trip.
         hz: The kernel's HZ (ticks per second).
     """
     windows = [Window.of(nanoseconds(timer), hz=hz) for timer in timers]
     what = " + ".join(f"a timer of {_s(timer)} s" for timer in timers) + (f" + {_s(plus)} s" if plus else "")
-    # On a real kernel, the additional time is a little longer than it should be.
+    # In real time, the additional time is a little longer than given.
     late = plus + _Tolerance.late_by() if plus else 0.0
     late += _Tolerance.timers_late_by() * len(timers)
     return TimeWindow(
@@ -116,7 +116,7 @@ def approx_timer(*timers: float, plus: float = 0.0, hz: int = SLOWEST_HZ) -> Tim
 
 
 def approx_trip(time: float) -> TimeWindow:
-    """How long segments are on their way: the delay of the links, and on a real kernel a little more.
+    """How long segments take on a path: the delay of the links, and in real time a little more.
 
     Args:
         time: The delay in seconds, for example ``net.rtt``.
@@ -125,7 +125,7 @@ def approx_trip(time: float) -> TimeWindow:
 
 
 class TimeWindows:
-    """Windows between successive times: equal to every list of times with the expected waits between them."""
+    """Windows for the waits between successive times; equal to every list of times with such waits."""
 
     __hash__ = None  # type: ignore[assignment]  # equal to many lists
 
@@ -149,7 +149,7 @@ def approx_waits(*waits: float, hz: int = SLOWEST_HZ) -> TimeWindows:
     """Times with timers between them: ``approx_waits(1, 2, 4)`` is equal to a list of four times.
 
     Args:
-        waits: What each timer is set to, in seconds.
+        waits: The time in seconds that each timer is set to.
         hz: The kernel's HZ (ticks per second).
     """
     return TimeWindows(approx_timer(wait, hz=hz) for wait in waits)
@@ -175,7 +175,7 @@ def approx_giving_up(schedule: Schedule, *, hz: int = SLOWEST_HZ) -> TimeWindow:
     """
     window = schedule.window(-1, hz=hz)
     what = f"{schedule.sendings} timers of {_s(seconds(schedule.fails))} s in all"
-    # Each timer is set when the one before has expired, so that their delays add up.
+    # Each timer is set when the previous one has expired, so that their delays add up.
     late = _Tolerance.timers_late_by() * schedule.sendings
     return TimeWindow(what, seconds(window.earliest), seconds(window.latest) + late)
 

@@ -73,7 +73,7 @@ def plan_of(
     Args:
         programs: The programs.
         topology: As for `handshake_lab.record`.
-        links: What is laid over its links.
+        links: Impairments of its links.
         faults: What is done to segments.
         kernel: Where it runs.
         heartbeat: Seconds between two polls of all sockets while nothing happens.

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Record
 
 _EXAMPLE = '@pytest.mark.handshake(delay="50ms")'
-#: How error messages spell the marker.
+#: The marker's name in error messages.
 _SPELLED = f"pytest.mark.{NETWORK_MARKER}"
 
 
 @pytest.fixture
 def net(request: pytest.FixtureRequest, net_plan: RunPlan) -> Iterator[Net]:
-    """The network that the marker ``handshake`` describes, on a kernel of its own."""
-    # Imported in the worker: the controller does not need any of it.
+    """The network that the marker ``handshake`` describes, in a separate kernel."""
+    # Imported in the worker only, because the controller does not need them.
     from handshake_lab.experiment.recorded_run import recorded
     from handshake_lab.pytest_plugin.options import variants
 
@@ -48,13 +48,13 @@ def net(request: pytest.FixtureRequest, net_plan: RunPlan) -> Iterator[Net]:
         with recorded(net_plan, results) as net:
             yield net
             record = net.record() if variant.loss else None
-        if record is not None:  # once the recording is complete
+        if record is not None:  # when the recording is complete
             _hold_against_document(record)
 
 
 @contextmanager
 def _expecting(plan: RunPlan) -> Iterator[None]:
-    """Set the tolerance of time windows for this kernel; with real time, it includes the scheduling latency."""
+    """Set the tolerance of time windows for this kernel; in real time, it includes the scheduling latency."""
     from handshake_lab.expect.timer_windows import expect_of
     from handshake_lab.experiment.scheduling_latency import SchedulingLatency
 
@@ -69,9 +69,9 @@ def _expecting(plan: RunPlan) -> Iterator[None]:
 
 @pytest.fixture
 def net_plan(request: pytest.FixtureRequest) -> RunPlan:
-    """What ``net`` is made from: the marker ``handshake``, with the links of ``--handshake-link`` laid over it.
+    """The plan of ``net``: from the marker ``handshake``, with the impairments of ``--handshake-link`` added.
 
-    A project may override this fixture to give all its tests another network.
+    A project can override this fixture to give all its tests another network.
     """
     place = _place(request)
     wanted: dict[str, Any] = {}
@@ -99,7 +99,7 @@ def _place(request: pytest.FixtureRequest) -> Place:
         raise UsageError(
             "net",
             request.node.name,
-            "requests it with getfixturevalue(), after the test was started without a kernel",
+            "requests it with getfixturevalue() after the test has started, without a kernel",
             "def test_it(net): ..., or @pytest.mark.usefixtures('net')",
         )
     return place
@@ -144,7 +144,7 @@ def _texts(field: str, value: object) -> tuple[str, ...]:
 
 
 def _hold_against_document(record: Record) -> None:
-    """Fail a test under random loss if a transition is not an edge of the diagram."""
+    """Fail a test under random loss if a transition is not an edge of RFC 9293's diagram."""
     from handshake_lab.verdict.judge import judge
 
     verdict = judge(record)

@@ -1,4 +1,4 @@
-"""The hooks that pytest loads: options, markers and fixtures, and tests with ``net`` sent into a kernel."""
+"""The hooks that pytest loads: options, markers, fixtures, and running tests with ``net`` in a kernel."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
-    """Refuse former options once everybody has declared theirs."""
+    """Refuse former options, after all plugins have declared theirs."""
     result = yield
     try:
         former_names.refuse_options(early_config, parser, args)
@@ -44,7 +44,7 @@ def pytest_load_initial_conftests(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers; in the session that the user started, prepare to send tests into kernels."""
+    """Declare the markers; in the session that the user started, prepare to run tests in kernels."""
     for marker in command_line.MARKERS:
         config.addinivalue_line("markers", marker)
     command_line.settle(config)
@@ -70,7 +70,7 @@ def pytest_make_collect_report(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize a test that is to run with several seeds, or broken on purpose."""
+    """Parametrize a test that runs with several seeds, or mutated."""
     if metafunc.config.option.handshake_seeds or metafunc.config.option.handshake_mutate:
         from handshake_lab.pytest_plugin.options import variants
 
@@ -89,7 +89,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse what cannot work, and build the kernel, before the first test runs."""
+    """Refuse options that do not work, and build the kernel, before the first test runs."""
     if command_line.INSIDE in os.environ or session.config.option.collectonly:
         return
     if any(map(needs_kernel, session.items)):
@@ -98,7 +98,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object | None:
-    """Run a test that uses ``net`` in a kernel of its own; leave every other test to others."""
+    """Run a test that uses ``net`` in a separate kernel; other tests run as usual."""
     if command_line.INSIDE in os.environ or not needs_kernel(item):
         return None
     controller = _controller(item.config)
@@ -118,7 +118,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def _controller(config: pytest.Config) -> Controller:
-    """The session's controller; it is imported with the first test that needs it."""
+    """The session's controller; imported when the first test needs it."""
     from handshake_lab.pytest_plugin.dispatch.controller import Controller
 
     if _CONTROLLER not in config.stash:

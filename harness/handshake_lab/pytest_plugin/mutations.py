@@ -1,4 +1,4 @@
-"""Breaking a test on purpose, in the worker: a test that passes nevertheless cannot fail."""
+"""Mutating a test, in the worker: a test that passes although it was mutated cannot fail."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PLAIN = ("delay", "jitter", "rate", "limit")
 
 
 class Ignored:
-    """What a test gets in place of a fault or a link: it claims that the fault fired and every call succeeded."""
+    """The substitute for a fault or a link in a mutated test: it reports that the fault fired; all calls succeed."""
 
     fired = 1
     held = 0
@@ -49,7 +49,7 @@ class Ignored:
 
 
 class Mutation:
-    """One way of breaking a test; ``changes`` counts what it changed.
+    """A mutation of a test; ``changes`` counts what it changed.
 
     Args:
         kind: A key of `handshake_lab.pytest_plugin.options.variants.MUTATIONS`.
@@ -60,7 +60,7 @@ class Mutation:
         self.changes = 0
 
     def plan(self, plan: RunPlan) -> RunPlan:
-        """The plan that is executed in place of the test's."""
+        """The plan that replaces the test's plan."""
         if self._kind != "cause":
             return plan
         links = tuple(kept for link in plan.links if (kept := _harmless(link)))
@@ -68,7 +68,7 @@ class Mutation:
         return replace(plan, faults=(), sysctls={}, links=links)
 
     def enter(self, net: Net) -> None:
-        """Have the network ignore faults and settings, or falsify the record."""
+        """Make the network ignore faults and settings, or falsify the record."""
         if self._kind != "cause":
             self._falsify(net)
             return
@@ -130,7 +130,7 @@ class Mutation:
 
 
 def _harmless(link: LinkSpec) -> LinkSpec | None:
-    """What a link keeps if its impairments are removed; None if that is nothing."""
+    """A link without its impairments, except for properties such as its rate; None if nothing is left."""
     impairment = Impairment(**{name: getattr(link.impairment, name) for name in _PLAIN})
     off = link.off.intersection(_PLAIN)
     return replace(link, impairment=impairment, off=off) if impairment or off else None

@@ -1,6 +1,6 @@
-"""Modules that every test needs in a kernel: imported once, before the kernel is parked, and inherited by its forks.
+"""The modules that every test needs in a kernel: imported once before the kernel is parked, and inherited by its forks.
 
-No module of the tested project is among them: each test reads those itself.
+Modules of the tested project are not among them: each test file imports those.
 """
 
 from __future__ import annotations

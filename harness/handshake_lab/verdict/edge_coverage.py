@@ -46,9 +46,9 @@ class Coverage:
         """A table: every edge, the tests that took it, and the observers that reported it; or why it was not taken."""
         for edge in EDGES:
             way = f"{edge.old}→{edge.new}" if edge.moves else f"{edge.old} stays"
-            yield f"{'✓' if edge.id in self._taken else '·'} {edge.id:<7}{way:<27}{self._taken_by(edge.id, edge.absent)}"
+            yield f"{'✓' if edge.id in self._taken else '·'} {edge.id:<7}{way:<27}{self._takers(edge.id, edge.absent)}"
 
-    def _taken_by(self, edge: str, absent: str) -> str:
+    def _takers(self, edge: str, absent: str) -> str:
         tests = self._taken.get(edge, {})
         if not tests:
             return f"not in Linux: {absent}" if absent else "not taken"

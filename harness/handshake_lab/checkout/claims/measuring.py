@@ -35,7 +35,7 @@ def measure(kernel: str, seed: int, only: Sequence[str] = ()) -> list[ClaimOutco
 
     Raises:
         UsageError: This is not a checkout of the project; the tests are not installed with the package.
-        PytestFailed: pytest did not run the tests to their end.
+        PytestFailed: pytest did not run all tests.
     """
     if not (REPOSITORY / _TESTS).is_dir():
         raise UsageError(

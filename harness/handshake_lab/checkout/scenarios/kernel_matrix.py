@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 _EXAMPLE = "--kernels 6.1,newest,vm:stock"
 
-#: How much two equal times may differ: by the tolerance of kernel timers (a timer of t fires within t · 1.125,
-#: depending on the phase of the timer wheel: kernel/time/timer.c), and by these seconds, on lab kernels (True) and
-#: where time is real.
+#: The maximum difference of two times that count as equal: the tolerance of kernel timers (a timer of t fires within
+#: t · 1.125, depending on the phase of the timer wheel: kernel/time/timer.c), plus these seconds, on lab kernels (True)
+#: and in real time (False).
 _SHARE = 1 / TARDY
 _SECONDS = {True: 0.02, False: 0.6}
 
 _LEGEND = (
-    "✓ as documented for that kernel, ✗ not, - not run there (`--slow` runs scenarios of more than 10 s of real "
-    "time). The cells of the first kernel contain the number of segments, and the seconds from the first event to "
-    "the last. Those of other kernels contain them only if they differ: in segments, or by more than the "
-    "tolerance of kernel timers (a timer of t fires within t · 1.125). In real time, programs take some time too. "
-    "With random loss, each kernel loses different segments."
+    "✓ as documented for that kernel, ✗ not as documented, - not run (`--slow` also runs scenarios that take more than "
+    "10 s of real time). The cells of the first kernel contain the number of segments, and the seconds from the first "
+    "event to the last. The cells of other kernels contain them only if they differ: in segments, or by more than the "
+    "tolerance of kernel timers (a timer of t fires within t · 1.125). In real time, programs also need time to "
+    "compute. With random loss, each kernel loses different segments."
 )
 
 _MARKS = {"passed": "✓", "failed": "✗", "skipped": "-"}
@@ -137,7 +137,7 @@ def markdown(columns: Sequence[Column], wanted: Sequence[Scenario], command: str
         outcomes = [cell.outcome for cell in column.cells.values()]
         lines.append(
             f"- Linux {column.title}, HZ={column.kernel.hz}: {outcomes.count('passed')} as documented, "
-            f"{outcomes.count('failed')} not, {outcomes.count('skipped')} not run"
+            f"{outcomes.count('failed')} not as documented, {outcomes.count('skipped')} not run"
         )
     lines += ["", _LEGEND, "", "## Differences", ""]
     lines.append(f"{len(differing)} of {len(wanted)} scenarios differ between these kernels.")

@@ -37,9 +37,9 @@ def by_scenario(session: PytestSession, wanted: Sequence[Scenario]) -> list[Scen
 
 
 def proofs(session: PytestSession, wanted: Sequence[Scenario]) -> list[MutationResult]:
-    """Whether each scenario fails when it is broken.
+    """Whether each scenario fails when it is mutated.
 
-    Without its faults and settings it must fail, if it has any; otherwise with a false record.
+    A scenario with faults or settings must fail without them; a scenario without any must fail with a false record.
     """
     return [_proof(scenario, tests_of(session, scenario)) for scenario in wanted]
 
@@ -63,7 +63,7 @@ def _proof(scenario: Scenario, tests: Sequence[PytestResult]) -> MutationResult:
 
 
 def _verdict(mutations: dict[str, str]) -> tuple[bool, str]:
-    """Whether one test can fail, by the results of its mutations; and why."""
+    """Whether a test can fail, by the results of its mutations, with the reason."""
     caught = [kind for kind, result in mutations.items() if result == "caught"]
     crashed = [kind for kind, result in mutations.items() if result in ("crashed", "did not run")]
     if crashed:

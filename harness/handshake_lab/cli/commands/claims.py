@@ -38,9 +38,10 @@ class _Claim(click.ParamType[str]):
 def command(ids: tuple[str, ...], seed: int, kernel_name: str, lang: str, *, as_json: bool, as_markdown: bool) -> int:
     """Measure the claims of course notes about TCP, C1 to C27.
 
-    They are from two sets of notes about opening and closing connections. A claim holds, holds with a nuance, or does
-    not hold here; the evidence says what was measured. Nuances are explained where claims are selected by ID. The exit
-    status is 0 if every claim came out as this project expects, and 1 otherwise. Needs a checkout of this project.
+    The claims are from two sets of notes about opening and closing connections. A claim holds, holds with a nuance, or
+    does not hold here; the evidence states what was measured. To see the explanations of nuances, select claims by ID.
+    The exit status is 0 if every claim has the expected verdict, and 1 otherwise. The measurements are tests in the
+    checkout of this project, not in the installed package.
 
     \b
     Examples:

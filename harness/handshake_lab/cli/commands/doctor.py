@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def command(as_json: bool) -> int:
     """Check which kernels this machine can run.
 
-    Checks are made in temporary namespaces; nothing on the machine is changed. For everything that is missing, the
-    command that installs it is printed. The exit status is 0 if the lab kernel can be used, and 3 otherwise.
+    The checks use temporary namespaces and change nothing on the machine. If something is missing, the command that
+    installs it is printed. The exit status is 0 if the lab kernel can be used, and 3 otherwise.
 
     \b
     Examples:

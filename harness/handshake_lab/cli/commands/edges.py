@@ -20,7 +20,7 @@ _HEADINGS = {
     "figure 5": "Figure 5 of RFC 9293",
     "a note to figure 5": "The notes to Figure 5",
     "the text": "The document's text",
-    "Linux": "What Linux adds",
+    "Linux": "Edges that Linux adds",
 }
 
 
@@ -29,9 +29,9 @@ _HEADINGS = {
 def command(*, as_json: bool) -> int:
     """Print the state diagram, and how Linux implements it.
 
-    For each edge of RFC 9293's diagram: its number, as in scenarios and reports; the event and the action; the section
-    of the RFC; the function of the kernel; and what each observer sees of it: the tracepoint
-    sock:inet_sock_set_state, a poll of the sockets (sock_diag, which ss reads as well), and a capture of the segments.
+    For each edge of RFC 9293's diagram, this prints its number, as in scenarios and reports; the event and the action;
+    the section of the RFC; the kernel function; and what each observer reports of it: the tracepoint
+    sock:inet_sock_set_state, a poll of the sockets (sock_diag, which ss uses as well), and a capture of the segments.
 
     \b
     Examples:

@@ -20,7 +20,7 @@ def command() -> None:
     """Build, list, copy and remove lab kernels.
 
     A lab kernel is Linux built as an ordinary program (User-Mode Linux) with virtual time. The first command that
-    needs one builds it. Use these commands to have several versions, which --kernel lab:VERSION selects.
+    needs one builds it. Use these commands to install several versions, which --kernel lab:VERSION selects.
 
     \b
     Examples:
@@ -46,7 +46,7 @@ def build(version: str | None, source: str | None, force: bool) -> None:
       handshake kernel build --version 6.1
       handshake kernel build --source linux-7.3.tar.xz
     """
-    # A build's imports are not for every start.
+    # Imported here, because only a build needs these.
     from handshake_lab.kernel.lab.build import source as sources
     from handshake_lab.kernel.lab.lab_images import LabImages
     from handshake_lab.kernel.packages.mirror import check_version
@@ -120,7 +120,7 @@ def _described(image: LabKernelImage) -> LabKernelDocument:
 
 
 def _chosen(version: str | None) -> LabKernelImage:
-    """The kernel to hand on: one that is there."""
+    """The installed kernel of a version, to export."""
     from handshake_lab.kernel.lab.lab_images import LabImages
 
     image = LabImages().find(version)
@@ -138,8 +138,8 @@ def _chosen(version: str | None) -> LabKernelImage:
 def export(file: Path, version: str | None) -> None:
     """Write a lab kernel to an archive, for other machines.
 
-    The archive has the kernel, the programs beside it, and what the GPL asks for. The last line that is printed is the
-    command that imports it.
+    The archive contains the kernel, its helper programs, and the files that the GPL requires. The last line of the
+    output is the command that imports it.
 
     \b
     Examples:
@@ -157,9 +157,11 @@ def export(file: Path, version: str | None) -> None:
 @command.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--sha256", metavar="DIGEST", help="The digest that export printed; needed unless the kernel is a released one."
+    "--sha256", metavar="DIGEST", help="The digest that export printed; required unless the kernel is a released one."
 )
-@click.option("--system", is_flag=True, help="For all users of this machine, in /var/cache/handshake-lab (as root).")
+@click.option(
+    "--system", is_flag=True, help="Install it for all users of this machine, in /var/cache/handshake-lab (as root)."
+)
 def import_(file: Path, sha256: str | None, system: bool) -> None:
     """Install the lab kernel of an archive; nothing is compiled.
 
@@ -184,8 +186,8 @@ def import_(file: Path, sha256: str | None, system: bool) -> None:
 def wheel(out: Path, version: str | None) -> None:
     """Write a lab kernel as a wheel for pip.
 
-    The package is handshake-lab-kernel. The wheel of one kernel has the same bytes each time. Its file name has the
-    oldest glibc it runs with.
+    The package is handshake-lab-kernel. The wheel of a kernel is reproducible to the byte. Its file name contains the
+    oldest version of glibc with which it runs.
 
     \b
     Examples:

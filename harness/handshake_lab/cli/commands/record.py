@@ -49,22 +49,22 @@ SHOWN_LINES = 20
     default="600s",
     show_default=True,
     metavar="TIME",
-    help="Limit for the clients, in time of the kernel.",
+    help="Limit for the clients, in the kernel's time.",
 )
 @click.option(
     "--after",
     default="130s",
     show_default=True,
     metavar="TIME",
-    help="Limit for their connections to end after the clients, in time of the kernel: TIME-WAIT takes a minute.",
+    help="Limit for connections to end after the clients have exited, in the kernel's time; TIME-WAIT takes a minute.",
 )
 @click.option(
     "--wall-limit",
     default="120s",
     show_default=True,
     metavar="TIME",
-    help="Limit for the whole run in real time; on host and vm kernels the two limits above are added. A program "
-    "that polls in a loop (such as iperf3) needs minutes for a second of the lab kernel's time.",
+    help="Limit for the whole run, in real time; on host and vm kernels the two limits above are added to it. On the "
+    "lab kernel, a program that polls in a loop (such as iperf3) can take minutes for one second of virtual time.",
 )
 @options.seed
 @options.kernel
@@ -126,7 +126,7 @@ def command(
         link_specs,
         wanted,
         kernel.info,
-        # Often enough to watch; on the lab kernel the run is over before anybody could read a table.
+        # Often enough to watch; on the lab kernel the run ends before anyone can read the table.
         heartbeat=0.5 if watch and kernel.info.real_time else 5.0,
         replay=options.again(),
     )

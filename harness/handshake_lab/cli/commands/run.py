@@ -48,8 +48,8 @@ def command(
 ) -> int:
     """Run a Mininet script and record its connections.
 
-    The script runs unmodified, with the stock Mininet, as root of its own kernel; no privilege is needed here. What
-    follows SCRIPT are its own arguments. Options of this command come before SCRIPT.
+    The script runs unmodified, with the stock Mininet, as root in a separate kernel; this command needs no privilege.
+    Options of this command precede SCRIPT; everything after SCRIPT is passed to the script.
 
     \b
     Examples:
@@ -73,7 +73,7 @@ def command(
         kernel=kernel.info,
         replay=options.again(),
     )
-    # A document stands alone on standard output.
+    # Standard output contains only the document.
     shown = sys.stderr if as_json else sys.stdout
     with script_run(plan, kernel, out, shown.buffer) as run:
         verdict = show_run(run, out, as_json=as_json, plain=plain, lang=lang)

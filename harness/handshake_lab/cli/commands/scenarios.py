@@ -42,8 +42,8 @@ _LEFT = 35
 def command() -> None:
     """List and run the scenarios, or prove that each can fail.
 
-    A scenario is a network, the events on it, and the states and times that RFC 9293 or the documentation of a sysctl
-    requires. Needs a checkout of this project.
+    A scenario consists of a network, the events in it, and the states and times that RFC 9293 or the documentation of a
+    sysctl requires. The scenarios are in the checkout of this project, not in the installed package.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def command() -> None:
 @command.command("list")
 @options.json("the list")
 def list_them(*, as_json: bool) -> int:
-    """List every scenario, with what it requires.
+    """List every scenario, with the behaviour that it requires.
 
     \b
     Examples:
@@ -106,7 +106,7 @@ def _running(function: _Function) -> _Function:
 @click.option(
     "--seeds",
     metavar="FIRST-LAST",
-    help="Run the scenarios that random loss cannot change also under random loss, once per seed.",
+    help="Also run scenarios under random loss, once per seed: those whose requirements hold for any loss.",
 )
 @click.option(
     "--artifacts",
@@ -138,7 +138,8 @@ def run(
 ) -> int:
     """Run scenarios, selected by name or number.
 
-    Each is compared with what the documents require. The exit status is 0 if all passed, and 1 if any failed.
+    Each run is compared with the requirements of the documents. The exit status is 0 if all scenarios passed, and 1 if
+    any failed.
 
     \b
     Examples:
@@ -205,11 +206,11 @@ def _matrix(
 def mutate(
     names: tuple[str, ...], kernel_name: str, seed: int, workers: str | None, *, every: bool, as_json: bool
 ) -> int:
-    """Break scenarios on purpose, and report which still pass.
+    """Mutate scenarios, and report which of them still pass.
 
-    Every scenario is run without its faults, settings and socket options, and with records in which the last
-    transitions or some segments are missing, or times are wrong. A scenario that passes all of these cannot fail. The
-    exit status is 0 if every scenario can fail, and 1 otherwise.
+    Every scenario is run without its faults, settings and socket options, and with false records: without the last
+    transitions, without some segments, or with wrong times. A scenario that passes nevertheless cannot fail. The exit
+    status is 0 if every scenario can fail, and 1 otherwise.
 
     \b
     Examples:
@@ -247,7 +248,7 @@ def _wanted(names: tuple[str, ...], *, every: bool, verb: str) -> list[Scenario]
 
 
 def _under_loss(wanted: Sequence[Scenario], seeds: str) -> list[str]:
-    """The words that make pytest run scenarios under random loss, too."""
+    """The arguments with which pytest also runs scenarios under random loss."""
     found = [each.under_loss for each in wanted if each.under_loss]
     if len(found) < len(wanted):
         click.echo(

@@ -32,7 +32,7 @@ def command() -> None:
 def list_(*, as_json: bool) -> None:
     """List the topologies, with their parameters.
 
-    Everything that takes the name of a topology also takes the path of a Python file with a Mininet Topo class.
+    Where a command expects the name of a topology, the path of a Python file with a Mininet Topo class works, too.
 
     \b
     Examples:
@@ -92,11 +92,11 @@ def _drawing(text: str) -> list[str]:
 def check(
     topology: str, links: tuple[str, ...], probes: int, hosts: int, seed: int, kernel_name: str, *, as_json: bool
 ) -> int:
-    """Measure a network and compare it with what was asked for.
+    """Measure a network and compare it with the requested impairments.
 
     Round-trip time, delay, loss and rate are measured with real packets. TOPOLOGY is a name (pair), a name with
     parameters (star,n=5), or the path of a Python file with a Mininet Topo class (docs/topologies.md). The exit status
-    is 1 if a measured value is not the one asked for.
+    is 1 if a measured value differs from the requested one.
 
     \b
     Examples:
@@ -126,7 +126,7 @@ def check(
         raise_stored_error(outcome.results)
         file = outcome.results / FINDINGS
         if outcome.status != 0 or not file.exists():
-            raise KernelFailed("the check failed inside the kernel", outcome.console)
+            raise KernelFailed("the check failed in the kernel", outcome.console)
         measured = msgspec.json.decode(file.read_bytes(), type=list[MeasurementDocument])
     if as_json:
         click.echo(to_json(TopologyCheckDocument(FORMAT_VERSION, topology, list(links), measured)), nl=False)

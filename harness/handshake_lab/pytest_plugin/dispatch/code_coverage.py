@@ -57,7 +57,7 @@ def measured(wanted: dict[str, Any] | None, results: Path) -> Iterator[None]:
         config_file=wanted["config_file"],
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one test of many executes few of the lines, which coverage warns about
+        warnings.simplefilter("ignore")  # coverage warns that a single test executes few lines
         counter.start()
         try:
             yield
@@ -67,7 +67,7 @@ def measured(wanted: dict[str, Any] | None, results: Path) -> Iterator[None]:
 
 
 def collect(wanted: dict[str, Any] | None, results: Path) -> None:
-    """Copy a worker's data file to where pytest-cov combines it with the others."""
+    """Copy a worker's data file to the directory whose files pytest-cov combines."""
     file = results / _DATA
     if wanted is not None and file.exists():
         shutil.copyfile(file, f"{wanted['data_file']}.handshake.{os.urandom(6).hex()}")

@@ -1,4 +1,4 @@
-"""The controller: has a worker run each test in a kernel, and replays the worker's reports."""
+"""The controller: starts a worker in a kernel for each test, and replays the worker's reports."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.shared.job import BranchTaken, JobResult
     from handshake_lab.kernel.shared.protocol import Kernel
 
-#: On the reports of a branch: its decisions, by their numbers.
+#: Attribute of the reports of a branch: the numbers of its decisions.
 FOLLOWED = "handshake_followed"
 
 
 class Controller:
-    """Runs the tests that need a kernel, each in a kernel of its own.
+    """Runs the tests that need a kernel, each in a separate one.
 
     Args:
-        config: That of the session which the user started, or of pytest-xdist's worker.
+        config: The configuration of the session that the user started, or of pytest-xdist's worker.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -47,15 +47,15 @@ class Controller:
         self._kernels: dict[int, Kernel] = {}
 
     def prepare(self) -> None:
-        """Find or build the kernel, and refuse options that cannot work in it.
+        """Find or build the kernel, and refuse options that do not work with it.
 
         Raises:
-            pytest.UsageError: With what to do.
+            pytest.UsageError: The kernel is not available, or an option is refused.
         """
         option = self._config.option
         if option.usepdb or getattr(option, "trace", False):
             raise pytest.UsageError(
-                "--pdb cannot debug a test that uses `net`: it runs in a kernel of its own, which has no terminal. "
+                "--pdb cannot debug a test that uses `net`: it runs in a separate kernel, which has no terminal. "
                 "Its ladder and its record show what happened (handshake show); print() and -l show values."
             )
         try:
@@ -94,7 +94,7 @@ class Controller:
             KeyboardInterrupt: The session was interrupted; no process is left running.
         """
         began = time.time()
-        # Not in the kernel's scratch directory: what was recorded before a kernel failed is shown.
+        # Not in the kernel's scratch directory, so that the record is kept if the kernel fails.
         with tempfile.TemporaryDirectory(prefix="handshake-results-", ignore_cleanup_errors=True) as place:
             results = Path(place).resolve()
             try:
@@ -136,13 +136,13 @@ class Controller:
 
     @staticmethod
     def tear_down(item: pytest.Item, following: pytest.Item | None) -> list[pytest.TestReport]:
-        """Tear down what tests without ``net`` have set up in this process and the following test does not share.
+        """Tear down the fixtures and modules in this process that the following test does not use.
 
-        pytest does so at each test's teardown, and a test in a kernel has none in this process: otherwise the next
-        test of another module would find the fixtures and modules of this one set up.
+        pytest does this at the teardown of each test, but a test in a kernel has no teardown in this process. Without
+        this call, fixtures and modules of earlier tests without ``net`` would still be set up.
 
         Returns:
-            The report of a teardown that failed, as an error at this test's teardown, like pytest's own.
+            The report of a teardown that failed; like pytest, it reports an error at this test's teardown.
         """
         state = item.session._setupstate  # noqa: SLF001  pytest has no public access to it
         call = pytest.CallInfo.from_call(
@@ -162,7 +162,7 @@ class Controller:
         variant = variants.of(item)
         coverage = code_coverage.settings(self._config)
         readable, environment = serialise.readable(item), serialise.environment()
-        # What is the same for all tests of a file: they share the collection.
+        # Equal for all tests of a file, which share one collection.
         common = {
             "args": serialise.arguments(item),
             "options": serialise.options(self._config),
@@ -206,7 +206,7 @@ class Controller:
                         _name_branch(reports, result.branch)
                     if any(report.failed for report in reports):
                         break
-            # Not before: a branch begins with a copy of the record up to where it branches.
+            # Not earlier, because a branch begins with a copy of the record up to the branch point.
             shutil.copytree(branch, results, dirs_exist_ok=True)
         return reports
 
@@ -222,7 +222,7 @@ class Controller:
         raise KernelFailed(_unfinished(result.status), result.console)
 
     def replay(self, item: pytest.Item, followed: str = "") -> str:
-        """The command that runs this test again in the same way; of one that branched, the branch that was followed."""
+        """The command that runs this test again with the same result; for a branch, only this branch."""
         variant = variants.of(item).words
         names = ("kernel", "link") if variant else ("kernel", "seed", "link")
         words = command_line.replay_words(self._config, names)
@@ -231,7 +231,7 @@ class Controller:
 
 
 def _results(kernel: Kernel, job: Job) -> Generator[JobResult, None, None]:
-    """The result of a test; of one that branches, that of each branch."""
+    """The result of a test; for a test that branches, the result of each branch."""
     if isinstance(kernel, LabKernel):
         yield from kernel.branches(job)
         return
@@ -240,7 +240,7 @@ def _results(kernel: Kernel, job: Job) -> Generator[JobResult, None, None]:
 
 
 def _name_branch(reports: list[pytest.TestReport], branch: tuple[BranchTaken, ...]) -> None:
-    """Show on the reports of a branch which it is."""
+    """Add the decisions of a branch to its reports."""
     for report in reports:
         report.user_properties.append((FOLLOWED, ",".join(str(taken.index) for taken in branch)))
         if report.failed:
@@ -249,10 +249,10 @@ def _name_branch(reports: list[pytest.TestReport], branch: tuple[BranchTaken, ..
 
 @contextlib.contextmanager
 def _timed(item: pytest.Item) -> Iterator[None]:
-    """Let pytest-timeout limit the wall time of the block where it limits the test function only.
+    """Apply pytest-timeout's limit of the test function to the wall time of the block.
 
-    Where it limits the whole test, its wrapper of ``pytest_runtest_protocol`` does so; its wrapper of
-    ``pytest_runtest_call`` has to be called here, because that hook is not called for a test in a kernel.
+    If it limits the whole test instead, its wrapper of ``pytest_runtest_protocol`` applies the limit. Its wrapper of
+    ``pytest_runtest_call`` has to be called here, because pytest does not call that hook for a test in a kernel.
     """
     plugin: Any = item.config.pluginmanager.getplugin("timeout")
     wrapper = getattr(plugin, "pytest_runtest_call", None)
@@ -261,7 +261,7 @@ def _timed(item: pytest.Item) -> Iterator[None]:
 
 
 def seed_of(item: pytest.Item) -> int:
-    """The seed of a test's kernel: its variant's, its marker's, or the command line's."""
+    """The seed of a test's kernel: from its variant, its marker, or the command line."""
     chosen = variants.of(item).seed
     if chosen is not None:
         return chosen
@@ -286,8 +286,8 @@ def seed_of(item: pytest.Item) -> int:
 def _unfinished(status: int) -> str:
     if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
         return (
-            f"the test was not found in the kernel (exit status {int(status)} of pytest): it is collected again there, "
-            "and must have the same id every time"
+            f"the test was not found in the kernel (exit status {int(status)} of pytest): tests are collected again "
+            "there, and must have the same ids in each collection"
         )
     if status < 0:
         return f"signal {-status} ended the test in the kernel; its console may show the reason, such as lack of memory"

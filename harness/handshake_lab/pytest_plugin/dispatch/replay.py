@@ -25,7 +25,7 @@ _OF_THE_TEST = ("FaultNeverFired", "NotAsDocumented")
 
 
 def reports(config: pytest.Config, results: Path) -> list[pytest.TestReport | pytest.CollectReport]:
-    """The reports that a worker has written; one that is cut is left out."""
+    """The reports that a worker has written; an incomplete last one is omitted."""
     file = results / REPORTS
     if not file.exists():
         return []
@@ -40,7 +40,7 @@ def reports(config: pytest.Config, results: Path) -> list[pytest.TestReport | py
 
 
 def _with_tuples(data: dict[str, Any]) -> dict[str, Any]:
-    """Make tuples of the lists for which pytest has tuples."""
+    """Convert those lists to tuples for which pytest has tuples."""
     if isinstance(data.get("longrepr"), list):  # a skip: path, line, reason
         data["longrepr"] = tuple(data["longrepr"])
     if isinstance(data.get("location"), list):
@@ -63,7 +63,7 @@ def _move_to_call(found: list[pytest.TestReport]) -> None:
 
 
 def finish(item: pytest.Item, found: list[pytest.TestReport], began: float) -> None:
-    """Set the wall time of the reports, and print what was captured if the session captures nothing.
+    """Set the wall time of the reports, and print the captured output if the session does not capture.
 
     Args:
         item: The test.
@@ -81,7 +81,7 @@ def finish(item: pytest.Item, found: list[pytest.TestReport], began: float) -> N
 
 
 def _show(found: list[pytest.TestReport]) -> None:
-    """Print what was captured, once: each report repeats the sections of those before it."""
+    """Print the captured output once: each report repeats the sections of the previous ones."""
     shown = set()
     for report in found:
         for name, text in report.sections:

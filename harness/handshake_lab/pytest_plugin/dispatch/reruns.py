@@ -1,8 +1,8 @@
-"""pytest-rerunfailures: a failed test runs again, each time in a new kernel.
+"""Support for pytest-rerunfailures: a failed test runs again, each time in a new kernel.
 
-The plugin decides whether, how often and when; only the function that runs a test is replaced while it does so. Its
-bookkeeping expects a call of the hook ``pytest_runtest_makereport`` for each phase of a test. The phases of a test with
-``net`` run in another process, so the hook is called here with the reports that came from there.
+pytest-rerunfailures decides whether, how often and when a test runs again; this module replaces the function with which
+it runs a test. It expects a call of the hook ``pytest_runtest_makereport`` for each phase of a test. The phases of a
+test with ``net`` run in another process; therefore the hook is called here with the reports of that process.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 _NAME = "rerunfailures"
 _FUNCTION = "runtestprotocol"
-#: On a call: the report that the hook is to return.
+#: Attribute of a call: the report that the hook returns for it.
 _REPORT = "handshake_report"
 
 
 def protocol(item: pytest.Item, following: pytest.Item | None, run: Callable[[], list[pytest.TestReport]]) -> bool:
-    """Have pytest-rerunfailures run a test, as often as it takes.
+    """Let pytest-rerunfailures run a test, as often as necessary.
 
     Args:
         item: The test.
@@ -33,7 +33,7 @@ def protocol(item: pytest.Item, following: pytest.Item | None, run: Callable[[],
         run: Runs the test once, in a new kernel.
 
     Returns:
-        Whether it did: it is installed, and the test is to be rerun if it fails.
+        Whether it ran the test: it is installed, and reruns are requested for this test.
     """
     plugin: Any = item.config.pluginmanager.getplugin(_NAME)
     if plugin is None or not hasattr(plugin, _FUNCTION):
@@ -53,13 +53,13 @@ def protocol(item: pytest.Item, following: pytest.Item | None, run: Callable[[],
 
 
 def report_of(call: pytest.CallInfo[None]) -> pytest.TestReport | None:
-    """The report that a call stands for; None for a call of pytest's own."""
+    """The report of a call that this module made; None for a call of pytest's own."""
     found: pytest.TestReport | None = vars(call).get(_REPORT)
     return found
 
 
 def _announce(plugin: object, item: pytest.Item, reports: list[pytest.TestReport]) -> None:
-    """Call the hook of one plugin for each report; the first must be the setup's."""
+    """Call the hook of one plugin for each report; the first must be that of the setup."""
     if reports[0].when != "setup":
         setup = pytest.TestReport(item.nodeid, item.location, {}, "passed", None, "setup")
         reports = [setup, *reports]
@@ -74,7 +74,7 @@ def _announce(plugin: object, item: pytest.Item, reports: list[pytest.TestReport
 
 
 def _call(report: pytest.TestReport) -> pytest.CallInfo[None]:
-    """A call that ended as the report says, with an exception of the same name and message."""
+    """A call with the outcome of the report, with an exception of the same name and message."""
     when: Any = report.when
 
     def end() -> None:
@@ -94,7 +94,7 @@ def _exception(report: pytest.TestReport) -> BaseException:
 
 
 def _class(report: pytest.TestReport) -> type[BaseException]:
-    """The class of the exception that failed a test, if it is known here too: a rerun may depend on it."""
+    """The class of the exception that failed a test, if this process has it: a rerun may depend on the class."""
     module, name = getattr(report, RAISED_CLASS, ("", ""))
     found = getattr(sys.modules.get(module), name, None)
     # The constructor of a group needs its exceptions, which are not here.

@@ -12,8 +12,8 @@ from handshake_lab.pytest_plugin.options.command_line import INSIDE, language
 if TYPE_CHECKING:
     import pytest
 
-#: Plugins of the controller alone, by the names of their entry points: they start workers, change the order of tests,
-#: rerun them, limit their wall time, or report.
+#: Plugins for the controller only, by the names of their entry points: they start workers, change the order of tests,
+#: rerun tests, limit their wall time, or write reports.
 _CONTROLLER_PLUGINS = frozenset(
     {
         "xdist", "xdist.looponfail", "pytest_cov", "html", "json-report", "pytest_jsonreport", "metadata", "sugar",
@@ -21,7 +21,7 @@ _CONTROLLER_PLUGINS = frozenset(
     }
 )  # fmt: skip
 
-#: Options of the controller alone: they select tests, end the session, or write files.
+#: Options for the controller only: they select tests, end the session, or write files.
 _CONTROLLER_OPTIONS = frozenset(
     {
         "file_or_dir", "keyword", "markexpr", "maxfail", "lf", "failedfirst", "newfirst", "last_failed_no_failures",
@@ -37,7 +37,7 @@ _CONTROLLER_VARIABLES = frozenset(
     {"HOME", "TMPDIR", "TEMP", "TMP", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES", "PYTEST_ADDOPTS"}
 )
 _CONTROLLER_VARIABLE_PREFIXES = ("LD_", "XDG_", "SSH_", "DBUS_", "COV_", "COVERAGE_", "PYTEST_CURRENT", "PYTHON")
-#: Where Debian has programs that are not in an ordinary user's PATH: nft, tc.
+#: Directories of programs that are not in an ordinary user's PATH on Debian: nft, tc.
 _SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 #: The worker's pytest cache, in memory.
@@ -71,7 +71,7 @@ def arguments(item: pytest.Item) -> list[str]:
 
 
 def options(config: pytest.Config) -> dict[str, Any]:
-    """The values of the controller's options that hold in a worker too."""
+    """The values of the controller's options that are also used in a worker."""
     language(config)
     return {
         name: value
@@ -81,10 +81,10 @@ def options(config: pytest.Config) -> dict[str, Any]:
 
 
 def plugins(config: pytest.Config) -> list[str]:
-    """The installed plugins in force, as ``module`` or ``module:attribute``.
+    """The active installed plugins, as ``module`` or ``module:attribute``.
 
-    The worker imports them by these names. To find them itself, it would have to read the file list of every installed
-    package through the kernel's file system.
+    The worker imports them by these names. It does not search for them, because it would have to read the metadata of
+    every installed package through the kernel's file system.
     """
     found = []
     for _, distribution in config.pluginmanager.list_plugin_distinfo():
@@ -112,7 +112,7 @@ def environment() -> dict[str, str]:
 
 
 def readable(item: pytest.Item) -> tuple[Path, ...]:
-    """The directories that the kernel must show, wherever they are."""
+    """The directories of the host that must be readable in the kernel."""
     imported = [Path(entry) for entry in sys.path if entry and Path(entry).is_dir()]
     found = [item.config.rootpath, Path.cwd(), item.path.parent, *imported]
     if item.config.inipath:

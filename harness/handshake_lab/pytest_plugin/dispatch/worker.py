@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import warnings
     from collections.abc import Generator
 
-#: The file of reports, one a line.
+#: The file of reports, one per line.
 REPORTS = "reports.jsonl"
-#: The file of warnings, one a line.
+#: The file of warnings, one per line.
 WARNINGS = "warnings.jsonl"
 
 
@@ -38,8 +38,8 @@ class Place(msgspec.Struct, frozen=True):
     kernel: KernelInfo
     links: tuple[str, ...]
     results: Path
-    replay: str = ""  #: the command that runs the test again in the same way
-    follow: tuple[int, ...] | None = None  #: decisions to take where the test branches, instead of branching
+    replay: str = ""  #: the command that runs the test again with the same result
+    follow: tuple[int, ...] | None = None  #: the numbers of the decisions to take at branch points, instead of branching
     schedule: Schedule | None = None  #: what happens to the run's segments, where it is explored
 
 
@@ -58,7 +58,7 @@ PLACE = pytest.StashKey[Place]()
 
 
 class Reporter:
-    """Writes each report to the file, serialised as pytest-xdist does, and takes over the controller's options."""
+    """Writes each report to the file, serialised as in pytest-xdist, and applies the controller's options."""
 
     def __init__(self, argument: dict[str, Any], results: Path) -> None:
         self._options: dict[str, Any] = argument["options"]
@@ -70,7 +70,7 @@ class Reporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Take over the controller's options and markers."""
+        """Apply the controller's options and markers."""
         self._config = config
         config.stash[PLACE] = self._place
         vars(config.option).update(self._options)
@@ -81,8 +81,8 @@ class Reporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Run one of the collected tests: which, is known from here on, in a fork of the kernel that has collected."""
-        if session.testsfailed:  # to collect: pytest ends here, with reports that say why
+        """Run one of the collected tests. Its name is known only after the fork from the kernel that has collected."""
+        if session.testsfailed:  # the collection failed: pytest ends here, with reports of the reasons
             return
         argument = reach_stage()
         self._place = session.config.stash[PLACE] = _place(argument, self._results)
@@ -91,7 +91,7 @@ class Reporter:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-        """Mark in the record where the test's own code begins and ends: innermost, without what other plugins do."""
+        """Mark in the record where the test's own code begins and ends; innermost, to exclude the code of plugins."""
         from handshake_lab.experiment.net import Net
 
         net = pyfuncitem.funcargs.get("net")
@@ -102,7 +102,7 @@ class Reporter:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Add which exception failed a test; one of this package is shown as a message, without a traceback."""
+        """Add the exception that failed a test; an error of this package is shown as a message, without a traceback."""
         report = yield
         if report.failed and call.excinfo is not None:
             error = call.excinfo.value
@@ -113,7 +113,7 @@ class Reporter:
             if isinstance(error, HandshakeError):
                 report.longrepr = spelled(str(error))
             if isinstance(error, EnvironmentUnsupported) and self._place.kernel.real_time:
-                # A feature that this machine's kernel lacks does not fail the test; the lab kernel has them all.
+                # If this machine's kernel lacks a feature, the test does not fail; the lab kernel has all features.
                 report.outcome = "skipped"
                 report.longrepr = time_limits.skipped(item, spelled(str(error))).longrepr
         return report
@@ -128,8 +128,8 @@ class Reporter:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write the report of a setup, call or teardown."""
-        # In this hook pytest fails a test with failed subtests (_pytest/subtests.py). The terminal would call it, which
-        # a worker does not have.
+        # In this hook pytest fails a test with failed subtests (_pytest/subtests.py). The terminal reporter, which a
+        # worker does not have, would call it.
         self._config.hook.pytest_report_teststatus(report=report, config=self._config)
         self._report(report)
 
@@ -141,7 +141,7 @@ class Reporter:
     def pytest_warning_recorded(
         self, warning_message: warnings.WarningMessage, when: str, location: tuple[str, int, str] | None
     ) -> None:
-        """Write a warning of the test; the controller has had those of the collection."""
+        """Write a warning of the test; the controller has already shown those of the collection."""
         if when != "runtest":
             return
         sent = SentWarning(
@@ -184,7 +184,7 @@ def _place(argument: dict[str, Any], results: Path) -> Place:
 
 
 def _load(name: str) -> object:
-    """The object that an entry point names."""
+    """The object that an entry point refers to."""
     module, _, attributes = name.partition(":")
     found: object = importlib.import_module(module)
     for attribute in filter(None, attributes.split(".")):

@@ -37,11 +37,11 @@ MARKERS = (
         "rate='10mbit'. For example: @pytest.mark.handshake(delay='50ms', faults='drop SYN nth=1 from h1')"
     ),
     (
-        f"{SLOW_MARKER}: the test takes more than {SLOW:g} s of the kernel's time; on kernels with real time "
+        f"{SLOW_MARKER}: the test takes more than {SLOW:g} s of the kernel's time; on kernels that run in real time "
         "(host, vm) it runs only with --handshake-slow"
     ),
     (
-        f"{LOSSY_MARKER}(loss='{LOSS}'): the test's assertions hold whatever segments are lost; --handshake-seeds runs "
+        f"{LOSSY_MARKER}(loss='{LOSS}'): the test's assertions hold for any loss of segments; --handshake-seeds runs "
         "it once per seed with this random loss in each direction, and requires that every transition is an edge of "
         "RFC 9293's diagram"
     ),
@@ -83,7 +83,7 @@ def _decisions(text: str) -> tuple[int, ...]:
     try:
         return tuple(_whole_number(each.strip()) for each in text.split(","))
     except ValueError:
-        raise ValueError("is not a list of decisions by their numbers, from 0") from None
+        raise ValueError("is not a list of the numbers of decisions, from 0") from None
 
 
 def _language(text: str) -> str:
@@ -101,9 +101,9 @@ class Option:
         help: What it does.
         example: A correct value; "" for a flag.
         default: The value if neither the command line nor the ini file has one.
-        read: Makes the value of text; raises ValueError with what is wrong.
+        read: Converts text to the value; raises ValueError with the reason.
         kind: ``text`` takes one value, ``texts`` may be repeated, a ``flag`` takes none.
-        ini: Whether a default of the project makes sense.
+        ini: Whether it has an ini key.
         is_path: Whether it is a path: in the ini file, relative to that file.
         metavar: The value's name in the help.
     """
@@ -136,7 +136,7 @@ class Option:
         return f"{self.help}{key} For example: {example}".replace("%", "%%")
 
     def value(self, given: Any, source: str, example: str) -> Any:
-        """The value of what the command line or the ini file has.
+        """The value, given as in the command line or in the ini file.
 
         Raises:
             UsageError: It is invalid.
@@ -160,7 +160,7 @@ OPTIONS = (
     ),
     Option(
         "seed",
-        "Seed of every lab kernel: the same seed gives the same run. Default: 1.",
+        "Seed of the random numbers of every lab kernel: the same seed gives the same run. Default: 1.",
         example="7",
         default=1,
         read=_whole_number,
@@ -168,7 +168,7 @@ OPTIONS = (
     ),
     Option(
         "link",
-        "Impairment that is laid over the links of every test; may be repeated. In the ini file, one a line.",
+        "Impairment that is added to the links of every test. Repeatable; in the ini file, one per line.",
         example="delay=200ms",
         default=(),
         kind="texts",
@@ -184,7 +184,7 @@ OPTIONS = (
     ),
     Option(
         "lang",
-        "Language of ladders, pages and their index: en or ko. Default: that of the locale.",
+        "Language of ladders, pages and their index: en or ko. Default: the language of the locale.",
         example="ko",
         read=_language,
         metavar="LANG",
@@ -199,20 +199,21 @@ OPTIONS = (
     ),
     Option(
         "slow",
-        "On kernels with real time, also run tests with the marker handshake_slow.",
+        "On kernels that run in real time (host, vm), also run tests with the marker handshake_slow.",
         default=False,
         kind="flag",
     ),
     Option(
         "fresh-boot",
-        "Boot a lab kernel for every test. Otherwise a kernel boots once and is forked for each test, with the same "
-        "records, in less time.",
+        "Boot a lab kernel for every test. By default a kernel boots once and is forked for each test, which is faster "
+        "and gives the same records.",
         default=False,
         kind="flag",
     ),
     Option(
         "follow",
-        "Where a test branches, take these decisions, by their numbers from 0, instead of branching.",
+        "Run only one branch of a test that branches: the numbers of its decisions, from 0, as a failed branch prints "
+        "them.",
         example="1,0",
         read=_decisions,
         ini=False,
@@ -220,15 +221,15 @@ OPTIONS = (
     ),
     Option(
         "seeds",
-        "Run tests with the marker handshake_lossy once for each of these seeds, under random loss.",
+        "Also run tests with the marker handshake_lossy under random loss, once for each of these seeds.",
         example="1-50",
         ini=False,
         metavar="SEEDS",
     ),
     Option(
         "mutate",
-        "Break every test with the fixture `net` on purpose, and pass it if it fails: all, or a list of cause, states, "
-        "times, segments.",
+        "Mutate every test with the fixture `net`, to find tests that cannot fail: a mutated test passes if its own "
+        "assertions fail. The mutations are cause, states, times and segments; all stands for all of them.",
         example="cause,states",
         ini=False,
         metavar="KINDS",
@@ -251,20 +252,20 @@ OPTIONS = (
     ),
     Option(
         "edge-coverage",
-        "Print which edges of RFC 9293's state diagram the tests took.",
+        "Print the edges of RFC 9293's state diagram that the tests covered.",
         default=False,
         kind="flag",
     ),
     Option(
         "edge-coverage-fail-under",
-        "Fail the session if the tests took less than this percentage of the edges that Linux has.",
+        "Fail the session if the tests covered less than this percentage of the edges that exist in Linux.",
         example="90",
         read=_percent,
         metavar="PERCENT",
     ),
     Option(
         "edge-coverage-svg",
-        "Write the state diagram to this file: edges that were taken solid, others dashed.",
+        "Draw the state diagram to this file: covered edges are solid, others dashed.",
         example="edges.svg",
         ini=False,
         metavar="FILE",
@@ -281,7 +282,7 @@ OPTIONS = (
 
 def add(parser: pytest.Parser) -> None:
     """Declare the options and their ini keys."""
-    group = parser.getgroup("handshake", "Handshake Lab: real TCP on a kernel of its own")
+    group = parser.getgroup("handshake", "Handshake Lab: tests of real TCP, each in a separate kernel")
     for option in OPTIONS:
         attributes: dict[str, Any] = {"dest": option.key, "default": None, "help": option.text}
         if option.kind == "flag":
@@ -292,12 +293,12 @@ def add(parser: pytest.Parser) -> None:
         if option.ini:
             kind: Any = {"text": "string", "texts": "linelist", "flag": "bool"}[option.kind]
             if option.kind == "text" and option.read is not str and pytest.version_tuple >= (9, 2):
-                kind = str | int | float  # in TOML, a number may be one; earlier releases have no such type
+                kind = str | int | float  # TOML has numbers; earlier releases of pytest have no such type
             parser.addini(option.key, f"Default of {option.flag}. {option.help}", type=kind, default=None)
 
 
 def settle(config: pytest.Config) -> None:
-    """Put the values in force into ``config.option``: the command line's, else the ini file's, else the defaults.
+    """Set all options in ``config.option``: from the command line, or else the ini file, or else the defaults.
 
     Raises:
         pytest.UsageError: A value is invalid.
@@ -327,7 +328,7 @@ def _of_the_project(option: Option, config: pytest.Config) -> Any:
 
 
 def language(config: pytest.Config) -> str:
-    """The language in force; the locale's is looked up when it is needed."""
+    """The language of reports; the locale is read only if no language is given."""
     option = config.option
     if option.handshake_lang is None:
         from handshake_lab.report.text.language import locale_language
@@ -338,7 +339,7 @@ def language(config: pytest.Config) -> str:
 
 
 def replay_words(config: pytest.Config, names: tuple[str, ...]) -> list[str]:
-    """The options that give these values again, whatever the ini file of the moment is.
+    """The options that set these values again, independently of the ini file.
 
     Args:
         config: The session's.
@@ -354,15 +355,15 @@ def replay_words(config: pytest.Config, names: tuple[str, ...]) -> list[str]:
     return words
 
 
-#: Options of the command line ``handshake`` that pytest has with the prefix; ``--json`` means something else there.
+#: Options of the command ``handshake`` that the plugin has with a prefix; its ``--json`` has a different meaning.
 _SHORT = re.compile(rf"(?<![\w-])--({'|'.join(option.name for option in OPTIONS if option.name != 'json')})(?![\w-])")
 
 
 def spelled(text: str) -> str:
-    """A message of the library, which names the short options of the command line ``handshake``, for pytest."""
+    """A message with options of the command ``handshake``, changed to the plugin's options."""
     return _SHORT.sub(r"--handshake-\1", text)
 
 
 def prefixed(word: str) -> str:
-    """An argument of the command line ``handshake`` as pytest takes it: ``--seed=7`` becomes ``--handshake-seed=7``."""
+    """An argument of the command ``handshake``, changed to the plugin's: ``--handshake-seed=7`` for ``--seed=7``."""
     return _SHORT.sub(r"--handshake-\1", word, count=1) if word.startswith("--") else word

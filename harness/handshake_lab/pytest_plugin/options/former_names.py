@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-#: Options that once had no prefix, by their names of today.
+#: Options that formerly had no prefix, by their present names.
 _FORMER = (
     "kernel", "seed", "link", "artifacts", "lang", "wall-limit", "slow", "seeds", "mutate", "edge-coverage",
     "edge-coverage-fail-under", "edge-coverage-svg",
@@ -30,15 +30,15 @@ _UNKNOWN_MARKER = re.compile(rf"'({'|'.join(_MARKERS)})' not found in `markers` 
 
 
 def refuse_options(config: pytest.Config, parser: pytest.Parser, words: Sequence[str]) -> None:
-    """Refuse former options that nobody else has defined.
+    """Refuse former options, unless another plugin or conftest file has defined them.
 
     Args:
-        config: The session's, once the initial conftest files are loaded.
-        parser: The parser with everybody's options.
-        words: The command line, with what ``addopts`` and ``PYTEST_ADDOPTS`` add.
+        config: The session's, after the initial conftest files were loaded.
+        parser: The parser, with the options of all plugins.
+        words: The command line, including ``addopts`` and ``PYTEST_ADDOPTS``.
 
     Raises:
-        UsageError: With the option's successor.
+        UsageError: A former option was used; the error names its successor.
     """
     if config.known_args_namespace.help or config.known_args_namespace.version:
         return
@@ -58,15 +58,15 @@ def refuse_markers(item: pytest.Item) -> None:
     """Refuse former markers on a test that uses ``net``, unless the project declares markers of these names.
 
     Raises:
-        UsageError: With the marker's successor.
+        UsageError: A former marker was used; the error names its successor.
     """
     for marker in item.iter_markers():
-        if marker.name in _MARKERS and marker.name not in _declared(item.config) and _was_ours(marker):
+        if marker.name in _MARKERS and marker.name not in _declared(item.config) and _is_former(marker):
             raise UsageError(
                 item.name,
                 f"@pytest.mark.{marker.name}",
-                f"is not a marker of Handshake Lab; its successor is {_MARKERS[marker.name]} (if the marker is your "
-                "own, declare it in `markers`)",
+                f"is not a marker of Handshake Lab; its successor is {_MARKERS[marker.name]} (if this is a marker of "
+                "your project, declare it in `markers`)",
                 f"@pytest.mark.{_MARKERS[marker.name]}{_arguments(marker)}",
             )
 
@@ -76,8 +76,8 @@ def _declared(config: pytest.Config) -> Iterator[str]:
         yield re.split(r"[:(]", line, maxsplit=1)[0].strip()
 
 
-def _was_ours(marker: pytest.Mark) -> bool:
-    """Whether a marker has the arguments that ours had: others use ``network`` for tests that need a connection."""
+def _is_former(marker: pytest.Mark) -> bool:
+    """Whether a marker has arguments of the former one; other projects use ``network`` for a different purpose."""
     from handshake_lab.plan.link import EXAMPLES
 
     if marker.name == "network":
@@ -91,11 +91,11 @@ def _arguments(marker: pytest.Mark) -> str:
 
 
 def hint(message: str) -> str:
-    """What to add where ``--strict-markers`` refuses a former marker; "" if it refuses another."""
+    """The sentence to add to an error of ``--strict-markers`` about a former marker; "" for other markers."""
     found = _UNKNOWN_MARKER.search(message)
     if found is None:
         return ""
     return (
         f"Handshake Lab's markers begin with handshake. Instead of @pytest.mark.{found[1]}, write "
-        f"@pytest.mark.{_MARKERS[found[1]]}; if {found[1]!r} is a marker of your own, declare it in `markers`."
+        f"@pytest.mark.{_MARKERS[found[1]]}; if {found[1]!r} is a marker of your project, declare it in `markers`."
     )

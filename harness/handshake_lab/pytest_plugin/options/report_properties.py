@@ -1,4 +1,4 @@
-"""Names of the attributes and properties that a test's reports carry from its kernel to the session's summary."""
+"""Names of the attributes and properties of a test's reports that the summary of the session uses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPAN = "handshake_span"
 RUN = "handshake_run"
 #: Property: a claim that the test measured, for the index: `handshake_lab.verdict.expected_states.Claim` as JSON.
 CLAIM = "handshake_claim"
-#: Property: the result of a test that was broken on purpose.
+#: Property: the result of a mutated test.
 MUTATION_RESULT = "handshake_mutant"
 #: Property: the number of things that a mutation changed.
 MUTATION_CHANGES = "handshake_touched"

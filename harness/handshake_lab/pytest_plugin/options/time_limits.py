@@ -1,6 +1,6 @@
-"""Limits of wall time, and slow tests on kernels with real time.
+"""Limits of wall time, and slow tests on kernels that run in real time.
 
-On the lab kernel no test is left out: its time is virtual, and it supports everything.
+On the lab kernel no test is skipped: its time is virtual, and it supports all features.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def wall_limit(config: pytest.Config) -> float:
 
 
 def too_slow(item: pytest.Item, kernel: KernelInfo) -> str:
-    """Why a test with the marker ``handshake_slow`` is skipped on this kernel; "" if it is to run."""
+    """Why a test with the marker ``handshake_slow`` is skipped on this kernel; "" if it is not skipped."""
     if not kernel.real_time or item.config.option.handshake_slow or item.get_closest_marker("handshake_slow") is None:
         return ""
     return (
-        f"takes more than {SLOW:g} s of real time: run it with --handshake-slow, or with --handshake-kernel=lab, whose "
-        "time is virtual"
+        f"takes more than {SLOW:g} s of real time: run it with --handshake-slow, or in virtual time with "
+        "--handshake-kernel=lab"
     )
 
 

@@ -1,4 +1,4 @@
-"""Variants of a test: under random loss with several seeds, or broken on purpose.
+"""Variants of a test: under random loss with several seeds, or mutated.
 
 Each variant is a parameter of the test, so that ``-k``, ``--lf`` and ``-n`` treat it like any test.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: The parameter's name.
 PARAMETER = "handshake_variant"
 
-#: What can be broken, and how a broken test differs.
+#: The mutations, and how a mutated test differs.
 MUTATIONS: dict[str, str] = {
     "cause": "its faults, settings and socket options are ignored",
     "states": "every history lacks its last transition",
@@ -40,12 +40,12 @@ class Variant(msgspec.Struct, frozen=True):
 
     @property
     def links(self) -> list[str]:
-        """What is laid over the test's links."""
+        """The impairments that are added to the test's links."""
         return [f"loss={self.loss}"] if self.loss else []
 
     @property
     def words(self) -> list[str]:
-        """The options that ask for it."""
+        """The options that select it."""
         if self.mutation:
             return ["--handshake-mutate", self.mutation]
         return ["--handshake-seeds", str(self.seed)] if self.loss else []
@@ -55,7 +55,7 @@ class Variant(msgspec.Struct, frozen=True):
 
 
 def of(item: pytest.Item) -> Variant:
-    """The way in which a test is run."""
+    """The variant of a test."""
     callspec = getattr(item, "callspec", None)
     found = callspec.params.get(PARAMETER) if callspec else None
     return found if isinstance(found, Variant) else Variant()
@@ -79,7 +79,7 @@ def check(config: pytest.Config) -> None:
 
 
 def generate(metafunc: pytest.Metafunc) -> None:
-    """Parametrize a test that is to run in other ways than the ordinary one."""
+    """Parametrize a test that runs in several variants."""
     if "net" not in metafunc.fixturenames:
         return
     option = metafunc.config.option

@@ -1,1 +1,1 @@
-"""What a session leaves: records of tests, a summary, pages."""
+"""The results of a session: records of tests, a summary, pages."""

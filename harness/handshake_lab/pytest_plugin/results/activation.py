@@ -35,7 +35,7 @@ class Activation:
             plugins.append(IndexPage(self._config))
         for plugin in plugins:
             self._config.pluginmanager.register(plugin)
-            # The call of the hook that is in progress does not include a plugin that is registered meanwhile.
+            # A hook call that is in progress does not include a plugin that is registered during the call.
             for report in (report for reports in self._earlier.values() for report in reports):
                 plugin.pytest_runtest_logreport(report)
         self._earlier.clear()

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-#: What pytest-rerunfailures makes of the outcome that causes a rerun.
+#: The outcome that pytest-rerunfailures gives to an attempt that is run again.
 _RERUN = "rerun"
 
 
 class Attempts:
-    """Tells the reports of attempts that are run again from those of the last attempt."""
+    """Distinguishes the reports of the last attempt from those of attempts that are run again."""
 
     def __init__(self) -> None:
         self._superseded: dict[str, int] = {}
 
     def counts(self, report: pytest.TestReport) -> bool:
-        """Whether a report can still belong to the last attempt. Call it once for each report, in their order.
+        """Whether a report may belong to the last attempt. Must be called once for each report, in their order.
 
-        The report of a setup that passed may belong to an attempt that fails later; it says nothing then.
+        The report of a setup that passed may belong to an attempt that fails later, and is then of no interest.
         """
         attempt: int = getattr(report, "rerun", 0)
         outcome: str = report.outcome

@@ -48,9 +48,9 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
         item: The test.
         reports: Its reports; the last gets the properties, a failed one the ladder.
         results: The directory with its record.
-        replay: The command that runs the test again in the same way.
+        replay: The command that runs the test again with the same result.
     """
-    last = reports[-1]  # JUnit's file shows the properties of the last one
+    last = reports[-1]  # the JUnit file contains the properties of the last one
     last.user_properties.append((AGAIN, replay))
     failed = next((report for report in reports if report.failed), None)
     try:
@@ -65,7 +65,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
         return
     from handshake_lab.reconcile.pipeline import reconcile
 
-    # A branch was begun by the command that runs all of them.
+    # Branches were recorded with the command that runs all of them.
     observed = (replace(log.observations[0], replay=replay), *log.observations[1:])
     record = reconcile(observed)
     verdict = _verdict(record, failed)

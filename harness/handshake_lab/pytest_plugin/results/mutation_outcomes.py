@@ -1,4 +1,4 @@
-"""The outcome of a test that was broken on purpose, by the outcomes of its phases."""
+"""The outcome of a mutated test, from the outcomes of its phases."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from handshake_lab.pytest_plugin.results.pytest_reports import of_the_call, skip
 if TYPE_CHECKING:
     import pytest
 
-#: Exceptions by which a test detects that it is broken; any other means that the mutation broke the harness.
+#: Exceptions with which a test detects the mutation; any other exception is a failure of the harness.
 _BY_ITSELF = frozenset({"AssertionError", "Failed", "OSError", "LookupError", "NotAsDocumented"})
 
 
 def invert(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
-    """Invert the outcome of a test that was broken on purpose: it passes if it failed."""
+    """Invert the outcome of a mutated test: it passes if it failed."""
     mutation = variants.of(item).mutation
     if not mutation:
         return
@@ -31,9 +31,7 @@ def invert(item: pytest.Item, reports: list[pytest.TestReport]) -> None:
                 report.outcome, report.longrepr, report.sections = "passed", None, []
         else:
             result = "crashed"
-            failed.sections.append(
-                ("broken on purpose", f"{change}; the test should have failed by its own assertions")
-            )
+            failed.sections.append(("mutation", f"{change}; the test should have failed by its own assertions"))
     elif main.skipped:
         result = "skipped"
     elif not any(value for report in reports for name, value in report.user_properties if name == MUTATION_CHANGES):

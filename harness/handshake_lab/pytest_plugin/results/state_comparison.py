@@ -16,7 +16,7 @@ _NAMES = frozenset(map(str, State))
 
 
 def compared(left: object, right: object) -> tuple[list[str], list[str]] | None:
-    """The recorded and the expected states of a comparison; None where it compares something else."""
+    """The recorded and the expected states of a comparison; None if it does not compare states."""
     if not (_states(left) and _states(right)):
         return None
     recorded, expected = left, right
@@ -47,10 +47,10 @@ def explanation(recorded: Sequence[str], expected: Sequence[str], lang: str = "e
 
 
 def expected_of(record: Record, recorded: Sequence[str], expected: Sequence[str]) -> dict[int, tuple[State, ...]]:
-    """The endpoint whose states were compared, with the states that were expected of it, for a verdict.
+    """The endpoint whose states were compared, with its expected states, for a verdict.
 
-    A test may compare a part of an endpoint's states only; the others count as expected. Empty if several endpoints
-    had the recorded states.
+    If a test compares only a part of an endpoint's states, the other states count as expected. Empty if several
+    endpoints had the recorded states.
     """
     found = {}
     for place, endpoint in enumerate(record.endpoints):

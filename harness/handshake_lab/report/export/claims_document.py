@@ -10,9 +10,9 @@ from handshake_lab.report.export.json_document import Document, KernelDocument, 
 class ClaimDocument(msgspec.Struct, frozen=True):
     """A claim of the course notes, measured.
 
-    The codes of ``verdict`` are "holds", "nuance", "fails" and "unknown". ``evidence`` says what was measured,
-    ``nuance`` where the claim is not exact ("" where it is). ``as_expected``: the claim came out as this project
-    expects.
+    The codes of ``verdict`` are "holds", "nuance", "fails" and "unknown". ``evidence`` states what was measured,
+    ``nuance`` in which cases the claim is not exact ("" if it is exact). ``as_expected``: whether the verdict is the
+    one that this project expects.
     """
 
     id: str

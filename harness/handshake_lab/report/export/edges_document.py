@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class EdgeDocument(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """An edge of the diagram, or something that happens within a state (``from`` is ``to``).
+    """An edge of the diagram, or an event that does not change the state (``from`` equals ``to``).
 
     ``id`` is stable; ``number`` is its first part. ``section`` is one of RFC 9293 unless it names another document.
-    ``linux`` says how Linux takes the edge, by function and file; ``absent`` why it does not, "" where it does.
-    ``gate`` names the kernel releases between which it differs. ``tracepoint``, ``diag`` and ``capture`` say what
-    each observer sees of it, "" for nothing; ``observers`` lists those that see anything.
+    ``linux`` names the function and file that implement the edge in Linux; ``absent`` is the reason why Linux does not
+    have it, "" if it does. ``gate`` names the kernel releases between which it differs. ``tracepoint``, ``diag`` and
+    ``capture`` state what each observer reports of it, "" for nothing; ``observers`` lists those that report anything.
     """
 
     id: str

@@ -11,7 +11,7 @@ class CheckDocument(msgspec.Struct, frozen=True):
     """Something that a kernel kind needs or can use: what was found, and the command that provides it.
 
     A kernel kind cannot be used while a check that is ``needed`` is not ``ok``. ``remedy`` is "" where nothing is
-    missing, or nothing helps.
+    missing, or if no command provides it.
     """
 
     name: str
@@ -78,7 +78,7 @@ class TopologiesDocument(Document, frozen=True, tag="topologies"):
 
 
 class MeasurementDocument(msgspec.Struct, frozen=True):
-    """A property of a path: what was asked for, what was measured, and whether they agree.
+    """A property of a path: the requested value, the measured value, and whether they agree.
 
     ``path`` is "h1>h2" for one direction and "h1-h2" for both; ``what`` is "RTT", "delay", "loss", "rate" or "reach".
     """
@@ -101,7 +101,7 @@ class TopologyCheckDocument(Document, frozen=True, tag="topology-check"):
 class ReportedRun(msgspec.Struct, frozen=True):
     """A run with its page.
 
-    ``outcome`` is "failed" where a transition deviates from RFC 9293 or something failed in the run, else "recorded".
+    ``outcome`` is "failed" if a transition deviates from RFC 9293 or something failed in the run, else "recorded".
     ``lost`` counts lost segments; ``length`` is the time from the beginning of the recording to its last event.
     """
 
@@ -114,7 +114,7 @@ class ReportedRun(msgspec.Struct, frozen=True):
 
 
 class ReportDocument(Document, frozen=True, tag="report"):
-    """``handshake report --json``: the pages that were written; ``index`` leads to them."""
+    """``handshake report --json``: the pages that were written; ``index`` is the page with links to them."""
 
     title: str
     index: str

@@ -19,7 +19,7 @@ _WORST: dict[str, int] = {"passed": 0, "skipped": 1, "failed": 2}
 class PytestResult(msgspec.Struct):
     """The outcome of one test.
 
-    ``mutation`` is the result of a test that was broken on purpose:
+    ``mutation`` is the result of a mutated test:
     "caught" (it failed), "survived" (it passed without its faults), "unnoticed" (it passed with a false record),
     "nothing" (it has nothing to break), "crashed" or "skipped". ``span_seconds`` is the time from its first transition
     or segment to its last. ``edges`` are ids of ``handshake edges``; ``replay`` is the command that repeats this run.
@@ -38,9 +38,9 @@ class PytestResult(msgspec.Struct):
 
 
 class EdgeTaken(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """An edge of the state diagram, and which tests took it.
+    """An edge of the state diagram, and the tests that took it.
 
-    ``edge`` is its id in ``handshake edges``; ``absent`` says why Linux does not have it, "" where it does.
+    ``edge`` is its id in ``handshake edges``; ``absent`` is the reason why Linux does not have it, "" if it does.
     ``witnesses`` are the observers that reported it in any of the ``tests``.
     """
 

@@ -1,7 +1,7 @@
 """The document of a run: ``handshake demo --json``, ``record --json``, ``show --json``.
 
-Times are seconds since the recording began; states have the names of RFC 9293. The first state of an endpoint is the
-one in which the recording found it: its time is 0 and it has no cause.
+Times are seconds since the recording began; states have the names of RFC 9293. The first state of an endpoint is
+that in which it was when the recording began: its time is 0 and it has no cause.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class CauseDocument(msgspec.Struct, frozen=True):
 class StateDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     """A state that an endpoint entered.
 
-    It was entered at ``time``, or since ``earliest`` where nobody observed the moment. ``witnesses`` are the observers
-    that reported it. ``edge`` is the id of the edge in ``handshake edges``. ``inferred`` states were not observed:
-    the diagram has no other way. ``flaw``: "contradiction" where the kernel's report disagrees with the captured
-    segments, "gap" where states before this one may be missing; ``objection`` says what does not fit.
+    It was entered at ``time``; if no observer reported the exact time, between ``earliest`` and ``time``. ``witnesses``
+    are the observers that reported it. ``edge`` is the id of the edge in ``handshake edges``. ``inferred`` states were
+    not observed, but the diagram has no other path. ``flaw``: "contradiction" if the kernel's report contradicts the
+    captured segments, "gap" if states before this one may be missing; ``objection`` describes it.
     """
 
     state: State
@@ -51,7 +51,7 @@ class StateDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EndpointDocument(msgspec.Struct, frozen=True):
-    """One side of a connection, or a listener that nobody connected to.
+    """One side of a connection, or a listener without connections.
 
     ``local`` and ``remote`` are ADDRESS:PORT, with IPv6 addresses in brackets. The last state lasted at least until
     ``watched_until``.
@@ -77,11 +77,11 @@ class SegmentDocument(msgspec.Struct, frozen=True):
 
     ``name`` spells out ``flags``; ``icmp`` names the error, "" for a TCP segment. ``rel_seq`` and ``rel_ack`` count
     from the initial sequence numbers; ``ack`` and ``rel_ack`` are null in a segment without ACK. ``length`` counts the
-    bytes of payload. ``sent`` is null where no host sent it, ``received`` where it did not arrive (``lost``).
+    bytes of payload. ``sent`` is null if no host sent it, ``received`` if it did not arrive (``lost``).
     ``damaged`` segments arrived changed and were dropped. ``retransmits`` and ``copies`` are numbers of earlier
     segments: whose sequence numbers the sender sent again, and which one the network duplicated. ``stopped_at`` is the
-    last router that a lost segment reached, "" if none. ``ignored`` says why a segment that arrived had no
-    effect, by the reports and counters of its receiver's kernel; null if these do not show that.
+    last router that a lost segment reached, "" if none. ``ignored`` is the reason why a segment that arrived had no
+    effect, by the reports and counters of its receiver's kernel; null if these do not show it.
     """
 
     number: int
@@ -146,7 +146,7 @@ class FindingDocument(msgspec.Struct, frozen=True):
 
 
 class VerdictDocument(msgspec.Struct, frozen=True):
-    """Whether every transition is an edge of RFC 9293's diagram, and what was found."""
+    """Whether every transition is an edge of RFC 9293's diagram, and the findings."""
 
     ok: bool
     code: str
@@ -157,11 +157,11 @@ class VerdictDocument(msgspec.Struct, frozen=True):
 class RunDocument(Document, frozen=True, tag="run"):
     """A recorded run.
 
-    ``replay`` is the command that repeats it, "" where there is none. ``observers`` maps each observer to "" or to
-    the reason why it could not watch. ``counters`` are the increases of the kernel's TCP counters, by host and name;
-    ``counter_growth`` has those that show why segments had no effect, as they grew.
-    ``full_queues`` are the packets that full queues dropped, by interface; it is empty where anything else can have
-    dropped them. ``complete`` is false where the recording stopped before the run ended.
+    ``replay`` is the command that repeats it, "" if there is none. ``observers`` maps each observer to "" or to the
+    reason why it was not available. ``counters`` are the increases of the kernel's TCP counters, by host and name;
+    ``counter_growth`` lists each increase of those that show why segments had no effect.
+    ``full_queues`` are the numbers of packets that full queues dropped, by interface; it is empty if packets may have
+    been dropped for another reason. ``complete`` is false if the recording stopped before the run ended.
     """
 
     kernel: KernelDocument

@@ -9,11 +9,11 @@ from handshake_lab.report.export.pytest_document import EdgeTaken, TestOutcome
 
 
 class ScenarioDocument(msgspec.Struct, frozen=True):
-    """A scenario: ``what`` it requires of TCP, and by which document.
+    """A scenario: ``what`` it requires of TCP, and the document that defines it.
 
     ``number`` is its row in the catalogue, null for a scenario that exists for an edge that no row takes. ``subject``
-    is its group. ``test`` and ``under_loss`` are pytest's node ids: of its test, and of the same under random loss
-    ("" where chance would change what it requires).
+    is its group. ``test`` and ``under_loss`` are pytest's node ids: of its test, and of its test under random loss
+    ("" if its requirements do not hold for any loss).
     """
 
     number: int | None
@@ -77,7 +77,7 @@ class ScenarioMatrixDocument(Document, frozen=True, tag="scenario-matrix"):
 
 
 class MutationResult(msgspec.Struct, frozen=True):
-    """Whether a scenario fails when it is broken on purpose; ``reason`` says by which mutation, or why not."""
+    """Whether a scenario fails when it is mutated; ``reason`` names the mutation, or states why it does not fail."""
 
     name: str
     number: int | None
@@ -86,7 +86,7 @@ class MutationResult(msgspec.Struct, frozen=True):
 
 
 class MutationsDocument(Document, frozen=True, tag="scenario-mutations"):
-    """``handshake scenarios mutate --json``. ``can_fail`` counts the scenarios that fail when they are broken."""
+    """``handshake scenarios mutate --json``. ``can_fail`` counts the scenarios that fail when they are mutated."""
 
     can_fail: int
     scenarios: list[MutationResult]
