@@ -39,7 +39,9 @@ class Place(msgspec.Struct, frozen=True):
     links: tuple[str, ...]
     results: Path
     replay: str = ""  #: the command that runs the test again with the same result
-    follow: tuple[int, ...] | None = None  #: the numbers of the decisions to take at branch points, instead of branching
+    follow: tuple[int, ...] | None = (
+        None  #: the numbers of the decisions to take at branch points, instead of branching
+    )
     schedule: Schedule | None = None  #: what happens to the run's segments, where it is explored
 
 
