@@ -147,5 +147,5 @@ def again() -> str:
             continue
         values = value if isinstance(value, tuple) else (value,)
         for each in values:
-            words += [parameter.opts[0], str(each)]
+            words += [str(each)] if isinstance(parameter, click.Argument) else [parameter.opts[0], str(each)]
     return shlex.join(words)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ class Door:
         self._end = end
         self._process = os.getpid()
         self._lock = threading.Lock()
+        self._said: set[str] = set()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Send a message and wait for its answer; in a child process of the script, which is not heard, nothing."""
@@ -38,7 +40,16 @@ class Door:
             return {}
         with self._lock:
             self.send(message)
-            return self.receive() or {}
+            answer = self.receive() or {}
+        for remark in answer.get("remarks", ()):
+            self.say(remark)
+        return answer
+
+    def say(self, text: str) -> None:
+        """Print a sentence among what the script prints, once."""
+        if text not in self._said:
+            self._said.add(text)
+            print(f"handshake: {text}", file=sys.stderr)  # noqa: T201
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message."""

@@ -80,7 +80,7 @@ def main() -> None:
     descriptor = int(os.environ.pop(neighbour.VARIABLE))
     os.set_inheritable(descriptor, False)
     door = neighbour.Door(socket.socket(fileno=descriptor))
-    _neighbour("switches").stand_in()
+    _neighbour("switches").stand_in(door.say)
     report_nodes(door)
     script = sys.argv[1]
     sys.argv[:] = sys.argv[1:]

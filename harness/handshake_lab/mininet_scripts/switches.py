@@ -7,30 +7,28 @@ Linux bridge takes the place of the classes, before anything imports them by nam
 from __future__ import annotations
 
 import shutil
-import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: The classes of Mininet that need Open vSwitch or the reference switch, with the programs that they run.
 _SWITCHES = {"OVSSwitch": "ovs-vsctl", "UserSwitch": "ofdatapath", "IVSSwitch": "ivs-ctl"}
 #: Names by which Mininet also calls OVSSwitch.
 _ALIASES = ("OVSKernelSwitch", "OVSBridge")
-_said: set[str] = set()
 
 
-def _say(text: str) -> None:
-    """Print a sentence, once."""
-    if text not in _said:
-        _said.add(text)
-        print(f"handshake: {text}", file=sys.stderr)  # noqa: T201
+def stand_in(say: Callable[[str], None]) -> None:
+    """Have Linux bridges stand in for switches whose programs are missing, and nobody for a default controller.
 
-
-def stand_in() -> None:
-    """Have Linux bridges stand in for switches whose programs are missing, and nobody for a default controller."""
+    Args:
+        say: Prints a sentence, once.
+    """
     from mininet import node, nodelib  # noqa: PLC0415
 
     for name, program in _SWITCHES.items():
         if shutil.which(program) is None and hasattr(node, name):
-            bridge = _bridge(nodelib.LinuxBridge, name)
+            bridge = _bridge(nodelib.LinuxBridge, name, say)
             setattr(node, name, bridge)
             if name == "OVSSwitch":
                 for alias in _ALIASES:
@@ -45,11 +43,11 @@ def stand_in() -> None:
     node.DefaultController = default_controller
 
 
-def _bridge(linux_bridge: Any, name: str) -> Any:
+def _bridge(linux_bridge: Any, name: str, say: Callable[[str], None]) -> Any:
     """A class with the name and the options of a switch, that is a Linux bridge."""
 
     def init(self: Any, switch: str, *_: Any, stp: bool = False, **options: Any) -> None:
-        _say(f"Open vSwitch is not installed: Linux bridges take the place of {name}")
+        say(f"Open vSwitch is not installed: Linux bridges take the place of {name}")
         known = {key: options[key] for key in ("dpid", "listenPort", "inNamespace", "prio") if key in options}
         linux_bridge.__init__(self, switch, stp=stp, **known)
 

@@ -81,45 +81,10 @@ class Capture:
             if self._only and direction != self._only:
                 continue
             seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
-            seen = self._seen(frame, direction, seconds * 1_000_000_000 + nanoseconds)
-            if seen is not None:
-                yield seen
-
-    def _seen(self, frame: bytes, direction: Literal["sent", "received"], real: int) -> SegmentSeen | None:
-        segment = decode(frame)
-        if segment is not None:
-            return SegmentSeen(
-                t=self._clock.from_real(real),
-                node=self.node,
-                interface=self._interface,
-                direction=direction,
-                src=segment.src,
-                dst=segment.dst,
-                flags=segment.flags,
-                seq=segment.seq,
-                ack=segment.ack,
-                length=segment.length,
-                window=segment.window,
-                frame=frame,
-            )
-        error = decode_error(frame)
-        if error is None:
-            return None
-        return SegmentSeen(
-            t=self._clock.from_real(real),
-            node=self.node,
-            interface=self._interface,
-            direction=direction,
-            src=error.dst,
-            dst=error.src,
-            flags="",
-            seq=error.seq,
-            ack=0,
-            length=0,
-            window=0,
-            frame=frame,
-            icmp=error.name,
-        )
+            t = self._clock.from_real(seconds * 1_000_000_000 + nanoseconds)
+            found = seen(self.node, self._interface, direction, t, frame)
+            if found is not None:
+                yield found
 
     def dropped(self) -> int:
         """The number of frames that the kernel dropped since the last call (PACKET_STATISTICS)."""
@@ -128,3 +93,49 @@ class Capture:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def seen(node: str, interface: str, direction: Literal["sent", "received"], t: int, frame: bytes) -> SegmentSeen | None:
+    """A frame as an observation; None if it is neither a TCP segment nor an ICMP error about one.
+
+    Args:
+        node: The node that sent or received it.
+        interface: The interface it passed.
+        direction: Which of both.
+        t: When, on the run's clock.
+        frame: Its first bytes.
+    """
+    segment = decode(frame)
+    if segment is not None:
+        return SegmentSeen(
+            t=t,
+            node=node,
+            interface=interface,
+            direction=direction,
+            src=segment.src,
+            dst=segment.dst,
+            flags=segment.flags,
+            seq=segment.seq,
+            ack=segment.ack,
+            length=segment.length,
+            window=segment.window,
+            frame=frame,
+        )
+    error = decode_error(frame)
+    if error is None:
+        return None
+    return SegmentSeen(
+        t=t,
+        node=node,
+        interface=interface,
+        direction=direction,
+        src=error.dst,
+        dst=error.src,
+        flags="",
+        seq=error.seq,
+        ack=0,
+        length=0,
+        window=0,
+        frame=frame,
+        icmp=error.name,
+    )

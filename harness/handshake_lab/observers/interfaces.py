@@ -6,7 +6,7 @@ import contextlib
 import errno
 from typing import TYPE_CHECKING
 
-from handshake_lab.linux.netlink import addresses
+from handshake_lab.linux.netlink import addresses, links
 from handshake_lab.linux.netlink.connection import Netlink
 from handshake_lab.recording.observations import NetworkChange
 
@@ -22,14 +22,14 @@ class Interfaces:
     Args:
         node: The node. The calling thread must be in its network namespace.
         clock: The run's clock.
-        found: Called with the name of each interface that is new, in the node's namespace.
+        found: Called with the name and the index of each interface that is new.
         moved: Called with the node's addresses when they have changed.
     """
 
     name = "interfaces"
 
     def __init__(
-        self, node: str, clock: Clock, found: Callable[[str], None], moved: Callable[[list[str]], None]
+        self, node: str, clock: Clock, found: Callable[[str, int], None], moved: Callable[[list[str]], None]
     ) -> None:
         self.node = node
         self._clock = clock
@@ -38,7 +38,7 @@ class Interfaces:
         self._listening = Netlink(groups=addresses.CHANGES)
         self._listening.socket.setblocking(False)
         self._asking = Netlink()
-        self.known = addresses.interface_names(self._asking)
+        self.known = links.indexes(self._asking)
         self.addresses = addresses.addresses(self._asking)
 
     def descriptors(self) -> Iterable[int]:
@@ -54,11 +54,11 @@ class Interfaces:
                 except OSError as error:
                     if error.errno != errno.ENOBUFS:  # some were lost, so there were some
                         raise
-        names = addresses.interface_names(self._asking)
-        for name in names:
-            if name not in self.known:
-                self._found(name)
-        self.known = names
+        there = links.indexes(self._asking)
+        for name, index in there.items():
+            if self.known.get(name) != index:
+                self._found(name, index)
+        self.known = there
         now = addresses.addresses(self._asking)
         if now != self.addresses:
             self.addresses = now

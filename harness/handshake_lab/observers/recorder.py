@@ -22,6 +22,7 @@ from handshake_lab.linux.tcp_counters import grown, read_counters
 from handshake_lab.observers import ss
 from handshake_lab.observers.capture import Capture
 from handshake_lab.observers.counter_watch import CounterWatch
+from handshake_lab.observers.departures import Departures
 from handshake_lab.observers.polling import SocketPoller
 from handshake_lab.observers.tracepoint import Tracepoints
 from handshake_lab.recording.node_addresses import is_loopback
@@ -103,7 +104,7 @@ class Recorder:
         #: Each observer, with "" or the reason why it is not available.
         self.observers: dict[str, str] = {}
         self._by_descriptor: dict[int, Observer] = {}
-        self._captures: list[Capture] = []
+        self._captures: list[Capture | Departures] = []
         self._diags: dict[str, SocketPoller] = {}
         self._tracepoints: Tracepoints | None = None
         self._counters: dict[str, dict[str, int]] = {}
@@ -189,7 +190,7 @@ class Recorder:
         for descriptor in observer.descriptors():
             del self._by_descriptor[descriptor]
             self._poll.unregister(descriptor)
-        if isinstance(observer, Capture):
+        if isinstance(observer, Capture | Departures):
             self._captures.remove(observer)
             if count := observer.dropped():
                 missed = Missed(t=self._clock.now(), observer="capture", node=observer.node, count=count)
@@ -197,7 +198,7 @@ class Recorder:
         observer.close()
 
     def _watch(self, observer: Observer) -> None:
-        if isinstance(observer, Capture):
+        if isinstance(observer, Capture | Departures):
             self._captures.append(observer)
         for descriptor in observer.descriptors():
             self._by_descriptor[descriptor] = observer

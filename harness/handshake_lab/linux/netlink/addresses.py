@@ -17,11 +17,6 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 CHANGES = 0x1 | 0x10 | 0x100
 
 
-def interface_names(netlink: Netlink) -> list[str]:
-    """The interfaces of the namespace, in the order in which they were made there."""
-    return sorted(found := links.indexes(netlink), key=lambda name: found[name])
-
-
 def addresses(netlink: Netlink) -> list[str]:
     """The IP addresses of the namespace without those of the loopback interface, in the kernel's order."""
     loopback = links.indexes(netlink).get("lo", 0)
