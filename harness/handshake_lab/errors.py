@@ -13,6 +13,7 @@ HandshakeError
 ├── ImpairmentNotApplied     a link has other settings than requested  exit 3
 ├── PytestFailed             pytest did not run all tests              exit 3
 ├── FaultNeverFired          a fault matched no segment                exit 1
+├── ScriptLinkNotApplied     a script's link differs from its request  exit 1
 ├── FaultImpossible          no connection for an injected segment     exit 1
 ├── ProgramFailed            a program exited before it was ready      exit 1
 ├── WaitTimedOut             the awaited event did not happen          exit 1
@@ -203,6 +204,27 @@ class FaultNeverFired(HandshakeError):
     """A fault was active, but no segment matched it."""
 
     exit_code = 1
+
+
+class ScriptLinkNotApplied(HandshakeError):
+    """The kernel does not have what a Mininet script asked for a link.
+
+    Args:
+        where: The interface.
+        asked: The options that the script gave.
+        got: What the kernel has instead.
+        said: What tc printed, which Mininet passed over; "" if nothing.
+    """
+
+    exit_code = 1
+
+    def __init__(self, where: str, asked: str, got: str, said: str = "") -> None:
+        self.where = where
+        self.asked = asked
+        self.got = got
+        self.said = said
+        passed_over = f". Mininet passed over what tc printed: {said}" if said else ". Mininet ignored the value"
+        super().__init__(f"{where}: the script asked for {asked}, but the kernel has {got}{passed_over}")
 
 
 class FaultImpossible(HandshakeError):

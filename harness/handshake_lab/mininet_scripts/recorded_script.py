@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shlex
@@ -17,14 +18,17 @@ import msgspec
 from handshake_lab.errors import HandshakeError
 from handshake_lab.experiment.live_recording import Journal
 from handshake_lab.experiment.run_start import begin, repeatable
+from handshake_lab.kernel.lab.writable_root import WritableRoot
 from handshake_lab.mininet_scripts import door, script_process
+from handshake_lab.mininet_scripts.script_lines import ask_for_line
 from handshake_lab.mininet_scripts.script_nodes import ScriptNodes
 from handshake_lab.mininet_scripts.script_plan import SCRIPT, ScriptPlan
+from handshake_lab.mininet_scripts.written_files import bring_home
 from handshake_lab.observers.clock import Clock
 from handshake_lab.observers.recorder import Recorder
 from handshake_lab.recording.events_file import Writer
 from handshake_lab.recording.observations import FORMAT_VERSION, Program, RunEnd, RunHeader
-from handshake_lab.recording.run_files import ERROR, EVENTS, SCRIPT_OUTPUT
+from handshake_lab.recording.run_files import ERROR, EVENTS, SCRIPT_FILES, SCRIPT_OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +38,12 @@ def enter(argument: Any, results: Path) -> int:
     """The job that a kernel does for `handshake_lab.mininet_scripts.run_script`."""
     plan = msgspec.convert(argument, ScriptPlan)
     try:
-        _record(plan, results)
+        if plan.kernel.kind == "lab":
+            root = WritableRoot()
+            _record(plan, results)
+            bring_home(root, plan.directory, results / SCRIPT_FILES)
+        else:
+            _record(plan, results)
     except HandshakeError as error:
         (results / ERROR).write_text(json.dumps(error.to_document()))
     return 0
@@ -48,7 +57,12 @@ def _record(plan: ScriptPlan, results: Path) -> None:
         recorder = Recorder([], clock, journal, int(plan.heartbeat * 1e9))
         recorder.open()
         kernel = msgspec.structs.replace(plan.kernel, release=os.uname().release)
-        with contextlib.closing(ScriptNodes(recorder, clock)) as nodes, recorder:
+        numbers = itertools.count(1)
+
+        def read_line() -> str:
+            return ask_for_line(results, next(numbers), real_time=kernel.real_time)
+
+        with contextlib.closing(ScriptNodes(recorder, clock, plan.rate, read_line)) as nodes, recorder:
             if seed is not None:
                 begin(seed, "run")
             clock.start()
@@ -72,6 +86,8 @@ def _record(plan: ScriptPlan, results: Path) -> None:
 
 def _run(plan: ScriptPlan, results: Path, nodes: ScriptNodes, recorder: Recorder, clock: Clock) -> None:
     """Run the script to its end, and answer it."""
+    if plan.source is not None:
+        Path(plan.script).write_text(plan.source, "utf-8")
     command = shlex.join([plan.script, *plan.arguments])
     recorder.hand_in(Program(clock.now(), "", SCRIPT, command, "starts"))
     with _started(plan, results) as (process, ours):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import msgspec
 
 from handshake_lab.experiment.execute import carried_out, prepare_directory
 from handshake_lab.kernel.shared.guest_setup import PRIVATE
 from handshake_lab.kernel.shared.job import Job
+from handshake_lab.mininet_scripts.script_lines import answer_if_asked
 from handshake_lab.mininet_scripts.script_plan import SCRIPT
 from handshake_lab.recording.observations import Program
 from handshake_lab.recording.run_files import SCRIPT_OUTPUT
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
     from handshake_lab.mininet_scripts.script_plan import ScriptPlan
     from handshake_lab.reconcile.stored_run import Run
 
-#: Seconds of real time between two looks for more of the script's output.
-_LOOK = 0.05
+#: Seconds of real time between two looks for more of the script's output, or for a line that it asks for.
+_LOOK = 0.02
+#: Seconds to wait at most for the last of it to be shown.
+_LEAVES = 2.0
 
 
 @contextlib.contextmanager
@@ -44,6 +48,9 @@ def script_run(plan: ScriptPlan, kernel: Kernel, out: Path | None, shown: Binary
     with contextlib.ExitStack() as stack:
         results = prepare_directory(out or Path(stack.enter_context(tempfile.TemporaryDirectory())))
         directories = dict.fromkeys((Path(plan.directory), Path(plan.script).parent))
+        if plan.kernel.kind == "lab" and str(Path(plan.script).parent) in PRIVATE:
+            # Such a directory is private to the run; of this machine's, it has the script alone.
+            plan = msgspec.structs.replace(plan, source=Path(plan.script).read_text("utf-8"))
         job = Job(
             call="handshake_lab.mininet_scripts.recorded_script:enter",
             argument=msgspec.to_builtins(plan),
@@ -52,7 +59,7 @@ def script_run(plan: ScriptPlan, kernel: Kernel, out: Path | None, shown: Binary
             readable=tuple(each for each in directories if str(each) not in PRIVATE),
         )
         (results / SCRIPT_OUTPUT).write_bytes(b"")
-        with _shown_live(results / SCRIPT_OUTPUT, shown):
+        with _accompanied(results, shown, sys.stdin):
             run = stack.enter_context(carried_out(job, kernel, kept=out is not None))
         yield run
 
@@ -66,23 +73,26 @@ def exit_status(run: Run) -> int:
 
 
 @contextlib.contextmanager
-def _shown_live(file: Path, shown: BinaryIO) -> Iterator[None]:
-    """Copy what is appended to a file while the block runs."""
+def _accompanied(results: Path, shown: BinaryIO, lines: TextIO) -> Iterator[None]:
+    """While the block runs, show what the script prints, and give it the lines that it asks for."""
     done = threading.Event()
 
     def follow() -> None:
-        with file.open("rb") as source:
+        asked = 1
+        with (results / SCRIPT_OUTPUT).open("rb") as source:
             last = False
             while not last:
                 last = done.wait(_LOOK)
                 while chunk := source.read(1 << 16):
                     shown.write(chunk)
                 shown.flush()
+                if not last and answer_if_asked(results, asked, lines.readline):
+                    asked += 1
 
-    thread = threading.Thread(target=follow, name="script output", daemon=True)
+    thread = threading.Thread(target=follow, name="script output and input", daemon=True)
     thread.start()
     try:
         yield
     finally:
         done.set()
-        thread.join()
+        thread.join(_LEAVES)  # it may be waiting for a line that nobody will type

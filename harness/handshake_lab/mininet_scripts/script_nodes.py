@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from handshake_lab.errors import EnvironmentUnsupported, NetlinkError
 from handshake_lab.linux import netns
+from handshake_lab.mininet_scripts import script_links
 from handshake_lab.observers.capture import Capture
 from handshake_lab.observers.departures import Departures
 from handshake_lab.observers.interfaces import Interfaces
-from handshake_lab.recording.observations import NetworkChange
+from handshake_lab.plan.units import show_rate
+from handshake_lab.recording.observations import NetworkChange, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from handshake_lab.observers.clock import Clock
     from handshake_lab.observers.recorder import Recorder
 
+#: Seconds of the kernel's time to wait at most for segments that are on their way when a network is taken down.
+_SETTLES = 1.0
 #: The interface of connections within one host; it has no queue.
 LOOPBACK = "lo"
+
+
+def _path(process: int) -> str:
+    return f"/proc/{process}/ns/net" if process else "/proc/self/ns/net"
+
+
+@contextlib.contextmanager
+def _space(process: int) -> Iterator[int]:
+    """A descriptor of a process's network namespace; 0 for the root namespace."""
+    descriptor = os.open(_path(process), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 class ScriptNode:
@@ -27,23 +47,24 @@ class ScriptNode:
 
     Args:
         name: Its name in the script.
-        process: Its shell, whose namespace it is.
+        process: Its shell, whose namespace it is; 0 for the root namespace.
     """
 
     interfaces = ()  #: their captures are added as they appear
 
     def __init__(self, name: str, process: int) -> None:
         self.name = name
-        self._space = os.open(f"/proc/{process}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self.space = os.open(_path(process), os.O_RDONLY | os.O_CLOEXEC)
+        self.root = process == 0
         self.addresses: list[str] = []
 
     def enter(self) -> AbstractContextManager[None]:
         """Run the body of the ``with`` block with the calling thread in its network namespace."""
-        return netns.inside(self._space)
+        return netns.inside(self.space)
 
     def close(self) -> None:
         """Let go of the namespace."""
-        os.close(self._space)
+        os.close(self.space)
 
 
 class ScriptNodes:
@@ -52,35 +73,95 @@ class ScriptNodes:
     Args:
         recorder: The recorder.
         clock: The run's clock.
+        rate: Bits per second of links without a rate; 0 for no limit.
+        read_line: Waits for the next line of the script's standard input.
     """
 
-    def __init__(self, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, recorder: Recorder, clock: Clock, rate: int, read_line: Callable[[], str]) -> None:
         self._recorder = recorder
         self._clock = clock
+        self._rate = rate
+        self._read_line = read_line
         self._nodes: dict[str, ScriptNode] = {}
+        self._own: dict[str, set[str]] = {}  # of nodes in the root namespace: their interfaces
+        self._links: set[str] = set()  # as described so far
         self._remarks: list[str] = []  # to be printed by the script's process
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Do what a message asks for, and return the answer: remarks to print."""
+        """Do what a message asks for, and return the answer: remarks to print.
+
+        Raises:
+            ScriptLinkNotApplied: A link is not what the script asked for.
+        """
         match message["about"]:
             case "node":
                 self._attach(message["name"], message["process"])
+            case "interface":
+                self._own.setdefault(message["node"], set()).add(message["name"])
+            case "link":
+                with _space(message["process"]) as space:
+                    script_links.check(space, message["interface"], message["asked"], message["said"])
+            case "links":
+                self._describe(message["links"])
+                self._recorder.sync()
+            case "step":
+                self._step(message["node"], message["call"], message["phase"])
+            case "line":
+                return {"line": self._read_line()}
             case "stop":
+                self._settle()
                 for name in message["nodes"]:
                     self._forget(name)
-            case "sync":
-                self._recorder.sync()
         remarks, self._remarks = self._remarks, []
         return {"remarks": remarks}
 
+    def _describe(self, directions: list[dict[str, Any]]) -> None:
+        """Limit links that have no rate, and put what links do on record."""
+        lines = []
+        for each in directions:
+            with _space(each["process"]) as space:
+                if self._rate and script_links.limit(space, each["interface"], self._rate):
+                    self._remarks.append(
+                        f"links without a bandwidth have {show_rate(self._rate)} (--rate): computing takes no virtual "
+                        "time, so a transfer without any limit would not end"
+                    )
+                line = script_links.described(space, each["node"], each["interface"], each["peer"])
+            if line and line not in self._links:
+                self._links.add(line)
+                lines.append(line)
+        if lines:
+            self._recorder.hand_in(NetworkChange(t=self._clock.now(), links=lines))
+
+    def _step(self, node: str, call: str, phase: Literal["begins", "ends"]) -> None:
+        if node in self._nodes:
+            self._recorder.hand_in(Step(t=self._clock.now(), node=node, call=call, phase=phase))
+
+    def _settle(self) -> None:
+        """Wait until no segments are on their way: taken down with the network, they would appear to be lost."""
+        self._recorder.wait_until(lambda: not self._queued(), _SETTLES, fresh=False)
+
+    def _queued(self) -> int:
+        """Packets in the queues of all interfaces, those of switches included."""
+        spaces = [node.space for node in self._nodes.values()]
+        with _space(0) as root:
+            return sum(each.queued for space in (*spaces, root) for each in script_links.root_queues(space))
+
     def _attach(self, name: str, process: int) -> None:
         self._forget(name)  # of a network before
+        if process == 0 and any(each.root for each in self._nodes.values()):
+            return  # its sockets are another node's, too
         node = self._nodes[name] = ScriptNode(name, process)
 
         with node.enter():
             departures = self._departures(name)
 
+        def wanted(interface: str) -> bool:
+            """In the root namespace are the interfaces of all switches."""
+            return process != 0 or interface == LOOPBACK or interface in self._own.get(name, ())
+
         def found(interface: str, index: int) -> None:
+            if not wanted(interface):
+                return
             with node.enter():
                 self._recorder.watch(self._capture(name, interface, index, departures))
 
@@ -89,7 +170,7 @@ class ScriptNodes:
 
         with node.enter():
             interfaces = Interfaces(name, self._clock, found, moved)
-            captures = [self._capture(name, *each, departures) for each in interfaces.known.items()]
+            captures = [self._capture(name, *each, departures) for each in interfaces.known.items() if wanted(each[0])]
         node.addresses = list(interfaces.addresses)
         self._recorder.hand_in(NetworkChange(t=self._clock.now(), nodes={name: node.addresses}))
         self._recorder.add(node, interfaces, *captures, *([departures] if departures else []))

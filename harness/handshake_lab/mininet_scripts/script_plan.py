@@ -13,15 +13,18 @@ SCRIPT = "script"
 class ScriptPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A script, and how it is run.
 
-    ``script`` is its absolute path; ``python`` is the interpreter that runs it; ``directory`` is its working
-    directory; ``heartbeat`` is the time between two polls of all sockets when nothing happens, in seconds;
-    ``replay`` is the command that repeats the run.
+    ``script`` is its absolute path, and ``source`` its text where the kernel does not show its directory; ``python`` is
+    the interpreter that runs it; ``directory`` is its working directory; ``rate`` is that of links without one, in bits
+    per second, 0 for no limit; ``heartbeat`` is the time between two polls of all sockets when nothing happens, in
+    seconds; ``replay`` is the command that repeats the run.
     """
 
     script: str
+    source: str | None = None
     arguments: tuple[str, ...] = ()
     python: str
     directory: str
     kernel: KernelInfo
+    rate: int = 0
     heartbeat: float = 5.0
     replay: str = ""

@@ -14,12 +14,17 @@ import os
 import runpy
 import socket
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
+
+#: The options of Mininet's TCIntf that change what a link does, and those that say how.
+_WHAT = ("bw", "delay", "jitter", "loss", "max_queue_size")
+_HOW = ("speedup", "enable_ecn", "enable_red")
 
 
 def _neighbour(name: str) -> ModuleType:
@@ -32,46 +37,120 @@ def _neighbour(name: str) -> ModuleType:
     return module
 
 
-def _after(owner: Any, name: str, then: Callable[..., None]) -> None:
-    """Have a method call ``then`` with its object when it has done its work."""
+def _wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
+    """Replace a method by ``wrapper``, which is called with the method, its object and its arguments."""
     original = getattr(owner, name)
 
     @functools.wraps(original)
     def wrapped(self: Any, *arguments: Any, **options: Any) -> Any:
-        result = original(self, *arguments, **options)
-        then(self)
+        return wrapper(original, self, *arguments, **options)
+
+    setattr(owner, name, wrapped)
+
+
+class Reports:
+    """Reports hosts, links, commands and networks as the script makes them.
+
+    Args:
+        door: The connection to the recorder.
+    """
+
+    def __init__(self, door: Any) -> None:
+        self._door = door
+        self._running: list[Any] = []  # networks that were started
+        self._depth = 0  # of commands: one of Mininet's may be made of others
+
+    def install(self) -> None:
+        """Wrap the methods of Mininet that these reports follow."""
+        from mininet.link import TCIntf  # noqa: PLC0415  the classes that switches are made of come first
+        from mininet.net import Mininet  # noqa: PLC0415
+        from mininet.node import Controller, Node, Switch  # noqa: PLC0415
+
+        self._not_hosts = (Switch, Controller)
+        _wrap(Node, "startShell", self._shell)
+        _wrap(Node, "addIntf", self._interface)
+        _wrap(Node, "cmd", self._command)
+        _wrap(Node, "popen", self._program)
+        _wrap(TCIntf, "config", self._configured)
+        _wrap(Mininet, "start", self._start)
+        _wrap(Mininet, "stop", self._stop)
+
+    def _is_host(self, node: Any) -> bool:
+        return not isinstance(node, self._not_hosts)
+
+    def _shell(self, original: Callable[..., None], node: Any, *arguments: Any, **options: Any) -> None:
+        original(node, *arguments, **options)
+        if self._is_host(node):
+            self._door.ask({"about": "node", "name": node.name, "process": _process(node)})
+
+    def _interface(self, original: Callable[..., None], node: Any, interface: Any, *rest: Any, **options: Any) -> None:
+        if self._is_host(node) and not node.inNamespace:
+            self._door.ask({"about": "interface", "node": node.name, "name": interface.name})
+        original(node, interface, *rest, **options)
+
+    def _configured(self, original: Callable[..., Any], interface: Any, *arguments: Any, **options: Any) -> Any:
+        result = original(interface, *arguments, **options)
+        asked = dict(zip(("bw", "delay", "jitter", "loss"), arguments, strict=False)) | options
+        asked = {name: asked[name] for name in (*_WHAT, *_HOW) if asked.get(name) not in (None, False)}
+        if any(name in asked for name in _WHAT):
+            if asked.get("speedup", 0) > 0 and interface.node.name.startswith("s"):
+                asked["bw"] = asked["speedup"]
+            asked.pop("speedup", None)
+            said = [text for text in (result or {}).get("tcoutputs", ()) if text]
+            place = {"interface": interface.name, "process": _process(interface.node)}
+            self._door.ask({"about": "link", **place, "asked": asked, "said": said})
+        self._report_links(interface.link)
         return result
 
-    setattr(owner, name, wrapped)
+    def _report_links(self, *links: Any) -> None:
+        """Report the links of networks that run, as they are now; those of others are reported when they start."""
+        directions = []
+        for link in links:
+            ends: tuple[Any, Any] = (getattr(link, "intf1", None), getattr(link, "intf2", None))
+            if any(link in net.links for net in self._running) and all(getattr(end, "node", None) for end in ends):
+                for one, other in (ends, ends[::-1]):
+                    place = {"interface": one.name, "process": _process(one.node)}
+                    directions.append({"node": one.node.name, "peer": other.node.name, **place})
+        for first in range(0, len(directions), 100):
+            self._door.ask({"about": "links", "links": directions[first : first + 100]})
+
+    def _command(self, original: Callable[..., Any], node: Any, *arguments: Any, **options: Any) -> Any:
+        return self._step(node, " ".join(map(str, arguments)), original, arguments, options)
+
+    def _program(self, original: Callable[..., Any], node: Any, *arguments: Any, **options: Any) -> Any:
+        words = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list) else arguments
+        return self._step(node, " ".join(map(str, words)), original, arguments, options)
+
+    def _step(
+        self, node: Any, call: str, original: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        """Put a command of a host on record; not those with which Mininet makes the network."""
+        if self._depth or not self._running or not self._is_host(node):
+            return original(node, *arguments, **options)
+        step = {"about": "step", "node": node.name, "call": call}
+        self._depth += 1
+        self._door.ask({**step, "phase": "begins"})
+        try:
+            return original(node, *arguments, **options)
+        finally:
+            self._depth -= 1
+            self._door.ask({**step, "phase": "ends"})
+
+    def _start(self, original: Callable[..., Any], net: Any, *arguments: Any, **options: Any) -> Any:
+        result = original(net, *arguments, **options)
+        self._running.append(net)
+        self._report_links(*net.links)
+        return result
+
+    def _stop(self, original: Callable[..., Any], net: Any, *arguments: Any, **options: Any) -> Any:
+        self._door.ask({"about": "stop", "nodes": [host.name for host in net.hosts]})
+        self._running = [each for each in self._running if each is not net]
+        return original(net, *arguments, **options)
 
 
-def _before(owner: Any, name: str, first: Callable[..., None]) -> None:
-    """Have a method call ``first`` with its object before it begins."""
-    original = getattr(owner, name)
-
-    @functools.wraps(original)
-    def wrapped(self: Any, *arguments: Any, **options: Any) -> Any:
-        first(self)
-        return original(self, *arguments, **options)
-
-    setattr(owner, name, wrapped)
-
-
-def report_nodes(door: Any) -> None:
-    """Report each host when its shell runs, and each network before it is taken down."""
-    from mininet.net import Mininet  # noqa: PLC0415  the classes that switches are made of come first
-    from mininet.node import Controller, Node, Switch  # noqa: PLC0415
-
-    def started(node: Any) -> None:
-        if node.inNamespace and not isinstance(node, Switch | Controller):
-            door.ask({"about": "node", "name": node.name, "process": node.pid})
-
-    def stopping(net: Any) -> None:
-        door.ask({"about": "stop", "nodes": [host.name for host in net.hosts]})
-
-    _after(Node, "startShell", started)
-    _after(Mininet, "start", lambda _: door.ask({"about": "sync"}))
-    _before(Mininet, "stop", stopping)
+def _process(node: Any) -> int:
+    """The process in whose network namespace a node is; 0 for the root namespace."""
+    return int(node.pid) if node.inNamespace else 0
 
 
 def main() -> None:
@@ -80,12 +159,20 @@ def main() -> None:
     descriptor = int(os.environ.pop(neighbour.VARIABLE))
     os.set_inheritable(descriptor, False)
     door = neighbour.Door(socket.socket(fileno=descriptor))
-    _neighbour("switches").stand_in(door.say)
-    report_nodes(door)
+    sys.stdin = _neighbour("script_input").ScriptInput(door)
+    _neighbour("stand_ins").install(door.say)
+    Reports(door).install()
     script = sys.argv[1]
     sys.argv[:] = sys.argv[1:]
     sys.path.insert(0, str(Path(script).parent))
-    runpy.run_path(script, run_name="__main__")
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except Exception as error:  # noqa: BLE001  printed as Python does, without the frames that lead to the script
+        trace = error.__traceback__
+        while trace and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__, "<frozen runpy>"):
+            trace = trace.tb_next
+        traceback.print_exception(type(error), error, trace or error.__traceback__)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -10,3 +10,5 @@ CAPTURE = "capture.pcapng"
 PAGE = "index.html"
 #: What a Mininet script printed.
 SCRIPT_OUTPUT = "script.out"
+#: The directory with the files that a Mininet script wrote in its working directory, on a lab kernel.
+SCRIPT_FILES = "files"

@@ -22,6 +22,14 @@ from handshake_lab.kernel.choose import choose_kernel
     help="The interpreter that runs the script; it must have Mininet. By default that of this command.",
 )
 @click.option(
+    "--rate",
+    default="100mbit",
+    show_default=True,
+    metavar="RATE",
+    help="On the lab kernel, the rate of links that have no bandwidth; 0 for none. Computing takes no virtual time, so "
+    "without a limit a transfer such as iperf's would not end.",
+)
+@click.option(
     "--wall-limit",
     default="120s",
     show_default=True,
@@ -37,6 +45,7 @@ def command(
     script: Path,
     arguments: tuple[str, ...],
     python: str,
+    rate: str,
     wall_limit: str,
     seed: int,
     kernel_name: str,
@@ -60,17 +69,18 @@ def command(
     from handshake_lab.cli.run_and_show import show_run
     from handshake_lab.mininet_scripts.run_script import exit_status, script_run
     from handshake_lab.mininet_scripts.script_plan import ScriptPlan
-    from handshake_lab.plan.units import duration
+    from handshake_lab.plan import units
 
     if not script.is_file():
         raise UsageError("SCRIPT", str(script), "is not a file", "handshake run two_hosts.py")
-    kernel = choose_kernel(kernel_name, seed, duration("--wall-limit", wall_limit) / 1e9)
+    kernel = choose_kernel(kernel_name, seed, units.duration("--wall-limit", wall_limit) / 1e9)
     plan = ScriptPlan(
         script=str(script.absolute()),
         arguments=arguments,
         python=python,
         directory=str(Path.cwd()),
         kernel=kernel.info,
+        rate=0 if kernel.info.real_time or rate == "0" else units.rate("--rate", rate),
         replay=options.again(),
     )
     # Standard output contains only the document.

@@ -127,7 +127,7 @@ def _message(index: int, handle: int, parent: int) -> bytes:
     return struct.pack("=BxxxiIII", 0, index, handle, parent, 0)
 
 
-def netem(index: int, where: str, options: bytes, *, replace: bool = False) -> Request:
+def netem(index: int, where: str, options: bytes, *, replace: bool = False, handle: int = 0x10000) -> Request:
     """The request that makes netem the queue for the frames that an interface sends.
 
     Args:
@@ -135,13 +135,14 @@ def netem(index: int, where: str, options: bytes, *, replace: bool = False) -> R
         where: Its name, for messages.
         options: The encoded parameters.
         replace: Replace the queue (segments in it are lost) instead of changing its parameters.
+        handle: The number of the queue whose parameters are changed, or of a new one where there is none.
     """
     wanted = attribute(_OPTIONS, options)
     if replace:
         # Without a handle the kernel replaces the old queue with a new one.
         body = _message(index, 0, _ROOT) + text(_KIND, "netem") + wanted
         return Request(NEWQDISC, CREATE | REPLACE, body, f"replacing the impairment of {where}")
-    body = _message(index, 0x10000, _ROOT) + text(_KIND, "netem") + wanted
+    body = _message(index, handle, _ROOT) + text(_KIND, "netem") + wanted
     return Request(NEWQDISC, CREATE | REPLACE, body, f"setting the impairment of {where}")
 
 

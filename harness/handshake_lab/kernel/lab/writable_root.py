@@ -1,0 +1,72 @@
+"""A root in which programs may write everywhere: this machine's files, with what is written kept in memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from handshake_lab.kernel.shared.guest_setup import mount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MS_BIND = 4096
+
+#: Where the layers are made: a memory of the guest's own.
+_PLACE = Path("/run/handshake-root")
+
+
+class _Mount(NamedTuple):
+    point: str
+    kind: str
+    read_only: bool
+
+
+class WritableRoot:
+    """The root of the calling process and its children from now on; only inside a lab kernel.
+
+    Each read-only view of the host's files is the lower layer of an overlay file system. Other mounts stay as they are.
+
+    Raises:
+        OSError: The kernel has no overlay file system.
+    """
+
+    def __init__(self) -> None:
+        self._layers: dict[str, Path] = {}
+        mounts = sorted(set(_mounts()))
+        root = _PLACE / "root"
+        root.mkdir(parents=True)
+        self._cover("/", root)
+        for each in mounts:  # an outer one before those in it
+            if each.point == "/":
+                continue
+            target = Path(f"{root}{each.point}")
+            target.mkdir(parents=True, exist_ok=True)
+            if each.kind == "hostfs" and each.read_only:
+                self._cover(each.point, target)
+            else:
+                mount(each.point, str(target), "none", flags=_MS_BIND)
+        here = Path.cwd()
+        os.chroot(root)
+        os.chdir(here)
+
+    def _cover(self, point: str, target: Path) -> None:
+        layer = _PLACE / str(len(self._layers))
+        written, work = layer / "written", layer / "work"
+        for directory in (written, work):
+            directory.mkdir(parents=True)
+        mount("overlay", str(target), "overlay", f"lowerdir={point},upperdir={written},workdir={work}")
+        self._layers[point] = written
+
+    def files_below(self, directory: str) -> Iterator[Path]:
+        """The files that were written below a directory, relative to it, in the order of their names."""
+        point = max((each for each in self._layers if Path(directory).is_relative_to(each)), key=len)
+        place = self._layers[point] / Path(directory).relative_to(point)
+        yield from sorted(path.relative_to(place) for path in place.rglob("*") if path.is_file())
+
+
+def _mounts() -> Iterator[_Mount]:
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, point, kind, options, *_ = line.split()
+        yield _Mount(point.encode().decode("unicode_escape"), kind, "ro" in options.split(","))

@@ -1,0 +1,44 @@
+"""Standard input of a script: each line is asked for when it is needed."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+
+class ScriptInput(io.TextIOBase):
+    """Lines from outside the kernel.
+
+    Args:
+        door: The connection to the recorder, which has them.
+    """
+
+    def __init__(self, door: Any) -> None:
+        super().__init__()
+        self._door = door
+        self._rest = ""
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def fileno(self) -> int:
+        """That of the process's own standard input, which is empty."""
+        return 0
+
+    def readline(self, size: int = -1) -> str:  # type: ignore[override]  # a text stream's
+        """The next line with its newline; "" at the end."""
+        if not self._rest:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            self._rest = self._door.ask({"about": "line"}).get("line", "")
+        size = len(self._rest) if size is None or size < 0 else size
+        line, self._rest = self._rest[:size], self._rest[size:]
+        return line
+
+    def read(self, size: int | None = -1) -> str:  # a text stream's
+        """Up to ``size`` characters of the current line; everything for -1."""
+        if size is None or size < 0:
+            return "".join(iter(self.readline, ""))
+        return self.readline(size)

@@ -1,0 +1,218 @@
+"""What takes the place of parts of Mininet whose programs are missing, or that have no meaning in a lab kernel.
+
+Mininet's default switch needs Open vSwitch, and an OpenFlow controller. Where the programs are missing, Mininet's
+Linux bridge takes the place of the classes, before anything imports them by name: a script may also derive from them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: The classes of Mininet that need Open vSwitch or the reference switch, with the programs that they run.
+_SWITCHES = {"OVSSwitch": "ovs-vsctl", "UserSwitch": "ofdatapath", "IVSSwitch": "ivs-ctl"}
+#: Names by which Mininet also calls OVSSwitch.
+_ALIASES = ("OVSKernelSwitch", "OVSBridge")
+#: Programs that scripts use, by Debian's packages.
+_PACKAGES = {
+    "arp": "net-tools",
+    "brctl": "bridge-utils",
+    "curl": "curl",
+    "dhclient": "isc-dhcp-client",
+    "dhcpd": "isc-dhcp-server",
+    "dig": "dnsutils",
+    "dnsmasq": "dnsmasq-base",
+    "ethtool": "ethtool",
+    "ifconfig": "net-tools",
+    "iperf": "iperf",
+    "iperf3": "iperf3",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "killall": "psmisc",
+    "lighttpd": "lighttpd",
+    "nc": "netcat-openbsd",
+    "netcat": "netcat-openbsd",
+    "netperf": "netperf",
+    "netstat": "net-tools",
+    "nginx": "nginx",
+    "ping": "iputils-ping",
+    "ping6": "iputils-ping",
+    "pkill": "procps",
+    "route": "net-tools",
+    "socat": "socat",
+    "sshd": "openssh-server",
+    "ss": "iproute2",
+    "tc": "iproute2",
+    "tcpdump": "tcpdump",
+    "telnet": "telnet",
+    "traceroute": "traceroute",
+    "tshark": "tshark",
+    "udhcpc": "udhcpc",
+    "udhcpd": "udhcpd",
+    "vconfig": "vlan",
+    "wget": "wget",
+    "ovs-vsctl": "openvswitch-switch",
+    "ovs-ofctl": "openvswitch-switch",
+}
+#: The first words of the commands in a line of a shell.
+_FIRST_WORDS = re.compile(r"(?:^|[;&|(]|\bsudo\b)\s*(?:nohup\s+|exec\s+|time\s+)?([\w./+-]+)")
+
+
+def install(say: Callable[[str], None]) -> None:
+    """Put everything in place.
+
+    Args:
+        say: Prints a sentence, once.
+    """
+    _switches(say)
+    _controllers(say)
+    _cpu_limits(say)
+    _missing_programs(say)
+    _input()
+
+
+def _switches(say: Callable[[str], None]) -> None:
+    from mininet import node, nodelib  # noqa: PLC0415
+
+    for name, program in _SWITCHES.items():
+        if shutil.which(program) is None and hasattr(node, name):
+            bridge = _bridge(nodelib.LinuxBridge, name, say)
+            setattr(node, name, bridge)
+            if name == "OVSSwitch":
+                for alias in _ALIASES:
+                    setattr(node, alias, bridge)
+
+
+def _bridge(linux_bridge: Any, name: str, say: Callable[[str], None]) -> Any:
+    """A class with the name and the options of a switch, that is a Linux bridge."""
+    missing = "Open vSwitch" if name == "OVSSwitch" else name
+
+    def init(self: Any, switch: str, *_: Any, stp: bool = False, **options: Any) -> None:
+        say(f"{missing} is not installed: Linux bridges take the place of {name}; they obey no OpenFlow controller")
+        kept = ("dpid", "opts", "listenPort", "inNamespace", "prio", "ip", "mac")
+        linux_bridge.__init__(self, switch, stp=stp, **{key: options[key] for key in kept if key in options})
+
+    def attach(self: Any, interface: Any) -> None:
+        self.cmd("brctl addif", self, interface)
+        interface.ifconfig("up")
+
+    def detach(self: Any, interface: Any) -> None:
+        self.cmd("brctl delif", self, interface)
+
+    def no_openflow(self: Any, *words: Any, **_: Any) -> str:
+        say(f"{self.name}: {' '.join(map(str, words))} has no effect on a Linux bridge")
+        return ""
+
+    parts = {
+        "__init__": init,
+        "__doc__": f"A Linux bridge in the place of {name}.",
+        "attach": attach,
+        "detach": detach,
+        "dpctl": no_openflow,
+        "vsctl": no_openflow,
+        "isOldOVS": classmethod(lambda _: False),
+    }
+    return type(name, (linux_bridge,), parts)
+
+
+def _controllers(say: Callable[[str], None]) -> None:
+    """Where a controller's program is missing, and switches are bridges, nobody: bridges need none."""
+    from mininet import node  # noqa: PLC0415
+
+    found = node.findController
+
+    def default_controller(name: str, controllers: Any = node.DefaultControllers, **options: Any) -> Any:
+        """The first controller that is installed; none if there is none."""
+        controller = found(controllers)
+        return controller(name, **options) if controller else None
+
+    node.DefaultController = default_controller
+    start = node.Controller.start
+
+    def start_if_installed(self: Any) -> None:
+        if shutil.which(self.command) is None and shutil.which("ovs-vsctl") is None:
+            say(f"{self.name}: the controller {self.command!r} is not installed; Linux bridges need none")
+        else:
+            start(self)
+
+    node.Controller.start = start_if_installed
+
+
+def _cpu_limits(say: Callable[[str], None]) -> None:
+    """Hosts with a limited CPU become hosts: they need control groups of version 1, and computing takes no time."""
+    from mininet import node  # noqa: PLC0415
+
+    class CPULimitedHost(node.Host):  # type: ignore[misc]  # Mininet has no types
+        """A host; limits of its CPU have no effect."""
+
+        def __init__(self, name: str, sched: str = "cfs", **options: Any) -> None:
+            say(f"limits of the CPU have no effect here: the {node.CPULimitedHost.__name__}s are ordinary hosts")
+            self.sched = sched
+            node.Host.__init__(self, name, **options)
+
+        def config(self, cpu: float = -1, cores: Any = None, **options: Any) -> Any:  # noqa: ARG002
+            return node.Host.config(self, **options)
+
+        def setCPUFrac(self, f: float, sched: str | None = None) -> None:  # noqa: N802
+            """Without effect."""
+
+        def setCPUs(self, cores: Any, mems: int = 0) -> None:  # noqa: N802
+            """Without effect."""
+
+    node.CPULimitedHost = CPULimitedHost
+
+
+def _missing_programs(say: Callable[[str], None]) -> None:
+    """Name the package of each missing program that a command begins with; a shell's complaint is easily overlooked."""
+    from mininet import node  # noqa: PLC0415
+
+    send, popen = node.Node.sendCmd, node.Node.popen
+
+    def check(words: Any) -> None:
+        line = " ".join(map(str, words[0] if len(words) == 1 and isinstance(words[0], list | tuple) else words))
+        for program in _FIRST_WORDS.findall(line):
+            package = _PACKAGES.get(program)
+            # Mininet calls ethtool for each interface, and does as well without it.
+            if package and program != "ethtool" and shutil.which(program) is None:
+                say(f"{program} is not installed: apt-get install {package}")
+
+    def send_checked(self: Any, *words: Any, **options: Any) -> Any:
+        check(words)
+        return send(self, *words, **options)
+
+    def popen_checked(self: Any, *words: Any, **options: Any) -> Any:
+        check(words)
+        return popen(self, *words, **options)
+
+    node.Node.sendCmd, node.Node.popen = send_checked, popen_checked
+
+
+class _Poll:
+    """select.poll() without the script's standard input, which is always readable and must not wake the CLI."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+
+    def register(self, file: Any, *events: int) -> None:
+        """As select.poll's."""
+        if file is not sys.stdin:
+            self._poll.register(file, *events)
+
+    def poll(self, *timeout: Any) -> list[tuple[int, int]]:
+        """As select.poll's."""
+        return self._poll.poll(*timeout)
+
+
+def _input() -> None:
+    """The CLI reads whole lines from standard input, and does not pass on what follows to a running command."""
+    from mininet import cli  # noqa: PLC0415
+
+    cli.poll = _Poll
+    os.environ.setdefault("SHELL", "/bin/bash")
