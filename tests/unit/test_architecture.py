@@ -1,4 +1,4 @@
-"""docs/architecture.md shows the rooms as they are, and strings that name code name code that exists."""
+"""docs/architecture.md lists the parts of the package, and strings that name code name code that exists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[2]
 PACKAGE = Path(handshake_lab.__file__).parent
 PAGE = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
 CONTRACTS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
-ROOMS = re.findall(r"^\| `([\w.]+)/?` \|", PAGE, re.MULTILINE)
+PARTS = re.findall(r"^\| `([\w.]+)/?` \|", PAGE, re.MULTILINE)
 #: Words in backticks that look like paths.
 PATHS = sorted(set(re.findall(r"`([\w./]+(?:/|\.(?:py|toml)))`", PAGE)))
 #: "handshake_lab.module:function", as plans, jobs and the face write it.
@@ -38,16 +38,16 @@ def test_layers_are_those_of_the_contract() -> None:
     assert "```text\n" + "\n".join(CONTRACTS[0]["layers"]) + "\n```" in PAGE
 
 
-def test_every_room_has_a_row() -> None:
+def test_every_part_has_a_row() -> None:
     """The folders and modules of the package, except the topologies, which are a link."""
     found = {file.name for file in PACKAGE.iterdir() if file.is_dir() or file.suffix == ".py"}
 
-    assert {*ROOMS, "topologies", "__init__.py", "__pycache__"} == {*found, "__pycache__"}
+    assert {*PARTS, "topologies", "__init__.py", "__pycache__"} == {*found, "__pycache__"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_in_a_string_resolves(name: str) -> None:
-    """A renamed function would be missed only inside a kernel."""
+    """Otherwise a renamed function would only be found missing when a kernel calls it."""
     module, _, attribute = name.partition(":")
 
     assert hasattr(import_module(module), attribute)
