@@ -19,6 +19,7 @@ CALL = "call"
 SUMMARIES = {
     "agrees": "as documented: all {all} transitions are edges of RFC 9293's diagram",
     "partly_unobserved": "as documented, as far as it was observed",
+    "nothing_observed": "no TCP was observed: there is nothing to compare with RFC 9293",
     "deviates": "not as documented: {count} of {all} transitions deviate from RFC 9293",
 }
 
@@ -34,7 +35,8 @@ FINDINGS = {
     "linux_edge": "{who}: {step} at {time} s: edge {edge}, which only Linux has: {event}",
     "no_effect": "{who}: {name} #{number} at {time} s had no effect: {why}",
     "answered_only": "{who}: {name} #{number} at {time} s: {why}",
-    "half_open": "{who}: is ESTABLISHED, but its peer {peer} has been CLOSED since {time} s",
+    "half_open": "{who}: is ESTABLISHED with nobody at the other end: {peer} has been {state} since {time} s",
+    "half_open_never": "{who}: is ESTABLISHED with nobody at the other end: {peer} has no socket for it",
     "record_cut": "the recording stopped before the run ended",
     "retransmitted": "{who}: {what} retransmitted after {waits} s because {why}",
     "retransmitted_in_parts": "{who}: {what} retransmitted in {parts} parts after {waits} s because {why}",
@@ -162,6 +164,7 @@ _PARTS = {
     "queue_full": "the queue of {interface} was full",
     "damaged": "it was damaged in transit",
     "early": "the timer expired before an acknowledgment could arrive",
+    "without_effect": "it had no effect: {why}",
     "unanswered": "{receiver} did not acknowledge it",
     "not_captured": "of something that was not captured",
     "ack_lost": "its acknowledgment, segment {number}, was lost",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.recording.messages import Message, sentence
-from handshake_lab.recording.node_addresses import is_loopback
 from handshake_lab.tcp.diagram.lookup import BY_ID, edges_between
 from handshake_lab.tcp.states import State
+from handshake_lab.verdict.half_open import half_open
 from handshake_lab.verdict.retransmissions import retransmissions
 from handshake_lab.verdict.without_effect import without_effect
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handshake_lab.recording.history import Endpoint, Record, Transition
-    from handshake_lab.tcp.address import Address
 
 _LEFT = {
     State.SYN_SENT: "unfinished_syn",
@@ -32,6 +31,10 @@ _LEFT = {
     State.CLOSING: "unfinished_fin",
     State.LAST_ACK: "unfinished_fin",
 }
+
+
+#: The summary of a record without TCP.
+_NOTHING = "nothing_observed"
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -61,6 +64,11 @@ class Verdict(msgspec.Struct, frozen=True):
     message: Message | None = None
 
     @property
+    def neutral(self) -> bool:
+        """Whether there was nothing to compare: the verdict is neither good nor bad."""
+        return self.message is not None and self.message.code == _NOTHING
+
+    @property
     def exit_code(self) -> int:
         """0 as documented, 1 not as documented."""
         return 0 if self.ok else 1
@@ -85,7 +93,10 @@ def judge(record: Record) -> Verdict:
         findings += found
     findings += [_found(None, each.message, segment=each.segment) for each in retransmissions(record)]
     findings += [_found(None, each.message, segment=each.segment) for each in without_effect(record)]
-    findings += _half_open(record)
+    findings += [
+        _found(None, each.message, each.endpoint, len(record.endpoints[each.endpoint].transitions) - 1)
+        for each in half_open(record)
+    ]
     if not record.complete:
         findings.append(_found(None, sentence("record_cut")))
     deviations = sum(finding.ok is False for finding in findings)
@@ -93,26 +104,11 @@ def judge(record: Record) -> Verdict:
     transitions = sum(len(endpoint.transitions) for endpoint in record.endpoints)
     if deviations:
         summary = sentence("deviates", count=deviations, all=transitions)
+    elif not transitions:
+        summary = sentence(_NOTHING)
     else:
         summary = sentence("partly_unobserved") if unseen else sentence("agrees", all=transitions)
     return Verdict(not deviations, str(summary), tuple(findings), message=summary)
-
-
-def _half_open(record: Record) -> Iterator[Finding]:
-    """Endpoints that are ESTABLISHED although their peer is CLOSED."""
-    last = {(end.node, end.local, end.remote): end for end in record.endpoints if end.transitions}
-    peers: dict[tuple[Address, Address], list[Endpoint]] = {}
-    for end in last.values():
-        peers.setdefault((end.remote, end.local), []).append(end)
-    for place, end in enumerate(record.endpoints):
-        if not end.transitions or end.states[-1] is not State.ESTABLISHED:
-            continue
-        for peer in peers.get((end.local, end.remote), ()):
-            at = peer.transitions[-1].time
-            elsewhere = is_loopback(end.local.ip) and peer.node != end.node
-            if peer.states[-1] is State.CLOSED and at > end.transitions[-1].time and not elsewhere:
-                message = sentence("half_open", who=_who(end), peer=_who(peer), time=f"{at / 1e9:.3f}")
-                yield _found(None, message, place, len(end.transitions) - 1)
 
 
 def _found(

@@ -11,6 +11,7 @@ from handshake_lab.recording.messages import Message, sentence
 from handshake_lab.tcp.icmp import TOO_BIG
 from handshake_lab.tcp.segment import name_of
 from handshake_lab.tcp.sequence_numbers import add, distance, occupied
+from handshake_lab.verdict.without_effect import why_ignored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ class _Surroundings(NamedTuple):
 
     acks: dict[tuple[Address, Address], list[TransmittedSegment]]
     too_big: dict[tuple[Address, int], list[TransmittedSegment]]
+    ignored: dict[int, Message]  #: why segments had no effect, by their numbers
     blurred: frozenset[str]
     queue: str  #: the interfaces whose full queues dropped every lost segment; "" if that is not certain
 
@@ -70,7 +72,9 @@ def retransmissions(record: Record) -> Iterator[Retransmission]:
 
 
 def _surroundings(record: Record) -> _Surroundings:
-    around = _Surroundings(defaultdict(list), defaultdict(list), record.blurred, _full_queue(record))
+    around = _Surroundings(
+        defaultdict(list), defaultdict(list), why_ignored(record), record.blurred, _full_queue(record)
+    )
     for segment in record.segments:
         if segment.icmp.startswith(TOO_BIG):
             around.too_big[segment.dst, segment.seq].append(segment)
@@ -150,7 +154,8 @@ def _reason(before: TransmittedSegment, after: TransmittedSegment, around: _Surr
         and distance(end, answer.ack) >= 0
     ]
     if not answers:
-        return sentence("unanswered", receiver=before.receiver)
+        why = around.ignored.get(before.number)
+        return sentence("without_effect", why=why) if why else sentence("unanswered", receiver=before.receiver)
     if all(answer.received is None for answer in answers):
         return sentence("ack_lost", number=answers[0].number)
     if all((answer.received or 0) >= (after.sent or 0) for answer in answers if answer.received is not None):

@@ -100,8 +100,9 @@ def _badges(verdict: Verdict | None, w: Words, *, failed: bool) -> list[dict[str
     out = [{"style": "bad", "mark": "✗", "text": w("outcome.failed")}] if failed else []
     if verdict is not None:
         # A run can fail because it differs from a test's expectation, although TCP behaved as documented.
-        style = "bad" if not verdict.ok else "quiet" if failed else "good"
-        out.append({"style": style, "mark": "✓" if verdict.ok else "✗", "text": w.summary(verdict)})
+        style = "bad" if not verdict.ok else "quiet" if failed or verdict.neutral else "good"
+        mark = "" if verdict.neutral else "✓" if verdict.ok else "✗"
+        out.append({"style": style, "mark": mark, "text": w.summary(verdict)})
     return out
 
 

@@ -176,6 +176,8 @@ def verdict(verdict: Verdict | None, record: Record, glyphs: Glyphs, words: Word
         lines.append([(f"{glyphs.note} {words('table.more', count=left_out)}", DIM)])
     text = glyphs.legible(words.summary(verdict))
     tick, style = (glyphs.yes, "bold green") if verdict.ok else (glyphs.no, "bold red")
+    if verdict.neutral:
+        tick, style = glyphs.note, "bold"
     lines += [[(line, style)] for line in cells.wrap(f"{tick} {text}", width)]
     return lines
 
