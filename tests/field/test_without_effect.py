@@ -19,8 +19,8 @@ pytestmark = pytest.mark.handshake(delay="5ms")
 #: What h2 crafts, by the reason why h1 ignores it: flags, and how far off its numbers are.
 CRAFTED: dict[str, tuple[str, int, int | None, bytes]] = {
     "outside of the window": ("ACK", 10_000_000, 0, b"data"),
-    "acknowledges what is not in flight": ("ACK", 0, 70_000, b"data"),
-    "flags make no sense": ("FIN", 0, None, b""),
+    "acknowledges data that is not in flight": ("ACK", 0, 70_000, b"data"),
+    "flags are invalid": ("FIN", 0, None, b""),
     "challenge ACK": ("RST", 100, None, b""),
 }
 

@@ -52,8 +52,8 @@ def test_korean_is_korean() -> None:
     latin = {key for key in ko.keys if not re.search("[가-힣]", re.sub(r"\{.*?\}", "", ko.template(key)))}
     names = {"witness.tracepoint", "witness.diag", "witness.ss"}
     values = {"ladder.title", "ladder.wait", "ladder.wait_timer", "states.heading", "states.numbered"}
-    values |= {f"said.{kind}" for kind in ("documented", "contradiction", "segment", "several")}
-    calls = {f"said.edge.{edge.id}" for edge in EDGES if edge.event == "SOCK_DESTROY (ss -K)"}
+    values |= {f"message.{kind}" for kind in ("documented", "contradiction", "segment", "several")}
+    calls = {f"message.edge.{edge.id}" for edge in EDGES if edge.event == "SOCK_DESTROY (ss -K)"}
 
     assert latin <= names | values | calls
 
@@ -76,7 +76,7 @@ def test_every_key_is_asked_for() -> None:
         if key not in code and not re.search(rf"""["']{key.partition(".")[2]}["']""", code)
     }
     # Keys made from the values of a type, such as a witness or a claim's verdict.
-    made = {"witness", "role", "claim", "flaw", "said", "tally", "link"}
+    made = {"witness", "role", "claim", "flaw", "message", "tally", "link"}
 
     assert {key for key in unused if key.partition(".")[0] not in made} <= {"page.begins", "page.ends"}
 
@@ -133,7 +133,7 @@ def test_verdicts_are_said_in_the_readers_language() -> None:
 
 
 def test_every_sentence_of_a_verdict_is_one_that_there_is() -> None:
-    """No kind is said that no language has, and none is kept that nobody says; edges say themselves."""
+    """No kind is message that no language has, and none is kept that nobody says; edges say themselves."""
     code = "\n".join(path.read_text("utf-8") for path in Path(handshake_lab.__file__).parent.rglob("*.py"))
     written = set(re.findall(r'"([a-z_0-9]+)"', code.replace(Path(messages.__file__).read_text("utf-8"), "")))
 

@@ -99,4 +99,9 @@ def index(
 
 def _view(each: RunRow, message: str) -> dict[str, Any]:
     mark, style = _MARKS[each.outcome]
-    return msgspec.structs.asdict(each) | {"mark": mark, "style": style, "said": message, "length": span(each.length)}
+    return msgspec.structs.asdict(each) | {
+        "mark": mark,
+        "style": style,
+        "outcome_text": message,
+        "length": span(each.length),
+    }

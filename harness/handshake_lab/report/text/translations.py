@@ -36,7 +36,7 @@ class Words:
         self.lang = lang
         self._table = _flat(tomllib.loads((files(__package__) / f"{lang}.toml").read_text("utf-8")))
         if lang == "en":
-            self._table |= {f"said.{kind}": sentence for kind, sentence in SENTENCES.items()}
+            self._table |= {f"message.{kind}": sentence for kind, sentence in SENTENCES.items()}
 
     def __call__(self, key: str, **values: object) -> str:
         """The text of a dotted key, with ``{name}`` replaced by the value of that name."""
@@ -56,7 +56,7 @@ class Words:
         """The text of a finding, a cause or an objection; the text of a program is returned unchanged."""
         if isinstance(message, str):
             return message
-        return self(f"said.{message.code}", **{name: self._value(value) for name, value in message.values.items()})
+        return self(f"message.{message.code}", **{name: self._value(value) for name, value in message.values.items()})
 
     def caused(self, cause: Cause, arrow: str) -> str:
         """Why a transition happened, with the number of its segment: ``received ACK #9``, ``connect() → #1``.

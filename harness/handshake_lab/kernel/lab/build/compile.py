@@ -181,11 +181,11 @@ class Builder:
         made.mkdir()
         self._run(tree, release, "stripping it", ["strip", "-o", str(made / "linux"), "linux"])
         (made / "config").write_bytes((tree / ".config").read_bytes())
-        said = subprocess.run([made / "linux", "--version"], capture_output=True, text=True, check=False, timeout=60)
-        if said.stdout.strip() != release.name:
+        printed = subprocess.run([made / "linux", "--version"], capture_output=True, text=True, check=False, timeout=60)
+        if printed.stdout.strip() != release.name:
             raise KernelFailed(
-                f"The kernel that was built reports its release as {said.stdout.strip()!r}, not {release.name!r}",
-                said.stderr,
+                f"The kernel that was built reports its release as {printed.stdout.strip()!r}, not {release.name!r}",
+                printed.stderr,
             )
         return made
 
