@@ -81,7 +81,7 @@ def test_every_key_is_asked_for() -> None:
     assert {key for key in unused if key.partition(".")[0] not in made} <= {"page.begins", "page.ends"}
 
 
-def test_causes_and_objections_are_said_in_the_readers_language() -> None:
+def test_causes_and_objections_are_in_the_readers_language() -> None:
     """They are values until they are shown; a call is shown as the program made it."""
     ko = words("ko")
     cause = Cause("segment", sentence("received", what="SYN-ACK"), 2)
@@ -120,7 +120,7 @@ def test_language_that_there_is_not_is_refused() -> None:
         words("fr")
 
 
-def test_verdicts_are_said_in_the_readers_language() -> None:
+def test_verdicts_are_in_the_readers_language() -> None:
     """A verdict says its findings by kind: in English it is the finding's text, in Korean there is Hangul in it."""
     story = lost_syn_ack()
     verdict = judge(story)
@@ -133,7 +133,7 @@ def test_verdicts_are_said_in_the_readers_language() -> None:
 
 
 def test_every_sentence_of_a_verdict_is_one_that_there_is() -> None:
-    """No kind is message that no language has, and none is kept that nobody says; edges say themselves."""
+    """Every text that is used exists, and every text that exists is used; the texts of edges are their events."""
     code = "\n".join(path.read_text("utf-8") for path in Path(handshake_lab.__file__).parent.rglob("*.py"))
     written = set(re.findall(r'"([a-z_0-9]+)"', code.replace(Path(messages.__file__).read_text("utf-8"), "")))
 
