@@ -30,10 +30,10 @@ from __future__ import annotations
 import inspect
 import math
 import os
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class HandshakeError(Exception):
@@ -201,9 +201,15 @@ class PytestFailed(HandshakeError):
 
 
 class FaultNeverFired(HandshakeError):
-    """A fault was active, but no segment matched it."""
+    """A fault was active, but no segment matched it; or the run ended before the time of an action."""
 
     exit_code = 1
+
+    @classmethod
+    def of(cls, faults: Mapping[str, str]) -> Self:
+        """The error about faults that never fired, each with the reason if it is known."""
+        each = (f"the fault {text!r} never fired{': ' * bool(why)}{why}" for text, why in faults.items())
+        return cls("; ".join(each) + ". Add 'optional' if the fault may match nothing")
 
 
 class ScriptLinkNotApplied(HandshakeError):

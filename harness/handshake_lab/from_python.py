@@ -11,10 +11,12 @@ from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
 from handshake_lab.plan.checks import parse_faults, parse_links
 from handshake_lab.plan.program_run import check_programs, parse_programs, plan_of, wall_limit_of
+from handshake_lab.plan.sysctls import sysctl_settings
+from handshake_lab.plan.timed_action import parse_timed
 from handshake_lab.report.kept_run import write_capture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from handshake_lab.reconcile.stored_run import Run
 
@@ -31,6 +33,8 @@ def record(
     topology: str = "pair",
     links: Sequence[str] = (),
     faults: Sequence[str] = (),
+    at: Sequence[tuple[str, str]] = (),
+    sysctls: Mapping[str, str | int] | None = None,
     kernel: str = "lab",
     seed: int = 1,
     out: str | Path | None = None,
@@ -55,6 +59,8 @@ def record(
         topology: A name, or the path of a file with a Mininet topology: ``star,n=5``.
         links: Impairments of all links or of one: ``delay=50ms,loss=1%``, ``h1>h2:loss=5%``.
         faults: Faults on chosen segments: ``drop SYN nth=1 from h1``.
+        at: What happens to the network at given times of the run: ``[("10s", "cut h1-s1 for 30s")]``.
+        sysctls: Settings of the kernel in all hosts, or in one: ``{"h2:net.ipv4.tcp_syncookies": 2}``.
         kernel: The kernel that it runs on: ``lab``, ``lab:6.1``, ``host``, ``vm``.
         seed: The seed of a lab kernel: the same seed gives the same record.
         out: The directory for the run's files: events, capture, and output of the programs. None: they are not kept.
@@ -70,10 +76,16 @@ def record(
     """
     programs = parse_programs(servers, clients, time_limit, after)
     link_specs, wanted = parse_links(links), parse_faults(faults)
-    for note in check_programs(programs, topology, link_specs, wanted).notes:
+    planned = check_programs(programs, topology, link_specs, wanted)
+    for note in planned.notes:
         warnings.warn(f"topology: {note}", stacklevel=2)
+    timed = parse_timed(at, "at")
+    for action in timed:
+        action.check(planned, "at")
+    settings = {name: str(value) for name, value in (sysctls or {}).items()}
+    sysctl_settings(planned, settings)
     chosen = choose_kernel(kernel, seed, wall_limit_of(programs, kernel, wall_limit))
-    plan = plan_of(programs, topology, link_specs, wanted, chosen.info)
+    plan = plan_of(programs, topology, link_specs, wanted, chosen.info, timed=timed, sysctls=settings)
     with conducted(plan, chosen, Path(out) if out is not None else None) as run:
         if run.directory is None or out is None:
             return replace(run, directory=None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from handshake_lab.errors import UsageError
 from handshake_lab.network.faults import drop_rules
-from handshake_lab.network.faults.middlebox import is_kind
 from handshake_lab.plan.fault import ACTIONS, KINDS, MADE, Fault
+from handshake_lab.plan.fault_matching import is_kind
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.segment import Segment
 from hypothesis import given, settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from handshake_lab.plan.network_plan import NetworkPlan
+    from handshake_lab.plan.timed_action import TimedAction
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
@@ -60,16 +62,85 @@ def kernel(function: _Function) -> _Function:
 
 
 def network(function: _Function) -> _Function:
-    """``--link`` and ``--fault``: impairments, and faults on chosen segments."""
+    """``--link``, ``--fault``, ``--at``, ``--sysctl``: what the network does to segments, and settings of hosts."""
+    function = click.option(
+        "--sysctl",
+        "sysctls",
+        multiple=True,
+        metavar="[HOST:]NAME=VALUE",
+        help="A setting of the kernel in all hosts, or in one: h2:net.ipv4.tcp_syncookies=2. Repeatable.",
+    )(function)
+    function = click.option(
+        "--at",
+        "timed",
+        nargs=2,
+        multiple=True,
+        metavar="TIME ACTION",
+        help='At a time of the run, an action: --at 10s "cut h1-s1 for 30s", --at 2s "set h1>h2:loss=5%", or a fault. '
+        "See below. Repeatable.",
+    )(function)
     function = click.option(
         "--fault",
         "faults",
         multiple=True,
-        metavar="TEXT",
-        help='Drop, delay, duplicate, reorder, corrupt, hold or inject segments: "drop SYN nth=1 from h1". '
-        "Flags as in a ladder: SYN-ACK, FIN-PSH-ACK. Repeatable.",
+        metavar="FAULT",
+        help='Drop, delay, duplicate, reorder, corrupt, hold or inject segments: "drop SYN nth=1 from h1", or '
+        '"drop #11" as a ladder numbers them. See below. Repeatable.',
     )(function)
     return links(function)
+
+
+def with_grammar(function: _Function) -> _Function:
+    """A verb whose help ends with the grammar of faults and of timed actions."""
+    from handshake_lab.plan import fault_text, timed_action
+
+    lines = [*fault_text.GRAMMAR.splitlines(), *timed_action.GRAMMAR.splitlines()]
+    grammar = "\n".join(f"  {line}" for line in lines)
+    function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n\b\nFaults (docs/faults.md):\n{grammar}\n"
+    return function
+
+
+def read_timed(pairs: tuple[tuple[str, str], ...], planned: NetworkPlan) -> tuple[TimedAction, ...]:
+    """The values of ``--at``.
+
+    Raises:
+        UsageError: One is invalid, or the network does not have what it is about.
+    """
+    from handshake_lab.plan.timed_action import parse_timed
+
+    found = parse_timed(pairs)
+    for action in found:
+        action.check(planned)
+    return found
+
+
+def read_sysctls(texts: tuple[str, ...], planned: NetworkPlan) -> dict[str, str]:
+    """The values of ``--sysctl``, by their names.
+
+    Raises:
+        UsageError: One has no value, is not a setting of network namespaces, or is for a node that does not exist.
+    """
+    from handshake_lab.plan.sysctls import sysctl_settings
+
+    wanted: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not value.strip():
+            raise UsageError("--sysctl", text, "has no value", "--sysctl h2:net.ipv4.tcp_syncookies=2")
+        wanted[name.strip()] = value.strip()
+    sysctl_settings(planned, wanted)
+    return wanted
+
+
+def topology(function: _Function) -> _Function:
+    """``--topology``: the network."""
+    return click.option(
+        "--topology",
+        default="pair",
+        show_default=True,
+        metavar="NAME",
+        help="A name from `handshake topology list`, or a file with a Mininet Topo.",
+    )(function)
 
 
 def links(function: _Function) -> _Function:
@@ -147,5 +218,8 @@ def again() -> str:
             continue
         values = value if isinstance(value, tuple) else (value,)
         for each in values:
-            words += [str(each)] if isinstance(parameter, click.Argument) else [parameter.opts[0], str(each)]
+            if isinstance(parameter, click.Argument):
+                words.append(str(each))
+            else:
+                words += [parameter.opts[0], *(map(str, each) if isinstance(each, tuple) else [str(each)])]
     return shlex.join(words)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.errors import KernelFailed, UsageError, from_document
+from handshake_lab.errors import FaultNeverFired, KernelFailed, UsageError, from_document
 from handshake_lab.experiment.topology_in_kernel import shown_topology
 from handshake_lab.kernel.shared.guest_setup import PRIVATE
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
+from handshake_lab.plan.fault_matching import matching, why_never
 from handshake_lab.reconcile.stored_run import Run, read
 from handshake_lab.recording.run_files import CAPTURE, ERROR, EVENTS
 
@@ -33,9 +34,11 @@ class BranchRun(Run):
 
     Attributes:
         branch: The decisions that led to it.
+        never_fired: What was wanted to happen to the network, and did not.
     """
 
     branch: tuple[BranchTaken, ...] = ()
+    never_fired: FaultNeverFired | None = None
 
 
 def prepare_directory(path: Path) -> Path:
@@ -81,8 +84,10 @@ def conducted(
         import_from: Directories to import the script from.
 
     Raises:
-        HandshakeError: As raised in the kernel; `KernelFailed` if the kernel did not finish the run.
+        HandshakeError: As raised in the kernel; `KernelFailed` if the kernel did not finish the run. The error about a
+            fault that never fired is raised at the end of the block.
     """
+    plan = _with_last_known(plan, kernel, import_from)
     results = prepare_directory(out) if out else None
     with _job(plan, results, import_from) as job, carried_out(job, kernel, kept=out is not None) as run:
         yield run
@@ -98,10 +103,39 @@ def carried_out(job: Job, kernel: Kernel, *, kept: bool) -> Iterator[BranchRun]:
         kept: Whether its directory of results is kept.
 
     Raises:
-        HandshakeError: As raised in the kernel; `KernelFailed` if the kernel did not finish the run.
+        HandshakeError: As raised in the kernel; `KernelFailed` if the kernel did not finish the run. The error about a
+            fault that never fired is raised at the end of the block.
     """
     with _naming_what_is_kept(job.results if kept else None), kernel.run(job) as outcome:
-        yield _completed(outcome)
+        run = _completed(outcome)
+        yield run
+        if run.never_fired is not None:
+            raise run.never_fired
+
+
+def _with_last_known(plan: RunPlan, kernel: Kernel, import_from: tuple[Path, ...]) -> RunPlan:
+    """A plan in which ``nth=last`` is a number: that of a run without these faults.
+
+    Raises:
+        FaultNeverFired: That run has no such segment.
+    """
+    if not any(fault.last for fault in plan.faults):
+        return plan
+    others = tuple(fault for fault in plan.faults if not fault.last)
+    with conducted(msgspec.structs.replace(plan, faults=others), kernel, import_from=import_from) as run:
+        found = {fault: matching(fault, run.record.segments) for fault in plan.faults if fault.last}
+        never = {
+            str(fault): why_never(fault, run.record.segments)
+            for fault, segments in found.items()
+            if not segments and not fault.optional
+        }
+    if never:
+        raise FaultNeverFired.of(never)
+    faults = (
+        msgspec.structs.replace(fault, last=False, nth=(len(found[fault]) or 1,)) if fault.last else fault
+        for fault in plan.faults
+    )
+    return msgspec.structs.replace(plan, faults=tuple(faults))
 
 
 def explored(plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] = ()) -> Iterator[BranchRun]:
@@ -114,7 +148,10 @@ def explored(plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] 
     """
     with _job(plan, None, import_from) as job:
         for outcome in kernel.branches(job):
-            yield _completed(outcome)
+            run = _completed(outcome)
+            if run.never_fired is not None:
+                raise run.never_fired
+            yield run
 
 
 @contextmanager
@@ -133,14 +170,19 @@ def _job(plan: RunPlan, results: Path | None, import_from: tuple[Path, ...]) -> 
 
 
 def _completed(outcome: JobResult) -> BranchRun:
-    raise_stored_error(outcome.results)
+    never_fired = None
+    try:
+        raise_stored_error(outcome.results)
+    except FaultNeverFired as error:
+        # The record is complete, and shows why.
+        never_fired = error
     interrupted = outcome.status == INTERRUPTED
     if interrupted and not (outcome.results / EVENTS).exists():
         raise KeyboardInterrupt
     if outcome.status != 0 and not interrupted:
         raise KernelFailed("the run failed in the kernel; this is a defect of Handshake Lab", outcome.console)
     run = read(outcome.results)
-    return BranchRun(run.observations, run.record, run.directory, interrupted, run.cut, outcome.branch)
+    return BranchRun(run.observations, run.record, run.directory, interrupted, run.cut, outcome.branch, never_fired)
 
 
 def raise_stored_error(results: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from typing import TYPE_CHECKING, Protocol
 
+from handshake_lab.experiment.timed_actions import TimedActions
 from handshake_lab.linux.timerfd import sleep_until
 from handshake_lab.recording.observations import LinkChange, Step
 
@@ -62,6 +63,7 @@ class LiveRecording:
     Attributes:
         numbers: The numbers of the programs that are started, from 1.
         follow: Indexes of the decisions to take at branch points, instead of branching.
+        timed: Actions at given times of the run.
         script_ended: When the script ended, on the run's clock; 0 until then.
     """
 
@@ -73,6 +75,7 @@ class LiveRecording:
         self.numbers = itertools.count(1)
         self.follow: list[int] | None = None
         self.script_ended = 0
+        self.timed = TimedActions(network, clock)
         self._closing = False
         network.on_link_change = self.link_changed
         self._opened: list[Closable] = []
@@ -116,6 +119,7 @@ class LiveRecording:
     def close(self) -> None:
         """Close the resources that the script left open. This is not recorded, because the script did not do it."""
         self._closing = True
+        self.timed.stop()
         for opened in self._opened:
             opened.close()
 

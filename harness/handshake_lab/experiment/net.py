@@ -12,6 +12,7 @@ from handshake_lab.experiment.recorded_host import Host, address_of, describe, p
 from handshake_lab.linux.timerfd import sleep_until
 from handshake_lab.network.echo import echo
 from handshake_lab.network.faults.fault_methods import FaultMethods
+from handshake_lab.plan.timed_action import TimedAction
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.tcp.states import State
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.live_recording import Journal, LiveRecording
     from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.network.faults.active_faults import ActiveFault
-    from handshake_lab.network.faults.fault_methods import Counted
+    from handshake_lab.network.faults.fault_methods import Made
     from handshake_lab.network.impairments import Link
     from handshake_lab.network.network import Network
     from handshake_lab.observers.clock import Clock
@@ -202,6 +203,19 @@ class Net(FaultMethods):
         """
         return self.network.fault(fault)
 
+    def at(self, when: str, what: str) -> None:
+        """Have something happen to the network at a time of the run: ``net.at("10s", "cut h1-s1 for 30s")``.
+
+        Args:
+            when: A time of the run's clock, with its unit; it has not come yet.
+            what: ``cut h1-s1``, ``mend h1-s1``, ``set h1>h2:loss=5%``, ``clear h1-s1``, or a fault; followed by
+                ``for 30s`` if it is to be undone.
+
+        Raises:
+            UsageError: The time or the action is invalid, or the network does not have what it is about.
+        """
+        self.recording.timed.add(TimedAction.parse(when, what, field="at"))
+
     def inject(
         self,
         kind: str,
@@ -210,7 +224,7 @@ class Net(FaultMethods):
         seq: int = 0,
         ack: int | None = None,
         on: str | None = None,
-        **which: Unpack[Counted],
+        **which: Unpack[Made],
     ) -> ActiveFault:
         """Craft a segment for the most recently active connection, at once or after a segment (``on``).
 

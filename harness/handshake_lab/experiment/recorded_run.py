@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from handshake_lab.errors import HandshakeError
+from handshake_lab.errors import FaultNeverFired, HandshakeError
 from handshake_lab.experiment.live_recording import Journal, LiveRecording
 from handshake_lab.experiment.net import Net
 from handshake_lab.experiment.run_start import begin, repeatable
@@ -18,8 +18,11 @@ from handshake_lab.experiment.scheduled import ScheduledFaults
 from handshake_lab.network.network import Network
 from handshake_lab.observers.clock import Clock
 from handshake_lab.observers.recorder import Recorder
+from handshake_lab.plan import units
+from handshake_lab.plan.fault_matching import why_never
 from handshake_lab.plan.load_topology import load_topology
 from handshake_lab.plan.run_plan import RunPlan
+from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import Writer
 from handshake_lab.recording.observations import FORMAT_VERSION, Failure, RunEnd, RunHeader
 from handshake_lab.recording.run_files import ERROR, EVENTS
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from handshake_lab.network.nodes import NetworkNode
+    from handshake_lab.plan.fault import Fault
 
 
 class Watched:
@@ -49,7 +53,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
 
     Raises:
         ImpairmentNotApplied: A link has other settings than requested.
-        FaultNeverFired: At the end, a fault has matched no segment.
+        FaultNeverFired: At the end, a fault has matched no segment, or the time of an action has not come.
     """
     seed = plan.kernel.seed
     topology = load_topology(plan.found_topology or plan.topology)
@@ -92,11 +96,30 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
                     )
                     journal.write_all([header])
                     recorder.sync()
+                    recording.timed.begin(plan.timed)
                     yield net
                     net.settle()
+                    unreached = recording.timed.stop()
             finally:
                 recording.close()
             journal.write_all([*network.reports(recorder.ended), RunEnd(t=recorder.ended)])
+            _check(network.idle_faults(), unreached, journal)
+
+
+def _check(idle: list[Fault], unreached: list[str], journal: Journal) -> None:
+    """Check that what was wanted to happen to the network has happened.
+
+    Raises:
+        FaultNeverFired: A fault matched no segment, or the time of an action did not come.
+    """
+    record = reconcile(journal.observations) if idle or unreached else None
+    if record is not None and idle:
+        raise FaultNeverFired.of({str(fault): why_never(fault, record.segments) for fault in idle})
+    if record is not None and unreached:
+        ended = journal.observations[-1].t // units.MILLISECOND * units.MILLISECOND
+        raise FaultNeverFired(
+            f"the run ended at {units.show_duration(ended)}, before {' and '.join(map(repr, unreached))}"
+        )
 
 
 def enter(argument: Any, results: Path) -> int:

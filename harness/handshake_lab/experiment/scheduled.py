@@ -12,9 +12,9 @@ import msgspec
 
 from handshake_lab.kernel.lab.branch_point import fork_here
 from handshake_lab.kernel.shared.job import BranchPoint
-from handshake_lab.network.faults.middlebox import is_kind
 from handshake_lab.plan import units
 from handshake_lab.plan.fault import Fault
+from handshake_lab.plan.fault_matching import is_kind
 from handshake_lab.plan.schedule import CUT_OFF, Schedule, SegmentPoint
 
 if TYPE_CHECKING:

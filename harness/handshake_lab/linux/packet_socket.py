@@ -40,15 +40,16 @@ _TCP = 6
 _ICMP, _ICMPV6 = 1, 58
 
 
-def receiver(space: int, interfaces: Sequence[int], *, size: int) -> socket.socket:
+def receiver(space: int, interfaces: Sequence[int], *, size: int, every: bool = False) -> socket.socket:
     """A socket that receives every TCP frame that the given interfaces send or receive.
 
     Args:
         space: A descriptor of their namespace.
         interfaces: Their indexes, at most `MOST_INTERFACES`.
         size: How many bytes of each frame to receive.
+        every: Receive the frames of all protocols.
     """
-    program = _program(interfaces, size)
+    program = _program(interfaces, [(_RET, 0, 0, size)] if every else tcp_frames(size))
     with netns.inside(space):
         # Not bound to a protocol yet: no frame may arrive before the filter is attached.
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
@@ -132,12 +133,14 @@ def _bind_everywhere(sock: socket.socket) -> None:
         raise SystemCallFailed(ctypes.get_errno(), "binding a packet socket")
 
 
-def _program(interfaces: Sequence[int], size: int) -> list[tuple[int, int, int, int]]:
-    """A program that accepts TCP frames of any of these interfaces."""
+def _program(
+    interfaces: Sequence[int], accepted: Sequence[tuple[int, int, int, int]]
+) -> list[tuple[int, int, int, int]]:
+    """A program that accepts what another one accepts, of any of these interfaces."""
     checks = len(interfaces)
     program = [(_LD_W, 0, 0, _IFINDEX)]
     program += [(_JEQ, checks - n, 0, index) for n, index in enumerate(interfaces)]
-    return [*program, (_RET, 0, 0, 0), *tcp_frames(size)]
+    return [*program, (_RET, 0, 0, 0), *accepted]
 
 
 def sender(space: int, mark: int) -> socket.socket:

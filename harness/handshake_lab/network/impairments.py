@@ -8,7 +8,9 @@ would be notified of its losses, and its capture would not show the lost segment
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+import functools
+import threading
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from handshake_lab.errors import EnvironmentUnsupported, NetlinkError, UsageError
 from handshake_lab.linux import netns, nftables
@@ -16,18 +18,32 @@ from handshake_lab.linux.netlink import links, qdisc
 from handshake_lab.linux.netlink.connection import Netlink
 from handshake_lab.network import netem
 from handshake_lab.network.faults import drop_rules
-from handshake_lab.plan.link import Impairment
+from handshake_lab.plan.link import EXAMPLES, Impairment
 from handshake_lab.plan.network_plan import MIDDLE
 from handshake_lab.recording.observations import QdiscReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from handshake_lab.plan.network_plan import NetworkPlan, PortPlan
     from handshake_lab.plan.placement import Direction
 
 #: What can be done to a link.
 LinkAction = Literal["cut", "mend", "set", "clear"]
+
+
+_Method = TypeVar("_Method", bound="Callable[..., Any]")
+
+
+def _alone(method: _Method) -> _Method:
+    """A method of `Impairments` that one thread executes at a time."""
+
+    @functools.wraps(method)
+    def locked(self: Impairments, *arguments: Any, **named: Any) -> Any:
+        with self._lock:
+            return method(self, *arguments, **named)
+
+    return locked  # type: ignore[return-value] # the same signature
 
 
 class Impairments:
@@ -46,6 +62,8 @@ class Impairments:
         self._now: dict[Direction, Impairment] = {}
         self._next = 0
         self._ports = {port.name: port for ends in plan.links for port in ends}
+        #: Timed actions change links in a separate thread, and a netlink socket has one conversation at a time.
+        self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +89,7 @@ class Impairments:
                 found.append(f"{port.node}>{self._ports[port.peer].node}:{impairment}")
         return found
 
+    @_alone
     def set(self, wanted: Mapping[Direction, Impairment]) -> None:
         """Set impairments and verify them.
 
@@ -93,6 +112,7 @@ class Impairments:
             netem.apply(self._socket(space), group)
         self._now.update(wanted)
 
+    @_alone
     def queued(self) -> int:
         """The number of packets in the queues of all impaired directions."""
         held = 0
@@ -101,6 +121,7 @@ class Impairments:
             held += sum(answers[index].queued for at, index, _ in self._targets.values() if at == space)
         return held
 
+    @_alone
     def reports(self, now: int) -> list[QdiscReport]:
         """The counters of every impaired direction, read from the kernel."""
         answers = {space: qdisc.read(self._socket(space)) for space, _, _ in self._targets.values()}
@@ -114,6 +135,7 @@ class Impairments:
                 found.append(QdiscReport(now, where, state.kind, asked, state.sent, state.dropped, state.overlimits))
         return found
 
+    @_alone
     def cut(self, direction: Direction) -> None:
         """Drop all frames of a direction's link, in both directions."""
         port = self._middle_port(direction)
@@ -126,6 +148,7 @@ class Impairments:
         led = [where for known, (_, _, where) in self._targets.items() if known == port.peer]
         nftables.run(self._spaces[space], drop_rules.cut(port.name, led))
 
+    @_alone
     def mend(self, direction: Direction) -> None:
         """Undo `cut`."""
         port = self._middle_port(direction)
@@ -218,6 +241,34 @@ class Link:
         """
         self._impairer.set({way: self._impairer.now(way).changed(wanted) for way in self._some(to)})
         self._report(self._named(to), "set", ",".join(f"{name}={value}" for name, value in wanted.items()))
+
+    def lay(self, impairment: Impairment, off: Iterable[str], *, to: str | None = None) -> Callable[[], None]:
+        """Lay an impairment over those in force, as a ``--link`` does.
+
+        Args:
+            impairment: The impairment.
+            off: Properties that it removes.
+            to: Only the direction towards this node; by default both.
+
+        Returns:
+            A function that restores what was in force before.
+
+        Raises:
+            UsageError: The combination is invalid.
+        """
+        off = tuple(off)
+        before = {way: self._impairer.now(way) for way in self._some(to)}
+        self._impairer.set({way: old.overlaid(impairment, off).checked({}, "link {}") for way, old in before.items()})
+        self._report(self._named(to), "set", impairment.named(off))
+
+        def restore() -> None:
+            self._impairer.set(before)
+            names = {name for name in EXAMPLES if getattr(impairment, name)} | set(off)
+            for way, old in before.items():
+                node = next(name for name, known in self._ways.items() if known == way)
+                self._report(self._named(node), "set", old.named(names))
+
+        return restore
 
     def clear(self, *, to: str | None = None) -> None:
         """Remove all impairments."""

@@ -18,7 +18,7 @@ from handshake_lab.network.faults.fault_methods import FaultMethods
 from handshake_lab.network.impairments import Impairments, Link
 from handshake_lab.network.namespaces import Namespaces
 from handshake_lab.network.nodes import Interface, NetworkHost, NetworkNode
-from handshake_lab.plan.checks import check_fault
+from handshake_lab.plan.checks import check_fault, check_running
 from handshake_lab.plan.fault import Fault
 from handshake_lab.plan.from_topo import from_topo
 from handshake_lab.plan.link import Impairment, LinkSpec
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from handshake_lab.network.faults.active_faults import ActiveFault
-    from handshake_lab.network.faults.fault_methods import Counted
+    from handshake_lab.network.faults.fault_methods import Made
     from handshake_lab.network.faults.middlebox import WatchedSegment
     from handshake_lab.network.impairments import LinkAction
     from handshake_lab.plan.from_topo import MininetTopo
@@ -82,6 +82,7 @@ class Network(FaultMethods):
         self._wanted = [Fault.parse(item) if isinstance(item, str) else item for item in wanted]
         for fault in self._wanted:
             check_fault(self.plan, fault)
+            check_running(fault)
         self._sysctls = sysctl_settings(self.plan, sysctls or {})
         self._named = netns.mounts_are_private() if named is None else named
         self._spaces = Namespaces()
@@ -195,7 +196,7 @@ class Network(FaultMethods):
         seq: int = 0,
         ack: int | None = None,
         on: str | None = None,
-        **which: Unpack[Counted],
+        **which: Unpack[Made],
     ) -> ActiveFault:
         """Craft a segment: at once, or after another one. See `FaultMethods.inject`."""
         fault = Fault.make("inject", kind, to=to, seq=seq, ack=ack, on=on, **which)
@@ -213,6 +214,7 @@ class Network(FaultMethods):
         """
         made = Fault.parse(fault) if isinstance(fault, str) else fault
         check_fault(self.plan, made)
+        check_running(made)
         return self._faults.add(made)
 
     def decide(self, watched: Fault, decide: Callable[[WatchedSegment], Fault | None]) -> ActiveFault:
@@ -223,6 +225,10 @@ class Network(FaultMethods):
         """
         check_fault(self.plan, watched)
         return self._faults.decide(watched, decide)
+
+    def idle_faults(self) -> list[Fault]:
+        """The faults that never fired so far, and are not optional."""
+        return self._faults.idle()
 
     @property
     def impairments(self) -> dict[str, Impairment]:

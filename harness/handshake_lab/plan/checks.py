@@ -57,11 +57,28 @@ def check_requests(topology: str, links: Iterable[LinkSpec], faults: Iterable[Fa
 
 
 def check_fault(planned: NetworkPlan, fault: Fault, *, field: str = "fault") -> None:
-    """Check that the hosts of a fault exist in the topology.
+    """Check that the nodes of a fault exist in the topology.
 
     Raises:
-        UsageError: One of them is not an end host of the network.
+        UsageError: One of them is not an end host of the network. What is injected may be from a router, or for one.
     """
     for word, name in (("from", fault.sender), ("to", fault.receiver)):
-        if name and planned.node(name, f"{field} {word}").kind != "host":
+        kinds = ("host", "router") if fault.action == "inject" else ("host",)
+        if name and planned.node(name, f"{field} {word}").kind not in kinds:
             raise UsageError(f"{field} {word}", name, "is not an end host", "drop SYN nth=1 from h1")
+
+
+def check_running(fault: Fault, *, field: str = "fault") -> None:
+    """Check that a fault can be put in force while a run goes on.
+
+    Raises:
+        UsageError: It is for the last segment of its kind, which only a run without the fault tells.
+    """
+    if fault.last:
+        raise UsageError(
+            f"{field} nth",
+            str(fault),
+            "is for the last segment, which is not known while a run goes on (handshake demo and record make a run "
+            "without the fault first)",
+            "a number from the ladder of a run without the fault: nth=2, or #11",
+        )

@@ -11,11 +11,12 @@ from handshake_lab.plan.program import ProgramSpec, ProgramsSpec
 from handshake_lab.plan.run_plan import RunPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from handshake_lab.plan.fault import Fault
     from handshake_lab.plan.link import LinkSpec
     from handshake_lab.plan.network_plan import NetworkPlan
+    from handshake_lab.plan.timed_action import TimedAction
     from handshake_lab.recording.observations import KernelInfo
 
 
@@ -67,6 +68,8 @@ def plan_of(
     *,
     heartbeat: float = 5.0,
     replay: str = "",
+    timed: Sequence[TimedAction] = (),
+    sysctls: Mapping[str, str] | None = None,
 ) -> RunPlan:
     """The plan of a run of programs, which run in the current directory.
 
@@ -78,6 +81,8 @@ def plan_of(
         kernel: Where it runs.
         heartbeat: Seconds between two polls of all sockets while nothing happens.
         replay: The command that repeats the run.
+        timed: What happens to the network at given times.
+        sysctls: Settings of hosts and routers.
     """
     return RunPlan(
         script="handshake_lab.experiment.workloads.servers_and_clients:script",
@@ -89,4 +94,6 @@ def plan_of(
         directory=str(Path.cwd()),
         heartbeat=heartbeat,
         replay=replay,
+        timed=tuple(timed),
+        sysctls=dict(sysctls or {}),
     )

@@ -9,6 +9,7 @@ import msgspec
 from handshake_lab.plan.fault import Fault
 from handshake_lab.plan.link import LinkSpec
 from handshake_lab.plan.schedule import Schedule
+from handshake_lab.plan.timed_action import TimedAction
 from handshake_lab.recording.observations import KernelInfo
 
 
@@ -27,6 +28,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     found_topology: str = ""  #: the same topology by the path at which the kernel sees its file; empty: `topology`
     links: tuple[LinkSpec, ...] = ()
     faults: tuple[Fault, ...] = ()
+    timed: tuple[TimedAction, ...] = ()  #: what happens to the network at given times
     sysctls: dict[str, str] = {}
     kernel: KernelInfo
     directory: str = ""

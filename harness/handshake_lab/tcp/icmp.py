@@ -56,8 +56,16 @@ _KINDS_6 = {
     (3, 1): "reassembly time exceeded",
     (4,): "parameter problem",
 }
+#: The kinds of errors, of both versions.
+KINDS = frozenset({*_KINDS_4.values(), *_KINDS_6.values()})
 #: The errors that contain the MTU of the link for which the segment was too large.
 TOO_BIG = ("fragmentation needed", "packet too big")
+
+
+def code_of(kind: str, *, version: int) -> tuple[int, int] | None:
+    """The type and code of a kind of error in ICMP (``version`` 4) or ICMPv6 (6); None if it does not have it."""
+    kinds: dict[tuple[int, ...], str] = {**(_KINDS_4 if version == 4 else _KINDS_6)}
+    return next(((key[0], key[1] if len(key) > 1 else 0) for key, name in kinds.items() if name == kind), None)
 
 
 class IcmpError(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ _FLAGS = tuple("".join(c for c in ORDER if byte >> _BITS.index(c) & 1) for byte 
 
 _TCP = struct.Struct("!IIBBH")  # sequence, acknowledgment, data offset, flags, window
 
-_IPV4, _IPV6, _TCP_PROTOCOL = 0x0800, 0x86DD, 6
+_IPV4, _IPV6, _TCP_PROTOCOL, _UDP_PROTOCOL = 0x0800, 0x86DD, 6, 17
 _ETHERNET = 14
 #: Extension headers that may be between IPv6 and TCP: hop-by-hop, routing, destination options.
 EXTENSIONS = frozenset({0, 43, 60})
@@ -128,6 +128,27 @@ def decode(frame: bytes) -> Segment | None:
         identification,
         frame[at + 20 : at + header] if header > 20 else b"",
     )
+
+
+def ip_source(frame: bytes) -> str | None:
+    """The source address of an Ethernet frame with IPv4 or IPv6; None if it has neither."""
+    kind = frame[12] << 8 | frame[13] if len(frame) >= 34 else 0
+    if kind == _IPV4:
+        return inet_ntoa(frame[26:30])
+    return _ipv6(frame[22:38]) if kind == _IPV6 and len(frame) >= 54 else None
+
+
+def udp_ports(frame: bytes) -> tuple[int, int, int] | None:
+    """Source port, destination port and length of the payload of a UDP datagram; None if a frame holds none."""
+    kind = frame[12] << 8 | frame[13] if len(frame) >= 42 else 0
+    if kind == _IPV4 and frame[23] == _UDP_PROTOCOL:
+        at = _ETHERNET + ((frame[14] & 15) << 2)
+    elif kind == _IPV6 and frame[20] == _UDP_PROTOCOL:
+        at = 54
+    else:
+        return None
+    source, target, length = struct.unpack_from("!HHH", frame, at)
+    return source, target, length - 8
 
 
 def _after_ipv6(frame: bytes) -> tuple[int, int] | None:

@@ -21,16 +21,21 @@ if TYPE_CHECKING:
 @click.option("--delay", default="50ms", show_default=True, help="One-way delay; the round-trip time is twice that.")
 @click.option("--loss", default="0%", show_default=True, help="Random loss in each direction, as a percentage.")
 @options.network
+@options.topology
 @options.seed
 @options.kernel
 @options.out
 @options.ladder
 @options.language
+@options.with_grammar
 def command(
     delay: str,
     loss: str,
     links: tuple[str, ...],
     faults: tuple[str, ...],
+    timed: tuple[tuple[str, str], ...],
+    sysctls: tuple[str, ...],
+    topology: str,
     seed: int,
     kernel_name: str,
     out: Path | None,
@@ -41,8 +46,9 @@ def command(
 ) -> int:
     """Run one TCP connection and show every segment and state.
 
-    Two hosts, h1 and h2, are connected by a switch. h1 connects, sends a request, receives the response and closes
-    first. Both sides are recorded until TIME-WAIT ends; then every transition is compared with RFC 9293.
+    Two hosts, h1 and h2, are connected by a switch; of another topology, the first host and the last. h1 connects,
+    sends a request, receives the response and closes first. Both sides are recorded until TIME-WAIT ends; then every
+    transition is compared with RFC 9293.
 
     \b
     Examples:
@@ -50,6 +56,9 @@ def command(
       handshake demo --delay 200ms
       handshake demo --loss 20% --seed 7
       handshake demo --fault "drop SYN-ACK nth=1"
+      handshake demo --fault "drop #11" --sysctl h2:net.ipv4.tcp_syncookies=2
+      handshake demo --at 0s "cut h1-s1 for 5s"
+      handshake demo --topology routed
       handshake demo --json | jq .verdict.text
       handshake demo --out my-run && handshake show my-run
     """
@@ -60,12 +69,18 @@ def command(
     impairment = _impairment({"delay": delay, "loss": loss})
     link_specs = (*((LinkSpec(impairment),) if impairment else ()), *parse_links(links))
     wanted = parse_faults(faults)
-    check_requests("pair", link_specs, wanted)
+    planned = check_requests(topology, link_specs, wanted)
+    options.print_notes(planned)
+    if sum(node.kind == "host" for node in planned.nodes.values()) < 2:
+        raise UsageError("--topology", topology, "has fewer than two hosts", "--topology star,n=3")
     kernel = choose_kernel(kernel_name, seed)
     plan = RunPlan(
         script="handshake_lab.experiment.workloads.request_response:script",
+        topology=topology,
         links=link_specs,
         faults=wanted,
+        timed=options.read_timed(timed, planned),
+        sysctls=options.read_sysctls(sysctls, planned),
         kernel=kernel.info,
         replay=options.again(),
     )

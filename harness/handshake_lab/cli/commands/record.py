@@ -22,13 +22,7 @@ SHOWN_LINES = 20
 
 
 @click.command()
-@click.option(
-    "--topology",
-    default="pair",
-    show_default=True,
-    metavar="NAME",
-    help="A name from `handshake topology list`, or a file.",
-)
+@options.topology
 @click.option(
     "--server",
     "servers",
@@ -77,12 +71,15 @@ SHOWN_LINES = 20
 )
 @options.ladder
 @options.language
+@options.with_grammar
 def command(
     topology: str,
     servers: tuple[str, ...],
     clients: tuple[str, ...],
     links: tuple[str, ...],
     faults: tuple[str, ...],
+    timed: tuple[tuple[str, str], ...],
+    sysctls: tuple[str, ...],
     time_limit: str,
     after: str,
     wall_limit: str,
@@ -117,7 +114,9 @@ def command(
         servers, clients, duration("--time-limit", time_limit) / 1e9, duration("--after", after) / 1e9
     )
     link_specs, wanted = parse_links(links), parse_faults(faults)
-    options.print_notes(check_programs(programs, topology, link_specs, wanted))
+    planned = check_programs(programs, topology, link_specs, wanted)
+    options.print_notes(planned)
+    actions, settings = options.read_timed(timed, planned), options.read_sysctls(sysctls, planned)
     wall = wall_limit_of(programs, kernel_name, duration("--wall-limit", wall_limit) / 1e9)
     kernel = choose_kernel(kernel_name, seed, wall)
     plan = plan_of(
@@ -129,6 +128,8 @@ def command(
         # Often enough to watch; on the lab kernel the run ends before anyone can read the table.
         heartbeat=0.5 if watch and kernel.info.real_time else 5.0,
         replay=options.again(),
+        timed=actions,
+        sysctls=settings,
     )
     return carry_out(
         plan,

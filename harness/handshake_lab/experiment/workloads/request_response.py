@@ -20,10 +20,11 @@ SERVER_FINISHES = 0.5
 
 def script(net: Net, _: Any) -> None:
     """The client sends a request, the server a response; the client shuts down first, the server closes later."""
+    first, last = net.hosts[0], net.hosts[-1]
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(net["h2"].listen(PORT))
+        listener = stack.enter_context(last.listen(PORT))
         try:
-            client = stack.enter_context(net["h1"].connect(listener))
+            client = stack.enter_context(first.connect(listener))
         except OSError:
             # If the network loses all segments, there is no connection; the record shows that.
             _close(net)

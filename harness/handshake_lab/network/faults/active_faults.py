@@ -17,15 +17,19 @@ from handshake_lab.linux.netlink import links
 from handshake_lab.linux.netlink.connection import Netlink
 from handshake_lab.network.faults import drop_rules
 from handshake_lab.network.faults.connection_numbers import ConnectionNumbers
-from handshake_lab.network.faults.middlebox import Egress, Middlebox, Rule, craft_for
+from handshake_lab.network.faults.crafting import Egress, craft_for
+from handshake_lab.network.faults.middlebox import Middlebox, Rule
+from handshake_lab.plan.fault_text import OTHER_KINDS
 from handshake_lab.plan.network_plan import MIDDLE
 from handshake_lab.recording.observations import FaultReport
+from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.segment import decode
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
 
+    from handshake_lab.network.faults.connection_numbers import ConnectionEnd
     from handshake_lab.network.faults.middlebox import WatchedSegment
     from handshake_lab.plan.fault import Fault
     from handshake_lab.plan.network_plan import NetworkPlan
@@ -119,7 +123,7 @@ class ActiveFaults:
 
     def __init__(self, plan: NetworkPlan, spaces: Mapping[str, int]) -> None:
         self._spaces = spaces
-        self._addresses = {name: set(node.addresses) for name, node in plan.nodes.items() if node.kind == "host"}
+        self._addresses = {name: set(node.addresses) for name, node in plan.nodes.items() if node.kind != "switch"}
         self._aliases = _aliases(plan)
         self._edges: dict[bytes, Egress] = {}
         self._ports: dict[str, list[int]] = {}
@@ -134,9 +138,11 @@ class ActiveFaults:
                 port.mac if plan.nodes[port.node].kind == "router" else "",
             )
             self._ports.setdefault(space, []).append(port.index)
+        self._exits = {**self._edges, **_towards_routers(plan)}
         self._handles: list[ActiveFault] = []
         self._tables: set[str] = set()
         self._middlebox: Middlebox | None = None
+        self._datagrams = False
         self._connections = ConnectionNumbers()
         self._watching: dict[str, socket.socket] = {}
 
@@ -170,7 +176,7 @@ class ActiveFaults:
         spaces = {edge.space for edge in edges}
         senders = self._addresses.get(fault.sender, set()) | self._aliases.get(fault.sender, set())
         # A counter works in one namespace only: the middlebox executes faults that span several.
-        if fault.action == "drop" and len(spaces) == 1 and len(self._ports[min(spaces)]) <= drop_rules.MOST_DEVICES:
+        if not fault.needs_middlebox and len(spaces) == 1 and len(self._ports[min(spaces)]) <= drop_rules.MOST_DEVICES:
             space = spaces.pop()
             self._table(space)
             name = f"f{len(self._handles)}"
@@ -182,10 +188,14 @@ class ActiveFaults:
             # The counted segments may have either direction; the sender and receiver belong to the crafted one.
             rule = Rule(fault, set(), set())
             self.middlebox(fault).add(rule)
+            if fault.number or fault.watched.startswith(OTHER_KINDS):
+                self._divert_datagrams()
             handle = ActiveFault(fault, self, rule=rule)
         else:
             rule = Rule(fault, senders, {fault.receiver} if fault.receiver else set())
             self.middlebox(fault).add(rule)
+            if fault.number or fault.watched.startswith(OTHER_KINDS):
+                self._divert_datagrams()
             handle = ActiveFault(fault, self, rule=rule)
         self._handles.append(handle)
         return handle
@@ -205,24 +215,38 @@ class ActiveFaults:
         return handle
 
     def inject(self, fault: Fault) -> ActiveFault:
-        """Craft a segment for the most recently active connection, and send it at once.
+        """Craft a segment for a connection, and send it at once.
 
         Raises:
-            FaultImpossible: No connection of these hosts has been observed.
+            FaultImpossible: No connection of these hosts has been observed, and the fault does not give all ports.
         """
         self._poll(fault)
-        receivers = self._addresses[fault.receiver]
-        senders = self._addresses.get(fault.sender, set()) | self._aliases.get(fault.sender, set())
-        found = self._connections.latest(receivers, senders, fault.port)
+        found = self._ends_for(fault)
         if found is None:
             raise FaultImpossible(str(fault), f"no connection of {fault.receiver} has been observed yet")
-        edge, frame = craft_for(fault, *found, self._edges)
+        edge, frame = craft_for(fault, *found, self._exits, self._addresses)
         with packet_socket.sender(self._spaces[edge.space], drop_rules.PASSED) as sock:
             sock.sendto(frame, (edge.interface, 0))
         handle = ActiveFault(fault, self)
         handle._at_once = 1  # noqa: SLF001 -- same module
         self._handles.append(handle)
         return handle
+
+    def _ends_for(self, fault: Fault) -> tuple[ConnectionEnd, ConnectionEnd] | None:
+        receivers = self._addresses[fault.receiver]
+        senders = self._addresses.get(fault.sender, set()) | self._aliases.get(fault.sender, set())
+        if not fault.sport:
+            # An ICMP error comes from any node, about the connection of its receiver.
+            return self._connections.latest(receivers, set() if fault.kind.startswith("ICMP") else senders, fault.port)
+        if not (fault.sender and fault.port):
+            raise FaultImpossible(str(fault), "with a source port, from_ and port have to be given too")
+        # Of one family; IPv6 where both nodes have it, as their names.
+        pairs = [(one, other) for one in senders for other in receivers if (":" in one) == (":" in other)]
+        wanted = [pair for pair in pairs if fault.family in ("", "ipv6" if ":" in pair[0] else "ipv4")]
+        if not wanted:
+            raise FaultImpossible(str(fault), f"{fault.sender} and {fault.receiver} have no addresses of one family")
+        one, other = max(sorted(wanted), key=lambda pair: ":" in pair[0])
+        return self._connections.ends(Address(one, fault.sport), Address(other, fault.port))
 
     def counted(self, space: str, name: str) -> int:
         """The counter of a fault in the packet filter."""
@@ -247,18 +271,18 @@ class ActiveFaults:
             found.append(FaultReport(now, str(handle.fault), fired, handle.fault.optional))
         return found
 
+    def idle(self) -> list[Fault]:
+        """The faults that never fired, and are not optional."""
+        return [handle.fault for handle in self._handles if not handle.fault.optional and not handle.fired]
+
     def check(self) -> None:
         """Check that every fault fired that is not optional.
 
         Raises:
             FaultNeverFired: A fault did not; the error names all of them.
         """
-        idle = [report.fault for report in self.reports(0) if not report.fired and not report.optional]
-        if idle:
-            raise FaultNeverFired(
-                "; ".join(f"the fault {text!r} never fired" for text in idle)
-                + ". Add 'optional' if the fault may match nothing"
-            )
+        if idle := self.idle():
+            raise FaultNeverFired.of({str(fault): "" for fault in idle})
 
     def close(self) -> None:
         """End the middlebox and all faults."""
@@ -285,8 +309,18 @@ class ActiveFaults:
             indexes = links.indexes(netlink)
         assert self._middlebox is not None  # noqa: S101 -- its caller has just made it
         self._middlebox.attend(space, self._spaces[space], [indexes[drop_rules.SHOWN], indexes[drop_rules.SHOWN_LOST]])
+        self._divert(space)
+
+    def _divert(self, space: str) -> None:
         devices = [edge.interface for edge in self._edges.values() if edge.space == space]
-        nftables.run(self._spaces[space], drop_rules.act(devices))
+        nftables.run(self._spaces[space], drop_rules.act(devices, datagrams=self._datagrams))
+
+    def _divert_datagrams(self) -> None:
+        """Have the middlebox receive UDP datagrams and ICMP errors too."""
+        if not self._datagrams:
+            self._datagrams = True
+            for space in self._ports:
+                self._divert(space)
 
     def _poll(self, fault: Fault) -> None:
         """Process the segments since the previous poll."""
@@ -301,6 +335,19 @@ class ActiveFaults:
                     self._connections.given(segment)
                 else:
                     self._connections.sent(segment)
+
+
+def _towards_routers(plan: NetworkPlan) -> dict[bytes, Egress]:
+    """The interfaces that lead to routers, by the router's hardware address."""
+    found = {}
+    for ends in plan.links:
+        for port, peer in (ends, ends[::-1]):
+            if plan.nodes[peer.node].kind == "router":
+                space = MIDDLE if plan.nodes[port.node].kind == "switch" else port.node
+                addresses = tuple(address.partition("/")[0] for address in peer.addresses)
+                via = port.mac if plan.nodes[port.node].kind == "router" else ""
+                found[links.mac_bytes(peer.mac)] = Egress(peer.node, space, port.name, peer.mac, addresses, via)
+    return found
 
 
 def _aliases(plan: NetworkPlan) -> dict[str, set[str]]:

@@ -24,11 +24,17 @@ class ConnectionEnd(msgspec.Struct):
         address: Its IP address and port.
         sent: The sequence number after all data that it has sent; None before its first segment.
         given: The sequence number that it expects next: after all data that it has received in order.
+        opened: The sequence number of its SYN; None if that was not observed.
+        last: The sequence number of the last segment that it has sent.
+        acked: The highest acknowledgment number that the other end has sent.
     """
 
     address: Address
     sent: int | None = None
     given: int | None = None
+    opened: int | None = None
+    last: int | None = None
+    acked: int | None = None
     waiting: list[tuple[int, int]] = []
 
 
@@ -37,13 +43,26 @@ class ConnectionNumbers:
 
     def __init__(self) -> None:
         self._ends: dict[tuple[Address, Address], tuple[ConnectionEnd, ConnectionEnd]] = {}
+        #: How many segments hosts have sent, which numbers them as a ladder does.
+        self.count = 0
 
-    def sent(self, segment: Segment) -> None:
-        """Process a segment that a host sent."""
-        mine, _ = self._pair(segment)
+    def sent(self, segment: Segment) -> tuple[ConnectionEnd, ConnectionEnd]:
+        """Process a segment that a host sent.
+
+        Returns:
+            The sender's end of its connection, and the other.
+        """
+        self.count += 1
+        mine, other = self._pair(segment)
         end = add(segment.seq, occupied(segment.flags, segment.length))
+        if "S" in segment.flags:
+            mine.opened = segment.seq
         if mine.sent is None or segment.flags == "S" or after(end, mine.sent):
             mine.sent = end
+        mine.last = segment.seq
+        if "A" in segment.flags and (other.acked is None or after(segment.ack, other.acked)):
+            other.acked = segment.ack
+        return mine, other
 
     def given(self, segment: Segment) -> None:
         """Process a segment that was forwarded to its receiver."""
@@ -82,6 +101,14 @@ class ConnectionNumbers:
                 if heard and known and (not port or port in (source.port, target.port)):
                     return ends
         return None
+
+    def ends(self, source: Address, target: Address) -> tuple[ConnectionEnd, ConnectionEnd]:
+        """The ends of the connection between two addresses; new ones, if no segment of it has been observed."""
+        found = self._ends.get((source, target))
+        if found is not None:
+            return found
+        back = self._ends.get((target, source))
+        return (back[1], back[0]) if back is not None else (ConnectionEnd(source), ConnectionEnd(target))
 
     def _pair(self, segment: Segment) -> tuple[ConnectionEnd, ConnectionEnd]:
         key, back = (segment.src, segment.dst), (segment.dst, segment.src)

@@ -36,7 +36,15 @@ _KINDS = {
     "FIN": "tcp flags & (fin|rst) == fin",
     "RST": "tcp flags & rst == rst",
     "any": "meta l4proto tcp",
+    "UDP": "meta l4proto udp",
+    "ICMP": "meta l4proto { icmp, ipv6-icmp }",
 }
+#: Datagrams that the middlebox can forward: to one host, which therefore has an exit. ICMPv6 from type 128 on is none.
+_DATAGRAMS = (
+    "ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 meta l4proto udp",
+    "icmp type { destination-unreachable, source-quench, redirect, time-exceeded, parameter-problem }",
+    "icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem }",
+)
 #: The names of the flags in nft (tcp_flag_tbl, src/proto.c).
 _FLAGS = {"F": "fin", "S": "syn", "R": "rst", "P": "psh", "A": "ack", "U": "urg", "E": "ecn", "W": "cwr"}
 #: One rule for each data offset of 5 to 15 words. nft cannot subtract one field from another, but it
@@ -59,18 +67,19 @@ def base(devices: Sequence[str]) -> str:
     )
 
 
-def act(diverted: Iterable[str]) -> str:
+def act(diverted: Iterable[str], *, datagrams: bool = False) -> str:
     """The rules that replace the contents of the second chain.
 
     Args:
         diverted: The interfaces whose outgoing segments the middlebox receives.
+        datagrams: Whether it also receives UDP datagrams and ICMP errors.
     """
     lines = [f"flush chain netdev {TABLE} act", f"add rule netdev {TABLE} act meta mark & {PASSED} != 0 accept"]
     ports = ", ".join(f'"{name}"' for name in diverted)
-    if ports:
-        tcp = f"add rule netdev {TABLE} act oifname {{ {ports} }} meta l4proto tcp"
-        lines.append(f'{tcp} meta mark & {LOST} != 0 fwd to "{SHOWN_LOST}"')
-        lines.append(f'{tcp} fwd to "{SHOWN}"')
+    for match in ("meta l4proto tcp", *(_DATAGRAMS if datagrams else ())) if ports else ():
+        rule = f"add rule netdev {TABLE} act oifname {{ {ports} }} {match}"
+        lines.append(f'{rule} meta mark & {LOST} != 0 fwd to "{SHOWN_LOST}"')
+        lines.append(f'{rule} fwd to "{SHOWN}"')
     lines.append(f"add rule netdev {TABLE} act meta mark & {LOST} != 0 drop")
     return "\n".join(lines) + "\n"
 
@@ -101,9 +110,12 @@ def drop(name: str, fault: Fault, devices: Iterable[str], senders: Iterable[str]
         if rest:
             lines.append(f"add rule netdev {TABLE} {target} {rest}")
     ports = ", ".join(f'"{device}"' for device in devices)
-    for source in _sources(senders):
-        for port in (f"tcp sport {fault.port}", f"tcp dport {fault.port}") if fault.port else ("",):
-            match = " ".join(part for part in (f"oifname {{ {ports} }}", source, _match(fault.watched), port) if part)
+    layer = "udp" if fault.watched == "UDP" else "tcp"
+    family = {"ipv4": "meta protocol ip", "ipv6": "meta protocol ip6"}.get(fault.family, "")
+    for source in _sources(senders, fault.family):
+        for port in (f"{layer} sport {fault.port}", f"{layer} dport {fault.port}") if fault.port else ("",):
+            parts = (f"oifname {{ {ports} }}", family, source, _match(fault.watched), port)
+            match = " ".join(part for part in parts if part)
             lines.append(f"add rule netdev {TABLE} count {match} jump {target}")
     return "\n".join(lines) + "\n"
 
@@ -119,10 +131,11 @@ def _match(kind: str) -> str:
     return f"tcp flags & ({mask}) == {f'({value})' if '|' in value else value or 0}"
 
 
-def _sources(senders: Iterable[str]) -> list[str]:
+def _sources(senders: Iterable[str], only: str) -> list[str]:
     addresses = list(senders)
     if not addresses:
         return [""]
+    addresses = [a for a in addresses if not only or (":" in a) == (only == "ipv6")]
     groups = (("ip", [a for a in addresses if ":" not in a]), ("ip6", [a for a in addresses if ":" in a]))
     return [f"{family} saddr {{ {', '.join(found)} }}" for family, found in groups if found]
 

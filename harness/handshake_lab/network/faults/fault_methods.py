@@ -28,8 +28,10 @@ class Counted(TypedDict, total=False):
     every: int
     #: Only segments that this host sends.
     from_: str
-    #: Only segments from or to this TCP port.
+    #: Only segments from or to this TCP port (of datagrams: UDP port).
     port: int
+    #: Only "ipv4", or only "ipv6".
+    family: str
     #: Whether the run may succeed although the fault never fired.
     optional: bool
 
@@ -39,6 +41,25 @@ class Which(Counted, total=False):
 
     #: Only segments to this host.
     to: str
+    #: The segment with this number in the ladder, instead of a count: ``net.drop("any", number=11)``.
+    number: int
+
+
+class Made(Counted, total=False):
+    """What an injected segment holds, and which connection it is for."""
+
+    #: Its data: bytes, text, or a number of zero bytes.
+    payload: bytes | str | int
+    #: Its window field; 65535 by default.
+    window: int
+    #: Its options: ``"mss:1460,sackok,ts:1:0,nop,ws:7"``, ``"sack:100-200"``, or bytes of the header.
+    options: str | bytes
+    #: ``seq`` and ``ack`` are the numbers in the header themselves, not distances.
+    absolute: bool
+    #: Its source port. With ``from_`` and ``port``, it needs no connection that has been observed.
+    sport: int
+    #: The MTU that an ICMP error reports.
+    mtu: int
 
 
 class FaultMethods(ABC):
@@ -103,18 +124,24 @@ class FaultMethods(ABC):
         seq: int = 0,
         ack: int | None = None,
         on: str | None = None,
-        **which: Unpack[Counted],
+        **which: Unpack[Made],
     ) -> ActiveFault:
-        """Craft a segment for the most recently active connection, at once or after a segment (``on``).
+        """Craft a segment or an ICMP error, at once or after a segment (``on``).
+
+        It is for the most recently active connection of ``to``; with ``from_``, ``port`` and ``sport``, for any.
+        Several times, as for a retransmission: call it again.
 
         Args:
-            kind: ``SYN``, ``SYN-ACK``, ``ACK``, ``FIN``, ``RST`` or ``RST-ACK``.
-            to: The host that receives it.
-            seq: Distance from the sequence number that this host expects next; 0 is exact.
+            kind: Flags (``SYN``, ``PSH-ACK``, ``none``, …), or an ICMP error (``ICMP-port-unreachable``,
+                ``ICMP-fragmentation-needed``), which quotes the last segment that ``to`` has sent.
+            to: The host or router that receives it.
+            seq: Distance from the sequence number that it expects next; 0 is exact, and +100000 is outside of most
+                windows. Of an ICMP error: distance from the sequence number of the quoted segment.
             ack: Distance from the number that acknowledges all data that it has sent; None for no acknowledgment,
                 except in kinds that have one (then it is exact).
             on: The kind of segment after which it is sent.
-            which: ``from_`` and ``port``: which connection; the others: after which segments.
+            which: ``from_`` and ``port``: which connection, and from which node an ICMP error comes; ``nth``, ``first``
+                and ``every``: after which segments; the others: what it holds.
 
         Raises:
             FaultImpossible: No such connection has been observed.

@@ -1,9 +1,9 @@
 """The middlebox: a thread in the path that executes faults that the kernel's packet filter cannot.
 
-It receives every TCP segment that is about to leave the middle towards a host, and forwards it at
-once or later, once or several times, unchanged or damaged; or it drops it. It sends the segment
-through the interface that it was about to leave through, so that everything after it (the link's
-impairment, captures) works as without the middlebox.
+It receives every TCP segment that is about to leave the middle towards a host (and every datagram, if a fault is for
+datagrams), and forwards it at once or later, once or several times, unchanged or damaged; or it drops it. It sends the
+segment through the interface that it was about to leave through, so that everything after it (the link's impairment,
+captures) works as without the middlebox.
 
 On the lab kernel it takes no virtual time. On a real kernel it delays a segment by the wake-up of a
 thread, tens of microseconds.
@@ -23,32 +23,56 @@ import msgspec
 
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.linux import packet_socket
-from handshake_lab.linux.netlink.links import mac_bytes
 from handshake_lab.linux.timerfd import KernelTimer
+from handshake_lab.network.faults.connection_numbers import ConnectionEnd
+from handshake_lab.network.faults.crafting import Egress, craft_for
 from handshake_lab.network.faults.drop_rules import PASSED, SHOWN_LOST
 from handshake_lab.plan.fault import Fault
-from handshake_lab.tcp import craft, flags
-from handshake_lab.tcp.segment import Segment, decode
+from handshake_lab.plan.fault_matching import Datagram, icmp_kind, is_kind
+from handshake_lab.tcp import craft
+from handshake_lab.tcp.address import Address
+from handshake_lab.tcp.icmp import decode_error
+from handshake_lab.tcp.segment import Segment, decode, ip_source, udp_ports
 from handshake_lab.tcp.sequence_numbers import add
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping, Sequence
 
-    from handshake_lab.network.faults.connection_numbers import ConnectionEnd, ConnectionNumbers
+    from handshake_lab.network.faults.connection_numbers import ConnectionNumbers
 
 _FRAME = 65_550
 
 
-class Egress(msgspec.Struct, frozen=True):
-    """An exit of the middle: to one host, through one interface of one namespace."""
+class Passing(msgspec.Struct):
+    """A packet in the middle.
 
-    host: str
-    space: str
-    interface: str
-    mac: str  #: the host's
-    addresses: tuple[str, ...]  #: the host's addresses at this link
-    via: str  #: the router's hardware address there; empty if it is a switch
+    Attributes:
+        packet: The segment or datagram.
+        src: Its source.
+        dst: Its destination.
+        edge: The exit that it is about to take.
+        number: How many segments hosts have sent up to this one, which is its number in a ladder.
+        ends: The sender's end of its connection and the other, if it is a segment.
+    """
+
+    packet: Segment | Datagram
+    src: Address
+    dst: Address
+    edge: Egress
+    number: int
+    ends: tuple[ConnectionEnd, ConnectionEnd] | None = None
+
+    def is_labelled(self, fault: Fault) -> bool:
+        """Whether this is the segment that a fault names as a ladder does: by number, and with these numbers if any."""
+        if self.number != fault.number or fault.length not in (None, self.packet.length):
+            return False
+        if isinstance(self.packet, Datagram) or self.ends is None:
+            return True
+        mine, other = self.ends
+        numbers = ((fault.rel_seq, self.packet.seq, mine.opened), (fault.rel_ack, self.packet.ack, other.opened))
+        # Relative numbers are not known where the SYN was not observed.
+        return all(None in (wanted, base) or add(base or 0, wanted or 0) == raw for wanted, raw, base in numbers)
 
 
 class WatchedSegment(msgspec.Struct, frozen=True):
@@ -72,20 +96,24 @@ class Rule(msgspec.Struct):
     decide: Callable[[WatchedSegment], Fault | None] | None = None  #: decides about each segment
     decided: list[Fault] = []  #: its decisions so far
 
-    def matches(self, segment: Segment, edge: Egress) -> bool:
+    def matches(self, passing: Passing) -> bool:
         """Whether the fault counts this segment."""
         fault = self.fault
-        if self.receivers and edge.host not in self.receivers:
+        if self.receivers and passing.edge.host not in self.receivers:
             return False
-        if self.senders and segment.src.ip not in self.senders:
+        if self.senders and passing.src.ip not in self.senders:
             return False
-        if fault.port and fault.port not in (segment.src.port, segment.dst.port):
+        if fault.port and fault.port not in (passing.src.port, passing.dst.port):
             return False
-        return is_kind(segment, fault.watched)
+        if fault.family and (":" in passing.src.ip) != (fault.family == "ipv6"):
+            return False
+        if fault.number and not passing.is_labelled(fault):
+            return False
+        return is_kind(passing.packet, fault.watched, labelled=bool(fault.number))
 
-    def count(self, segment: Segment, edge: Egress, *, lost: bool) -> Fault | None:
+    def count(self, passing: Passing, *, lost: bool) -> Fault | None:
         """Count a segment; returns the fault to apply to it, or None."""
-        if not self.matches(segment, edge):
+        if not self.matches(passing):
             return None
         self.seen += 1
         if not self.fault.hits(self.seen):
@@ -93,25 +121,12 @@ class Rule(msgspec.Struct):
         self.fired += 1
         if self.decide is None:
             return self.fault
-        decision = self.decide(WatchedSegment(self.seen, segment, edge.host, lost))
+        if isinstance(passing.packet, Datagram):
+            return None
+        decision = self.decide(WatchedSegment(self.seen, passing.packet, passing.edge.host, lost))
         if decision is not None:
             self.decided.append(decision)
         return decision
-
-
-def is_kind(segment: Segment, kind: str) -> bool:
-    """Whether a segment is of a kind (`handshake_lab.plan.fault.KINDS`, or a combination of flags)."""
-    if kind == "any":
-        return True
-    if kind == "DATA":
-        return segment.length > 0
-    if kind == "FIN":
-        return "F" in segment.flags and "R" not in segment.flags
-    if kind == "RST":
-        return "R" in segment.flags
-    if kind == "ACK" and segment.length:
-        return False
-    return flags.match(segment.flags, flags.letters(kind) or "")
 
 
 class Middlebox:
@@ -144,7 +159,7 @@ class Middlebox:
 
     def attend(self, name: str, space: int, indexes: Sequence[int]) -> None:
         """Receive from the interfaces of a namespace to which segments are redirected."""
-        sock = packet_socket.receiver(space, indexes, size=_FRAME)
+        sock = packet_socket.receiver(space, indexes, size=_FRAME, every=True)
         with self._changed:
             self._shown[sock.fileno()] = sock
             self._senders[name] = packet_socket.sender(space, PASSED)
@@ -244,16 +259,15 @@ class Middlebox:
             )
 
     def _handle(self, frame: bytes, *, lost: bool) -> None:
-        segment = decode(frame)
         edge = self._edges.get(frame[:6])
-        if segment is None or edge is None:
+        passing = self._passing(frame, edge) if edge else None
+        if edge is None or passing is None:
             return
-        self._connections.sent(segment)
         hit: list[Fault] = []
         held: Rule | None = None
         turn: Fault | None = None
         for rule in self._rules:
-            fault = rule.count(segment, edge, lost=lost)
+            fault = rule.count(passing, lost=lost)
             if fault is None:
                 continue
             hit.append(fault)
@@ -262,11 +276,31 @@ class Middlebox:
             elif fault.action == "reorder":
                 turn = turn or fault
         if not lost and not any(fault.action == "drop" for fault in hit):
-            self._connections.given(segment)
-            self._forward(edge, frame, hit, held, turn, (segment.src, segment.dst))
+            if not isinstance(passing.packet, Datagram):
+                self._connections.given(passing.packet)
+            self._forward(edge, frame, hit, held, turn, (passing.src, passing.dst))
         for fault in hit:
             if fault.action == "inject":
-                self._inject(fault, segment)
+                self._inject(fault, passing)
+
+    def _passing(self, frame: bytes, edge: Egress) -> Passing | None:
+        segment = decode(frame)
+        if segment is not None:
+            ends = self._connections.sent(segment)
+            return Passing(segment, segment.src, segment.dst, edge, self._connections.count, ends)
+        source = ip_source(frame)
+        if source is None:
+            return None
+        error = decode_error(frame)
+        if error is not None:
+            # A ladder numbers it among the segments.
+            self._connections.count += 1
+            kind = Datagram(icmp_kind(error.kind))
+            return Passing(kind, Address(source, error.src.port), error.dst, edge, self._connections.count)
+        ports = udp_ports(frame)
+        if ports is None:
+            return Passing(Datagram("ICMP"), Address(source, 0), Address("", 0), edge, 0)
+        return Passing(Datagram("UDP", ports[2]), Address(source, ports[0]), Address("", ports[1]), edge, 0)
 
     def _forward(
         self,
@@ -306,33 +340,14 @@ class Middlebox:
     def _send(self, edge: Egress, frame: bytes) -> None:
         self._senders[edge.space].sendto(frame, (edge.interface, 0))
 
-    def _inject(self, fault: Fault, behind: Segment) -> None:
+    def _inject(self, fault: Fault, behind: Passing) -> None:
         receivers = self._addresses[fault.receiver]
-        senders = self._addresses.get(fault.sender, set())
+        # An ICMP error comes from any node, about the connection of its receiver.
+        senders = set() if fault.kind.startswith("ICMP") else self._addresses.get(fault.sender, set())
         port = behind.src.port if behind.src.ip in receivers else behind.dst.port
-        found = self._connections.latest(receivers, senders, port)
+        found = self._connections.latest(receivers, senders, fault.port or port)
         if found is None:
             raise UsageError("fault", str(fault), f"found no connection of {fault.receiver}", "inject RST to h2 on SYN")
-        edge, frame = craft_for(fault, *found, self._edges)
+        edge, frame = craft_for(fault, *found, self._edges, self._addresses)
+        self._connections.count += 1
         self._send(edge, frame)
-
-
-def craft_for(
-    fault: Fault, sender: ConnectionEnd, receiver: ConnectionEnd, edges: Mapping[bytes, Egress]
-) -> tuple[Egress, bytes]:
-    """The segment that an ``inject`` crafts for a connection, and the exit through which it leaves.
-
-    An end that has not received a segment yet (SYN-SENT) expects no particular number: the
-    distance is then counted from 0.
-    """
-    edge = next(edge for edge in edges.values() if receiver.address.ip in edge.addresses)
-    # After a switch the source address is the sender's; after a router it is the router's.
-    near = next((known.mac for known in edges.values() if sender.address.ip in known.addresses), edge.mac)
-    kind = b"\x86\xdd" if ":" in receiver.address.ip else b"\x08\x00"
-    ethernet = mac_bytes(edge.mac) + mac_bytes(edge.via or near) + kind
-    seq = add(receiver.given or 0, fault.seq)
-    ack = None
-    if fault.ack is not None or "ACK" in fault.kind:
-        ack = add(receiver.sent or 0, fault.ack or 0)
-    frame = craft.segment(ethernet, sender.address, receiver.address, fault.kind, seq, ack)
-    return edge, frame
