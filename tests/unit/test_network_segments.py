@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 
 import pytest
+from handshake_lab.linux.netlink import qdisc
 from handshake_lab.linux.netlink.netem_tables import table
+from handshake_lab.linux.netlink.pyroute2_gaps import RouteMarshal
 from handshake_lab.linux.netlink.qdisc import NetemParameters
 from handshake_lab.network.faults.connection_numbers import ConnectionNumbers
 from handshake_lab.network.netem import netem_parameters
@@ -123,7 +125,10 @@ def test_netems_settings_survive_encoding(text: str) -> None:
     """What is put into a request is what is read from an answer of the same form."""
     asked = netem_parameters(Impairment.parse(text))
 
-    assert asked == NetemParameters.decode(asked.encode(""))
+    request = qdisc.netem(3, "s1-eth1", asked, "")
+    (answer,) = RouteMarshal().parse(request.data)
+
+    assert asked == NetemParameters.parse(answer.get_attr("TCA_OPTIONS"))
 
 
 @pytest.mark.parametrize("name", ["normal", "pareto", "paretonormal"])

@@ -141,9 +141,10 @@ def info(length: int = 232) -> bytes:
     return struct.pack("<HH", 5, 8) + bytes([10]) * 4 + struct.pack("<HH", 4 + len(raw), 2) + raw
 
 
-def test_tcp_info_is_found_behind_another_attribute() -> None:
-    """Its fields are those of struct tcp_info, at their offsets in include/uapi/linux/tcp.h."""
-    assert decoded(message(attributes=info())).info == TcpInfo(
+@pytest.mark.parametrize("length", [144, 192, 232, 280])
+def test_tcp_info_is_found_behind_another_attribute(length: int) -> None:
+    """Its fields are those of struct tcp_info, at their offsets in include/uapi/linux/tcp.h; later kernels add some."""
+    assert decoded(message(attributes=info(length))).info == TcpInfo(
         ca_state=1,
         retransmits=2,
         probes=3,

@@ -146,8 +146,8 @@ def limit(space: int, interface: str, rate: int) -> bool:
         if index is None or found is None or found.rate or not set(found.kinds) <= {"noqueue", "netem"}:
             return False
         before = found.netem or _NOTHING
-        options = before._replace(rate=rate // 8).encode("")
-        netlink.ask([qdisc.netem(index, interface, options, handle=found.netem_handle if found.netem else _HANDLE)])
+        wanted = before._replace(rate=rate // 8)
+        netlink.ask([qdisc.netem(index, interface, wanted, "", handle=found.netem_handle if found.netem else _HANDLE)])
     return True
 
 

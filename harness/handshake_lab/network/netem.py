@@ -84,7 +84,7 @@ def apply(netlink: Netlink, wanted: Iterable[tuple[int, str, Impairment, bool]])
         return
     try:
         netlink.ask(
-            qdisc.netem(index, where, netem_parameters(impairment).encode(impairment.distribution), replace=replace)
+            qdisc.netem(index, where, netem_parameters(impairment), impairment.distribution, replace=replace)
             for index, where, impairment, replace in wanted
         )
     except NetlinkError as error:

@@ -9,23 +9,26 @@ Source: include/uapi/linux/inet_diag.h, include/uapi/linux/tcp.h; inet_sk_diag_f
 
 from __future__ import annotations
 
-import socket
-import struct
-from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from handshake_lab.linux.netlink.connection import DONE, attributes
-from handshake_lab.linux.netlink.sock_diag import INET_DIAG_INFO, SOCKET, SockDiag, exact_request
+from handshake_lab.linux.netlink.pyroute2_gaps import find_attribute
+from handshake_lab.linux.netlink.sock_diag import (
+    INET_DIAG_INFO,
+    LAST_TYPE_OF_ENDS,
+    QUEUES,
+    SOCKET,
+    TCP_INFO,
+    SockDiag,
+    exact_request,
+    flow_of,
+)
 from handshake_lab.recording.observations import SocketTimer, TcpInfo
-from handshake_lab.tcp.address import Address, Flow
 from handshake_lab.tcp.states import FROM_LINUX, State
 
-_ENDS = struct.Struct(">HH16s16s")
-_TAIL = struct.Struct("<IIII")
-#: The fields of struct tcp_info that `TcpInfo` contains, in the kernel's order (include/uapi/linux/tcp.h).
-_TCP_INFO = struct.Struct("<x4B3xI12xI4xII28xI8xI16xI16xQQII")
+if TYPE_CHECKING:
+    from handshake_lab.tcp.address import Address, Flow
 
 _TIMERS: tuple[SocketTimer, ...] = ("", "on", "keepalive", "timewait", "persist", "delack")
 #: The states of connections and listeners by the kernel's numbers; "" for other sockets.
@@ -41,7 +44,7 @@ class SocketSnapshot(msgspec.Struct, gc=False):
 
     cookie: int
     state: State
-    word: int
+    word: bytes
     ends: bytes
     left: int
     tail: bytes
@@ -50,7 +53,7 @@ class SocketSnapshot(msgspec.Struct, gc=False):
     @property
     def flow(self) -> Flow:
         """Both addresses, its own first."""
-        return _flow(self.word & 0xFF, self.ends)
+        return flow_of(self.word[0], self.ends)
 
     @property
     def local(self) -> Address:
@@ -65,7 +68,7 @@ class SocketSnapshot(msgspec.Struct, gc=False):
     @property
     def timer(self) -> SocketTimer:
         """The timer that is running."""
-        return _TIMERS[self.word >> 16 & 0xFF]
+        return _TIMERS[self.word[2]]
 
     @property
     def expires(self) -> int:
@@ -75,33 +78,33 @@ class SocketSnapshot(msgspec.Struct, gc=False):
     @property
     def retrans(self) -> int:
         """The number of retransmissions or probes without an answer."""
-        return self.word >> 24
+        return self.word[3]
 
     @property
     def rqueue(self) -> int:
         """Bytes that the program has not read; for a listener, connections that it has not accepted."""
-        return _TAIL.unpack(self.tail)[0]  # type: ignore[no-any-return]
+        return QUEUES.unpack(self.tail)[0]  # type: ignore[no-any-return]
 
     @property
     def wqueue(self) -> int:
         """Bytes that are not acknowledged; for a listener, its backlog."""
-        return _TAIL.unpack(self.tail)[1]  # type: ignore[no-any-return]
+        return QUEUES.unpack(self.tail)[1]  # type: ignore[no-any-return]
 
     @property
     def inode(self) -> int:
         """The inode; 0 for a socket that no process holds: a request, an orphan or a mini-socket."""
-        return _TAIL.unpack(self.tail)[3]  # type: ignore[no-any-return]
+        return QUEUES.unpack(self.tail)[2]  # type: ignore[no-any-return]
 
     @property
     def info(self) -> TcpInfo | None:
         """Its tcp_info; None if the answer has none, or a shorter one (a kernel before 4.2)."""
-        raw = attributes(self.details).get(INET_DIAG_INFO, b"")
-        if len(raw) < _TCP_INFO.size:
+        raw = find_attribute(self.details, INET_DIAG_INFO)
+        if len(raw) < TCP_INFO.size:
             return None
         (
             ca_state, retransmits, probes, backoff, rto, unacked, lost, retrans, rtt, snd_cwnd, total_retrans,
             bytes_acked, bytes_received, segs_out, segs_in,
-        ) = _TCP_INFO.unpack_from(raw)  # fmt: skip
+        ) = TCP_INFO.unpack_from(raw)  # fmt: skip
         return TcpInfo(
             ca_state, retransmits, probes, backoff, rto, rtt, unacked, lost, retrans, total_retrans, snd_cwnd,
             bytes_acked, bytes_received, segs_out, segs_in,
@@ -111,9 +114,9 @@ class SocketSnapshot(msgspec.Struct, gc=False):
         """Whether a value that shows the connection's progress has changed."""
         if self.word != other.word:
             return True
-        rqueue, wqueue, _, inode = _TAIL.unpack(self.tail)
-        before = _TAIL.unpack(other.tail)
-        return (rqueue, wqueue, inode == 0) != (before[0], before[1], before[3] == 0)
+        rqueue, wqueue, inode = QUEUES.unpack(self.tail)
+        before = QUEUES.unpack(other.tail)
+        return (rqueue, wqueue, inode == 0) != (before[0], before[1], before[2] == 0)
 
 
 class SocketDump(NamedTuple):
@@ -164,11 +167,11 @@ class SocketSnapshots:
         at, end = 0, len(data) - size
         while at <= end:
             length, kind, word, ends, cookie, left, tail = unpack(data, at)
-            if kind <= DONE:  # or ERROR, which is a smaller number
+            if kind <= LAST_TYPE_OF_ENDS:
                 break
             snapshot = get(cookie)
             if snapshot is None or snapshot.word != word or snapshot.tail != tail or snapshot.ends != ends:
-                state = states[word >> 8 & 0xFF]
+                state = states[word[1]]
                 if state:  # otherwise it is closed, or bound but neither listening nor connecting
                     found[cookie] = changed[cookie] = SocketSnapshot(
                         cookie, state, word, ends, left, tail, data[at + size : at + length]
@@ -184,17 +187,3 @@ class SocketSnapshots:
     def close(self) -> None:
         """Close the netlink socket."""
         self._kernel.close()
-
-
-@lru_cache(8192)
-def _flow(family: int, ends: bytes) -> Flow:
-    sport, dport, src, dst = _ENDS.unpack_from(ends)
-    return Address(_ip(family, src), sport), Address(_ip(family, dst), dport)
-
-
-def _ip(family: int, raw: bytes) -> str:
-    if family == socket.AF_INET:
-        return socket.inet_ntoa(raw[:4])
-    if raw[:12] == bytes(10) + b"\xff\xff":
-        return socket.inet_ntoa(raw[12:])
-    return socket.inet_ntop(socket.AF_INET6, raw)

@@ -10,16 +10,22 @@ import socket
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from handshake_lab.linux.netlink.connection import CREATE, Netlink, Request, attribute, attributes, u32
+from pyroute2.netlink import NETLINK_NETFILTER, NLM_F_CREATE, nlmsg
+from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_ULOG, nfgen_msg
+
+from handshake_lab.linux.netlink.connection import Netlink, request
+from handshake_lab.linux.netlink.pyroute2_gaps import LogConfig, find_attribute, reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NETLINK_NETFILTER = 12
-_PACKET, _CONFIG = 0x400, 0x401
-_CFG_CMD, _CFG_MODE, _CFG_QTHRESH, _BIND, _COPY_PACKET = 1, 2, 5, 1, 2
+_PACKET, _CONFIG = NFNL_SUBSYS_ULOG << 8, NFNL_SUBSYS_ULOG << 8 | 1
+_BIND, _COPY_PACKET = 1, 2
+#: Attributes of a frame: NFULA_TIMESTAMP, NFULA_IFINDEX_OUTDEV, NFULA_PAYLOAD.
 _TIMESTAMP, _OUTDEV, _PAYLOAD = 3, 5, 9
-_HEADER = struct.Struct("=IHHII")
+_HEADER = reader(nlmsg.header, ("length", "type"))
+#: Where a message has its attributes.
+_ATTRIBUTES = 16 + nfgen_msg.get_size()
 _NO_BUFFERS = errno.ENOBUFS
 
 
@@ -44,17 +50,16 @@ class PacketLog:
     """
 
     def __init__(self, group: int, *, size: int, room: int) -> None:
-        self._netlink = Netlink(_NETLINK_NETFILTER)
+        self._netlink = Netlink(NETLINK_NETFILTER)
         self.socket = self._netlink.socket
         self.lost = 0  #: how often the receive buffer was full
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-        head = struct.pack("=BBH", socket.AF_UNSPEC, 0, socket.htons(group))
-        what = f"logging to group {group}"
-        mode = struct.pack(">IBB", size, _COPY_PACKET, 0)
         # Each frame at once, not when several have been gathered.
-        settings = attribute(_CFG_MODE, mode) + u32(_CFG_QTHRESH, socket.htonl(1))
-        self._netlink.ask([Request(_CONFIG, CREATE, head + attribute(_CFG_CMD, bytes([_BIND])), what)])
-        self._netlink.ask([Request(_CONFIG, CREATE, head + settings, what)])
+        mode = ("NFULA_CFG_MODE", {"copy_range": size, "copy_mode": _COPY_PACKET})
+        for settings in ([("NFULA_CFG_CMD", _BIND)], [mode, ("NFULA_CFG_QTHRESH", 1)]):
+            message = LogConfig()
+            message.update(res_id=group, attrs=settings)
+            self._netlink.ask([request(message, _CONFIG, NLM_F_CREATE, f"logging to group {group}")])
         self.socket.setblocking(False)
 
     def read(self) -> Iterator[LoggedFrame]:
@@ -71,16 +76,17 @@ class PacketLog:
                 continue
             position = 0
             while position + _HEADER.size <= len(data):
-                size, kind, *_ = _HEADER.unpack_from(data, position)
+                size, kind = _HEADER.unpack_from(data, position)
                 if kind == _PACKET:
-                    yield self._frame(attributes(data[position + _HEADER.size + 4 : position + size]))
+                    yield self._frame(data[position + _ATTRIBUTES : position + size])
                 position += (size + 3) & ~3
 
     @staticmethod
-    def _frame(found: dict[int, bytes]) -> LoggedFrame:
-        seconds, microseconds = struct.unpack(">QQ", found[_TIMESTAMP]) if _TIMESTAMP in found else (0, 0)
-        interface = int.from_bytes(found[_OUTDEV], "big")
-        return LoggedFrame(interface, seconds * 1_000_000_000 + microseconds * 1000, found[_PAYLOAD])
+    def _frame(attributes: bytes) -> LoggedFrame:
+        seconds, microseconds = struct.unpack(">QQ", find_attribute(attributes, _TIMESTAMP) or bytes(16))
+        interface = int.from_bytes(find_attribute(attributes, _OUTDEV), "big")
+        real = seconds * 1_000_000_000 + microseconds * 1000
+        return LoggedFrame(interface, real, find_attribute(attributes, _PAYLOAD))
 
     def close(self) -> None:
         """Close the socket; the kernel then forgets the group."""

@@ -5,22 +5,16 @@ Source: include/uapi/linux/pkt_sched.h; net/sched/sch_htb.c, sch_hfsc.c, sch_tbf
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from handshake_lab.linux.netlink.connection import attributes
-from handshake_lab.linux.netlink.qdisc import GETQDISC, NetemParameters
+from pyroute2.netlink.rtnl import RTM_GETQDISC, RTM_GETTCLASS, TC_H_ROOT
+from pyroute2.netlink.rtnl.tcmsg import tcmsg
+
+from handshake_lab.linux.netlink.connection import request
+from handshake_lab.linux.netlink.qdisc import NetemParameters
 
 if TYPE_CHECKING:
     from handshake_lab.linux.netlink.connection import Netlink
-
-_GETTCLASS = 42
-_KIND, _OPTIONS = 1, 2
-#: TCA_HTB_PARMS, TCA_HTB_RATE64; TCA_TBF_PARMS, TCA_TBF_RATE64; TCA_HFSC_FSC.
-_HTB_PARMS, _HTB_RATE64 = 1, 6
-_TBF_PARMS, _TBF_RATE64 = 1, 4
-_HFSC_FSC = 2
-_ROOT = 0xFFFFFFFF
 
 
 class Queues(NamedTuple):
@@ -45,36 +39,33 @@ def read(netlink: Netlink, index: int) -> Queues:
     """
     kinds: list[str] = []
     rates: list[int] = []
-    netem, place = None, (0, _ROOT)
-    for answer in netlink.dump(GETQDISC, _message(index), "reading the queueing disciplines"):
-        number, handle, parent = struct.unpack_from("=iII", answer, 4)
-        if number != index:
+    netem, place = None, (0, TC_H_ROOT)
+    for answer in _dump(netlink, RTM_GETQDISC, index, "reading the queueing disciplines"):
+        if answer["index"] != index:
             continue
-        found = attributes(answer[20:])
-        kind = found[_KIND].rstrip(b"\0").decode()
+        kind = answer.get_attr("TCA_KIND")
         kinds.append(kind)
         if kind == "netem":
-            netem, place = NetemParameters.decode(found[_OPTIONS]), (handle, parent)
+            netem, place = NetemParameters.parse(answer.get_attr("TCA_OPTIONS")), (answer["handle"], answer["parent"])
             rates.append(netem.rate)
         elif kind == "tbf":
-            rates.append(_rate(attributes(found[_OPTIONS]), _TBF_PARMS, _TBF_RATE64))
-    for answer in netlink.dump(_GETTCLASS, _message(index), "reading the traffic classes"):
-        found = attributes(answer[20:])
-        kind = found[_KIND].rstrip(b"\0").decode()
-        options = attributes(found.get(_OPTIONS, b""))
-        if kind == "htb" and _HTB_PARMS in options:
-            rates.append(_rate(options, _HTB_PARMS, _HTB_RATE64))
-        elif kind == "hfsc" and _HFSC_FSC in options:
-            rates.append(int(struct.unpack_from("=III", options[_HFSC_FSC])[2]))  # m2 of struct tc_service_curve
+            rates.append(_rate(answer.get_attr("TCA_OPTIONS"), "TCA_TBF_PARMS", "TCA_TBF_RATE64"))
+    for answer in _dump(netlink, RTM_GETTCLASS, index, "reading the traffic classes"):
+        kind, options = answer.get_attr("TCA_KIND"), answer.get_attr("TCA_OPTIONS")
+        if kind == "htb" and options is not None:
+            rates.append(_rate(options, "TCA_HTB_PARMS", "TCA_HTB_RATE64"))
+        elif kind == "hfsc" and options is not None and (curve := options.get_attr("TCA_HFSC_FSC")):
+            rates.append(curve["m2"])
     return Queues(tuple(kinds), min((rate for rate in rates if rate), default=0), netem, *place)
 
 
-def _message(index: int) -> bytes:
-    return struct.pack("=BxxxiIII", 0, index, 0, 0, 0)
+def _dump(netlink: Netlink, kind: int, index: int, what: str) -> list[Any]:
+    message = tcmsg()
+    message["index"] = index
+    return netlink.dump(request(message, kind, 0, what))
 
 
-def _rate(options: dict[int, bytes], parameters: int, wide: int) -> int:
-    """The rate of a struct tc_ratespec, which is first in these parameters; in 64 bits if it needs them."""
-    if wide in options:
-        return int(struct.unpack("=Q", options[wide])[0])
-    return int(struct.unpack_from("=I", options[parameters], 8)[0])
+def _rate(options: Any, parameters: str, wide: str) -> int:
+    """The rate in these parameters, 0 for none; in 64 bits if it needs them."""
+    narrow = options.get_attr(parameters)
+    return int(options.get_attr(wide) or (narrow["rate"] if narrow else 0))

@@ -13,61 +13,114 @@ import errno
 import socket
 import struct
 from functools import lru_cache
-from typing import TYPE_CHECKING
+
+from pyroute2.netlink import (
+    NETLINK_SOCK_DIAG,
+    NLM_F_DUMP,
+    NLMSG_DONE,
+    nlmsgerr,
+)
+from pyroute2.netlink.diag import SOCK_DIAG_BY_FAMILY, SS_LISTEN, inet_diag_msg, inet_diag_req
 
 from handshake_lab.errors import SockDiagError
-from handshake_lab.linux.netlink.connection import ERROR
+from handshake_lab.linux.netlink.connection import request
+from handshake_lab.linux.netlink.pyroute2_gaps import OldInetDiagRequest, reader
+from handshake_lab.tcp.address import Address, Flow
 
-if TYPE_CHECKING:
-    from handshake_lab.tcp.address import Flow
-
-_NETLINK_SOCK_DIAG = 4
+#: The type of a request for sockets of all families.
 _TCPDIAG_GETSOCK = 18
-_SOCK_DIAG_BY_FAMILY = 20
-_NLM_F_REQUEST = 0x1
-_NLM_F_REQUEST_DUMP = 0x301
 INET_DIAG_INFO = 2
+_EXTENSIONS = 1 << (INET_DIAG_INFO - 1)
+_NO_COOKIE = 2**64 - 1
+#: Bytes of a message's header.
+_HEADER = 16
+#: A message that ends an answer, be it an error or the end of a dump: the negative errno, 0 for none.
+_END = reader((*nlmsgerr.header, *nlmsgerr.fields), ("error",))
 
-_HEADER = struct.Struct("<IHHII")
-#: A message's length and type; then a struct inet_diag_msg: family, state, timer and retransmissions in
-#: one word; both addresses with the interface; cookie, milliseconds until the timer expires, queues, owner, inode.
-SOCKET = struct.Struct("<IH10xI40sQI16s")
+#: Messages of this type, or a lower one, end an answer.
+LAST_TYPE_OF_ENDS = NLMSG_DONE
+#: One socket in an answer, not decoded but for what a comparison needs: the message's length and type; family, state,
+#: timer and retransmissions; both ends and the interface; the cookie; milliseconds until the timer expires; the rest
+#: of `inet_diag_msg`, which `QUEUES` reads. Attributes follow.
+SOCKET = struct.Struct("=IH10x4s40sQI16s")
+#: What a socket has at its end: bytes in its queues, and its inode.
+QUEUES = reader(inet_diag_msg.fields[-4:], ("idiag_rqueue", "idiag_wqueue", "idiag_inode"))
+#: What `handshake_lab.recording.observations.TcpInfo` contains, in the kernel's order.
+TCP_INFO = reader(
+    inet_diag_msg.tcp_info.fields,
+    (
+        "tcpi_ca_state",
+        "tcpi_retransmits",
+        "tcpi_probes",
+        "tcpi_backoff",
+        "tcpi_rto",
+        "tcpi_unacked",
+        "tcpi_lost",
+        "tcpi_retrans",
+        "tcpi_rtt",
+        "tcpi_snd_cwnd",
+        "tcpi_total_retrans",
+        "tcpi_bytes_acked",
+        "tcpi_bytes_received",
+        "tcpi_segs_out",
+        "tcpi_segs_in",
+    ),
+)
 #: The largest answer: netlink_dump() (net/netlink/af_netlink.c) does not exceed it.
 _ROOM = 1 << 15
 
 
 def _dump_request(states: int) -> bytes:
-    """An inet_diag_req for all sockets in the given states, of both families, with tcp_info."""
-    extensions = 1 << (INET_DIAG_INFO - 1)
-    body = struct.pack("<BBBB48xII", socket.AF_UNSPEC, 0, 0, extensions, states, 0)
-    return _HEADER.pack(_HEADER.size + len(body), _TCPDIAG_GETSOCK, _NLM_F_REQUEST_DUMP, 1, 0) + body
+    """A request for all sockets in the given states, of both families, with tcp_info."""
+    message = OldInetDiagRequest()
+    message.update(idiag_family=socket.AF_UNSPEC, idiag_ext=_EXTENSIONS, idiag_states=states)
+    return request(message, _TCPDIAG_GETSOCK, NLM_F_DUMP, "listing the sockets").data
 
 
 EVERYTHING = _dump_request(0xFFFFFFFF)
 #: For this request the kernel does not read the table of connections (net/ipv4/tcp_diag.c, tcp_diag_dump).
-LISTENERS = _dump_request(1 << 10)
+LISTENERS = _dump_request(1 << SS_LISTEN)
 
 
 @lru_cache(4096)
 def exact_request(flow: Flow) -> bytes:
-    """An inet_diag_req_v2 for one connection, whatever its cookie."""
+    """A request for one connection, whatever its cookie."""
     local, remote = flow
-    family = socket.AF_INET6 if ":" in local.ip else socket.AF_INET
-    body = struct.pack(
-        "<BBBBI2s2s16s16sIq",
-        family,
-        socket.IPPROTO_TCP,
-        1 << (INET_DIAG_INFO - 1),
-        0,
-        0xFFFFFFFF,
-        local.port.to_bytes(2, "big"),
-        remote.port.to_bytes(2, "big"),
-        socket.inet_pton(family, local.ip),
-        socket.inet_pton(family, remote.ip),
-        0,
-        -1,  # INET_DIAG_NOCOOKIE
+    message = inet_diag_req()
+    message.update(
+        sdiag_family=socket.AF_INET6 if ":" in local.ip else socket.AF_INET,
+        sdiag_protocol=socket.IPPROTO_TCP,
+        idiag_ext=_EXTENSIONS,
+        idiag_states=0xFFFFFFFF,
+        idiag_sport=local.port,
+        idiag_dport=remote.port,
+        idiag_src=_words(local.ip),
+        idiag_dst=_words(remote.ip),
+        idiag_cookie=_NO_COOKIE,
     )
-    return _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0) + body
+    return request(message, SOCK_DIAG_BY_FAMILY, 0, "reading a socket").data
+
+
+def _words(ip: str) -> tuple[int, ...]:
+    """An address as pyroute2 wants it here: four numbers, of which IPv4 uses the first."""
+    raw = socket.inet_pton(socket.AF_INET6 if ":" in ip else socket.AF_INET, ip)
+    return struct.unpack(">4I", raw.ljust(16, b"\0"))
+
+
+@lru_cache(8192)
+def flow_of(family: int, ends: bytes) -> Flow:
+    """Both addresses of a socket, its own first; IPv4 addresses that an IPv6 socket uses are shown as such.
+
+    Args:
+        family: Its address family.
+        ends: Its ends, as `SOCKET` reads them.
+    """
+    message = inet_diag_msg(bytes(_HEADER) + bytes((family, 0, 0, 0)) + ends + bytes(28))
+    message.decode()
+    return (
+        Address(message["idiag_src"].removeprefix("::ffff:"), message["idiag_sport"]),
+        Address(message["idiag_dst"].removeprefix("::ffff:"), message["idiag_dport"]),
+    )
 
 
 class SockDiag:
@@ -79,12 +132,12 @@ class SockDiag:
 
     def __init__(self, node: str) -> None:
         self._node = node
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_SOCK_DIAG)
         self._socket.bind((0, 0))
 
-    def send(self, request: bytes) -> None:
+    def send(self, data: bytes) -> None:
         """Send a request."""
-        self._socket.send(request)
+        self._socket.send(data)
 
     def receive(self) -> bytes:
         """Wait for the next answer: one or more messages."""
@@ -102,11 +155,9 @@ class SockDiag:
         """
         if at >= len(data):
             return False
-        _, kind, _, _, _ = _HEADER.unpack_from(data, at)
-        if kind == ERROR:
-            (number,) = struct.unpack_from("<i", data, at + _HEADER.size)
-            if -number != errno.ENOENT:  # otherwise there is no such connection
-                raise SockDiagError(self._node, -number)
+        (error,) = _END.unpack_from(data, at)
+        if error not in (0, -errno.ENOENT):  # otherwise there is no such connection
+            raise SockDiagError(self._node, -error)
         return True
 
     def close(self) -> None:
