@@ -13,6 +13,7 @@ import msgspec
 
 from handshake_lab.errors import FaultNeverFired, KernelFailed, UsageError, from_document
 from handshake_lab.experiment.topology_in_kernel import shown_topology
+from handshake_lab.experiment.user_environment import user_directories, user_environment
 from handshake_lab.kernel.shared.guest_setup import PRIVATE
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
 from handshake_lab.plan.fault_matching import matching, why_never
@@ -157,15 +158,17 @@ def explored(plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] 
 @contextmanager
 def _job(plan: RunPlan, results: Path | None, import_from: tuple[Path, ...]) -> Iterator[Job]:
     with shown_topology(plan.topology) as (found, directories):
-        # Directories such as /tmp are private to the run: this machine's files there are not visible.
-        own = (Path(plan.directory),) if plan.directory and plan.directory not in PRIVATE else ()
+        own = (Path(plan.directory),) if plan.directory else ()
+        shown = dict.fromkeys((*own, *directories, *user_directories()))
         yield Job(
             call="handshake_lab.experiment.recorded_run:enter",
             argument=msgspec.to_builtins(msgspec.structs.replace(plan, found_topology=found)),
             results=results,
             import_from=import_from,
             preload=("handshake_lab.experiment.recorded_run",),
-            readable=tuple(dict.fromkeys((*own, *directories))),
+            # Directories such as /tmp are private to the run: this machine's files there are not visible.
+            readable=tuple(path for path in shown if str(path) not in PRIVATE),
+            environment=user_environment(),
         )
 
 

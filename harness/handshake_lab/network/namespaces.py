@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from handshake_lab.errors import EnvironmentUnsupported
-from handshake_lab.linux import netns
+from handshake_lab.linux import hostname, netns
 from handshake_lab.linux.sysctl import set_sysctl
 from handshake_lab.plan.network_plan import MIDDLE
 
@@ -23,10 +23,16 @@ _RESOLVER = "/etc/resolv.conf"
 
 
 class Namespaces:
-    """The namespaces of one network: a descriptor per host and router, one for all switches."""
+    """The namespaces of one network: a descriptor per host and router, one for all switches.
+
+    Attributes:
+        descriptors: Of network namespaces, by node.
+        hostnames: Of UTS namespaces, by host and router: programs in each find its name as the host name.
+    """
 
     def __init__(self) -> None:
         self.descriptors: dict[str, int] = {}
+        self.hostnames: dict[str, int] = {}
         self._mounts: list[str] = []
         self._files: list[str] = []
 
@@ -48,6 +54,7 @@ class Namespaces:
             for name in names:
                 netns.setns(self.descriptors[MIDDLE])
                 self._make(name, named=named)
+                self.hostnames[name] = hostname.create(name)
                 set_sysctl("net/ipv4/tcp_max_tw_buckets", _TIME_WAITS)
         except PermissionError as error:
             raise EnvironmentUnsupported(
@@ -104,7 +111,7 @@ class Namespaces:
     def close(self) -> None:
         """Close all descriptors; namespaces without other references then disappear."""
         with contextlib.ExitStack() as stack:
-            for descriptor in self.descriptors.values():
+            for descriptor in (*self.descriptors.values(), *self.hostnames.values()):
                 stack.callback(os.close, descriptor)
             for file in self._files:
                 stack.callback(os.unlink, file)
@@ -112,4 +119,4 @@ class Namespaces:
                 if target.startswith("/run/netns/"):
                     stack.callback(os.unlink, target)
                 stack.callback(netns.unbind, target)
-        self.descriptors, self._mounts, self._files = {}, [], []
+        self.descriptors, self.hostnames, self._mounts, self._files = {}, {}, [], []

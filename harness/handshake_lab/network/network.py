@@ -129,7 +129,7 @@ class Network(FaultMethods):
             if planned.kind == "switch":
                 node = NetworkNode(planned, descriptors[MIDDLE])
             else:
-                node = NetworkHost(planned, descriptors[name])
+                node = NetworkHost(planned, descriptors[name], self._spaces.hostnames[name])
             self.nodes[name] = node
             ends.update({port.name: Interface(port, node) for port in planned.ports})
         for one, other in self.plan.links:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from handshake_lab.linux import netns
+from handshake_lab.linux import hostname, netns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from handshake_lab.plan.network_plan import NodePlan, PortPlan
@@ -23,14 +24,16 @@ class NetworkNode:
         kind: ``"host"``, ``"router"`` or ``"switch"``.
         ports: Its interfaces.
         space: A descriptor of its network namespace; switches share one.
+        hostname: A descriptor of the UTS namespace with its name; switches have none.
     """
 
-    def __init__(self, plan: NodePlan, space: int) -> None:
+    def __init__(self, plan: NodePlan, space: int, hostname: int | None = None) -> None:
         self.name = plan.name
         self.kind = plan.kind
         self.ports: list[PortPlan] = plan.ports
         self.addresses: list[str] = plan.addresses
         self.space = space
+        self.hostname = hostname
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}{''.join(' ' + ip for ip in self.addresses)}>"
@@ -49,7 +52,7 @@ class NetworkNode:
             argv: The program and its arguments.
             options: As for `subprocess.Popen`.
         """
-        with self.enter():
+        with self._as_program():
             return subprocess.Popen(argv, **options)
 
     def run(self, argv: Sequence[str], *, check: bool = True, **options: Any) -> subprocess.CompletedProcess[Any]:
@@ -59,8 +62,14 @@ class NetworkNode:
             subprocess.CalledProcessError: It failed (unless ``check`` is False).
         """
         options = {"capture_output": True, "text": True, **options}
-        with self.enter():
+        with self._as_program():
             return subprocess.run(argv, check=check, **options)
+
+    @contextlib.contextmanager
+    def _as_program(self) -> Iterator[None]:
+        """Run the body where this node's programs are: in its network namespace, under its host name."""
+        with self.enter(), hostname.inside(self.hostname) if self.hostname is not None else contextlib.nullcontext():
+            yield
 
 
 class NetworkHost(NetworkNode):

@@ -53,6 +53,8 @@ def main() -> None:
     scratch = sys.argv[1]
     boot = json.loads(Path(scratch, "boot.json").read_bytes())
     mount_file_systems()
+    # Programs that ask for the address of their own host expect an answer.
+    Path("/proc/sys/kernel/hostname").write_text("localhost")
     mount_host(scratch, writable=True)
     for directory in boot["readable"]:
         if is_private(directory):

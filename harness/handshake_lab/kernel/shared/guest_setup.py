@@ -20,6 +20,8 @@ PRIVATE = ("/tmp", "/run", "/dev/shm", "/var/tmp")  # noqa: S108
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/tmp",  # noqa: S108  a private tmpfs
+    "USER": "root",
+    "LOGNAME": "root",
     "LANG": "C.UTF-8",
     "TERM": "linux",
     "PYTHONDONTWRITEBYTECODE": "1",  # the root is read-only

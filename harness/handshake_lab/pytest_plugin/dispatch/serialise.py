@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handshake_lab.experiment.user_environment import user_environment
 from handshake_lab.pytest_plugin.options.command_line import INSIDE, language
 
 if TYPE_CHECKING:
@@ -34,11 +35,14 @@ _CONTROLLER_OPTIONS = frozenset(
 
 #: Variables that have a meaning in the controller only, or would make a run depend on this machine.
 _CONTROLLER_VARIABLES = frozenset(
-    {"HOME", "TMPDIR", "TEMP", "TMP", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES", "PYTEST_ADDOPTS"}
-)
-_CONTROLLER_VARIABLE_PREFIXES = ("LD_", "XDG_", "SSH_", "DBUS_", "COV_", "COVERAGE_", "PYTEST_CURRENT", "PYTHON")
-#: Directories of programs that are not in an ordinary user's PATH on Debian: nft, tc.
-_SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+    {
+        "HOME", "TMPDIR", "TEMP", "TMP", "PWD", "OLDPWD", "SHLVL", "_", "COLUMNS", "LINES", "PYTEST_ADDOPTS",
+        "USER", "LOGNAME", "MAIL", "HOSTNAME", "TERM", "LANG", "LANGUAGE", "TZ", "DISPLAY", "LS_COLORS",
+    }
+)  # fmt: skip
+_CONTROLLER_VARIABLE_PREFIXES = (
+    "LD_", "XDG_", "SSH_", "DBUS_", "COV_", "COVERAGE_", "PYTEST_CURRENT", "PYTHON", "LC_", "SUDO_",
+)  # fmt: skip
 
 #: The worker's pytest cache, in memory.
 _CACHE = "/run/pytest-cache"
@@ -102,10 +106,9 @@ def environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name not in _CONTROLLER_VARIABLES and not name.startswith(_CONTROLLER_VARIABLE_PREFIXES)
     }
-    path = [*os.environ.get("PATH", "/usr/bin:/bin").split(":"), *_SYSTEM]
     return {
         **kept,
-        "PATH": ":".join(dict.fromkeys(path)),
+        **user_environment(),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         INSIDE: "1",
     }
