@@ -220,7 +220,7 @@ def test_a_class_that_configures_its_node(plan: Callable[..., NetworkPlan]) -> N
 
 def test_a_class_that_needs_a_running_node(plan: Callable[..., NetworkPlan]) -> None:
     """It is refused by its name."""
-    with pytest.raises(UsageError, match=r"h1 cls: 'Own' cannot be carried out .*ValueError"):
+    with pytest.raises(UsageError, match=r"h1 cls: 'Own' is not supported .*ValueError"):
         plan("self.addHost('h1', cls=Own)", "class Own(Node):\n    def config(self, **p): int(self.cmd('nproc'))\n")
 
 

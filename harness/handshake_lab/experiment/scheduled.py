@@ -1,6 +1,6 @@
-"""Carries out a schedule: what happens to each segment of a run, by its number; and where the run is forked.
+"""Executes a schedule: the faults on the segments of a run, by their numbers, and the segment at which it is forked.
 
-Every segment that could have had another fate is noted in a file beside the record (`POINTS`).
+All segments of the run are listed in a file beside the record (`POINTS`).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from handshake_lab.network.faults.middlebox import WatchedSegment
     from handshake_lab.network.network import Network
 
-#: Beside a run's record: its segments as choices, one `SegmentPoint` a line.
+#: The file beside a run's record that lists its segments, one `SegmentPoint` per line.
 POINTS = "points.jsonl"
-#: The most telling first.
+#: The most specific kind first.
 _KINDS = ("SYN", "SYN-ACK", "RST", "FIN", "DATA", "ACK", "any")
 
 
@@ -34,14 +34,14 @@ class ScheduledFaults:
     """Decides what happens to the segments of a run.
 
     Args:
-        schedule: What is to happen.
+        schedule: The faults.
         network: The network.
         results: The directory with the run's results.
-        moved: Called in a fork once its own directory has taken that place.
+        moved: Called in a fork as soon as its own directory is mounted there.
         now: The run's clock, in nanoseconds.
     """
 
-    #: Which segments it decides about. A run without segments is not an error.
+    #: The segments that it decides about. A run without segments is not an error.
     watched = Fault.parse("drop any optional")
 
     def __init__(
@@ -62,7 +62,7 @@ class ScheduledFaults:
         self._cuts: dict[frozenset[str], int] = {}
 
     def decide(self, watched: WatchedSegment) -> Fault | None:
-        """What happens to a segment. Where the run is parked, it returns once in each fork."""
+        """The fault on a segment. At the segment at which the run is parked, it returns once in each fork."""
         if watched.number == self._schedule.park:
             text = fork_here(BranchPoint(f"segment {watched.number}", ()), self._moved)
             self._schedule = msgspec.json.decode(text, type=Schedule)
@@ -99,11 +99,11 @@ class ScheduledFaults:
 
 
 def as_fault(action: str, point: SegmentPoint) -> Fault:
-    """What is done to one segment, as a fault that can be put in force before a run.
+    """The action on one segment, as a fault that can be activated before a run.
 
     Args:
-        action: What happened to it: one of `handshake_lab.plan.schedule.FATES`, or `CUT_OFF`. A cut is one fault for
-            each segment that is lost in it.
+        action: One of `handshake_lab.plan.schedule.FATES`, or `CUT_OFF`. A cut gives one fault for each segment that
+            is lost in it.
         point: The segment.
     """
     if action == "reset":

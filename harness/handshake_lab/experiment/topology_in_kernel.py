@@ -1,4 +1,4 @@
-"""A topology's file, where a kernel finds it: directories such as /tmp are private to each run."""
+"""Making a topology's file visible in a kernel, where directories such as /tmp are private to each run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def shown_topology(text: str) -> Iterator[tuple[str, tuple[Path, ...]]]:
-    """The topology as a kernel has to load it, and the directories that it has to see.
+    """The topology as a kernel must load it, and the directories that must be visible there.
 
     A file that lies directly in a private directory, such as /tmp/course.py, is copied for the block.
 

@@ -1,4 +1,4 @@
-"""A finding: a schedule of faults under which what is explored fails."""
+"""A finding: a schedule of faults with which the target fails."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What breaks a target.
+    """A schedule that breaks a target.
 
     Attributes:
-        outcome: The outcome of the run that fails, with as few faults as possible.
-        runs: How many runs had been made when it was found first.
+        outcome: The outcome of the failing run, with as few faults as possible.
+        runs: How many runs had been made when it was found.
         repeatable: Whether a second run gave the same record.
     """
 
@@ -31,23 +31,23 @@ class Finding(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> Failed:
-        """How it fails."""
+        """The failure."""
         assert self.outcome.failed is not None  # noqa: S101  it would not be a finding
         return self.outcome.failed
 
     @property
     def faults(self) -> list[Fault]:
-        """What has to be done to the segments, as faults that can be put in force before the run."""
+        """The schedule as faults that can be activated before the run."""
         return faults_of(self.outcome.points)
 
     @property
     def name(self) -> str:
-        """For directories and files: what is done, and a few letters of the signature's digest."""
+        """A name for directories and files: the faults, and a few letters of the signature's digest."""
         words = [re.sub(r"[^a-z0-9]+", "-", str(fault).lower()).strip("-") for fault in self.faults]
         digest = hashlib.sha256(self.failed.signature.encode()).hexdigest()[:6]
         return "-and-".join(words)[:60].rstrip("-") + f"-{digest}" if words else f"no-fault-{digest}"
 
 
 def faults_of(points: tuple[SegmentPoint, ...]) -> list[Fault]:
-    """What was done to the segments of a run, as faults; a cut is a drop of each segment that was lost in it."""
+    """The faults on the segments of a run; a cut is a drop of each segment that was lost in it."""
     return [as_fault(point.fate, point) for point in points if point.fate]

@@ -1,4 +1,4 @@
-"""The files that are kept of a finding: its record with a page and a capture, and what is needed to run it again."""
+"""The files of a finding that are kept: its record with a page and a capture, and the data to run it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outcome of one explored run: which segments could have had another fate, and what failed."""
+"""The outcome of one explored run: its segments, and the failure if there was one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _points = msgspec.json.Decoder(SegmentPoint)
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """How a run failed.
+    """The failure of a run.
 
     Attributes:
-        signature: The same for failures of the same kind: what failed, and where.
+        signature: Identifies the kind of failure: the exception and its place.
         text: The message.
     """
 
@@ -30,13 +30,13 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a run gave.
+    """The outcome of a run.
 
     Attributes:
-        fates: The faults that it was given.
+        fates: The faults of its schedule.
         points: Its segments, in order.
-        failed: How it failed; None if it did not.
-        digest: Of its record: equal if and only if the records are.
+        failed: The failure; None if it did not fail.
+        digest: The digest of its record.
     """
 
     fates: tuple[Fate, ...]
@@ -46,7 +46,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def unused(self) -> tuple[Fate, ...]:
-        """The fates of segments that the run did not have."""
+        """The faults on segments that did not occur in the run."""
         last = self.points[-1].number if self.points else 0
         return tuple(fate for fate in self.fates if fate.segment > last)
 

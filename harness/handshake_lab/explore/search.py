@@ -1,4 +1,4 @@
-"""The search: every single fault, then every pair, and so on; what fails is run again and made smaller."""
+"""The search: every single fault, then every pair, and so on; failing schedules are run again and reduced."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
     Fates = tuple[Fate, ...]
 
-#: How many runs are begun before their outcomes are used: the same for any number of workers, so that these do not
-#: change what is found.
+#: How many runs are started before their outcomes are used: equal for any number of workers, so that the findings do
+#: not depend on it.
 _ROUND = 64
 
 
 class Exploration(msgspec.Struct):
-    """What a search has done so far, and what it has found.
+    """The progress and the findings of a search.
 
     Attributes:
-        runs: Runs that have been made, without those that make findings smaller.
-        planned: Runs that the present round of the search consists of.
-        complete: Whether all that was to be tried has been.
-        interrupted: Whether Ctrl-C ended it.
+        runs: The number of runs so far, without those that reduce findings.
+        planned: The number of runs in the present round of the search.
+        complete: Whether all schedules have been tried.
+        interrupted: Whether the user interrupted it (Ctrl-C).
         seconds: Wall time.
-        segments: How many segments the run has if nothing is done to them.
+        segments: The number of segments of the run without faults.
         findings: One for each signature.
     """
 
@@ -55,7 +55,7 @@ def explore(
 
     Args:
         workers: Run its schedules.
-        settings: What to try.
+        settings: The settings of the search.
         progress: Called after each run.
     """
     search = _Search(workers, settings, progress)
@@ -78,7 +78,7 @@ class _Search:
         self._shrinker = Shrinker(workers)
 
     def all_levels(self) -> None:
-        """Try no fault, then one, then two, up to the number that was asked for."""
+        """Try no fault, then one, then two, up to the requested number."""
         level = list(self._run([()]))
         self.state.segments = len(level[0].points)
         self._note(level)
@@ -101,7 +101,7 @@ class _Search:
         self.state.complete = True
 
     def _left(self) -> int | None:
-        """How many runs may still be made; None for any number."""
+        """How many more runs are permitted; None: no limit."""
         if self._settings.budget and time.monotonic() - self.began > self._settings.budget:
             return 0
         return max(self._settings.runs - self.state.runs, 0) if self._settings.runs else None
@@ -114,7 +114,7 @@ class _Search:
             yield outcome
 
     def _note(self, outcomes: list[Outcome]) -> None:
-        """Make findings of runs that failed in a way that is new."""
+        """Add a finding for each run that failed with a new signature."""
         for outcome in outcomes:
             if outcome.failed and outcome.failed.signature not in self._found:
                 self._found[outcome.failed.signature] = outcome
@@ -125,7 +125,7 @@ class _Search:
 
 
 def extended(outcome: Outcome, settings: Settings) -> Iterator[Fates]:
-    """The schedules that do one thing more than a run's own, to one of its segments after the last fault."""
+    """The schedules with one more fault than a run's own, on one of its segments after the last fault."""
     after = outcome.fates[-1].segment if outcome.fates else 0
     for point in outcome.points:
         if point.number > after and not point.lost and not point.fate:

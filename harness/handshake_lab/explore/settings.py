@@ -1,4 +1,4 @@
-"""What an exploration tries, and how long."""
+"""The settings of an exploration: kinds and number of faults, limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from handshake_lab.errors import UsageError
 from handshake_lab.plan import units
 from handshake_lab.plan.nearest_name import hint
 
-#: What can be done to a segment, the simplest first, each as it is tried.
+#: The faults on a segment that are tried, the simplest first.
 ACTIONS: dict[str, str] = {
     "drop": "drop",
     "duplicate": "duplicate",
@@ -23,14 +23,14 @@ _EXAMPLE = "faults=2 of=drop,delay runs=500 budget=60s workers=2"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an exploration tries.
+    """The settings of an exploration.
 
     Attributes:
-        faults: The largest number of faults in one run.
+        faults: The maximum number of faults in one run.
         of: Kinds of faults, of `ACTIONS`.
-        runs: How many runs at most; 0 for no limit.
-        budget: Seconds of wall time after which no more runs are begun; 0 for no limit.
-        workers: Processes that run schedules.
+        runs: The maximum number of runs; 0: no limit.
+        budget: Seconds of wall time after which no more runs are started; 0: no limit.
+        workers: The number of processes that run schedules.
     """
 
     faults: int = 1
@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``faults=2 of=drop,delay``.
+        """Parse ``faults=2 of=drop,delay``.
 
         Raises:
             UsageError: A word is unknown, or its value is invalid.

@@ -1,4 +1,4 @@
-"""Makes a finding smaller: fewer faults, then simpler ones, as long as it fails in the same way."""
+"""Reduces a finding: fewer faults, then simpler ones, as long as the failure has the same signature."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Shrinker:
-    """Looks for the smallest schedule with the same failure.
+    """Searches for the smallest schedule with the same failure.
 
     Args:
-        workers: Run the schedules that it tries.
+        workers: Run the schedules.
     """
 
     def __init__(self, workers: Workers) -> None:
@@ -29,7 +29,7 @@ class Shrinker:
         self._outcomes: dict[Fates, Outcome] = {}
 
     def smallest(self, outcome: Outcome) -> tuple[Outcome, bool]:
-        """The smallest run that fails as this one does, and whether the run came out the same a second time."""
+        """The smallest run with the same failure, and whether a second run gave the same record."""
         again = self._run(outcome.fates)
         if again.digest != outcome.digest or again.failed != outcome.failed:
             return outcome, False
@@ -49,7 +49,7 @@ class Shrinker:
         return self._outcomes[fates]
 
     def _smaller(self, outcome: Outcome) -> Iterator[Fates]:
-        """Schedules with one fault less, then with one that is simpler."""
+        """Schedules with one fault less, then with a simpler fault."""
         fates = tuple(fate for fate in outcome.fates if fate not in outcome.unused)
         if fates != outcome.fates:
             yield fates
@@ -65,7 +65,7 @@ class Shrinker:
     def _same_segments(self, outcome: Outcome, before: Fates, after: Fates) -> Iterator[Fates]:
         """Apply the later fates to the segments of the same kind and number from the same sender.
 
-        Without a fault, later segments have other numbers in the run.
+        Without the earlier fault, later segments have different numbers in the run.
         """
         if not after:
             return

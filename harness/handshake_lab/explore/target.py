@@ -1,4 +1,4 @@
-"""What is explored: a job for a lab kernel whose run can be given a schedule, and how its result is judged."""
+"""The target of an exploration: a job for a lab kernel that takes a schedule, and the evaluation of its result."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """What is explored. It can be sent to another process.
+    """The target of an exploration. It can be sent to another process.
 
     Attributes:
         name: A test's id, or a command.
-        job: The job. Its argument takes a schedule under the name ``schedule``.
-        make_kernel: Makes the kernel, in the process that uses it.
-        judge: Says how a run failed; None if all that it checks itself held.
+        job: The job. Its argument contains the schedule, with the key ``schedule``.
+        make_kernel: Creates the kernel, in the process that uses it.
+        judge: Returns the failure of a run; None if it did not fail.
     """
 
     name: str
@@ -44,9 +44,9 @@ class Target:
         """A kernel that forks.
 
         Raises:
-            UsageError: The kernel that was chosen is not a lab kernel.
+            UsageError: The selected kernel is not a lab kernel.
         """
         made = self.make_kernel()
         if not isinstance(made, LabKernel):
-            raise UsageError("--kernel", made.info.kind, "cannot be forked, as an exploration needs", "--kernel lab")
+            raise UsageError("--kernel", made.info.kind, "cannot be forked, which exploring requires", "--kernel lab")
         return made

@@ -1,8 +1,8 @@
-"""Runs a set of schedules in a lab kernel, each beginning that several have in common only once.
+"""Runs a set of schedules in a lab kernel; a common beginning of several schedules is run only once.
 
-Schedules are a tree: two of them are the same up to the first segment to which they do something different. The run is
-parked there, and forked for each way on. A parked run is given up when its last fork has been made, so that few exist
-at a time.
+Schedules form a tree: two of them are the same up to the first segment with different faults. The run is parked at this
+segment, and forked once for each of these faults. A parked run is ended after its last fork, so that only few exist at
+the same time.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _MOST_GENERATIONS = 240
 
 
 class Walker:
-    """Runs schedules of a target. The beginning up to the first segment is run once for all of them.
+    """Runs schedules of a target. The part of the run before the first segment is run once for all of them.
 
     Args:
-        target: What is explored.
+        target: The target of the exploration.
     """
 
     def __init__(self, target: Target) -> None:
@@ -56,10 +56,10 @@ class Walker:
         self._stack.close()
 
     def walk(self, schedules: Iterable[Fates]) -> Iterator[Outcome]:
-        """Run schedules, in the order of the tree: later segments first.
+        """Run schedules, in the order of the tree: those with later segments first.
 
         Args:
-            schedules: The fates of each, in the order of their segments. Of two equal ones, one is run.
+            schedules: The faults of each, in the order of their segments. Equal schedules are run once.
 
         Raises:
             EnvironmentUnsupported: The kernel cannot be forked.
@@ -85,14 +85,14 @@ class Walker:
     def _follow(
         self, kept: contextlib.ExitStack, branch: Branch, at: int, group: list[Fates], depth: int
     ) -> Iterator[Outcome]:
-        """Fork a run for each way on from the segment at which it is parked, until all have ended.
+        """Fork a parked run for each different fault on the segment at which it is parked, until all runs have ended.
 
         Args:
-            kept: Ends the run when it is closed, unless others need it.
+            kept: Ends the run when it is closed.
             branch: The run.
             at: The segment.
-            group: Schedules that are the same up to there.
-            depth: How often it was forked.
+            group: Schedules that are the same up to this segment.
+            depth: The number of successive forks up to this run.
         """
         while branch.parked and depth < _MOST_GENERATIONS:
             *others, last = _divided(group, at)
@@ -100,7 +100,7 @@ class Walker:
                 with contextlib.ExitStack() as own:
                     fork, park = self._fork(own, branch, at, way)
                     yield from self._follow(own, fork, park, way, depth + 1)
-            # The others are done with: the last way does not need the parked run.
+            # After the last fork, the parked run is not needed.
             with contextlib.ExitStack() as own:
                 fork, park = self._fork(own, branch, at, last)
                 kept.close()
@@ -115,14 +115,14 @@ class Walker:
                 yield from self._ended(fork, [fates])
 
     def _fork(self, own: contextlib.ExitStack, branch: Branch, at: int, group: list[Fates]) -> tuple[Branch, int]:
-        """A fork that follows schedules which do the same to a segment, and where it will be parked again."""
+        """A fork for schedules with the same fault on a segment, and the segment at which it will be parked again."""
         park = _parting(group, at + 1)
         common = tuple(fate for fate in _from(group[0], at) if not park or fate.segment < park)
         self.forks += 1
         return own.enter_context(branch.fork(msgspec.json.encode(Schedule(common, park)).decode())), park
 
     def _ended(self, branch: Branch, group: list[Fates]) -> Iterator[Outcome]:
-        """The outcome of a run that has ended: of all schedules that were to go on from there."""
+        """The outcome of a run that has ended; it is that of all schedules in the group."""
         failed: Failed | None
         try:
             result = branch.result
@@ -143,7 +143,7 @@ def _from(fates: Fates, at: int) -> Fates:
 
 
 def _divided(group: list[Fates], at: int) -> list[list[Fates]]:
-    """The schedules by what they do to a segment; those that deliver it come last."""
+    """The schedules grouped by their fault on a segment; those without a fault on it come last."""
 
     def way(fates: Fates) -> tuple[bool, str]:
         action = next((fate.action for fate in fates if fate.segment == at), "")
@@ -153,7 +153,7 @@ def _divided(group: list[Fates], at: int) -> list[list[Fates]]:
 
 
 def _parting(group: list[Fates], after: int) -> int:
-    """The first segment from ``after`` on to which schedules do something different; 0 if there is none."""
+    """The first segment from ``after`` on for which the schedules have different faults; 0 if there is none."""
     if len(group) == 1:
         return 0
     rests = [_from(fates, after) for fates in group]

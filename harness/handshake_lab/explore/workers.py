@@ -1,4 +1,4 @@
-"""Where schedules are run: in this process, or in several. The outcomes are the same."""
+"""Running schedules in this process, or in several; the outcomes are the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Workers(Protocol):
     """Runs schedules of one target."""
 
     def run(self, schedules: Sequence[Fates]) -> Iterator[Outcome]:
-        """The outcomes of schedules, as they come; each begins where the others of its part do."""
+        """Run schedules, and yield their outcomes as they become available."""
 
 
 class ThisProcess:

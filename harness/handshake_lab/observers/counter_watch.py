@@ -1,7 +1,7 @@
-"""Watches the counters of one node that show why a segment had no effect, and reports their growth as it happens.
+"""Reads the counters of one node that show why a segment had no effect, and reports each increase with its time.
 
-At the end of a run a counter shows how often something happened; only its growth at a known time shows to which
-segment it happened.
+The final value of a counter shows only how often an event happened; the time of an increase shows which segment it
+belongs to.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from handshake_lab.recording.observations import CounterGrowth
 if TYPE_CHECKING:
     from handshake_lab.observers.clock import Clock
 
-#: What the kernel counts when it refuses a segment, or answers it without keeping any state (net/ipv4/proc.c).
+#: The counters of segments that the kernel refused, or answered without keeping state (net/ipv4/proc.c).
 TELLING = (
     "ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies", "SyncookiesSent", "SyncookiesFailed",
     "TCPChallengeACK", "TCPSYNChallenge", "TCPACKSkippedChallenge", "TCPACKSkippedSynRecv", "TCPACKSkippedPAWS",
     "TCPACKSkippedSeq", "TCPDeferAcceptDrop", "PAWSEstab", "OutOfWindowIcmps", "LockDroppedIcmps",
 )  # fmt: skip
-#: A node is read again after this many times the duration of the last reading: at most 5 % of a processor. On the lab
-#: kernel, where computation takes no virtual time, that is at once.
+#: The interval between two readings, as a multiple of the duration of the last reading: this uses at most 5 % of a
+#: processor. On the lab kernel, where computation takes no virtual time, there is no interval.
 _REST = 20
 
 
 class CounterWatch:
-    """The telling counters of one node.
+    """The counters of one node that show why segments had no effect.
 
     Args:
         node: The node. The calling thread must be in its network namespace.
@@ -41,16 +41,16 @@ class CounterWatch:
         self._reader = TcpExtReader(self._descriptor, TELLING)
         self._last = self._reader.values()
         self._since = clock.now()
-        self.due: int | None = None  #: when it is to be read next; None if nothing asks for it
+        self.due: int | None = None  #: when to read them next; None if no reading was requested
         self._earliest = 0
 
     def ask(self) -> None:
-        """Have it read as soon as possible: something happened that may be counted."""
+        """Request a reading as soon as possible, after an event that may be counted."""
         if self.due is None:
             self.due = self._earliest
 
     def growth(self) -> CounterGrowth | None:
-        """Read them: what has grown since the last reading, if anything has."""
+        """Read the counters, and return their growth since the last reading; None if there is none."""
         began = self._clock.now()
         values = self._reader.values()
         since, self._since, self.due = self._since, self._clock.now(), None

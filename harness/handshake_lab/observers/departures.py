@@ -1,8 +1,8 @@
-"""What a node sends, before the queue of its interface: with what that queue delays or drops.
+"""The segments that a node sends, captured before the queue of the interface, which may delay or drop them.
 
-A capture on an interface contains what has left its queue. Where netem is in a host's own interface, as Mininet puts
-it, a segment that it drops would never be seen, and one that it delays would seem to be sent late. A rule in the
-egress hook of nftables logs each segment when the kernel hands it to the interface.
+A capture on an interface contains only frames that have left its queue. If netem is on a host's own interface, as in
+Mininet, a capture does not contain the segments that it drops, and contains delayed segments with a later time. A rule
+in the egress hook of nftables logs each segment when the kernel passes it to the interface.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 #: The group of nfnetlink_log, and the table with the rules.
 _GROUP = 48573
 _TABLE = "handshake_departures"
-#: Errors of ICMP are few; the decoder chooses among them.
+#: All ICMP messages are logged, because there are few; the decoder selects the errors.
 _RULE = f"meta l4proto {{ tcp, icmp, ipv6-icmp }} log group {_GROUP} snaplen {SNAP} queue-threshold 1"
 
 
 class Departures:
-    """Observes what one node sends on those of its interfaces that `follow` names.
+    """Observes the segments that one node sends, on the interfaces that `follow` adds.
 
     Args:
         node: The node. The calling thread must be in its network namespace.
@@ -71,10 +71,10 @@ class Departures:
                 yield found
 
     def dropped(self) -> int:
-        """How often the kernel had to drop frames since the last call."""
+        """How often the kernel has dropped frames since the last call."""
         lost, self._log.lost = self._log.lost, 0
         return lost
 
     def close(self) -> None:
-        """Close the socket. The rules go with the namespace."""
+        """Close the socket. The rules are removed with the namespace."""
         self._log.close()

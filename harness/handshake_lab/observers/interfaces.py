@@ -1,4 +1,4 @@
-"""A node's interfaces and addresses, as they come and go: by DHCP, ``ip addr``, ``ifconfig``, ``ip link add``."""
+"""Changes of a node's interfaces and addresses: by DHCP, ``ip addr``, ``ifconfig``, ``ip link add``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Interfaces:
         return (self._listening.socket.fileno(),)
 
     def read(self, descriptor: int) -> Iterator[NetworkChange]:  # noqa: ARG002  there is only one
-        """What is different now. A notification says only that something is."""
+        """The changes. Notifications only trigger the comparison."""
         with contextlib.suppress(BlockingIOError):
             while True:
                 try:

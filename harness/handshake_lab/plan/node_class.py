@@ -1,7 +1,7 @@
-"""Classes of hosts and switches that a topology's file defines: what they do to their node.
+"""Classes of hosts and switches that a topology's file defines, and their effect on the node.
 
-A class such as Mininet's example LinuxRouter configures its node in ``config()``, by shell commands. ``config()`` is
-called with a stand-in for the node, which notes the commands; they are carried out when the node exists.
+A class such as Mininet's example LinuxRouter configures its node in ``config()`` with shell commands. ``config()`` is
+called with a substitute for the node, which stores the commands; they are run when the node exists.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 _EXAMPLE = "a class whose config() calls self.cmd(…)"
 _FORWARDING = re.compile(r"ip_forward\s*=\s*1|echo\s+[\"']?1[\"']?\s*>\s*/proc/sys/net/ipv4/ip_forward")
-#: What Mininet itself does in Node.config(): the loopback interface is up anyway.
+#: The command of Mininet's own Node.config(), which is not needed: the loopback interface is already up.
 _LOOPBACK = "ifconfig lo up"
-#: Methods in which a class can do something to its node, apart from config().
+#: Methods besides config() in which a class can change its node.
 _METHODS = ("__init__", "start", "configDefault", "defaultIntf", "setIP", "popen", "cmd", "startShell")
-#: Methods of Mininet's nodes that ask or tell something and change nothing.
+#: Methods of Mininet's nodes that change nothing.
 _SILENT = ("setParam", "setIP", "setMAC", "setDefaultRoute", "setHostRoute", "setARP", "mountPrivateDirs", "addIntf")
 
 
 class _Interface:
-    """An interface of the stand-in: its name, as a string too, and its address."""
+    """An interface of the substitute: its name, which is also its string form, and its address."""
 
     def __init__(self, name: str, address: str) -> None:
         self.name = name
@@ -39,18 +39,18 @@ class _Interface:
 
 
 def is_own(made_by: object) -> bool:
-    """Whether a class is one of the topology's file, not of Mininet."""
+    """Whether a class is defined in the topology's file, not in Mininet."""
     return isinstance(made_by, type) and not made_by.__module__.startswith("mininet.")
 
 
 def does_more(made_by: type) -> str:
-    """The method in which a class of the topology's file does something that is not carried out; empty if none."""
+    """The method of a class in the topology's file that is not supported; empty if there is none."""
     own = [each for each in made_by.__mro__ if is_own(each) and each is not object]
     return next((name for name in _METHODS for each in own if name in vars(each)), "")
 
 
 def config_commands(name: str, info: Mapping[str, Any], interfaces: Sequence[tuple[str, str]]) -> list[str]:
-    """The shell commands by which a node's class configures it; none for a class of Mininet.
+    """The shell commands with which a node's class configures it; none for a class of Mininet.
 
     Args:
         name: The node.
@@ -58,7 +58,7 @@ def config_commands(name: str, info: Mapping[str, Any], interfaces: Sequence[tup
         interfaces: The names and addresses of its interfaces, by number.
 
     Raises:
-        UsageError: config() failed: it needs more than a node that takes commands.
+        UsageError: config() failed, because it needs more of a node than running commands.
     """
     made_by = info.get("cls")
     if not isinstance(made_by, type) or not is_own(made_by) or not hasattr(made_by, "config"):
@@ -96,11 +96,11 @@ def config_commands(name: str, info: Mapping[str, Any], interfaces: Sequence[tup
         node.config(**params)
     except Exception as error:
         raise UsageError(
-            f"{name} cls", made_by.__name__, f"cannot be carried out ({type(error).__name__}: {error})", _EXAMPLE
+            f"{name} cls", made_by.__name__, f"is not supported ({type(error).__name__}: {error})", _EXAMPLE
         ) from error
     return commands
 
 
 def forwards(commands: Sequence[str]) -> bool:
-    """Whether one of the commands switches forwarding on."""
+    """Whether one of the commands enables forwarding."""
     return any(_FORWARDING.search(command) for command in commands)

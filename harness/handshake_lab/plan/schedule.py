@@ -1,18 +1,18 @@
-"""Schedules: what the network does to chosen segments of a run, each named by its number.
+"""Schedules: the faults on segments of a run, which are identified by their numbers.
 
     >>> str(Fate(7, "delay 300ms"))
     'delay 300ms of segment 7'
 
-The number counts all TCP segments that are about to leave the middle towards a host, in their order. Up to the first
-segment that a schedule changes, a run is the same as without it; therefore the numbers of one run can be used to
-make schedules that begin like it. Pure; `handshake_lab.experiment.scheduled` carries them out.
+All TCP segments that are about to leave the middle towards a host are numbered in order. Up to the first fault of a
+schedule, a run is the same as without the schedule; therefore schedules can use the numbers of an earlier run. Pure;
+`handshake_lab.experiment.scheduled` executes schedules.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-#: What can happen to a segment, each with an example. "reset": it is delivered, and a RST follows it to the same host.
+#: The actions on a segment, each with an example. "reset": it is delivered, and then a RST is sent to the same host.
 #: "cut": it and all later segments between the two hosts are dropped for a time.
 FATES: dict[str, str] = {
     "drop": "drop",
@@ -23,12 +23,12 @@ FATES: dict[str, str] = {
     "reset": "reset",
     "cut": "cut 10s",
 }
-#: What `SegmentPoint.fate` is for a segment that is lost because an earlier one was cut off.
+#: The value of `SegmentPoint.fate` for a segment that is lost in a cut that began with an earlier segment.
 CUT_OFF = "cut off"
 
 
 class Fate(msgspec.Struct, frozen=True, order=True):
-    """What happens to one segment.
+    """The action on one segment.
 
     Attributes:
         segment: The number of the segment, from 1.
@@ -48,12 +48,12 @@ class Fate(msgspec.Struct, frozen=True, order=True):
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """The fates of a run's segments; all others are delivered.
+    """The actions on a run's segments; all other segments are delivered.
 
     Attributes:
-        fates: In the order of their segments.
-        park: The number of the segment at which the run is parked, to be forked there; 0 for none. A fork continues
-            with a schedule of its own.
+        fates: The actions, in the order of their segments.
+        park: The number of the segment at which the run is parked and forked; 0 for none. A fork continues with its
+            own schedule.
     """
 
     fates: tuple[Fate, ...] = ()
@@ -61,20 +61,20 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class SegmentPoint(msgspec.Struct, frozen=True):
-    """A segment of a run that could have had another fate, as it was about to leave the middle.
+    """A segment of a run, when it was about to leave the middle.
 
     Attributes:
         number: Its number in the run.
         t: Nanoseconds on the run's clock.
         sender: The host that sent it; "" if that is unknown.
-        receiver: The host that it is about to reach.
+        receiver: The host to which it is sent.
         flags: Letters (`handshake_lab.tcp.flags`).
         length: Bytes of payload.
-        kind: Its kind in the fault language: the most telling of "SYN", "SYN-ACK", "FIN", "RST", "DATA", "ACK".
+        kind: Its most specific kind in the fault language: "SYN", "SYN-ACK", "FIN", "RST", "DATA", "ACK".
         nth: Its number among the segments of that kind from that sender.
         nth_of_both: Its number among the segments of that kind from any sender.
         lost: Whether a fault of the test itself drops it.
-        fate: What the schedule did to it; "" if it was delivered.
+        fate: The schedule's action on it; "" if it was delivered.
     """
 
     number: int

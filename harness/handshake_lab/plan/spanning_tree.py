@@ -1,4 +1,4 @@
-"""Loops of switches: refused, or opened as the Spanning Tree Protocol opens them."""
+"""Loops of switches: they are refused, or opened at the links that the Spanning Tree Protocol would block."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _Link = tuple["PortPlan", "PortPlan"]
 
 
 def remove_loops(plan: NetworkPlan) -> None:
-    """Block interfaces of switches until no loop is left, where the topology asks for that (``stp=True``).
+    """Block interfaces of switches until no loop is left, if the topology requests it (``stp=True``).
 
-    The result is that of the protocol after it has converged (IEEE 802.1D-2004, 17.1): the first switch of each group
-    is the root, each other switch uses its shortest way to the root, and the remaining links are blocked. The tree is
-    fixed: it does not change when a link is cut.
+    The result is that of the protocol after convergence (IEEE 802.1D-2004, 17.1): the first switch of each group is the
+    root, every other switch uses its shortest path to the root, and the remaining links are blocked. The tree is fixed:
+    it does not change when a link is cut.
 
     Raises:
         UsageError: Switches form a loop, and none of them has ``stp=True``.

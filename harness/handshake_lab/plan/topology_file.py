@@ -1,7 +1,7 @@
-"""Load the topologies of a Python file, as courses write them for Mininet.
+"""Load the topologies of a Python file written for Mininet, such as those of courses.
 
-The file is executed, as ``mn --custom`` does. It is found by `import` beside its own modules, it sees no arguments, and
-what it prints goes to standard error. A network that it would start is not started.
+The file is executed, as by ``mn --custom``. It can import modules beside it, gets no arguments, and its output goes to
+standard error. It is not permitted to start a network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TEXT = re.compile(r"(?P<path>.*?\.py)(?=$|[:,])(?::(?P<name>[^,]*))?(?:,(?P<par
 #: Names that Python 3 no longer has.
 _PYTHON_2 = frozenset({"raw_input", "xrange", "unicode", "basestring", "unichr", "execfile", "reduce", "long", "file"})
 _PYTHON_2_MODULES = frozenset({"urllib2", "ConfigParser", "Queue", "commands", "StringIO", "cPickle", "__builtin__"})
-#: What Python says about statements of Python 2.
+#: Python's messages about statements of Python 2.
 _PYTHON_2_SYNTAX = (
     "Missing parentheses in call to",
     "must be parenthesized",
@@ -37,7 +37,7 @@ _PYTHON_2_SYNTAX = (
 
 
 class FileTopology(NamedTuple):
-    """A topology of a file, as it is given: ``path/to/file.py:name,param=value``."""
+    """The parts of ``path/to/file.py:name,param=value``."""
 
     path: str
     name: str
@@ -51,12 +51,12 @@ def split_file(text: str) -> FileTopology | None:
 
 
 class _StartsNetwork(BaseException):
-    """The file makes a Mininet while it is loaded. It is no `Exception`, so that the file does not catch it."""
+    """The file creates a Mininet while it is loaded. Not an `Exception`, so that the file does not catch it."""
 
 
 @contextlib.contextmanager
 def as_script(path: Path, text: str) -> Iterator[None]:
-    """Execute code of a file in this block: as Python would run it, and with its errors explained.
+    """Execute code of a file in this block, like Python, and explain its errors.
 
     Raises:
         UsageError: The code failed; the message names its line.
@@ -70,7 +70,7 @@ def as_script(path: Path, text: str) -> Iterator[None]:
     sys.path.insert(0, folder)
     try:
         with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-            # Of Mininet's modules and of the file's old ways, also where somebody has warnings raised as errors.
+            # Warnings about old code in Mininet and in the file are ignored, even if warnings are configured as errors.
             for category in (DeprecationWarning, SyntaxWarning):
                 warnings.simplefilter("ignore", category)
             with _without_networks(path):
@@ -80,7 +80,7 @@ def as_script(path: Path, text: str) -> Iterator[None]:
     except _StartsNetwork as error:
         reason = (
             "starts a network when it is loaded: it calls Mininet(…) outside of 'if __name__ == \"__main__\":'. "
-            "Put the calls that start and stop the network below that line; the Topo class alone is needed"
+            "Move the calls that start and stop the network below that line; only the Topo class is needed"
         )
         raise refuse(reason, error) from None
     except SystemExit as error:
@@ -103,11 +103,11 @@ def as_script(path: Path, text: str) -> Iterator[None]:
 
 
 def factory(path: Path, name: str, text: str) -> Callable[..., Any]:
-    """What makes a topology of a file.
+    """The class or function in a file that creates a topology.
 
     Args:
         path: The file.
-        name: A name in its dictionary ``topos``, or a class derived from Topo. Empty: its only one.
+        name: A name in its dictionary ``topos``, or a class derived from Topo. Empty: the only one in the file.
         text: The topology as the user wrote it, for messages.
 
     Raises:
@@ -165,11 +165,11 @@ def _nothing(names: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _without_networks(path: Path) -> Iterator[None]:
-    """Have Mininet() fail in this block, so that no file changes the network of this machine."""
+    """Make Mininet() fail in this block, so that no file changes the network of this machine."""
     if b"ininet" not in path.read_bytes().replace(b"mininet.topo", b""):
         yield
         return
-    from mininet import net  # noqa: PLC0415 -- it takes long to import, and only files that name it need it
+    from mininet import net  # noqa: PLC0415 -- slow to import, and needed only by files that use it
 
     def refuse(*_: object, **__: object) -> None:
         raise _StartsNetwork

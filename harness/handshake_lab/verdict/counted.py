@@ -1,7 +1,7 @@
-"""Which segment made a counter of the kernel grow, and thereby why it had no effect.
+"""Why segments had no effect, by the counters of the kernel that they increased.
 
-The recorder reads the counters after every segment that may be counted. If in the time between two readings as many
-segments arrived that fit a counter as it grew by, these are the counted ones; otherwise it is not known which were.
+The recorder reads the counters after every segment that may be counted. If the growth of a counter between two readings
+is equal to the number of segments that may have increased it, it counted these segments; otherwise this is unknown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from handshake_lab.recording.messages import Message
     from handshake_lab.tcp.address import Address
 
-#: States that a request, or nothing but a listener, is in.
+#: The states of a request, and of a port that has only a listener.
 _EMBRYONIC = (None, State.LISTEN, State.SYN_RECEIVED, State.CLOSED)
 
 
@@ -43,7 +43,7 @@ class _Arrival(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """A counter, the segments that it may count, and what it means for these."""
+    """A counter, the segments that it may count, and the reason that it shows."""
 
     counter: str
     fits: Callable[[_Arrival], bool]
@@ -65,12 +65,12 @@ _KINDS = (
     _Kind("OutOfWindowIcmps", lambda each: bool(each.segment.icmp), sentence("ignored_icmp")),
     _Kind("LockDroppedIcmps", lambda each: bool(each.segment.icmp), sentence("ignored_icmp_locked")),
 )
-#: What another counter counts as well: a full queue is also a drop of the listener's.
+#: Counters that include others: a segment dropped because of a full queue is also counted as dropped by the listener.
 _INCLUDED = {"ListenDrops": ("ListenOverflows", "TCPReqQFullDrop")}
 
 
 def counted(record: Record) -> dict[int, Message]:
-    """What the kernel's counters say about single segments, by their numbers."""
+    """The reasons that the kernel's counters show for single segments, by their numbers."""
     arrivals = _arrivals(record) if record.counter_growth else {}
     causes = {
         step.cause.segment
@@ -106,7 +106,7 @@ def uncounted(record: Record) -> dict[str, dict[str, int]]:
 
 
 def _is_challenged(segment: TransmittedSegment) -> bool:
-    """Whether RFC 5961 has a challenge ACK for it, if it is not exact."""
+    """Whether RFC 5961 requires a challenge ACK for it, if it is not exact."""
     refused = segment.ignored is not None and segment.ignored.code == "ignored_ack"
     return bool(set("RS") & set(segment.flags)) or refused
 
@@ -116,7 +116,7 @@ def _time(arrival: _Arrival) -> int:
 
 
 def _arrivals(record: Record) -> Mapping[str, list[_Arrival]]:
-    """What each node received, in order of time, as far as the kernel's TCP got it."""
+    """The segments that each node's TCP received, in order of time."""
     ends: dict[tuple[str, Address, Address], list[Endpoint]] = defaultdict(list)
     for end in record.endpoints:
         ends[end.node, end.remote, end.local].append(end)

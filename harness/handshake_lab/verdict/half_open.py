@@ -1,4 +1,4 @@
-"""Endpoints that are ESTABLISHED with nobody at the other end, which they do not know."""
+"""Half-open connections: endpoints that are ESTABLISHED although their peer has no connection (RFC 9293, 3.5.1)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Endpoint, Record
     from handshake_lab.tcp.address import Address
 
-#: The states of an end that has left its connection, or never kept one.
+#: The states of an endpoint that has no connection.
 _AWAY = (State.CLOSED, State.LISTEN)
 
 
 class HalfOpen(NamedTuple):
-    """An endpoint with nobody at the other end, by its index in the record, and the finding about it."""
+    """A half-open endpoint, by its index in the record, and the finding about it."""
 
     endpoint: int
     message: Message
@@ -63,7 +63,7 @@ def _who(end: Endpoint) -> str:
 
 
 class _Ways:
-    """How the addresses of segments change on their way (NAT), and which hosts they reach."""
+    """The translations of segments' addresses (NAT), and the hosts that they reach."""
 
     def __init__(self, record: Record) -> None:
         self._polled = record.header.observers.get(Witness.DIAG) == ""
@@ -81,7 +81,7 @@ class _Ways:
                 self._reached[segment.sender, segment.src, segment.dst] = segment.receiver
 
     def peers_flows(self, end: Endpoint) -> set[tuple[Address, Address]]:
-        """The local and remote address that the other end has, by what both sent; those of a direct way otherwise."""
+        """The peer's local and remote addresses, by the segments of both; without translation if there are none."""
         sent, came = self._there.get((end.local, end.remote)), self._back.get((end.remote, end.local))
         back = (came[1], came[0]) if came else None
         return {flow for flow in (sent, back) if flow} or {(end.remote, end.local)}

@@ -1,4 +1,4 @@
-"""handshake explore: which lost, late or repeated segments break a test."""
+"""handshake explore: search for segments whose loss, delay or duplication makes a test fail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from handshake_lab.kernel.choose import choose_kernel
     default=1,
     show_default=True,
     metavar="N",
-    help="The largest number of faults in one run.",
+    help="Maximum number of faults in one run.",
 )
 @click.option(
     "--of",
@@ -27,10 +27,10 @@ from handshake_lab.kernel.choose import choose_kernel
     default="drop",
     show_default=True,
     metavar="KINDS",
-    help="What can happen to a segment: drop, duplicate, delay, reorder, reset, cut.",
+    help="Kinds of faults to try: drop, duplicate, delay, reorder, reset, cut.",
 )
-@click.option("--runs", default=0, metavar="N", help="Make at most this many runs, whatever the number of workers.")
-@click.option("--budget", default="", metavar="TIME", help="Begin no more runs after this wall time: 60s.")
+@click.option("--runs", default=0, metavar="N", help="Maximum number of runs, for any number of workers.")
+@click.option("--budget", default="", metavar="TIME", help="Start no more runs after this wall time: 60s.")
 @click.option("-n", "--workers", default=1, show_default=True, metavar="N", help="Processes that run schedules.")
 @options.seed
 @options.kernel
@@ -40,7 +40,7 @@ from handshake_lab.kernel.choose import choose_kernel
     default="handshake-findings",
     show_default=True,
     metavar="DIR",
-    help="The directory that keeps the records of findings.",
+    help="Directory for the records of findings.",
 )
 @click.argument("tests", nargs=-1, required=True)
 def command(
@@ -54,11 +54,11 @@ def command(
     kernel_name: str,
     out: Path,
 ) -> int:
-    """Search what the network can do to a test until the test fails.
+    """Search for faults on segments that make a test fail.
 
-    TESTS are tests with the fixture net, as pytest names them. Each is run once to learn its segments. Then every
-    segment is lost once, and so on, up to the number of faults in one run. A test's own assertions decide whether it
-    fails. Each finding is run twice, made as small as possible, and written as a test beside the explored one.
+    TESTS are pytest's ids of tests with the fixture net. Each test is run once to learn its segments, and then once for
+    each fault on each segment, and for combinations of up to --faults faults. A test's own assertions decide whether it
+    fails. Each finding is run twice, reduced to few and simple faults, and written as a test beside the explored one.
 
     \b
     Examples:

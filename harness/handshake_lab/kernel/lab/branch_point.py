@@ -1,4 +1,4 @@
-"""Inside a lab kernel: a running job parks, and continues in forks, each with directories of its own."""
+"""Parking a running job in a lab kernel; it continues in forks, each with its own directories."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def fork_here(point: BranchPoint, moved: Callable[[], None]) -> str:
     """Park this machine. Returns in each fork, with the text that it was forked with.
 
     Args:
-        point: Describes this place to those who fork the machine.
-        moved: Called in a fork once its own directories have taken the places of those it was forked with.
+        point: The description of this branch point, for the process that forks the machine.
+        moved: Called in a fork as soon as its own directories are mounted.
 
     Raises:
         OSError: This machine cannot be parked.
@@ -35,7 +35,7 @@ def fork_here(point: BranchPoint, moved: Callable[[], None]) -> str:
 
 
 def enter_fork(point: BranchPoint, scratch: str, results: str, moved: Callable[[], None]) -> None:
-    """Take the same steps as `fork_here` without parking: each moves the clock by a hair.
+    """Take the same steps as `fork_here` without parking, because each step takes a little virtual time.
 
     Args:
         point: As for `fork_here`.
@@ -52,7 +52,7 @@ def _describe(point: BranchPoint) -> None:
 
 
 def _enter(scratch: str, results: str, moved: Callable[[], None]) -> None:
-    """Have a fork's directories take the places of those that it was forked with."""
+    """Mount a fork's own directories in place of those of the machine that was forked."""
     job = job_runner.current
     mount_host(scratch, writable=True, at=job["scratch"])
     mount_host(results, writable=True, at=job["results"])

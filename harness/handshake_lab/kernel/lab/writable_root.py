@@ -1,4 +1,4 @@
-"""A root in which programs may write everywhere: this machine's files, with what is written kept in memory."""
+"""A root file system in which programs can write everywhere: the host's files, with changes kept in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _MS_BIND = 4096
 
-#: Where the layers are made: a memory of the guest's own.
+#: The directory for the layers: a tmpfs of the guest.
 _PLACE = Path("/run/handshake-root")
 
 
@@ -24,7 +24,7 @@ class _Mount(NamedTuple):
 
 
 class WritableRoot:
-    """The root of the calling process and its children from now on; only inside a lab kernel.
+    """Changes the root of the calling process and its children; only in a lab kernel.
 
     Each read-only view of the host's files is the lower layer of an overlay file system. Other mounts stay as they are.
 

@@ -1,7 +1,7 @@
-"""Where finished kernels and helper programs may be: the user's cache, an installed kernel wheel, the system's cache.
+"""The places for finished kernels and helper programs: the user's cache, an installed wheel, the system's cache.
 
 All three have the same layout below their root, ``kernels/<release>-<key>/`` and ``helpers/<key>/``
-(`handshake_lab.kernel.shared.cache`). Only the user's cache is ever built into.
+(`handshake_lab.kernel.shared.cache`). Builds are installed in the user's cache only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from handshake_lab.kernel.shared import cache
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Shared by all users of a machine; ``handshake kernel import --system`` fills it.
+#: Shared by all users of a machine; ``handshake kernel import --system`` installs kernels there.
 SYSTEM_CACHE = Path("/var/cache/handshake-lab")
 
 #: The package that the wheel handshake-lab-kernel installs.
@@ -39,10 +39,10 @@ class Place:
 
 
 def places() -> Iterator[Place]:
-    """The places that there are, in the order in which they are preferred.
+    """The existing places, in order of preference.
 
-    A system's cache that somebody other than root can write to is left out: a kernel from there would run with the
-    rights of whoever starts it.
+    A system's cache to which other users than root can write is omitted, because a kernel from it would run with the
+    rights of the user who starts it.
     """
     try:
         user = cache.cache_root()

@@ -1,4 +1,4 @@
-"""Frames that rules of nftables log to a netlink socket (nfnetlink_log), each as it passed the rule.
+"""Frames that nftables rules log to a netlink socket (nfnetlink_log), in the form in which they matched the rule.
 
 Source: include/uapi/linux/netfilter/nfnetlink_log.h, net/netfilter/nfnetlink_log.c.
 """
@@ -43,7 +43,7 @@ class PacketLog:
     Args:
         group: Its number, as in ``log group``.
         size: How many bytes of each frame to receive.
-        room: Bytes of the receive buffer.
+        room: The size of the receive buffer in bytes.
 
     Raises:
         NetlinkError: The kernel has no nfnetlink_log, or the group is taken.
@@ -54,7 +54,7 @@ class PacketLog:
         self.socket = self._netlink.socket
         self.lost = 0  #: how often the receive buffer was full
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-        # Each frame at once, not when several have been gathered.
+        # Deliver each frame at once, instead of several together.
         mode = ("NFULA_CFG_MODE", {"copy_range": size, "copy_mode": _COPY_PACKET})
         for settings in ([("NFULA_CFG_CMD", _BIND)], [mode, ("NFULA_CFG_QTHRESH", 1)]):
             message = LogConfig()
@@ -89,5 +89,5 @@ class PacketLog:
         return LoggedFrame(interface, real, find_attribute(attributes, _PAYLOAD))
 
     def close(self) -> None:
-        """Close the socket; the kernel then forgets the group."""
+        """Close the socket; the kernel then removes the group."""
         self._netlink.close()

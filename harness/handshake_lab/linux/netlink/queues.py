@@ -1,4 +1,4 @@
-"""All queueing disciplines and classes of an interface, as far as they limit, delay or drop what it sends.
+"""The queueing disciplines and classes of an interface that limit, delay or drop the frames that it sends.
 
 Source: include/uapi/linux/pkt_sched.h; net/sched/sch_htb.c, sch_hfsc.c, sch_tbf.c.
 """
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Queues(NamedTuple):
-    """What an interface has.
+    """The queueing of an interface.
 
-    ``rate`` is the lowest limit in bytes per second, 0 for none; ``netem`` its parameters, None without netem;
-    ``netem_handle`` and ``netem_parent`` say where it is.
+    ``rate`` is the lowest limit in bytes per second, 0 for none; ``netem`` the parameters of netem, None without it;
+    ``netem_handle`` and ``netem_parent`` are its handle and parent.
     """
 
     kinds: tuple[str, ...]

@@ -1,1 +1,1 @@
-"""Lab kernels that are fetched instead of built: archives to copy, and a wheel to install with pip."""
+"""Distributing built lab kernels: archives to copy, and a wheel to install with pip."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
 
-# Measured: 10 MB unpacked. What unpacks to much more is no kernel.
+# Measured: 10 MB unpacked. A much larger archive is not a kernel.
 _LARGEST = 64 * cache.MIB
 
 _DESCRIPTION = re.compile(r"kernels/([\w.+~-]+)/kernel\.json")
@@ -31,10 +31,10 @@ _EXAMPLE = "handshake kernel export kernel.tar.xz, on the machine that has the k
 
 
 def export(image: LabKernelImage, file: Path) -> str:
-    """Write a kernel, and the programs beside it, to an archive: the same bytes for the same kernel.
+    """Write a kernel and its helper programs to an archive, which has the same bytes for the same kernel.
 
     Returns:
-        The archive's SHA-256, which `import_` asks for.
+        The archive's SHA-256, which `import_` requires.
 
     Raises:
         EnvironmentUnsupported: The kernel is not of this version, or the file cannot be written.
@@ -59,19 +59,19 @@ def export(image: LabKernelImage, file: Path) -> str:
 
 
 def import_(file: Path, sha256: str | None, *, system: bool) -> Path:
-    """Put the kernel of an archive in its place, after checking that it is what was exported.
+    """Install the kernel of an archive, after checking that the archive is unchanged.
 
     Args:
         file: The archive.
-        sha256: Its SHA-256, as ``export`` printed it. None is accepted for a kernel that this release knows.
-        system: Into the system's cache, for all users of this machine; else into the user's.
+        sha256: Its SHA-256, as printed by ``export``. None is accepted for a kernel that is listed in this release.
+        system: Install it in the system's cache, for all users of this machine, instead of the user's cache.
 
     Returns:
         The kernel's directory.
 
     Raises:
-        UsageError: The file is not such an archive, or not the one with this SHA-256, or cannot be checked.
-        EnvironmentUnsupported: The kernel is for another version of this package, or the place cannot be written.
+        UsageError: The file is not such an archive, has another SHA-256, or cannot be checked.
+        EnvironmentUnsupported: The kernel is for another version of this package, or the cache cannot be written.
     """
     try:
         packed = file.read_bytes()
@@ -109,18 +109,18 @@ def import_(file: Path, sha256: str | None, *, system: bool) -> Path:
                 cache.install(made, root / directory)
         if system:
             for readable in (root, *(root / each for path in directories for each in (path, Path(path).parent))):
-                readable.chmod(0o755)  # whatever root's umask is
+                readable.chmod(0o755)  # independent of root's umask
     return root / f"kernels/{name}"
 
 
 def _wanted(name: str) -> dict[str, list[str]]:
-    """The files that are taken from an archive, by directory; the others are for people to read."""
+    """The files of an archive that are installed, by directory; the others are documentation."""
     programs = [helper_programs.product(source.stem) for source in helper_programs.SOURCES]
     return {f"kernels/{name}": ["linux", "config", "kernel.json"], f"helpers/{helper_programs.key()}": programs}
 
 
 def _unpacked(file: Path, packed: bytes) -> Mapping[str, tuple[int, bytes]]:
-    """The files of an archive, mode and content by name, without writing any."""
+    """The files of an archive, read into memory: mode and content by name."""
     try:
         plain = lzma.LZMADecompressor().decompress(packed, _LARGEST)
         with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
@@ -135,7 +135,7 @@ def _unpacked(file: Path, packed: bytes) -> Mapping[str, tuple[int, bytes]]:
 
 
 def _name_of(file: Path, files: Mapping[str, tuple[int, bytes]]) -> str:
-    """The name of the kernel's directory; refuses what is incomplete, or for another version of this package."""
+    """The name of the kernel's directory, after checking that it is complete and for this version of the package."""
     kernels = {match[1]: json.loads(files[path][1]) for path in files if (match := _DESCRIPTION.fullmatch(path))}
     if len(kernels) != 1:
         raise UsageError("FILE", str(file), "is not an archive of one kernel", _EXAMPLE)

@@ -1,7 +1,7 @@
-"""The files that a lab kernel is handed on as: the same bytes for the same build, with what its licence asks for.
+"""The files of a distributed lab kernel: reproducible, and with the files that its licence requires.
 
-A lab kernel is a work based on Linux, so it comes with the text of the GPL and with all that is needed to build it from
-its source again: which package that is, the patches, the changes, the configuration.
+A lab kernel is a work based on Linux. Therefore it is distributed with the text of the GPL and everything needed to
+build it again: the name of the source package, the patches, the changes, the configuration.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RELEASED = Path(__file__).with_name("released.json")
 
 _LICENCE = Path(__file__).with_name("GPL-2.0.txt")
 
-# What says when and how long a build took makes two builds differ.
+# Without the time and duration of the build, which differ between two builds.
 _BUILT = "2000-01-01T00:00:00+00:00"
 _DESCRIPTION = ("version", "release", "key", "hz", "origin", "size", "compiled_files", "forks")
 
@@ -64,7 +64,7 @@ def image_files(image: LabKernelImage) -> list[ImageFile]:
     """All files of a kernel, sorted by name.
 
     Raises:
-        EnvironmentUnsupported: It was built by another version of this package, which alone can describe it.
+        EnvironmentUnsupported: It was built by another version of this package, whose configuration is not known.
     """
     if not image.current:
         raise EnvironmentUnsupported(
@@ -103,7 +103,7 @@ def released() -> dict[str, str]:
 
 
 def demand_released(name: str, linux: bytes) -> None:
-    """Refuse a kernel that has the name of one that this release was tested with, but is another.
+    """Refuse a kernel that has the name of a released one, but another SHA-256.
 
     Args:
         name: Its `directory_name`.

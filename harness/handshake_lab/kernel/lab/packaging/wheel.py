@@ -1,4 +1,4 @@
-"""A lab kernel as a wheel: ``pip install handshake-lab[kernel]`` then needs no compiler, no source and no build."""
+"""A lab kernel as a wheel, with which ``pip install handshake-lab[kernel]`` needs no compiler, source or build."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ _INIT = '"""The lab kernel of Handshake Lab; SOURCE.md says what it was built fr
 
 
 def write_wheel(image: LabKernelImage, directory: Path) -> Path:
-    """Build the wheel: the same bytes for the same kernel.
+    """Build the wheel, which has the same bytes for the same kernel.
 
     Args:
         image: The kernel.
-        directory: Where to; created if it is missing.
+        directory: The directory for the wheel; created if it is missing.
 
     Returns:
         The wheel.
@@ -89,7 +89,7 @@ def write_wheel(image: LabKernelImage, directory: Path) -> Path:
 
 
 def glibc_floor(files: list[ImageFile]) -> tuple[int, int]:
-    """The oldest glibc that all programs among the files run with: (2, 34).
+    """The oldest version of glibc with which all programs among the files run: (2, 34).
 
     Source: the names of the symbol versions that an ELF file needs are in its dynamic string table ("GLIBC_2.34").
     """
