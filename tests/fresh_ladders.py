@@ -43,6 +43,5 @@ def fresh(name: str, on: Kernel) -> str:
 
 
 def ladder_of(drawn: str) -> str:
-    """Only the title and the ladder of a report."""
-    head, ladder, *_ = drawn.split("\n\n")
-    return f"{head}\n\n{ladder}\n"
+    """Only the title, the sentences and the ladder of a report."""
+    return "\n\n".join(drawn.split("\n\n")[:3]) + "\n"

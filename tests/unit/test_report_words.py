@@ -52,7 +52,8 @@ def test_korean_is_korean() -> None:
     latin = {key for key in ko.keys if not re.search("[가-힣]", re.sub(r"\{.*?\}", "", ko.template(key)))}
     names = {"witness.tracepoint", "witness.diag", "witness.ss"}
     values = {"ladder.title", "ladder.wait", "ladder.wait_timer", "states.heading", "states.numbered"}
-    values |= {f"message.{kind}" for kind in ("documented", "contradiction", "segment", "several")}
+    parts = ("documented", "contradiction", "segment", "several", "outline_list", "outline_many")
+    values |= {f"message.{kind}" for kind in parts}
     calls = {f"message.edge.{edge.id}" for edge in EDGES if edge.event == "SOCK_DESTROY (ss -K)"}
 
     assert latin <= names | values | calls

@@ -147,6 +147,35 @@ IGNORED = {
     "ignored_deferred": "with TCP_DEFER_ACCEPT, an ACK without data does not complete the handshake",
 }
 
+#: A run in short.
+OUTLINES = {
+    "outline_opened": "{client} connected to {server} in {time}.",
+    "outline_opened_at_once": "{client} and {server} opened the connection at the same time.",
+    "outline_syn_lost": "{client}'s first SYN was lost; sent again after {time}, it opened the connection to {server}.",
+    "outline_opened_late": "{client} and {server} were connected after {time}; lost in the handshake: {lost}.",
+    "outline_half_opened": "{client} was connected, but {server} never became ESTABLISHED.",
+    "outline_connecting": "{client} was still connecting to {server} when the recording ended.",
+    "outline_refused": "{server} refused the connection from {client} with a RST.",
+    "outline_refused_between": "{client} could not connect to {server}: a RST came, which {server} had not sent.",
+    "outline_icmp": "{client} could not connect to {server}: {node} sent {name}.",
+    "outline_no_answer": "{client} sent {count} SYN to {server} and gave up after {time}; lost: {lost} of them.",
+    "outline_closed_early": "{client} closed the socket after {time}, before it was connected to {server}.",
+    "outline_data": "{sent}.",
+    "outline_data_lost": "{sent}; lost: {lost} of {all} segments with data.",
+    "outline_reset": "{who} reset the connection.",
+    "outline_reset_between": "A RST that the other side had not sent ended {who}'s connection.",
+    "outline_timed_out": "{who} gave up the connection ({why}).",
+    "outline_both_closed": "Both sides closed at the same time.",
+    "outline_closed_first": "{who} closed first.",
+    "outline_closed_first_waited": "{who} closed first and waited {time} in TIME-WAIT.",
+    "outline_closed_first_waits": "{who} closed first and was still in TIME-WAIT when the recording ended.",
+    "outline_fin_lost": "{who}'s FIN was lost.",
+    "outline_fins_lost": "{who}'s FIN was lost {count} times.",
+    "outline_never_closed": "{who} did not close: it was in CLOSE-WAIT for {time}, until the recording ended.",
+    "outline_still_open": "The connection was open until the recording ended.",
+    "outline_many": "{what}.",
+}
+
 #: Parts of other sentences, which no document has alone.
 _PARTS = {
     "unfinished_syn": "was still waiting for a response to its SYN",
@@ -172,6 +201,20 @@ _PARTS = {
     "ack_late": "its acknowledgment had not arrived yet",
     "ack_refused": "{sender} did not accept its acknowledgment",
     "or_path": "{first} or {other}",
+    "time_s": "{number} s",
+    "time_ms": "{number} ms",
+    "time_us": "{number} µs",
+    "time_ns": "{number} ns",
+    "outline_sent": "{who} sent {octets} B",
+    "outline_list": "{first}, {other}",
+    "outline_syns": "{count} SYN",
+    "outline_syn_acks": "{count} SYN-ACK",
+    "outline_acks": "{count} ACK",
+    "outline_count": "{count} connections",
+    "outline_count_refused": "{count} refused with a RST",
+    "outline_count_reset": "{count} reset",
+    "outline_count_open": "{count} open until the recording ended",
+    "outline_count_lost": "{count} segments lost",
 }
 
 #: English sentences by code. ``{name}`` stands for a value. The event of an edge that only Linux has is a part with
@@ -182,6 +225,7 @@ SENTENCES = {
     **CAUSES,
     **OBJECTIONS,
     **IGNORED,
+    **OUTLINES,
     **_PARTS,
     **{f"edge.{edge.id}": edge.event for edge in EDGES if edge.source == "Linux" and edge.moves},
 }

@@ -12,6 +12,7 @@ from handshake_lab.report.html import run_facts
 from handshake_lab.report.html.connection_rows import connection_view
 from handshake_lab.report.html.rendering import render
 from handshake_lab.report.layout.connections import connections
+from handshake_lab.report.layout.outline import outline
 from handshake_lab.report.svg import diagram_svg
 from handshake_lab.report.text.escaping import visible
 from handshake_lab.report.text.translations import words
@@ -73,6 +74,7 @@ def page(
         title=title,
         back=back,
         badges=_badges(verdict, w, failed=any(isinstance(each, Failure) for each in seen)),
+        outline=" ".join(w.message(each) for each in outline(record, found)),
         facts=run_facts.facts(record, w),
         replay=replay or record.header.replay,
         complete=record.complete,

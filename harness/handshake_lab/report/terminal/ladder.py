@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.report.layout.connections import Connection, connections, middle
 from handshake_lab.report.layout.lines import ladder as laid_out
+from handshake_lab.report.layout.outline import outline
 from handshake_lab.report.terminal import tables
 from handshake_lab.report.terminal.canvas import ASCII, BOX, LETTERS, Glyphs, Span, plain
 from handshake_lab.report.terminal.ladder_rows import LadderRows
@@ -153,6 +154,8 @@ def _lines(
     lines = [*tables.title(record, glyphs, texts, width), []]
     if not found:
         lines += [[(texts("ladder.nothing"), "yellow")], []]
+    if sentences := outline(record, found):
+        lines += [*tables.outline(sentences, glyphs, texts, width), []]
     if len(found) > 1 and only is None:
         lines += tables.summary(found[:LISTED], glyphs, texts, width)
         if len(found) > LISTED:

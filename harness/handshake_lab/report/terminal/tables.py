@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handshake_lab.recording.history import Endpoint, Record, Transition
+    from handshake_lab.recording.messages import Message
     from handshake_lab.report.layout.connections import Connection
     from handshake_lab.report.text.translations import Words
     from handshake_lab.verdict.expected_states import ComparedState
@@ -54,6 +55,12 @@ def title(record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
     if not record.complete:
         lines += [[(line, "bold red")] for line in cells.wrap(words("verdict.cut"), width)]
     return lines
+
+
+def outline(sentences: Sequence[Message], glyphs: Glyphs, words: Words, width: int) -> Lines:
+    """What happened, in a few sentences."""
+    text = " ".join(map(words.message, sentences)).replace("µs", glyphs.micro)
+    return [[(line, "bold")] for line in cells.wrap(glyphs.legible(text, len(text)), width)]
 
 
 def summary(found: list[Connection], glyphs: Glyphs, words: Words, width: int) -> Lines:

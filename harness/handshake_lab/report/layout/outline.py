@@ -1,0 +1,294 @@
+"""What happened, in a few plain sentences: how a connection opened, what it carried, how it ended.
+
+A sentence is left out where the record does not prove it. A connection has no sentences at all if its capture lost
+segments, or if the states of an endpoint have a gap or a contradiction.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from handshake_lab.recording.messages import Message, sentence
+from handshake_lab.report.text.escaping import visible
+from handshake_lab.report.text.times import span
+from handshake_lab.tcp.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from handshake_lab.recording.history import Cause, Endpoint, Record, Transition, TransmittedSegment
+    from handshake_lab.report.layout.connections import Connection, Lane, Side
+
+# Timers whose expiry ends a connection because its peer does not answer.
+_GIVEN_UP = {"retransmission_timer", "retransmission_timer_orphans", "keepalive_timer", "persist_timer"}
+
+_UNITS = {"s": "time_s", "ms": "time_ms", "us": "time_us", "ns": "time_ns"}
+
+#: The maximum length of a host's name in a sentence.
+_NAME = 40
+
+# A RST ends no connection there: it did not begin, or both sides had closed.
+_NOT_ABRUPT = {State.SYN_SENT, State.LISTEN, State.CLOSING, State.LAST_ACK, State.TIME_WAIT}
+
+
+def outline(record: Record, found: Sequence[Connection]) -> list[Message]:
+    """A run in a few sentences.
+
+    Args:
+        record: The run.
+        found: Its connections.
+
+    Returns:
+        Up to four sentences about the only connection, one about several connections, none if nothing is certain.
+    """
+    attempts = [each for each in found if each.segments or _role(each.left) == "client"]
+    if len(attempts) == 1:
+        return list(_of_one(record, attempts[0]))
+    return [_of_many(record, attempts)] if attempts else []
+
+
+def _role(lane: Lane) -> str:
+    return lane.endpoint.role if lane.endpoint else ""
+
+
+def _of_one(record: Record, connection: Connection) -> Iterator[Message]:
+    ends = [lane.endpoint for _, lane in connection.lanes if lane.endpoint is not None]
+    if {connection.left.node, connection.right.node} & record.blurred:
+        return
+    if any(step.flaw or step.inferred for end in ends for step in end.transitions):
+        return
+    story = _Story(record, connection)
+    yield from story.opening()
+    yield from story.data()
+    yield from story.ending()
+
+
+def _of_many(record: Record, found: Sequence[Connection]) -> Message:
+    """How many connections there were, and how many of them opened and were reset or refused."""
+    codes = [{each.code for each in _of_one(record, connection)} for connection in found]
+    counts = {
+        "outline_count_refused": sum("outline_refused" in each for each in codes),
+        "outline_count_reset": sum("outline_reset" in each for each in codes),
+        "outline_count_open": sum("outline_still_open" in each for each in codes),
+        "outline_count_lost": sum(connection.lost for connection in found),
+    }
+    parts = [sentence("outline_count", count=len(found))]
+    parts += [sentence(code, count=count) for code, count in counts.items() if count]
+    return sentence("outline_many", what=_listed(parts))
+
+
+def _listed(parts: list[Message]) -> Message:
+    """The parts as one, with commas between them."""
+    return reduce(lambda first, other: sentence("outline_list", first=first, other=other), parts)
+
+
+class _Story:
+    """One connection, side by side."""
+
+    def __init__(self, record: Record, connection: Connection) -> None:
+        self._segments = {segment.number: segment for segment in record.segments}
+        self._connection = connection
+        left, right = connection.left, connection.right
+        names = visible(left.node, _NAME), visible(right.node, _NAME)
+        self._ends: dict[Side, Endpoint | None] = {"left": left.endpoint, "right": right.endpoint}
+        if left.node and right.node and left.node != right.node:
+            self._names: dict[Side, str] = {"left": names[0], "right": names[1]}
+        else:
+            self._names = {"left": f"{names[0]}:{left.address.port}", "right": f"{names[1]}:{right.address.port}"}
+        self._nodes: dict[Side, str] = {"left": left.node, "right": right.node}
+
+    @property
+    def _both(self) -> dict[str, str]:
+        return {"client": self._names["left"], "server": self._names["right"]}
+
+    def _sent(self, side: Side, flags: str, without: str = "") -> list[TransmittedSegment]:
+        """What a side sent with these flags, in order of time."""
+        return [
+            segment
+            for segment in self._connection.segments
+            if self._connection.side_of(segment) == side
+            and segment.sent is not None
+            and not segment.icmp
+            and set(flags) <= set(segment.flags)
+            and not set(without) & set(segment.flags)
+        ]
+
+    def opening(self) -> Iterator[Message]:
+        """How it was opened, or why it was not."""
+        client, server = self._ends["left"], self._ends["right"]
+        if client is None or client.role != "client":
+            return
+        syns = self._sent("left", "S", "A")
+        opened = _first(client, State.ESTABLISHED)
+        if opened is None:
+            yield from self._not_opened(client, syns)
+            return
+        accepted = _first(server, State.ESTABLISHED) if server is not None else None
+        if server is not None and accepted is None:
+            yield sentence("outline_half_opened", **self._both)
+            return
+        if not syns:
+            return
+        if server is not None and server.role == "client" and self._names["left"] != self._names["right"]:
+            yield sentence("outline_opened_at_once", **self._both)
+            return
+        yield self._opened(syns, opened.time, accepted.time if accepted else opened.time)
+
+    def _opened(self, syns: list[TransmittedSegment], opened: int, accepted: int) -> Message:
+        start = syns[0].sent or 0
+        acks = [each for each in self._sent("left", "A", "SFR") if not each.length]
+        lost = {
+            "outline_syns": _lost(syns, opened),
+            "outline_syn_acks": _lost(self._sent("right", "SA"), accepted),
+            "outline_acks": _lost(acks, accepted),
+        }
+        if not any(lost.values()):
+            return sentence("outline_opened", **self._both, time=_time(opened - start))
+        if (
+            lost == {"outline_syns": 1, "outline_syn_acks": 0, "outline_acks": 0}
+            and len(syns) > 1
+            and _is_lost(syns[0])
+        ):
+            return sentence("outline_syn_lost", **self._both, time=_time((syns[1].sent or 0) - start))
+        listed = _listed([sentence(code, count=count) for code, count in lost.items() if count])
+        return sentence("outline_opened_late", **self._both, time=_time(max(opened, accepted) - start), lost=listed)
+
+    def _not_opened(self, client: Endpoint, syns: list[TransmittedSegment]) -> Iterator[Message]:
+        if not syns or not client.transitions:
+            return
+        last = client.transitions[-1]
+        if last.new is State.SYN_SENT:
+            yield sentence("outline_connecting", **self._both)
+        if last.new is not State.CLOSED or last.old is not State.SYN_SENT:
+            return
+        time = _time(last.time - (syns[0].sent or 0))
+        segment = self._segments.get(last.cause.segment or 0)
+        if segment is not None and last.cause.kind in {"segment", "reset"}:
+            if segment.icmp and segment.sent is not None:
+                yield sentence("outline_icmp", **self._both, node=visible(segment.sender, _NAME), name=segment.name)
+            elif "R" in segment.flags and self._is_of(segment, "right"):
+                yield sentence("outline_refused", **self._both)
+            elif "R" in segment.flags:
+                yield sentence("outline_refused_between", **self._both)
+        elif _code(last.cause) == "retransmission_timer":
+            lost = sum(map(_is_lost, syns))
+            yield sentence("outline_no_answer", **self._both, count=len(syns), lost=lost, time=time)
+        elif last.cause.kind == "call":
+            yield sentence("outline_closed_early", **self._both, time=time)
+
+    def data(self) -> Iterator[Message]:
+        """How much either side sent, retransmissions not counted."""
+        carrying = [each for each in self._connection.segments if each.length and not each.icmp and each.copies is None]
+        octets: dict[Side, int] = {"left": 0, "right": 0}
+        for segment in carrying:
+            if segment.sent is not None and segment.retransmits is None:
+                octets[self._connection.side_of(segment)] += segment.length
+        if not any(octets.values()):
+            return
+        sent = [
+            sentence("outline_sent", who=self._names[side], octets=count) for side, count in octets.items() if count
+        ]
+        listed = _listed(sent)
+        if lost := sum(map(_is_lost, carrying)):
+            yield sentence("outline_data_lost", sent=listed, lost=lost, all=len(carrying))
+        else:
+            yield sentence("outline_data", sent=listed)
+
+    def ending(self) -> Iterator[Message]:
+        """Who ended it, and how; or that it did not end."""
+        steps = [
+            (step, side)
+            for side, end in self._ends.items()
+            if end is not None and _first(end, State.ESTABLISHED) is not None
+            for step in end.transitions
+        ]
+        abrupt = sorted((pair for pair in steps if _is_abrupt(pair[0])), key=lambda pair: pair[0].time)
+        if abrupt:
+            yield from self._abrupt([step for step, _ in abrupt], [side for _, side in abrupt])
+        else:
+            yield from self._orderly()
+
+    def _abrupt(self, steps: list[Transition], sides: list[Side]) -> Iterator[Message]:
+        for step, side in zip(steps, sides, strict=True):
+            segment = self._segments.get(step.cause.segment or 0)
+            if segment is not None and step.cause.kind == "reset":
+                other: Side = "right" if side == "left" else "left"
+                if self._is_of(segment, other):
+                    yield sentence("outline_reset", who=self._names[other])
+                else:
+                    yield sentence("outline_reset_between", who=self._names[side])
+                return
+        step, side = steps[0], sides[0]
+        if _code(step.cause) in _GIVEN_UP:
+            yield sentence("outline_timed_out", who=self._names[side], why=_message(step.cause))
+
+    def _orderly(self) -> Iterator[Message]:
+        closers = [side for side, end in self._ends.items() if end is not None and _first(end, State.FIN_WAIT_1)]
+        ends = [end for end in self._ends.values() if end is not None]
+        if len(closers) == 2 and any(_first(end, State.CLOSING) for end in ends):
+            yield sentence("outline_both_closed")
+        elif len(closers) == 1:
+            yield from self._closed_first(closers[0])
+        elif not closers and ends and all(end.states and end.states[-1] is State.ESTABLISHED for end in ends):
+            yield sentence("outline_still_open")
+
+    def _closed_first(self, side: Side) -> Iterator[Message]:
+        closer, who = self._ends[side], self._names[side]
+        assert closer is not None  # noqa: S101 - it is one of those that have FIN-WAIT-1
+        waiting = _first(closer, State.TIME_WAIT)
+        last = closer.transitions[-1]
+        if waiting is None:
+            yield sentence("outline_closed_first", who=who)
+        elif last.old is State.TIME_WAIT and _code(last.cause) == "time_wait_timer":
+            yield sentence("outline_closed_first_waited", who=who, time=_time(last.time - waiting.time))
+        elif last is waiting:
+            yield sentence("outline_closed_first_waits", who=who)
+        else:
+            yield sentence("outline_closed_first", who=who)
+        other: Side = "right" if side == "left" else "left"
+        for each in (side, other):
+            if lost := sum(map(_is_lost, self._sent(each, "F"))):
+                code = "outline_fin_lost" if lost == 1 else "outline_fins_lost"
+                yield sentence(code, who=self._names[each], count=lost)
+        end = self._ends[other]
+        if end is not None and end.transitions and end.states[-1] is State.CLOSE_WAIT:
+            stayed = end.ended - end.transitions[-1].time
+            yield sentence("outline_never_closed", who=self._names[other], time=_time(stayed))
+
+    def _is_of(self, segment: TransmittedSegment, side: Side) -> bool:
+        """Whether this side sent it itself."""
+        return segment.sent is not None and segment.sender == self._nodes[side]
+
+
+def _first(end: Endpoint, state: State) -> Transition | None:
+    return next((step for step in end.transitions if step.new is state), None)
+
+
+def _is_lost(segment: TransmittedSegment) -> bool:
+    return segment.received is None or segment.damaged
+
+
+def _lost(segments: list[TransmittedSegment], until: int) -> int:
+    return sum(_is_lost(each) for each in segments if (each.sent or 0) <= until)
+
+
+def _code(cause: Cause) -> str:
+    return cause.message.code if isinstance(cause.message, Message) else ""
+
+
+def _message(cause: Cause) -> Message | str:
+    return cause.message
+
+
+def _is_abrupt(step: Transition) -> bool:
+    """Whether a transition ended the connection without both FINs."""
+    if step.new is not State.CLOSED or step.old in _NOT_ABRUPT:
+        return False
+    return step.cause.kind == "reset" or _code(step.cause) in _GIVEN_UP
+
+
+def _time(ns: int) -> Message:
+    """A length of time with three significant digits."""
+    number, _, unit = span(ns, "us").partition(" ")
+    return sentence(_UNITS[unit], number=number)
