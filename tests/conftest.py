@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers, and have reports in English, which tests compare, whatever the locale."""
+    """Declare the markers, and select English for reports, which tests compare, independently of the locale."""
     os.environ["LC_ALL"] = "C.UTF-8"
     config.addinivalue_line(
-        "markers", "claim(id): this test measures that claim of the course notes (`handshake claims` prints them)"
+        "markers", "claim(id): the test measures this claim of the course notes (`handshake claims` prints them)"
     )
     config.addinivalue_line(
         "markers",
-        "scenario(number): this test is that row of the scenario catalogue; its name there is the function's, without "
-        "test_ (`handshake scenarios list` prints them)",
+        "scenario(number): the test is this row of the scenario catalogue; the scenario's name is that of the function, "
+        "without test_ (`handshake scenarios list` prints them)",
     )

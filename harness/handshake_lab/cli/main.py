@@ -31,7 +31,7 @@ VERBS = (
 DEFECT = 70
 #: Below the help of every verb.
 _EXIT_STATUS = (
-    "Exit status: 0 right, 1 not as documented or failed, 2 wrong usage, 3 not possible on this machine, "
+    "Exit status: 0 success, 1 not as documented or failed, 2 wrong usage, 3 not possible on this machine, "
     "130 interrupted. See docs/exit-codes.md."
 )
 

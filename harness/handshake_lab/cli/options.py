@@ -77,7 +77,7 @@ def network(function: _Function) -> _Function:
         multiple=True,
         metavar="TIME ACTION",
         help='At a time of the run, an action: --at 10s "cut h1-s1 for 30s", --at 2s "set h1>h2:loss=5%", or a fault. '
-        "See below. Repeatable.",
+        "Syntax: see above. Repeatable.",
     )(function)
     function = click.option(
         "--fault",
@@ -85,7 +85,7 @@ def network(function: _Function) -> _Function:
         multiple=True,
         metavar="FAULT",
         help='Drop, delay, duplicate, reorder, corrupt, hold or inject segments: "drop SYN nth=1 from h1", or '
-        '"drop #11" as a ladder numbers them. See below. Repeatable.',
+        '"drop #11" with the number in a ladder. Syntax: see above. Repeatable.',
     )(function)
     return links(function)
 

@@ -46,7 +46,7 @@ def command(
 ) -> int:
     """Run one TCP connection and show every segment and state.
 
-    Two hosts, h1 and h2, are connected by a switch; of another topology, the first host and the last. h1 connects,
+    Two hosts, h1 and h2, are connected by a switch; in another topology, the first and the last host. h1 connects,
     sends a request, receives the response and closes first. Both sides are recorded until TIME-WAIT ends; then every
     transition is compared with RFC 9293.
 

@@ -134,7 +134,7 @@ def _chosen(version: str | None) -> LabKernelImage:
 
 @command.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--version", metavar="X.Y", help="Which lab kernel.  [default: the newest]")
+@click.option("--version", metavar="X.Y", help="Version of the lab kernel.  [default: the newest]")
 def export(file: Path, version: str | None) -> None:
     """Write a lab kernel to an archive, for other machines.
 
@@ -180,9 +180,12 @@ def import_(file: Path, sha256: str | None, system: bool) -> None:
 
 @command.command()
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Write it there.  [default: .]"
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Directory for the wheel.  [default: .]",
 )
-@click.option("--version", metavar="X.Y", help="Which lab kernel.  [default: the newest]")
+@click.option("--version", metavar="X.Y", help="Version of the lab kernel.  [default: the newest]")
 def wheel(out: Path, version: str | None) -> None:
     """Write a lab kernel as a wheel for pip.
 

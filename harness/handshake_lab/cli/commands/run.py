@@ -19,15 +19,15 @@ from handshake_lab.kernel.choose import choose_kernel
     "--python",
     default=sys.executable,
     metavar="PATH",
-    help="The interpreter that runs the script; it must have Mininet. By default that of this command.",
+    help="Python interpreter for the script, with Mininet installed; by default that of this command.",
 )
 @click.option(
     "--rate",
     default="100mbit",
     show_default=True,
     metavar="RATE",
-    help="On the lab kernel, the rate of links that have no bandwidth; 0 for none. Computing takes no virtual time, so "
-    "without a limit a transfer such as iperf's would not end.",
+    help="On the lab kernel, the rate of links to which the script gives no bandwidth; 0: no limit. Without a limit, a "
+    "transfer such as iperf's never ends, because computing takes no virtual time.",
 )
 @click.option(
     "--wall-limit",

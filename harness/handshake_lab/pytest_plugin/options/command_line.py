@@ -236,8 +236,8 @@ OPTIONS = (
     ),
     Option(
         "explore",
-        "Explore every test with the fixture `net`: search for lost, duplicated, delayed... segments with which it "
-        "fails. The value says what to try: faults=N of=KINDS runs=N budget=TIME workers=N (docs/explore.md).",
+        "Explore every test with the fixture `net`: search for faults on segments that make it fail. The settings are "
+        "faults=N of=KINDS runs=N budget=TIME workers=N (docs/explore.md).",
         example="faults=2 of=drop,delay",
         ini=False,
         metavar="SETTINGS",
