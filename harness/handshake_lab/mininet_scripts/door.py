@@ -55,7 +55,12 @@ class Door:
         """Send one message."""
         self._end.send(json.dumps(message).encode())
 
-    def receive(self) -> dict[str, Any] | None:
-        """The next message; None once the other end is closed."""
+    def receive(self, limit: float | None = None) -> dict[str, Any] | None:
+        """The next message; None once the other end is closed.
+
+        Raises:
+            TimeoutError: None has come within ``limit`` seconds.
+        """
+        self._end.settimeout(limit)
         received = self._end.recv(_LONGEST)
         return json.loads(received) if received else None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from handshake_lab.errors import HandshakeError
+from handshake_lab.errors import HandshakeError, WaitTimedOut
 from handshake_lab.experiment.live_recording import Journal
 from handshake_lab.experiment.run_start import begin, repeatable
 from handshake_lab.kernel.lab.writable_root import WritableRoot
@@ -31,7 +31,14 @@ from handshake_lab.recording.observations import FORMAT_VERSION, Program, RunEnd
 from handshake_lab.recording.run_files import ERROR, EVENTS, SCRIPT_FILES, SCRIPT_OUTPUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+#: Debian's list of interfaces.
+_INTERFACES = Path("/etc/network/interfaces")
+#: Seconds of virtual time after which a script that does nothing is taken to wait for what never happens.
+_IDLE = 3600.0
+#: Lines of its output that the error shows.
+_LINES = 15
 
 
 def enter(argument: Any, results: Path) -> int:
@@ -40,6 +47,9 @@ def enter(argument: Any, results: Path) -> int:
     try:
         if plan.kernel.kind == "lab":
             root = WritableRoot()
+            # Mininet's NAT adds a line to it; not every distribution has one.
+            _INTERFACES.parent.mkdir(exist_ok=True)
+            _INTERFACES.touch()
             _record(plan, results)
             bring_home(root, plan.directory, results / SCRIPT_FILES)
         else:
@@ -80,19 +90,30 @@ def _record(plan: ScriptPlan, results: Path) -> None:
             )
             journal.write_all([header])
             recorder.sync()
-            _run(plan, results, nodes, recorder, clock)
+            _run(plan, results, nodes, recorder, clock, lambda: len(journal.observations))
         journal.write_all([RunEnd(t=recorder.ended)])
 
 
-def _run(plan: ScriptPlan, results: Path, nodes: ScriptNodes, recorder: Recorder, clock: Clock) -> None:
-    """Run the script to its end, and answer it."""
+def _run(
+    plan: ScriptPlan,
+    results: Path,
+    nodes: ScriptNodes,
+    recorder: Recorder,
+    clock: Clock,
+    observed: Callable[[], int],
+) -> None:
+    """Run the script to its end, and answer it.
+
+    Raises:
+        WaitTimedOut: In virtual time, nothing has happened for an hour.
+    """
     if plan.source is not None:
         Path(plan.script).write_text(plan.source, "utf-8")
     command = shlex.join([plan.script, *plan.arguments])
     recorder.hand_in(Program(clock.now(), "", SCRIPT, command, "starts"))
     with _started(plan, results) as (process, ours):
         try:
-            while (message := ours.receive()) is not None:
+            while (message := _next_message(plan, results, ours, observed)) is not None:
                 ours.send(nodes.answer(message))
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
@@ -102,6 +123,24 @@ def _run(plan: ScriptPlan, results: Path, nodes: ScriptNodes, recorder: Recorder
     status = status if status >= 0 else 128 - status
     recorder.hand_in(Program(clock.now(), "", SCRIPT, command, "ends", str(status)))
     recorder.sync()
+
+
+def _next_message(
+    plan: ScriptPlan, results: Path, ours: door.Door, observed: Callable[[], int]
+) -> dict[str, Any] | None:
+    output = results / SCRIPT_OUTPUT
+    while True:
+        before = observed(), output.stat().st_size
+        try:
+            return ours.receive(None if plan.kernel.real_time else _IDLE)
+        except TimeoutError:
+            if before == (observed(), output.stat().st_size):
+                last = output.read_text("utf-8", "replace").splitlines()[-_LINES:]
+                raise WaitTimedOut(
+                    f"{Path(plan.script).name}: anything to happen; the script waits for what will never come",
+                    _IDLE,
+                    last,
+                ) from None
 
 
 @contextlib.contextmanager

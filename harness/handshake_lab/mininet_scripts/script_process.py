@@ -3,13 +3,12 @@
 Mininet itself is the stock one. What is wrapped here calls what it wraps; the door's answers are waited for.
 
 Run as ``python -P script_process.py SCRIPT ARGUMENTS``, by whichever interpreter is to run the script; it uses only the
-standard library, and imports its neighbours by their place.
+standard library and its neighbours.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 import runpy
 import socket
@@ -20,21 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
 #: The options of Mininet's TCIntf that change what a link does, and those that say how.
 _WHAT = ("bw", "delay", "jitter", "loss", "max_queue_size")
 _HOW = ("speedup", "enable_ecn", "enable_red")
-
-
-def _neighbour(name: str) -> ModuleType:
-    """A module beside this file; its package is not importable in every interpreter."""
-    spec = importlib.util.spec_from_file_location(f"_handshake_{name}", Path(__file__).with_name(f"{name}.py"))
-    if spec is None or spec.loader is None:
-        raise ImportError(name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
@@ -155,12 +143,19 @@ def _process(node: Any) -> int:
 
 def main() -> None:
     """Run the script that the command line names."""
-    neighbour = _neighbour("door")
-    descriptor = int(os.environ.pop(neighbour.VARIABLE))
+    # The interpreter of the script may be another one than that of this package.
+    root = str(Path(__file__).parents[2])
+    sys.path.insert(0, root)
+    from handshake_lab.mininet_scripts import stand_ins  # noqa: PLC0415
+    from handshake_lab.mininet_scripts.door import VARIABLE, Door  # noqa: PLC0415
+    from handshake_lab.mininet_scripts.script_input import ScriptInput  # noqa: PLC0415
+
+    sys.path.remove(root)
+    descriptor = int(os.environ.pop(VARIABLE))
     os.set_inheritable(descriptor, False)
-    door = neighbour.Door(socket.socket(fileno=descriptor))
-    sys.stdin = _neighbour("script_input").ScriptInput(door)
-    _neighbour("stand_ins").install(door.say)
+    door = Door(socket.socket(fileno=descriptor))
+    sys.stdin = ScriptInput(door)
+    stand_ins.install(door.say)
     Reports(door).install()
     script = sys.argv[1]
     sys.argv[:] = sys.argv[1:]

@@ -61,6 +61,8 @@ _PACKAGES = {
     "ovs-vsctl": "openvswitch-switch",
     "ovs-ofctl": "openvswitch-switch",
 }
+#: Seconds for which an iperf that has printed a result prints no other.
+_SILENCE = 5.0
 #: The first words of the commands in a line of a shell.
 _FIRST_WORDS = re.compile(r"(?:^|[;&|(]|\bsudo\b)\s*(?:nohup\s+|exec\s+|time\s+)?([\w./+-]+)")
 
@@ -75,6 +77,7 @@ def install(say: Callable[[str], None]) -> None:
     _controllers(say)
     _cpu_limits(say)
     _missing_programs(say)
+    _iperf(say)
     _input()
 
 
@@ -192,6 +195,37 @@ def _missing_programs(say: Callable[[str], None]) -> None:
         return popen(self, *words, **options)
 
     node.Node.sendCmd, node.Node.popen = send_checked, popen_checked
+
+
+def _iperf(say: Callable[[str], None]) -> None:
+    """Mininet.iperf() waits for a line about its probe of the port, which iperf 2.1 and later do not print."""
+    from mininet import net  # noqa: PLC0415
+
+    iperf = net.Mininet.iperf
+
+    def iperf_with_any_release(self: Any, hosts: Any = None, *arguments: Any, **options: Any) -> Any:
+        hosts = hosts or [self.hosts[0], self.hosts[-1]]
+        server = hosts[1]
+        monitor = server.monitor
+        printed = ""
+
+        def monitored(*words: Any, **more: Any) -> str:
+            nonlocal printed
+            # monitor() itself waits without a limit: it polls for writing, too.
+            if "/sec" in printed and not select.select([server.stdout], [], [], _SILENCE)[0]:
+                say("iperf prints nothing about Mininet's probe of its port; net.iperf() does not wait for that")
+                return " /sec\n"  # what Mininet counts, without a number
+            data: str = monitor(*words, **more)
+            printed += data
+            return data
+
+        server.monitor = monitored
+        try:
+            return iperf(self, hosts, *arguments, **options)
+        finally:
+            del server.monitor
+
+    net.Mininet.iperf = iperf_with_any_release
 
 
 class _Poll:
