@@ -17,6 +17,6 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line(
         "markers",
-        "scenario(number): the test is this row of the scenario catalogue; the scenario's name is that of the function, "
+        "scenario(number): the test is this row of the scenario catalogue; the name of the scenario is the function's, "
         "without test_ (`handshake scenarios list` prints them)",
     )

@@ -213,13 +213,13 @@ class FaultNeverFired(HandshakeError):
 
 
 class ScriptLinkNotApplied(HandshakeError):
-    """The kernel does not have what a Mininet script asked for a link.
+    """The kernel does not have the settings that a Mininet script requested for a link.
 
     Args:
         where: The interface.
         asked: The options that the script gave.
         got: What the kernel has instead.
-        said: What tc printed, which Mininet passed over; "" if nothing.
+        said: The message of tc, which Mininet ignored; "" if there was none.
     """
 
     exit_code = 1
@@ -229,8 +229,8 @@ class ScriptLinkNotApplied(HandshakeError):
         self.asked = asked
         self.got = got
         self.said = said
-        passed_over = f". Mininet passed over what tc printed: {said}" if said else ". Mininet ignored the value"
-        super().__init__(f"{where}: the script asked for {asked}, but the kernel has {got}{passed_over}")
+        ignored = f". Mininet ignored the message of tc: {said}" if said else ". Mininet ignored the value"
+        super().__init__(f"{where}: the script requested {asked}, but the kernel has {got}{ignored}")
 
 
 class FaultImpossible(HandshakeError):

@@ -1,5 +1,5 @@
-"""Mininet scripts, run unmodified with the stock Mininet, and recorded (docs/run.md).
+"""Running unmodified Mininet scripts with the stock Mininet, and recording them (docs/run.md).
 
-`run_script` has a kernel carry one out; `recorded_script` does it there: it runs the script as a process of its own,
-beside the recorder. `script_process` is what that process begins with; the two talk over `door`.
+`run_script` runs a script on a kernel; `recorded_script` is the part in the kernel, which runs the script in a separate
+process beside the recorder. `script_process` is the first code of that process; both communicate over `door`.
 """

@@ -23,7 +23,7 @@ from handshake_lab.mininet_scripts import door, script_process
 from handshake_lab.mininet_scripts.script_lines import ask_for_line
 from handshake_lab.mininet_scripts.script_nodes import ScriptNodes
 from handshake_lab.mininet_scripts.script_plan import SCRIPT, ScriptPlan
-from handshake_lab.mininet_scripts.written_files import bring_home
+from handshake_lab.mininet_scripts.written_files import copy_written
 from handshake_lab.observers.clock import Clock
 from handshake_lab.observers.recorder import Recorder
 from handshake_lab.recording.events_file import Writer
@@ -51,7 +51,7 @@ def enter(argument: Any, results: Path) -> int:
             _INTERFACES.parent.mkdir(exist_ok=True)
             _INTERFACES.touch()
             _record(plan, results)
-            bring_home(root, plan.directory, results / SCRIPT_FILES)
+            copy_written(root, plan.directory, results / SCRIPT_FILES)
         else:
             _record(plan, results)
     except HandshakeError as error:

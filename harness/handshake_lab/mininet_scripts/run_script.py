@@ -1,4 +1,4 @@
-"""Outside the kernel: have it run a script, show what the script prints, and read the record."""
+"""Running a script on a kernel: the part on the host, which shows the script's output and reads the record."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from handshake_lab.mininet_scripts.script_plan import ScriptPlan
     from handshake_lab.reconcile.stored_run import Run
 
-#: Seconds of real time between two looks for more of the script's output, or for a line that it asks for.
+#: Seconds of real time between two checks for output of the script, or for a line that it requests.
 _LOOK = 0.02
-#: Seconds to wait at most for the last of it to be shown.
+#: The maximum wait in seconds until the last output is shown.
 _LEAVES = 2.0
 
 
@@ -38,9 +38,9 @@ def script_run(plan: ScriptPlan, kernel: Kernel, out: Path | None, shown: Binary
 
     Args:
         plan: The script.
-        kernel: Where it runs.
+        kernel: The kernel that it runs on.
         out: The directory that keeps the run's files.
-        shown: Where the script's output is written while it runs.
+        shown: Receives the script's output while it runs.
 
     Raises:
         HandshakeError: As raised inside the kernel; `KernelFailed` if the kernel did not finish the run.
@@ -49,7 +49,7 @@ def script_run(plan: ScriptPlan, kernel: Kernel, out: Path | None, shown: Binary
         results = prepare_directory(out or Path(stack.enter_context(tempfile.TemporaryDirectory())))
         directories = dict.fromkeys((Path(plan.directory), Path(plan.script).parent))
         if plan.kernel.kind == "lab" and str(Path(plan.script).parent) in PRIVATE:
-            # Such a directory is private to the run; of this machine's, it has the script alone.
+            # Such a directory is private to the run, and contains only the script.
             plan = msgspec.structs.replace(plan, source=Path(plan.script).read_text("utf-8"))
         job = Job(
             call="handshake_lab.mininet_scripts.recorded_script:enter",
@@ -65,7 +65,7 @@ def script_run(plan: ScriptPlan, kernel: Kernel, out: Path | None, shown: Binary
 
 
 def exit_status(run: Run) -> int:
-    """The exit status of a run's script, as a shell has it; 0 if it did not end."""
+    """The exit status of a run's script, as in a shell; 0 if it did not end."""
     for each in run.observations:
         if isinstance(each, Program) and each.name == SCRIPT and each.phase == "ends":
             return int(each.status)
@@ -74,7 +74,7 @@ def exit_status(run: Run) -> int:
 
 @contextlib.contextmanager
 def _accompanied(results: Path, shown: BinaryIO, lines: TextIO) -> Iterator[None]:
-    """While the block runs, show what the script prints, and give it the lines that it asks for."""
+    """While the block runs, show the script's output, and provide the lines of input that it requests."""
     done = threading.Event()
 
     def follow() -> None:
@@ -95,4 +95,4 @@ def _accompanied(results: Path, shown: BinaryIO, lines: TextIO) -> Iterator[None
         yield
     finally:
         done.set()
-        thread.join(_LEAVES)  # it may be waiting for a line that nobody will type
+        thread.join(_LEAVES)  # it may be waiting for a line that the user does not enter

@@ -1,4 +1,4 @@
-"""Standard input of a script: each line is asked for when it is needed."""
+"""Standard input of a script: each line is requested when the script reads it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 class ScriptInput(io.TextIOBase):
-    """Lines from outside the kernel.
+    """Lines of the standard input of this command.
 
     Args:
-        door: The connection to the recorder, which has them.
+        door: The connection to the recorder, which provides them.
     """
 
     def __init__(self, door: Any) -> None:
@@ -24,7 +24,7 @@ class ScriptInput(io.TextIOBase):
         return True
 
     def fileno(self) -> int:
-        """That of the process's own standard input, which is empty."""
+        """The descriptor of the process's own standard input, which is empty."""
         return 0
 
     def readline(self, size: int = -1) -> str:  # type: ignore[override]  # a text stream's

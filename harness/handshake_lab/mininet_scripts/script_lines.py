@@ -1,6 +1,6 @@
-"""Lines of standard input on their way into a kernel: a script's run asks for each by a file, and gets it by another.
+"""Passing lines of standard input into a kernel: the run creates a file to request a line, and reads it from another.
 
-While a line is awaited in a lab kernel, no virtual time passes: the process that waits is one whose calls take none
+While a run waits for a line in a lab kernel, no virtual time passes: the calls of the waiting process take none
 (`handshake_lab.linux.virtual_time`), and it does not sleep.
 """
 
@@ -15,38 +15,38 @@ if TYPE_CHECKING:
 
 _ASKED = "input-{}.asked"
 _LINE = "input-{}.line"
-#: Seconds between two looks for a line where time is real.
-_LOOK = 0.01
+#: Seconds between two checks for a line, in real time.
+_INTERVAL = 0.01
 
 
 def ask_for_line(directory: Path, number: int, *, real_time: bool) -> str:
-    """Inside: the ``number``-th line, from 1, with its newline; "" at the end of the input.
+    """Called in the kernel: the ``number``-th line, from 1, with its newline; "" at the end of the input.
 
     Args:
-        directory: The run's directory, which is also visible outside.
-        number: Which line.
-        real_time: Whether time passes on this kernel meanwhile.
+        directory: The run's directory, which the host shares with the kernel.
+        number: The number of the line.
+        real_time: Whether the kernel runs in real time.
     """
     (directory / _ASKED.format(number)).touch()
     answer = directory / _LINE.format(number)
     while not answer.exists():
         if real_time:
-            time.sleep(_LOOK)
+            time.sleep(_INTERVAL)
     line = answer.read_text("utf-8", "replace")
     answer.unlink()
     return line
 
 
 def answer_if_asked(directory: Path, number: int, read: Callable[[], str]) -> bool:
-    """Outside: give the ``number``-th line if it is being asked for.
+    """Called on the host: provide the ``number``-th line if the run has requested it.
 
     Args:
         directory: The run's directory.
-        number: Which line.
-        read: Called for the line; "" at the end of the input.
+        number: The number of the line.
+        read: Returns the line; "" at the end of the input.
 
     Returns:
-        Whether it was asked for.
+        Whether it was requested.
     """
     asked = directory / _ASKED.format(number)
     if not asked.exists():

@@ -1,6 +1,7 @@
-"""The links of a script: whether the kernel has what the script asked Mininet for, and what limits each of them.
+"""Checking a script's links: whether the kernel has the settings that the script requested, and the rate of each link.
 
-Mininet prints what tc refuses and goes on without it; what the kernel has is read back here.
+If tc refuses a setting, Mininet prints tc's message and continues without the setting. Therefore the settings are read
+back from the kernel.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _UNITS = {
     for prefix, exponent in {"": 9, "m": 6, "u": 3, "n": 0}.items()
     for name in ("s", "sec", "secs")
 } | {"": 10**3}
-#: How far the kernel's values may be from those asked for: a tick of 64 ns; what tc rounds; a part in 100,000.
+#: The permitted differences between the kernel's values and the requested ones: a tick of 64 ns, tc's rounding, 1/100,000.
 _NEAR_TIME, _NEAR_RATE, _NEAR_LOSS = 64, 0.001, 2**32 // 100_000
 
 
@@ -39,13 +40,13 @@ def _inside(space: int) -> Iterator[Netlink]:
 
 
 def check(space: int, interface: str, asked: dict[str, Any], said: list[str]) -> None:
-    """Compare what a script asked of an interface with what the kernel has.
+    """Compare the settings that a script requested for an interface with those of the kernel.
 
     Args:
         space: A descriptor of the interface's namespace.
         interface: Its name.
-        asked: The options of Mininet's ``TCIntf`` that were given.
-        said: What tc printed.
+        asked: The options that were passed to Mininet's ``TCIntf``.
+        said: The output of tc.
 
     Raises:
         ScriptLinkNotApplied: They differ.
@@ -62,7 +63,7 @@ def check(space: int, interface: str, asked: dict[str, Any], said: list[str]) ->
 
 
 def _differences(asked: dict[str, Any], found: Queues) -> Iterator[tuple[str, str]]:
-    """What the kernel has instead, by property."""
+    """The kernel's values that differ, by property."""
     netem = found.netem
     for name, have in (("delay", netem.latency if netem else 0), ("jitter", netem.jitter if netem else 0)):
         wanted = _nanoseconds(asked[name]) if asked.get(name) is not None else 0
@@ -84,7 +85,7 @@ def _differences(asked: dict[str, Any], found: Queues) -> Iterator[tuple[str, st
 
 
 def _nanoseconds(text: object) -> int | None:
-    """A time as tc reads it; None if it refuses it."""
+    """A time as tc parses it; None if tc refuses it."""
     match = _TIME.fullmatch(str(text).strip())
     number = _number(match[1]) if match else None
     unit = _UNITS.get(match[2].lower()) if match else None
@@ -99,7 +100,7 @@ def _number(text: object) -> float | None:
 
 
 def described(space: int, node: str, interface: str, peer: str) -> str:
-    """What a link does in one direction, as in a record's header; "" if nothing.
+    """The impairment of a link in one direction, as in a record's header; "" if there is none.
 
     Args:
         space: A descriptor of the interface's namespace.
@@ -130,7 +131,7 @@ def root_queues(space: int) -> list[qdisc.Qdisc]:
 
 
 def limit(space: int, interface: str, rate: int) -> bool:
-    """Give an interface a rate if it has none; its delay and loss stay.
+    """Limit the rate of an interface if it has no limit; its delay and loss are not changed.
 
     Args:
         space: A descriptor of the interface's namespace.

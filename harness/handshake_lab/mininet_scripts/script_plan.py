@@ -1,4 +1,4 @@
-"""The plan of a script's run, as a value that is sent into a kernel."""
+"""The plan of a script's run, as a value that is passed to a kernel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCRIPT = "script"
 class ScriptPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A script, and how it is run.
 
-    ``script`` is its absolute path, and ``source`` its text where the kernel does not show its directory; ``python`` is
+    ``script`` is its absolute path, and ``source`` its text if the kernel cannot see its directory; ``python`` is
     the interpreter that runs it; ``directory`` is its working directory; ``rate`` is that of links without one, in bits
     per second, 0 for no limit; ``heartbeat`` is the time between two polls of all sockets when nothing happens, in
     seconds; ``replay`` is the command that repeats the run.

@@ -1,4 +1,4 @@
-"""What a script leaves in its working directory, brought home from a lab kernel."""
+"""Copying the files that a script wrote to its working directory from a lab kernel to the host."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.lab.writable_root import WritableRoot
 
 
-def bring_home(root: WritableRoot, directory: str, into: Path) -> None:
+def copy_written(root: WritableRoot, directory: str, into: Path) -> None:
     """Copy the files that were written below a directory.
 
     Args:
         root: The root in which they were written.
         directory: The working directory.
-        into: Where the copies go; made if there are any.
+        into: The directory for the copies; created if there are any.
     """
     for file in root.files_below(directory):
         target = into / file
