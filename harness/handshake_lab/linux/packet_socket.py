@@ -36,7 +36,7 @@ _LD_W, _LD_H, _LD_B, _JEQ, _RET = 0x20, 0x28, 0x30, 0x15, 0x06
 _AD = -0x1000 & 0xFFFFFFFF
 _IFINDEX = _AD + 8
 _JGE = 0x35
-_TCP = 6
+_TCP, _UDP = 6, 17
 _ICMP, _ICMPV6 = 1, 58
 
 
@@ -122,6 +122,20 @@ def icmp_errors(size: int) -> list[tuple[int, int, int, int]]:
         (_JGE, 1, 0, 128),
         (_RET, 0, 0, size),
         (_RET, 0, 0, 0),
+    ]
+
+
+def udp_frames(size: int) -> list[tuple[int, int, int, int]]:
+    """The beginning of a program that accepts UDP; other frames are for what follows it."""
+    return [
+        (_LD_H, 0, 0, 12),  # EtherType
+        (_JEQ, 0, 2, 0x0800),
+        (_LD_B, 0, 0, 23),  # IPv4's protocol
+        (_JEQ, 3, 4, _UDP),
+        (_JEQ, 0, 3, 0x86DD),
+        (_LD_B, 0, 0, 20),  # IPv6's next header
+        (_JEQ, 0, 1, _UDP),
+        (_RET, 0, 0, size),
     ]
 
 

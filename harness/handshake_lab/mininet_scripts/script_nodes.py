@@ -184,13 +184,13 @@ class ScriptNodes:
 
     def _capture(self, name: str, interface: str, index: int, departures: Departures | None) -> Capture:
         if departures is None or interface == LOOPBACK:
-            return Capture(name, interface, self._clock)
+            return Capture(name, interface, self._clock, datagrams=True)
         try:
             departures.follow(interface, index)
         except EnvironmentUnsupported as error:  # no egress hook
             self._behind_queues(str(error))
-            return Capture(name, interface, self._clock)
-        return Capture(name, interface, self._clock, only="received")
+            return Capture(name, interface, self._clock, datagrams=True)
+        return Capture(name, interface, self._clock, only="received", datagrams=True)
 
     def _behind_queues(self, reason: str) -> None:
         self._remarks.append(

@@ -12,6 +12,7 @@ from handshake_lab.linux import packet_socket
 from handshake_lab.recording.observations import SegmentSeen
 from handshake_lab.tcp.icmp import decode_error
 from handshake_lab.tcp.segment import decode
+from handshake_lab.tcp.udp import decode_datagram
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,12 +39,19 @@ class Capture:
             network namespace.
         clock: The run's clock.
         only: "sent" or "received" to capture one direction only.
+        datagrams: Whether to capture UDP, too.
     """
 
     name = "capture"
 
     def __init__(
-        self, node: str, interface: str, clock: Clock, *, only: Literal["sent", "received"] | None = None
+        self,
+        node: str,
+        interface: str,
+        clock: Clock,
+        *,
+        only: Literal["sent", "received"] | None = None,
+        datagrams: bool = False,
     ) -> None:
         self.node = node
         self._interface = interface
@@ -51,7 +59,8 @@ class Capture:
         self._only = only
         # Protocol 0 receives nothing: no frame is queued before the filter is attached.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
-        packet_socket.attach(self._socket, [*packet_socket.icmp_errors(SNAP), *packet_socket.tcp_frames(SNAP)])
+        udp = packet_socket.udp_frames(SNAP) if datagrams else []
+        packet_socket.attach(self._socket, [*packet_socket.icmp_errors(SNAP), *udp, *packet_socket.tcp_frames(SNAP)])
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
         with contextlib.suppress(PermissionError):  # only root of the initial namespace may exceed net.core.rmem_max
@@ -96,7 +105,7 @@ class Capture:
 
 
 def seen(node: str, interface: str, direction: Literal["sent", "received"], t: int, frame: bytes) -> SegmentSeen | None:
-    """A frame as an observation; None if it is neither a TCP segment nor an ICMP error about one.
+    """A frame as an observation; None if it is no TCP segment, no UDP datagram and no ICMP error about either.
 
     Args:
         node: The node that sent or received it.
@@ -121,7 +130,27 @@ def seen(node: str, interface: str, direction: Literal["sent", "received"], t: i
             window=segment.window,
             frame=frame,
         )
+    datagram = decode_datagram(frame)
+    if datagram is not None:
+        return SegmentSeen(
+            t=t,
+            node=node,
+            interface=interface,
+            direction=direction,
+            src=datagram.src,
+            dst=datagram.dst,
+            flags="",
+            seq=0,
+            ack=0,
+            length=datagram.length,
+            window=0,
+            frame=frame,
+            protocol="UDP",
+        )
+    about: Literal["TCP", "UDP"] = "TCP"
     error = decode_error(frame)
+    if error is None:
+        about, error = "UDP", decode_error(frame, "UDP")
     if error is None:
         return None
     return SegmentSeen(
@@ -138,4 +167,5 @@ def seen(node: str, interface: str, direction: Literal["sent", "received"], t: i
         window=0,
         frame=frame,
         icmp=error.name,
+        protocol=about,
     )

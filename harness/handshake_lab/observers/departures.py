@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _GROUP = 48573
 _TABLE = "handshake_departures"
 #: All ICMP messages are logged, because there are few; the decoder selects the errors.
-_RULE = f"meta l4proto {{ tcp, icmp, ipv6-icmp }} log group {_GROUP} snaplen {SNAP} queue-threshold 1"
+_RULE = f"meta l4proto {{ tcp, udp, icmp, ipv6-icmp }} log group {_GROUP} snaplen {SNAP} queue-threshold 1"
 
 
 class Departures:

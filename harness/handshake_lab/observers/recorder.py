@@ -130,7 +130,7 @@ class Recorder:
         for node in (*self._nodes, *self._routers):
             with node.enter():
                 for interface in node.interfaces:
-                    self._watch(Capture(node.name, interface, self._clock))
+                    self._watch(Capture(node.name, interface, self._clock, datagrams=True))
         self.observers[Witness.DIAG] = self.observers[Witness.CAPTURE] = ""
         self.observers[Witness.APPLICATION] = ""
         self.observers[Witness.SS] = "" if shutil.which("ss") else "ss is not installed (package iproute2)"
@@ -162,7 +162,7 @@ class Recorder:
                 self._watch(observer)
             with node.enter():
                 for interface in node.interfaces:
-                    self._watch(Capture(node.name, interface, self._clock))
+                    self._watch(Capture(node.name, interface, self._clock, datagrams=True))
 
     def watch(self, observer: Observer) -> None:
         """Use another observer from now on. From the recorder's thread, or before it runs."""
@@ -384,18 +384,9 @@ class Recorder:
     def _aim(self, observation: Observation, targets: Targets) -> None:
         """Determine what to poll after an observation."""
         if isinstance(observation, SegmentSeen):
-            if observation.node not in self._diags:
-                return  # captured at a router, which has no sockets to poll
-            flow = observation.src, observation.dst
-            if observation.direction == "received":
-                flow = observation.dst, observation.src
-            # Data and acknowledgments of an open connection do not change its state.
-            if not (_PLAIN.issuperset(observation.flags) and self._diags[observation.node].is_settled(flow)):
-                targets.flows.setdefault(observation.node, []).append(flow)
-                if observation.direction == "received":
-                    self._watches[observation.node].ask()
-            elif observation.icmp:
-                self._watches[observation.node].ask()
+            # A router has no sockets to poll, nor has UDP.
+            if observation.node in self._diags and observation.protocol == "TCP":
+                self._aim_at_segment(observation, targets)
         elif isinstance(observation, StateChange | TcpEvent):
             self._aim_at_event(observation, targets)
         elif isinstance(observation, Step):
@@ -404,6 +395,18 @@ class Recorder:
                 targets.flows.setdefault(observation.node, []).append(flow_of_step)
             else:
                 targets.listeners.add(observation.node)
+
+    def _aim_at_segment(self, seen: SegmentSeen, targets: Targets) -> None:
+        flow = seen.src, seen.dst
+        if seen.direction == "received":
+            flow = seen.dst, seen.src
+        # Data and acknowledgments of an open connection do not change its state.
+        if not (_PLAIN.issuperset(seen.flags) and self._diags[seen.node].is_settled(flow)):
+            targets.flows.setdefault(seen.node, []).append(flow)
+            if seen.direction == "received":
+                self._watches[seen.node].ask()
+        elif seen.icmp:
+            self._watches[seen.node].ask()
 
     def _aim_at_event(self, event: StateChange | TcpEvent, targets: Targets) -> None:
         if isinstance(event, TcpEvent) and not event.local.ip:

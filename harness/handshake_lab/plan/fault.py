@@ -35,7 +35,7 @@ class Fault(msgspec.Struct, frozen=True):
         every: It acts on each Nth only; 0: on all.
         sender: Only segments from this host; for ``inject``: the host that the segment appears to come from.
         receiver: Only segments to this host.
-        port: Only segments from or to this TCP port; 0 for any.
+        port: Only segments from or to this port; 0 for any.
         by: ``delay``: nanoseconds.
         behind: ``reorder``: the number of later segments of the flow that go first.
         copies: ``duplicate``: the number of copies that follow the segment.

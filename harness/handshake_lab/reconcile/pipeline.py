@@ -89,7 +89,8 @@ class _Reconciliation:
 
     def record(self) -> Record:
         nodes = Nodes(self.header.nodes)
-        traffic = join(self._of(SegmentSeen), nodes)
+        traffic = join(self._captured("TCP"), nodes)
+        datagrams = join(self._captured("UDP"), nodes, after=len(traffic.segments))
         captured = bool(traffic.segments) or self.header.observers.get(Witness.CAPTURE) == ""
         gathered = SocketJoin(
             trace(self._of(StateChange), [event for _, event in self._of(TcpEvent)]),
@@ -126,8 +127,12 @@ class _Reconciliation:
             counters=self._grown,
             counter_growth=tuple(growth for _, growth in self._of(CounterGrowth)),
             full_queues=self._full_queues,
+            datagrams=datagrams.segments,
             link_changes=changes,
         )
+
+    def _captured(self, protocol: str) -> Iterable[tuple[int, SegmentSeen]]:
+        return ((order, seen) for order, seen in self._of(SegmentSeen) if seen.protocol == protocol)
 
     def _of(self, kind: type[T]) -> list[tuple[int, T]]:
         return self._kinds[kind]  # type: ignore[return-value]  # filed under its own type

@@ -94,6 +94,8 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     An ICMP error about a segment has its name in ``icmp``, and no flags: ``src`` and ``dst`` are those of an answer to
     that segment, ``seq`` is that segment's. Its sender may be a router.
 
+    A UDP datagram has the ``protocol`` UDP, no flags, and no sequence numbers.
+
     ``ignored`` says why the kernel of its receiver discarded it, if the kernel reported that.
     """
 
@@ -118,11 +120,14 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     stopped_at: str = ""
     icmp: str = ""
     ignored: Message | None = None
+    protocol: Literal["TCP", "UDP"] = "TCP"
 
     @property
     def name(self) -> str:
-        """For example "SYN-ACK", or "ICMP host unreachable"."""
-        return f"ICMP {self.icmp}" if self.icmp else names(self.flags)
+        """For example "SYN-ACK", "UDP", or "ICMP host unreachable"."""
+        if self.icmp:
+            return f"ICMP {self.icmp}"
+        return "UDP" if self.protocol == "UDP" else names(self.flags)
 
     @property
     def arriving(self) -> tuple[Address, Address]:
@@ -150,4 +155,6 @@ class Record(msgspec.Struct, frozen=True):
     counter_growth: tuple[CounterGrowth, ...] = ()
     #: How many packets each full queue dropped, by interface: only if nothing else can have dropped any.
     full_queues: dict[str, int] = {}
+    #: UDP datagrams and ICMP errors about them; their numbers follow those of the segments.
+    datagrams: tuple[TransmittedSegment, ...] = ()
     link_changes: tuple[LinkChange, ...] = ()  #: the script's changes of links, in order of time

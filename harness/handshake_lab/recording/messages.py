@@ -34,6 +34,7 @@ FINDINGS = {
     "no_edge": "{who}: {step} at {time} s: not an edge of the diagram",
     "linux_edge": "{who}: {step} at {time} s: edge {edge}, which only Linux has: {event}",
     "no_effect": "{who}: {name} #{number} at {time} s had no effect: {why}",
+    "datagrams": "UDP datagrams: {count}, lost: {lost}; UDP has no states to compare",
     "answered_only": "{who}: {name} #{number} at {time} s: {why}",
     "half_open": "{who}: is ESTABLISHED, but its peer {peer} has been {state} since {time} s",
     "half_open_never": "{who}: is ESTABLISHED, but its peer {peer} has no socket for the connection",

@@ -206,6 +206,8 @@ class SegmentSeen(_Observation, frozen=True, tag="segment"):
 
     It may also be an ICMP error about a segment: ``icmp`` names it, ``src`` and ``dst`` are those of an answer to the
     segment that it quotes, and ``seq`` is that segment's.
+
+    UDP datagrams, and ICMP errors about them, have the ``protocol`` UDP and no numbers.
     """
 
     node: str
@@ -220,6 +222,7 @@ class SegmentSeen(_Observation, frozen=True, tag="segment"):
     window: int
     frame: bytes
     icmp: str = ""
+    protocol: Literal["TCP", "UDP"] = "TCP"
 
 
 class Step(_Observation, frozen=True, tag="step"):

@@ -1,15 +1,16 @@
-"""ICMP errors about TCP segments (RFC 792, RFC 4443): the kind of error and the quoted segment."""
+"""ICMP errors about TCP segments and UDP datagrams (RFC 792, RFC 4443): the kind of error, and what it quotes."""
 
 from __future__ import annotations
 
 import struct
 from socket import AF_INET6, inet_ntoa, inet_ntop
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.segment import EXTENSIONS
+from handshake_lab.tcp.udp import UDP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,10 +70,10 @@ def code_of(kind: str, *, version: int) -> tuple[int, int] | None:
 
 
 class IcmpError(msgspec.Struct, frozen=True):
-    """An ICMP error about a TCP segment.
+    """An ICMP error about a TCP segment or a UDP datagram.
 
-    ``src`` and ``dst`` are those of the segment that it quotes, ``seq`` its sequence number. ``mtu`` in bytes is that
-    of the link for which it was too large, 0 in other errors.
+    ``src`` and ``dst`` are those of the segment that it quotes, ``seq`` is its sequence number, 0 for a datagram.
+    ``mtu`` in bytes is that of the link for which it was too large, 0 in other errors.
     """
 
     kind: str
@@ -87,14 +88,15 @@ class IcmpError(msgspec.Struct, frozen=True):
         return f"{self.kind}, MTU {self.mtu}" if self.mtu else self.kind
 
 
-def decode_error(frame: bytes) -> IcmpError | None:
+def decode_error(frame: bytes, about: Literal["TCP", "UDP"] = "TCP") -> IcmpError | None:
     """Decode an Ethernet frame with an ICMP error.
 
     Args:
         frame: The frame from the destination address on; it may be cut after the quoted ports.
+        about: The protocol that it must be about.
 
     Returns:
-        The error; None if the frame holds another ICMP message, or an error about another protocol than TCP.
+        The error; None if the frame holds another ICMP message, or an error about another protocol.
     """
     if len(frame) < _ETHERNET + 20:
         return None
@@ -108,26 +110,29 @@ def decode_error(frame: bytes) -> IcmpError | None:
     if len(frame) < at + 8:
         return None
     kind = kinds.get((frame[at], frame[at + 1])) or kinds.get((frame[at],))
-    quoted = _quoted_4(frame[at + 8 :]) if kinds is _KINDS_4 else _quoted_6(frame[at + 8 :])
+    wanted = _TCP if about == "TCP" else UDP
+    quoted = _quoted_4(frame[at + 8 :], wanted) if kinds is _KINDS_4 else _quoted_6(frame[at + 8 :], wanted)
     if kind is None or quoted is None:
         return None
     word = frame[at + 6 : at + 8] if kinds is _KINDS_4 else frame[at + 4 : at + 8]
-    return IcmpError(kind, *quoted, int.from_bytes(word, "big") if kind in TOO_BIG else 0)
+    source, target, seq = quoted
+    seq = seq if about == "TCP" else 0
+    return IcmpError(kind, source, target, seq, int.from_bytes(word, "big") if kind in TOO_BIG else 0)
 
 
-def _quoted_4(packet: bytes) -> tuple[Address, Address, int] | None:
-    if len(packet) < 20 or packet[9] != _TCP or (packet[6] & 0x1F) | packet[7]:
+def _quoted_4(packet: bytes, protocol: int) -> tuple[Address, Address, int] | None:
+    if len(packet) < 20 or packet[9] != protocol or (packet[6] & 0x1F) | packet[7]:
         return None
     return _ends(packet[(packet[0] & 15) << 2 :], packet[12:16], packet[16:20], inet_ntoa)
 
 
-def _quoted_6(packet: bytes) -> tuple[Address, Address, int] | None:
+def _quoted_6(packet: bytes, protocol: int) -> tuple[Address, Address, int] | None:
     if len(packet) < _IPV6_HEADER:
         return None
     following, at = packet[6], _IPV6_HEADER
     while following in EXTENSIONS and at + 8 <= len(packet):
         following, at = packet[at], at + (packet[at + 1] + 1) * 8
-    if following != _TCP:
+    if following != protocol:
         return None
     return _ends(packet[at:], packet[8:24], packet[24:40], lambda raw: inet_ntop(AF_INET6, raw))
 

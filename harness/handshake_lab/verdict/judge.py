@@ -97,6 +97,10 @@ def judge(record: Record) -> Verdict:
         _found(None, each.message, each.endpoint, len(record.endpoints[each.endpoint].transitions) - 1)
         for each in half_open(record)
     ]
+    if record.datagrams:
+        sent = [each for each in record.datagrams if not each.icmp]
+        lost = sum(each.lost for each in sent)
+        findings.append(_found(None, sentence("datagrams", count=len(sent), lost=lost)))
     if not record.complete:
         findings.append(_found(None, sentence("record_cut")))
     deviations = sum(finding.ok is False for finding in findings)

@@ -11,6 +11,7 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from handshake_lab.recording.node_addresses import is_loopback
+from handshake_lab.tcp.udp import decode_datagram
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -125,6 +126,11 @@ def flow_of(seen: SegmentSeen) -> Flow:
 def untranslated(seen: SegmentSeen) -> bytes | tuple[object, ...]:
     """The parts of a segment that no router or translator changes; without its frame, those that no router changes."""
     frame = seen.frame
+    if seen.protocol == "UDP" and not seen.icmp:
+        datagram = decode_datagram(frame)
+        if datagram is not None:
+            identification = frame[18:20] if frame[12] == 0x08 else b""
+            return b"UDP %d %b %b" % (seen.length, identification, frame[datagram.at + 8 : datagram.at + 68])
     if len(frame) < WHOLE:
         return seen.src, seen.dst, seen.flags, seen.seq, seen.ack, seen.length, seen.window
     if seen.icmp:

@@ -63,7 +63,7 @@ _Content = tuple[Flow, bytes | tuple[object, ...]]
 _Sights = dict[_Content, list[Sight]]
 
 
-def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes) -> MatchedSegments:
+def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes, *, after: int = 0) -> MatchedSegments:
     """Match what was sent with what was received.
 
     The sender is the node whose capture contains it as sent and not as received before: that may be a router, or a host
@@ -72,6 +72,7 @@ def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes) -> MatchedSe
     Args:
         segments: Captured segments, each with the index of its observation.
         nodes: The nodes and their addresses.
+        after: The number before that of the first one.
     """
     forwarded = ForwardedSegments(Sight(seen.t, order, seen) for order, seen in segments)
     departures: dict[tuple[str, str, str], _Sights] = defaultdict(lambda: defaultdict(list))
@@ -97,7 +98,7 @@ def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes) -> MatchedSe
     found = [_with_stop(match, forwarded, stopped) for match in found]
     found.sort(key=lambda match: _first(match)[:2])
     groups = groupby(found, key=lambda match: _first(match).t)
-    return _number([match for _, group in groups for match in _causal(list(group))], forwarded, nodes)
+    return _number([match for _, group in groups for match in _causal(list(group))], forwarded, nodes, after)
 
 
 def _with_stop(match: _Match, forwarded: ForwardedSegments, stopped: _Sights) -> _Match:
@@ -258,13 +259,13 @@ def _first(match: _Match) -> Sight:
     return sight
 
 
-def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes) -> MatchedSegments:
+def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes, after: int) -> MatchedSegments:
     """Add numbers, relative sequence numbers and the numbers of retransmitted segments."""
     numbering = Numbering()
     numbers: dict[int, int] = {}
     segments: list[TransmittedSegment] = []
     legs: dict[tuple[str, Address, Address], list[SegmentAtEnd]] = defaultdict(list)
-    for number, match in enumerate(found, 1):
+    for number, match in enumerate(found, after + 1):
         first = _first(match)
         seen = first.segment
         numbers[first.order] = number
@@ -293,6 +294,7 @@ def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes)
             translated=None if (there.src, there.dst) == (seen.src, seen.dst) else (there.src, there.dst),
             stopped_at=match.stopped,
             icmp=seen.icmp,
+            protocol=seen.protocol,
         )
         segment = _named(segment)
         segments.append(segment)

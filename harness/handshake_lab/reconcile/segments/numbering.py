@@ -77,6 +77,8 @@ class Numbering:
             The base of its sequence number, that of its acknowledgment, and the number
             of the segment that it retransmits, or None.
         """
+        if seen.protocol == "UDP":
+            return 0, 0, None
         if seen.icmp:  # its sequence number is that of the segment that it is about
             return self._flow(Flow(arriving.dst, arriving.src, arriving.node), seen.seq, opens=False).base, 0, None
         flow = self._flow(sent, seen.seq, opens="S" in seen.flags and not made_up)

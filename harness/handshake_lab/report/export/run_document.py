@@ -73,8 +73,9 @@ class TranslatedDocument(msgspec.Struct, frozen=True):
 
 
 class SegmentDocument(msgspec.Struct, frozen=True):
-    """One TCP segment on its way, or an ICMP error about one.
+    """One TCP segment on its way, a UDP datagram (``protocol``), or an ICMP error about either.
 
+    The number of a datagram follows those of all segments; it has no flags, and its numbers are 0.
     ``name`` spells out ``flags``; ``icmp`` names the error, "" for a TCP segment. ``rel_seq`` and ``rel_ack`` count
     from the initial sequence numbers; ``ack`` and ``rel_ack`` are null in a segment without ACK. ``length`` counts the
     bytes of payload. ``sent`` is null if no host sent it, ``received`` if it did not arrive (``lost``).
@@ -107,6 +108,7 @@ class SegmentDocument(msgspec.Struct, frozen=True):
     stopped_at: str
     icmp: str
     ignored: Statement | None
+    protocol: Literal["TCP", "UDP"]
 
 
 class LinkChangeDocument(msgspec.Struct, frozen=True):
@@ -173,6 +175,7 @@ class RunDocument(Document, frozen=True, tag="run"):
     complete: bool
     endpoints: list[EndpointDocument]
     segments: list[SegmentDocument]
+    datagrams: list[SegmentDocument]
     link_changes: list[LinkChangeDocument]
     counters: dict[str, dict[str, int]]
     counter_growth: list[CounterGrowthDocument]
@@ -201,6 +204,7 @@ def run_document(record: Record, verdict: Verdict) -> RunDocument:
         complete=record.complete,
         endpoints=[_endpoint(endpoint) for endpoint in record.endpoints],
         segments=[_segment(segment, why.get(segment.number)) for segment in record.segments],
+        datagrams=[_segment(datagram, None) for datagram in record.datagrams],
         link_changes=[
             LinkChangeDocument(Seconds(each.t), each.link, each.action, each.change) for each in record.link_changes
         ],
@@ -266,6 +270,7 @@ def _segment(segment: TransmittedSegment, ignored: Message | None) -> SegmentDoc
         stopped_at=segment.stopped_at,
         icmp=segment.icmp,
         ignored=None if ignored is None else Statement.of(ignored),
+        protocol=segment.protocol,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -13,6 +13,9 @@ from handshake_lab.recording.node_addresses import is_loopback
 from handshake_lab.recording.observations import Address, LinkChange
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.without_effect import why_ignored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Side = Literal["left", "right"]
 LEFT: Side = "left"
@@ -88,7 +91,7 @@ def connections(record: Record) -> list[Connection]:
     A four-tuple that is used twice gives two connections: endpoints of one host with the same four-tuple
     are successive sockets, and a segment belongs to the socket that existed when it was sent.
     """
-    translated = _translated(record)
+    translated = _translated(record.segments)
     sockets: dict[frozenset[Address], list[list[tuple[int, Endpoint]]]] = defaultdict(list)
     for index, endpoint in sorted(enumerate(record.endpoints), key=lambda pair: _first(pair[1])):
         key = _tuple(endpoint)
@@ -117,7 +120,7 @@ def connections(record: Record) -> list[Connection]:
             )
             found.append(_connection(record, pair, mine))
     why = why_ignored(record)
-    found = _with_listeners(found)
+    found = _with_listeners(found) + _exchanges(record)
     found.sort(key=lambda connection: (connection.began, str(connection.left.address), str(connection.right.address)))
     return [
         msgspec.structs.replace(
@@ -128,6 +131,16 @@ def connections(record: Record) -> list[Connection]:
         )
         for place, connection in enumerate(found, start=1)
     ]
+
+
+def _exchanges(record: Record) -> list[Connection]:
+    """The UDP datagrams between each two addresses: they are drawn like a connection, though there is none."""
+    translated = _translated(record.datagrams)
+    between: dict[frozenset[Address], list[TransmittedSegment]] = defaultdict(list)
+    for each in record.datagrams:
+        key = _between(each.src, each.dst, each.sender)
+        between[translated.get(key, key)].append(each)
+    return [_connection(record, [], tuple(datagrams)) for datagrams in between.values()]
 
 
 def _link_changes(record: Record, connection: Connection) -> tuple[LinkChange, ...]:
@@ -151,10 +164,10 @@ def _is_over(endpoint: Endpoint) -> bool:
     return bool(endpoint.transitions) and endpoint.transitions[-1].new is State.CLOSED
 
 
-def _translated(record: Record) -> dict[frozenset[Address], frozenset[Address]]:
+def _translated(segments: Iterable[TransmittedSegment]) -> dict[frozenset[Address], frozenset[Address]]:
     """The four-tuples on either side of a translator (NAT), each with one that stands for all of its connection."""
     stands: dict[frozenset[Address], frozenset[Address]] = {}
-    for segment in record.segments:
+    for segment in segments:
         if segment.translated:
             one, other = frozenset((segment.src, segment.dst)), frozenset(segment.translated)
             chosen, given_up = stands.setdefault(one, one), stands.setdefault(other, one)
@@ -228,7 +241,9 @@ def _connection(
     lanes = [Lane(each.node, each.local, each.role, each, index) for index, each in ordered]
     if not lanes:
         first = segments[0]
-        lanes = [Lane(first.sender, first.src, "", None, None), Lane(first.receiver, first.dst, "", None, None)]
+        role = "udp" if first.protocol == "UDP" else ""
+        target = first.arriving[1] if first.protocol == "UDP" else first.dst
+        lanes = [Lane(first.sender, first.src, role, None, None), Lane(first.receiver, target, role, None, None)]
     elif len(lanes) == 1:
         endpoint = ordered[0][1]
         lanes.append(Lane(_host_of(record, endpoint, segments), endpoint.remote, "", None, None))

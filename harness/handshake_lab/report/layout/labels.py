@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 def numbers(segment: TransmittedSegment) -> str:
     """``seq=1 ack=1 len=5``: relative numbers; ``ack`` only if the flag is set, ``len`` only if there is data."""
+    if segment.protocol == "UDP":
+        return f"len={segment.length}"
     parts = [f"seq={segment.rel_seq}"]
     if "A" in segment.flags:
         parts.append(f"ack={segment.rel_ack}")
@@ -28,6 +30,8 @@ def forms(segment: TransmittedSegment, again: str) -> list[str]:
         segment: The segment.
         again: The mark of a retransmission, which precedes the number of the original segment.
     """
+    if segment.protocol == "UDP" and not segment.icmp:
+        return [f"#{segment.number} UDP {numbers(segment)}", f"#{segment.number} UDP"]
     if segment.icmp:
         return [f"#{segment.number} {segment.name}", f"#{segment.number} ICMP"]
     tail = f" {again}#{segment.retransmits}" if segment.retransmits is not None else ""
