@@ -43,7 +43,7 @@ echo "$release" >include/config/kernel.release
 printf '#!/bin/sh\necho %s\n' "$release" >linux
 chmod +x linux
 """
-# "gcc" and "strip": put something where -o says.
+# "gcc" and "strip": write a file to the path after -o.
 GCC = (
     '#!/bin/sh\nwhile [ $# -gt 1 ]; do [ "$1" = -o ] && [ "$2" != /dev/null ] && echo made >"$2"; shift; done\nexit 0\n'
 )
@@ -69,7 +69,7 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class RecordedProgress:
-    """Remembers what a build said."""
+    """Stores the messages of a build."""
 
     def __init__(self) -> None:
         self.stages: list[str] = []

@@ -69,7 +69,7 @@ class Oracle:
                 self._grown[each.node] = each.grown
 
     def contradictions(self, record: Record) -> Iterator[str]:
-        """What a record says and this knows to be otherwise, in words."""
+        """Descriptions of everything in a record that contradicts this history."""
         gave_up: Counter[str] = Counter()
         for end in record.endpoints:
             for step in end.transitions:

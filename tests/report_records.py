@@ -32,7 +32,7 @@ TP, DIAG, CAPTURE, APP = Witness.TRACEPOINT, Witness.DIAG, Witness.CAPTURE, Witn
 
 
 class Story:
-    """Tells a run of two hosts step by step. Times are in nanoseconds."""
+    """Composes the record of a run of two hosts, step by step. Times are in nanoseconds."""
 
     def __init__(self, *, left_port: int = 40000, links: tuple[str, ...] = ("delay 50ms",), delay: int = DELAY) -> None:
         self.addresses = {"h1": Address("10.0.0.1", left_port), "h2": Address("10.0.0.2", 80)}
@@ -259,7 +259,7 @@ def bulk(segments: int = 70) -> Record:
 
 
 def refused() -> Record:
-    """Nobody listens: the SYN is answered by a reset, and one reset comes from nowhere."""
+    """Without a listener, the SYN is answered by a reset; another reset has no known sender."""
     story = Story()
     t, d = 10 * MS, DELAY
     story.change("h1", S.SYN_SENT, t, "connect()", seen=(TP, APP))
@@ -364,7 +364,7 @@ def _frame(segment: TransmittedSegment) -> bytes:
     return bytes(12) + b"\x08\x00" + ip + tcp
 
 
-#: What a recorded program or host may have said to do harm.
+#: Harmful texts that a recorded program or host may have printed.
 CLEVER = [
     "<script>document.title='owned'</script>",
     "\x1b[2J\x1b[31mred\x1b]0;title\x07\x9b5m",

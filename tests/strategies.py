@@ -127,7 +127,7 @@ class Talk:
         heapq.heappush(self._agenda, (time, self._count, do))
 
     def _later(self, wait: int, do: Callable[[], None]) -> None:
-        """Set a timer. A recorder looks when one is about to be due, too."""
+        """Set a timer. A recorder also polls shortly before a timer expires."""
         self._at(self.now + wait - 2 * MS, lambda: None)
         self._at(self.now + wait, do)
 

@@ -20,7 +20,7 @@ TOPOLOGIES = Path(__file__).parent / "topologies"
 
 @pytest.fixture
 def course(tmp_path: Path) -> Path:
-    """A directory outside of the checkout with the files in it, as somebody has it who takes a course."""
+    """A directory outside of the checkout with the files, like that of a student in a course."""
     return shutil.copytree(TOPOLOGIES, tmp_path / "course")
 
 
@@ -65,7 +65,7 @@ def test_loads(course: Path, name: str, host: str) -> None:
     ],
 )
 def test_check_measures(course: Path, name: str, paths: list[str]) -> None:
-    """`topology check` takes any file, as its help says, and finds on each path what the file asks for."""
+    """`topology check` accepts any file, and measures the impairments that the file requests on each path."""
     done = handshake("topology", "check", f"./{name}.py", "--json", cwd=course)
 
     assert done.returncode in (0, 1), done.stderr
@@ -167,7 +167,7 @@ def test_a_mistake_in_the_packet_filter(tmp_path: Path, rules: str, reason: str)
     [("sysctl net.ipv4.no_such=1", "no_such cannot be set"), ("ip route add nonsense", "failed with exit status")],
 )
 def test_a_command_of_a_class_that_fails(tmp_path: Path, command: str, reason: str) -> None:
-    """Mininet would go on without a word; the run would not be what the file says."""
+    """Mininet would continue silently, and the run would not have the settings of the file."""
     done = measured(tmp_path, OWN_ROUTER.replace("sysctl -w net.ipv4.ip_forward=1", command))
 
     assert done.returncode in (2, 3)

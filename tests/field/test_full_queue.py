@@ -22,7 +22,7 @@ def reasons(directory: Path, link: str) -> tuple[RecordedRun, list[str]]:
 
 
 def test_a_queue_that_overflows(tmp_path: Path) -> None:
-    """tc-netem(8), limit: what comes to a full queue is dropped; the queue's own counter says how many."""
+    """tc-netem(8), limit: packets that arrive at a full queue are dropped; the queue's own counter counts them."""
     run, texts = reasons(tmp_path, "rate=1mbit,limit=3")
 
     assert texts, describe(run.record)
@@ -30,7 +30,7 @@ def test_a_queue_that_overflows(tmp_path: Path) -> None:
 
 
 def test_the_loss_of_a_link(tmp_path: Path) -> None:
-    """With loss on the link, a counter does not tell which of both dropped a segment: it was lost."""
+    """With loss on the link, a counter does not show which of both dropped a segment: it was lost."""
     run, texts = reasons(tmp_path, "rate=1mbit,limit=3,loss=20%")
 
     assert texts, describe(run.record)

@@ -18,7 +18,7 @@ HALF_OPEN = "is ESTABLISHED, but its peer "
 
 
 def alone(net: Net) -> list[str]:
-    """What the verdict says of endpoints without a peer."""
+    """The findings of the verdict about endpoints without a peer."""
     return [each.text for each in judge(net.record()).findings if HALF_OPEN in each.text]
 
 
@@ -93,7 +93,7 @@ def test_over_ipv6(net: Net) -> None:
 
 
 def test_an_open_connection_has_a_peer(net: Net) -> None:
-    """Nothing is said of a connection that both ends have, idle or not."""
+    """There is no finding about a connection that both ends have, idle or not."""
     open_connection(net)
     net.sleep(1)
 
@@ -101,7 +101,7 @@ def test_an_open_connection_has_a_peer(net: Net) -> None:
 
 
 def test_a_run_without_tcp(net: Net) -> None:
-    """There is nothing to agree with: the verdict says so, and is neither good nor bad."""
+    """There is nothing to compare: the verdict states this, and is neither positive nor negative."""
     net.h1.run(["ping", "-c", "1", net.h2.ip])
     record = net.record()
     verdict = judge(record)
@@ -113,7 +113,7 @@ def test_a_run_without_tcp(net: Net) -> None:
 
 
 def test_why_a_syn_was_retransmitted(net: Net) -> None:
-    """A SYN that a full queue refused was not lost, and that nobody acknowledged it is not the reason."""
+    """A SYN that a full queue refused was not lost, and the missing acknowledgment is not the reason."""
     listener = net.h2.listen(PORT, backlog=0)
     net.h1.connect(listener)
     net.h1.begin_connect(listener)

@@ -1,4 +1,4 @@
-"""A connection that an ICMP error ended: the record names it as the cause, whoever asked for the error."""
+"""A connection that an ICMP error ended: the record names it as the cause, for any sender of the error."""
 
 from __future__ import annotations
 

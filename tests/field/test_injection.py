@@ -38,7 +38,7 @@ def test_data_is_received(net: Net) -> None:
 
 
 def test_data_outside_of_the_window(net: Net) -> None:
-    """It is not delivered; the receiver says what it expects (RFC 9293, section 3.10.7.4)."""
+    """It is not delivered; the receiver sends an ACK with the number that it expects (RFC 9293, section 3.10.7.4)."""
     _, server = connected(net)
     server.setblocking(False)
     net.inject("PSH-ACK", to="h2", seq=1_000_000, payload="far away")

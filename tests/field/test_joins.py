@@ -1,4 +1,4 @@
-"""One connection is one endpoint at each side, whoever saw what of it: no part of its history is another's."""
+"""A connection has one endpoint at each side, whichever observers reported it, and each part of its history."""
 
 from __future__ import annotations
 

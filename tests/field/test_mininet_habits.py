@@ -85,7 +85,7 @@ def test_a_command_takes_too_long(net: Net) -> None:
 
 
 def test_a_command_ends_the_shell(net: Net) -> None:
-    """That is said, and the next command has a new one."""
+    """The error states this, and the next command has a new shell."""
     with pytest.raises(ProgramFailed, match="'echo so long; exit 3' ended the shell with exit status 3") as caught:
         net.h1.cmd("echo so long; exit 3")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.handshake(topology="nat", delay="5ms")
 
 LIBERAL = "r1:net.netfilter.nf_conntrack_tcp_be_liberal"
-#: For the router: its port 80 is h1's port 8080, and whoever comes there seems to come from the router.
+#: For the router: its port 80 is h1's port 8080, and connections to it seem to come from the router.
 FORWARDED = """add table ip forwarded
 add chain ip forwarded in { type nat hook prerouting priority -100; }
 add rule ip forwarded in tcp dport 80 dnat to 192.168.1.2:8080
@@ -91,7 +91,7 @@ def test_liberal_conntrack_resets_nobody(net: Net) -> None:
 
 
 def test_the_reset_is_the_routers(net: Net) -> None:
-    """The RST that ends the server's end was sent by the router, and by nobody else."""
+    """The RST that ends the server's endpoint was sent by the router only."""
     _, _, sent = exchange_and_send_out_of_window(net)
 
     assert [(each.sender, each.sent is not None) for each in resets(net, sent)] == [("r1", True)]

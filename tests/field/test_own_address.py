@@ -66,7 +66,7 @@ def test_each_end_is_one(net: Net, place: str) -> None:
 
 
 def test_time_wait_used_again(net: Net) -> None:
-    """Edge 36: over loopback, connect() takes over a TIME-WAIT by default (tcp_tw_reuse=2): nobody destroyed it."""
+    """Edge 36: over loopback, connect() replaces a TIME-WAIT by default (tcp_tw_reuse=2): it was not destroyed."""
     listener = net.h1.socket()
     listener.bind(("127.0.0.1", PORT))
     listener.listen()

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.handshake(delay="5ms")
 
 
 def test_rst_ack_in_last_ack(net: Net) -> None:
-    """RFC 9293, 3.10.7.4: the RST is looked at before the ACK, so that this is edge 26, not 19."""
+    """RFC 9293, 3.10.7.4: the RST is processed before the ACK, so that this is edge 26, not 19."""
     client, server, _ = open_connection(net)
     client.shutdown(socket.SHUT_WR)
     read_to_end(server)

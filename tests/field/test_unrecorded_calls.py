@@ -1,4 +1,4 @@
-"""What a program does to its connection, told from the kernel's reports alone: its calls are not on record."""
+"""What a program does to its connection, derived from the kernel's reports: its calls are not recorded."""
 
 from __future__ import annotations
 

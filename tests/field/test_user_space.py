@@ -51,7 +51,7 @@ def opened(net: Net) -> tuple[OwnTcp, Address]:
 
 
 def test_states_follow_from_segments(net: Net) -> None:
-    """Data and both FINs: the server's end goes from LISTEN to CLOSED, and says what it is derived from."""
+    """Data and both FINs: the server's endpoint goes from LISTEN to CLOSED, and the record states the evidence."""
     peer, client = opened(net)
     peer.send("ACK", b"hello")
     peer.send("FIN")
@@ -67,7 +67,7 @@ def test_states_follow_from_segments(net: Net) -> None:
 
 
 def test_a_handshake_alone_stays_what_it_is(net: Net) -> None:
-    """Without a segment after the handshake, nothing tells that anything serves the connection."""
+    """Without a segment after the handshake, there is no evidence of a server of the connection."""
     _, client = opened(net)
     theirs = next(end for end in net.record().endpoints if end.remote == client)
 

@@ -160,7 +160,7 @@ def test_wait_for_state_that_holds_already(net: Net) -> None:
 
 
 def test_wait_until_closed_sees_an_open_connection(net: Net) -> None:
-    """Both ends of a connection that nobody closes are open."""
+    """Both ends of a connection that no program closes are open."""
     open_connection(net)
     with pytest.raises(WaitTimedOut, match=r"(?s)h1: .*ESTABLISHED\n.*h2: .*ESTABLISHED"):
         net.wait_until_closed(5)
@@ -187,7 +187,7 @@ def test_a_misspelt_state_is_refused(net: Net, state: str) -> None:
 
 @pytest.mark.handshake_slow
 def test_a_fault_that_does_not_fire(net: Net) -> None:
-    """Waiting for a fault says in the end that it never fired."""
+    """Waiting for a fault ends with an error that it never fired."""
     fault = net.drop("SYN", nth=2, optional=True)
     held = net.hold("RST", optional=True)
     net.h1.connect(net.h2.listen(80))
@@ -273,7 +273,7 @@ def test_a_program_that_exits_without_listening(net: Net) -> None:
 @pytest.mark.handshake_slow
 @pytest.mark.parametrize("listening", [True, 81, "udp:80", "udp"])
 def test_a_server_that_never_listens_there(net: Net, listening: bool | int | str) -> None:
-    """The error says where it listens instead, if anywhere."""
+    """The error names the ports on which it listens instead, if there are any."""
     server = python("import time; time.sleep(1e6)") if listening is True else serves(80)
     listens = "no new port" if listening is True else "TCP port 80"
     with pytest.raises(WaitTimedOut, match=f"h2 listens on {listens}"):
@@ -296,7 +296,7 @@ def test_what_is_not_a_port(net: Net, listening: bool | int | str) -> None:
 
 
 def test_a_program_that_goes_on(net: Net) -> None:
-    """Waiting for a program's end returns its status, and says what it printed if it still runs."""
+    """Waiting for a program's end returns its status; if it is still running, the error contains its output."""
     net.h2.listen(80)
     ends = net.h1.start(python("import sys; sys.exit(4)"))
     goes_on = net.h1.start(python("import time; print('working', flush=True); time.sleep(1e6)"))

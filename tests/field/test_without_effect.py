@@ -68,7 +68,7 @@ def test_an_accept_queue_without_room(net: Net) -> None:
 
 
 def test_a_plain_connection_has_none(net: Net) -> None:
-    """Nothing is said where everything had its effect."""
+    """There is no finding if all segments had their effect."""
     client, server, _ = open_connection(net)
     client.sendall(b"hello")
     server.recv(5)
@@ -80,7 +80,7 @@ def test_a_plain_connection_has_none(net: Net) -> None:
 
 
 def test_established_with_nobody_there(net: Net) -> None:
-    """A crafted RST ends one end, and the other gets no notice: the verdict says that it is alone."""
+    """A crafted RST ends one end, and the other is not notified: the verdict reports it as half-open."""
     client, server, _ = open_connection(net)
     net.inject("RST", to="h1")
     net.sleep(net.rtt)

@@ -1,4 +1,4 @@
-"""Random programs over random networks: nobody knows what must come of them, but what is read of it must be sound.
+"""Random programs over random networks: their results are not known in advance, but their records must be consistent.
 
 Links, settings, faults and what the programs do follow from the seed: with ``--seed 7`` they are others.
 """
@@ -136,7 +136,7 @@ def _wrong(end: Endpoint, step: Transition, arrived: dict[tuple[int, str], int])
     ):
         yield f"is not edge {step.edge}"
     if not step.witnesses:
-        yield "was seen by nobody"
+        yield "was observed by none"
     if step.cause.kind == "unknown":
         yield str(step.cause.text)
     for part in _parts(step.objection):
@@ -149,7 +149,7 @@ def _wrong(end: Endpoint, step: Transition, arrived: dict[tuple[int, str], int])
 
 
 def _parts(message: Message | None) -> Iterator[Message]:
-    """One thing said besides another is two."""
+    """Two messages together count as two."""
     if message is not None and message.code == "several":
         for value in message.values.values():
             if isinstance(value, Message):
@@ -167,7 +167,7 @@ def held(states: list[State]) -> Counter[State]:
 def test_what_is_read_of_a_random_program_is_sound(net: Net, program: int) -> None:
     """Every transition is an edge, was seen, and has its cause where and when it was; the states are the kernel's."""
     if net.kernel.real_time:
-        pytest.skip("where time is real, nobody sees everything: only the lab kernel's records must leave nothing open")
+        pytest.skip("in real time no observer is complete: only the lab kernel's records must leave nothing open")
     chance = random.Random(f"{program} {net.kernel.seed}")  # noqa: S311  nothing secret
     impair(net, chance)
     Programs(net, chance).run()

@@ -1,4 +1,4 @@
-"""Ladders of fresh runs are the same to the byte, and those that were drawn when they were last looked at."""
+"""Ladders of fresh runs are the same to the byte, and equal to the stored ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_fresh_ladder_is_the_golden_one(name: str) -> None:
 
 
 def test_readme_shows_the_golden_ladder() -> None:
-    """What the README says `handshake demo --plain` prints is what it printed when the ladders were last written."""
+    """The README's output of `handshake demo --plain` is that of the stored ladders."""
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
     shown = readme.partition("```\nLinux ")[2].partition("```")[0]
     release = shown.partition(" ")[0]

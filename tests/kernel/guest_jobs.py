@@ -24,7 +24,7 @@ def sleep_a_minute(_: Any, results: Path) -> None:
 def chance(_: Any, results: Path) -> None:
     """Write down everything that could differ from run to run."""
     seen = [os.urandom(16).hex(), random.random(), hash("a string"), time.time_ns(), os.getpid()]  # noqa: S311
-    # The list of sockets then tells their addresses in the kernel as they are.
+    # The list of sockets then contains their real addresses in the kernel.
     Path("/proc/sys/kernel/kptr_restrict").write_text("1")
     with socket.socket(socket.AF_UNIX):
         seen += [Path("/proc/net/unix").read_text(), Path("/proc/cmdline").read_text()]
@@ -79,7 +79,7 @@ def exhaust(_: Any, __: Path) -> None:
 
 
 def look_around(_: Any, results: Path) -> None:
-    """Say what of the host can be written to."""
+    """Report which files of the host can be written."""
     refused = []
     for directory in ("/", "/usr", "/etc", str(results.parent.parent)):
         try:
@@ -90,7 +90,7 @@ def look_around(_: Any, results: Path) -> None:
 
 
 def surroundings(_: Any, results: Path) -> None:
-    """Write down everything that could tell a fork from a fresh boot."""
+    """Write everything that could distinguish a fork from a fresh boot."""
     Path("/proc/sys/kernel/kptr_restrict").write_text("1")
     seen: list[object] = [os.urandom(16).hex(), random.random(), hash("a string")]  # noqa: S311
     seen += [time.time_ns(), time.monotonic_ns(), time.process_time_ns(), os.getpid(), Path.cwd()]
@@ -135,5 +135,5 @@ def read_files(directory: str, results: Path) -> None:
 
 
 def module_value(name: str, results: Path) -> None:
-    """Write down what a module says."""
+    """Write the output of a module."""
     (results / "written").write_text(str(sys.modules[name].VALUE))

@@ -148,7 +148,7 @@ def test_what_is_no_branch_point_is_refused(image: LabKernelImage, points: dict[
 
 
 def test_a_kernel_booted_for_one_run_cannot_branch(image: LabKernelImage) -> None:
-    """And the message says what to do."""
+    """The message contains a remedy."""
     lab = LabKernel(image, wall_limit=30)
     with (
         pytest.raises(EnvironmentUnsupported, match="cannot branch"),

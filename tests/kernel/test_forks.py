@@ -75,7 +75,7 @@ def test_what_a_fork_does_is_not_seen_by_the_next(image: LabKernelImage) -> None
 
 
 def test_a_file_that_changed_since_the_boot_is_read_again(image: LabKernelImage) -> None:
-    """Contents, new files, removed files, replaced files, directories: whatever the parked kernel had looked up."""
+    """Contents, new files, removed files, replaced files, directories: everything that the parked kernel has read."""
     changes = [
         {"old": "one", "replaced": "one"},
         {"old": "two!", "replaced": "two!", "new": "new"},
@@ -184,7 +184,7 @@ def test_the_end_of_the_supervisor_is_the_end_of_all(image: LabKernelImage) -> N
 
 
 def test_where_a_fork_is_refused_a_kernel_is_booted(image: LabKernelImage) -> None:
-    """For example memory: the results are the same, and the kernel says that it does not fork."""
+    """For example memory: the results are the same, and the kernel reports that it does not fork."""
     parked_kernel.close_all()
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         directory = Path(name).resolve()
@@ -276,7 +276,7 @@ def test_nothing_stays_after_kills_at_random_moments() -> None:
                     if others and chance.random() < 0.5:
                         victim = chance.choice(others)
                         os.kill(chance.choice([victim, _parent(victim)]), signal.SIGKILL)
-                        time.sleep(1)  # whoever is left notices, and tidies up
+                        time.sleep(1)  # the remaining processes notice it and clean up
                 process.kill()
 
         assert comes_true(lambda: not processes_below(directory)), "a kernel outlived its caller"

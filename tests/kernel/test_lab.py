@@ -91,7 +91,7 @@ def test_an_exception_is_a_status_and_its_traceback_is_on_the_console(lab: LabKe
 
 @pytest.mark.parametrize("status", [0, 1, 3, 255])
 def test_the_exit_status_is_passed_back(lab: LabKernel, status: int) -> None:
-    """What the job returns is what the outcome says."""
+    """The outcome contains the status that the job returned."""
     with lab.run(job_from_tests(f"{JOBS}:give_status", argument=status)) as outcome:
         assert outcome.status == status
 
@@ -121,7 +121,7 @@ def test_the_hosts_files_cannot_be_written(lab: LabKernel) -> None:
 
 
 def test_results_vanish_with_the_block(lab: LabKernel) -> None:
-    """What nobody asked to keep is gone afterwards."""
+    """Results without a directory of the caller are removed afterwards."""
     with lab.run(job_from_tests(f"{JOBS}:chance")) as outcome:
         results = outcome.results
         assert results.exists()

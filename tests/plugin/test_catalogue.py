@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_complete() -> None:
-    """The catalogue has its 66 rows; every scenario has a name of its own and a sentence that says what it demands."""
+    """The catalogue has its 66 rows; every scenario has a unique name and a sentence with its requirement."""
     known = catalogue.scenarios(ROOT)
 
     assert sorted({each.number for each in known if each.number}) == list(range(1, 67))

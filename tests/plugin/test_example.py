@@ -1,4 +1,4 @@
-"""The example project works as its README says, wherever it is copied to."""
+"""The example project works as its README states, in any directory."""
 
 from __future__ import annotations
 

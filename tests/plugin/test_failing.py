@@ -51,7 +51,7 @@ def test_record_of_a_failing_test_says_why_it_failed(project: Project) -> None:
 
 
 def test_in_korean(project: Project) -> None:
-    """Ladder, page and index; what Python says stays as it is."""
+    """Ladder, page and index; messages of Python are not changed."""
     project.write(test_it=_LEAVES_CLOSE_WAIT)
     result = project.run("--handshake-artifacts=kept", "--handshake-lang=ko")
     html = (project.path / "kept/test_it.py-test_it/index.html").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Tests with ``net`` beside other plugins: each docstring says what the other plugin means for such a test."""
+"""Tests with ``net`` beside other plugins: each docstring states the effect of the other plugin on such a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session says at its end: edges taken, by whom and seen by whom; TCP time and wall time."""
+"""The summary of a session: edges with the tests that took them and their observers; TCP time and wall time."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_coverage_of_nothing() -> None:
 
 
 def test_coverage_of_what_linux_lacks() -> None:
-    """An edge that Linux is said to lack does not count, even if a record has it."""
+    """An edge that the diagram marks as absent from Linux does not count, even if a record has it."""
     coverage = Coverage()
     lacking = next(edge.id for edge in EDGES if not edge.in_linux)
     coverage.add("test", [(lacking, ["diag"])])

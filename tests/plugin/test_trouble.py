@@ -1,4 +1,4 @@
-"""What can go wrong: one test fails, with a word that says what to do, and the rest of the session goes on."""
+"""Failures: one test fails, with a message that contains a remedy, and the rest of the session continues."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_another_net(project: Project) -> None:
 
 
 def test_refused(project: Project) -> None:
-    """What cannot work is refused before the first test, with a word that says why; other tests keep it."""
+    """Options that cannot work are refused before the first test, with the reason; tests without `net` can use them."""
     project.write(
         test_it="""
             def test_it(net):

@@ -52,7 +52,7 @@ def test_seeds(project: Project) -> None:
 
 
 def _events(file: Path) -> list[str]:
-    """What happened, without the header: it tells the command, which is another one."""
+    """The events without the header, which contains a different command."""
     return file.read_text().splitlines()[1:]
 
 
@@ -64,7 +64,7 @@ def test_lossy_without_seeds(project: Project) -> None:
 
 
 def test_what_is_not_documented_fails_with_a_whole_record(project: Project) -> None:
-    """A FIN that waits behind data: Linux says FIN-WAIT-1 before it is sent, which no loss of segments excuses."""
+    """A FIN that waits behind data: Linux reports FIN-WAIT-1 before it is sent, which no loss of segments explains."""
     project.write(
         test_it="""
             import socket

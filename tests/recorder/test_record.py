@@ -132,7 +132,7 @@ def test_a_client_is_ended_at_its_limit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kernel", ["lab", "host"])
 def test_programs_run_where_the_command_is_given(tmp_path: Path, kernel: str) -> None:
-    """A program of one's own, by its relative path, finds its own files."""
+    """A program of the user, given by its relative path, finds its files."""
     program = tmp_path / "mine.sh"
     program.write_text("#!/bin/sh\ncat words\n")
     program.chmod(0o755)

@@ -300,7 +300,7 @@ def test_linger2_negative(net: Net, state: str) -> None:
     client.close()
     read_to_end(server)
     net.wait_until_gone(server)
-    with pytest.raises(OSError) as refused:  # noqa: PT011 -- the errno is looked at
+    with pytest.raises(OSError) as refused:  # noqa: PT011 -- the errno is checked
         server.send(b"Are you still there?")
 
     ours, theirs = net.history(client), net.history(server)

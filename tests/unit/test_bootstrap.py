@@ -95,7 +95,7 @@ class Checkout:
         (self.bin / name).chmod(0o755)
 
     def lack(self, *programs: str) -> None:
-        """Take programs away. The script looks in /usr/sbin and /sbin too, so not those that live there."""
+        """Hide programs, except those in /usr/sbin and /sbin, where the script searches as well."""
         for program in programs:
             (self.bin / program).unlink()
 
@@ -361,7 +361,7 @@ def test_without_permission_to_install_the_command_is_printed(checkout: Checkout
 
 
 def test_sudo_is_used_by_ordinary_users(checkout: Checkout) -> None:
-    """And never asks for a password where nobody can answer."""
+    """It never asks for a password without a terminal."""
     checkout.stub("id", "#!/bin/sh\necho 1000\n")
     checkout.stub("apt-get", APT_GET)
     checkout.stub("apt-cache", "#!/bin/sh\n")

@@ -20,7 +20,7 @@ ACTIONS = sorted((ROOT / ".github/actions").glob("*/action.yml"))
 
 
 def complaints(schema: str, file: Path) -> str:
-    """What the schema's checker has to say; nothing if the file is right."""
+    """The errors that the schema's checker reports; empty if the file is valid."""
     words = ["-m", "check_jsonschema", "--builtin-schema", schema, str(file)]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"status {done.returncode}\n{done.stdout}{done.stderr}"

@@ -14,7 +14,7 @@ from handshake_lab.errors import EnvironmentUnsupported, FaultNeverFired, Record
 
 @pytest.mark.parametrize("verb", main.VERBS)
 def test_every_verb_loads_and_shows_examples(verb: str) -> None:
-    """A verb's help, or that of one of its own verbs, says what it does and shows how to call it."""
+    """The help of every verb and sub-verb describes it and contains examples."""
     command = import_module(f"handshake_lab.cli.commands.{verb}").command
     inner = command.commands.values() if isinstance(command, click.Group) else ()
 

@@ -1,4 +1,4 @@
-"""``handshake doctor``: what it concludes, how it says it, and that it leaves nothing behind."""
+"""``handshake doctor``: its conclusions, its messages, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_programs_that_are_missing_are_lacks(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_features_that_could_not_be_tried_are_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the probe itself breaks, nothing is said to work."""
+    """If the probe itself fails, no feature is reported as working."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
 
     found = host_checks._probe(())
@@ -127,7 +127,7 @@ def test_the_probe_tries_what_the_checks_are_about() -> None:
     ],
 )
 def test_a_programs_complaint_is_reported_in_one_line(stderr: str, reason: str) -> None:
-    """The line that tells, not the one that underlines."""
+    """The line with the message, not the one that underlines it."""
     assert host_probe._reason(subprocess.CalledProcessError(2, ["tc"], stderr=stderr)) == reason
 
 
@@ -151,7 +151,7 @@ def test_without_a_built_kernel_the_lab_is_not_usable(monkeypatch: pytest.Monkey
 
 
 def test_a_kernel_that_does_not_boot_is_reported_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The boot is the proof; everything else may look fine."""
+    """Only a boot proves it, even if all other checks pass."""
 
     class Dead:
         """A kernel that never comes up."""

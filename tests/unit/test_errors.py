@@ -120,7 +120,7 @@ def test_what_is_raised_is_in_the_tree(source: Path) -> None:
     name = source.relative_to(SOURCES[0].parent)
     allowed = {*(kinds().keys() - {"HandshakeError"}), *FOREIGN}
     if name.match("pytest_plugin/options/command_line.py"):
-        allowed.add("ValueError")  # its functions are argparse's converters, which say so that a value is invalid
+        allowed.add("ValueError")  # its functions are converters for argparse, which report invalid values in this way
     if any(name.match(pattern) for pattern in BEFORE_A_JOB):
         allowed |= {"OSError", "FileNotFoundError"}
     others = raised(source) - allowed

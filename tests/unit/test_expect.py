@@ -42,7 +42,7 @@ def test_timers_one_after_the_other_may_each_be_late() -> None:
 
 
 def test_waits_count_every_sending() -> None:
-    """As many times as waits and one more, each as far from the one before as its timer says."""
+    """One more time than there are waits, each at the distance of its timer from the previous one."""
     expected = timer_windows.approx_times(synack_schedule(), hz=250)
 
     assert expected == [0.05, 1.07, 3.1, 7.2, 15.4, 31.5]

@@ -121,7 +121,7 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", SHOWN, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_what_users_are_shown_uses_the_face(path: Path) -> None:
-    """Nobody learns from an example what is private."""
+    """Examples contain no private names."""
     assert imported(path) <= {"handshake_lab", "handshake_lab.errors"}
 
 

@@ -39,7 +39,7 @@ def test_the_page_is_current() -> None:
 
 def test_the_page_shows_nothing_of_this_machine() -> None:
     """Neither its directories nor its kernel."""
-    assert "/tmp" not in PAGE  # noqa: S108 - a path that is looked for
+    assert "/tmp" not in PAGE  # noqa: S108 - a path that must not occur
     assert "/root" not in PAGE
     assert "/home" not in PAGE
 

@@ -46,7 +46,7 @@ VIRTUAL_TIME = {
 
 
 def tree_with(tmp_path: Path, kconfig: str, dot_config: str = "") -> Path:
-    """A kernel tree of the files that are looked at."""
+    """A kernel tree with the files that are read."""
     files = {
         "arch/um/Kconfig": kconfig,
         "kernel/irq/handle.c": INTERRUPTS,
@@ -61,7 +61,7 @@ def tree_with(tmp_path: Path, kconfig: str, dot_config: str = "") -> Path:
 
 
 def test_parse_reads_values_and_absences() -> None:
-    """A .config line sets an option, or says that it is not set; everything else is a comment."""
+    """A .config line sets an option, or states that it is not set; all other lines are comments."""
     text = '# words\nCONFIG_A=y\nCONFIG_B="x y"\n# CONFIG_C is not set\n\nCONFIG_D=250\n'
 
     assert configuration.parse(text) == {"CONFIG_A": "y", "CONFIG_B": '"x y"', "CONFIG_C": "n", "CONFIG_D": "250"}
@@ -106,7 +106,7 @@ def test_the_source_is_adjusted(tmp_path: Path) -> None:
 
 
 def test_an_adjustment_without_a_place_is_reported(tmp_path: Path) -> None:
-    """A release that sets HZ otherwise, or elsewhere, is left as it is, and that is said."""
+    """A release that sets HZ differently, or in another file, is not changed, and a note reports this."""
     tree = tree_with(tmp_path, 'source "kernel/Kconfig.hz"\n')
     (tree / "kernel/irq/handle.c").unlink()
 

@@ -300,7 +300,7 @@ def test_an_unsigned_suite_is_left_out_and_reported(tmp_path: Path) -> None:
 
 @needs_apt
 def test_a_version_that_is_not_offered(tmp_path: Path) -> None:
-    """The message tells what is, with a right example."""
+    """The message lists the existing kernels, with a valid example."""
     shelf = Shelf(tmp_path / "shelf")
     suite = shelf.put("suite", ("linux-source-6.1", "6.1.1-1"), ("linux-source-6.12", "6.12.1-1"))
 

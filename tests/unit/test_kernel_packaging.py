@@ -209,7 +209,7 @@ def test_a_kernel_of_another_version_is_neither_exported_nor_imported(
 def test_the_system_cache_serves_all_users(
     tmp_path: Path, image: LabKernelImage, elsewhere: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Root fills it; whoever has no kernel finds it there; only root can remove it."""
+    """Root installs kernels there; users without a kernel find them; only root can remove them."""
     digest = archive.export(image, tmp_path / "k.tar.xz")
     elsewhere()
     monkeypatch.setattr(archive.os, "geteuid", lambda: 1000)
@@ -233,7 +233,7 @@ def test_the_system_cache_serves_all_users(
 
 @pytest.mark.parametrize(("mode", "trusted"), [(0o755, True), (0o700, True), (0o775, False), (0o777, False)])
 def test_a_cache_that_others_can_write_is_not_used(tmp_path: Path, mode: int, trusted: bool) -> None:
-    """A kernel from there would run with the rights of whoever starts it."""
+    """A kernel from there would run with the rights of the user who starts it."""
     directory = tmp_path / "cache"
     assert not places.is_trusted(directory)
     directory.mkdir()
@@ -244,7 +244,7 @@ def test_a_cache_that_others_can_write_is_not_used(tmp_path: Path, mode: int, tr
 def test_a_wheel_is_installed_and_found(
     tmp_path: Path, image: LabKernelImage, elsewhere: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same kernel makes the same wheel, which says what it runs on and has everything that is needed."""
+    """The same kernel gives the same wheel, whose name contains its platform, and which has all required files."""
     monkeypatch.setattr("handshake_lab.kernel.lab.packaging.wheel.glibc_floor", lambda _files: (2, 34))
     wheel = write_wheel(image, tmp_path / "wheels")
     assert wheel.name == f"handshake_lab_kernel-{installed_version('handshake-lab')}-py3-none-manylinux_2_34_x86_64.whl"

@@ -106,7 +106,7 @@ def test_the_key_covers_the_patches() -> None:
 
 
 def test_each_patch_says_why_and_is_marked_as_derived_from_linux() -> None:
-    """Files that they add begin with their licence; the note beside them says the same of all."""
+    """Files that they add begin with their licence; the README beside them states the same for all."""
     patches = patch_series.series()
     assert len(patches) >= 3
     for patch in patches:

@@ -130,7 +130,7 @@ def test_a_damaged_tarball_is_refused(tmp_path: Path, length: int) -> None:
 
 
 def test_a_tarball_of_something_else_is_refused(tmp_path: Path) -> None:
-    """The message says what was looked for."""
+    """The message names what was searched for."""
     (tmp_path / "file").write_text("x")
     tarball = tmp_path / "other.tar"
     with tarfile.open(tarball, "w") as archive:
@@ -176,7 +176,7 @@ def test_a_source_in_the_home_directory(tmp_path: Path, monkeypatch: pytest.Monk
     ],
 )
 def test_the_release_is_read_from_the_makefile(tmp_path: Path, version: tuple[str, str, str, str], name: str) -> None:
-    """As uname -r will say it."""
+    """As uname -r reports it."""
     tree = make_tree(tmp_path, version=version)
 
     assert release_of(tree) == Release(f"{version[0]}.{version[1]}", name)

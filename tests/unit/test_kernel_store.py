@@ -61,7 +61,7 @@ def forkable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
 
 @pytest.mark.usefixtures("stub")
 def test_a_kernel_for_which_the_patches_fit_forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which is kept with it; one without does not, and its build says why."""
+    """Which is kept with it; one without does not, and its build reports the reason."""
     reported, without = RecordedProgress(), RecordedProgress()
     plain = LabImages().build(source=tree(tmp_path, "9.7"), progress=without)
 
@@ -166,7 +166,7 @@ def test_a_full_disk_while_compiling_is_reported_as_such(tmp_path: Path, stub: P
 
 @pytest.mark.usefixtures("stub")
 def test_too_little_space_is_noticed_before_anything_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message tells how much is needed and how much is there."""
+    """The message contains the required and the available space."""
     monkeypatch.setattr("handshake_lab.kernel.lab.build.compile.SPACE_NEEDED", 1 << 60)
 
     with pytest.raises(EnvironmentUnsupported, match=r"needs 1073741824\.0 GiB, but .* has .* GiB free"):
@@ -218,7 +218,7 @@ def test_a_missing_tool_is_named_with_its_package(tmp_path: Path, stub: Path, to
 
 @pytest.mark.usefixtures("stub")
 def test_what_a_killed_builder_left_is_cleared_away(tmp_path: Path) -> None:
-    """Whoever holds the lock knows that other builds in progress are not."""
+    """The holder of the lock may remove other builds, which are not in progress."""
     remains = cache.cache_root() / "work/build-dead/source"
     remains.mkdir(parents=True)
     (remains / "half").write_text("x")
@@ -306,7 +306,7 @@ def start_build(tmp_path: Path) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("damage", ["cut", "gone", "unreadable", "older"])
 @pytest.mark.usefixtures("stub")
 def test_a_damaged_kernel_is_never_run(tmp_path: Path, damage: str) -> None:
-    """Nor passed over in silence: the message tells what to remove."""
+    """It is not ignored: the message names the directory to remove."""
     image = build(tmp_path)
     description = image.directory / "kernel.json"
     match damage:

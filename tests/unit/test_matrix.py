@@ -65,7 +65,7 @@ def test_what_counts_as_a_difference(kernel: KernelInfo, other: MatrixCell, *, s
 
 
 def test_the_document() -> None:
-    """Numbers stand in the first column, and where they differ from it; what was skipped tells nothing."""
+    """Numbers are in the first column, and in others if they differ; a skipped scenario has none."""
     wanted = scenarios("same", "other", "slow", "wrong")
     columns = [
         Column(

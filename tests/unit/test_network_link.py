@@ -79,7 +79,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("text", "values"), SET_ALONE, ids=[text for text, _ in SET_ALONE])
 def test_a_field_is_read_exactly_and_written_back(text: str, values: dict[str, object]) -> None:
-    """Every field has the value that its text says, and its own text is read as the same value."""
+    """Every field has the value of its text, and is formatted as a text that parses to the same value."""
     impairment = Impairment.parse(text)
 
     assert values == {key: getattr(impairment, key) for key in values}
@@ -88,7 +88,7 @@ def test_a_field_is_read_exactly_and_written_back(text: str, values: dict[str, o
 
 @pytest.mark.parametrize(("text", "field", "reason"), REFUSED, ids=[text for text, _, _ in REFUSED])
 def test_what_cannot_be_meant_is_refused_by_field_value_and_example(text: str, field: str, reason: str) -> None:
-    """A refusal names the field, says why, and gives an example that is itself accepted."""
+    """An error names the field and the reason, and contains an example that is accepted."""
     with pytest.raises(UsageError) as refusal:
         Impairment.parse(text)
 
@@ -172,7 +172,7 @@ values = {
     "distribution": st.sampled_from(DISTRIBUTIONS),
     "gilbert": st.lists(chances, min_size=2, max_size=4).map("/".join),
 }
-#: Anything that looks a little like a description: right values, wrong ones, and none.
+#: Texts that resemble a description: valid values, invalid values, and none.
 noise = st.text(alphabet="0123456789.%-+/=,smukbitdelayos infna>:", max_size=12)
 items = st.sampled_from(sorted(EXAMPLES)).flatmap(lambda key: st.tuples(st.just(key), values[key] | noise))
 descriptions = st.lists(items, max_size=6, unique_by=lambda item: item[0]).map(

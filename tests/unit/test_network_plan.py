@@ -194,7 +194,7 @@ def test_switches_in_a_loop_are_refused() -> None:
 
 
 def test_a_course_file_is_loaded_by_its_path(tmp_path: Path) -> None:
-    """As ``mn --custom`` does, with parameters; what is wrong with it is said."""
+    """As ``mn --custom`` does, with parameters; errors in it are reported."""
     file = tmp_path / "course.py"
     file.write_text(
         textwrap.dedent(

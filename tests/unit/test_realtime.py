@@ -53,7 +53,7 @@ def run_suite(place: Path, *words: str) -> list[str]:
 
 
 def test_on_the_lab_kernel_nothing_is_skipped(tmp_path: Path) -> None:
-    """Its time is virtual, and it lacks nothing: whatever it is said to lack is a failure."""
+    """Its time is virtual, and it lacks no feature: a reported lack is a failure."""
     assert run_suite(tmp_path)[-1].startswith("3 failed")
 
 

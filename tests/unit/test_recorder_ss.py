@@ -109,6 +109,6 @@ def test_closed_sockets_and_empty_lines_are_left_out() -> None:
 
 
 def test_a_line_of_something_else_is_an_error() -> None:
-    """A format that is not understood must not look like no sockets."""
+    """An unknown format must be an error, not an empty list of sockets."""
     with pytest.raises(EnvironmentUnsupported, match="Cannot open netlink"):
         list(parse("Cannot open netlink socket: Protocol not supported", 0, "h1"))

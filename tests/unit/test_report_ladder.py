@@ -161,7 +161,7 @@ def test_without_verdict_nothing_is_ticked() -> None:
 
 
 def test_several_connections_begin_with_a_table() -> None:
-    """The table lists all of them; only the first are drawn, and it says how many are not."""
+    """The table lists all of them; only the first ones are drawn, with the number of the others."""
     drawn = text(ALL["many"]())
 
     assert drawn.index("40 ") < drawn.index("Connection 1")

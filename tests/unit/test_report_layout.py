@@ -203,7 +203,7 @@ def test_order_does_not_depend_on_the_order_of_the_record(order: list[int]) -> N
 
 
 def test_delay_is_the_stories_own() -> None:
-    """The stories' flights take as long as their link says."""
+    """The segments of the synthetic runs take as long as the delay of their link."""
     assert {DELAY} == {(p.received or 0) - (p.sent or 0) for p in normal().segments}
 
 

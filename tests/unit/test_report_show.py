@@ -98,7 +98,7 @@ def test_damaged_record_is_a_clear_error(stored: Path) -> None:
 
 
 def test_newer_record_is_a_clear_error(stored: Path) -> None:
-    """It says which version it has and which this release reads."""
+    """The error contains its version and the versions that this release reads."""
     file = stored / EVENTS
     file.write_text(file.read_text("utf-8").replace('"version":2', '"version":99', 1), "utf-8")
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_meant_is_refused(stored: Path, words: tuple[str, ...], r
 
 
 def test_report_writes_pages_beside_the_runs(stored: Path) -> None:
-    """The index is where it says."""
+    """The index is at the path that the command prints."""
     result = CliRunner().invoke(report.command, [str(stored.parent)], standalone_mode=False)
 
     assert result.output.strip().endswith("report/index.html")

@@ -122,7 +122,7 @@ def test_language_that_there_is_not_is_refused() -> None:
 
 
 def test_verdicts_are_in_the_readers_language() -> None:
-    """A verdict says its findings by kind: in English it is the finding's text, in Korean there is Hangul in it."""
+    """The findings of a verdict are translated: English is the finding's own text, Korean contains Hangul."""
     story = lost_syn_ack()
     verdict = judge(story)
     english = [words("en").message(finding.message or "") for finding in verdict.findings]

@@ -83,7 +83,7 @@ def test_the_only_way_to_fin_wait_2_is_through_fin_wait_1() -> None:
 
 
 def test_edges_prints_every_edge() -> None:
-    """``handshake edges`` tells number, event and section of each; ``--json`` all of it."""
+    """``handshake edges`` prints number, event and section of each edge; ``--json`` all fields."""
     text = CliRunner().invoke(command, [], standalone_mode=False)
     data = CliRunner().invoke(command, ["--json"], standalone_mode=False)
 

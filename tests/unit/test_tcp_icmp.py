@@ -1,4 +1,4 @@
-"""ICMP errors, taken apart: what they say, of which segment."""
+"""Decoding ICMP errors: the kind of error, and the quoted segment."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def about(ends: tuple[Address, Address], kind: int, code: int, word: int = 0) ->
     ],
 )
 def test_an_error(ends: tuple[Address, Address], kind: int, code: int, word: int, name: str) -> None:
-    """RFC 792 and RFC 4443: type and code say what is wrong; the quoted header, with which segment."""
+    """RFC 792 and RFC 4443: type and code identify the error; the quoted header identifies the segment."""
     error = decode_error(about(ends, kind, code, word))
 
     assert error is not None

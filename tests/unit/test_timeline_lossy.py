@@ -23,7 +23,7 @@ def test_where_the_capture_lost_segments_nobody_says_that_a_fin_was_not_sent() -
 
 
 def test_where_the_capture_lost_segments_nobody_says_that_no_reset_came() -> None:
-    """Neither that the kernel made it up, nor that somebody destroyed the socket."""
+    """Neither a RST by the kernel itself, nor SOCK_DESTROY."""
     run = [each for each in recorded("linger0") if not (isinstance(each, SegmentSeen) and "R" in each.flags)]
     softirq = [
         structs.replace(each, pid=4711) if isinstance(each, StateChange) and each.new is State.CLOSED else each

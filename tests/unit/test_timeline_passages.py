@@ -64,7 +64,7 @@ def test_a_segment_that_is_lost() -> None:
 
 
 def test_which_of_two_alike_was_lost_is_determined_by_the_usual_delay() -> None:
-    """A SYN sent twice and received once: the other segments' delay tells which one it was."""
+    """A SYN sent twice and received once: the delay of other segments shows which one it was."""
     second = segments(
         seen(0, "h1", "sent", "S"),
         seen(1000, "h1", "sent", "S"),
@@ -95,7 +95,7 @@ def test_a_duplicate_made_in_the_middle() -> None:
 
 
 def test_a_segment_made_up_in_the_middle() -> None:
-    """What nobody sent has no sending, and repeats nothing."""
+    """A crafted segment has no time of sending, and is not a retransmission."""
     (only,) = segments(seen(50, "h2", "received", "R", seq=7))
 
     assert times(only) == (None, 50)

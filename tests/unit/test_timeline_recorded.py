@@ -130,7 +130,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "syn_dup": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
     "corrupt": ("h1 client 2 7 12 14 17 20", "h2 server 1 4 10 13 16 19"),
     "reorder": ("h1 client 2 7 12 14 26.F2", "h2 server 1 4 10 13 27.CW"),
-    # What the kernel says and the wire denies.
+    # The kernel's reports that the segments contradict.
     "unsent_fin_later": ("h1 client 2 7 12 15 18 20", "h2 server 1 4 10 12 14 17 20"),
 }
 
@@ -178,7 +178,7 @@ def test_recording(name: str) -> None:
     ids=["no tracepoint", "no looks", "no capture", "no calls", "looks only"],
 )
 def test_recording_without_an_observer(name: str, blind: tuple[type, ...]) -> None:
-    """Whoever is missing, each endpoint has its states, or the record says what is not known."""
+    """Without any of the observers, each endpoint has its states, or the record states what is unknown."""
     truth: dict[tuple[str, Address, Address], list[list[str]]] = {}
     for end in reconcile(recorded(name)).endpoints:
         truth.setdefault(place(end), []).append([str(state) for state in end.states])
@@ -240,7 +240,7 @@ def held_up(run: Sequence[Observation], chance: random.Random, share: float, lon
 
 
 def test_time_wait_is_seen_by_looks_alone() -> None:
-    """The tracepoint says CLOSED when TIME-WAIT begins, and nothing when it ends."""
+    """The tracepoint reports CLOSED when TIME-WAIT begins, and nothing when it ends."""
     client = only(reconcile(recorded("tw_rst")).endpoints, "h1")
 
     assert client.transitions[-1].witnesses == (Witness.DIAG, Witness.CAPTURE)
@@ -313,7 +313,7 @@ TRAPS: dict[str, tuple[str, Callable[[Sequence[Observation]], bool]]] = {
 
 @pytest.mark.parametrize("trap", TRAPS)
 def test_each_trap_is_in_a_recording(trap: str) -> None:
-    """`test_recording` says that it is not fallen into; this, that it is there."""
+    """`test_recording` checks that the error is not made; this checks that the recording can provoke it."""
     name, shows = TRAPS[trap]
 
     assert shows(recorded(name))
@@ -330,7 +330,7 @@ UNSEEN = {
 
 @pytest.mark.parametrize("name", UNSEEN)
 def test_a_request_that_no_look_showed_ends_as_its_segments_tell(name: str) -> None:
-    """On a link without delay it is over before anybody looks; the tracepoint tells that it never was a connection."""
+    """On a link without delay it ends before any poll; the tracepoint shows that it never was a connection."""
     run = recorded(name)
     gone = next(end for end in reconcile(run).endpoints if reported(end) == UNSEEN[name])
     polls = (SocketSeen, SocketGone)
@@ -366,7 +366,7 @@ def test_an_orphan_of_the_run_before_is_left_out_and_said() -> None:
 
 
 def test_time_wait_is_there_though_the_tracepoint_says_closed() -> None:
-    """To it the socket is CLOSED from the orphan's FIN-WAIT-2 on; looks and the capture tell the rest."""
+    """To it the socket is CLOSED from the orphan's FIN-WAIT-2 on; polls and the capture show the rest."""
     run = recorded("normal")
     message = [each for each in run if isinstance(each, StateChange) and each.local.ip == "10.0.0.1"]
     waiting, over = only(reconcile(run).endpoints, "h1").transitions[-2:]

@@ -1,4 +1,4 @@
-"""events.jsonl survives whatever happens to its writer, and says what is wrong with it."""
+"""events.jsonl can be read after any failure of its writer, and errors describe the damage."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_record_without_an_end_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_reported_with_file_and_line(tmp_path: Path, content: bytes, reported: str) -> None:
-    """A person learns where to look, and what to do about a newer format."""
+    """The errors name the line, and the remedy for a newer format."""
     file = tmp_path / EVENTS
     file.write_bytes(content)
 

@@ -73,7 +73,7 @@ def header(**nodes: str) -> RunHeader:
 
 
 def test_events_of_strangers_are_left_out() -> None:
-    """Tracepoints have no namespace: sockets with addresses that no host has are somebody else's."""
+    """Tracepoints have no namespace: sockets with addresses that no host has belong to other runs."""
     far, away = Address("192.0.2.1", 9000), Address("192.0.2.2", 443)
     record = with_more(
         StateChange(5 * MS, 0xDEAD, S.CLOSED, S.SYN_SENT, Address(far.ip, 0), away),
@@ -124,7 +124,7 @@ def test_a_run_without_any_segment_has_no_sockets_of_another_world() -> None:
 
 @pytest.mark.parametrize("before", [2000 * MS, 0], ids=["long before", "at the same time"])
 def test_a_listener_of_another_world_is_not_taken_for_this_ones(before: int) -> None:
-    """It has the same address; it is older, or farther from the look at ours, or its cookie is another."""
+    """It has the same address; it is older, or farther from the poll of ours, or has another cookie."""
     ours = [
         msgspec.structs.replace(
             each, t=each.t + before, **({"since": each.since + before} if "since" in dir(each) else {})
@@ -170,7 +170,7 @@ def test_a_syn_with_data_opens_fast_where_its_syn_ack_takes_the_data(*, answered
 
 @pytest.mark.parametrize(("cookie", "objections"), [(7, 1), (0, 1), (4242, 0)])
 def test_a_reset_of_another_world_is_not_held_against_this_one(cookie: int, objections: int) -> None:
-    """tcp_receive_reset has no namespace: by its cookie it is known whose it is, where the kernel tells one."""
+    """tcp_receive_reset has no namespace: its cookie, if the kernel reports one, shows to which run it belongs."""
     record = with_more(TcpEvent(150 * MS, "tcp_receive_reset", CLIENT, SERVER, 0xDEAD, cookie), kind="host")
 
     assert states(record) == [CLIENT_STATES, SERVER_STATES]
@@ -179,7 +179,7 @@ def test_a_reset_of_another_world_is_not_held_against_this_one(cookie: int, obje
 
 @pytest.mark.parametrize(("grown", "last"), [({"EmbryonicRsts": 1}, None), ({}, S.CLOSED), (None, None)])
 def test_a_request_gone_after_one_syn_ack(grown: dict[str, int] | None, last: State | None) -> None:
-    """The RST that took it away was missed by the capture: counters tell, or nobody can say what became of it."""
+    """The capture missed the RST that ended it: counters show this, or the cause is unknown."""
     plan = dataclasses.replace(PLAN, when=(0, 0), delay=(5, 5), lost=frozenset({1}))
     run = watched(Talk(plan), Sight(frozenset({"tracepoint"}), "capture", 0.375, (0, 0, 0), 2361))
     more = [] if grown is None else [Counters(run[-1].t, "h2", grown)]
@@ -319,7 +319,7 @@ def test_a_look_that_contradicts_is_objected_to() -> None:
 
 
 def test_a_fin_wait_2_that_a_look_showed_is_one_however_short() -> None:
-    """A busy machine is allowed that what belongs together is far apart; a look in between says that it does not."""
+    """On a busy machine, related events may be far apart, unless a poll in between contradicts it."""
     plan = Plan(
         simultaneous=True, endings=("close", "close"), when=(6, 11), data=(0, 0), delay=(5, 5), lost=frozenset({0, 3})
     )

@@ -29,15 +29,15 @@ def truth(side: Side) -> list[State]:
 
 
 def declared(record: Record, end: Endpoint) -> bool:
-    """Whether the record says of an endpoint, or of the run, that something is not known."""
+    """Whether the record states that something about an endpoint or the run is unknown."""
     return bool(record.objections) or any(step.objection or step.flaw for step in end.transitions)
 
 
 def possible(side: Side, misses: str) -> list[list[State]]:
-    """What a record may say of a side whose last witness may be missing.
+    """The states that a record may contain for a side whose last observation may be missing.
 
     A request that a reset took away, and one whose timer ran out, differ in that reset
-    alone: where the capture missed it at both ends, nobody can know.
+    alone: if the capture missed it at both ends, it is unknown.
     """
     states = truth(side)
     request = side.passive and State.ESTABLISHED not in states
@@ -81,7 +81,7 @@ def test_seen_by_all_the_walk_comes_back(plan: Plan, clock: tuple[int, int, int]
 def test_what_blind_observers_hide_is_declared(
     plan: Plan, clock: tuple[int, int, int], blind: frozenset[str], seed: int
 ) -> None:
-    """Without one or two observers the walk still comes back, or the record says what is not known."""
+    """Without one or two observers the record still has the walk, or states what is unknown."""
     talk = Talk(plan)
 
     record = reconcile(watched(talk, Sight(blind=blind, offsets=clock, seed=seed)))
@@ -92,7 +92,7 @@ def test_what_blind_observers_hide_is_declared(
             assert end.states == truth(side) or declared(record, end)
 
 
-#: Both connect and close at once; the capture misses the ACK that tells FIN-WAIT-2 from CLOSING.
+#: Both connect and close at the same time; the capture misses the ACK that distinguishes FIN-WAIT-2 from CLOSING.
 CROSSED = Plan(
     simultaneous=True,
     endings=("shutdown", "close"),
@@ -115,7 +115,7 @@ CROSSED = Plan(
 def test_what_an_observer_misses_the_others_make_good(
     plan: Plan, clock: tuple[int, int, int], misses: str, rate: float, seed: int
 ) -> None:
-    """One observer loses some of its reports: the walk comes back, or the record says what is not known."""
+    """One observer loses some of its reports: the record has the walk, or states what is unknown."""
     talk = Talk(plan)
 
     record = reconcile(watched(talk, Sight(misses=misses, rate=rate, offsets=clock, seed=seed)))

@@ -1,4 +1,4 @@
-"""The topologies themselves: all plan, all say what they are, and stock Mininet can take each file alone."""
+"""The topologies: all can be planned, all are documented, and stock Mininet can load each file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_stock_mininet_takes_the_file_alone(name: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(set(MODULES.values())))
 def test_a_topology_draws_itself(module: str) -> None:
-    """The module's docstring has a drawing and says how stock Mininet runs it."""
+    """The module's docstring contains a drawing and the command for stock Mininet."""
     text = (FOLDER / f"{module}.py").read_text()
 
     assert "─" in text.partition('"""\n\nfrom')[0]

@@ -187,7 +187,7 @@ def test_the_host_s_files_are_shared_read_only(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("qemu_on_path")
 def test_time_under_emulation_comes_from_a_clock_of_known_frequency(tmp_path: Path) -> None:
-    """Counting the processor's ticks goes wrong on a busy machine; under KVM the host tells."""
+    """On a busy machine the measured frequency of the processor is wrong; under KVM the host provides it."""
     kernel = StockKernel("6.1.0-56-amd64", tmp_path / "vmlinuz", tmp_path, 250)
 
     def words(accelerator: qemu.Accelerator) -> str:

@@ -131,7 +131,7 @@ def test_a_kernel_is_fetched(tmp_path: Path, version: str, release: str) -> None
 
 @pytest.mark.usefixtures("archive")
 def test_a_version_that_is_not_offered(tmp_path: Path) -> None:
-    """The message tells what is."""
+    """The message lists the available ones."""
     with pytest.raises(EnvironmentUnsupported, match=r"vm:9\.9 is not among .* \(6\.1, 7\.2\)"):
         provide("9.9", Silent(), StockKernels(tmp_path))
 

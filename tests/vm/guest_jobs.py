@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-#: Seconds between the two files whose dates tell whether the guest's clock runs as fast as the host's.
+#: Seconds between the two files whose dates show whether the guest's clock runs as fast as the host's.
 INTERVAL = 5.0
 
 
@@ -43,7 +43,7 @@ def panic(_: Any, __: Path) -> None:
 
 
 def wait_for_ever(_: Any, results: Path) -> None:
-    """Say that it has begun, then wait for what never comes."""
+    """Report that it has begun, then wait for an event that never occurs."""
     (results / "began").touch()
     while True:
         time.sleep(60)

@@ -49,7 +49,7 @@ def found(kernel: Kernel) -> Iterator[dict[str, Any]]:
 
 
 def test_it_is_the_kernel_that_it_says(kernel: Kernel, found: dict[str, Any]) -> None:
-    """What a record says of it is what uname says inside; the job is root there, with tracepoints."""
+    """The record contains the release that uname reports in the guest; the job is root there, with tracepoints."""
     assert (kernel.info.kind, kernel.info.release, kernel.info.seed) == ("vm", found["release"], None)
     assert found["uid"] == 0
     assert found["tracepoints"]
@@ -69,7 +69,7 @@ def test_the_hosts_files_cannot_be_written(found: dict[str, Any]) -> None:
 
 
 def test_results_vanish_with_the_block(found: dict[str, Any]) -> None:
-    """What nobody asked to keep is gone afterwards."""
+    """Results without a directory of the caller are removed afterwards."""
     assert not found["results"].exists()
 
 

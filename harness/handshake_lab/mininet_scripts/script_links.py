@@ -29,7 +29,7 @@ _UNITS = {
     for prefix, exponent in {"": 9, "m": 6, "u": 3, "n": 0}.items()
     for name in ("s", "sec", "secs")
 } | {"": 10**3}
-#: The permitted differences between the kernel's values and the requested ones: a tick of 64 ns, tc's rounding, 1/100,000.
+#: The permitted differences between the kernel's values and requested ones: a tick of 64 ns, tc's rounding, 1/100,000.
 _NEAR_TIME, _NEAR_RATE, _NEAR_LOSS = 64, 0.001, 2**32 // 100_000
 
 
