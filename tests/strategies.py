@@ -1,4 +1,4 @@
-"""Hypothesis strategies: two TCP endpoints that talk over a lossy path, and what observers see of them.
+"""Hypothesis strategies: two TCP endpoints that communicate over a lossy path, and the reports of observers.
 
 `Talk` is a small TCP of its own, written from RFC 9293 and from what Linux shows of its
 states. It knows the truth: every state each end went through. `watched` renders that as
@@ -344,7 +344,7 @@ class Talk:
         self._take_text(side, segment)
 
     def _fin_acknowledged(self, side: Side, segment: Segment) -> bool:
-        """Whether the connection goes on."""
+        """Whether the connection continues."""
         if side.state is S.FIN_WAIT_1:
             if "F" in segment.flags and segment.seq == side.expected:
                 side.expected = add(side.expected, 1)
@@ -390,7 +390,7 @@ class Sight:
 
 
 def watched(talk: Talk, sight: Sight) -> list[Observation]:
-    """What the observers report of a talk, in an order in which a recorder might write it."""
+    """The observers' reports of an exchange, in an order in which a recorder might write them."""
     random = Random(sight.seed)  # noqa: S311 - not for secrets
     offsets = dict(zip(("tracepoint", "diag", "capture"), sight.offsets, strict=True))
     reports: list[tuple[int, float, Observation]] = []

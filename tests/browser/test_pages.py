@@ -99,7 +99,7 @@ def test_keyboard_reaches_everything_in_a_ladder(visit: Callable[..., Page]) -> 
 
 
 def test_axis_switches_and_switches_back(visit: Callable[..., Page]) -> None:
-    """The drawing changes, and comes back as it was."""
+    """The drawing changes, and changes back exactly."""
     tab = visit("simultaneous_close-en")
     before = tab.evaluate(_SHAPE)
     tab.check("input[value=time]")

@@ -89,7 +89,7 @@ def test_a_deferred_accept(net: Net) -> None:
 
 
 def test_data_sent_at_the_time_of_a_reset_are_no_challenge(net: Net) -> None:
-    """A RST out of the window has no answer: that something was sent at that time does not make it one."""
+    """A RST out of the window has no answer: another segment that was sent at that time is not one."""
     _, server, _ = open_connection(net)
     net.inject("RST", to="h2", seq=10_000_000)
     server.sendall(b"at the same time")

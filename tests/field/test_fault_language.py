@@ -190,7 +190,7 @@ def test_udp(net: Net, how: str) -> None:
 @pytest.mark.parametrize("kind", ["ICMP", "ICMP-host-unreachable", "ICMP-administratively-prohibited"])
 @pytest.mark.handshake(topology="firewall,refuse=prohibited")
 def test_an_icmp_error(net: Net, kind: str) -> None:
-    """Without the router's answer the client goes on trying; an error of another kind is not hit."""
+    """Without the router's answer the client continues to retransmit; an error of another kind does not match."""
     net.drop(kind, optional=True)
     with net.h1.socket() as client:
         client.settimeout(2.5)

@@ -57,7 +57,7 @@ def test_it_runs_in_the_host(net: Net) -> None:
 
 
 def test_a_server_in_the_background(net: Net) -> None:
-    """A job goes on after the command; it can be found by its number and ended."""
+    """A job continues after the command; it can be found by its number and ended."""
     server = "import socket, time; s = socket.create_server(('', 80)); print('serving', flush=True); time.sleep(1e6)"
     assert net.h2.cmd(f'{sys.executable} -c "{server}" &') in ("", "serving\n")
     net.h2.wait_for("LISTEN")

@@ -98,7 +98,7 @@ def test_the_reset_is_the_routers(net: Net) -> None:
 
 
 def test_the_crafted_segment_is_the_servers(net: Net) -> None:
-    """A segment that a raw socket sent belongs to the host whose capture holds it, whatever becomes of it."""
+    """A segment that a raw socket sent belongs to the host whose capture contains it, delivered or not."""
     _, _, sent = exchange_and_send_out_of_window(net)
     crafted = [each for each in net.record().segments if each.flags == "A" and seconds(each.sent or 0) >= sent]
 

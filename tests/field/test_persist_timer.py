@@ -1,4 +1,4 @@
-"""A receiver that does not read: its window closes, and the sender's persist timer asks until something ends it."""
+"""A receiver that does not read: its window closes, and the sender's persist timer probes until an event ends it."""
 
 from __future__ import annotations
 

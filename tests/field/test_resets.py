@@ -116,7 +116,7 @@ def test_rst_that_time_wait_ignores(net: Net, seq: int, ends: bool) -> None:
 
 @pytest.mark.handshake(delay="5ms", sysctls={"h1:net.ipv4.tcp_sack": 0})
 def test_rst_behind_a_hole_without_sack(net: Net) -> None:
-    """Without SACK, a RST behind what was received beyond a hole is not exact: it is challenged, and that is right."""
+    """Without SACK, a RST after data that was received after a gap is not exact: a challenge ACK is correct."""
     client, server, _ = open_connection(net)
     net.drop("DATA", nth=1, from_="h2")
     server.sendall(b"lost")

@@ -127,7 +127,7 @@ def test_an_orphan_that_is_destroyed(net: Net, recorded: bool) -> None:
 
 
 def test_probes_are_not_without_effect(net: Net) -> None:
-    """A keepalive probe is out of the window on purpose: it asks for an ACK."""
+    """A keepalive probe is out of the window, so that the peer answers with an ACK."""
     client = net.h1.connect(net.h2.listen(80))
     client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):

@@ -1,4 +1,4 @@
-"""A wait answers for now: no socket counts as gone, or not there yet, because the last poll is older than it."""
+"""A wait uses current polls: a socket does not count as gone or missing because the last poll is older."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_wait_until_gone_of_what_never_was(net: Net) -> None:
 
 
 def test_wait_for_none_sees_a_new_socket(net: Net) -> None:
-    """A connection that was opened just now is there: no wait for none of them may end at once."""
+    """A connection that was just opened exists: a wait for the absence of connections must not end at once."""
     net.h1.connect(net.h2.listen(80))
     with pytest.raises(WaitTimedOut, match=r"(?s)no sockets of h1 in ESTABLISHED.*h1: .*, ESTABLISHED"):
         net.h1.wait_for("ESTABLISHED", count=0, limit=5)
@@ -178,7 +178,7 @@ def test_wait_until_closed_returns_the_listeners(net: Net) -> None:
 
 @pytest.mark.parametrize("state", ["FIN_WAIT_2", "established", ""])
 def test_a_misspelt_state_is_refused(net: Net, state: str) -> None:
-    """It would be waited for in vain."""
+    """The wait could never succeed."""
     with pytest.raises(UsageError, match="is not a state of TCP"):
         net.h1.wait_for(state)
     with pytest.raises(UsageError, match="is not a state of TCP"):
@@ -265,7 +265,7 @@ def test_a_server_that_cannot_bind(net: Net) -> None:
 
 
 def test_a_program_that_exits_without_listening(net: Net) -> None:
-    """Status 0 is no sign of success where a server was asked for."""
+    """For a server, exit status 0 does not mean success."""
     with pytest.raises(ProgramFailed, match="exited with status 0 and did not listen on TCP port 80"):
         net.h2.start(["true"], listening=80)
 
@@ -281,7 +281,7 @@ def test_a_server_that_never_listens_there(net: Net, listening: bool | int | str
 
 
 def test_a_daemon(net: Net) -> None:
-    """A program that leaves a daemon behind and exits has done what was asked."""
+    """A program that starts a daemon and exits has succeeded."""
     code = "import os, socket, time\nif os.fork(): os._exit(0)\nos.setsid(); time.sleep(0.2); s = socket.create_server"
     net.h2.start(python(f"{code}(('', 80)); time.sleep(1e6)"), listening=80)
 

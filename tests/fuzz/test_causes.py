@@ -33,7 +33,7 @@ ALL_OVER = 100.0
 
 
 class Script:
-    """A client and a server whose every step is chance, and a log of what they did."""
+    """A client and a server with random steps, and a log of these steps."""
 
     def __init__(self, net: Net, chance: random.Random) -> None:
         self._net = net

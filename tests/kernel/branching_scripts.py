@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def exchange(net: Net, argument: dict[str, Any]) -> None:
-    """A connection from its first SYN to its end, which branches as asked; or with faults instead."""
+    """A connection from its first SYN to its end, with the requested branches, or with faults instead."""
     for fault in argument.get("faults", ()):
         net.network.fault(fault)
     points = argument.get("branches")

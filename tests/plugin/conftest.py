@@ -32,7 +32,7 @@ _ALONE = [word for name in _OTHERS for word in ("-p", f"no:{name}")]
 
 
 class Project:
-    """A project that uses the plugin, as anybody's might."""
+    """A project that uses the plugin, like a project of a user."""
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self._pytester = pytester

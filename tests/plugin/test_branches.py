@@ -1,4 +1,4 @@
-"""Tests that branch: each goes on in several ways, and fails where one of them does."""
+"""Tests that branch: each continues in several ways, and fails if one of them fails."""
 
 from __future__ import annotations
 

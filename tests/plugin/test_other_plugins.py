@@ -246,7 +246,7 @@ def test_rerunfailures_after_a_kernel_failed(project: Project) -> None:
 
 
 def test_rerunfailures_without_reruns(project: Project) -> None:
-    """Where the plugin is installed but not asked to do anything, tests run once."""
+    """If the plugin is installed, but no option of it is used, tests run once."""
     project.write(test_it=FLAKY)
 
     project.run_with("rerunfailures").assert_outcomes(passed=1, failed=2)

@@ -112,7 +112,7 @@ def test_wrong_marker(project: Project) -> None:
 
 
 def test_fault_that_never_fired(project: Project) -> None:
-    """A fault that matched nothing fails the test that asked for it, not its cleaning up."""
+    """A fault that matched nothing fails the call phase of its test, not the teardown."""
     project.write(
         test_it="""
             import pytest

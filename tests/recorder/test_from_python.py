@@ -88,7 +88,7 @@ def test_errors(wanted: dict[str, Any], error: type[hl.HandshakeError], fields: 
 
 
 def test_a_server_that_fails(tmp_path: Path) -> None:
-    """The run goes on, and the failure is on record with the program's output."""
+    """The run continues, and the failure is recorded with the program's output."""
     run = hl.record(
         servers=[f"{sys.executable} -c \"raise SystemExit('no configuration')\""],
         clients=[f"{sys.executable} -c \"import socket; socket.socket().connect_ex(('h2', 80))\""],

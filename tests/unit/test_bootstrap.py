@@ -1,4 +1,4 @@
-"""``./handshake``: what it sets up, what it leaves alone, and how it goes on after an interruption.
+"""``./handshake``: what it sets up, what it does not change, and how it continues after an interruption.
 
 The script runs in a directory of its own, with a PATH of its own: a few harmless
 programs, and small ones in the place of python, apt-get, sudo and id.
@@ -85,7 +85,7 @@ class Checkout:
 
     @property
     def log(self) -> list[str]:
-        """What python and apt-get were asked."""
+        """The commands with which python and apt-get were called."""
         file = self.stubs / "log"
         return file.read_text().splitlines() if file.exists() else []
 
@@ -142,7 +142,7 @@ def test_the_first_start_sets_up_and_becomes_the_command(checkout: Checkout, tmp
 
 
 def test_the_second_start_does_nothing_else(checkout: Checkout) -> None:
-    """Not even the interpreter is asked anything."""
+    """The interpreter is not started."""
     checkout.run("demo")
     before = checkout.log
     (checkout.bin / "python3").unlink()

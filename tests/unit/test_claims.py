@@ -188,7 +188,7 @@ def test_document() -> None:
 
 
 def test_questions_without_their_figures_are_left_out() -> None:
-    """An answer is given only where what it rests on was measured."""
+    """A question is answered only if the claims for its answer were measured."""
     made = claims_report.document([outcome("C27")], KERNEL)
 
     assert [each.id for each in made.questions] == ["Q3"]

@@ -91,7 +91,7 @@ def test_an_error_carries_its_exit_status(monkeypatch: pytest.MonkeyPatch, error
 
 
 def test_starting_does_not_import_what_another_verb_needs() -> None:
-    """The everyday start stays quick: no report, no pyroute2, no pytest before a verb asks for them."""
+    """An ordinary start is fast: reports, pyroute2 and pytest are imported only by verbs that need them."""
     program = "import sys, handshake_lab.cli.main; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 

@@ -173,7 +173,7 @@ def test_a_kernel_that_does_not_boot_is_reported_with_its_last_words(monkeypatch
 
 
 def test_too_little_room_for_the_kernels_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container's /dev/shm of 64 MiB is not enough: the kernel would die in the middle."""
+    """A container's /dev/shm of 64 MiB is not enough: the kernel would crash during a run."""
     monkeypatch.setattr(lab_checks, "_MEMORY_NEEDED", 1 << 60)
 
     check = lab_checks._memory()

@@ -60,7 +60,7 @@ def test_the_page_has_the_grammar() -> None:
     ],
 )
 def test_is_read_and_written_back(text: str, fault: Fault) -> None:
-    """As it is meant, and its own text alike."""
+    """A text is parsed as intended, and so is its formatted value."""
     assert fault == Fault.parse(text)
     assert fault == Fault.parse(str(fault))
 

@@ -139,12 +139,12 @@ def test_options_of_other_architectures_are_unknown(tmp_path: Path) -> None:
     ],
 )
 def test_an_option_that_vanished_is_lost(asked: str, got: dict[str, str], lost: list[str]) -> None:
-    """Kconfig drops an option whose dependencies are off without a word; here it is noticed."""
+    """Kconfig silently drops an option whose dependencies are off; here this is an error."""
     assert configuration.lost_options({"CONFIG_NET": asked}, got, frozenset({"CONFIG_NET"})) == lost
 
 
 def test_an_option_that_the_release_does_not_know_is_not_lost() -> None:
-    """lab.config is for old and new releases alike."""
+    """lab.config is used for old and new releases."""
     assert configuration.lost_options({"CONFIG_NEW": "y"}, {}, frozenset()) == []
 
 

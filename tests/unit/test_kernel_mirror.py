@@ -277,7 +277,7 @@ def test_a_version_is_fetched_in_its_newest_point_release(tmp_path: Path) -> Non
 
 @needs_apt
 def test_a_missing_suite_does_not_break_the_rest(tmp_path: Path) -> None:
-    """Suites are asked for before and after their time."""
+    """Suites are requested before their release and after their removal."""
     shelf = Shelf(tmp_path / "shelf")
     there = shelf.put("there", ("linux-source-6.1", "6.1.1-1"))
 
@@ -346,7 +346,7 @@ def test_without_mirror_and_package_the_other_way_is_reported(tmp_path: Path) ->
 
 
 def test_choosing() -> None:
-    """The newest by number, or the one asked for."""
+    """The newest by number, or the requested one."""
     offers = [Offer(version, "", "", 0) for version in ("6.2", "6.12", "6.1")]
 
     assert choose(offers, None).version == "6.12"

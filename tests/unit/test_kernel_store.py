@@ -375,7 +375,7 @@ def test_the_list_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", ["abc", "6", "6.1.192", "", "6.1x", "--"])
 @pytest.mark.usefixtures("stub")
 def test_what_is_no_version_is_refused(version: str) -> None:
-    """Before the mirror is asked."""
+    """Before the mirror is contacted."""
     with pytest.raises(UsageError) as caught:
         LabImages().ensure(version)
 

@@ -122,7 +122,7 @@ def test_checksums_are_right() -> None:
     ],
 )
 def test_netems_settings_survive_encoding(text: str) -> None:
-    """What is put into a request is what is read from an answer of the same form."""
+    """Values that are encoded in a request are decoded from an answer of the same format."""
     asked = netem_parameters(Impairment.parse(text))
 
     request = qdisc.netem(3, "s1-eth1", asked, "")

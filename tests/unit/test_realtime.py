@@ -1,4 +1,4 @@
-"""On kernels whose time is real: what is left out, what is skipped, and how much later things may be."""
+"""On kernels in real time: omitted tests, skipped tests, and tolerances."""
 
 from __future__ import annotations
 

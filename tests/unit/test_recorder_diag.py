@@ -1,4 +1,4 @@
-"""Answers of sock_diag, made by hand after include/uapi/linux/inet_diag.h, and what is made of them."""
+"""Answers of sock_diag, constructed by include/uapi/linux/inet_diag.h, and their decoding."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Kernel:
 
 
 def asked(kernel: Kernel) -> SocketSnapshots:
-    """Snapshots that asks that kernel."""
+    """Snapshots that request from that kernel."""
     sockets = SocketSnapshots("h1")
     sockets.close()
     sockets._kernel._socket = kernel  # type: ignore[assignment]
@@ -129,7 +129,7 @@ def test_what_is_no_connection_is_left_out(number: int) -> None:
 
 @pytest.mark.parametrize(("ip", "shown"), [("fd00::1", "fd00::1"), ("::ffff:10.0.0.1", "10.0.0.1")])
 def test_ipv6_and_mapped_ipv4(ip: str, shown: str) -> None:
-    """A socket of AF_INET6 that talks IPv4 is shown with the addresses on the wire."""
+    """A socket of AF_INET6 with an IPv4 connection is shown with its IPv4 addresses."""
     assert decoded(message(family=socket.AF_INET6, src=ip, dst="fd00::2")).local.ip == shown
 
 

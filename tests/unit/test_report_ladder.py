@@ -250,7 +250,7 @@ def test_anything_can_be_drawn(record: Record, width: int) -> None:
 
 
 def test_ladder_is_a_rich_renderable_without_markup() -> None:
-    """The renderable prints as wide as asked on any console."""
+    """The renderable has the requested width on any console."""
     console = Console(file=io.StringIO(), width=120, record=True)
     console.print(ladder(normal(), width=120))
 

@@ -153,7 +153,7 @@ def write(directory: Path, *observations: Observation) -> None:
 
 
 def test_elsewhere_than_on_a_terminal_there_are_lines(tmp_path: Path) -> None:
-    """At once, and all that was written when watching ends."""
+    """Changes are printed at once; at the end, all remaining lines."""
     stream = io.StringIO()
     with watching(tmp_path, real_time=True, stream=stream):
         write(tmp_path, HEADER, seen(1, State.SYN_SENT))

@@ -62,7 +62,7 @@ def test_an_error_about_udp_is_left_out() -> None:
 
 @given(ends=st.sampled_from([FOUR, SIX]), size=st.integers(min_value=0, max_value=120))
 def test_a_cut_frame(ends: tuple[Address, Address], size: int) -> None:
-    """Whatever is cut off, the answer is the error or nothing."""
+    """For a frame that is cut at any byte, the result is the error or None."""
     whole = about(ends, 3 if ends is FOUR else 1, 1)
 
     assert decode_error(whole[:size]) in (None, decode_error(whole))

@@ -53,7 +53,7 @@ def ipv6(body: bytes, *, following: int = 6) -> bytes:
 def test_decoding_gives_back_what_was_put_in(
     sport: int, dport: int, seq: int, ack: int, flags: set[str], window: int, payload: bytes, six: bool
 ) -> None:
-    """Every field comes back, over IPv4 and IPv6."""
+    """Every field is encoded and decoded, over IPv4 and IPv6."""
     body = tcp(sport, dport, seq, ack, sum(BITS[flag] for flag in flags), window, b"", payload)
 
     segment = decode(ipv6(body) if six else ipv4(body))

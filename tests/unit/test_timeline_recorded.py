@@ -398,7 +398,7 @@ def test_a_duplicate_is_known_for_one() -> None:
 
 
 def test_a_challenge_ack_is_known_on_a_slow_machine() -> None:
-    """An emulated one took 1.2 ms from a RST's arrival to the answer."""
+    """An emulated processor took 1.2 ms from the arrival of a RST to the answer."""
     run = recorded("challenged-emulated")
     record = reconcile(run)
 

@@ -65,7 +65,7 @@ def written(path: Path, observations: list[Observation]) -> Path:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    """Every kind comes back as it was, from the file or from its directory."""
+    """Every kind is read as it was written, from the file or from its directory."""
     file = written(tmp_path, RUN)
 
     assert list(read(file).observations) == RUN
@@ -156,7 +156,7 @@ def test_damage_is_reported_with_file_and_line(tmp_path: Path, content: bytes, r
 
 
 def test_a_missing_file_is_reported_by_name(tmp_path: Path) -> None:
-    """What was asked for is named, with what would be right."""
+    """The error names the requested item, with a valid example."""
     with pytest.raises(RecordUnreadable, match=r"nowhere: No such file.*events\.jsonl"):
         read(tmp_path / "nowhere")
 

@@ -191,7 +191,7 @@ def test_a_request_gone_after_one_syn_ack(grown: dict[str, int] | None, last: St
 
 @pytest.mark.parametrize("flags", ["S", "SA"])
 def test_a_stray_syn_does_not_begin_a_connection(flags: str) -> None:
-    """Right behind the SYN another is made up, which no SYN-ACK answers: the connection is that of the first."""
+    """Another SYN is crafted directly after the SYN, without a SYN-ACK: the connection is that of the first one."""
     first = next(each for each in plain_run() if isinstance(each, SegmentSeen) and each.node == "h2")
     stray = msgspec.structs.replace(first, t=first.t + MS // 2, flags=flags, seq=first.seq + 1_000_000)
     plain, lost_resets = (

@@ -1,4 +1,4 @@
-"""Whatever two ends do, and however badly they are watched: the walk comes back, or a gap is declared."""
+"""For any behaviour of two ends and any loss of observations, the record has the walk, or states a gap."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_two(net):
 
 
 def test_a_session_of_pytest_boots_once(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """Tests that use ``net`` run there as with ``--kernel host``, each in a world of its own."""
+    """Tests that use ``net`` run there as with ``--kernel host``, each in its own namespaces."""
     (tmp_path / "test_two.py").write_text(SUITE)
 
     status = run_pytest(
