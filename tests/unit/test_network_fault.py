@@ -204,7 +204,7 @@ def read(text: str) -> Fault | UsageError:
 @settings(max_examples=500, deadline=None)
 @given(st.one_of(descriptions, st.text(max_size=20)))
 def test_any_description_round_trips_or_is_refused_by_name(text: str) -> None:
-    """Whatever is thrown at the parser, it parses, formats and parses it to the same value, or names the invalid part."""
+    """The parser parses, formats and parses any text to the same value, or names the invalid part."""
     fault = read(text)
 
     if isinstance(fault, UsageError):

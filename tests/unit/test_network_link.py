@@ -191,7 +191,7 @@ def read(text: str) -> LinkSpec | UsageError:
 @settings(max_examples=500, deadline=None)
 @given(st.sampled_from(["h1>h2:", "h1-h2:", "s1<h2:", ""]), st.one_of(descriptions, noise))
 def test_any_description_round_trips_or_is_refused_by_name(place: str, text: str) -> None:
-    """Whatever is thrown at the parser, it parses, formats and parses it to the same value, or names the error."""
+    """The parser parses, formats and parses any text to the same value, or names the error."""
     request = read(place + text)
 
     if isinstance(request, UsageError):
