@@ -43,6 +43,7 @@ LEAVES = leaves()
 ARGUMENTS = {
     "show": ["a-run"],
     "report": ["a-folder"],
+    "completion": ["bash"],
     "explore": ["tests"],
     "kernel export": ["a-file"],
     "kernel import": ["a-file"],

@@ -79,10 +79,11 @@ def test_show_prints_a_picture(stored: Path, words: tuple[str, ...]) -> None:
 
 
 def test_show_writes_a_page_and_a_capture(stored: Path, tmp_path: Path) -> None:
-    """Both at once, and then nothing is printed."""
+    """Both at once; nothing is printed on standard output, and the page's place on standard error."""
     result = _show(stored, "--html", tmp_path / "run.html", "--pcapng", tmp_path / "run.pcapng", "--lang", "ko")
 
-    assert result.output == ""
+    assert result.stdout == ""
+    assert result.stderr == f"페이지: {tmp_path / 'run.html'}\n"
     assert (tmp_path / "run.html").read_text("utf-8").startswith("<!DOCTYPE html>")
     assert (tmp_path / "run.pcapng").read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from importlib import import_module
@@ -9,6 +10,7 @@ from importlib import import_module
 import click
 
 from handshake_lab.errors import HandshakeError
+from handshake_lab.report.text.as_typed import as_typed
 
 #: Every verb, in the order of the help text; each is `command` in the module of its name.
 VERBS = (
@@ -25,6 +27,8 @@ VERBS = (
     "topology",
     "kernel",
     "doctor",
+    "completion",
+    "help",
 )
 
 #: The exit status of an exception that is a defect of this program: EX_SOFTWARE of sysexits.h.
@@ -48,11 +52,12 @@ class _Verbs(click.Group):
         command: click.Command = import_module(f"handshake_lab.cli.commands.{cmd_name}").command
         for each in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
             each.epilog = _EXIT_STATUS
+            each.help = as_typed(each.help or "")
         return command
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="handshake-lab", prog_name="handshake")
+@click.version_option(None, "-v", "-V", "--version", package_name="handshake-lab", prog_name="handshake")
 def command() -> None:
     """See and test what Linux TCP does: real kernels, emulated networks, every state transition recorded.
 
@@ -66,6 +71,11 @@ def command() -> None:
 
 def main() -> None:
     """Run the command line. Its exit statuses are listed in docs/exit-codes.md."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character shows another one.
+            stream.reconfigure(errors="replace")
+    command.help = as_typed(command.help or "")
     try:
         # A verb returns its exit status; click returns that of --help and --version.
         sys.exit(command.main(standalone_mode=False) or 0)
@@ -88,4 +98,4 @@ def main() -> None:
 
 
 def _say(what: str) -> None:
-    click.echo(f"handshake: {what}", err=True)
+    click.echo(f"handshake: {as_typed(what)}", err=True)

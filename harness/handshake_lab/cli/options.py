@@ -160,7 +160,15 @@ def out(function: _Function) -> _Function:
         "--out",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="Write the record (events.jsonl) and its capture (capture.pcapng) to this directory.",
+        help="Write the record (events.jsonl), its capture (capture.pcapng) and its page (index.html) to this "
+        "directory, which holds no other run.",
+    )(function)
+
+
+def html(function: _Function) -> _Function:
+    """``--html``: the file for the page of a run."""
+    return click.option(
+        "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write a self-contained HTML page, too."
     )(function)
 
 
@@ -205,7 +213,7 @@ def print_notes(planned: NetworkPlan) -> None:
 
 
 #: Parameters that change the output, not the run.
-_SHOWN = frozenset({"out", "watch", "as_json", "plain", "lang"})
+_SHOWN = frozenset({"out", "html", "watch", "as_json", "plain", "lang"})
 
 
 def again() -> str:

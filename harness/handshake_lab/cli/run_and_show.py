@@ -11,6 +11,7 @@ import click
 
 from handshake_lab.cli.waiting import waiting
 from handshake_lab.kernel.shared.job import INTERRUPTED
+from handshake_lab.report.text.escaping import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.shared.protocol import Kernel
     from handshake_lab.plan.run_plan import RunPlan
     from handshake_lab.reconcile.stored_run import Run
+    from handshake_lab.verdict.judge import Verdict
 
 
 def carry_out(
@@ -30,6 +32,7 @@ def carry_out(
     lang: str,
     watch: bool = False,
     after: Callable[[Run], None] | None = None,
+    html: Path | None = None,
 ) -> int:
     """Run a plan on a kernel and print the ladder or the document of the run.
 
@@ -42,6 +45,7 @@ def carry_out(
         lang: The language of the ladder.
         watch: Show the sockets while it runs.
         after: Prints additional output after the ladder.
+        html: The file for the page of the run; None: it has no page but that in ``out``.
 
     Returns:
         The command's exit status.
@@ -63,7 +67,7 @@ def carry_out(
             meanwhile = waiting(f"Running on Linux {kernel.info.release} ({kernel.info.kind})")
         with meanwhile:
             run = stack.enter_context(conducted(plan, kernel, out))
-        return show_run(run, keep, as_json=as_json, plain=plain, lang=lang, after=after)
+        return show_run(run, keep, as_json=as_json, plain=plain, lang=lang, after=after, html=html)
 
 
 def show_run(
@@ -74,8 +78,9 @@ def show_run(
     plain: bool,
     lang: str,
     after: Callable[[Run], None] | None = None,
+    html: Path | None = None,
 ) -> int:
-    """Print the ladder or the document of a run, and write its capture where its files are kept.
+    """Print the ladder or the document of a run, and write its capture and its page where its files are kept.
 
     Args:
         run: The run.
@@ -84,6 +89,7 @@ def show_run(
         plain: Print the ladder without colours and box-drawing characters.
         lang: The language of the ladder.
         after: Prints what follows the ladder.
+        html: Another file for the page.
 
     Returns:
         The command's exit status.
@@ -105,7 +111,43 @@ def show_run(
         show(run.record, verdict=verdict, plain=plain, lang=lang)
         if after:
             after(run)
+    _write_pages(run, keep, html, verdict, lang=lang, quiet=as_json)
     if run.interrupted:
         click.echo("handshake: interrupted; the recording up to then is shown", err=True)
         return INTERRUPTED
     return verdict.exit_code
+
+
+def _write_pages(run: Run, keep: Path | None, html: Path | None, verdict: Verdict, *, lang: str, quiet: bool) -> None:
+    """Write the page of a run to a file and to the directory that keeps the run, and print where they are."""
+    from handshake_lab.recording.run_files import PAGE
+
+    for option, file in (("--html", html), ("--out", keep / PAGE if keep else None)):
+        if file is not None:
+            write_page_to(file, run, verdict, option=option, lang=lang, quiet=quiet)
+
+
+def write_page_to(file: Path, run: Run, verdict: Verdict, *, option: str, lang: str, quiet: bool) -> None:
+    """Write the page of a run to a file, and print where it is.
+
+    Args:
+        file: The file.
+        run: The run.
+        verdict: Its verdict.
+        option: The option that named the file, for messages.
+        lang: The language of the page.
+        quiet: Print on standard error, because standard output is used for a document.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    from handshake_lab.errors import UsageError
+    from handshake_lab.report.html.page import page
+    from handshake_lab.report.text.translations import words
+
+    title = file.resolve().parent.name if option == "--out" else file.stem
+    try:
+        file.write_text(page(run.record, run.observations, title=title, verdict=verdict, lang=lang), "utf-8")
+    except OSError as error:
+        raise UsageError(option, str(file), f"cannot be written ({error.strerror})", f"{option} my-run") from None
+    click.echo(words(lang)("kept.page", path=visible(str(file))), err=quiet)

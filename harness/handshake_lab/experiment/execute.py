@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from handshake_lab.kernel.shared.guest_setup import PRIVATE
 from handshake_lab.kernel.shared.job import INTERRUPTED, Job
 from handshake_lab.plan.fault_matching import matching, why_never
 from handshake_lab.reconcile.stored_run import Run, read
-from handshake_lab.recording.run_files import CAPTURE, ERROR, EVENTS
+from handshake_lab.recording.run_files import CAPTURE, ERROR, EVENTS, PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,21 +44,33 @@ class BranchRun(Run):
 
 
 def prepare_directory(path: Path) -> Path:
-    """Create a directory for the files of a run, and remove those of an earlier run from it.
+    """Create a directory for the files of a run.
 
     Raises:
-        UsageError: It cannot be created or written to.
+        UsageError: It cannot be created or written to, or holds a run already.
     """
+    if any((path / name).exists() for name in (EVENTS, CAPTURE, PAGE)):
+        raise UsageError(
+            "--out",
+            str(path),
+            "holds a run already, which would be overwritten; choose another directory, or remove it: "
+            f"rm -r {shlex.quote(str(path))}",
+            f"--out {shlex.quote(_unused(path))}",
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
-        for name in (EVENTS, ERROR, CAPTURE):
-            (path / name).unlink(missing_ok=True)
+        (path / ERROR).unlink(missing_ok=True)
         probe = path / EVENTS
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise UsageError("--out", str(path), f"cannot be written to ({error.strerror})", "--out my-run") from None
     return path.resolve()
+
+
+def _unused(path: Path) -> str:
+    """A name for a directory like this one that does not exist yet."""
+    return next(name for number in itertools.count(2) if not Path(name := f"{path}-{number}").exists())
 
 
 @contextmanager

@@ -276,6 +276,12 @@ class LinkSpec(msgspec.Struct, frozen=True):
         """
         if not isinstance(text, str) or not text.strip():
             raise UsageError(field, text, "describes no link", _LINK_EXAMPLE)
+        if re.fullmatch(_NAME, text.strip()) and text.strip() not in EXAMPLES:
+            reason = (
+                "names only one node. Without quotation marks, the shell takes '>' and what follows it for the name of "
+                "a file to write to"
+            )
+            raise UsageError(field, text, reason, f'{field} "{_LINK_EXAMPLE}"')
         match = _PLACED.fullmatch(text)
         if match is None:
             if ":" in text:

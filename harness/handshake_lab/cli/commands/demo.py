@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @options.seed
 @options.kernel
 @options.out
+@options.html
 @options.ladder
 @options.language
 @options.with_grammar
@@ -39,6 +40,7 @@ def command(
     seed: int,
     kernel_name: str,
     out: Path | None,
+    html: Path | None,
     *,
     as_json: bool,
     plain: bool,
@@ -60,6 +62,7 @@ def command(
       handshake demo --at 0s "cut h1-s1 for 5s"
       handshake demo --topology routed
       handshake demo --json | jq .verdict.text
+      handshake demo --html my-run.html
       handshake demo --out my-run && handshake show my-run
     """
     from handshake_lab.plan.checks import check_requests, parse_faults, parse_links
@@ -84,7 +87,7 @@ def command(
         kernel=kernel.info,
         replay=options.again(),
     )
-    return carry_out(plan, kernel, out, as_json=as_json, plain=plain, lang=lang)
+    return carry_out(plan, kernel, out, as_json=as_json, plain=plain, lang=lang, html=html)
 
 
 def _impairment(wanted: dict[str, object]) -> Impairment:

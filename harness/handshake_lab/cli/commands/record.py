@@ -63,6 +63,7 @@ SHOWN_LINES = 20
 @options.seed
 @options.kernel
 @options.out
+@options.html
 @click.option(
     "--watch",
     is_flag=True,
@@ -86,6 +87,7 @@ def command(
     seed: int,
     kernel_name: str,
     out: Path | None,
+    html: Path | None,
     *,
     watch: bool,
     as_json: bool,
@@ -139,6 +141,7 @@ def command(
         plain=plain,
         lang=lang,
         watch=watch,
+        html=html,
         after=lambda run: _print_programs(run, kept=out is not None),
     )
 

@@ -77,6 +77,7 @@ def _document(title: str, where: Path, rows: list[RunRow]) -> ReportDocument:
             connections=row.connections,
             lost=row.lost,
             length=Seconds(row.length),
+            time_wait=Seconds(row.time_wait),
         )
         for row in rows
     ]

@@ -117,8 +117,14 @@ def _running(function: _Function) -> _Function:
 @click.option("--slow", is_flag=True, help="On host and vm kernels, also run tests that take more than 10 s.")
 @click.option("--kernels", metavar="KIND,KIND", help="Run on several kernels and print one table: 6.1,newest,vm:stock.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE", help="With --kernels: write the table to this file."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE",
+    help="Keep the records in this directory, which holds no others; with --kernels: write the table to this file.",
 )
+@options.html
+@options.plain
+@options.language
 @one_boot
 def run(
     names: tuple[str, ...],
@@ -130,20 +136,25 @@ def run(
     artifacts: Path | None,
     kernels: str | None,
     out: Path | None,
+    html: Path | None,
+    lang: str,
     *,
     every: bool,
     as_json: bool,
     slow: bool,
     boot_once: bool,
+    plain: bool,
 ) -> int:
-    """Run scenarios, selected by name or number.
+    """Run scenarios, selected by name or number, and print their ladders.
 
     Each run is compared with the requirements of the documents. The exit status is 0 if all scenarios passed, and 1 if
-    any failed.
+    any failed. With --all, no ladders are printed.
 
     \b
     Examples:
       handshake scenarios run three_way_handshake syn_lost_1
+      handshake scenarios run syn_lost_1 --lang ko --html syn_lost_1.html
+      handshake scenarios run syn_lost_1 --out my-run
       handshake scenarios run --all -n 2
       handshake scenarios run --all --kernel lab:6.1 --json
       handshake scenarios run 30 --link delay=200ms
@@ -156,13 +167,43 @@ def run(
     if kernels:
         return _matrix(wanted, kernels, seed, workers, words, artifacts, out, as_json=as_json, boot_once=boot_once)
     words += _under_loss(wanted, seeds) if seeds else []
-    words += ["--artifacts", str(artifacts.resolve())] if artifacts else []
-    writable = (artifacts or catalogue.checkout("scenarios") / DEFAULT_ARTIFACTS).resolve() if boot_once else None
-    session, status = _pytest(wanted, kernel_name, seed, workers, words, quiet=as_json, writable=writable)
+    if out and out.exists() and any(out.iterdir()):
+        raise UsageError("--out", str(out), "is not empty: choose another directory, or remove it", f"--out {out}-2")
+    with tempfile.TemporaryDirectory(prefix="handshake-scenarios-") as directory:
+        shown = not every and not as_json
+        kept = artifacts or out or (Path(directory) if shown or html else None)
+        words += ["--artifacts", str(kept.resolve())] if kept else []
+        writable = (kept or catalogue.checkout("scenarios") / DEFAULT_ARTIFACTS).resolve() if boot_once else None
+        session, status = _pytest(wanted, kernel_name, seed, workers, words, quiet=as_json, writable=writable)
+        if kept and (shown or html):
+            _show(kept, html or None, ladders=shown, plain=plain, lang=lang, quiet=as_json)
+        if out:
+            click.echo(f"handshake: the records are in {out}: handshake report {out}", err=True)
     found = by_scenario(session, wanted)
     if as_json:
         click.echo(to_json(results_document(session, found)), nl=False)
     return status or int(any(each.outcome == "failed" for each in found))
+
+
+def _show(kept: Path, html: Path | None, *, ladders: bool, plain: bool, lang: str, quiet: bool) -> None:
+    """Print the ladders of the runs in a directory, and write the page of the only one to a file."""
+    from handshake_lab.cli.run_and_show import write_page_to
+    from handshake_lab.reconcile.stored_run import read
+    from handshake_lab.report.html.run_pages import find
+    from handshake_lab.report.terminal.ladder import show
+    from handshake_lab.verdict.judge import judge
+
+    directories = find(kept)
+    if html and len(directories) != 1:
+        reason = f"is one page, and there are {len(directories)} runs: keep them with --out, then use handshake report"
+        raise UsageError("--html", str(html), reason, "--out my-runs")
+    for directory in directories:
+        run = read(directory)
+        verdict = judge(run.record)
+        if ladders:
+            show(run.record, verdict=verdict, plain=plain, lang=lang)
+        if html:
+            write_page_to(html, run, verdict, option="--html", lang=lang, quiet=quiet)
 
 
 def _matrix(

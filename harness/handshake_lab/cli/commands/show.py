@@ -77,6 +77,7 @@ def command(
     from handshake_lab.reconcile.pipeline import reconcile
     from handshake_lab.recording.events_file import read
     from handshake_lab.recording.observations import Failure
+    from handshake_lab.report.text.translations import words
     from handshake_lab.verdict.judge import judge
 
     chosen = [name for name, given in (("--json", as_json), ("--svg", svg), ("--plain", plain)) if given]
@@ -97,6 +98,7 @@ def command(
             html.write_text(
                 page(record, log.observations, title=directory.resolve().name, verdict=verdict, lang=lang), "utf-8"
             )
+        click.echo(words(lang)("kept.page", path=visible(str(html))), err=True)
     if pcapng:
         from handshake_lab.report.export.pcapng import pcapng as packed
 

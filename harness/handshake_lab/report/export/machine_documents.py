@@ -102,7 +102,8 @@ class ReportedRun(msgspec.Struct, frozen=True):
     """A run with its page.
 
     ``outcome`` is "failed" if a transition deviates from RFC 9293 or something failed in the run, else "recorded".
-    ``lost`` counts lost segments; ``length`` is the time from the beginning of the recording to its last event.
+    ``lost`` counts lost segments; ``length`` is the time from the beginning of the recording to its last event, the end
+    of TIME-WAIT apart; ``time_wait`` is how long connections were in TIME-WAIT after that.
     """
 
     name: str
@@ -111,6 +112,7 @@ class ReportedRun(msgspec.Struct, frozen=True):
     connections: int
     lost: int
     length: Seconds
+    time_wait: Seconds
 
 
 class ReportDocument(Document, frozen=True, tag="report"):

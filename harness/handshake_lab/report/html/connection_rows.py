@@ -12,7 +12,7 @@ from handshake_lab.report.layout.connections import middle
 from handshake_lab.report.layout.lines import ladder
 from handshake_lab.report.svg import diagram_svg
 from handshake_lab.report.svg.ladder_svg import switchable
-from handshake_lab.report.text.times import seconds, span
+from handshake_lab.report.text.times import seconds, span, with_time_wait
 from handshake_lab.tcp.diagram.lookup import BY_ID
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.expected_states import marks
@@ -50,7 +50,7 @@ def connection_view(
         "count": len(connection.segments),
         "lost": connection.lost,
         "again": connection.again,
-        "duration": span(connection.ended - connection.began),
+        "duration": with_time_wait(connection.settled - connection.began, connection.time_wait),
         "segments": [],
         "endpoints": [],
     }

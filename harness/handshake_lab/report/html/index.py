@@ -9,7 +9,7 @@ import msgspec
 
 from handshake_lab.report.html.rendering import render
 from handshake_lab.report.layout.connections import connections
-from handshake_lab.report.text.times import span
+from handshake_lab.report.text.times import with_time_wait
 from handshake_lab.report.text.translations import words
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class RunRow(msgspec.Struct, frozen=True):
     summary: str = ""
     connections: int = 0
     lost: int = 0
-    length: int = 0  #: nanoseconds on the run's clock
+    length: int = 0  #: nanoseconds on the run's clock, until all connections had settled
+    time_wait: int = 0  #: nanoseconds for which some were still in TIME-WAIT
 
 
 def run(name: str, outcome: Outcome, record: Record, *, href: str = "", summary: str = "") -> RunRow:
@@ -50,7 +51,8 @@ def run(name: str, outcome: Outcome, record: Record, *, href: str = "", summary:
         summary,
         len(found),
         sum(segment.lost for segment in record.segments),
-        max((each.ended for each in found), default=0),
+        max((each.settled for each in found), default=0),
+        max((each.ended for each in found), default=0) - max((each.settled for each in found), default=0),
     )
 
 
@@ -103,5 +105,5 @@ def _view(each: RunRow, message: str) -> dict[str, Any]:
         "mark": mark,
         "style": style,
         "outcome_text": message,
-        "length": span(each.length),
+        "length": with_time_wait(each.length, each.time_wait),
     }

@@ -62,6 +62,16 @@ class Connection(msgspec.Struct, frozen=True):
         return max(self._times(), default=0)
 
     @property
+    def settled(self) -> int:
+        """The time of the last event in nanoseconds, the end of TIME-WAIT apart."""
+        return max(self._changes(waited=False) + self._passed(), default=0)
+
+    @property
+    def time_wait(self) -> int:
+        """Nanoseconds for which an end was in TIME-WAIT after everything else had happened."""
+        return self.ended - self.settled
+
+    @property
     def lost(self) -> int:
         """How many segments were lost."""
         return sum(segment.lost for segment in self.segments)
@@ -78,8 +88,12 @@ class Connection(msgspec.Struct, frozen=True):
         return "left" if segment.src == self.left.address else "right"
 
     def _times(self) -> list[int]:
-        changes = [step.time for _, lane in self.lanes if lane.endpoint for step in lane.endpoint.transitions]
-        return changes + self._passed()
+        return self._changes(waited=True) + self._passed()
+
+    def _changes(self, *, waited: bool) -> list[int]:
+        """The times of all transitions; ``waited``: with those out of TIME-WAIT."""
+        steps = [step for _, lane in self.lanes if lane.endpoint for step in lane.endpoint.transitions]
+        return [step.time for step in steps if waited or step.old is not State.TIME_WAIT]
 
     def _passed(self) -> list[int]:
         return [time for segment in self.segments for time in (segment.sent, segment.received) if time is not None]

@@ -10,7 +10,9 @@ Commands use `show`: it uses the terminal's width, and colours only on a termina
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
+
+import msgspec
 
 from handshake_lab.report.layout.connections import Connection, connections, middle
 from handshake_lab.report.layout.lines import ladder as laid_out
@@ -123,7 +125,7 @@ def show(
         fold: Whether to fold long sequences of ordinary data into one line each.
         failures: The failures of the run.
     """
-    if plain:
+    if plain or not _can_draw(sys.stdout if console is None else cast("TextIO", console.file)):
         written = text(
             record, width=width or PLAIN, verdict=verdict, only=only, lang=lang, fold=fold, failures=failures
         )
@@ -136,6 +138,17 @@ def show(
         console.width = width  # otherwise rich would wrap lines that are wider than the terminal
     drawn = ladder(record, width=console.width, verdict=verdict, only=only, lang=lang, fold=fold, failures=failures)
     console.print(drawn, crop=False)
+
+
+def _can_draw(stream: TextIO) -> bool:
+    """Whether a stream can show the characters with which a ladder is drawn."""
+    try:
+        "".join(value for value in msgspec.structs.astuple(BOX) if isinstance(value, str)).encode(
+            stream.encoding or "utf-8"
+        )
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _lines(

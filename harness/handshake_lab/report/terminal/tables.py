@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.report.terminal.canvas import DIM, STATE_STYLE, Glyphs, Span
 from handshake_lab.report.text import cells
+from handshake_lab.report.text.as_typed import replay_as_typed
 from handshake_lab.report.text.times import seconds, span
 from handshake_lab.tcp.states import State
 
@@ -74,7 +75,7 @@ def summary(found: list[Connection], glyphs: Glyphs, words: Words, width: int) -
             str(len(each.segments)),
             str(each.lost or ""),
             str(each.again or ""),
-            span(each.ended - each.began, glyphs.micro),
+            span(each.settled - each.began, glyphs.micro),
         ]
         for each in found
     ]
@@ -90,6 +91,10 @@ def summary(found: list[Connection], glyphs: Glyphs, words: Words, width: int) -
             for place, (value, size) in enumerate(zip(row, sizes, strict=True))
         )
         lines.append([(text, "bold" if number == 0 else "")])
+    longest = max(each.time_wait for each in found)
+    if longest:
+        note = words("table.without_time_wait", length=span(longest, glyphs.micro))
+        lines += [[(line, DIM)] for line in cells.wrap(note, width)]
     return lines
 
 
@@ -215,7 +220,7 @@ def failed(failures: Sequence[str], glyphs: Glyphs, words: Words, width: int) ->
 
 def again(record: Record, glyphs: Glyphs, words: Words, width: int) -> Lines:
     """The command that repeats this run; complete, so that it can be copied."""
-    replay = glyphs.legible(record.header.replay, REPLAY)
+    replay = glyphs.legible(replay_as_typed(record.header.replay), REPLAY)
     if not replay:
         return []
     return [[(line, DIM)] for line in cells.wrap(f"{words('ladder.replay')} {replay}", width)]

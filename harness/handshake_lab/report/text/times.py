@@ -37,6 +37,17 @@ def digits_for(times: list[int]) -> int:
     return 3 if all(gap >= MILLISECOND or gap <= 300 * MICROSECOND for gap in gaps) else 6
 
 
+def with_time_wait(ns: int, time_wait: int, micro: str = "µs") -> str:
+    """The duration of a connection, with that of its TIME-WAIT told apart: ``850 ms + 61.6 s TIME-WAIT``.
+
+    Args:
+        ns: Its duration without TIME-WAIT, in nanoseconds.
+        time_wait: The duration of its TIME-WAIT in nanoseconds; 0 if it has none.
+        micro: The sign of a microsecond.
+    """
+    return span(ns, micro) + (f" + {span(time_wait, micro)} TIME-WAIT" if time_wait else "")
+
+
 def span(ns: int, micro: str = "µs") -> str:
     """A length of time with three significant digits and a unit that fits: ``59.9 s``, ``50 ms``.
 

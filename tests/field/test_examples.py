@@ -1,0 +1,219 @@
+"""Every example of every help text and every command in README and docs: run in a shell as it stands, or parsed.
+
+What takes minutes, needs another kernel or changes the machine is parsed only: its verb and its options have to exist.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from handshake_lab.cli.main import command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: Parsed only, with the reason.
+LONG = {
+    r"--all|--kernels|--seeds": "runs all scenarios",
+    r"^handshake (test|claims|explore)\b": "has tests of its own: it runs tests",
+    r"^handshake kernel (build|export|import|remove|wheel)": "builds or removes kernels",
+    r"--kernel (host|vm|lab:)": "needs another kernel",
+    r"--watch": "is for a terminal",
+}
+#: Not commands of this project, or the name of a verb in a sentence.
+OTHERS = re.compile(
+    r"^(vagrant|pip|sudo|Linux)\b|…|"
+    r"^handshake (record|show|explore|report|scenarios (run|mutate)|kernel import)( --json| --system)?$"
+)
+COURSE = """
+from mininet.topo import Topo
+class Lab(Topo):
+    def build(self, n=2):
+        for number in range(1, n + 1):
+            self.addLink(self.addHost(f"h{number}"), "s1" if number > 1 else self.addSwitch("s1"))
+topos = {"lab": Lab}
+"""
+SCRIPT = """
+from mininet.net import Mininet
+from mininet.topo import SingleSwitchTopo
+net = Mininet(topo=SingleSwitchTopo(2), controller=None)
+net.start()
+print(net.get("h1").cmd("ip addr"))
+net.stop()
+"""
+
+
+def verbs(at: click.Command) -> Iterator[click.Command]:
+    """A command and all below it."""
+    yield at
+    if isinstance(at, click.Group):
+        context = click.Context(at)
+        for name in at.list_commands(context):
+            found = at.get_command(context, name)
+            assert found is not None
+            yield from verbs(found)
+
+
+def examples() -> Iterator[str]:
+    """The commands of help texts and pages."""
+    for verb in verbs(command):
+        for block in re.findall(r"(?:Examples|First steps):\n((?:[ ]+\S.*\n?)+)", verb.help or ""):
+            yield from block.replace("\\\n", " ").splitlines()
+    for page in PAGES:
+        text = page.read_text()
+        for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL):
+            yield from block.replace("\\\n", " ").splitlines()
+        yield from re.findall(r"`((?:\./)?handshake [^`\n]+)`", text)
+
+
+def cleaned(line: str) -> str:
+    """A command without its prompt, its comment and the explanation that follows it in a list."""
+    line = (
+        re.sub(r"^\$ ", "", line.strip())
+        .replace("./handshake", "handshake")
+        .replace("\\|", "|")
+        .replace("DIR", "my-run")
+    )
+    return re.split(r"\s+# |\s{2,}(?=[a-z])", line)[0].strip() if "--client" not in line else line
+
+
+COMMANDS = sorted({cleaned(line) for line in examples()} - {""})
+KNOWN = [each for each in COMMANDS if not OTHERS.search(each)]
+
+
+def why_long(text: str) -> str:
+    """Why a command is parsed only; empty if it is run."""
+    return next((reason for pattern, reason in LONG.items() if re.search(pattern, text)), "")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory in which the examples find what they need: runs, topologies, scripts, and `handshake` on PATH."""
+    directory = tmp_path_factory.mktemp("examples")
+    (directory / "bin").mkdir()
+    shim = directory / "bin" / "handshake"
+    shim.write_text(
+        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "from handshake_lab.cli.main import main; main()" "$@"\n'
+    )
+    shim.chmod(0o755)
+    home = directory / "work"
+    home.mkdir()
+    (home / ".config" / "fish" / "completions").mkdir(parents=True)
+    (home / "course.py").write_text(COURSE)
+    for name in ("two_hosts.py", "bufferbloat.py"):
+        (home / name).write_text(SCRIPT)
+    run = shell("handshake demo --out my-run && handshake demo --out runs/1", home)
+    assert run.returncode == 0, run.stderr
+    return home
+
+
+def shell(text: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line as a shell does."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    own = {"PATH": f"{home.parent / 'bin'}:{os.environ['PATH']}", "HOME": str(home), "XDG_CACHE_HOME": cache}
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", text],
+        env={**os.environ, **own, **environment},
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("text", [each for each in KNOWN if not why_long(each)])
+def test_runs(kept: Path, tmp_path: Path, text: str) -> None:
+    """In a shell, in a directory with what it reads."""
+    work = tmp_path / "home" / "work"
+    shutil.copytree(kept, work, ignore=shutil.ignore_patterns("my-run") if "--out my-run" in text else None)
+    (work.parent / "bin").symlink_to(kept.parent / "bin")
+    if "--out runs/1" in text:
+        shutil.rmtree(work / "runs")
+    done = shell(text if shutil.which("jq") else re.sub(r"\| jq .*", "> /dev/null", text), work)
+
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def simple_commands(text: str) -> Iterator[list[str]]:
+    """The commands of a line, without redirections."""
+    words: list[str] = []
+    reader = shlex.shlex(text, posix=True, punctuation_chars=True)
+    reader.whitespace_split = True
+    for word in [*reader, "|"]:
+        if word in ("|", "&&", ">", ">>"):
+            yield words
+            words = []
+        else:
+            words.append(word)
+
+
+@pytest.mark.parametrize("text", [each for each in KNOWN if why_long(each)])
+def test_is_understood(text: str) -> None:
+    """Verb, options and the forms of their values exist."""
+    for words in simple_commands(text):
+        if words[:1] != ["handshake"]:
+            continue
+        context = click.Context(command, info_name="handshake")
+        at: click.Command = command
+        words.pop(0)
+        while isinstance(at, click.Group) and words:
+            found = at.get_command(context, words.pop(0))
+            assert found is not None, text
+            at, context = found, click.Context(found, parent=context)
+        if not isinstance(at, click.Group):
+            at.make_context(at.name, words, parent=context.parent)
+
+
+def test_there_are_examples() -> None:
+    """The collection finds what is there, and little is left out."""
+    assert len(KNOWN) > 80
+    assert sum(not why_long(each) for each in KNOWN) > 45
+    assert {"handshake demo --delay 200ms", "handshake topology check ./course.py"} <= set(KNOWN)
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_mark_of_the_formatter_is_printed(width: int) -> None:
+    """Neither a backspace nor its escape, whatever the width."""
+    for verb in verbs(command):
+        text = verb.get_help(click.Context(verb, info_name=verb.name, terminal_width=width, max_content_width=width))
+        assert "\b" not in text
+        assert "\\b" not in text
+
+
+def test_run_it_again(kept: Path) -> None:
+    """The line can be pasted where the program was called by a path, and gives the same."""
+    path = str(kept.parent / "bin" / "handshake")
+    first = shell(f"{path} demo --plain --delay 30ms --fault 'drop #2'", kept, HANDSHAKE_CALLED_AS=path)
+    again = re.search(rf"Run again: ({re.escape(path)} demo.*(?:\n\S.*)*)", first.stdout)
+    assert again is not None, first.stdout
+    second = shell(f"{again[1].replace(chr(10), ' ')} --plain", kept, HANDSHAKE_CALLED_AS=path)
+
+    assert second.stdout == first.stdout
+
+
+def test_commands_as_they_were_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a checkout, ./handshake; elsewhere, as they are."""
+    from handshake_lab.report.text.as_typed import as_typed, replay_as_typed
+
+    assert as_typed("handshake demo && handshake show x") == "handshake demo && handshake show x"
+    monkeypatch.setenv("HANDSHAKE_CALLED_AS", "./handshake")
+    assert as_typed("handshake demo && handshake show x") == "./handshake demo && ./handshake show x"
+    assert (
+        as_typed("cd handshake-lab && ./handshake test; the handshake is done")
+        == ("cd handshake-lab && ./handshake test; the ./handshake is done")
+        or "the handshake is done"
+    )
+    assert replay_as_typed("pytest tests/a.py::test_b") == "./handshake test --no-checks tests/a.py::test_b"
