@@ -320,6 +320,21 @@ def test_a_virtual_machine_needs_other_programs(checkout: Checkout, words: tuple
     assert apt.endswith("install --no-install-recommends qemu-system-x86 gcc libc6-dev (noninteractive)")
 
 
+def test_a_mininet_script_needs_what_mininet_calls(checkout: Checkout) -> None:
+    """Only to be run: not for help, nor for other verbs."""
+    checkout.stub("apt-get", APT_GET)
+    checkout.stub("apt-cache", "#!/bin/sh\n")
+    checkout.stub("ping", "#!/bin/sh\n")
+    assert checkout.run("run", "--help")[0] == 7
+    assert checkout.run("demo")[0] == 7
+    assert not [line for line in checkout.log if line.startswith("apt-get")]
+
+    assert checkout.run("run", "script.py")[0] == 7
+
+    (apt,) = [line for line in checkout.log if line.startswith("apt-get")]
+    assert apt.endswith("install --no-install-recommends mininet net-tools bridge-utils iperf telnet (noninteractive)")
+
+
 def test_the_machines_own_kernel_needs_a_compiler_once(checkout: Checkout, tmp_path: Path) -> None:
     """For the small programs beside it, until they are in the cache."""
     checkout.lack("gcc")
