@@ -21,7 +21,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
 
-PACKAGES = "python3,python3-venv,iproute2,nftables"
+PACKAGES = "python3,python3-venv,iproute2,nftables,passwd"
 
 INSIDE = r"""
 set -e

@@ -9,6 +9,7 @@ import lzma
 import sys
 import tarfile
 import zipfile
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
@@ -264,6 +265,23 @@ def test_a_wheel_is_installed_and_found(
     assert found.supervisor.is_relative_to(tmp_path / "site")
     with pytest.raises(UsageError, match="pip uninstall handshake-lab-kernel"):
         LabImages().remove("9.8")
+
+
+@pytest.mark.parametrize(("found", "shown"), [("66.1.1", "66.1.1"), (None, "none")])
+def test_setuptools_that_cannot_write_a_wheel_is_reported(
+    tmp_path: Path, image: LabKernelImage, monkeypatch: pytest.MonkeyPatch, found: str | None, shown: str
+) -> None:
+    """Virtual environments of Debian 12 have one that needs another package for it; newer ones have none."""
+
+    def version(name: str) -> str:
+        if name == "setuptools" and found is None:
+            raise PackageNotFoundError
+        return found if name == "setuptools" and found else "0.1.0"
+
+    monkeypatch.setattr("handshake_lab.kernel.lab.packaging.wheel.version", version)
+    monkeypatch.setattr("handshake_lab.kernel.lab.packaging.wheel.glibc_floor", lambda _files: (2, 34))
+    with pytest.raises(EnvironmentUnsupported, match=f"installed is {shown}"):
+        write_wheel(image, tmp_path)
 
 
 def test_the_oldest_glibc_is_read_from_the_programs() -> None:

@@ -7,8 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,10 +102,14 @@ def glibc_floor(files: list[ImageFile]) -> tuple[int, int]:
 
 
 def _build(project: Path, directory: Path, platform: str) -> Path:
-    if find_spec("setuptools") is None:
+    try:
+        installed = version("setuptools")
+    except PackageNotFoundError:
+        installed = "none"
+    if installed == "none" or tuple(map(int, installed.split(".")[:2])) < (70, 1):
         raise EnvironmentUnsupported(
-            "Building a wheel needs setuptools, which is not installed here",
-            "Install it: pip install 'setuptools>=70.1'",
+            f"Building a wheel needs setuptools 70.1 or newer; installed is {installed}",
+            f"Install it: {sys.executable} -m pip install 'setuptools>=70.1'",
         )
     directory.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
