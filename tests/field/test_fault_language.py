@@ -105,7 +105,7 @@ def test_a_time_that_does_not_come() -> None:
         ("10s", "cut h1", "does not name a link"),
         ("10s", "cut h1-h9", "is not a node"),
         ("10s", "cot h1-s1", "the nearest is 'cut'"),
-        ("10s", "mend h1-s1 for 3s", "is not undone"),
+        ("10s", "mend h1-s1 for 3s", "cannot be undone"),
         ("10s", "cut h1-s1 for ever", "is not a duration"),
         ("10s", "set delay=5ms", "does not name a link"),
         ("10s", "drop SYM", "the nearest is 'SYN'"),

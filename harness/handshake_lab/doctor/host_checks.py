@@ -92,7 +92,7 @@ def _namespaces() -> tuple[Check, tuple[str, ...]]:
 
 def _try(options: tuple[str, ...]) -> str:
     """Make namespaces and bring up loopback in them; returns the error, or "" if there was none."""
-    # Some distributions allow everyone to make a user namespace, but grant no privileges in it.
+    # Some distributions permit every user to create a user namespace, but grant no privileges in it.
     return _outcome(["unshare", *options, "ip", "link", "set", "lo", "up"])
 
 
@@ -186,7 +186,7 @@ def _tracepoints() -> Check:
     if os.geteuid() != 0:
         remedy = "run as root (sudo): tracefs belongs to root. Without it the other observers work"
         return Check(name, ok=False, detail=f"{use}: {events} cannot be read", remedy=remedy, needed=False)
-    # Perhaps it is not mounted. In a mount namespace of its own, a mount is invisible to other processes.
+    # It may not be mounted. It is mounted in a separate mount namespace, where other processes do not see the mount.
     reading = f"mount -t tracefs none {events.parent} && cat {events}/{_TRACEPOINTS[0]}/format"
     wrong = _outcome(["unshare", "--mount", "sh", "-c", reading])
     if not wrong:

@@ -1,4 +1,4 @@
-"""Carries out actions at given times of a run, in a thread of its own."""
+"""Executes actions at given times of a run, in a separate thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TimedActions:
-    """What is still to happen in a run, by its time.
+    """The remaining actions of a run, by time.
 
     Args:
         network: The running network.
@@ -39,7 +39,7 @@ class TimedActions:
         self._thread: threading.Thread | None = None
 
     def begin(self, actions: Iterable[TimedAction]) -> None:
-        """Have the actions of a plan carried out, those for the beginning at once."""
+        """Execute the actions of a plan at their times; those at 0 s are executed at once."""
         for action in actions:
             if action.at <= self._clock.now():
                 self._carry_out(action)
@@ -47,10 +47,10 @@ class TimedActions:
                 self.add(action)
 
     def add(self, action: TimedAction) -> None:
-        """Have an action carried out at its time.
+        """Execute an action at its time.
 
         Raises:
-            UsageError: Its time has passed, or the network does not have what it is about.
+            UsageError: Its time has passed, or the network does not have its link or hosts.
         """
         action.check(self._network.plan)
         now = self._clock.now()
@@ -75,7 +75,7 @@ class TimedActions:
         """End the thread.
 
         Returns:
-            The actions whose times did not come, those that undo another one apart.
+            The actions whose times were not reached, except those that undo another action.
 
         Raises:
             HandshakeError: The error of an action.
@@ -121,7 +121,7 @@ class TimedActions:
         elif action.ends is not None:
             link = self._network.link(*action.ends)
             if action.verb == "set" and action.change is not None:
-                # A change of one direction is one towards its second node.
+                # A change of one direction applies to the direction towards the second node.
                 undo = link.lay(
                     action.change.impairment, action.change.off, to=None if action.change.both else action.ends[1]
                 )

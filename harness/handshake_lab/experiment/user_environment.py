@@ -1,6 +1,6 @@
-"""The variables by which a user's programs and modules are found: they are the same where a run happens.
+"""The variables with which a user's programs and modules are found; they are passed to the kernel of a run.
 
-Others, such as the locale and the time zone, would make a run depend on who starts it where.
+Other variables, such as the locale and the time zone, are not passed, because a run must not depend on them.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-#: Where Debian has programs that are not in an ordinary user's PATH: nft, tc.
+#: Directories of programs that are not in an ordinary user's PATH on Debian: nft, tc.
 _SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-#: Of virtual environments.
+#: The variables of virtual environments.
 _ENVIRONMENTS = ("VIRTUAL_ENV", "CONDA_PREFIX")
 
 
 def user_environment() -> dict[str, str]:
-    """PATH, PYTHONPATH and the virtual environment that is active."""
+    """PATH, PYTHONPATH and the active virtual environment."""
     path = [*os.environ.get("PATH", "/usr/bin:/bin").split(":"), *_SYSTEM]
     found = {"PATH": ":".join(dict.fromkeys(filter(None, path)))}
     if modules := _module_directories():
@@ -24,7 +24,7 @@ def user_environment() -> dict[str, str]:
 
 
 def user_directories() -> tuple[Path, ...]:
-    """The directories that these variables name: a kernel must show them, wherever they are."""
+    """The directories in these variables, which must be readable in the kernel."""
     names = [os.environ.get(name, "") for name in _ENVIRONMENTS]
     found = [*_module_directories(), *(Path(name) for name in names if name)]
     found += [Path(name) for name in os.environ.get("PATH", "").split(":") if name.startswith("/")]

@@ -1,4 +1,4 @@
-"""Host names, each in a UTS namespace of its own: for the calling thread, and for the programs that it starts.
+"""Host names, each in a separate UTS namespace, for the calling thread and the programs that it starts.
 
 Source: uts_namespaces(7), sethostname(2).
 """

@@ -1,4 +1,4 @@
-"""Which segments a fault is about: its parts as conditions, and what a record says about each of them. Pure."""
+"""The segments that a fault matches: its parts as conditions, and why a fault never fired, by a record. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Packet(Protocol):
-    """What `is_kind` needs of a segment or a datagram."""
+    """The properties of a segment or a datagram that `is_kind` uses."""
 
     @property
     def flags(self) -> str:
@@ -52,7 +52,7 @@ def is_kind(packet: Packet, kind: str, *, labelled: bool = False) -> bool:
     Args:
         packet: The segment or datagram.
         kind: The kind.
-        labelled: Whether the kind is that of a ladder's label, in which ACK is the flag: with data or without.
+        labelled: Whether the kind is from a ladder's label, in which ACK only means the flag, with data or without.
     """
     if isinstance(packet, Datagram):
         return packet.kind == kind or (kind == "ICMP" and packet.kind.startswith("ICMP"))
@@ -76,8 +76,10 @@ _Condition = Callable[["TransmittedSegment"], bool]
 
 
 def conditions(fault: Fault) -> list[tuple[str, _Condition]]:
-    """The parts of a fault, each in the words of the fault, as conditions on a segment of a record."""
-    own = fault.action != "inject"  # the sender and receiver of what is injected are not those of what is counted
+    """The parts of a fault as conditions on a segment of a record, each with its text in the fault."""
+    own = (
+        fault.action != "inject"
+    )  # the sender and receiver of an injected segment are not those of the counted segments
     length = fault.length
     every: list[tuple[bool, str, _Condition]] = [
         (bool(fault.number), f"#{fault.number}", lambda s: s.number == fault.number),
@@ -98,7 +100,7 @@ def conditions(fault: Fault) -> list[tuple[str, _Condition]]:
 
 
 def matching(fault: Fault, segments: Iterable[TransmittedSegment]) -> list[TransmittedSegment]:
-    """The segments of a record that a fault counts: those that crossed the network and meet all its conditions."""
+    """The segments of a record that a fault counts: those that crossed the network and meet all conditions."""
     wanted = [condition for _, condition in conditions(fault)]
     return [segment for segment in _crossing(segments) if all(condition(segment) for condition in wanted)]
 
@@ -108,7 +110,7 @@ def _crossing(segments: Iterable[TransmittedSegment]) -> list[TransmittedSegment
 
 
 def why_never(fault: Fault, segments: Iterable[TransmittedSegment]) -> str:
-    """Why a fault never fired, by the segments of the record: how many met which of its parts.
+    """Why a fault never fired: how many segments of the record met each of its conditions.
 
     Args:
         fault: The fault.

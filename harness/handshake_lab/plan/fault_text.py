@@ -1,4 +1,4 @@
-"""The grammar of faults, and its reader: from the text of ``--fault`` to the parts of a `Fault`."""
+"""The grammar of faults, and parsing the text of ``--fault`` to the parts of a `Fault`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from handshake_lab.plan.nearest_name import hint
 from handshake_lab.tcp.flags import NO_FLAGS
 
 #: Kinds of segments; a FIN or a SYN with data is DATA as well. A kind can also be any combination of flags, as ladders
-#: print them: FIN-PSH-ACK (`handshake_lab.tcp.flags.match` says what it matches).
+#: print them: FIN-PSH-ACK (`handshake_lab.tcp.flags.match` defines what it matches).
 KINDS = ("SYN", "SYN-ACK", "ACK", "DATA", "FIN", "RST", "any", "UDP", "ICMP")
-#: Those that are not of TCP; also each ICMP error by its name.
+#: Kinds of other protocols than TCP; also each ICMP error by its name.
 OTHER_KINDS = ("UDP", "ICMP")
 #: Kinds that can be injected; also any combination of flags, and any ICMP error.
 MADE = ("SYN", "SYN-ACK", "ACK", "FIN", "RST", "RST-ACK")
@@ -71,7 +71,7 @@ _FOLLOWED = {"from": "from_", "to": "to", "on": "on", "by": "by"}
 _ALONE = ("all", "optional", "ipv4", "ipv6", "absolute")
 #: Words of a label, and their names in `Fault.make`.
 _LABEL = {"seq": "rel_seq", "ack": "rel_ack", "len": "length"}
-#: In a ladder, the mark of a retransmission: it says nothing that the segment's number does not say.
+#: The mark of a retransmission in a ladder, which is ignored, because the segment's number identifies it.
 _AGAIN = re.compile(r"(?:\s+(?:rtx\s+|↻|rtx))#[0-9]+")
 _NUMBER = re.compile(r"#([0-9]{1,7})")
 _ICMP = re.compile(r"\bICMP((?: [a-z]+)+)(?:, MTU [0-9]+)?")
@@ -85,7 +85,7 @@ def read_words(text: object, field: str) -> tuple[str, str, dict[str, Any]]:
         field: The name of the fault in messages.
 
     Returns:
-        They are not checked yet; the parts are the arguments of `handshake_lab.plan.fault.Fault.make`.
+        The parts are arguments of `handshake_lab.plan.fault.Fault.make`, which checks them.
 
     Raises:
         UsageError: A word is unknown, or has no value.
@@ -110,7 +110,7 @@ def read_words(text: object, field: str) -> tuple[str, str, dict[str, Any]]:
 
 
 def _joined(match: re.Match[str]) -> str:
-    """An ICMP error in one word; words of the grammar that follow it stay what they are."""
+    """An ICMP error as one word; words of the grammar after it are not changed."""
     words = match[1].split()
     ends = next((place for place, word in enumerate(words) if word in (*_FOLLOWED, *_ALONE)), len(words))
     return " ".join(["-".join(["ICMP", *words[:ends]]), *words[ends:]])

@@ -1,4 +1,4 @@
-"""The values of a fault's parts: from text or Python to what `Fault` holds."""
+"""Converting the values of a fault's parts from text or Python to those of `Fault`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NODE = re.compile(r"[A-Za-z0-9_.]{1,15}")
 _OFFSET = re.compile(r"[+-]?[0-9]{1,10}")
 _NUMBER = re.compile(r"-?[0-9]{1,10}")
 _MOST_NTH = 1_000_000
-#: What fits into a frame of 1500 bytes with the longest headers (IPv6, 40 bytes of options).
+#: The maximum payload in a frame of 1500 bytes with the longest headers (IPv6, 40 bytes of options).
 _MOST_PAYLOAD = 1500 - 40 - 60
 
 
@@ -46,7 +46,7 @@ def node(field: str, name: object) -> str:
 
 
 def read_kind(field: str, kind: object, kinds: tuple[str, ...]) -> str:
-    """One of the kinds, a combination of flags, or an ICMP error, as `Fault` spells it."""
+    """One of the kinds, a combination of flags, or an ICMP error, in the form that `Fault` uses."""
     if isinstance(kind, str):
         for known in kinds:
             if kind.lower() == known.lower():

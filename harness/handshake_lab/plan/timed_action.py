@@ -1,9 +1,9 @@
-"""What happens to a network at a given time of a run: a link is cut, mended or changed, or a fault comes into force.
+"""Actions at given times of a run: a link is cut, mended or changed, or a fault becomes active.
 
     >>> str(TimedAction.parse("10s", "cut h1-s1 for 30s"))
     '10s cut h1-s1 for 30s'
 
-Pure; `handshake_lab.experiment.timed_actions` carries it out.
+Pure; `handshake_lab.experiment.timed_actions` executes actions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TimedAction(msgspec.Struct, frozen=True):
         ends: The nodes at the ends of a link; empty for a fault.
         change: ``set``: the properties of the link.
         fault: ``fault``: the fault.
-        lasts: Nanoseconds until it is undone; 0: it is not.
+        lasts: Nanoseconds until it is undone; 0: it is not undone.
     """
 
     at: int
@@ -71,7 +71,7 @@ class TimedAction(msgspec.Struct, frozen=True):
             text = match["what"] + (match["optional"] or "")
             lasts = units.duration(f"{field} for", match["time"], _EXAMPLE)
             if not lasts:
-                raise UsageError(f"{field} for", what, "is no time", _EXAMPLE)
+                raise UsageError(f"{field} for", what, "is not longer than 0 s", _EXAMPLE)
         verb, _, rest = text.partition(" ")
         rest = rest.strip()
         if verb in ACTIONS:
@@ -90,14 +90,14 @@ class TimedAction(msgspec.Struct, frozen=True):
         if link is None:
             raise UsageError(field, what, "does not name a link by its two nodes", _EXAMPLE)
         if lasts and verb != "cut":
-            raise UsageError(field, what, f"has a time, but {verb!r} is not undone", _EXAMPLE)
+            raise UsageError(field, what, f"has a duration, but {verb!r} cannot be undone", _EXAMPLE)
         return cls(at, verb, ends=(link["one"], link["other"]), lasts=lasts)
 
     def check(self, planned: NetworkPlan, field: str = "--at") -> None:
-        """Check that the network has what the action is about.
+        """Check that the network has the link or the hosts of the action.
 
         Raises:
-            UsageError: It does not have the link, or a host.
+            UsageError: It does not have one of them.
         """
         if self.fault is not None:
             check_fault(planned, self.fault, field=field)

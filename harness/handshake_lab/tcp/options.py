@@ -25,7 +25,7 @@ def _timestamps(text: str) -> bytes:
     return struct.pack("!II", int(value), int(echo))
 
 
-#: Each option by its name: its kind, and how its value is read.
+#: Each option by its name: its kind, and the function that encodes its value.
 _OPTIONS: dict[str, tuple[int, Callable[[str], bytes]]] = {
     "mss": (2, lambda text: struct.pack("!H", int(text))),
     "ws": (3, lambda text: struct.pack("!B", int(text))),
@@ -41,7 +41,7 @@ def encode_options(wanted: object, field: str = "options") -> bytes:
 
     Args:
         wanted: ``mss:1460,sackok,ts:VALUE:ECHO,nop,ws:7,sack:LEFT-RIGHT:LEFT-RIGHT,tfo:HEX,eol``; ``0x…`` in
-            hexadecimal digits, for what is not in that list; or bytes, which are taken as they are.
+            hexadecimal digits, for other options; or bytes.
         field: The name of the value in messages.
 
     Raises:
@@ -58,7 +58,7 @@ def encode_options(wanted: object, field: str = "options") -> bytes:
             raise UsageError(field, wanted, "are not hexadecimal digits", "0x020405b4") from None
     else:
         raw = b"".join(_encoded(item.strip(), field) for item in wanted.split(",") if item.strip())
-    # Filled up with the end of the list and zeros (RFC 9293, section 3.1, Padding).
+    # Padded with the end of the option list and zeros (RFC 9293, section 3.1, Padding).
     raw += bytes(-len(raw) % 4)
     if len(raw) > _MOST:
         raise UsageError(field, str(wanted), f"are {len(raw)} bytes, more than the {_MOST} of a header", _EXAMPLE)
@@ -83,7 +83,7 @@ def _encoded(item: str, field: str) -> bytes:
 
 
 def show_options(raw: bytes) -> str:
-    """Options of a header in the words of `encode_options`; those it does not know as their kind and length."""
+    """Options of a header in the syntax of `encode_options`; unknown options as their kind and length."""
     found, at = [], 0
     names = {kind: name for name, (kind, _) in _OPTIONS.items()}
     while at < len(raw):

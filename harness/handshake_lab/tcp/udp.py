@@ -1,4 +1,4 @@
-"""Decodes UDP datagrams (RFC 768): as far as a capture shows them, beside the TCP that this project is about."""
+"""Decodes UDP datagrams (RFC 768), which captures contain besides TCP."""
 
 from __future__ import annotations
 

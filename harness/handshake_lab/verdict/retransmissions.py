@@ -101,7 +101,7 @@ def _described(
             acks.append(str(reason.values["number"]))
         if reason not in reasons and not (reason.code == "ack_lost" and len(acks) > 1):
             reasons.append(reason)
-    if len(acks) > 1:  # once, in the place of the first
+    if len(acks) > 1:  # all in one reason, at the position of the first
         all_lost = sentence("acks_lost", numbers=", ".join(dict.fromkeys(acks)))
         reasons = [all_lost if reason.code == "ack_lost" else reason for reason in reasons]
     why = reduce(lambda one, other: sentence("and_then", first=one, second=other), reasons)
@@ -115,7 +115,7 @@ def _described(
 
 
 def _rounds(repeats: Sequence[TransmittedSegment]) -> list[list[TransmittedSegment]]:
-    """The retransmissions, with those grouped that are parts of one: each begins where the one before ends."""
+    """Group retransmissions that are parts of the same original: each part begins where the previous one ends."""
     rounds: list[list[TransmittedSegment]] = []
     for each in repeats:
         before = rounds[-1][-1] if rounds else None
@@ -140,7 +140,7 @@ def _name(segment: TransmittedSegment) -> Message:
 
 
 def _reason(before: TransmittedSegment, after: TransmittedSegment, around: _Surroundings) -> Message:
-    """Why ``after`` was sent although ``before`` had been."""
+    """Why ``before`` was retransmitted as ``after``."""
     if before.received is None or before.damaged:
         return sentence("damaged") if before.damaged else _loss(before, after, around)
     if before.received >= (after.sent or 0):

@@ -1,17 +1,17 @@
-"""What pyroute2 lacks, as of version 0.9.7, and is therefore added here. All else that is netlink is pyroute2's.
+"""Additions to pyroute2 0.9.7, which implements all other parts of netlink.
 
-- *A socket without an event loop.* Each of pyroute2's sockets runs its requests in an asyncio loop of its own. That
-  takes three more descriptors, whose inode numbers would shift those in a record; and a thread other than the first
-  gets a second socket, in whatever namespace it is. `handshake_lab.linux.netlink.connection.Netlink` therefore sends
-  pyroute2's messages, and reads answers with pyroute2's marshal, over an ordinary socket.
+- *A socket without an event loop.* Each socket of pyroute2 runs its requests in a separate asyncio loop. This needs
+  three more descriptors, whose inode numbers would change those in a record. If another thread uses the socket, pyroute2
+  opens a second one, in the present namespace of that thread. Therefore `handshake_lab.linux.netlink.connection.Netlink`
+  sends pyroute2's messages over an ordinary socket, and decodes the answers with pyroute2's marshal.
 - *The error of a dump that fails midway*, which a marshal ignores: `DumpEnd`.
 - *Some parameters of netem*: loss models, tables of jitter, rates above 32 bits, nanoseconds: `NetemOptions`; and rates
   above 32 bits of tbf: `TbfOptions`.
-- *The old request of sock_diag*, which alone returns IPv4 and IPv6 sockets together: `OldInetDiagRequest`.
+- *The old request of sock_diag*, the only one that returns IPv4 and IPv6 sockets together: `OldInetDiagRequest`.
 - *nfnetlink_log*: `LogConfig`, and the attributes of a logged frame in `handshake_lab.linux.netlink.packet_log`.
-- *Decoding in one step.* pyroute2 makes an object of each message and each attribute, and reads field by field: 40 µs
-  for a socket with its tcp_info, and the recorder reads a socket after each segment. `reader` compiles the fields that
-  pyroute2 defines, and `find_attribute` finds one attribute: 4 µs.
+- *Decoding in one step.* pyroute2 creates an object for each message and each attribute, and decodes field by field.
+  This takes 40 µs for a socket with its tcp_info, and the recorder decodes a socket after each segment. `reader`
+  compiles the fields that pyroute2 defines, and `find_attribute` finds one attribute: this takes 4 µs.
 - *Changing one field of an encoded message*: `with_field`. pyroute2 takes 33 µs to encode a neighbour entry. 100 hosts
   at a switch need 9,900, of which 100 differ in more than the interface.
 - *Namespaces without names, for one thread*: `handshake_lab.linux.netns`. pyroute2 forks a process for each namespace,
@@ -135,11 +135,11 @@ class LogConfig(nfgen_msg):  # type: ignore[misc]
 
 
 def reader(fields: Iterable[tuple[str, str]], wanted: Sequence[str]) -> struct.Struct:
-    """Compile some fields of a message, so that they are read in one step.
+    """Compile some fields of a message, so that they are decoded in one step.
 
     Args:
-        fields: All fields as pyroute2 defines them: names and formats. Those that are wanted are in host byte order.
-        wanted: The names of those to read, in their order. What follows the last one may be missing.
+        fields: All fields as pyroute2 defines them: names and formats. The fields to decode are in host byte order.
+        wanted: The names of the fields to decode, in their order. Later fields may be missing in a message.
     """
     form = "="
     for name, each in fields:

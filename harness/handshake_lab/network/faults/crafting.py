@@ -1,4 +1,4 @@
-"""Makes the frame that an ``inject`` sends, from what is known of a connection."""
+"""Crafts the frame that an ``inject`` sends, from the known sequence numbers of a connection."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def craft_for(
     distance is then counted from 0.
 
     Args:
-        fault: What is injected.
-        sender: The end from which it appears to come.
+        fault: The fault.
+        sender: The end that appears as the sender.
         receiver: The end that receives it.
         edges: All exits.
-        addresses: Those of each node: an ICMP error may come from any.
+        addresses: The addresses of each node, because an ICMP error may come from any node.
 
     Raises:
         UsageError: The receiver's version of IP does not have such an ICMP error.
@@ -66,7 +66,7 @@ def craft_for(
                 "fault", str(fault), f"names an error that {version} does not have", "ICMP-port-unreachable"
             )
         known = [ip for ip in sorted(addresses.get(fault.sender, ())) if (":" in ip) == six]
-        # The last segment, if it is on its way: errors about others are ignored (net/ipv4/tcp_ipv4.c, tcp_v4_err()).
+        # The last segment, if it is in flight: errors about others are ignored (net/ipv4/tcp_ipv4.c, tcp_v4_err()).
         waiting = receiver.acked is None or before(receiver.acked, receiver.sent or 0)
         base = receiver.last if waiting else receiver.sent
         seq = fault.seq if fault.absolute else add(base or 0, fault.seq)

@@ -76,7 +76,7 @@ def aborted(context: TransitionContext) -> FoundCause | None:
 
 
 def _abort(context: TransitionContext) -> Message | str:
-    """Which call aborted: connect(AF_UNSPEC) leaves the program its socket, and is not counted (tcp_disconnect())."""
+    """The aborting call. With connect(AF_UNSPEC) the program keeps its socket; no counter grows (tcp_disconnect())."""
     if context.reset_reason == "TCP_ABORT_ON_CLOSE":
         return sentence("close_aborts")
     uncounted = context.grown("TCPAbortOnClose") == context.grown("TCPAbortOnData") == 0

@@ -43,7 +43,7 @@ class Poll(NamedTuple):
 
     @property
     def mini(self) -> bool:
-        """Whether it was a mini-socket: TIME-WAIT, or what is left of an orphan in FIN-WAIT-2."""
+        """Whether it was a mini-socket: TIME-WAIT, or FIN-WAIT-2 of an orphan."""
         return isinstance(self.seen, SocketSeen) and self.seen.timer == "timewait"
 
     @property

@@ -1,7 +1,7 @@
-"""What happened, in a few plain sentences: how a connection opened, what it carried, how it ended.
+"""A run in a few sentences: how a connection opened, how much data it carried, how it ended.
 
-A sentence is left out where the record does not prove it. A connection has no sentences at all if its capture lost
-segments, or if the states of an endpoint have a gap or a contradiction.
+A sentence is omitted if the record does not prove it. A connection has no sentences if its capture lost segments, or if
+the states of an endpoint have a gap or a contradiction.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _UNITS = {"s": "time_s", "ms": "time_ms", "us": "time_us", "ns": "time_ns"}
 #: The maximum length of a host's name in a sentence.
 _NAME = 40
 
-# A RST ends no connection there: it did not begin, or both sides had closed.
+# In these states a RST does not reset an open connection: it is not open yet, or both sides have closed.
 _NOT_ABRUPT = {State.SYN_SENT, State.LISTEN, State.CLOSING, State.LAST_ACK, State.TIME_WAIT}
 
 
@@ -58,10 +58,10 @@ def _of_one(record: Record, connection: Connection) -> Iterator[Message]:
         return
     if any(step.flaw or step.inferred for end in ends for step in end.transitions):
         return
-    story = _Story(record, connection)
-    yield from story.opening()
-    yield from story.data()
-    yield from story.ending()
+    outline_of = _ConnectionOutline(record, connection)
+    yield from outline_of.opening()
+    yield from outline_of.data()
+    yield from outline_of.ending()
 
 
 def _of_many(record: Record, found: Sequence[Connection]) -> Message:
@@ -83,8 +83,8 @@ def _listed(parts: list[Message]) -> Message:
     return reduce(lambda first, other: sentence("outline_list", first=first, other=other), parts)
 
 
-class _Story:
-    """One connection, side by side."""
+class _ConnectionOutline:
+    """The sentences about one connection."""
 
     def __init__(self, record: Record, connection: Connection) -> None:
         self._segments = {segment.number: segment for segment in record.segments}
@@ -103,7 +103,7 @@ class _Story:
         return {"client": self._names["left"], "server": self._names["right"]}
 
     def _sent(self, side: Side, flags: str, without: str = "") -> list[TransmittedSegment]:
-        """What a side sent with these flags, in order of time."""
+        """The segments that a side sent with these flags, in order of time."""
         return [
             segment
             for segment in self._connection.segments
@@ -178,7 +178,7 @@ class _Story:
             yield sentence("outline_closed_early", **self._both, time=time)
 
     def data(self) -> Iterator[Message]:
-        """How much either side sent, retransmissions not counted."""
+        """How much each side sent, without retransmissions."""
         carrying = [each for each in self._connection.segments if each.length and not each.icmp and each.copies is None]
         octets: dict[Side, int] = {"left": 0, "right": 0}
         for segment in carrying:
@@ -196,7 +196,7 @@ class _Story:
             yield sentence("outline_data", sent=listed)
 
     def ending(self) -> Iterator[Message]:
-        """Who ended it, and how; or that it did not end."""
+        """Which side ended it, and how; or that it did not end."""
         steps = [
             (step, side)
             for side, end in self._ends.items()
@@ -257,7 +257,7 @@ class _Story:
             yield sentence("outline_never_closed", who=self._names[other], time=_time(stayed))
 
     def _is_of(self, segment: TransmittedSegment, side: Side) -> bool:
-        """Whether this side sent it itself."""
+        """Whether this side's host sent it."""
         return segment.sent is not None and segment.sender == self._nodes[side]
 
 
