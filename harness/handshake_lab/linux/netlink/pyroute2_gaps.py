@@ -1,9 +1,10 @@
 """Additions to pyroute2 0.9.7, which implements all other parts of netlink.
 
 - *A socket without an event loop.* Each socket of pyroute2 runs its requests in a separate asyncio loop. This needs
-  three more descriptors, whose inode numbers would change those in a record. If another thread uses the socket, pyroute2
-  opens a second one, in the present namespace of that thread. Therefore `handshake_lab.linux.netlink.connection.Netlink`
-  sends pyroute2's messages over an ordinary socket, and decodes the answers with pyroute2's marshal.
+  three more descriptors, whose inode numbers would change those in a record. If another thread uses the socket,
+  pyroute2 opens a second one, in the present namespace of that thread. Therefore
+  `handshake_lab.linux.netlink.connection.Netlink` sends pyroute2's messages over an ordinary socket, and decodes the
+  answers with pyroute2's marshal.
 - *The error of a dump that fails midway*, which a marshal ignores: `DumpEnd`.
 - *Some parameters of netem*: loss models, tables of jitter, rates above 32 bits, nanoseconds: `NetemOptions`; and rates
   above 32 bits of tbf: `TbfOptions`.
