@@ -1,8 +1,9 @@
-"""Network namespaces: create, enter and leave them, for the calling thread only.
+"""Network namespaces: create, enter, name and leave them, for the calling thread only.
 
 A namespace exists as long as a descriptor, a process or a mount refers to it. The namespaces
 created here are kept by descriptors, so that they disappear when the process exits, even if it is
-killed. Names under /run/netns are created only if /run is private.
+killed. Names under /run/netns are created only if /run is private. pyroute2 creates a namespace in a
+process that it forks, and always names it: therefore `create` is not pyroute2's.
 
 Source: setns(2), unshare(2), network_namespaces(7).
 """
@@ -15,16 +16,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyroute2 import netns as named
+
 from handshake_lab.errors import SystemCallFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CLONE_NEWNET = 0x40000000
-_MS_BIND = 4096
-_MNT_DETACH = 2
-
-# Python has os.setns and os.unshare since 3.12.
+# pyroute2 would start programs to find it.
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -44,7 +43,10 @@ def setns(descriptor: int) -> None:
     Raises:
         OSError: It is not permitted, or the descriptor is not a network namespace.
     """
-    _check(_libc.setns(descriptor, _CLONE_NEWNET), "entering a network namespace")
+    try:
+        named.setns(descriptor, libc=_libc)
+    except OSError as error:
+        raise SystemCallFailed(error.errno or 0, "entering a network namespace") from error
 
 
 def create() -> int:
@@ -53,7 +55,7 @@ def create() -> int:
     Raises:
         OSError: It is not permitted (EPERM), or the kernel's limit is reached (ENOSPC).
     """
-    _check(_libc.unshare(_CLONE_NEWNET), "creating a network namespace")
+    _check(_libc.unshare(named.CLONE_NEWNET), "creating a network namespace")
     return here()
 
 
@@ -71,13 +73,31 @@ def inside(descriptor: int) -> Iterator[None]:
         os.close(before)
 
 
+def give_name(target: str) -> None:
+    """Mount the calling thread's namespace at a path, as ``ip netns attach`` does.
+
+    Raises:
+        OSError: It is not permitted, or there is such a file.
+    """
+    named.attach(target, "thread-self", libc=_libc)
+
+
+def remove_name(target: str) -> None:
+    """Undo `give_name`.
+
+    Raises:
+        OSError: There is no such file.
+    """
+    named.remove(target, libc=_libc)
+
+
 def bind(source: str, target: str) -> None:
     """Bind-mount a file over another one.
 
     Raises:
         OSError: It is not permitted.
     """
-    _check(_libc.mount(source.encode(), target.encode(), None, _MS_BIND, None), f"mounting {source} on {target}")
+    _check(_libc.mount(source.encode(), target.encode(), None, named.MS_BIND, None), f"mounting {source} on {target}")
 
 
 def unbind(target: str) -> None:
@@ -86,7 +106,7 @@ def unbind(target: str) -> None:
     Raises:
         OSError: Nothing is mounted there.
     """
-    _check(_libc.umount2(target.encode(), _MNT_DETACH), f"unmounting {target}")
+    _check(_libc.umount2(target.encode(), named.MNT_DETACH), f"unmounting {target}")
 
 
 def mounts_are_private() -> bool:

@@ -18,6 +18,8 @@ _EHASH = 512
 #: table's buckets (net/ipv4/tcp_ipv4.c, tcp_set_hashinfo); sockets beyond it go directly to CLOSED.
 _TIME_WAITS = 131072
 
+#: Where ``ip netns exec`` looks for names.
+_NAMES = "/run/netns"
 _HOSTS = "/etc/hosts"
 _RESOLVER = "/etc/resolv.conf"
 
@@ -33,6 +35,7 @@ class Namespaces:
     def __init__(self) -> None:
         self.descriptors: dict[str, int] = {}
         self.hostnames: dict[str, int] = {}
+        self._names: list[str] = []
         self._mounts: list[str] = []
         self._files: list[str] = []
 
@@ -73,12 +76,8 @@ class Namespaces:
             set_sysctl("net/ipv6/conf/default/addr_gen_mode", 1)
             set_sysctl("net/ipv6/conf/default/accept_ra", 0)
         if named:
-            directory = Path("/run/netns")
-            directory.mkdir(exist_ok=True)
-            target = directory / name
-            target.touch()
-            netns.bind("/proc/thread-self/ns/net", str(target))
-            self._mounts.append(str(target))
+            netns.give_name(f"{_NAMES}/{name}")
+            self._names.append(f"{_NAMES}/{name}")
 
     def name_hosts(self, lines: list[str]) -> None:
         """Make the hosts' names available to every program, in a private /etc/hosts.
@@ -115,8 +114,8 @@ class Namespaces:
                 stack.callback(os.close, descriptor)
             for file in self._files:
                 stack.callback(os.unlink, file)
+            for target in self._names:
+                stack.callback(netns.remove_name, target)
             for target in self._mounts:
-                if target.startswith("/run/netns/"):
-                    stack.callback(os.unlink, target)
                 stack.callback(netns.unbind, target)
-        self.descriptors, self.hostnames, self._mounts, self._files = {}, {}, [], []
+        self.descriptors, self.hostnames, self._names, self._mounts, self._files = {}, {}, [], [], []
