@@ -22,7 +22,7 @@ HARMLESS = (
 )
 
 # Everything that a run or a build needs, so that a test can take single ones away.
-NEEDED = ("ip", "nft", "gcc", "make", "flex", "bison", "bc", "xz", "patch")
+NEEDED = ("ss", "nft", "gcc", "make", "flex", "bison", "bc", "xz", "patch")
 
 # An interpreter: claims to be new enough, creates environments, and "installs".
 PYTHON = r"""#!/bin/sh

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from handshake_lab.cli.commands import doctor as verb
 from handshake_lab.doctor import check, host_checks, host_probe, lab_checks, vm_checks
 from handshake_lab.doctor.check import Check, Findings
-from handshake_lab.errors import KernelFailed
+from handshake_lab.errors import KernelFailed, NetlinkError
 
 GOOD = Check("good", ok=True, detail="fine")
 LACK = Check("lack", ok=False, detail="not here\nsecond line", remedy="apt-get install it")
@@ -119,16 +119,20 @@ def test_the_probe_tries_what_the_checks_are_about() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stderr", "reason"),
+    ("error", "reason"),
     [
-        ("Error: Specified qdisc kind is unknown.\n", "Specified qdisc kind is unknown."),
-        ("/dev/stdin:1:1-2: Error: syntax error\nrule\n^^^^\n", "syntax error"),
-        ("RTNETLINK answers: Operation not supported\n", "RTNETLINK answers: Operation not supported"),
+        (
+            NetlinkError("creating the pair", errno.EOPNOTSUPP, "Unknown device type"),
+            "Operation not supported (Unknown device type)",
+        ),
+        (NetlinkError("creating the pair", errno.EPERM), "Operation not permitted"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "nft"), "there is no nft"),
+        (PermissionError(errno.EPERM, "Operation not permitted"), "Operation not permitted"),
     ],
 )
-def test_a_programs_complaint_is_reported_in_one_line(stderr: str, reason: str) -> None:
-    """The line with the message, not the one that underlines it."""
-    assert host_probe._reason(subprocess.CalledProcessError(2, ["tc"], stderr=stderr)) == reason
+def test_what_the_kernel_refuses_is_reported_in_one_line(error: Exception, reason: str) -> None:
+    """Its own reason; the feature's name is beside it."""
+    assert host_probe._reason(error) == reason
 
 
 def test_a_missing_program_is_reported_as_such() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handshake_lab.doctor.check import Check, Findings, apt_install, as_root, program, search_path
+from handshake_lab.observers.tracepoint import OTHER_EVENTS, STATE_EVENT, TRACEFS
 
 _TIMEOUT = 90.0  # seconds: each attempt of the probe may take up to ten
 
@@ -42,15 +43,6 @@ _FEATURES = (
     _Feature("packet", "packet sockets", "captures", module="af_packet"),
     _Feature("inet_diag", "inet_diag", "socket states", module="tcp_diag"),
     _Feature("ifb", "ifb", "impairments of received packets", module="ifb", needed=False),
-    _Feature("inet_diag_destroy", "inet_diag destroy", "aborting a socket, as ss -K does", needed=False),
-)
-
-_TRACEPOINTS = (
-    "sock/inet_sock_set_state",
-    "tcp/tcp_retransmit_skb",
-    "tcp/tcp_send_reset",
-    "tcp/tcp_receive_reset",
-    "tcp/tcp_destroy_sock",
 )
 
 
@@ -58,8 +50,7 @@ def examine() -> Findings:
     """Check this machine's own kernel; takes about half a second."""
     checks = [_kernel()]
     checks += [
-        program(name, package)
-        for name, package in (("ip", "iproute2"), ("tc", "iproute2"), ("nft", "nftables"), ("unshare", "util-linux"))
+        program(name, package) for name, package in (("ss", "iproute2"), ("nft", "nftables"), ("unshare", "util-linux"))
     ]
     private, options = _namespaces()
     checks.append(private)
@@ -176,8 +167,8 @@ def _get_module(module: str) -> str:
 
 def _tracepoints() -> Check:
     name, use = "tracepoints", "state changes, to the microsecond"
-    events = Path("/sys/kernel/tracing/events")
-    readable = [point for point in _TRACEPOINTS if os.access(events / point / "format", os.R_OK)]
+    events = TRACEFS / "events"
+    readable = [point for point in (STATE_EVENT, *OTHER_EVENTS) if os.access(events / point / "format", os.R_OK)]
     if readable:
         return Check(name, ok=True, detail=f"{use}: {', '.join(readable)}", needed=False)
     lab = "use --kernel lab: this kernel was built without them"
@@ -187,7 +178,7 @@ def _tracepoints() -> Check:
         remedy = "run as root (sudo): tracefs belongs to root. Without it the other observers work"
         return Check(name, ok=False, detail=f"{use}: {events} cannot be read", remedy=remedy, needed=False)
     # It may not be mounted. It is mounted in a separate mount namespace, where other processes do not see the mount.
-    reading = f"mount -t tracefs none {events.parent} && cat {events}/{_TRACEPOINTS[0]}/format"
+    reading = f"mount -t tracefs none {events.parent} && cat {events}/{STATE_EVENT}/format"
     wrong = _outcome(["unshare", "--mount", "sh", "-c", reading])
     if not wrong:
         return Check(name, ok=True, detail=f"{use}; tracefs is not mounted, but can be", needed=False)

@@ -36,7 +36,7 @@ def examine() -> Findings:
     image = LabImages().find()
     checks = [_user(), _processor(), _tracing(), _seccomp(), _memory(), _scratch(), _image(image)]
     checks += _build_tools(needed=image is None)
-    checks += [program(*wanted) for wanted in (("ip", "iproute2"), ("nft", "nftables"))]
+    checks += [program(*wanted) for wanted in (("ss", "iproute2"), ("nft", "nftables"))]
     if image is not None:
         checks.append(_boot(image))
         checks.append(_fork(image))
