@@ -16,6 +16,7 @@ from handshake_lab.kernel.shared.guest_setup import PRIVATE
 from handshake_lab.kernel.shared.job import Job
 from handshake_lab.mininet_scripts.script_lines import answer_if_asked
 from handshake_lab.mininet_scripts.script_plan import SCRIPT
+from handshake_lab.mininet_scripts.slow_progress import SlowProgress
 from handshake_lab.recording.observations import Program
 from handshake_lab.recording.run_files import SCRIPT_OUTPUT
 
@@ -59,7 +60,8 @@ def script_run(plan: ScriptPlan, kernel: Kernel, out: Path | None, shown: Binary
             readable=tuple(each for each in directories if str(each) not in PRIVATE),
         )
         (results / SCRIPT_OUTPUT).write_bytes(b"")
-        with _accompanied(results, shown, sys.stdin):
+        progress = None if plan.kernel.real_time else SlowProgress(results)
+        with _accompanied(results, shown, sys.stdin, progress):
             run = stack.enter_context(carried_out(job, kernel, kept=out is not None))
         yield run
 
@@ -73,7 +75,7 @@ def exit_status(run: Run) -> int:
 
 
 @contextlib.contextmanager
-def _accompanied(results: Path, shown: BinaryIO, lines: TextIO) -> Iterator[None]:
+def _accompanied(results: Path, shown: BinaryIO, lines: TextIO, progress: SlowProgress | None) -> Iterator[None]:
     """While the block runs, show the script's output, and provide the lines of input that it requests."""
     done = threading.Event()
 
@@ -88,6 +90,10 @@ def _accompanied(results: Path, shown: BinaryIO, lines: TextIO) -> Iterator[None
                 shown.flush()
                 if not last and answer_if_asked(results, asked, lines.readline):
                     asked += 1
+                    if progress:
+                        progress.begin()
+                if progress and (complaint := progress.complaint()):
+                    print(f"handshake: {complaint}", file=sys.stderr, flush=True)  # noqa: T201
 
     thread = threading.Thread(target=follow, name="script output and input", daemon=True)
     thread.start()
