@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-
 import handshake_lab as hl
 import pytest
 import report_records as records
@@ -15,11 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 MS = 1_000_000
-
-
-def test_its_examples_hold() -> None:
-    """What the module's own documentation shows is so."""
-    assert doctest.testmod(timer_windows).failed == 0
 
 
 @given(timer=st.floats(0.004, 200), plus=st.sampled_from([0.0, 0.1, 2.0]), hz=st.sampled_from([100, 250, 1000]))

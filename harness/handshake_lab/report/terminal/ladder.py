@@ -1,8 +1,8 @@
 """A run in the terminal: its ladder, its states, its verdict.
 
-    >>> console.print(ladder(record, width=console.width))     # colours, for a terminal
-    >>> text(record, width=80)                                 # plain text, the same bytes every time
-    >>> show(record, verdict=verdict)                          # to stdout, with its width
+    console.print(ladder(record, width=console.width))     # colours, for a terminal
+    text(record, width=80)                                 # plain text, the same bytes every time
+    show(record, verdict=verdict)                          # to stdout, with its width
 
 Commands use `show`: it uses the terminal's width, and colours only on a terminal.
 """
