@@ -47,6 +47,7 @@ ARGUMENTS = {
     "explore": ["tests"],
     "kernel export": ["a-file"],
     "kernel import": ["a-file"],
+    "kernel remove": ["6.1"],
     "run": ["script.py"],
 }
 

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
+from handshake_lab.cli.commands.cache import command as cache_command
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed, UsageError
+from handshake_lab.kernel.cache_contents import clean, entries
 from handshake_lab.kernel.lab.build import configuration, patch_series
 from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.shared import cache, helper_programs
@@ -322,7 +325,7 @@ def test_a_damaged_kernel_is_never_run(tmp_path: Path, damage: str) -> None:
     with pytest.raises(EnvironmentUnsupported, match=f"{image.directory} is damaged.*rm -r"):
         LabImages().find()
 
-    LabImages().clear()
+    clean(everything=True)
     assert LabImages().find() is None
 
 
@@ -341,16 +344,47 @@ def test_removing(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("stub")
-def test_clearing_removes_everything(tmp_path: Path) -> None:
-    """Kernels, downloaded packages and logs."""
-    build(tmp_path)
-    store = LabImages()
-    (store.root / "packages").mkdir()
-    (store.root / "packages/linux-source-9.8_1_all.deb").write_text("x")
+def test_the_cache_is_listed_and_cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloads and what other versions left can go; on request everything."""
+    image = build(tmp_path)
+    root = cache.cache_root()
+    (root / "packages").mkdir()
+    (root / "packages/linux-source-9.8_1_all.deb").write_bytes(bytes(5000))
+    (root / "kernels/6.1.9-0123456789ab").mkdir()
+    (root / "stock").mkdir()
+    (root / "stock/kvm.json").write_text("{}")
 
-    store.clear()
+    found = {str(entry.path.relative_to(root)): entry for entry in entries()}
+    assert sorted(found) == sorted(
+        [
+            f"kernels/{image.directory.name}",
+            "kernels/6.1.9-0123456789ab",
+            f"helpers/{helper_programs.key()}",
+            "packages",
+        ]
+    )
+    assert found["packages"].size >= 5000
+    removed = {str(entry.path.relative_to(root)) for entry in clean(everything=False)}
+    assert removed == {name for name, entry in found.items() if not entry.needed}
+    assert removed == {"packages", "kernels/6.1.9-0123456789ab"}
+    assert LabImages().find() == image
 
-    assert [path.name for path in store.root.iterdir()] == ["lock"]
+    monkeypatch.setattr(configuration, "key", lambda: "ffffffffffff")
+    assert f"kernels/{image.directory.name}" in {
+        str(entry.path.relative_to(root)) for entry in entries() if not entry.needed
+    }
+
+    clean(everything=True)
+    assert [path.name for path in root.iterdir()] == ["lock"]
+    assert entries() == []
+
+
+def test_a_cache_that_is_not_there_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking at it and cleaning it create nothing."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for words in (["list"], ["clean"], ["clean", "--all"]):
+        assert CliRunner().invoke(cache_command, words).exit_code == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("stub")

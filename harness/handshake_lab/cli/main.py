@@ -26,6 +26,7 @@ VERBS = (
     "test",
     "topology",
     "kernel",
+    "cache",
     "doctor",
     "completion",
     "help",

@@ -205,28 +205,18 @@ def wheel(out: Path, version: str | None) -> None:
 
 
 @command.command()
-@click.argument("version", required=False)
-@click.option("--all", "everything", is_flag=True, help="Remove all kernels and the downloaded sources.")
-def remove(version: str | None, everything: bool) -> None:
+@click.argument("version")
+def remove(version: str) -> None:
     """Remove the lab kernels of a version or a release.
+
+    "handshake cache clean" removes those that this version of handshake does not use.
 
     \b
     Examples:
       handshake kernel remove 6.1
       handshake kernel remove 6.1.192
-      handshake kernel remove --all
     """
     from handshake_lab.kernel.lab.lab_images import LabImages
 
-    if (version is None) != everything:
-        reason = "is missing" if version is None else "cannot be combined with --all"
-        raise UsageError(
-            "VERSION", version or "", reason, "handshake kernel remove 6.1, or handshake kernel remove --all"
-        )
-    store = LabImages()
-    if everything:
-        store.clear()
-        click.echo(f"{store.root} is empty.")
-        return
-    for image in store.remove(version or ""):
+    for image in LabImages().remove(version):
         click.echo(f"Removed Linux {image.release} ({image.directory}).")

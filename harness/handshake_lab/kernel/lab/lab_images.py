@@ -252,15 +252,6 @@ class LabImages:
                 cache.discard(image.directory)
         return chosen
 
-    def clear(self) -> None:
-        """Remove everything: kernels, downloaded packages, logs; builds in progress are waited for."""
-        if not self.root.is_dir():
-            return
-        with cache.exclusive(lambda: None):
-            for entry in self.root.iterdir():
-                if entry.is_dir():
-                    cache.discard(entry)
-
 
 def _order(image: LabKernelImage) -> tuple[tuple[int, ...], datetime]:
     return version_order(image.release), image.built

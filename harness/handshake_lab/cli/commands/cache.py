@@ -1,0 +1,65 @@
+"""handshake cache: what is kept on this machine between runs."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """Show and clean what is kept between runs.
+
+    Kernels, downloads and compiled programs are kept in ~/.cache/handshake-lab (or under XDG_CACHE_HOME), and nothing
+    else anywhere: after "handshake cache clean --all" and "pip uninstall handshake-lab" nothing is left.
+
+    \b
+    Examples:
+      handshake cache list
+      handshake cache clean
+      handshake cache clean --all
+    """
+
+
+@command.command("list")
+def list_() -> None:
+    """List what is kept, and how much space it takes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from handshake_lab.kernel.cache_contents import entries
+    from handshake_lab.kernel.shared.cache import cache_root
+
+    found = entries()
+    if not found:
+        click.echo(f"{cache_root()} is empty.")
+        return
+    table = Table("size", "directory", "what", "needed", box=None)
+    table.columns[0].justify = "right"
+    for entry in found:
+        path = str(entry.path.relative_to(cache_root()))
+        table.add_row(_size(entry.size), path, entry.purpose, "yes" if entry.needed else "no")
+    click.echo(f"{cache_root()}: {_size(sum(entry.size for entry in found))}")
+    Console(highlight=False).print(table)
+
+
+@command.command()
+@click.option("--all", "everything", is_flag=True, help="Remove what runs need, too: the next run builds a kernel.")
+def clean(everything: bool) -> None:
+    """Remove what no run needs: downloads, logs, kernels of other versions.
+
+    \b
+    Examples:
+      handshake cache clean
+      handshake cache clean --all
+    """
+    from handshake_lab.kernel.cache_contents import clean as remove
+
+    removed = remove(everything=everything)
+    for entry in removed:
+        click.echo(f"Removed {entry.path} ({_size(entry.size)}): {entry.purpose}")
+    click.echo(f"{_size(sum(entry.size for entry in removed))} freed.")
+
+
+def _size(octets: int) -> str:
+    """Megabytes, as ls --si counts them: "9.7 MB"."""
+    return f"{octets / 1e6:.1f} MB"

@@ -1,0 +1,103 @@
+"""What the user's cache holds, how much space that takes, and what can go without being missed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handshake_lab.kernel.lab.build import configuration
+from handshake_lab.kernel.shared import cache, helper_programs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# The other directories of the cache, and what they are for.
+_DIRECTORIES = {
+    "packages": "downloaded kernel packages, for the next build",
+    "apt": "a private view of the package mirror",
+    "logs": "logs of failed builds",
+    "work": "left by an interrupted build",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """A directory of the cache.
+
+    Attributes:
+        path: The directory.
+        size: Bytes that its files take.
+        purpose: What it is for.
+        needed: Whether runs use it: otherwise ``handshake cache clean`` removes it.
+    """
+
+    path: Path
+    size: int
+    purpose: str
+    needed: bool
+
+
+def entries() -> list[CacheEntry]:
+    """All directories of the user's cache, sorted by path; none if there is no cache.
+
+    Raises:
+        EnvironmentUnsupported: The user has no home directory.
+    """
+    return sorted(_entries(cache.cache_root()), key=lambda entry: entry.path)
+
+
+def clean(*, everything: bool) -> list[CacheEntry]:
+    """Remove what no run needs, or everything; waits for a build in progress.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        EnvironmentUnsupported: The cache cannot be written.
+    """
+    if not cache.cache_root().is_dir():
+        return []
+    with cache.disk_errors("cleaning the cache"), cache.exclusive(lambda: None):
+        chosen = [entry for entry in entries() if everything or not entry.needed]
+        for entry in chosen:
+            cache.discard(entry.path)
+        for directory in _within(cache.cache_root()) if everything else ():
+            cache.discard(directory)
+    return chosen
+
+
+def _entries(root: Path) -> Iterator[CacheEntry]:
+    current = configuration.key()
+    for kernel in _within(root / "kernels"):
+        release, _, key = kernel.name.rpartition("-")
+        needed = key == current
+        purpose = f"lab kernel {release}" if needed else f"lab kernel {release}, of another version of handshake"
+        yield CacheEntry(kernel, size_of(kernel), purpose, needed)
+    for helpers in _within(root / "helpers"):
+        needed = helpers.name == helper_programs.key()
+        purpose = "programs beside the kernel" if needed else "programs of another version of handshake"
+        yield CacheEntry(helpers, size_of(helpers), purpose, needed)
+    for stock in _within(root / "stock"):
+        yield CacheEntry(stock, size_of(stock), f"stock kernel {stock.name}", needed=True)
+    for checkout in _within(root / "checkouts"):
+        yield CacheEntry(checkout, size_of(checkout), "Python packages for a checkout that is read-only", needed=True)
+    for name, purpose in _DIRECTORIES.items():
+        if (root / name).is_dir():
+            yield CacheEntry(root / name, size_of(root / name), purpose, needed=False)
+
+
+def _within(directory: Path) -> list[Path]:
+    return [entry for entry in directory.iterdir() if entry.is_dir()] if directory.is_dir() else []
+
+
+def size_of(directory: Path) -> int:
+    """Bytes that the files below a directory take on the disk; what disappears meanwhile is not counted."""
+    total = 0
+    for path in directory.rglob("*"):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            continue
+        total += status.st_blocks * 512
+    return total
