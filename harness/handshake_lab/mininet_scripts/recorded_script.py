@@ -7,9 +7,11 @@ import itertools
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from handshake_lab.errors import HandshakeError, WaitTimedOut
 from handshake_lab.experiment.live_recording import Journal
 from handshake_lab.experiment.run_start import begin, repeatable
 from handshake_lab.kernel.lab.writable_root import WritableRoot
-from handshake_lab.mininet_scripts import door, script_process
+from handshake_lab.mininet_scripts import door, iptables, script_process
 from handshake_lab.mininet_scripts.script_lines import ask_for_line
 from handshake_lab.mininet_scripts.script_nodes import ScriptNodes
 from handshake_lab.mininet_scripts.script_plan import SCRIPT, ScriptPlan
@@ -33,6 +35,8 @@ from handshake_lab.recording.run_files import ERROR, EVENTS, SCRIPT_FILES, SCRIP
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+#: The first directory of PATH.
+_PROGRAMS = Path("/usr/local/sbin")
 #: Debian's list of interfaces.
 _INTERFACES = Path("/etc/network/interfaces")
 #: Seconds of virtual time after which a script that does nothing is taken to wait for what never happens.
@@ -47,9 +51,7 @@ def enter(argument: Any, results: Path) -> int:
     try:
         if plan.kernel.kind == "lab":
             root = WritableRoot()
-            # Mininet's NAT adds a line to it; not every distribution has one.
-            _INTERFACES.parent.mkdir(exist_ok=True)
-            _INTERFACES.touch()
+            _prepare_root()
             _record(plan, results)
             copy_written(root, plan.directory, results / SCRIPT_FILES)
         else:
@@ -57,6 +59,20 @@ def enter(argument: Any, results: Path) -> int:
     except HandshakeError as error:
         (results / ERROR).write_text(json.dumps(error.to_document()))
     return 0
+
+
+def _prepare_root() -> None:
+    """Put into a private root what scripts expect to find."""
+    # Mininet's NAT adds a line to it; not every distribution has one.
+    _INTERFACES.parent.mkdir(exist_ok=True)
+    _INTERFACES.touch()
+    _PROGRAMS.mkdir(exist_ok=True)
+    for name in iptables.NAMES:
+        if shutil.which(name):
+            program = _PROGRAMS / name
+            words = shlex.join([sys.executable, "-I", "-S", iptables.__file__, name])
+            program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+            program.chmod(0o755)
 
 
 def _record(plan: ScriptPlan, results: Path) -> None:

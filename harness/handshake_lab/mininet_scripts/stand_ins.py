@@ -64,7 +64,7 @@ _PACKAGES = {
 #: Seconds for which an iperf that has printed a result prints no other.
 _SILENCE = 5.0
 #: The first words of the commands in a line of a shell.
-_FIRST_WORDS = re.compile(r"(?:^|[;&|(]|\bsudo\b)\s*(?:nohup\s+|exec\s+|time\s+)?([\w./+-]+)")
+_FIRST_WORDS = re.compile(r"(?:^|[;&|(])\s*(?:(?:sudo|nohup|exec|time)\s+)*([\w./+-]+)")
 
 
 def install(say: Callable[[str], None]) -> None:

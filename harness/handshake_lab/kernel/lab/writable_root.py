@@ -11,7 +11,7 @@ from handshake_lab.kernel.shared.guest_setup import mount
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MS_BIND = 4096
+_MS_BIND, _MS_MOVE = 4096, 8192
 
 #: The directory for the layers: a tmpfs of the guest.
 _PLACE = Path("/run/handshake-root")
@@ -48,7 +48,10 @@ class WritableRoot:
             else:
                 mount(each.point, str(target), "none", flags=_MS_BIND)
         here = Path.cwd()
-        os.chroot(root)
+        # Moved onto the root, not only chroot(): a process that enters this mount namespace begins at what is on top.
+        os.chdir(root)
+        mount(".", "/", "none", flags=_MS_MOVE)
+        os.chroot(".")
         os.chdir(here)
 
     def _cover(self, point: str, target: Path) -> None:
