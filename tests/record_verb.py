@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from handshake_lab.recording.history import Endpoint, Record
@@ -59,6 +58,6 @@ def record(directory: Path, *arguments: str) -> RecordedRun:
     return RecordedRun(reconcile(read(out).observations), done.stdout)
 
 
-def needs(program: str) -> Callable[[Any], Any]:
+def needs(program: str) -> pytest.MarkDecorator:
     """Mark a test that records a program which this machine may lack."""
     return pytest.mark.skipif(not shutil.which(program), reason=f"there is no {program} on this machine")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Self
+from typing import Literal, Self
 
 from handshake_lab.recording.history import Cause, Endpoint, Record, Transition, TransmittedSegment
 from handshake_lab.recording.messages import Message, sentence
@@ -329,10 +329,11 @@ def seen(record: Record) -> list[SegmentSeen]:
     """What the captures on both hosts would hold of a run: real frames, cut as a recorder cuts them."""
     out = []
     for segment in record.segments:
-        for node, when, direction in (
+        ends: list[tuple[str, int | None, Literal["sent", "received"]]] = [
             (segment.sender, segment.sent, "sent"),
             (segment.receiver, segment.received, "received"),
-        ):
+        ]
+        for node, when, direction in ends:
             if when is None:
                 continue
             out.append(
@@ -343,7 +344,7 @@ def seen(record: Record) -> list[SegmentSeen]:
                     direction,
                     segment.src,
                     segment.dst,
-                    segment.flags,  # type: ignore[arg-type]
+                    segment.flags,
                     segment.seq,
                     segment.ack,
                     segment.length,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from explore.conftest import Project
 
 #: The server waits for a request for a quarter of a second only.
 EXCHANGE = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab import FaultImpossible, UsageError, seconds
@@ -80,7 +80,7 @@ def test_a_connection_that_nobody_has_opened(net: Net) -> None:
     """A whole handshake without a socket: SYN, then the ACK; h1 knows nothing of it and is kept from answering."""
     net.drop("RST", from_="h1", optional=True)
     listener = net.h2.listen(80)
-    where = {"to": "h2", "from_": "h1", "port": 80, "sport": 40001}
+    where: dict[str, Any] = {"to": "h2", "from_": "h1", "port": 80, "sport": 40001}
     net.inject("SYN", seq=1000, absolute=True, **where)
     net.sleep(0.1)
     net.inject("ACK", **where)

@@ -6,7 +6,7 @@ import re
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab import (
@@ -58,7 +58,7 @@ def test_wait_until_closed_sees_a_leak(net: Net) -> None:
     assert caught.value.waited == 300
 
 
-def timed_until_gone(net: Net, client: RecordedSocket) -> tuple[str, float]:
+def timed_until_gone(net: Net, client: RecordedSocket) -> tuple[str, Any]:
     """The last state in which a socket was seen before it was gone, and the seconds until then."""
     began = seconds(net.clock.now())
     last = net.wait_until_gone(client, 300)

@@ -126,7 +126,7 @@ def unsound(record: Record) -> Iterator[str]:
         for step in end.transitions:
             yield from (f"{end.node} {end.local} {step.old}→{step.new}: {text}" for text in _wrong(end, step, arrived))
     for segment in record.segments:
-        if None not in (segment.sent, segment.received) and segment.received < segment.sent:  # type: ignore[operator]
+        if None not in (segment.sent, segment.received) and segment.received < segment.sent:
             yield f"#{segment.number} arrived before it was sent"
 
 

@@ -59,7 +59,7 @@ def straight(image: LabKernelImage, follow: Sequence[int], seed: int = 1, **poin
     """The events of one branch, taken from the start without parking."""
     lab = kernel(image, seed)
     with conducted(plan(lab, follow, branches=points), lab, import_from=(REPOSITORY,)) as run:
-        return (run.directory / EVENTS).read_bytes()
+        return bytes((run.directory / EVENTS).read_bytes())
 
 
 @pytest.mark.parametrize("seed", [1, 7])
@@ -98,7 +98,7 @@ def _gist(run: Run) -> Any:
 
 def test_a_tree_of_every_single_loss(image: LabKernelImage) -> None:
     """Each segment of a handshake, an exchange and a close is lost once: as many branches as segments, and one more."""
-    points = {"at": "any", "deviations": 1}
+    points: dict[str, Any] = {"at": "any", "deviations": 1}
     found = walk(image, **points)
 
     lost = [names.index("drop") if "drop" in names else None for _, names, _, _ in found]

@@ -43,7 +43,7 @@ def events(image: LabKernelImage, seed: int, run: dict[str, Any], *, fresh_boot:
     links, faults = parse_links(run.get("links", ())), parse_faults(run.get("faults", ()))
     plan = RunPlan(**{"script": EXCHANGE, **run, "links": links, "faults": faults}, kernel=kernel.info)
     with conducted(plan, kernel) as done:
-        return (done.directory / EVENTS).read_bytes()
+        return bytes((done.directory / EVENTS).read_bytes())
 
 
 @pytest.mark.parametrize("seed", [1, 7, 2**64 - 1])

@@ -21,8 +21,8 @@ from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.lab import parked_kernel
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from jobs import REPOSITORY, job_from_tests
+from kernel.test_lab import KILLS, processes_below, vanishes
 from polling import comes_true
-from test_lab import KILLS, processes_below, vanishes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,7 +210,7 @@ def _killed_while_running(image: LabKernelImage, choose: Any) -> Iterator[pytest
         patch.setattr(tempfile, "tempdir", str(directory))
         fork(image, "surroundings")
         parked = _kernels(directory)
-        failures: list[BaseException] = []
+        failures: list[KernelFailed] = []
 
         def spin() -> None:
             lab = LabKernel(image, wall_limit=3, fresh_boot=False)

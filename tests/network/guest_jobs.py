@@ -121,9 +121,9 @@ def check(argument: Any) -> Any:
     found = []
     for topology, links in argument:
         with Network(load_topology(topology), link=links) as net:
-            names = [host.name for host in net.hosts][:2]
-            assert expected(net.plan, net.impairments, *names)
-            found.append([[f.path, f.what, f.asked, f.measured, f.right] for f in measured(net, *names, 1000)])
+            one, other = [host.name for host in net.hosts][:2]
+            assert expected(net.plan, net.impairments, one, other)
+            found.append([[f.path, f.what, f.asked, f.measured, f.right] for f in measured(net, one, other, 1000)])
     return found
 
 
@@ -160,7 +160,7 @@ def _sound(frame: bytes) -> bool:
     length = struct.unpack_from("!H", frame, 16)[0]
     tcp = frame[34 : 14 + length]
     data = frame[26:34] + struct.pack("!HH", 6, len(tcp)) + tcp + b"\0" * (len(tcp) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total == 0xFFFF

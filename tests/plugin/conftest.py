@@ -20,6 +20,7 @@ from handshake_lab.report.html import (
 from handshake_lab.report.terminal import ladder  # noqa: F401
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
 #: pytester changes HOME; the kernels must not be built again there.
@@ -46,7 +47,7 @@ class Project:
         """Run pytest here, in this process: the quicker way."""
         return self._pytester.runpytest_inprocess(*_ALONE, *words)
 
-    def run_apart(self, *words: str) -> pytest.RunResult:
+    def run_apart(self, *words: str | os.PathLike[str]) -> pytest.RunResult:
         """Run pytest here, in a process of its own."""
         return self._pytester.runpytest_subprocess(*_ALONE, *words)
 

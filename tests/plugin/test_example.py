@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from plugin.conftest import Project
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ci-project"
 

@@ -8,7 +8,7 @@ from handshake_lab.recording.events_file import read
 from handshake_lab.recording.observations import Failure
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from plugin.conftest import Project
 
 _LEAVES_CLOSE_WAIT = """
     def test_it(net):

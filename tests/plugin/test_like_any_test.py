@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pytest
-    from conftest import Project
+    from plugin.conftest import Project
 
 
 def test_outcomes(project: Project) -> None:
@@ -233,7 +233,7 @@ def test_junit(project: Project) -> None:
     assert 0 < float(passed.get("time", "0")) < 100
     assert properties["mine"] == "yes"
     assert float(str(properties["handshake_tcp_seconds"])) > 1000
-    assert "because" in str(failed.find("failure").get("message"))  # type: ignore[union-attr]
+    assert "because" in str(failed.find("failure").get("message"))
 
 
 def test_uncaptured(project: Project) -> None:

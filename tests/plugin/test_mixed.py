@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from plugin.conftest import Project
 
 #: A module whose last test needs a kernel; its fixture is that of the tests before.
 FIRST = """

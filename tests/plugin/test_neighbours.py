@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from plugin.conftest import Project
 
 #: Options that the plugin once had without its prefix, as a project might define them.
 CONFTEST = """

@@ -13,7 +13,7 @@ from polling import comes_true
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Project
+    from plugin.conftest import Project
 
 #: A test whose record depends on everything random in its kernel: the port, the sequence numbers, the losses.
 RANDOM_LOSS = """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from plugin.conftest import Project
 
 ROOT = Path(__file__).resolve().parents[2]
 

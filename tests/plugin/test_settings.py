@@ -10,7 +10,7 @@ import pytest
 from handshake_lab.pytest_plugin.options.command_line import MARKERS, OPTIONS, prefixed, spelled
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from plugin.conftest import Project
 
 SHOW = """
     def test_values(request):

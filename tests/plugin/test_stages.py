@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pytest
-    from conftest import Project
+    from plugin.conftest import Project
 
 CHANCE = """
     import os, random, time

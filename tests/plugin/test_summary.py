@@ -13,7 +13,7 @@ from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.verdict.edge_coverage import Coverage
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from plugin.conftest import Project
 
 
 def test_edge_coverage(project: Project) -> None:

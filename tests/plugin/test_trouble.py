@@ -13,7 +13,7 @@ from kernel_processes import kernels_of, runs
 from polling import comes_true
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from plugin.conftest import Project
 
 
 def test_kernel_fails(project: Project) -> None:

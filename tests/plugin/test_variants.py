@@ -12,7 +12,7 @@ from handshake_lab.recording.observations import RunEnd
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Project
+    from plugin.conftest import Project
 
 LOSSY = """
     import pytest

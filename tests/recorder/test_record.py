@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import ctrl_c
 import pytest
@@ -18,9 +17,6 @@ from handshake_lab.recording.events_file import read
 from handshake_lab.recording.observations import RunHeader
 from handshake_lab.verdict.judge import judge
 from polling import comes_true
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()"]
 HERE = Path(__file__).parent
@@ -33,7 +29,7 @@ def handshake(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedP
     return subprocess.run([*HANDSHAKE, *arguments], capture_output=True, text=True, check=False, timeout=100, cwd=cwd)
 
 
-def needs(program: str) -> Callable[[Any], Any]:
+def needs(program: str) -> pytest.MarkDecorator:
     """Mark a test that records a program which this machine may lack."""
     return pytest.mark.skipif(not shutil.which(program), reason=f"there is no {program} on this machine")
 

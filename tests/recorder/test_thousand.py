@@ -12,8 +12,7 @@ from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.plan.checks import parse_links
 from handshake_lab.plan.run_plan import RunPlan
 from jobs import REPOSITORY
-
-from tests.recorder.thousand import WAYS
+from recorder.thousand import WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

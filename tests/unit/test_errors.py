@@ -81,7 +81,8 @@ def test_fields_are_there() -> None:
 
 def subclasses(kind: type) -> list[type]:
     """All classes below one."""
-    return [each for below in kind.__subclasses__() for each in (below, *subclasses(below))]
+    found: list[type] = kind.__subclasses__()
+    return [each for below in found for each in (below, *subclasses(below))]
 
 
 def test_the_tree_is_in_one_place() -> None:

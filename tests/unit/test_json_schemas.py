@@ -109,7 +109,16 @@ def test_every_kind_of_document_is_tested() -> None:
 
 def test_a_recorded_run_is_valid_line_by_line(tmp_path: Path) -> None:
     """What the recorder writes, with programs, faults and impaired links."""
-    words = ("--link", "delay=20ms,loss=5%", "--fault", "drop SYN nth=1", "--seed", "3", "--out", str(tmp_path))
+    words: tuple[str, ...] = (
+        "--link",
+        "delay=20ms,loss=5%",
+        "--fault",
+        "drop SYN nth=1",
+        "--seed",
+        "3",
+        "--out",
+        str(tmp_path),
+    )
     programs = ("--server", "python3 -m http.server 80", "--client", f"{sys.executable} -c 'pass'")
     client = "import urllib.request; urllib.request.urlopen('http://h2/').read()"
     words += (*programs, "--client", f'{sys.executable} -c "{client}"')

@@ -57,7 +57,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], P
 def repacked(file: Path, changes: Mapping[str, bytes | None]) -> tuple[Path, str]:
     """An archive with other files in it, and its digest."""
     with tarfile.open(file) as opened:
-        files = {entry.name: opened.extractfile(entry).read() for entry in opened}  # type: ignore[union-attr]
+        files = {entry.name: opened.extractfile(entry).read() for entry in opened}
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as written:
         for name, content in {**files, **changes}.items():

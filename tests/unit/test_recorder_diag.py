@@ -183,7 +183,7 @@ class _Scripted(SocketPoller):
 
     def __init__(self) -> None:
         self.time = _Still()
-        super().__init__("h1", self.time)  # type: ignore[arg-type]  only its now() is used
+        super().__init__("h1", self.time)  # type: ignore[arg-type]  # only its now() is used
         self._sockets.close()
         self.kernel = Kernel()
         self._sockets = asked(self.kernel)

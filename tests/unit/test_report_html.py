@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab.recording.observations import Failure, FaultReport, Program, QdiscReport
@@ -70,7 +70,11 @@ def test_only_the_pages_own_script_may_run() -> None:
 def test_nothing_recorded_becomes_markup(nasty: str) -> None:
     """A run's own text cannot add an element, an attribute or a script, nor make the page large."""
     record = clever(nasty)
-    reported = [Failure(0, nasty, nasty), FaultReport(0, nasty, 1), QdiscReport(0, nasty, nasty, nasty, 0, 0)]
+    reported: list[Any] = [
+        Failure(0, nasty, nasty),
+        FaultReport(0, nasty, 1),
+        QdiscReport(0, nasty, nasty, nasty, 0, 0),
+    ]
     html = page(record, [*seen(normal()), *reported], title=nasty, replay=nasty, verdict=judge(record))
     parsed = _Parsed(html)
 

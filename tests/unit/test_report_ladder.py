@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from handshake_lab.recording.history import Cause, Record, Transition
@@ -229,7 +230,7 @@ def _records(draw: st.DrawFn) -> Record:
     for node in ("h1", "h2"):
         for time in sorted(draw(st.lists(_TIMES, max_size=8))):
             number = draw(st.none() | st.integers(1, 25))
-            kind = draw(st.sampled_from(["segment", "call", "timer", "reset", "unknown"]))
+            kind: Any = draw(st.sampled_from(["segment", "call", "timer", "reset", "unknown"]))
             old, new = draw(st.sampled_from(State)), draw(st.sampled_from(State))
             cause = Cause(kind, draw(st.text(max_size=20)), number)
             witnesses = tuple(draw(st.sets(st.sampled_from(Witness))))

@@ -135,7 +135,7 @@ def test_a_listener_of_another_world_is_not_taken_for_this_ones(before: int) -> 
     assert isinstance(head, RunHeader)
     head = msgspec.structs.replace(head, kernel=KernelInfo("host", "6.1.0", 250, None))
     address, anyone = Address(SERVER.ip, SERVER.port), ANY
-    more = [
+    more: list[Observation] = [
         StateChange(MS // 2, 0xBEEF, S.CLOSED, S.LISTEN, address, anyone),
         StateChange(before + 90 * MS, 0xBEEF, S.LISTEN, S.CLOSED, address, anyone),
         TcpEvent(before + 90 * MS, "tcp_destroy_sock", address, anyone, 0xBEEF, 4242),

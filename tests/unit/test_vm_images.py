@@ -113,7 +113,8 @@ def test_what_is_no_release_is_refused(version: str) -> None:
 
 def read_cpio(data: bytes) -> dict[str, tuple[int, bytes]]:
     """The files of a newc archive: mode and content."""
-    files, at = {}, 0
+    files: dict[str, tuple[int, bytes]] = {}
+    at = 0
     while True:
         assert data[at : at + 6] == b"070701"
         numbers = [int(data[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]

@@ -56,6 +56,6 @@ def test_an_exception_removes_the_display() -> None:
     """The next message starts on an empty line."""
     out = _Terminal()
     with pytest.raises(KeyError), waiting("x", out=out, appears_after=0):
-        {}[_until_shown(out, "x")]
+        dict[str, str]()[_until_shown(out, "x")]
 
     assert out.getvalue().endswith("\x1b[2K")

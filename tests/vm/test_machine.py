@@ -17,8 +17,7 @@ from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.choose import choose_kernel
 from jobs import REPOSITORY, job_from_tests
 from polling import comes_true
-
-from tests.vm.guest_jobs import INTERVAL
+from vm.guest_jobs import INTERVAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

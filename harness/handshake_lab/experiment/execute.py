@@ -22,7 +22,7 @@ from handshake_lab.reconcile.stored_run import Run, read
 from handshake_lab.recording.run_files import CAPTURE, ERROR, EVENTS, PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from handshake_lab.kernel.lab.lab_kernel import LabKernel
     from handshake_lab.kernel.shared.job import BranchTaken, JobResult
@@ -108,7 +108,7 @@ def conducted(
 
 
 @contextmanager
-def carried_out(job: Job, kernel: Kernel, *, kept: bool) -> Iterator[BranchRun]:
+def carried_out(job: Job, kernel: Kernel, *, kept: bool) -> Generator[BranchRun, None, None]:
     """Have a kernel do a job that records a run.
 
     Args:
@@ -152,7 +152,9 @@ def _with_last_known(plan: RunPlan, kernel: Kernel, import_from: tuple[Path, ...
     return msgspec.structs.replace(plan, faults=tuple(faults))
 
 
-def explored(plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] = ()) -> Iterator[BranchRun]:
+def explored(
+    plan: RunPlan, kernel: LabKernel, *, import_from: tuple[Path, ...] = ()
+) -> Generator[BranchRun, None, None]:
     """Execute a plan whose script branches, and yield the run of each branch.
 
     The files of a run are removed when the next one is requested.

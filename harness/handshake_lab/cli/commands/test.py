@@ -22,6 +22,7 @@ _CHECKS = (
     ("ruff format", ["-m", "ruff", "format", "--check", "--quiet"]),
     ("lint-imports", ["-c", "from importlinter.cli import lint_imports_command as run; run(['--no-logo'])"]),
     ("mypy --strict", ["-m", "mypy", "--no-error-summary"]),
+    ("mypy tests", ["-m", "mypy", "--no-error-summary", "--config-file", "tests/mypy.ini"]),
 )
 
 #: All tests, on all processors; an idle worker takes tests from a busy one.
