@@ -11,7 +11,7 @@ from handshake_lab.checkout.claims.claim_texts import LANGUAGES, claim_shown, fi
 from handshake_lab.pytest_plugin.options.report_properties import CLAIM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 
 class Claim:
