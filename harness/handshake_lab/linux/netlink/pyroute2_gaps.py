@@ -22,6 +22,7 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyroute2.netlink import NLA_F_NESTED, NLMSG_DONE, nla, nlmsg
@@ -175,9 +176,14 @@ def with_field(encoded: bytes, message: type[nlmsg], name: str, value: int) -> b
         name: The field.
         value: The value.
     """
-    at = 0
-    for field, form in (*message.header, *message.fields):
-        if field == name:
-            return encoded[:at] + struct.pack(form, value) + encoded[at + struct.calcsize(form) :]
-        at += struct.calcsize(form)
-    raise KeyError(name)
+    start, end, form = _place(message, name)
+    return encoded[:start] + struct.pack(form, value) + encoded[end:]
+
+
+@cache
+def _place(message: type[nlmsg], name: str) -> tuple[int, int, str]:
+    """Where a message has a field, and its format."""
+    fields = (*message.header, *message.fields)
+    number = [field for field, _ in fields].index(name)
+    start, end = (sum(struct.calcsize(form) for _, form in fields[:count]) for count in (number, number + 1))
+    return start, end, fields[number][1]
