@@ -102,3 +102,15 @@ def test_the_router_is_where_it_stops(net: Net) -> None:
 
     assert any("r1 did not forward it" in text for text in reported), reported
     assert not any("MTU" in text for text in reported), reported
+
+
+def test_an_mtu_without_an_icmp_error(net: Net) -> None:
+    """The router's ICMP errors are dropped: its kernel still reports that the packets were too big (PKT_TOO_BIG)."""
+    narrow(net, icmp=False)
+    arrives(net, 5000)
+    record = net.record()
+    texts = sent_again(net)
+
+    assert not [each for each in record.segments if each.icmp], describe(record)
+    assert texts, describe(record)
+    assert all("it was larger than the MTU of r1's next link" in text for text in texts), texts

@@ -132,7 +132,11 @@ class Impairments:
             netem.verify(where, self.now(direction), state)
             if state is not None:
                 asked = str(self.now(direction))
-                found.append(QdiscReport(now, where, state.kind, asked, state.sent, state.dropped, state.overlimits))
+                port = self._ports[direction]
+                link = f"{port.node}>{self._ports[port.peer].node}"
+                found.append(
+                    QdiscReport(now, where, state.kind, asked, state.sent, state.dropped, state.overlimits, link)
+                )
         return found
 
     @_alone

@@ -59,6 +59,9 @@ _DROP_REASONS = frozenset({
     "TCP_ACK_UNSENT_DATA", "TCP_OFO_QUEUE_PRUNE", "TCP_OFO_DROP", "TCP_MINTTL",
 })  # fmt: skip
 
+#: What a router may find wrong with a segment that it is to forward, whichever socket it is for.
+_ROUTER_REASONS = ("PKT_TOO_BIG",)
+
 _COMMIT_MASK = 0xFFFFF  # the upper bits of `commit` are flags (RB_MISSED_EVENTS)
 _MISSED = 1 << 31
 #: Of `common_flags`: TRACE_FLAG_HARDIRQ and TRACE_FLAG_SOFTIRQ (include/linux/trace_events.h).
@@ -201,12 +204,14 @@ class Tracepoints:
         """Enable the events of discarded segments, if they contain the socket (since Linux 6.11)."""
         directory = self._instance / "events" / "skb" / DROPPED
         text = (directory / "format").read_text() if directory.exists() else ""
-        wanted = [number for number, name in parse_reasons(text).items() if name in _DROP_REASONS]
+        names = parse_reasons(text)
+        wanted = [number for number, name in names.items() if name in _DROP_REASONS]
         if not wanted or "rx_sk" not in text:
             return
         number, fields = parse_format(text)
         reasons = " || ".join(f"reason == {each}" for each in wanted)
-        (directory / "filter").write_text(f"rx_sk != 0 && ({reasons})")
+        others = "".join(f" || reason == {number}" for number, name in names.items() if name in _ROUTER_REASONS)
+        (directory / "filter").write_text(f"(rx_sk != 0 && ({reasons})){others}")
         (directory / "enable").write_text("1")
         yield number, _Layout(DROPPED, fields, parse_reasons(text))
 

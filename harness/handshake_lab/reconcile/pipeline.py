@@ -19,7 +19,7 @@ from handshake_lab.reconcile.causes.context import RunContext
 from handshake_lab.reconcile.segments.matching import MatchedSegments, join
 from handshake_lab.reconcile.segments.segment_index import SegmentIndex
 from handshake_lab.reconcile.sockets.cookies import name_by_calls
-from handshake_lab.reconcile.sockets.ignored import name_ignored
+from handshake_lab.reconcile.sockets.ignored import name_ignored, name_too_big
 from handshake_lab.reconcile.sockets.joining import SocketJoin
 from handshake_lab.reconcile.sockets.polled import sort_polls
 from handshake_lab.reconcile.sockets.traced import HELD_UP, SLACK, ObservedSocket, trace
@@ -116,11 +116,17 @@ class _Reconciliation:
         )
         objections = tuple(self.objections)
         changes = tuple(change for _, change in self._of(LinkChange))
-        drops = (event for event in resets if event.name == "kfree_skb")
+        drops = [event for event in resets if event.name == "kfree_skb"]
         return Record(
             header=self.header,
             endpoints=endpoints,
-            segments=name_ignored(traffic.segments, drops, gathered.all_observed, self._pause),
+            segments=name_too_big(
+                name_ignored(traffic.segments, drops, gathered.all_observed, self._pause),
+                traffic.stops,
+                [event.t for event in drops if event.reason == "PKT_TOO_BIG"],
+                self._pause,
+            ),
+            queues=tuple(report for _, report in self._of(QdiscReport) if report.dropped),
             objections=objections,
             complete=self.complete,
             blurred=self._blurred,

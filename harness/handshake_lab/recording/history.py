@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from handshake_lab.recording.messages import Message
-from handshake_lab.recording.observations import Address, CounterGrowth, LinkChange, RunHeader, Witness
+from handshake_lab.recording.observations import Address, CounterGrowth, LinkChange, QdiscReport, RunHeader, Witness
 from handshake_lab.tcp.flags import names
 from handshake_lab.tcp.states import State
 
@@ -94,6 +94,8 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     An ICMP error about a segment has its name in ``icmp``, and no flags: ``src`` and ``dst`` are those of an answer to
     that segment, ``seq`` is that segment's. Its sender may be a router.
 
+    ``dropped`` says why a router dropped it, if its kernel reported that.
+
     A UDP datagram has the ``protocol`` UDP, no flags, and no sequence numbers.
 
     ``ignored`` says why the kernel of its receiver discarded it, if the kernel reported that.
@@ -121,6 +123,7 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     icmp: str = ""
     ignored: Message | None = None
     protocol: Literal["TCP", "UDP"] = "TCP"
+    dropped: Message | None = None
 
     @property
     def name(self) -> str:
@@ -157,4 +160,5 @@ class Record(msgspec.Struct, frozen=True):
     full_queues: dict[str, int] = {}
     #: UDP datagrams and ICMP errors about them; their numbers follow those of the segments.
     datagrams: tuple[TransmittedSegment, ...] = ()
+    queues: tuple[QdiscReport, ...] = ()  #: the queues of links that dropped packets
     link_changes: tuple[LinkChange, ...] = ()  #: the script's changes of links, in order of time

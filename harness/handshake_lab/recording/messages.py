@@ -189,6 +189,7 @@ _PARTS = {
     "segment_data": "{name} with {length} B",
     "and_then": "{first} and then {second}",
     "lost": "it was lost",
+    "too_big_for": "it was larger than the MTU of {node}'s next link",
     "too_big": "it was larger than the MTU of {node}'s next link, {mtu} B",
     "not_forwarded": "{node} did not forward it",
     "queue_full": "the queue of {interface} was full",

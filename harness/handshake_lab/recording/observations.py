@@ -276,7 +276,10 @@ class CounterGrowth(_Observation, frozen=True, tag="grown"):
 
 
 class QdiscReport(_Observation, frozen=True, tag="qdisc"):
-    """Counters of a queueing discipline, read from the kernel at the end of the run."""
+    """Counters of a queueing discipline, read from the kernel at the end of the run.
+
+    ``link`` is the direction that it is for, as in ``--link``: "s1>h2"; "" in older recordings.
+    """
 
     interface: str
     kind: str
@@ -284,6 +287,7 @@ class QdiscReport(_Observation, frozen=True, tag="qdisc"):
     sent: int
     dropped: int
     overlimits: int = 0
+    link: str = ""
 
 
 class FaultReport(_Observation, frozen=True, tag="fault"):

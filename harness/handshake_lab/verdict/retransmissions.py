@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from handshake_lab.recording.messages import Message, sentence
-from handshake_lab.tcp.icmp import TOO_BIG
 from handshake_lab.tcp.segment import name_of
 from handshake_lab.tcp.sequence_numbers import add, distance, occupied
+from handshake_lab.verdict.losses import why_lost
 from handshake_lab.verdict.without_effect import why_ignored
 
 if TYPE_CHECKING:
@@ -32,13 +32,12 @@ class Retransmission(NamedTuple):
 
 
 class _Surroundings(NamedTuple):
-    """Acknowledgments by the direction that they acknowledge, and ICMP errors by the quoted segment."""
+    """Acknowledgments by the direction that they acknowledge, and what is known of single segments."""
 
     acks: dict[tuple[Address, Address], list[TransmittedSegment]]
-    too_big: dict[tuple[Address, int], list[TransmittedSegment]]
     ignored: dict[int, Message]  #: why segments had no effect, by their numbers
     blurred: frozenset[str]
-    queue: str  #: the interfaces whose full queues dropped every lost segment; "" if that is not certain
+    lost: dict[int, Message]  #: why segments were lost, by their numbers
 
 
 def retransmissions(record: Record) -> Iterator[Retransmission]:
@@ -72,12 +71,8 @@ def retransmissions(record: Record) -> Iterator[Retransmission]:
 
 
 def _surroundings(record: Record) -> _Surroundings:
-    around = _Surroundings(
-        defaultdict(list), defaultdict(list), why_ignored(record), record.blurred, _full_queue(record)
-    )
+    around = _Surroundings(defaultdict(list), why_ignored(record), record.blurred, why_lost(record))
     for segment in record.segments:
-        if segment.icmp.startswith(TOO_BIG):
-            around.too_big[segment.dst, segment.seq].append(segment)
         if "A" in segment.flags:
             source, target = segment.arriving
             around.acks[target, source].append(segment)
@@ -142,7 +137,7 @@ def _name(segment: TransmittedSegment) -> Message:
 def _reason(before: TransmittedSegment, after: TransmittedSegment, around: _Surroundings) -> Message:
     """Why ``before`` was retransmitted as ``after``."""
     if before.received is None or before.damaged:
-        return sentence("damaged") if before.damaged else _loss(before, after, around)
+        return sentence("damaged") if before.damaged else around.lost.get(before.number, sentence("lost"))
     if before.received >= (after.sent or 0):
         return sentence("early")
     end = add(before.seq, occupied(before.flags, before.length))
@@ -161,19 +156,3 @@ def _reason(before: TransmittedSegment, after: TransmittedSegment, around: _Surr
     if all((answer.received or 0) >= (after.sent or 0) for answer in answers if answer.received is not None):
         return sentence("ack_late")
     return sentence("ack_refused", sender=before.sender)
-
-
-def _loss(before: TransmittedSegment, after: TransmittedSegment, around: _Surroundings) -> Message:
-    """Why a segment did not arrive, by ICMP errors and the routers' captures."""
-    for error in around.too_big[before.src, before.seq]:
-        if error.sent is not None and (before.sent or 0) <= error.sent <= (after.sent or 0):
-            return sentence("too_big", node=error.sender, mtu=error.icmp.rpartition(" ")[2])
-    if before.stopped_at:
-        return sentence("not_forwarded", node=before.stopped_at)
-    return sentence("queue_full", interface=around.queue) if around.queue else sentence("lost")
-
-
-def _full_queue(record: Record) -> str:
-    """The interfaces with full queues, if these dropped as many packets as segments were lost."""
-    lost = sum(segment.lost and not segment.stopped_at for segment in record.segments)
-    return ", ".join(record.full_queues) if lost and lost == sum(record.full_queues.values()) else ""

@@ -49,6 +49,7 @@ class MatchedSegments(msgspec.Struct, frozen=True):
     segments: tuple[TransmittedSegment, ...]
     legs: dict[tuple[str, Address, Address], list[SegmentAtEnd]]
     routers: frozenset[str] = frozenset()  #: nodes that forwarded segments
+    stops: dict[int, int] = {}  #: when a lost segment arrived at the last router that it reached, by its number
 
 
 class _Match(NamedTuple):
@@ -56,6 +57,7 @@ class _Match(NamedTuple):
     received: Sight | None
     copies: Sight | None = None  #: the original, if this is a duplicate made by the network
     damaged: bool = False
+    stopped_at: int = 0  #: when the router received it
     stopped: str = ""  #: the router that received it and did not forward it
 
 
@@ -108,7 +110,7 @@ def _with_stop(match: _Match, forwarded: ForwardedSegments, stopped: _Sights) ->
     sent = match.sent
     there = stopped.get(_content(forwarded.final(flow_of(sent.segment), sent.t), sent.segment), ())
     last = next((sight for sight in there if sight.t >= sent.t), None)
-    return match._replace(stopped=last.segment.node) if last else match
+    return match._replace(stopped=last.segment.node, stopped_at=last.t) if last else match
 
 
 def _causal(found: list[_Match]) -> list[_Match]:
@@ -306,7 +308,8 @@ def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes,
             legs[segment.receiver, there.dst, there.src].append(leg)
     for each in legs.values():
         each.sort(key=lambda leg: leg[:2])
-    return MatchedSegments(tuple(segments), dict(legs), forwarded.routers)
+    stops = {each.number: match.stopped_at for each, match in zip(segments, found, strict=True) if match.stopped}
+    return MatchedSegments(tuple(segments), dict(legs), forwarded.routers, stops)
 
 
 def _named(segment: TransmittedSegment) -> TransmittedSegment:

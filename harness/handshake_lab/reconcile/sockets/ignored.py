@@ -80,6 +80,31 @@ def name_ignored(
     return _with_reasons(segments, why)
 
 
+def name_too_big(
+    segments: Sequence[TransmittedSegment], stops: Mapping[int, int], reported: Sequence[int], pause: int
+) -> tuple[TransmittedSegment, ...]:
+    """Add the reason to the segments that were larger than the MTU of a router's next link (ip_forward()).
+
+    Args:
+        segments: All of a run, in the order of their numbers.
+        stops: When a lost segment arrived at the last router that it reached, by its number.
+        reported: When a kernel reported a packet that was too big; it does not report which one.
+        pause: Nanoseconds that a router may take from a segment's arrival to the report.
+    """
+    why: dict[int, Message] = {}
+    for t in reported:
+        near = [number for number, at in stops.items() if t - pause <= at <= t + SLACK]
+        reports = [other for other in reported if abs(other - t) <= pause]
+        # If other segments stopped there at that time, it is not known which of them was too big.
+        if near and len(near) <= len(reports):
+            why.update({number: sentence("too_big_for", node=segments[number - 1].stopped_at) for number in near})
+    if not why:
+        return tuple(segments)
+    return tuple(
+        msgspec.structs.replace(each, dropped=why[each.number]) if each.number in why else each for each in segments
+    )
+
+
 def _message(reason: str, owner: ObservedSocket) -> Message | None:
     """What a reason means for a socket."""
     if owner.listens and reason == "TCP_FLAGS":

@@ -13,6 +13,7 @@ import msgspec
 from handshake_lab.recording.observations import FORMAT_VERSION, Witness
 from handshake_lab.report.export.json_document import Document, KernelDocument, Seconds, Statement
 from handshake_lab.tcp.states import State
+from handshake_lab.verdict.losses import why_lost
 from handshake_lab.verdict.without_effect import why_ignored
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ class SegmentDocument(msgspec.Struct, frozen=True):
     ``damaged`` segments arrived changed and were dropped. ``retransmits`` and ``copies`` are numbers of earlier
     segments: whose sequence numbers the sender sent again, and which one the network duplicated. ``stopped_at`` is the
     last router that a lost segment reached, "" if none. ``ignored`` is the reason why a segment that arrived had no
-    effect, by the reports and counters of its receiver's kernel; null if these do not show it.
+    effect, by the reports and counters of its receiver's kernel; null if these do not show it. ``dropped`` is the
+    reason why a lost segment was lost, null if that is not known.
     """
 
     number: int
@@ -109,6 +111,7 @@ class SegmentDocument(msgspec.Struct, frozen=True):
     icmp: str
     ignored: Statement | None
     protocol: Literal["TCP", "UDP"]
+    dropped: Statement | None
 
 
 class LinkChangeDocument(msgspec.Struct, frozen=True):
@@ -130,6 +133,15 @@ class CounterGrowthDocument(msgspec.Struct, frozen=True):
     since: Seconds
     node: str
     grown: dict[str, int]
+
+
+class QueueDocument(msgspec.Struct, frozen=True):
+    """A queue that dropped packets: its interface, its direction of a link ("s1>h2"), its impairment, and how many."""
+
+    interface: str
+    link: str
+    asked: str
+    dropped: int
 
 
 class FindingDocument(msgspec.Struct, frozen=True):
@@ -180,6 +192,7 @@ class RunDocument(Document, frozen=True, tag="run"):
     counters: dict[str, dict[str, int]]
     counter_growth: list[CounterGrowthDocument]
     full_queues: dict[str, int]
+    queues: list[QueueDocument]
     objections: list[Statement]
     verdict: VerdictDocument
 
@@ -192,7 +205,7 @@ def run_document(record: Record, verdict: Verdict) -> RunDocument:
         verdict: What `handshake_lab.verdict.judge.judge` found about it.
     """
     header = record.header
-    why = why_ignored(record)
+    why, lost = why_ignored(record), why_lost(record)
     return RunDocument(
         version=FORMAT_VERSION,
         kernel=KernelDocument.of(header.kernel),
@@ -203,8 +216,8 @@ def run_document(record: Record, verdict: Verdict) -> RunDocument:
         replay=header.replay,
         complete=record.complete,
         endpoints=[_endpoint(endpoint) for endpoint in record.endpoints],
-        segments=[_segment(segment, why.get(segment.number)) for segment in record.segments],
-        datagrams=[_segment(datagram, None) for datagram in record.datagrams],
+        segments=[_segment(each, why.get(each.number), lost.get(each.number)) for each in record.segments],
+        datagrams=[_segment(datagram, None, None) for datagram in record.datagrams],
         link_changes=[
             LinkChangeDocument(Seconds(each.t), each.link, each.action, each.change) for each in record.link_changes
         ],
@@ -214,6 +227,7 @@ def run_document(record: Record, verdict: Verdict) -> RunDocument:
             for each in record.counter_growth
         ],
         full_queues=record.full_queues,
+        queues=[QueueDocument(each.interface, each.link, each.asked, each.dropped) for each in record.queues],
         objections=[Statement.of(each) for each in record.objections],
         verdict=_verdict(verdict),
     )
@@ -244,7 +258,7 @@ def _state(step: Transition) -> StateDocument:
     )
 
 
-def _segment(segment: TransmittedSegment, ignored: Message | None) -> SegmentDocument:
+def _segment(segment: TransmittedSegment, ignored: Message | None, dropped: Message | None) -> SegmentDocument:
     acknowledges = "A" in segment.flags
     return SegmentDocument(
         number=segment.number,
@@ -271,6 +285,7 @@ def _segment(segment: TransmittedSegment, ignored: Message | None) -> SegmentDoc
         icmp=segment.icmp,
         ignored=None if ignored is None else Statement.of(ignored),
         protocol=segment.protocol,
+        dropped=None if dropped is None else Statement.of(dropped),
     )
 
 

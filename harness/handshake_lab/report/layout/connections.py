@@ -12,6 +12,7 @@ from handshake_lab.recording.messages import Message
 from handshake_lab.recording.node_addresses import is_loopback
 from handshake_lab.recording.observations import Address, LinkChange
 from handshake_lab.tcp.states import State
+from handshake_lab.verdict.losses import why_lost
 from handshake_lab.verdict.without_effect import why_ignored
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Connection(msgspec.Struct, frozen=True):
     segments: tuple[TransmittedSegment, ...]
     link_changes: tuple[LinkChange, ...] = ()  #: those that may have had an effect on it
     ignored: dict[int, Message] = {}  #: why segments that arrived had no effect, by their numbers
+    lost_because: dict[int, Message] = {}  #: why segments were lost, by their numbers
 
     @property
     def lanes(self) -> tuple[tuple[Side, Lane], tuple[Side, Lane]]:
@@ -133,7 +135,7 @@ def connections(record: Record) -> list[Connection]:
                 if begins <= _when(segment) and (ends is None or _when(segment) < ends)
             )
             found.append(_connection(record, pair, mine))
-    why = why_ignored(record)
+    why, lost = why_ignored(record), why_lost(record)
     found = _with_listeners(found) + _exchanges(record)
     found.sort(key=lambda connection: (connection.began, str(connection.left.address), str(connection.right.address)))
     return [
@@ -142,6 +144,7 @@ def connections(record: Record) -> list[Connection]:
             number=place,
             link_changes=_link_changes(record, connection),
             ignored={each.number: why[each.number] for each in connection.segments if each.number in why},
+            lost_because={each.number: lost[each.number] for each in connection.segments if each.number in lost},
         )
         for place, connection in enumerate(found, start=1)
     ]

@@ -75,11 +75,12 @@ class LinkRow(msgspec.Struct, frozen=True):
 
 
 class NoEffectRow(msgspec.Struct, frozen=True):
-    """A segment that arrived on the line before had no effect."""
+    """A segment that arrived on the line before had no effect, or one that left there was lost: the reason."""
 
     time: int
     number: int
     why: Message
+    lost: bool = False
 
 
 Line = Row | WaitRow | Bulk | LinkRow | NoEffectRow
@@ -226,7 +227,7 @@ def _sends(row: Row, departure: Departure) -> bool:
 
 
 def _with_reasons(lines: list[Row | Bulk], connection: Connection) -> list[Row | Bulk | NoEffectRow]:
-    """Insert why segments had no effect, after their arrivals."""
+    """Insert why segments had no effect, after their arrivals, and why they were lost, after their departures."""
     out: list[Row | Bulk | NoEffectRow] = []
     for line in lines:
         out.append(line)
@@ -234,6 +235,9 @@ def _with_reasons(lines: list[Row | Bulk], connection: Connection) -> list[Row |
             number = line.piece.segment.number
             if number in connection.ignored:
                 out.append(NoEffectRow(line.time, number, connection.ignored[number]))
+        elif isinstance(line, Row) and line.piece and line.piece.segment.number in connection.lost_because:
+            number = line.piece.segment.number
+            out.append(NoEffectRow(line.time, number, connection.lost_because[number], lost=True))
     return out
 
 

@@ -220,7 +220,7 @@ class Drawing:
         return Element("g", Element("text", text, x=MIDDLE, y=y + 4, class_="wait mid"))
 
     def _no_effect(self, row: NoEffectRow, y: float) -> Element:
-        text = visible(no_effect.spell(row.number, row.why, self._words), 120)
+        text = visible(no_effect.spell(row.number, row.why, self._words, lost=row.lost), 120)
         return Element("g", Element("text", text, x=MIDDLE, y=y + 4, class_="wait mid"), data_ref=f"p{row.number}")
 
     def _segment(self, segment: TransmittedSegment, course: Course, label: Label, axis: axes.Axis) -> Element:

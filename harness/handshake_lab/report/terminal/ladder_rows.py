@@ -99,7 +99,7 @@ class LadderRows:
             elif isinstance(line, LinkRow):
                 strips = self._link(line)
             elif isinstance(line, NoEffectRow):
-                text = self._glyphs.legible(no_effect.spell(line.number, line.why, self._words))
+                text = self._glyphs.legible(no_effect.spell(line.number, line.why, self._words, lost=line.lost))
                 strips = [self._across(self._blank(), part) for part in cells.wrap(text, self._room)]
             else:
                 strips = self._bulk(line)
