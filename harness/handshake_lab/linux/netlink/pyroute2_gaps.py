@@ -176,7 +176,7 @@ def with_field(encoded: bytes, message: type[nlmsg], name: str, value: int) -> b
         name: The field.
         value: The value.
     """
-    start, end, form = _place(message, name)
+    start, end, form = _place(message, name)  # type: ignore[arg-type]  # pyroute2 has no types: mypy sees type[Any]
     return encoded[:start] + struct.pack(form, value) + encoded[end:]
 
 
