@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.reconcile.segments.segment_index import Mark, SegmentIndex
 from handshake_lab.reconcile.sockets.traced import FOREVER, SLACK, ObservedSocket, TraceEvent
+from handshake_lab.reconcile.states import syn_received, time_wait
 from handshake_lab.reconcile.states.closed import join_note_2, resolve
 from handshake_lab.reconcile.states.draft import TransitionDraft
 from handshake_lab.reconcile.states.gaps import by_diagram, by_index
@@ -18,16 +18,13 @@ from handshake_lab.recording.messages import sentence
 from handshake_lab.recording.observations import Witness
 from handshake_lab.tcp.diagram.paths import ways
 from handshake_lab.tcp.states import State
-from handshake_lab.tcp.timers import TARDY, TIME_WAIT
+from handshake_lab.tcp.timers import TARDY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handshake_lab.reconcile.segments.matching import SegmentAtEnd
+    from handshake_lab.reconcile.segments.segment_index import SegmentIndex
     from handshake_lab.reconcile.sockets.polled import Poll
-
-#: The largest delay of the end of TIME-WAIT: that of its timer and two jiffies of the slowest clock. Nanoseconds.
-_TARDINESS = TIME_WAIT // TARDY + 20_000_000
 
 
 class StateSequence:
@@ -88,7 +85,8 @@ class StateSequence:
 
     def _take(self, event: TraceEvent) -> None:
         if event.old is State.LISTEN and event.new is State.SYN_RECEIVED:
-            self._take_request(event)
+            self._append(syn_received.beginning(event, self._observed, self._index, cookies=self._cookies))
+            self._at = event.t
             return
         if event.old is not self._state:
             for poll in self._polls_between(self._at, event.t):
@@ -111,31 +109,6 @@ class StateSequence:
         if traced is None or traced.ends == FOREVER:
             return bool(traced or self._observed.polls)
         return any(poll.t >= traced.ends - SLACK and (poll.mini or poll.gone) for poll in self._observed.polls)
-
-    def _take_request(self, event: TraceEvent) -> None:
-        """The child's first transition, which is reported at the ACK, but the request was created earlier."""
-        asked, answered = self._index.first(Mark.SYN_RECEIVED), self._index.first(Mark.SYN_ACK_SENT)
-        poll = next((poll for poll in self._observed.polls if poll.state is State.SYN_RECEIVED), None)
-        draft = TransitionDraft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})
-        if poll is None and self._cookies and answered and event.t - answered.t > SLACK:
-            returned = (
-                leg
-                for leg in self._index.legs
-                if leg.t <= event.t + SLACK and "R" not in leg.segment.flags and self._index.acknowledges_syn(leg)
-            )
-            draft.leg = min(returned, key=lambda leg: abs(leg.t - event.t), default=None)
-            self._append(draft)
-            return
-        draft.leg = asked
-        if answered and answered.t <= event.t + SLACK:
-            draft.time, draft.earliest = answered.t, asked.t if asked else answered.t
-            draft.witnesses = {Witness.CAPTURE}
-        elif poll and poll.t <= event.t + SLACK:
-            draft.time, draft.earliest, draft.witnesses = poll.t, poll.since, {poll.witness}
-        if event.t - draft.time <= SLACK:
-            draft.witnesses.add(Witness.TRACEPOINT)
-        self._append(draft)
-        self._at = event.t
 
     # Polls.
 
@@ -188,7 +161,9 @@ class StateSequence:
     def _go(self, target: State, low: int, high: int, witnesses: set[Witness]) -> None:
         """Append the path to a state in which the endpoint was at some time in (low, high]."""
         low = max(low, self._at)
-        if target is State.CLOSED and self._never_more_than_a_request():
+        if (target, self._state) == (State.CLOSED, State.SYN_RECEIVED) and syn_received.is_never_settled(
+            self._observed, traced=self._traced
+        ):
             self._append(TransitionDraft(self._state, target, high, low, set(witnesses)))
             return
         drafts = by_index(self._index, self._state, target, low, high) if self._trusted else None
@@ -199,17 +174,6 @@ class StateSequence:
             if (draft.old, draft.new, target) == (State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSED):
                 draft.object(sentence("request_perhaps_refused"))
             self._append(draft)
-
-    def _never_more_than_a_request(self) -> bool:
-        """Whether neither the tracepoint nor any poll reported a full socket."""
-        polled = self._observed.polled
-        unsettled = polled is not None and polled.settled is None
-        return self._untraced_child and unsettled and self._state is State.SYN_RECEIVED
-
-    @property
-    def _untraced_child(self) -> bool:
-        """Whether the tracepoint, which reports every full socket, reported none for this request."""
-        return self._traced and self._observed.passive and not self._observed.traced
 
     def _append(self, draft: TransitionDraft) -> None:
         self.drafts.append(draft)
@@ -224,10 +188,11 @@ class StateSequence:
         for implied in self._index.implied(self._state, start - SLACK, self._observed.stop):
             if (
                 implied.new is State.ESTABLISHED
-                and self._untraced_child
-                and not self._served_without_a_socket(implied.leg)
+                and syn_received.is_untraced_child(self._observed, traced=self._traced)
+                and not syn_received.is_served_without_a_socket(self._observed, self._index, implied.leg)
             ):
-                self._refuse_request(implied.leg)
+                if refused := syn_received.refusal(self._index, implied.leg):
+                    self._append(refused)
                 break
             draft = TransitionDraft(
                 implied.old, implied.new, implied.leg.t, implied.leg.t, {Witness.CAPTURE}, implied.leg
@@ -248,31 +213,10 @@ class StateSequence:
         if self._state is State.TIME_WAIT:
             self._expire()
 
-    def _served_without_a_socket(self, asking: SegmentAtEnd) -> bool:
-        """Whether this end continues after the ACK although its kernel has no socket: a TCP in user space.
-
-        A kernel that does not complete a request only retransmits its SYN-ACK, or sends a RST.
-        """
-        return not self._observed.polls and any(
-            leg.outgoing and leg.t > asking.t and not set("SR") & set(leg.segment.flags) and not leg.segment.icmp
-            for leg in self._index.legs
-        )
-
-    def _refuse_request(self, asking: SegmentAtEnd) -> None:
-        """The ACK did not complete the request.
-
-        The request was dropped if the ACK was answered by a RST (tcp_check_req(), net/ipv4/tcp_minisocks.c).
-        """
-        answer = next((leg for leg in self._index.legs if leg.outgoing and leg.t >= asking.t), None)
-        if answer is not None and "R" in answer.segment.flags:
-            self._append(TransitionDraft(self._state, State.CLOSED, answer.t, answer.t, {Witness.CAPTURE}, answer))
-
     def _expire(self) -> None:
-        """TIME-WAIT ends by its timer, unobserved; its segments would show any other end."""
-        began = max([self._at, *(leg.t for leg in self._index.legs if not leg.outgoing)])
-        due = began + TIME_WAIT
-        if self._end > due + _TARDINESS:
-            self._append(TransitionDraft(State.TIME_WAIT, State.CLOSED, due + _TARDINESS, due, set()))
+        due = time_wait.due(self._index, self._at)
+        if draft := time_wait.expiry(due, self._end):
+            self._append(draft)
         elif self._end >= due:
             self.drafts[-1].object(sentence("expiry_unobserved"))
 
@@ -299,7 +243,7 @@ class StateSequence:
         due = last.due if last else None
         if last is None or due is None or last.state is not self._state or not self.drafts:
             return
-        late = due + (due - last.t) // TARDY + _TARDINESS
+        late = due + (due - last.t) // TARDY + time_wait.TARDINESS
         if (last.mini or last.state is State.SYN_RECEIVED) and self._end > late:
             self.drafts[-1].object(sentence("timer_unobserved", time=_s(due)))
 
