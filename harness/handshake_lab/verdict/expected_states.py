@@ -12,11 +12,8 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handshake_lab.recording.history import Endpoint
+    from handshake_lab.recording.history import Endpoint, Record
     from handshake_lab.verdict.judge import Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -49,6 +46,23 @@ class ComparedState(msgspec.Struct, frozen=True):
     place: int | None
     ok: bool | None
     parts: bool = False
+
+
+def expected_of(record: Record, recorded: Sequence[str], expected: Sequence[str]) -> dict[int, tuple[State, ...]]:
+    """The endpoint whose states were compared, with its expected states, for a verdict.
+
+    If a test compares only a part of an endpoint's states, the other states count as expected. Empty if several
+    endpoints had the recorded states.
+    """
+    found = {}
+    for place, endpoint in enumerate(record.endpoints):
+        states = endpoint.states
+        for start in range(len(states) - len(recorded) + 1):
+            if list(states[start : start + len(recorded)]) == list(recorded):
+                wanted = [*states[:start], *map(State, expected), *states[start + len(recorded) :]]
+                found[place] = tuple(wanted)
+                break
+    return found if len(found) == 1 else {}
 
 
 def marks(endpoint: Endpoint, index: int, verdict: Verdict | None) -> list[ComparedState]:

@@ -160,7 +160,7 @@ def _shown(file: Path) -> str:
 
 def _verdict(record: Record, failed: pytest.TestReport | None) -> Verdict:
     """The verdict, with the states that the test expected of an endpoint, if it compared some."""
-    from handshake_lab.pytest_plugin.results.state_comparison import expected_of
+    from handshake_lab.verdict.expected_states import expected_of
     from handshake_lab.verdict.judge import judge
 
     verdict = judge(record)
