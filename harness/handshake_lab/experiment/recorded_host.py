@@ -7,12 +7,15 @@ import os
 import shlex
 import signal
 import socket
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from handshake_lab.errors import UsageError, WaitTimedOut
 from handshake_lab.experiment.host_shell import HostShell
 from handshake_lab.experiment.patient_socket import PATIENCE, PatientSocket
+from handshake_lab.experiment.program_setup import ProgramSetup, find_program, why_not_started
+from handshake_lab.experiment.readiness import CreatedFile, PrintedLine, wait_until_ready
 from handshake_lab.experiment.recorded_socket import RecordedSocket
 from handshake_lab.experiment.running_program import RunningProgram, start
 from handshake_lab.experiment.server_ports import ServerPorts
@@ -22,10 +25,10 @@ from handshake_lab.plan.program import Listening, ProgramSpec
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from handshake_lab.experiment.live_recording import LiveRecording
+    from handshake_lab.experiment.readiness import Condition
     from handshake_lab.network.nodes import NetworkHost
     from handshake_lab.observers.socket_snapshot import SocketSnapshot
 
@@ -114,37 +117,93 @@ class Host:
 
     # -- programs ---------------------------------------------------------------------------
 
-    def run(self, argv: Sequence[str], *, check: bool = True) -> subprocess.CompletedProcess[Any]:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        stdin: str | bytes | None = None,
+        user: str | int | None = None,
+        timeout: float | None = None,
+    ) -> subprocess.CompletedProcess[Any]:
         """Run a program in this host and wait until it ends; it is recorded, and its output is returned as text.
+
+        Args:
+            argv: The program and its arguments.
+            check: Raise an error if its exit status is not 0.
+            env: Variables of its environment, in addition to those of this process.
+            cwd: Its working directory.
+            stdin: Its whole input.
+            user: The user that runs it, by name or number; by default root, in the run's own kernel or namespaces.
+            timeout: The maximum time, in seconds of the kernel's time.
 
         Raises:
             subprocess.CalledProcessError: It failed (unless ``check`` is False).
+            WaitTimedOut: It takes longer; it has been ended.
+            UsageError: There is no such program, user or directory.
         """
+        setup = ProgramSetup(env or {}, cwd, stdin, user)
+        options = setup.options()
+        if stdin is not None:
+            options["input"] = setup.input_bytes().decode("utf-8", "surrogateescape")
+        find_program(argv)
         with self._recording.step(self.name, shlex.join(argv)):
-            return self._host.run(argv, check=check)
+            try:
+                return self._host.run(argv, check=check, timeout=timeout, **options)
+            except subprocess.TimeoutExpired as expired:
+                printed = (expired.stdout or b"") + (expired.stderr or b"")
+                lines = printed.decode("utf-8", "replace").splitlines()[-15:]
+                raise WaitTimedOut(f"{self.name}: the end of {shlex.join(argv)!r}", timeout or 0.0, lines) from None
+            except FileNotFoundError as error:
+                raise UsageError(
+                    "run", shlex.join(argv), why_not_started(argv, error), 'run(["ip", "route"])'
+                ) from None
 
-    def start(self, argv: Sequence[str], *, listening: bool | int | str = False) -> RunningProgram:
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        listening: bool | int | str = False,
+        prints: str | None = None,
+        creates: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        stdin: str | bytes | None = None,
+        user: str | int | None = None,
+    ) -> RunningProgram:
         """Start a program in this host. It is recorded, and is ended with the test if it is still running.
 
         Args:
             argv: The program and its arguments.
             listening: Wait until it listens: ``True`` (on any TCP or UDP port), ``80`` (TCP) or ``"udp:53"``.
+            prints: Wait until a line of its output or standard error contains this text.
+            creates: Wait until this file or socket exists.
+            env: Variables of its environment, in addition to those of this process.
+            cwd: Its working directory.
+            stdin: Its whole input; none by default.
+            user: The user that runs it, by name or number; by default root, in the run's own kernel or namespaces.
 
         Raises:
-            ProgramFailed: It failed before it listened; the error contains its output.
-            WaitTimedOut: It does not listen there within `server_ports.SERVER_STARTS` seconds.
-            UsageError: There is no such program, or ``listening`` is not a port.
+            ProgramFailed: It ended before it was ready; the error contains its output.
+            WaitTimedOut: It is not ready within `readiness.SERVER_STARTS` seconds.
+            UsageError: There is no such program, user or directory, or ``listening`` is not a port.
         """
-        wanted = Listening.parse(listening) if listening is not False else None
-        role: Literal["server", "client"] = "server" if wanted else "client"
+        conditions: list[Condition] = []
+        if listening is not False:
+            conditions.append(ServerPorts(self._recording, self.name, Listening.parse(listening)))
+        if prints is not None:
+            conditions.append(PrintedLine(prints))
+        if creates is not None:
+            conditions.append(CreatedFile(Path(creates)))
+        role: Literal["server", "client"] = "server" if conditions else "client"
         name = f"{self.name}-{role}-{next(self._recording.numbers)}"
         spec = ProgramSpec(name, self.name, role, shlex.join(argv))
-        if wanted is None:
-            return start(self._recording, spec)
-        ports = ServerPorts(self._recording, self.name, wanted)
-        server = start(self._recording, spec)
-        ports.wait_until_open(server)
-        return server
+        program = start(self._recording, spec, ProgramSetup(env or {}, cwd, stdin, user))
+        if conditions:
+            wait_until_ready(self._recording, program, conditions)
+        return program
 
     # -- as in Mininet ----------------------------------------------------------------------
 

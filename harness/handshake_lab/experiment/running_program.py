@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import subprocess
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from handshake_lab.errors import UsageError, WaitTimedOut
+from handshake_lab.experiment.program_setup import ProgramSetup, find_program, why_not_started
 from handshake_lab.recording.observations import Program
 
 if TYPE_CHECKING:
@@ -29,29 +30,28 @@ class RunningProgram:
         ended: Set when it has ended.
     """
 
-    def __init__(self, recording: LiveRecording, spec: ProgramSpec) -> None:
+    def __init__(self, recording: LiveRecording, spec: ProgramSpec, setup: ProgramSetup) -> None:
         self.spec = spec
         self._recording = recording
         self.ended = threading.Event()
         self._output = recording.results / f"{spec.name}.out"
         self._errors = recording.results / f"{spec.name}.err"
         self._report("starts", "")
+        words = shlex.split(spec.command)
+        options = setup.options()
+        find_program(words)
         try:
-            with self._output.open("wb", buffering=0) as stdout, self._errors.open("wb", buffering=0) as stderr:
+            with (
+                self._output.open("wb", buffering=0) as stdout,
+                self._errors.open("wb", buffering=0) as stderr,
+                setup.input_file() if setup.stdin else Path(os.devnull).open("rb") as stdin,
+            ):
                 self._process = recording.network[spec.node].popen(
-                    shlex.split(spec.command),
-                    stdin=subprocess.DEVNULL,
-                    stdout=stdout,
-                    stderr=stderr,
-                    start_new_session=True,
+                    words, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True, **options
                 )
         except OSError as error:
-            raise UsageError(
-                f"--{spec.role}",
-                spec.command,
-                f"cannot be started ({error.strerror})",
-                '--client "curl -s http://h2/"',
-            ) from None
+            reason = why_not_started(words, error)
+            raise UsageError(f"--{spec.role}", spec.command, reason, '--client "curl -s http://h2/"') from None
         self._thread = threading.Thread(target=self._wait, name=spec.name, daemon=True)
         self._thread.start()
 
@@ -62,6 +62,36 @@ class RunningProgram:
     def status(self) -> int | None:
         """Its exit status, or the negative number of the signal that ended it; None while it is running."""
         return self._process.poll()
+
+    @property
+    def pid(self) -> int:
+        """The number of its process, which is also that of its session."""
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its process; ignored if it has ended.
+
+        Args:
+            number: For example ``signal.SIGHUP``.
+        """
+        self._process.send_signal(number)
+
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM); `wait` waits until it has."""
+        self.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it and the processes of its session at once (SIGKILL), as a crash does."""
+        if not self.ended.is_set():
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Have it and its session stand still (SIGSTOP): the kernel goes on answering for its sockets."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def cont(self) -> None:
+        """Have it continue after `stop` (SIGCONT)."""
+        os.killpg(self.pid, signal.SIGCONT)
 
     @property
     def failed(self) -> bool:
@@ -120,16 +150,17 @@ class RunningProgram:
         for how in (signal.SIGTERM, signal.SIGKILL):
             if not self.ended.is_set():
                 os.killpg(self._process.pid, how)
+                os.killpg(self._process.pid, signal.SIGCONT)  # one that was stopped would not end
                 self.ended.wait(PROGRAM_ENDS)
         self._thread.join()
 
 
-def start(recording: LiveRecording, spec: ProgramSpec) -> RunningProgram:
+def start(recording: LiveRecording, spec: ProgramSpec, setup: ProgramSetup | None = None) -> RunningProgram:
     """Start a program; it is ended at the end of the record, if it is still running.
 
     Raises:
         UsageError: There is no such program.
     """
-    started = RunningProgram(recording, spec)
+    started = RunningProgram(recording, spec, setup or ProgramSetup())
     recording.own(started)
     return started

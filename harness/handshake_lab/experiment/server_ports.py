@@ -1,10 +1,9 @@
-"""Waiting until a server listens: on a TCP port, or on a UDP port."""
+"""The ports that a host opens: on which a server listens, TCP or UDP."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handshake_lab.errors import ProgramFailed, WaitTimedOut
 from handshake_lab.linux.udp_sockets import bound_udp_ports
 from handshake_lab.tcp.states import State
 
@@ -12,13 +11,6 @@ if TYPE_CHECKING:
     from handshake_lab.experiment.live_recording import LiveRecording
     from handshake_lab.experiment.running_program import RunningProgram
     from handshake_lab.plan.program import Listening
-
-#: Seconds of the kernel's time that a server may take until it listens.
-SERVER_STARTS = 60.0
-#: The same for a daemon, once the program that started it has exited with status 0.
-DAEMON_STARTS = 1.0
-#: Seconds between two polls of UDP ports: the kernel reports no event when one is bound.
-_POLL = 0.01
 
 
 class ServerPorts:
@@ -34,35 +26,19 @@ class ServerPorts:
         self._recording = recording
         self._node = node
         self._wanted = wanted
+        self.wanted = f"listen on {wanted}"
+        self.missed = f"did not listen on {wanted}"
         recording.recorder.sync()
         self._tcp_before = {each.cookie for each in recording.recorder.sockets(node)}
         self._udp_before = self._udp_sockets()
 
-    def wait_until_open(self, server: RunningProgram) -> None:
-        """Wait until the server listens on the port.
+    def holds(self, program: RunningProgram) -> bool:  # noqa: ARG002  a daemon's child may have opened it
+        """Whether the port is open."""
+        return self._open()
 
-        Raises:
-            ProgramFailed: The server has ended without listening; the error contains its output.
-            WaitTimedOut: It does not listen within `SERVER_STARTS` seconds; the error contains the ports that it has
-                opened, and its output.
-        """
-        now = self._recording.clock.now
-        deadline = now() + int(SERVER_STARTS * 1e9)
-        fresh = True
-        while not self._recording.recorder.wait_until(lambda: self._open() or server.failed, _POLL, fresh=fresh):
-            fresh = False
-            if server.ended.is_set():
-                deadline = min(deadline, now() + int(DAEMON_STARTS * 1e9))
-            if now() >= deadline:
-                break
-        if self._open():
-            return
-        command = server.spec.command
-        if server.ended.is_set():
-            reason = f"{server.described()} and did not listen on {self._wanted}"
-            raise ProgramFailed(self._node, command, reason, "\n".join(server.last_lines()))
-        last = [f"{self._node} listens on {self._described()}", *server.last_lines()]
-        raise WaitTimedOut(f"{self._node}: {command!r} to listen on {self._wanted}", SERVER_STARTS, last)
+    def found(self) -> str:
+        """The ports that have been opened."""
+        return f"{self._node} listens on {self._described()}"
 
     def _open(self) -> bool:
         found = {"tcp": self._tcp, "udp": self._udp}

@@ -86,7 +86,7 @@ class Mutation:
             else:
                 self.changes += 1
 
-        RecordedSocket.setsockopt = setsockopt  # type: ignore[method-assign,assignment]
+        RecordedSocket.setsockopt = setsockopt  # type: ignore[method-assign]
 
     def _ignore(self, *_: Any, **__: Any) -> Ignored:
         self.changes += 1
@@ -101,9 +101,9 @@ class Mutation:
             self.changes += 1
             return str(value)
 
-        def run_harmless(argv: Sequence[str], *, check: bool = True) -> CompletedProcess[Any]:
+        def run_harmless(argv: Sequence[str], *, check: bool = True, **options: Any) -> CompletedProcess[Any]:
             if argv[0] not in _CONFIGURING and not {"-K", "--kill"} & set(argv):
-                return run(argv, check=check)
+                return run(argv, check=check, **options)
             self.changes += 1
             return CompletedProcess(list(argv), 0, "", "")
 

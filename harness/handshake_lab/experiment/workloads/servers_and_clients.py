@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from handshake_lab.errors import ProgramFailed, WaitTimedOut
+from handshake_lab.experiment.readiness import wait_until_ready
 from handshake_lab.experiment.running_program import RunningProgram, start
 from handshake_lab.experiment.server_ports import ServerPorts
 from handshake_lab.plan.program import Listening, ProgramSpec, ProgramsSpec
@@ -43,7 +44,7 @@ def _serve(net: Net, spec: ProgramSpec) -> RunningProgram:
     ports = ServerPorts(net.recording, spec.node, Listening.parse(True))
     server = start(net.recording, spec)
     try:
-        ports.wait_until_open(server)
+        wait_until_ready(net.recording, server, [ports])
     except ProgramFailed as error:
         net.recording.report(Failure(net.clock.now(), spec.node, str(error)))
     except WaitTimedOut:
