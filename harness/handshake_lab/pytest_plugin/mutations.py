@@ -86,7 +86,7 @@ class Mutation:
             else:
                 self.changes += 1
 
-        RecordedSocket.setsockopt = setsockopt  # type: ignore[method-assign]
+        RecordedSocket.setsockopt = setsockopt  # type: ignore[method-assign,assignment]
 
     def _ignore(self, *_: Any, **__: Any) -> Ignored:
         self.changes += 1
