@@ -1,16 +1,62 @@
-"""Runs nft in a network namespace."""
+"""Loads the rules of nft, and reads their counters, in a network namespace.
+
+By the library that the program nft consists of: to start a program takes 50 ms in a lab kernel.
+
+Source: libnftables(3).
+"""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
+import os
 import re
-import subprocess
+import threading
+from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelRefused
 from handshake_lab.linux import netns
 
-_NO_NFT = "The program nft is not installed"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Of Debian's package libnftables1, on which the package nftables depends.
+_LIBRARY = "libnftables.so.1"
+_NO_NFT = f"nft is not installed ({_LIBRARY} was not found)"
 _NO_NFT_REMEDY = "Faults and firewalls need it: apt-get install nftables"
+
+#: nftables/libnftables.h
+_OUTPUT_JSON = 1 << 4
+
+#: A context is used by one thread at a time, and nothing is said about two contexts.
+_lock = threading.Lock()
+
+
+def _load_library() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL(_LIBRARY)
+    except OSError:
+        return None
+    context = ctypes.c_void_p
+    for name, result, arguments in (
+        ("nft_ctx_new", context, [ctypes.c_uint32]),
+        ("nft_ctx_free", None, [context]),
+        ("nft_ctx_buffer_output", ctypes.c_int, [context]),
+        ("nft_ctx_buffer_error", ctypes.c_int, [context]),
+        ("nft_ctx_output_set_flags", None, [context, ctypes.c_uint]),
+        ("nft_ctx_get_output_buffer", ctypes.c_char_p, [context]),
+        ("nft_ctx_get_error_buffer", ctypes.c_char_p, [context]),
+        ("nft_run_cmd_from_buffer", ctypes.c_int, [context, ctypes.c_char_p]),
+        ("nft_run_cmd_from_filename", ctypes.c_int, [context, ctypes.c_char_p]),
+    ):
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+#: Loaded here, and not at the first use: a lab kernel that is forked has it loaded then.
+_library = _load_library()
 
 
 def run(space: int, rules: str) -> None:
@@ -50,15 +96,19 @@ def load(rules: str) -> str:
     Raises:
         EnvironmentUnsupported: nft is not installed.
     """
-    done = _nft(["-f", "-"], rules)
-    if done.returncode == 0:
-        return ""
-    return done.stderr.strip().splitlines()[0] if done.stderr.strip() else f"exit status {done.returncode}"
+    # From a file, because nft names the lines of files only.
+    with _context() as (library, context), os.fdopen(os.memfd_create("rules"), "wb") as file:
+        file.write(rules.encode())
+        file.flush()
+        path = f"/proc/self/fd/{file.fileno()}"
+        if library.nft_run_cmd_from_filename(context, path.encode()) == 0:
+            return ""
+        return re.sub(rf"^{path}:(\d+):[\d-]+: ", r"line \1: ", _error(library, context))
 
 
 def line_of(rules: str, reason: str) -> str:
     """The line of rules that nft's message is about; all of them if it names none."""
-    place = re.match(r"/dev/stdin:(\d+):", reason)
+    place = re.match(r"line (\d+):", reason)
     lines = rules.splitlines()
     return lines[int(place[1]) - 1].strip() if place and 0 < int(place[1]) <= len(lines) else rules
 
@@ -74,12 +124,13 @@ def counters(space: int, table: str, suffix: str) -> dict[str, int]:
     Raises:
         KernelRefused: nft failed.
     """
-    with netns.inside(space):
-        done = _nft(["-j", "list", "table", "netdev", table], "")
-    if done.returncode != 0:
-        raise KernelRefused(f"nft cannot list the counters of the faults: {done.stderr.strip()}")
+    with netns.inside(space), _context() as (library, context):
+        library.nft_ctx_output_set_flags(context, _OUTPUT_JSON)
+        if library.nft_run_cmd_from_buffer(context, f"list table netdev {table}".encode()) != 0:
+            raise KernelRefused(f"nft cannot list the counters of the faults: {_error(library, context)}")
+        listed = json.loads(library.nft_ctx_get_output_buffer(context))
     found = {}
-    for item in json.loads(done.stdout)["nftables"]:
+    for item in listed["nftables"]:
         rule = item.get("rule")
         for expression in rule["expr"] if rule and rule["chain"].endswith(suffix) else ():
             if "counter" in expression:
@@ -87,8 +138,26 @@ def counters(space: int, table: str, suffix: str) -> dict[str, int]:
     return found
 
 
-def _nft(arguments: list[str], text: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(["nft", *arguments], input=text, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise EnvironmentUnsupported(_NO_NFT, _NO_NFT_REMEDY) from None
+@contextlib.contextmanager
+def _context() -> Iterator[tuple[ctypes.CDLL, int]]:
+    """The library, and a context of its own in the calling thread's namespace.
+
+    Raises:
+        EnvironmentUnsupported: nft is not installed.
+    """
+    if _library is None:
+        raise EnvironmentUnsupported(_NO_NFT, _NO_NFT_REMEDY)
+    with _lock:
+        context = _library.nft_ctx_new(0)
+        try:
+            _library.nft_ctx_buffer_output(context)
+            _library.nft_ctx_buffer_error(context)
+            yield _library, context
+        finally:
+            _library.nft_ctx_free(context)
+
+
+def _error(library: ctypes.CDLL, context: int) -> str:
+    """The first line of what nft has to say."""
+    lines = library.nft_ctx_get_error_buffer(context).decode(errors="replace").strip().splitlines()
+    return lines[0] if lines else "nft names no reason"
