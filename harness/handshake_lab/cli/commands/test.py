@@ -25,8 +25,10 @@ _CHECKS = (
     ("mypy tests", ["-m", "mypy", "--no-error-summary", "--config-file", "tests/mypy.ini"]),
 )
 
-#: All tests, on all processors; an idle worker takes tests from a busy one.
-_ALL = ("-n", "auto", "--dist", "worksteal")
+#: All tests, on all processors.
+_ALL = ("-n", "auto")
+#: A worker gets whole files, as each collects a file of its own in a kernel; an idle one takes tests from a busy one.
+_DISTRIBUTION = ("--dist", "worksteal")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -64,6 +66,8 @@ def command(
     choose_kernel(kernel_name, seed=1)  # built now, with its progress shown, not inside the first test
     failed = [name for name, words in _CHECKS if checks and not _check(name, words)]
     words = list(pytest_arguments or _ALL)
+    if _parallel(words):
+        words = [*_DISTRIBUTION, *words]
     words += ["--artifacts", str(artifacts.resolve())] if artifacts else []
     words = list(map(prefixed, words))
     writable = (artifacts or REPOSITORY / DEFAULT_ARTIFACTS).resolve() if boot_once else None
@@ -71,6 +75,13 @@ def command(
     if failed:
         click.echo(f"handshake: these checks failed: {', '.join(failed)} (see above)", err=True)
     return status or int(bool(failed))
+
+
+def _parallel(words: list[str]) -> bool:
+    """Whether pytest's arguments ask for several workers, and leave their tests' distribution open."""
+    return any(word.startswith(("-n", "--numprocesses")) for word in words) and not any(
+        word.startswith(("--dist", "-d")) for word in words
+    )
 
 
 def _check(name: str, words: list[str]) -> bool:
