@@ -180,7 +180,7 @@ def _job(plan: RunPlan, results: Path | None, import_from: tuple[Path, ...]) -> 
             argument=msgspec.to_builtins(msgspec.structs.replace(plan, found_topology=found)),
             results=results,
             import_from=import_from,
-            preload=("handshake_lab.experiment.recorded_run",),
+            preload=("handshake_lab.experiment.recorded_run", "handshake_lab.topologies.pair"),
             # Directories such as /tmp are private to the run: this machine's files there are not visible.
             readable=tuple(path for path in shown if str(path) not in PRIVATE),
             environment=user_environment(),

@@ -14,6 +14,8 @@ from handshake_lab.experiment import recorded_run, scheduling_latency
 from handshake_lab.plan import run_plan
 from handshake_lab.pytest_plugin import fixtures, hooks, mutations
 from handshake_lab.pytest_plugin.dispatch import worker
+from handshake_lab.pytest_plugin.options import variants
+from handshake_lab.topologies import pair
 from handshake_lab.verdict import judge
 
 __all__ = [
@@ -21,10 +23,12 @@ __all__ = [
     "hooks",
     "judge",
     "mutations",
+    "pair",
     "recorded_run",
     "run_plan",
     "scheduling_latency",
     "timer_windows",
+    "variants",
     "worker",
 ]
 
