@@ -343,7 +343,8 @@ class Recorder:
         """Read all ready descriptors, and poll what may have changed. Returns seconds until the next turn."""
         with self._changed:
             asked = self._asked
-            self._clock.tick()
+            if ready not in ([], [self._wake]):  # there may be packets, whose timestamps have to be converted
+                self._clock.tick()
             targets = Targets()
             seen = self._read_all(ready, targets)
             now = self._clock.now()
@@ -362,7 +363,8 @@ class Recorder:
             seen.extend(grown for each in watches if (grown := each.growth()))
             self._sink.write_all(sorted(seen, key=lambda observation: observation.t))
             self._answered = asked
-            self._changed.notify_all()
+            if seen or everything:  # otherwise, no condition can have come true
+                self._changed.notify_all()
             return self._pause()
 
     def _read_all(self, ready: list[int], targets: Targets) -> list[Observation]:
