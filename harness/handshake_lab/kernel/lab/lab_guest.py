@@ -25,7 +25,16 @@ from handshake_lab.linux.machine_fork import park
 
 
 def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
-    """Take the steps up to the job, and do it. ``place``: a pipe for the path of the job's scratch directory."""
+    """Take the steps up to the job, do it, and power off.
+
+    Args:
+        boot: What to do before the job.
+        scratch: The scratch directory before the machine is forked.
+        place: A pipe for the path of the job's scratch directory.
+
+    Returns:
+        The job's status, if this process cannot power off.
+    """
     for module in boot["preload"]:
         importlib.import_module(module)
     stage.prepare_for_forks()
@@ -45,7 +54,11 @@ def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
             mount_host(directory, writable=False)
     mount_host(job["results"], writable=True)
     stage.begin(stage.COMMON_SEED if job["stage"] else job["seed"])
-    return job_runner.do(job)
+    status = job_runner.do(job)
+    # Not left to the first process: in a fork, that one would first have to be given its memory again.
+    job_runner.leave_status(scratch, status)
+    power_off()
+    return status
 
 
 def main() -> None:
