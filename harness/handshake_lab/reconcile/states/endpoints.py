@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Literal
 
 from handshake_lab.reconcile.sockets.joining import serves
@@ -30,6 +31,9 @@ def assemble(
         The endpoints in the order in which their connections began, listeners not counted.
     """
     listeners = [observed for observed in all_observed if observed.listens]
+    by_port: dict[int, list[ObservedSocket]] = defaultdict(list)
+    for listener in listeners:
+        by_port[listener.local.port].append(listener)
     reached: set[int] = set()
     endpoints: list[tuple[int, int, Endpoint]] = []
 
@@ -39,9 +43,9 @@ def assemble(
     for observed in all_observed:
         drafts = built[id(observed)]
         if observed.passive:
-            listener = _listener_of(observed, drafts, listeners)
-            reached.add(id(listener))
-            add(observed, drafts[0].time if drafts else observed.born, [_listening(listener, drafts, built), *drafts])
+            taken_by = _listener_of(observed, drafts, by_port[observed.local.port])
+            reached.add(id(taken_by))
+            add(observed, drafts[0].time if drafts else observed.born, [_listening(taken_by, drafts, built), *drafts])
         elif drafts and not observed.listens:
             add(observed, observed.born, drafts)
     for observed in listeners:

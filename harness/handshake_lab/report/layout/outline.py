@@ -15,7 +15,7 @@ from handshake_lab.report.text.times import span
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from handshake_lab.recording.history import Cause, Endpoint, Record, Transition, TransmittedSegment
     from handshake_lab.report.layout.connections import Connection, Lane, Side
@@ -44,7 +44,7 @@ def outline(record: Record, found: Sequence[Connection]) -> list[Message]:
     """
     attempts = [each for each in found if each.segments or _role(each.left) == "client"]
     if len(attempts) == 1:
-        return list(_of_one(record, attempts[0]))
+        return list(_of_one(record, attempts[0], _by_number(record)))
     return [_of_many(record, attempts)] if attempts else []
 
 
@@ -52,13 +52,17 @@ def _role(lane: Lane) -> str:
     return lane.endpoint.role if lane.endpoint else ""
 
 
-def _of_one(record: Record, connection: Connection) -> Iterator[Message]:
+def _by_number(record: Record) -> dict[int, TransmittedSegment]:
+    return {segment.number: segment for segment in record.segments}
+
+
+def _of_one(record: Record, connection: Connection, segments: Mapping[int, TransmittedSegment]) -> Iterator[Message]:
     ends = [lane.endpoint for _, lane in connection.lanes if lane.endpoint is not None]
     if {connection.left.node, connection.right.node} & record.blurred:
         return
     if any(step.flaw or step.inferred for end in ends for step in end.transitions):
         return
-    outline_of = _ConnectionOutline(record, connection)
+    outline_of = _ConnectionOutline(segments, connection)
     yield from outline_of.opening()
     yield from outline_of.data()
     yield from outline_of.ending()
@@ -66,7 +70,8 @@ def _of_one(record: Record, connection: Connection) -> Iterator[Message]:
 
 def _of_many(record: Record, found: Sequence[Connection]) -> Message:
     """How many connections there were, and how many of them opened and were reset or refused."""
-    codes = [{each.code for each in _of_one(record, connection)} for connection in found]
+    segments = _by_number(record)
+    codes = [{each.code for each in _of_one(record, connection, segments)} for connection in found]
     counts = {
         "outline_count_refused": sum("outline_refused" in each for each in codes),
         "outline_count_reset": sum("outline_reset" in each for each in codes),
@@ -86,8 +91,8 @@ def _listed(parts: list[Message]) -> Message:
 class _ConnectionOutline:
     """The sentences about one connection."""
 
-    def __init__(self, record: Record, connection: Connection) -> None:
-        self._segments = {segment.number: segment for segment in record.segments}
+    def __init__(self, segments: Mapping[int, TransmittedSegment], connection: Connection) -> None:
+        self._segments = segments
         self._connection = connection
         left, right = connection.left, connection.right
         names = visible(left.node, _NAME), visible(right.node, _NAME)
