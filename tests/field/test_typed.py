@@ -161,7 +161,7 @@ def test_a_direction_without_quotation_marks(tmp_path: Path, option: str) -> Non
     )
 
     assert done.returncode == 2
-    assert "the shell takes '>'" in done.stderr
+    assert "the shell interprets '>'" in done.stderr
     assert '--link "h1>h2:loss=5%"' in done.stderr
     assert (tmp_path / "h1:delay=50ms").exists()
 

@@ -173,8 +173,8 @@ def test_words_of_links(plan: Callable[[str], NetworkPlan]) -> None:
         ("self.addLink(self.addHost('h1'), self.addHost('h2'), dealy='5ms')", "the nearest is 'delay'"),
         ("self.addHost('h1', cls=CPULimitedHost, cpu=.5)", "h1: cpu=0.5 has no effect: the processor's time"),
         ("self.addHost('h1', privateDirs=['/var/log'])", "h1: privateDirs=.* has no effect: hosts share their files"),
-        ("self.addHost('h1', cls=Own)", r"h1: of its class Own, only config\(\) is carried out, and not start"),
-        ("self.addHost('h1') and self.addSwitch('s1', cls=OwnSwitch)", "s1: its class OwnSwitch is not carried out"),
+        ("self.addHost('h1', cls=Own)", r"h1: of its class Own, only config\(\) is supported, not start"),
+        ("self.addHost('h1') and self.addSwitch('s1', cls=OwnSwitch)", "s1: its class OwnSwitch is not supported"),
         ("self.addLink(self.addHost('h1'), self.addHost('h2'), cls=OwnLink)", "link h1-h2: its class OwnLink is not"),
     ],
 )

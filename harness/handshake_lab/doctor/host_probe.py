@@ -1,4 +1,4 @@
-"""Tries features of the machine's own kernel; runs inside temporary namespaces.
+"""Tests features of the machine's own kernel by using them; runs in temporary namespaces.
 
 `handshake_lab.doctor.host_checks` starts it as a separate program. It prints one JSON object:
 the name of each feature, and its error ("" for none). Each attempt makes the requests that a run makes. All that it
@@ -71,7 +71,7 @@ def _bridge() -> None:
 def _ifb() -> None:
     with Netlink() as netlink:
         netlink.ask([links.device("ifb", "probeifb")])
-        netlink.ask(qdisc.turn_in(_LOOPBACK_INDEX, links.indexes(netlink)["probeifb"], _LOOPBACK))
+        netlink.ask(qdisc.redirect_arriving(_LOOPBACK_INDEX, links.indexes(netlink)["probeifb"], _LOOPBACK))
 
 
 def _netem() -> None:

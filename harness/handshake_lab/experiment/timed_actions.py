@@ -122,7 +122,7 @@ class TimedActions:
             link = self._network.link(*action.ends)
             if action.verb == "set" and action.change is not None:
                 # A change of one direction applies to the direction towards the second node.
-                undo = link.lay(
+                undo = link.overlay(
                     action.change.impairment, action.change.off, to=None if action.change.both else action.ends[1]
                 )
             else:

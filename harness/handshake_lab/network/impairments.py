@@ -35,8 +35,8 @@ LinkAction = Literal["cut", "mend", "set", "clear"]
 _Method = TypeVar("_Method", bound="Callable[..., Any]")
 
 
-def _alone(method: _Method) -> _Method:
-    """A method of `Impairments` that one thread executes at a time."""
+def _locked(method: _Method) -> _Method:
+    """A method of `Impairments` that only one thread can execute at a time."""
 
     @functools.wraps(method)
     def locked(self: Impairments, *arguments: Any, **named: Any) -> Any:
@@ -62,7 +62,7 @@ class Impairments:
         self._now: dict[Direction, Impairment] = {}
         self._next = 0
         self._ports = {port.name: port for ends in plan.links for port in ends}
-        #: Timed actions change links in a separate thread, and a netlink socket has one conversation at a time.
+        #: Timed actions change links in a separate thread, and a netlink socket can be used by one thread at a time.
         self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
@@ -89,7 +89,7 @@ class Impairments:
                 found.append(f"{port.node}>{self._ports[port.peer].node}:{impairment}")
         return found
 
-    @_alone
+    @_locked
     def set(self, wanted: Mapping[Direction, Impairment]) -> None:
         """Set impairments and verify them.
 
@@ -112,7 +112,7 @@ class Impairments:
             netem.apply(self._socket(space), group)
         self._now.update(wanted)
 
-    @_alone
+    @_locked
     def queued(self) -> int:
         """The number of packets in the queues of all impaired directions."""
         held = 0
@@ -121,14 +121,14 @@ class Impairments:
             held += sum(answers[index].queued for at, index, _ in self._targets.values() if at == space)
         return held
 
-    @_alone
+    @_locked
     def reports(self, now: int) -> list[QdiscReport]:
         """The counters of every impaired direction, read from the kernel."""
         answers = {space: qdisc.read(self._socket(space)) for space, _, _ in self._targets.values()}
         found = []
         for direction, (space, index, where) in self._targets.items():
             state = answers[space].get(index)
-            # Verify once more that the record states what was in force at the end.
+            # Verify again, because the record states that these parameters were applied until the end.
             netem.verify(where, self.now(direction), state)
             if state is not None:
                 asked = str(self.now(direction))
@@ -139,7 +139,7 @@ class Impairments:
                 )
         return found
 
-    @_alone
+    @_locked
     def cut(self, direction: Direction) -> None:
         """Drop all frames of a direction's link, in both directions."""
         port = self._middle_port(direction)
@@ -149,10 +149,10 @@ class Impairments:
             # neighbour stays up, so no host is notified.
             self._socket(space).ask([links.port_state(port.index, links.DISABLED, port.name)])
             return
-        led = [where for known, (_, _, where) in self._targets.items() if known == port.peer]
-        nftables.run(self._spaces[space], drop_rules.cut(port.name, led))
+        redirected = [where for known, (_, _, where) in self._targets.items() if known == port.peer]
+        nftables.run(self._spaces[space], drop_rules.cut(port.name, redirected))
 
-    @_alone
+    @_locked
     def mend(self, direction: Direction) -> None:
         """Undo `cut`."""
         port = self._middle_port(direction)
@@ -174,16 +174,16 @@ class Impairments:
         if self._plan.nodes[port.node].kind != "host":
             return self._space(port), port.index, port.name
         peer = self._ports[port.peer]
-        return self._space(peer), *self._turn_in(peer)
+        return self._space(peer), *self._redirect_arriving(peer)
 
-    def _turn_in(self, port: PortPlan) -> tuple[int, str]:
+    def _redirect_arriving(self, port: PortPlan) -> tuple[int, str]:
         """Redirect frames that arrive at a port of the middle through an ifb device, whose queue can be impaired."""
         netlink = self._socket(self._space(port))
         name = f"in{port.index}-{port.node}"[:15]
         try:
             netlink.ask([links.device("ifb", name)])
             index = links.indexes(netlink)[name]
-            netlink.ask(qdisc.turn_in(port.index, index, port.name))
+            netlink.ask(qdisc.redirect_arriving(port.index, index, port.name))
         except NetlinkError as error:
             raise EnvironmentUnsupported(
                 f"This kernel cannot impair segments that come from {self._ports[port.peer].node} ({error})",
@@ -246,8 +246,8 @@ class Link:
         self._impairer.set({way: self._impairer.now(way).changed(wanted) for way in self._some(to)})
         self._report(self._named(to), "set", ",".join(f"{name}={value}" for name, value in wanted.items()))
 
-    def lay(self, impairment: Impairment, off: Iterable[str], *, to: str | None = None) -> Callable[[], None]:
-        """Lay an impairment over those in force, as a ``--link`` does.
+    def overlay(self, impairment: Impairment, off: Iterable[str], *, to: str | None = None) -> Callable[[], None]:
+        """Add an impairment to the present ones, like a ``--link``.
 
         Args:
             impairment: The impairment.
@@ -255,7 +255,7 @@ class Link:
             to: Only the direction towards this node; by default both.
 
         Returns:
-            A function that restores what was in force before.
+            A function that restores the previous impairments.
 
         Raises:
             UsageError: The combination is invalid.

@@ -85,7 +85,7 @@ def from_topo(topo: MininetTopo) -> NetworkPlan:
 
 
 def _in_order(one: str, other: str, info: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
-    """A link from its first node to its second, which its parameters count by."""
+    """A link in the order of its ``node1`` and ``node2``, to which its parameters refer."""
     return (other, one, info) if info.get("node1", one) != one else (one, other, info)
 
 
@@ -164,8 +164,8 @@ def _add_wire(plan: NetworkPlan, one: PortPlan, other: PortPlan) -> list[tuple[P
     return [(one, near), (far, other)]
 
 
-#: Parameters of a link that are applied, apart from its properties (`EXAMPLES`): Mininet's names for properties, its
-#: addresses, and its ends. Parameters that change nothing here: which shaper is used, which offloads.
+#: Parameters of a link that are accepted, besides its properties (`EXAMPLES`): Mininet's names for properties,
+#: addresses and ends; and parameters without effect, such as the shaper and the offloads.
 _LINK_WORDS = frozenset(
     (
         *("bw", "max_queue_size", "ip", "ip6", "mac", "addr1", "addr2", "intfName1", "intfName2", "port1", "port2"),
@@ -173,7 +173,7 @@ _LINK_WORDS = frozenset(
         *("use_hfsc", "use_htb", "use_tbf", "latency_ms", "gro", "txo", "rxo", "disable_gro"),
     )
 )
-#: Parameters of a host that are applied, or that change nothing where each host has a namespace.
+#: Parameters of a host that are accepted: they are applied, or have no effect because each host has a namespace.
 _HOST_WORDS = frozenset(
     (
         *("ip", "ip6", "mac", "defaultRoute", "defaultRoute6", "routes", "router", "nft", "masquerade", "cls"),
@@ -199,7 +199,7 @@ def _notes_of_link(where: str, params: Mapping[str, Any]) -> list[str]:
     for key in ("cls", "cls1", "cls2"):
         made_by = params.get(key)
         if isinstance(made_by, type) and node_class.is_own(made_by):
-            notes.append(f"link {where}: its class {made_by.__name__} is not carried out: only its parameters are")
+            notes.append(f"link {where}: its class {made_by.__name__} is not supported; only its parameters are used")
     return notes
 
 
@@ -209,13 +209,13 @@ def _notes_of_host(name: str, info: Mapping[str, Any]) -> list[str]:
         # A class of the file may take any parameters.
         return _not_applied(name, info, _HOST_WORDS)
     more = node_class.does_more(made_by)
-    return [f"{name}: of its class {made_by.__name__}, only config() is carried out, and not {more}()"] * bool(more)
+    return [f"{name}: of its class {made_by.__name__}, only config() is supported, not {more}()"] * bool(more)
 
 
 def _notes_of_switch(name: str, info: Mapping[str, Any]) -> list[str]:
     made_by = info.get("cls")
     if isinstance(made_by, type) and node_class.is_own(made_by):
-        return [f"{name}: its class {made_by.__name__} is not carried out: a switch forwards by hardware addresses"]
+        return [f"{name}: its class {made_by.__name__} is not supported: the switch forwards by hardware addresses"]
     return []
 
 
@@ -262,7 +262,7 @@ def _link(plan: NetworkPlan, one: str, other: str, info: dict[str, Any]) -> tupl
             first = node.extra if not node.ports else {}
             addresses = [str(v) for v in (params.get("ip") or first.get("ip"),) if v]
             addresses += [str(v) for v in (params.get("ip6") or first.get("ip6"),) if v]
-            # The name of a node that has an IPv6 address stands for that address.
+            # The name of a node that has an IPv6 address resolves to this address.
             addresses.reverse()
         for address in addresses:
             _address(f"{interface} ip", address)
@@ -276,7 +276,7 @@ def _link(plan: NetworkPlan, one: str, other: str, info: dict[str, Any]) -> tupl
 
 
 def _with_prefix(address: object) -> object:
-    """A host's address; without a prefix length it has that of Mininet (mininet/node.py, setIP())."""
+    """A host's address; if it has no prefix length, with that of Mininet (mininet/node.py, setIP())."""
     if not isinstance(address, str) or not address or "/" in address or ":" in address:
         return address
     return f"{address}/{ipaddress.ip_network(BASE).prefixlen}"

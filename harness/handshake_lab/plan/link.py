@@ -95,7 +95,7 @@ class GilbertElliott(msgspec.Struct, frozen=True):
 
 
 class Impairment(msgspec.Struct, frozen=True):
-    """What happens to packets in one direction of a link; nothing by default.
+    """The impairment of packets in one direction of a link; none by default.
 
     Durations are nanoseconds, probabilities parts per billion, the rate bits per second of whole Ethernet frames
     (including headers, as netem counts them), ``limit`` packets, including those in flight on the link. 0 disables a
@@ -275,11 +275,11 @@ class LinkSpec(msgspec.Struct, frozen=True):
             UsageError: As `Impairment.parse`; or there are not two names before the colon.
         """
         if not isinstance(text, str) or not text.strip():
-            raise UsageError(field, text, "describes no link", _LINK_EXAMPLE)
+            raise UsageError(field, text, "does not describe a link", _LINK_EXAMPLE)
         if re.fullmatch(_NAME, text.strip()) and text.strip() not in EXAMPLES:
             reason = (
-                "names only one node. Without quotation marks, the shell takes '>' and what follows it for the name of "
-                "a file to write to"
+                "names only one node. If the argument is not quoted, the shell interprets '>' as a redirection to a "
+                "file"
             )
             raise UsageError(field, text, reason, f'{field} "{_LINK_EXAMPLE}"')
         match = _PLACED.fullmatch(text)
@@ -295,7 +295,7 @@ class LinkSpec(msgspec.Struct, frozen=True):
         if match["arrow"] == "<":
             first, second = second, first
         if match["arrow"] in ("-", "<>"):
-            # The same link, in whichever order its nodes are given.
+            # Both orders of the two nodes name the same link.
             first, second = sorted((first, second))
         impairment = Impairment.parse(match["rest"], field=field, complete=False)
         return cls(impairment, first, second, match["arrow"] in ("-", "<>"), _off(impairment, match["rest"]))

@@ -97,9 +97,9 @@ class _Reconciliation:
             sort_polls(sorted([*self._of(SocketSeen), *self._of(SocketGone)], key=lambda pair: pair[0])),
             traffic,
             nodes,
-            looked=bool(self._kinds[SocketSeen]),
+            sockets_polled=bool(self._kinds[SocketSeen]),
             traced_at_all=bool(self._kinds[StateChange]),
-            # Only with other observers besides the tracepoint is it known which run a socket belongs to.
+            # The tracepoint alone does not show which run a socket belongs to.
             shared=self.header.kernel.kind == "host" and bool(self._kinds[SocketSeen]) and captured,
             cookies=self._cookie_senders,
             pause=self._pause,
@@ -141,7 +141,7 @@ class _Reconciliation:
         return ((order, seen) for order, seen in self._of(SegmentSeen) if seen.protocol == protocol)
 
     def _of(self, kind: type[T]) -> list[tuple[int, T]]:
-        return self._kinds[kind]  # type: ignore[return-value]  # filed under its own type
+        return self._kinds[kind]  # type: ignore[return-value]  # the keys are the types
 
     def _build(self, all_observed: list[ObservedSocket], traffic: MatchedSegments) -> dict[int, list[TransitionDraft]]:
         """The transitions of each socket, by its id()."""
@@ -160,7 +160,7 @@ class _Reconciliation:
             first, last = (bisect_left(legs, at, key=lambda leg: leg.t) for at in (observed.start, observed.stop))
             index = SegmentIndex(legs[first:last])
             captured = bool(traffic.segments) and observed.node not in self._blurred
-            account = StateSequence(
+            sequence = StateSequence(
                 observed,
                 index,
                 captured=captured,
@@ -169,7 +169,7 @@ class _Reconciliation:
                 end=self.end,
                 pause=self._pause,
             )
-            drafts = built[id(observed)] = account.build()
+            drafts = built[id(observed)] = sequence.build()
             if captured:  # otherwise the FIN may be among the lost segments
                 object_to_unsent_fins(drafts, index)
             CauseFinder(observed, index, run, legs[last] if last < len(legs) else None).assign(drafts)
@@ -202,7 +202,7 @@ class _Reconciliation:
 
 
 def _extended(header: RunHeader, observations: Iterable[Observation]) -> RunHeader:
-    """The header, with the nodes and links that were made since."""
+    """The header, with the nodes and links that were created later."""
     changes = [each for each in observations if isinstance(each, NetworkChange)]
     if not changes:
         return header

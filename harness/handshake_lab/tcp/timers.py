@@ -13,14 +13,14 @@ import msgspec
 SECOND = 1_000_000_000
 
 #: A kernel timer may fire late by this fraction of its time, plus a jiffy: see `Window`.
-TARDY = 8
+LATENESS_DIVISOR = 8
 #: TIME-WAIT: TCP_TIMEWAIT_LEN, include/net/tcp.h. No sysctl changes it.
 TIME_WAIT = 60 * SECOND
 #: An orphan's FIN-WAIT-2 (net.ipv4.tcp_fin_timeout, or the socket option TCP_LINGER2).
 FIN_TIMEOUT = 60 * SECOND
 #: The first retransmission timeout, before a round trip was measured (TCP_TIMEOUT_INIT; RFC 6298, 2.1).
 INITIAL_RTO = 1 * SECOND
-#: The least and the greatest retransmission timeout (TCP_RTO_MIN, TCP_RTO_MAX).
+#: The minimum and the maximum retransmission timeout (TCP_RTO_MIN, TCP_RTO_MAX).
 RTO_MIN = SECOND // 5
 RTO_MAX = 120 * SECOND
 
@@ -186,7 +186,7 @@ class Window(msgspec.Struct, frozen=True):
             hz: The kernel's ticks per second.
             plus: Additional time until it can be observed, such as a round trip.
         """
-        return cls(nanoseconds + plus, nanoseconds + nanoseconds // TARDY + SECOND // hz + plus)
+        return cls(nanoseconds + plus, nanoseconds + nanoseconds // LATENESS_DIVISOR + SECOND // hz + plus)
 
     def contains(self, measured: int) -> bool:
         """Whether a measured time, in nanoseconds, is in the window."""

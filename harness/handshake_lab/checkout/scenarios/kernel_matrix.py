@@ -13,7 +13,7 @@ from handshake_lab.errors import UsageError
 from handshake_lab.recording.observations import FORMAT_VERSION
 from handshake_lab.report.export.json_document import KernelDocument
 from handshake_lab.report.export.scenario_documents import MatrixCell, MatrixColumn, ScenarioMatrixDocument
-from handshake_lab.tcp.timers import TARDY
+from handshake_lab.tcp.timers import LATENESS_DIVISOR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ _EXAMPLE = "--kernels 6.1,newest,vm:stock"
 #: The maximum difference of two times that count as equal: the tolerance of kernel timers (a timer of t fires within
 #: t · 1.125, depending on the phase of the timer wheel: kernel/time/timer.c), plus these seconds, on lab kernels (True)
 #: and in real time (False).
-_SHARE = 1 / TARDY
+_SHARE = 1 / LATENESS_DIVISOR
 _SECONDS = {True: 0.02, False: 0.6}
 
 _LEGEND = (

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 @options.plain
 @options.json("the ladder")
 @click.option(
-    "--svg", type=click.Choice(["ladder", "diagram"]), help="Print a picture instead: the ladder, or the states taken."
+    "--svg",
+    type=click.Choice(["ladder", "diagram"]),
+    help="Print an SVG picture instead: the ladder, or the state diagram.",
 )
 @click.option(
     "--axis",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.vm.stock_kernels import StockKernel
 
 #: The modules for mounting the host's files; the kernel requests all others when it needs them.
-_ON_THE_WAY = ("virtio_pci", "9pnet_virtio", "9p")
+_FILE_MODULES = ("virtio_pci", "9pnet_virtio", "9p")
 
 _TRAILER = "TRAILER!!!"
 
@@ -57,7 +57,7 @@ def build(kernel: StockKernel, init: Path) -> bytes:
     """The initial file system for a kernel.
 
     Args:
-        kernel: Whose modules.
+        kernel: The kernel.
         init: The compiled ``init.c``.
 
     Raises:
@@ -80,7 +80,7 @@ def build(kernel: StockKernel, init: Path) -> bytes:
 def modules_for(kernel: StockKernel) -> list[Path]:
     """The modules for the host's files, each after those it depends on."""
     found: dict[Path, None] = {}
-    for name in _ON_THE_WAY:
+    for name in _FILE_MODULES:
         done = subprocess.run(
             ["modprobe", "-d", str(kernel.base), "-S", kernel.release, "--show-depends", name],
             capture_output=True,

@@ -1,6 +1,6 @@
 """A netlink socket that sends pyroute2's messages, many in one datagram, and waits for the answers.
 
-`handshake_lab.linux.netlink.pyroute2_gaps` says why this is not one of pyroute2's sockets.
+`handshake_lab.linux.netlink.pyroute2_gaps` explains why this is not one of pyroute2's sockets.
 
 Source: include/uapi/linux/netlink.h; netlink_rcv_skb() in net/netlink/af_netlink.c.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pyroute2.netlink import nlmsg
 
-#: Where a message's header has its flags and its sequence number.
+#: The offsets of the flags and the sequence number in a message's header.
 _FLAGS, _SEQUENCE = 6, 8
 #: Bytes of requests per datagram: they fit into the default send buffer.
 _BATCH = 32_768
@@ -52,8 +52,8 @@ def request(message: nlmsg, kind: int, flags: int, what: str) -> Request:
     Args:
         message: Its fields and attributes.
         kind: The type of the message.
-        flags: Besides NLM_F_REQUEST and NLM_F_ACK.
-        what: What it does, for error messages.
+        flags: Flags in addition to NLM_F_REQUEST and NLM_F_ACK.
+        what: A description for error messages.
     """
     message["header"].update(type=kind, flags=NLM_F_REQUEST | flags)
     message.encode()
@@ -106,7 +106,7 @@ class Netlink:
 
     def _ask(self, batch: list[Request]) -> None:
         first = self._sequence + 1
-        # The kernel answers in order, and reports each error: only the last request needs to ask for an answer.
+        # The kernel answers in order, and reports every error: an acknowledgment of the last request is sufficient.
         datagram = b"".join(self._numbered(each.data, 0 if each is not batch[-1] else NLM_F_ACK) for each in batch)
         self.socket.send(datagram)
         failure: NetlinkError | None = None
@@ -158,7 +158,7 @@ class Netlink:
         return True
 
     def _numbered(self, data: bytes, flags: int) -> bytes:
-        """A request with the next sequence number and more flags."""
+        """A request with the next sequence number and additional flags."""
         self._sequence += 1
         (given,) = struct.unpack_from("=H", data, _FLAGS)
         return data[:_FLAGS] + struct.pack("=HI", given | flags, self._sequence) + data[_SEQUENCE + 4 :]

@@ -155,7 +155,7 @@ def netem(
     return request(message, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, what)
 
 
-def turn_in(index: int, target: int, where: str) -> list[Request]:
+def redirect_arriving(index: int, target: int, where: str) -> list[Request]:
     """Requests that redirect all frames that arrive at an interface through another one (an ifb)."""
     ingress = tcmsg()
     ingress.update(index=index, handle=_INGRESS_HANDLE, parent=TC_H_INGRESS, attrs=[("TCA_KIND", "ingress")])

@@ -12,7 +12,7 @@ from handshake_lab.recording.node_addresses import plain
 from handshake_lab.recording.observations import Step, TcpEvent, Witness
 from handshake_lab.tcp.icmp import TOO_BIG
 from handshake_lab.tcp.states import State
-from handshake_lab.tcp.timers import SECOND, TARDY
+from handshake_lab.tcp.timers import LATENESS_DIVISOR, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
@@ -313,7 +313,7 @@ class TransitionContext:
 
     def due(self, at: int, after: int) -> bool:
         """Whether the transition fits a timer that was set to ``after`` nanoseconds and due at ``at``."""
-        latest = at + after // TARDY + 2 * JIFFY + SLACK
+        latest = at + after // LATENESS_DIVISOR + 2 * JIFFY + SLACK
         return self.draft.time >= at - JIFFY and self.draft.earliest <= latest
 
     def silence(self) -> list[SegmentAtEnd]:

@@ -1,4 +1,4 @@
-"""Which segments routers forwarded, with or without translating addresses, and which they did not.
+"""Finds which segments routers forwarded, with or without translating addresses, and which they did not forward.
 
 A router's captures contain a forwarded segment twice: received and sent. A translator (NAT) changes its addresses and
 ports. IPv4's identification, the TCP header except ports and checksum, and the data remain, and identify it as the
@@ -33,7 +33,7 @@ class Flow(NamedTuple):
     node: str = ""
 
 
-class Sight(NamedTuple):
+class CapturedSegment(NamedTuple):
     """One capture of one segment. ``order`` is its place among all observations."""
 
     t: int
@@ -45,40 +45,40 @@ class ForwardedSegments:
     """Divides captures into departures, arrivals and forwarding.
 
     Args:
-        sights: All captures of segments.
+        captures: All captures of segments.
 
     Attributes:
         departures: Segments that left the node that created them.
         arrivals: Segments that a node received and did not forward.
     """
 
-    def __init__(self, sights: Iterable[Sight]) -> None:
-        self.departures: list[Sight] = []
-        self.arrivals: list[Sight] = []
+    def __init__(self, captures: Iterable[CapturedSegment]) -> None:
+        self.departures: list[CapturedSegment] = []
+        self.arrivals: list[CapturedSegment] = []
         self._next: dict[Flow, list[tuple[int, Flow]]] = defaultdict(list)
         self._origin: dict[Flow, Flow] = {}
         self._forwarded: set[tuple[str, object]] = set()
-        came: dict[tuple[str, object], deque[Sight]] = defaultdict(deque)
-        for sight in sorted(sights):
-            self._sort(sight, came)
-        for waiting in came.values():
+        received: dict[tuple[str, object], deque[CapturedSegment]] = defaultdict(deque)
+        for capture in sorted(captures):
+            self._sort(capture, received)
+        for waiting in received.values():
             self.arrivals += waiting
 
-    def _sort(self, sight: Sight, came: dict[tuple[str, object], deque[Sight]]) -> None:
-        seen = sight.segment
+    def _sort(self, capture: CapturedSegment, received: dict[tuple[str, object], deque[CapturedSegment]]) -> None:
+        seen = capture.segment
         key = None if seen.interface == LOOPBACK else untranslated(seen)
         if seen.direction == "received":
             if key is None:
-                self.arrivals.append(sight)
+                self.arrivals.append(capture)
             else:
-                came[seen.node, key].append(sight)
-        elif key is not None and (waiting := came.get((seen.node, key))):
+                received[seen.node, key].append(capture)
+        elif key is not None and (waiting := received.get((seen.node, key))):
             before, after = flow_of(waiting.popleft().segment), flow_of(seen)
             self._forwarded.add((seen.node, key))
             if before != after:
-                self._translate(sight.t, before, after)
-        elif (seen.node, key) not in self._forwarded:  # else a duplicate that the network made there
-            self.departures.append(sight)
+                self._translate(capture.t, before, after)
+        elif (seen.node, key) not in self._forwarded:  # else the network made a duplicate at this node
+            self.departures.append(capture)
 
     def _translate(self, t: int, before: Flow, after: Flow) -> None:
         """Add a translation; responses are translated in the opposite direction."""

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from handshake_lab.reconcile.segments.forwarding import WHOLE, Flow, ForwardedSegments, Sight, flow_of, untranslated
+from handshake_lab.reconcile.segments.forwarding import (
+    WHOLE,
+    CapturedSegment,
+    Flow,
+    ForwardedSegments,
+    flow_of,
+    untranslated,
+)
 from handshake_lab.reconcile.segments.numbering import Numbering
 from handshake_lab.recording.causal_order import arrange
 from handshake_lab.recording.history import TransmittedSegment
@@ -53,16 +60,16 @@ class MatchedSegments(msgspec.Struct, frozen=True):
 
 
 class _Match(NamedTuple):
-    sent: Sight | None
-    received: Sight | None
-    copies: Sight | None = None  #: the original, if this is a duplicate made by the network
+    sent: CapturedSegment | None
+    received: CapturedSegment | None
+    copies: CapturedSegment | None = None  #: the original, if this is a duplicate made by the network
     damaged: bool = False
     stopped_at: int = 0  #: when the router received it
     stopped: str = ""  #: the router that received it and did not forward it
 
 
 _Content = tuple[Flow, bytes | tuple[object, ...]]
-_Sights = dict[_Content, list[Sight]]
+_Captures = dict[_Content, list[CapturedSegment]]
 
 
 def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes, *, after: int = 0) -> MatchedSegments:
@@ -76,40 +83,40 @@ def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes, *, after: in
         nodes: The nodes and their addresses.
         after: The number before that of the first one.
     """
-    forwarded = ForwardedSegments(Sight(seen.t, order, seen) for order, seen in segments)
-    departures: dict[tuple[str, str, str], _Sights] = defaultdict(lambda: defaultdict(list))
-    arrivals: dict[tuple[str, str, str], _Sights] = defaultdict(lambda: defaultdict(list))
-    stopped: _Sights = defaultdict(list)
+    forwarded = ForwardedSegments(CapturedSegment(seen.t, order, seen) for order, seen in segments)
+    departures: dict[tuple[str, str, str], _Captures] = defaultdict(lambda: defaultdict(list))
+    arrivals: dict[tuple[str, str, str], _Captures] = defaultdict(lambda: defaultdict(list))
+    stopped: _Captures = defaultdict(list)
     taken: set[_Content] = set()
-    for sight in forwarded.arrivals:
-        flow, seen = flow_of(sight.segment), sight.segment
+    for capture in forwarded.arrivals:
+        flow, seen = flow_of(capture.segment), capture.segment
         if flow.node or nodes.of(flow.dst.ip) == seen.node:
             content = _content(flow, seen)
             taken.add(content)
-            arrivals[flow.src.ip, flow.dst.ip, flow.node][content].append(sight)
+            arrivals[flow.src.ip, flow.dst.ip, flow.node][content].append(capture)
         elif nodes.of(flow.src.ip) != seen.node:
-            stopped[_content(forwarded.final(flow, sight.t), seen)].append(sight)
-    for sight in forwarded.departures:
-        for flow in forwarded.course(flow_of(sight.segment), sight.t):
-            if _content(flow, sight.segment) in taken:  # a translator may have received it for itself
+            stopped[_content(forwarded.final(flow, capture.t), seen)].append(capture)
+    for capture in forwarded.departures:
+        for flow in forwarded.course(flow_of(capture.segment), capture.t):
+            if _content(flow, capture.segment) in taken:  # a translator may have received it for itself
                 break
-        departures[flow.src.ip, flow.dst.ip, flow.node][_content(flow, sight.segment)].append(sight)
+        departures[flow.src.ip, flow.dst.ip, flow.node][_content(flow, capture.segment)].append(capture)
     found: list[_Match] = []
-    for way in departures.keys() | arrivals.keys():
-        found += _match_way(departures.get(way, {}), arrivals.get(way, {}))
+    for path in departures.keys() | arrivals.keys():
+        found += _match_path(departures.get(path, {}), arrivals.get(path, {}))
     found = [_with_stop(match, forwarded, stopped) for match in found]
     found.sort(key=lambda match: _first(match)[:2])
     groups = groupby(found, key=lambda match: _first(match).t)
     return _number([match for _, group in groups for match in _causal(list(group))], forwarded, nodes, after)
 
 
-def _with_stop(match: _Match, forwarded: ForwardedSegments, stopped: _Sights) -> _Match:
+def _with_stop(match: _Match, forwarded: ForwardedSegments, stopped: _Captures) -> _Match:
     """A lost segment, with the last router that received it."""
     if match.sent is None or match.received is not None or not stopped:
         return match
     sent = match.sent
     there = stopped.get(_content(forwarded.final(flow_of(sent.segment), sent.t), sent.segment), ())
-    last = next((sight for sight in there if sight.t >= sent.t), None)
+    last = next((capture for capture in there if capture.t >= sent.t), None)
     return match._replace(stopped=last.segment.node, stopped_at=last.t) if last else match
 
 
@@ -139,7 +146,7 @@ def _content(flow: Flow, seen: SegmentSeen) -> _Content:
     return flow, untranslated(seen)
 
 
-def _match_way(departures: _Sights, arrivals: _Sights) -> Iterable[_Match]:
+def _match_path(departures: _Captures, arrivals: _Captures) -> Iterable[_Match]:
     """Match all segments from one address to another."""
     plain = [
         arrivals[content][0].t - sent[0].t
@@ -147,8 +154,8 @@ def _match_way(departures: _Sights, arrivals: _Sights) -> Iterable[_Match]:
         if len(sent) == 1 and len(arrivals.get(content, ())) == 1
     ]
     usual = sorted(plain)[len(plain) // 2] if plain else None
-    lost: list[Sight] = []
-    unsent: list[Sight] = []
+    lost: list[CapturedSegment] = []
+    unsent: list[CapturedSegment] = []
     for content in departures.keys() | arrivals.keys():
         sent, received = departures.get(content, []), arrivals.get(content, [])
         if len(sent) == 1 and len(received) == 1:
@@ -164,7 +171,9 @@ def _match_way(departures: _Sights, arrivals: _Sights) -> Iterable[_Match]:
     yield from _match_damaged(lost, unsent, usual)
 
 
-def _match_alike(sent: Sequence[Sight], received: Sequence[Sight], usual: float | None) -> Iterable[_Match]:
+def _match_alike(
+    sent: Sequence[CapturedSegment], received: Sequence[CapturedSegment], usual: float | None
+) -> Iterable[_Match]:
     """Match equal segments: as many as possible, in order, with delays as similar as possible.
 
     Further arrivals were duplicated or crafted by the network.
@@ -182,24 +191,28 @@ def _match_alike(sent: Sequence[Sight], received: Sequence[Sight], usual: float 
             yield _Match(None, other, sent[0] if sent else None) if few is sent else _Match(other, None)
 
 
-def _match_damaged(lost: Sequence[Sight], unsent: Sequence[Sight], usual: float | None) -> Iterable[_Match]:
+def _match_damaged(
+    lost: Sequence[CapturedSegment], unsent: Sequence[CapturedSegment], usual: float | None
+) -> Iterable[_Match]:
     """Match damaged segments: an unmatched arrival that differs in one bit from an unmatched departure."""
     # Two frames that differ in one bit have one half in common, which limits the comparisons.
-    halves: dict[tuple[int, bytes, bool], list[Sight]] = defaultdict(list)
+    halves: dict[tuple[int, bytes, bool], list[CapturedSegment]] = defaultdict(list)
     if unsent:
-        for sight in sorted(lost):
-            for half in _halves(sight.segment):
-                halves[half].append(sight)
+        for capture in sorted(lost):
+            for half in _halves(capture.segment):
+                halves[half].append(capture)
     found: set[int] = set()
     for arrived in sorted(unsent):
         near = [
-            sight
+            capture
             for half in _halves(arrived.segment)
-            for sight in halves.get(half, ())
-            if sight.order not in found and sight.t <= arrived.t and _differ_by_a_bit(sight.segment, arrived.segment)
+            for capture in halves.get(half, ())
+            if capture.order not in found
+            and capture.t <= arrived.t
+            and _differ_by_a_bit(capture.segment, arrived.segment)
         ]
         if near:
-            sent = min(near, key=lambda sight: (abs(arrived.t - sight.t - (usual or 0)), sight))
+            sent = min(near, key=lambda capture: (abs(arrived.t - capture.t - (usual or 0)), capture))
             found.add(sent.order)
             yield _Match(sent, arrived, damaged=True)
         else:
@@ -222,7 +235,7 @@ def _differ_by_a_bit(one: SegmentSeen, other: SegmentSeen) -> bool:
     return len(a) == len(b) and (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).bit_count() == 1
 
 
-def _likeliest_delay(few: Sequence[Sight], many: Sequence[Sight]) -> float:
+def _likeliest_delay(few: Sequence[CapturedSegment], many: Sequence[CapturedSegment]) -> float:
     """The delay with the smallest total deviation; the shortest of these."""
     if not few:
         return 0
@@ -254,11 +267,11 @@ def _align(wanted: Sequence[float], offered: Sequence[int]) -> list[int]:
     return places[::-1]
 
 
-def _first(match: _Match) -> Sight:
-    sight = match.sent or match.received
-    if sight is None:  # pragma: no cover - a match has a side
+def _first(match: _Match) -> CapturedSegment:
+    capture = match.sent or match.received
+    if capture is None:  # pragma: no cover - a match has a side
         raise AssertionError("a match without a capture")
-    return sight
+    return capture
 
 
 def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes, after: int) -> MatchedSegments:

@@ -35,7 +35,7 @@ class SocketJoin:
         polled: The sockets that polls returned.
         traffic: The segments.
         nodes: The hosts.
-        looked: Whether the sockets were polled.
+        sockets_polled: Whether the sockets were polled.
         traced_at_all: Whether tracepoints were available.
         shared: Whether the tracepoint also reports sockets of other runs on the same kernel.
         cookies: The nodes that send SYN cookies.
@@ -53,7 +53,7 @@ class SocketJoin:
         traffic: MatchedSegments,
         nodes: Nodes,
         *,
-        looked: bool,
+        sockets_polled: bool,
         traced_at_all: bool,
         shared: bool,
         cookies: frozenset[str],
@@ -87,7 +87,7 @@ class SocketJoin:
             if id(each) not in self._taken:
                 self._add_polled(each)
         self._bound()
-        self._add_unseen(kernel_watched=looked or traced_at_all, cookies=cookies)
+        self._add_unseen(kernel_watched=sockets_polled or traced_at_all, cookies=cookies)
         self.all_observed.sort(key=lambda observed: observed.born)
 
     # Traced sockets, and the polled socket that belongs to each.

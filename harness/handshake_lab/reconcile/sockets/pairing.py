@@ -1,4 +1,4 @@
-"""Which traced and which polled socket are the same: by node, cookie, addresses and time."""
+"""Pairs each traced socket with the same polled socket: by node, cookie, addresses and time."""
 
 from __future__ import annotations
 

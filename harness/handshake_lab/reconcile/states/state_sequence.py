@@ -18,7 +18,7 @@ from handshake_lab.recording.messages import sentence
 from handshake_lab.recording.observations import Witness
 from handshake_lab.tcp.diagram.paths import ways
 from handshake_lab.tcp.states import State
-from handshake_lab.tcp.timers import TARDY
+from handshake_lab.tcp.timers import LATENESS_DIVISOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -243,7 +243,7 @@ class StateSequence:
         due = last.due if last else None
         if last is None or due is None or last.state is not self._state or not self.drafts:
             return
-        late = due + (due - last.t) // TARDY + time_wait.TARDINESS
+        late = due + (due - last.t) // LATENESS_DIVISOR + time_wait.ALLOWED_LATENESS
         if (last.mini or last.state is State.SYN_RECEIVED) and self._end > late:
             self.drafts[-1].object(sentence("timer_unobserved", time=_s(due)))
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.reconcile.states.draft import TransitionDraft
 from handshake_lab.tcp.states import State
-from handshake_lab.tcp.timers import TARDY, TIME_WAIT
+from handshake_lab.tcp.timers import LATENESS_DIVISOR, TIME_WAIT
 
 if TYPE_CHECKING:
     from handshake_lab.reconcile.segments.segment_index import SegmentIndex
 
 #: The largest delay of the end of TIME-WAIT: that of its timer and two jiffies of the slowest clock. Nanoseconds.
-TARDINESS = TIME_WAIT // TARDY + 20_000_000
+ALLOWED_LATENESS = TIME_WAIT // LATENESS_DIVISOR + 20_000_000
 
 
 def due(index: SegmentIndex, entered: int) -> int:
@@ -35,6 +35,6 @@ def expiry(expires: int, end: int) -> TransitionDraft | None:
     Returns:
         None if the timer may have been late: then it is not certain that TIME-WAIT ended.
     """
-    if end <= expires + TARDINESS:
+    if end <= expires + ALLOWED_LATENESS:
         return None
-    return TransitionDraft(State.TIME_WAIT, State.CLOSED, expires + TARDINESS, expires, set())
+    return TransitionDraft(State.TIME_WAIT, State.CLOSED, expires + ALLOWED_LATENESS, expires, set())

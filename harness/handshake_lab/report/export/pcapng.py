@@ -28,7 +28,7 @@ _ETHERNET = 1
 _NANOSECONDS = bytes([9])  # if_tsresol: 10 to the minus 9
 _ETHERNET_HEADER, _IPV6_HEADER = 14, 40
 
-#: Nanoseconds: a comment says how far its packet is from the transition, unless it is less than this.
+#: A comment states the distance in time between packet and transition, unless it is shorter than this (nanoseconds).
 _NEAR = SECOND // 1000
 
 _Key = tuple["Address", "Address", str, int, int, int]
@@ -70,28 +70,28 @@ def _comments(record: Record, seen: Sequence[SegmentSeen]) -> dict[int, list[str
         by_host[each.node, frozenset((each.src, each.dst))].append(number)
     comments: dict[int, list[str]] = defaultdict(list)
     for segment in record.segments:
-        place = _sighting(segment, segment.sender, segment.sent, places, seen)
+        place = _place_of(segment, segment.sender, segment.sent, places, seen)
         if place is not None and (segment.lost or segment.retransmits is not None):
-            comments[place].append(_fate(segment))
+            comments[place].append(_remark(segment))
     segments = {segment.number: segment for segment in record.segments}
     for endpoint in record.endpoints:
         mine = by_host.get((endpoint.node, frozenset((endpoint.local, endpoint.remote))), [])
         times = [seen[place].t for place in mine]
         for step in endpoint.transitions:
             cause = segments.get(step.cause.segment or 0)
-            found = _sighting(cause, endpoint.node, cause.received, places, seen) if cause else None
+            found = _place_of(cause, endpoint.node, cause.received, places, seen) if cause else None
             place = _nearest(step.time, mine, times) if found is None else found
-            if place is not None:  # a listener that nobody connected to has no packet
+            if place is not None:  # a listener without connections has no packet
                 comments[place].append(_comment(endpoint, step, seen[place].t))
     return comments
 
 
-def _fate(segment: TransmittedSegment) -> str:
+def _remark(segment: TransmittedSegment) -> str:
     again = "" if segment.retransmits is None else f" retransmission of #{segment.retransmits}"
     return f"#{segment.number}{again}{' lost in transit' if segment.lost else ''}"
 
 
-def _sighting(
+def _place_of(
     segment: TransmittedSegment,
     node: str,
     when: int | None,
@@ -108,7 +108,7 @@ def _sighting(
 
 
 def _nearest(time: int, places: Sequence[int], times: Sequence[int]) -> int | None:
-    """The nearest packet; of two at the same distance the later one: what a call causes follows it."""
+    """The nearest packet; of two at the same distance the later one, because the effect of a call follows it."""
     if not places:
         return None
     after = bisect_left(times, time)

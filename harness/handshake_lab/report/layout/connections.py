@@ -65,12 +65,12 @@ class Connection(msgspec.Struct, frozen=True):
 
     @property
     def settled(self) -> int:
-        """The time of the last event in nanoseconds, the end of TIME-WAIT apart."""
+        """The time of the last event in nanoseconds, except the end of TIME-WAIT."""
         return max(self._changes(waited=False) + self._passed(), default=0)
 
     @property
     def time_wait(self) -> int:
-        """Nanoseconds for which an end was in TIME-WAIT after everything else had happened."""
+        """Nanoseconds for which an end was in TIME-WAIT after the last other event."""
         return self.ended - self.settled
 
     @property
@@ -151,7 +151,7 @@ def connections(record: Record) -> list[Connection]:
 
 
 def _exchanges(record: Record) -> list[Connection]:
-    """The UDP datagrams between each two addresses: they are drawn like a connection, though there is none."""
+    """The UDP datagrams between each two addresses, which are drawn like the segments of a connection."""
     translated = _translated(record.datagrams)
     between: dict[frozenset[Address], list[TransmittedSegment]] = defaultdict(list)
     for each in record.datagrams:
@@ -182,15 +182,15 @@ def _is_over(endpoint: Endpoint) -> bool:
 
 
 def _translated(segments: Iterable[TransmittedSegment]) -> dict[frozenset[Address], frozenset[Address]]:
-    """The four-tuples on either side of a translator (NAT), each with one that stands for all of its connection."""
-    stands: dict[frozenset[Address], frozenset[Address]] = {}
+    """Maps each four-tuple of a connection that crosses translators (NAT) to one that represents them all."""
+    representative: dict[frozenset[Address], frozenset[Address]] = {}
     for segment in segments:
         if segment.translated:
             one, other = frozenset((segment.src, segment.dst)), frozenset(segment.translated)
-            chosen, given_up = stands.setdefault(one, one), stands.setdefault(other, one)
-            if chosen != given_up:
-                stands.update({key: chosen for key, value in stands.items() if value == given_up})
-    return stands
+            chosen, replaced = representative.setdefault(one, one), representative.setdefault(other, one)
+            if chosen != replaced:
+                representative.update({key: chosen for key, value in representative.items() if value == replaced})
+    return representative
 
 
 def _with_listeners(found: list[Connection]) -> list[Connection]:
@@ -237,7 +237,7 @@ def _tuple(endpoint: Endpoint) -> frozenset[Address]:
 
 
 def _between(one: Address, other: Address, node: str) -> frozenset[Address]:
-    """Both ends; and the host, where every host has these addresses."""
+    """Both ends; and the host, if the addresses are loopback addresses, which every host has."""
     own = is_loopback(one.ip) or is_loopback(other.ip)
     return frozenset((one, other, Address(node, 0)) if own else (one, other))
 
