@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from handshake_lab.recording.observations import Counters, SegmentSeen, StateChange, TcpEvent
 from handshake_lab.tcp.states import State
+from handshake_lab.verdict.without_effect import why_ignored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +33,19 @@ CARRIES = {
 COUNTED = {
     "accept_queue_full": "ListenOverflows",
     "time_wait_table_full": "TCPTimeWaitOverflow",
+}
+
+
+#: Reasons for which a segment had no effect, with the counters of the kernel that count them.
+REFUSED = {
+    "ignored_accept_queue": "ListenOverflows",
+    "ignored_request_queue": "TCPReqQFullDrop",
+    "cookie_sent": "SyncookiesSent",
+    "cookie_failed": "SyncookiesFailed",
+    "challenge_limited": "TCPACKSkippedChallenge",
+    "ignored_deferred": "TCPDeferAcceptDrop",
+    "ignored_paws": "PAWSEstab",
+    "ignored_icmp": "OutOfWindowIcmps",
 }
 
 
@@ -87,7 +101,29 @@ class Oracle:
             counted = self._grown.get(node, {}).get("TCPAbortOnTimeout", 0)
             if count > counted:
                 yield f"{node}: {count} timers gave up, but TCPAbortOnTimeout grew by {counted}"
+        yield from self._ignored(record)
         yield from self._connections(record)
+
+    def _ignored(self, record: Record) -> Iterator[str]:
+        """More segments of a kind than the kernel counted, or one that did something after all."""
+        named: Counter[tuple[str, str]] = Counter()
+        for number, why in why_ignored(record).items():
+            segment = record.segments[number - 1]
+            named[segment.receiver, REFUSED.get(why.code, "")] += 1
+            moved = [
+                f"{end.node} {step.old}→{step.new}"
+                for end in record.endpoints
+                for step in end.transitions
+                if step.cause.segment == number
+                and step.cause.kind in ("segment", "reset")
+                and end.node == segment.receiver
+            ]
+            if moved:
+                yield f"#{number} had no effect ({why}), but caused {moved}"
+        for (node, counter), count in named.items():
+            counted = self._grown.get(node, {}).get(counter, 0)
+            if counter and count > counted:
+                yield f"{node}: {count} segments named by {counter}, which grew by {counted}"
 
     def _end(self, end: Endpoint, step: Transition) -> Iterator[str]:
         kind, text = step.cause.kind, step.cause.text
@@ -97,6 +133,13 @@ class Oracle:
             yield f"{text}, but a task closed it"
         if kind == "call" and in_task is False:
             yield f"{text}, but an interrupt closed it"
+        if (
+            "AF_UNSPEC" in text
+            and "or" not in text.split()
+            and change
+            and not self._called(end, step.time, "disconnect")
+        ):
+            yield f"{text}, but the script did not disconnect then"
         if kind == "call" and change and not self._called(end, step.time):
             yield f"{text}, but the script called nothing then"
         destroyed = "SOCK_DESTROY" in text
@@ -118,10 +161,12 @@ class Oracle:
                 return each
         return None
 
-    def _called(self, end: Endpoint, at: int) -> bool:
+    def _called(self, end: Endpoint, at: int, what: str = "") -> bool:
         """Whether the script did something to the socket, or to what it came from, at a time."""
         return any(
-            self._covers(each, at) and (each.cookie in (end.cookie, 0) or each.what in ("listener", "destroy"))
+            self._covers(each, at)
+            and (each.cookie in (end.cookie, 0) or each.what in ("listener", "destroy"))
+            and what in ("", each.what)
             for each in self._calls
         )
 

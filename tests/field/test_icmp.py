@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from complaints import describe, last
 from handshake_lab.tcp import craft
+from icmp_messages import checked
 from record_verb import needs, record
 
 if TYPE_CHECKING:
@@ -78,13 +79,6 @@ def test_any_code_ends_an_attempt(net: Net, code: int) -> None:
     (error,) = [each for each in record.segments if each.icmp]
     assert (error.sender, error.receiver, error.lost) == ("r1", "h1", False)
     assert end.transitions[-1].cause.text == f"received {error.name}"
-
-
-def checked(message: bytes) -> bytes:
-    """An ICMP message with its checksum (RFC 792)."""
-    total = sum(int.from_bytes(message[at : at + 2].ljust(2, bytes(1))) for at in range(0, len(message), 2))
-    folded = (total & 0xFFFF) + (total >> 16)
-    return message[:2] + (~(folded + (folded >> 16)) & 0xFFFF).to_bytes(2) + message[4:]
 
 
 def test_the_error_is_drawn_like_a_segment(tmp_path: Path) -> None:

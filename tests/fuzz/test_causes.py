@@ -1,10 +1,11 @@
 """Random programs over random networks: no cause contradicts what the script did, what the kernel counted, and where.
 
-Everything follows from the seed: ``--handshake-seeds=1-125`` makes 500 runs.
+Everything follows from the seed: each ``--handshake-seed`` makes one run over each network.
 """
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 import struct
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from complaints import describe
+from handshake_lab.recording.observations import SegmentSeen
+from handshake_lab.tcp import craft
+from icmp_messages import checked
 from msgspec import structs
 from oracle import Call, Oracle
 
@@ -26,6 +30,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.handshake_slow
 
 NETWORKS = ["pair", "routed", "nat", "firewall,refuse=prohibited"]
+#: Of ICMP's "destination unreachable": all but the one that names an MTU.
+CODES = [code for code in range(16) if code != 4]
+#: In h1, for connections within one host.
+LOOPBACK = ("127.0.0.1", 90)
 KINDS = ("SYN", "SYN-ACK", "ACK", "DATA", "FIN", "RST")
 ABORT = struct.pack("ii", 1, 0)
 #: Seconds in which TIME-WAIT ends, and retransmissions that a test's own settings limit.
@@ -41,6 +49,10 @@ class Script:
         self.calls: list[Call] = []
         self._open: list[RecordedSocket] = []
         self._listener = net.h2.listen(80, backlog=chance.choice([0, 1, 5]))
+        self._inner = net.h1.socket()
+        self._inner.bind(LOOPBACK)
+        self._inner.listen(1)
+        self._datagrams = net.h1.udp_socket()
 
     def _log(self, what: str, cookie: int, do: Callable[[], object]) -> None:
         start = self._net.clock.now()
@@ -73,8 +85,12 @@ class Script:
         """Take a few steps; a call that fails is a part of it."""
         for _ in range(self._chance.randint(4, 12)):
             time.sleep(self._chance.choice([0, 0, 0.001, 0.05, 0.7, 3]))
+            steps = [
+                self._connect, self._connect, self._connect, self._accept, self._accept, self._within, self._begin,
+                self._retry, self._tell, self._icmp, *[self._use] * 8,
+            ]  # fmt: skip
             with suppress(OSError):
-                self._chance.choice([self._connect, self._connect, self._accept, self._use, self._use, self._use])()
+                self._chance.choice(steps)()
         if self._chance.random() < 0.3:
             self._log("listener", self._listener.cookie, self._listener.close)
         time.sleep(ALL_OVER)
@@ -86,6 +102,51 @@ class Script:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._chance.choice([0, 0, 1500]))
         target = (self._net.h2.ip, self._chance.choice([80, 80, 80, 81]))
         self._log("connect", made.cookie, lambda: made.connect(target))
+
+    def _begin(self) -> None:
+        """A connect() that does not block; its error, if any, is read later."""
+        made = self._net.h1.socket()
+        self._open.append(made)
+        made.setblocking(False)
+        target = (self._net.h2.ip, self._chance.choice([80, 81]))
+        self._log("connect", made.cookie, lambda: made.connect_ex(target))
+
+    def _retry(self) -> None:
+        """The same socket again, after it was refused or has timed out."""
+        made = self._net.h1.socket()
+        self._open.append(made)
+        for port in (81, 80):  # blocking: after a timeout of Python's own, the next call would only return the error
+            target, failed = (self._net.h2.ip, port), []
+            self._log("connect", made.cookie, lambda: failed.append(made.connect_ex(target)))  # noqa: B023  at once
+            if failed[0] != errno.ECONNREFUSED:
+                break
+
+    def _within(self) -> None:
+        """A connection of h1 with itself."""
+        made = self._net.h1.socket()
+        self._open.append(made)
+        made.settimeout(2)
+        self._log("connect", made.cookie, lambda: made.connect(LOOPBACK))
+        self._inner.settimeout(1)
+        self._open.append(self._inner.accept()[0])
+
+    def _tell(self) -> None:
+        """A datagram, to a port that may be closed."""
+        self._datagrams.sendto(bytes(self._chance.choice([0, 10, 1000])), (self._net.h2.ip, 53))
+
+    def _icmp(self) -> None:
+        """An ICMP error about the last segment that h1 sent, from h2."""
+        sent = [
+            each
+            for each in self._net.observations
+            if isinstance(each, SegmentSeen) and each.node == "h1" and each.direction == "sent"
+            if each.protocol == "TCP" and not each.icmp and each.interface != "lo"
+        ]
+        if sent:
+            quoted = craft.segment(bytes(14), sent[-1].src, sent[-1].dst, "ACK", sent[-1].seq, 0)[14:]
+            message = checked(bytes((3, self._chance.choice(CODES), 0, 0, 0, 0, 0, 0)) + quoted)
+            with self._net.network["h2"].socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+                raw.sendto(message, (self._net.h1.ip, 0))
 
     def _accept(self) -> None:
         self._listener.settimeout(1)
@@ -100,6 +161,7 @@ class Script:
             lambda used: used.send(bytes(self._chance.choice([1, 100, 5000]))),
             lambda used: used.recv(self._chance.choice([1, 10_000])),
             self._shut_down, self._close, self._close, self._abort, self._close_in_a_thread, self._probe, self._destroy,
+            self._disconnect, lambda used: used.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR),
         ]  # fmt: skip
         self._chance.choice(uses)(used)
 
@@ -114,6 +176,9 @@ class Script:
     def _abort(self, used: RecordedSocket) -> None:
         used.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
         self._close(used)
+
+    def _disconnect(self, used: RecordedSocket) -> None:
+        self._log("disconnect", used.cookie, used.disconnect)
 
     def _close_in_a_thread(self, used: RecordedSocket) -> None:
         closer = threading.Thread(target=self._close, args=(used,))
