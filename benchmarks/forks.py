@@ -19,8 +19,7 @@ import time
 from pathlib import Path
 
 from handshake_lab.experiment.execute import conducted, explored
-from handshake_lab.kernel.lab import parked_kernel
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.lab import parked_kernel, provide_lab
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.kernel.shared.job import Job
 from handshake_lab.plan.checks import parse_links
@@ -125,7 +124,7 @@ def main() -> int:
     parser.add_argument("--forks", type=int, default=50, metavar="N", help="how many forks in a row (default: 50)")
     parser.add_argument("--boots", type=int, default=10, metavar="N", help="how many boots beside them (default: 10)")
     wanted = parser.parse_args()
-    image = LabImages().ensure()
+    image = provide_lab.ensure()
     if not image.forks:
         print(f"Linux {image.release} cannot be forked")
         return 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.kernel.lab.lab_images import LabImages, LabKernelImage
+from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.kernel.packages.kernel_source import Source, SourceKind
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from handshake_lab.kernel.lab.lab_images import LabKernelImage
 
 # "make": configures, "compiles" five files, and behaves as $STUB/mode requests.
 MAKE = r"""#!/bin/sh
@@ -111,4 +113,4 @@ def leftovers(tmp_path: Path) -> list[str]:
 
 def build(tmp_path: Path, version: str = "9.8", point: str = "7") -> LabKernelImage:
     """Build a miniature kernel."""
-    return LabImages().build(source=tree(tmp_path, version, point))
+    return provide_lab.build(source=tree(tmp_path, version, point))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 @pytest.fixture(scope="session")
 def image() -> LabKernelImage:
     """The newest lab kernel, built if there is none."""
-    return LabImages().ensure()
+    return provide_lab.ensure()
 
 
 @pytest.fixture(params=["boot", "fork"])

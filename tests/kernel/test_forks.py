@@ -251,9 +251,9 @@ def _parent(pid: int) -> int:
 
 PROGRAM = f"""
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.lab import provide_lab
 from jobs import job_from_tests
-lab = LabKernel(LabImages().ensure(), wall_limit=60, fresh_boot=False)
+lab = LabKernel(provide_lab.ensure(), wall_limit=60, fresh_boot=False)
 for _ in range(1000):
     with lab.run(job_from_tests("{JOBS}:surroundings")):
         pass

@@ -141,9 +141,9 @@ PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(REPOSITORY / "tests")!r})
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.lab import provide_lab
 from jobs import job_from_tests
-with LabKernel(LabImages().ensure(), wall_limit=60).run(job_from_tests("{JOBS}:wait_for_ever")):
+with LabKernel(provide_lab.ensure(), wall_limit=60).run(job_from_tests("{JOBS}:wait_for_ever")):
     pass
 """
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from jobs import job_from_tests
 
@@ -23,7 +23,7 @@ Do = "Callable[..., Any]"
 @pytest.fixture(scope="session")
 def image() -> LabKernelImage:
     """The newest lab kernel, built if there is none."""
-    return LabImages().ensure()
+    return provide_lab.ensure()
 
 
 @pytest.fixture(scope="session")

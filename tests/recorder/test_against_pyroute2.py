@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from handshake_lab.experiment.execute import conducted
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.plan.checks import parse_links
 from handshake_lab.plan.run_plan import RunPlan
@@ -14,7 +14,7 @@ from jobs import REPOSITORY
 
 def test_both_read_the_same() -> None:
     """Cookie, state, addresses, timer, inode, queues and tcp_info, of sockets in seven states."""
-    kernel = LabKernel(LabImages().ensure())
+    kernel = LabKernel(provide_lab.ensure())
     plan = RunPlan(
         script="tests.recorder.against_pyroute2:script", links=parse_links(["delay=20ms"]), kernel=kernel.info
     )

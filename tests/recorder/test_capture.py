@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.kernel.host.host_kernel import HostKernel
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.kernel.shared import helper_programs
 from jobs import job_from_tests
@@ -21,7 +21,7 @@ class TestCapture:
     def do(self, kernel: str, name: str, argument: Any = None) -> Any:
         """Run a job of `capture_jobs`, and return its result."""
         runs = (
-            LabKernel(LabImages().ensure())
+            LabKernel(provide_lab.ensure())
             if kernel == "lab"
             else HostKernel(helper_programs.supervisor(), wall_limit=60)
         )

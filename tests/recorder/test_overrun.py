@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.experiment.execute import conducted
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.plan.run_plan import RunPlan
 from handshake_lab.recording.observations import Missed
@@ -28,7 +28,7 @@ TRUTH = {
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     """A run in which both ring buffer and packet sockets overflow."""
-    kernel = LabKernel(LabImages().ensure())
+    kernel = LabKernel(provide_lab.ensure())
     plan = RunPlan(script="tests.recorder.overrun:script", argument=CONNECTIONS, kernel=kernel.info)
     with conducted(plan, kernel, import_from=(REPOSITORY,)) as carried_out:
         yield carried_out

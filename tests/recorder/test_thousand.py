@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.experiment.execute import conducted
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.plan.checks import parse_links
 from handshake_lab.plan.run_plan import RunPlan
@@ -25,7 +25,7 @@ CONNECTIONS = 1000
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     """A thousand connections on the lab kernel, a quarter closed in each way."""
-    kernel = LabKernel(LabImages().ensure(), wall_limit=300)
+    kernel = LabKernel(provide_lab.ensure(), wall_limit=300)
     plan = RunPlan(
         script="tests.recorder.thousand:script",
         argument=CONNECTIONS,

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from handshake_lab.cli.commands.cache import command as cache_command
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed, UsageError
 from handshake_lab.kernel.cache_contents import clean, entries
+from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.kernel.lab.build import configuration, patch_series
 from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.shared import cache, helper_programs
@@ -36,7 +37,7 @@ def test_a_kernel_is_built_and_found(tmp_path: Path) -> None:
     """What a build returns is what is found afterwards, with all that a run needs."""
     reported = RecordedProgress()
 
-    image = LabImages().build(source=tree(tmp_path), progress=reported)
+    image = provide_lab.build(source=tree(tmp_path), progress=reported)
 
     assert LabImages().find() == LabImages().find("9.8") == LabImages().find("9.8.7") == image
     assert (image.version, image.release, image.hz, image.compiled_files) == ("9.8", "9.8.7", 250, 5)
@@ -66,9 +67,9 @@ def forkable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
 def test_a_kernel_for_which_the_patches_fit_forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is kept with it; one without does not, and its build reports the reason."""
     reported, without = RecordedProgress(), RecordedProgress()
-    plain = LabImages().build(source=tree(tmp_path, "9.7"), progress=without)
+    plain = provide_lab.build(source=tree(tmp_path, "9.7"), progress=without)
 
-    forks = LabImages().build(source=forkable(tmp_path, monkeypatch), progress=reported)
+    forks = provide_lab.build(source=forkable(tmp_path, monkeypatch), progress=reported)
 
     assert (plain.forks, forks.forks) == (False, True)
     assert not any("fork" in note for note in reported.notes)
@@ -84,7 +85,7 @@ def test_a_kernel_that_does_not_compile_with_the_patches_is_built_without(
     )
     reported = RecordedProgress()
 
-    image = LabImages().build(source=forkable(tmp_path, monkeypatch), progress=reported)
+    image = provide_lab.build(source=forkable(tmp_path, monkeypatch), progress=reported)
 
     assert not image.forks
     assert "does not compile with the patches" in reported.notes[-1]
@@ -134,7 +135,7 @@ def test_a_changed_helper_costs_no_kernel_build(tmp_path: Path, stub: Path, monk
     monkeypatch.setattr(helper_programs, "SOURCES", copies)
     assert LabImages().find() is None
 
-    image = LabImages().ensure()
+    image = provide_lab.ensure()
 
     assert image.shim.is_file()
     assert (stub / "calls").read_text() == calls
@@ -170,7 +171,7 @@ def test_a_full_disk_while_compiling_is_reported_as_such(tmp_path: Path, stub: P
 @pytest.mark.usefixtures("stub")
 def test_too_little_space_is_noticed_before_anything_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message contains the required and the available space."""
-    monkeypatch.setattr("handshake_lab.kernel.lab.build.compile.SPACE_NEEDED", 1 << 60)
+    monkeypatch.setattr("handshake_lab.kernel.lab.provide_lab.BUILD_SPACE", 1 << 60)
 
     with pytest.raises(EnvironmentUnsupported, match=r"needs 1073741824\.0 GiB, but .* has .* GiB free"):
         build(tmp_path)
@@ -276,8 +277,8 @@ def test_a_second_builder_waits_and_uses_the_first_ones_kernel(tmp_path: Path, s
     code = (
         "import sys\n"
         "from handshake_lab.kernel.shared.progress import PlainProgress\n"
-        "from handshake_lab.kernel.lab.lab_images import LabImages\n"
-        "print(LabImages().ensure('9.8', PlainProgress(sys.stdout)).release)\n"
+        "from handshake_lab.kernel.lab import provide_lab\n"
+        "print(provide_lab.ensure('9.8', PlainProgress(sys.stdout)).release)\n"
     )
     second = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert second.stdout is not None
@@ -411,7 +412,7 @@ def test_the_list_as_json(tmp_path: Path) -> None:
 def test_what_is_no_version_is_refused(version: str) -> None:
     """Before the mirror is contacted."""
     with pytest.raises(UsageError) as caught:
-        LabImages().ensure(version)
+        provide_lab.ensure(version)
 
     assert caught.value.example == "--version 6.1"
 

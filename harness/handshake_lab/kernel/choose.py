@@ -33,11 +33,12 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT, *, fresh
         from handshake_lab.kernel.lab.lab_kernel import LabKernel
         from handshake_lab.kernel.shared.progress import shown
 
-        store = LabImages()
-        image = store.find(version or None)
+        image = LabImages().find(version or None)
         if image is None:
+            from handshake_lab.kernel.lab import provide_lab
+
             with shown() as progress:
-                image = store.ensure(version or None, progress)
+                image = provide_lab.ensure(version or None, progress)
         return LabKernel(image, seed=seed, wall_limit=wall_limit, fresh_boot=fresh_boot)
     if kind == "host":
         from handshake_lab.kernel.host.host_kernel import HostKernel

@@ -47,8 +47,8 @@ def build(version: str | None, source: str | None, force: bool) -> None:
       handshake kernel build --source linux-7.3.tar.xz
     """
     # Imported here, because only a build needs these.
+    from handshake_lab.kernel.lab import provide_lab
     from handshake_lab.kernel.lab.build import source as sources
-    from handshake_lab.kernel.lab.lab_images import LabImages
     from handshake_lab.kernel.packages.mirror import check_version
     from handshake_lab.kernel.shared import progress
 
@@ -59,9 +59,8 @@ def build(version: str | None, source: str | None, force: bool) -> None:
     if version is not None:
         check_version(version)
     given = sources.given(source) if source is not None else None
-    store = LabImages()
     with progress.shown() as shown:
-        image = store.build(version, given, shown, force=force)
+        image = provide_lab.build(version, given, shown, force=force)
     click.echo(f"Linux {image.release} is ready: {image.directory}")
 
 

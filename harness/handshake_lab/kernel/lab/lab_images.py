@@ -1,11 +1,10 @@
-"""The lab kernels of this machine, and building one if there is none."""
+"""The lab kernels of this machine; `handshake_lab.kernel.lab.provide_lab` builds one."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
@@ -16,17 +15,6 @@ from handshake_lab.kernel.shared import cache, helper_programs, places
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from handshake_lab.kernel.packages.kernel_source import Source
-    from handshake_lab.kernel.shared.progress import Progress
-
-
-class _Unless(Enum):
-    """When a build is unnecessary."""
-
-    ANY = "there is a kernel of that version"
-    SAME_SOURCE = "there is a kernel built from the same package"
-    NOTHING = "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,102 +122,15 @@ class LabImages:
         """
         if not helper_programs.directory().is_dir():
             return None
-        return self._find_kernel(version)
+        return self.newest(version)
 
-    def _find_kernel(self, version: str | None) -> LabKernelImage | None:
+    def newest(self, version: str | None = None) -> LabKernelImage | None:
+        """The newest kernel of the present configuration, whether or not the helper programs are there."""
         present = configuration.key()
         fitting = [
             image for image in self._read() if image.key == present and version in {None, image.version, image.release}
         ]
         return max(fitting, key=_order, default=None)
-
-    def ensure(self, version: str | None = None, progress: Progress | None = None) -> LabKernelImage:
-        """A kernel that is ready to run; built if there is none.
-
-        Args:
-            version: "6.1"; None takes the newest kernel, and builds the newest
-                that the distribution offers if there is no kernel.
-            progress: Receives the progress of a build.
-
-        Raises:
-            UsageError: ``version`` is invalid.
-            KernelSourceMissing: Its source was not found.
-            EnvironmentUnsupported: This machine cannot build it.
-            KernelFailed: The build failed.
-        """
-        return self.find(version) or self._make(version, None, progress, _Unless.ANY)
-
-    def build(
-        self,
-        version: str | None = None,
-        source: Source | None = None,
-        progress: Progress | None = None,
-        *,
-        force: bool = False,
-    ) -> LabKernelImage:
-        """Build the newest point release of a version; it replaces a kernel of the same release.
-
-        Nothing is built if there is already a kernel built from the same package. If the
-        caller names a ``source``, a kernel is always built, because the source may have changed.
-
-        Args:
-            version: "6.1"; None takes the newest that the distribution offers.
-            source: Build from this instead.
-            progress: Receives the progress of the build.
-            force: Build in any case.
-
-        Raises:
-            HandshakeError: As for :meth:`ensure`.
-        """
-        unless = _Unless.NOTHING if force or source is not None else _Unless.SAME_SOURCE
-        return self._make(version, source, progress, unless)
-
-    def _make(
-        self, version: str | None, source: Source | None, progress: Progress | None, unless: _Unless
-    ) -> LabKernelImage:
-        # Imported here, because only a build needs these, and every start looks up a kernel.
-        from handshake_lab.kernel.lab.build import toolchain  # noqa: PLC0415
-        from handshake_lab.kernel.lab.build.compile import SPACE_NEEDED as BUILD_SPACE  # noqa: PLC0415
-        from handshake_lab.kernel.lab.build.compile import Builder  # noqa: PLC0415
-        from handshake_lab.kernel.packages.mirror import SPACE_NEEDED as FETCH_SPACE  # noqa: PLC0415
-        from handshake_lab.kernel.packages.mirror import Mirror, check_version  # noqa: PLC0415
-        from handshake_lab.kernel.shared.processes import tidy_on_signals  # noqa: PLC0415
-        from handshake_lab.kernel.shared.progress import Silent  # noqa: PLC0415
-
-        if version is not None:
-            check_version(version)
-        progress = progress or Silent()
-
-        def waiting() -> None:
-            progress.note("Another handshake is building a lab kernel; waiting for it.")
-
-        with tidy_on_signals(), cache.exclusive(waiting), cache.workshop() as workshop:
-            helper_programs.provide(workshop)
-            if unless is _Unless.ANY and (image := self._find_kernel(version)):
-                progress.note(f"Linux {image.release} is available now.")
-                return image
-            toolchain.demand()
-            cache.demand_space(
-                BUILD_SPACE + (FETCH_SPACE if source is None else 0), "Downloading and building the lab kernel"
-            )
-            if source is None:
-                (workshop / "apt").mkdir()
-                source = Mirror(workshop / "apt", self.root / "packages", progress).fetch(version)
-            if unless is _Unless.SAME_SOURCE and (image := self._built_from(source)):
-                progress.note(f"Linux {image.release} has already been built from {source.origin}.")
-                return image
-            learned = {image.version: image.compiled_files for image in reversed(self.images())}
-            built = Builder(workshop, self.root / "logs", progress, learned).build(source)
-            place = self.root / "kernels" / f"{built.release.name}-{configuration.key()}"
-            with cache.disk_errors("installing the kernel"):
-                cache.install(built.directory, place)
-        image = self.find(built.release.name)
-        if image is None:
-            raise AssertionError(f"{place} was just installed")
-        return image
-
-    def _built_from(self, source: Source) -> LabKernelImage | None:
-        return next((image for image in self.images() if image.current and image.origin == source.origin), None)
 
     def remove(self, version: str) -> list[LabKernelImage]:
         """Remove the kernels of a version or a release; returns them.
