@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         seconds,
     )
     from handshake_lab.experiment.net import Net
+    from handshake_lab.experiment.properties import always, eventually, sometimes
     from handshake_lab.experiment.recorded_host import Host
     from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.experiment.running_program import RunningProgram
@@ -107,6 +108,7 @@ __all__ = [
     "UsageError",
     "Verdict",
     "WaitTimedOut",
+    "always",
     "approx_giving_up",
     "approx_timer",
     "approx_times",
@@ -116,6 +118,7 @@ __all__ = [
     "endpoint",
     "endpoints",
     "entered",
+    "eventually",
     "exchange",
     "judge",
     "kernel_since",
@@ -130,6 +133,7 @@ __all__ = [
     "sent_between",
     "sent_flags",
     "sockets_in",
+    "sometimes",
     "syn_schedule",
     "synack_schedule",
     "tracepoint_events",
@@ -174,6 +178,7 @@ _HOMES = {
     "UsageError": "handshake_lab.errors:UsageError",
     "Verdict": "handshake_lab.verdict.judge:Verdict",
     "WaitTimedOut": "handshake_lab.errors:WaitTimedOut",
+    "always": "handshake_lab.experiment.properties:always",
     "approx_giving_up": "handshake_lab.expect.timer_windows:approx_giving_up",
     "approx_timer": "handshake_lab.expect.timer_windows:approx_timer",
     "approx_times": "handshake_lab.expect.timer_windows:approx_times",
@@ -183,6 +188,7 @@ _HOMES = {
     "endpoint": "handshake_lab.expect.histories:endpoint",
     "endpoints": "handshake_lab.expect.histories:endpoints",
     "entered": "handshake_lab.expect.histories:entered",
+    "eventually": "handshake_lab.experiment.properties:eventually",
     "exchange": "handshake_lab.expect.sent:exchange",
     "judge": "handshake_lab.verdict.judge:judge",
     "kernel_since": "handshake_lab.expect.kernel_release:kernel_since",
@@ -197,6 +203,7 @@ _HOMES = {
     "sent_between": "handshake_lab.expect.sent:sent_between",
     "sent_flags": "handshake_lab.expect.sent:sent_flags",
     "sockets_in": "handshake_lab.expect.histories:sockets_in",
+    "sometimes": "handshake_lab.experiment.properties:sometimes",
     "syn_schedule": "handshake_lab.tcp.timers:syn_schedule",
     "synack_schedule": "handshake_lab.tcp.timers:synack_schedule",
     "tracepoint_events": "handshake_lab.expect.histories:tracepoint_events",

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from handshake_lab.explore import keep  # noqa: F401  pytester would import half of the package again
-from handshake_lab.explore.finding import Finding
-from handshake_lab.explore.keep import FINDING
+from handshake_lab.explore.keep import FINDING, KeptFinding
 from handshake_lab.kernel.lab import lab_kernel, parked_kernel  # noqa: F401  one pool for all sessions in this process
 from handshake_lab.kernel.shared.cache import cache_root
 from handshake_lab.report.export import pcapng  # noqa: F401
@@ -17,6 +16,8 @@ from handshake_lab.report.terminal import ladder  # noqa: F401
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from handshake_lab.explore.finding import Finding
 
 #: pytester changes HOME; the kernels must not be built again there.
 _CACHE = cache_root().parent
@@ -42,7 +43,7 @@ class Project:
         """Explore the project's tests; returns the findings in the order of their names."""
         result = self.run("--handshake-explore", settings, "-rP", *words)
         files = sorted(self.path.glob(f"handshake-findings/*/*/{FINDING}"))
-        return result, [msgspec.json.decode(file.read_bytes(), type=Finding) for file in files]
+        return result, [msgspec.json.decode(file.read_bytes(), type=KeptFinding).finding for file in files]
 
     def found_tests(self) -> list[Path]:
         """The tests that were written for findings."""

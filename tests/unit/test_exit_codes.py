@@ -45,6 +45,7 @@ ARGUMENTS = {
     "report": ["a-folder"],
     "completion": ["bash"],
     "explore": ["tests"],
+    "bundle": ["."],
     "kernel export": ["a-file"],
     "kernel import": ["a-file"],
     "kernel remove": ["6.1"],

@@ -20,6 +20,7 @@ VERBS = (
     "show",
     "report",
     "explore",
+    "bundle",
     "scenarios",
     "claims",
     "edges",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
-from handshake_lab.kernel.lab.branch_point import enter_fork, fork_here
+from handshake_lab.kernel.lab.branch_point import fork_here, pass_by
 from handshake_lab.kernel.shared import job_runner
 from handshake_lab.kernel.shared.job import BranchPoint
 from handshake_lab.plan.fault import Fault
@@ -112,10 +112,8 @@ class Branching:
         A run that follows given decisions takes the same steps without parking, because each step takes a little
         virtual time.
         """
-        job = job_runner.current
         point = BranchPoint(f"{self._at} (number {number})", self._of)
         if self._follow is None:
             return int(fork_here(point, self._moved))
-        scratch, results = job.get("host_scratch", job["scratch"]), job.get("host_results", job["results"])
-        enter_fork(point, scratch, results, self._moved)
+        pass_by(point, self._moved)
         return self._follow.pop(0) if self._follow else 0

@@ -103,7 +103,7 @@ def conducted(
     """
     plan = _with_last_known(plan, kernel, import_from)
     results = prepare_directory(out) if out else None
-    with _job(plan, results, import_from) as job, carried_out(job, kernel, kept=out is not None) as run:
+    with job_of(plan, results, import_from) as job, carried_out(job, kernel, kept=out is not None) as run:
         yield run
 
 
@@ -162,7 +162,7 @@ def explored(
     Raises:
         HandshakeError: As raised in a branch.
     """
-    with _job(plan, None, import_from) as job:
+    with job_of(plan, None, import_from) as job:
         for outcome in kernel.branches(job):
             run = _completed(outcome)
             if run.never_fired is not None:
@@ -171,7 +171,14 @@ def explored(
 
 
 @contextmanager
-def _job(plan: RunPlan, results: Path | None, import_from: tuple[Path, ...]) -> Iterator[Job]:
+def job_of(plan: RunPlan, results: Path | None = None, import_from: tuple[Path, ...] = ()) -> Iterator[Job]:
+    """The job that executes a plan, within the block.
+
+    Args:
+        plan: The plan.
+        results: The directory for the run's files; None: one that the kernel removes.
+        import_from: Directories to import the script from.
+    """
     with shown_topology(plan.topology) as (found, directories):
         own = (Path(plan.directory),) if plan.directory else ()
         shown = dict.fromkeys((*own, *directories, *user_directories()))

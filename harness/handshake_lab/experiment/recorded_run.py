@@ -15,6 +15,7 @@ from handshake_lab.experiment.live_recording import Journal, LiveRecording
 from handshake_lab.experiment.net import Net
 from handshake_lab.experiment.run_start import begin, repeatable
 from handshake_lab.experiment.scheduled import ScheduledFaults
+from handshake_lab.kernel.lab.branch_point import end_here
 from handshake_lab.network.network import Network
 from handshake_lab.observers.clock import Clock
 from handshake_lab.observers.recorder import Recorder
@@ -140,4 +141,6 @@ def enter(argument: Any, results: Path) -> int:
                 net.recording.report(Failure(t=net.clock.now(), node="", what=f"{type(error).__name__}: {error}"))
     except HandshakeError as error:
         (results / ERROR).write_text(json.dumps(error.to_document()))
+    if plan.schedule is not None:
+        end_here()  # all that is read of an explored run is written
     return 0

@@ -2,40 +2,89 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from handshake_lab.errors import UsageError
+from handshake_lab.explore.explain import Inevitable
+from handshake_lab.explore.finding import Finding
 from handshake_lab.explore.walk import Walker
 from handshake_lab.reconcile.stored_run import read
+from handshake_lab.recording.observations import KernelInfo
+from handshake_lab.report.html.comparison import comparison
 from handshake_lab.report.kept_run import write_capture, write_page
 from handshake_lab.verdict.judge import judge
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handshake_lab.explore.finding import Finding
     from handshake_lab.explore.target import Target
 
 #: The file with the finding itself.
 FINDING = "finding.json"
+#: The page with the passing and the failing run side by side.
+COMPARISON = "comparison.html"
 
 
-def keep(target: Target, finding: Finding, directory: Path) -> Path:
-    """Run a finding, and keep its record.
+class KeptFinding(msgspec.Struct, frozen=True):
+    """A finding, with what is needed to run it again.
+
+    Attributes:
+        target: The test's id.
+        kernel: The kernel on which it was found, with its seed.
+        python: The version of Python.
+        machine: The architecture.
+        finding: The finding.
+        inevitable: Where the failure became inevitable.
+    """
+
+    target: str
+    kernel: KernelInfo
+    finding: Finding
+    inevitable: Inevitable | None = None
+    python: str = sys.version.split()[0]
+    machine: str = platform.machine()
+
+
+def keep(target: Target, finding: Finding, inevitable: Inevitable | None, directory: Path) -> Path:
+    """Run a finding, and keep its record, beside that of the run without faults.
 
     Returns:
         The directory.
     """
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
+    passing = directory / "passing"
     with Walker(target) as walker:
         walker.keep(finding.outcome.fates, directory)
-    (directory / FINDING).write_bytes(msgspec.json.format(msgspec.json.encode(finding), indent=1) + b"\n")
+        walker.keep((), passing)
+        kernel = walker.kernel.info
+    kept = KeptFinding(target.name, kernel, finding, inevitable)
+    (directory / FINDING).write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
     run = read(directory)
     verdict = judge(run.record)
     title = f"{target.name}: {', '.join(map(str, finding.faults))}"
-    write_page(directory, run.record, run.observations, title=title, verdict=verdict, back="", lang="en")
+    write_page(directory, run.record, run.observations, title=title, verdict=verdict, back=COMPARISON, lang="en")
     write_capture(directory, run.record, run.observations)
+    facts = [finding.failed.text, str(inevitable) if inevitable else ""]
+    html = comparison(read(passing).record, run.record, title=title, facts=facts, back="index.html")
+    (directory / COMPARISON).write_text(html, "utf-8")
     return directory
+
+
+def load(directory: Path) -> KeptFinding:
+    """A finding that was kept.
+
+    Raises:
+        UsageError: There is none in this directory.
+    """
+    try:
+        return msgspec.json.decode((directory / FINDING).read_bytes(), type=KeptFinding)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise UsageError(
+            "FINDING", str(directory), f"is not a finding ({error})", "handshake explore --replay DIR"
+        ) from None

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from handshake_lab.experiment.scheduled import POINTS
+from handshake_lab.experiment.properties import Sometimes
 from handshake_lab.plan.schedule import Fate, SegmentPoint
-from handshake_lab.recording.run_files import EVENTS
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_points = msgspec.json.Decoder(SegmentPoint)
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -37,27 +28,24 @@ class Outcome(msgspec.Struct, frozen=True):
         points: Its segments, in order.
         failed: The failure; None if it did not fail.
         digest: The digest of its record.
+        features: What it has shown (`handshake_lab.explore.novelty`).
+        held: How many sockets programs hold at its end, besides listeners.
+        keys: One for each of its segments: equal where what follows is equivalent
+            (`handshake_lab.explore.equivalence`); empty if that is unknown.
+        sometimes: What was stated to be true sometimes, and whether it was.
     """
 
     fates: tuple[Fate, ...]
     points: tuple[SegmentPoint, ...]
     failed: Failed | None
     digest: str
+    features: frozenset[str] = frozenset()
+    held: int = 0
+    keys: tuple[str, ...] = ()
+    sometimes: tuple[Sometimes, ...] = ()
 
     @property
     def unused(self) -> tuple[Fate, ...]:
         """The faults on segments that did not occur in the run."""
         last = self.points[-1].number if self.points else 0
         return tuple(fate for fate in self.fates if fate.segment > last)
-
-
-def read_outcome(results: Path, fates: tuple[Fate, ...], failed: Failed | None) -> Outcome:
-    """The outcome of a run, from the files of its results."""
-    points = results / POINTS
-    events = results / EVENTS
-    return Outcome(
-        fates,
-        tuple(_points.decode_lines(points.read_bytes())) if points.exists() else (),
-        failed,
-        hashlib.sha256(events.read_bytes()).hexdigest() if events.exists() else "",
-    )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from handshake_lab.errors import UsageError
+from handshake_lab.explore.properties import DEFAULT, PROPERTIES
 from handshake_lab.plan import units
 from handshake_lab.plan.nearest_name import hint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: The property that programs hold no more sockets at the end of a run than without faults.
+DESCRIPTORS = "descriptors"
 
 #: The faults on a segment that are tried, the simplest first.
 ACTIONS: dict[str, str] = {
@@ -30,6 +37,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         of: Kinds of faults, of `ACTIONS`.
         runs: The maximum number of runs; 0: no limit.
         budget: Seconds of wall time after which no more runs are started; 0: no limit.
+        findings: End after so many findings; 0 for no limit.
+        shuffle: Try schedules in a random order, which this number determines; 0: those of earlier segments first.
+        properties: What every run must have besides: names of `handshake_lab.explore.properties.PROPERTIES`, and
+            "descriptors".
+        equivalent: "cut": of places in runs that are equivalent, only one is continued; "run": all are.
         workers: The number of processes that run schedules.
     """
 
@@ -37,6 +49,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     of: tuple[str, ...] = ("drop",)
     runs: int = 0
     budget: float = 0.0
+    findings: int = 0
+    shuffle: int = 0
+    properties: tuple[str, ...] = DEFAULT
+    equivalent: str = "cut"
     workers: int = 1
 
     @classmethod
@@ -50,33 +66,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for word in text.split():
             name, _, value = word.partition("=")
             field = f"explore {name}"
-            if name in ("faults", "runs", "workers"):
+            if name in ("faults", "runs", "findings", "shuffle", "workers"):
                 values[name] = units.count(field, value, _EXAMPLE)
             elif name == "budget":
                 values[name] = units.duration(field, value, "budget=60s") / 1e9
             elif name == "of":
-                values[name] = kinds(field, value)
+                values[name] = tuple(kind for kind in ACTIONS if kind in _listed(field, value, ACTIONS))
+            elif name == "equivalent":
+                (values[name],) = _listed(field, value, ("cut", "run"))[:1]
+            elif name == "properties":
+                values[name] = () if value == "none" else _listed(field, value, (*PROPERTIES, DESCRIPTORS))
             else:
                 known = cls.__struct_fields__
                 raise UsageError("explore", word, f"is not a setting; {hint(name, known)}", _EXAMPLE)
         return cls(**values)  # type: ignore[arg-type]
 
+    @property
+    def of_one_run(self) -> tuple[str, ...]:
+        """The properties that are judged by looking at one run only."""
+        return tuple(name for name in self.properties if name != DESCRIPTORS)
+
     def __str__(self) -> str:
         words = [f"faults={self.faults}", f"of={','.join(self.of)}"]
         words += [f"runs={self.runs}"] if self.runs else []
         words += [f"budget={units.show_duration(int(self.budget * 1e9))}"] if self.budget else []
+        words += [f"findings={self.findings}"] if self.findings else []
+        words += [f"shuffle={self.shuffle}"] if self.shuffle else []
+        words += [f"properties={','.join(self.properties) or 'none'}"] if self.properties != DEFAULT else []
+        words += [f"equivalent={self.equivalent}"] if self.equivalent != "cut" else []
         words += [f"workers={self.workers}"] if self.workers > 1 else []
         return " ".join(words)
 
 
-def kinds(field: str, text: str) -> tuple[str, ...]:
-    """Kinds of faults, separated by commas, in the order in which they are tried.
-
-    Raises:
-        UsageError: A kind is unknown.
-    """
-    asked = [word.strip() for word in text.split(",")]
-    for word in asked:
-        if word not in ACTIONS:
-            raise UsageError(field, word, f"is not a kind of fault; {hint(word, ACTIONS)}", "drop,delay,reset")
-    return tuple(kind for kind in ACTIONS if kind in asked)
+def _listed(field: str, text: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Names, separated by commas."""
+    names = tuple(word.strip() for word in text.split(","))
+    for name in names:
+        if name not in known:
+            raise UsageError(field, name, f"is unknown; {hint(name, known)}", _EXAMPLE)
+    return names

@@ -8,10 +8,9 @@ from handshake_lab.explore.settings import ACTIONS
 from handshake_lab.plan.schedule import Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from handshake_lab.explore.outcome import Outcome
-    from handshake_lab.explore.workers import Workers
     from handshake_lab.plan.schedule import SegmentPoint
 
     Fates = tuple[Fate, ...]
@@ -21,11 +20,11 @@ class Shrinker:
     """Searches for the smallest schedule with the same failure.
 
     Args:
-        workers: Run the schedules.
+        run: Runs the schedules.
     """
 
-    def __init__(self, workers: Workers) -> None:
-        self._workers = workers
+    def __init__(self, run: Callable[[list[Fates]], Iterator[Outcome]]) -> None:
+        self._outcomes_of = run
         self._outcomes: dict[Fates, Outcome] = {}
 
     def smallest(self, outcome: Outcome) -> tuple[Outcome, bool]:
@@ -45,7 +44,7 @@ class Shrinker:
 
     def _run(self, fates: Fates) -> Outcome:
         if fates not in self._outcomes:
-            self._outcomes[fates] = next(iter(self._workers.run([fates])))
+            self._outcomes[fates] = next(self._outcomes_of([fates]))
         return self._outcomes[fates]
 
     def _smaller(self, outcome: Outcome) -> Iterator[Fates]:

@@ -28,12 +28,14 @@ class Target:
         job: The job. Its argument contains the schedule, with the key ``schedule``.
         make_kernel: Creates the kernel, in the process that uses it.
         judge: Returns the failure of a run; None if it did not fail.
+        properties: Names of the properties that every run must have besides.
     """
 
     name: str
     job: Job
     make_kernel: Callable[[], Kernel]
     judge: Callable[[JobResult], Failed | None]
+    properties: tuple[str, ...] = ()
 
     def scheduled(self, schedule: Schedule) -> Job:
         """The job with a schedule."""

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from handshake_lab.errors import KernelFailed
-from handshake_lab.explore.outcome import Failed, read_outcome
+from handshake_lab.explore.outcome import Failed
+from handshake_lab.explore.reading import read_outcome
 from handshake_lab.kernel.shared.job import INTERRUPTED
 from handshake_lab.plan.schedule import Schedule
 
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 #: A machine can be forked from a fork 255 times (docs/machine_fork.md): the kernel itself and its stage are two.
 _MOST_GENERATIONS = 240
 
+#: A fork takes as long as so many segments (benchmarks/explore.py measures it): where fewer are saved, a run is not
+#: parked once more, but starts from an earlier place.
+_SEGMENTS_PER_FORK = 30
+
 
 class Walker:
     """Runs schedules of a target. The part of the run before the first segment is run once for all of them.
@@ -43,7 +48,7 @@ class Walker:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._kernel = target.kernel()
+        self.kernel = target.kernel()
         self._stack = contextlib.ExitStack()
         self._root: Branch | None = None
         self._keep: Path | None = None
@@ -69,10 +74,10 @@ class Walker:
         if not group:
             return
         if self._root is None:
-            self._root = self._stack.enter_context(self._kernel.trunk(self._target.scheduled(Schedule(park=1))))
+            self._root = self._stack.enter_context(self.kernel.trunk(self._target.scheduled(Schedule(park=1))))
             self.forks += 1
         with contextlib.ExitStack() as kept:
-            yield from self._follow(kept, self._root, 1, group, 1)
+            yield from self._follow(kept, self._root, 1, group, 0, 1)
 
     def keep(self, fates: Fates, directory: Path) -> Outcome:
         """Run one schedule, and copy the files of its results into a directory."""
@@ -83,43 +88,51 @@ class Walker:
             self._keep = None
 
     def _follow(
-        self, kept: contextlib.ExitStack, branch: Branch, at: int, group: list[Fates], depth: int
+        self, kept: contextlib.ExitStack, branch: Branch, at: int, group: list[Fates], same: int, depth: int
     ) -> Iterator[Outcome]:
-        """Fork a parked run for each different fault on the segment at which it is parked, until all runs have ended.
+        """Fork a parked run for each of some schedules.
 
         Args:
             kept: Ends the run when it is closed.
             branch: The run.
-            at: The segment.
-            group: Schedules that are the same up to this segment.
-            depth: The number of successive forks up to this run.
+            at: The segment at which it is parked.
+            group: Schedules in their order, which are the same before that segment.
+            same: How many of their first fates are the same as well.
+            depth: How often it was forked.
         """
-        while branch.parked and depth < _MOST_GENERATIONS:
-            *others, last = _divided(group, at)
-            for way in others:
+        while branch.parked:
+            park = _place_to_park(group, at, same) if depth < _MOST_GENERATIONS else 0
+            ended = [fates for fates in group if len(fates) == same]
+            going = [fates for fates in group if len(fates) > same]
+            early = [fates for fates in going if not park or fates[same].segment < park]
+            late = [*ended, *going[len(early) :]]
+            for _, each in itertools.groupby(early, key=lambda fates: fates[same]):
+                way = list(each)
+                if len(way) == 1:
+                    yield from self._alone(branch, at, way)
+                    continue
                 with contextlib.ExitStack() as own:
-                    fork, park = self._fork(own, branch, at, way)
-                    yield from self._follow(own, fork, park, way, depth + 1)
-            # After the last fork, the parked run is not needed.
+                    yield from self._follow(own, branch, at, way, same + 1, depth)
+            if not park:
+                if ended:
+                    yield from self._alone(branch, at, ended)
+                return
             with contextlib.ExitStack() as own:
-                fork, park = self._fork(own, branch, at, last)
+                fork = self._fork(own, branch, Schedule(_from(late[0][:same], at), park))
+                # The others are done with: the rest does not need the parked run.
                 kept.close()
                 kept.enter_context(own.pop_all())
-            branch, at, group, depth = fork, park, last, depth + 1
-        if not branch.parked:
-            yield from self._ended(branch, group)
-            return
-        for fates in group:
-            with contextlib.ExitStack() as own:
-                fork, _ = self._fork(own, branch, at, [fates])
-                yield from self._ended(fork, [fates])
+            branch, at, group, depth = fork, park, late, depth + 1
+        yield from self._ended(branch, group)
 
-    def _fork(self, own: contextlib.ExitStack, branch: Branch, at: int, group: list[Fates]) -> tuple[Branch, int]:
-        """A fork for schedules with the same fault on a segment, and the segment at which it will be parked again."""
-        park = _parting(group, at + 1)
-        common = tuple(fate for fate in _from(group[0], at) if not park or fate.segment < park)
+    def _alone(self, branch: Branch, at: int, group: list[Fates]) -> Iterator[Outcome]:
+        """Follow equal schedules to their end."""
+        with contextlib.ExitStack() as own:
+            yield from self._ended(self._fork(own, branch, Schedule(_from(group[0], at))), group)
+
+    def _fork(self, own: contextlib.ExitStack, branch: Branch, schedule: Schedule) -> Branch:
         self.forks += 1
-        return own.enter_context(branch.fork(msgspec.json.encode(Schedule(common, park)).decode())), park
+        return own.enter_context(branch.fork(msgspec.json.encode(schedule).decode()))
 
     def _ended(self, branch: Branch, group: list[Fates]) -> Iterator[Outcome]:
         """The outcome of a run that has ended; it is that of all schedules in the group."""
@@ -133,7 +146,7 @@ class Walker:
             failed = Failed("KernelFailed", str(error))
         if self._keep is not None:
             shutil.copytree(branch.results, self._keep, dirs_exist_ok=True)
-        outcome = read_outcome(branch.results, group[0], failed)
+        outcome = read_outcome(branch.results, group[0], failed, self._target.properties)
         for fates in group:
             yield msgspec.structs.replace(outcome, fates=fates)
 
@@ -142,22 +155,16 @@ def _from(fates: Fates, at: int) -> Fates:
     return tuple(fate for fate in fates if fate.segment >= at)
 
 
-def _divided(group: list[Fates], at: int) -> list[list[Fates]]:
-    """The schedules grouped by their fault on a segment; those without a fault on it come last."""
+def _place_to_park(group: list[Fates], at: int, same: int) -> int:
+    """The first segment at which it pays to park once more, for those schedules that do nothing up to there; or 0.
 
-    def way(fates: Fates) -> tuple[bool, str]:
-        action = next((fate.action for fate in fates if fate.segment == at), "")
-        return not action, action
-
-    return [list(each) for _, each in itertools.groupby(sorted(group, key=way), key=way)]
-
-
-def _parting(group: list[Fates], after: int) -> int:
-    """The first segment from ``after`` on for which the schedules have different faults; 0 if there is none."""
-    if len(group) == 1:
-        return 0
-    rests = [_from(fates, after) for fates in group]
-    for each in itertools.zip_longest(*rests):
-        if len(set(each)) > 1:
-            return min(fate.segment for fate in each if fate is not None)
+    Args:
+        group: Schedules in their order.
+        at: The segment at which their run is parked.
+        same: How many of their first fates are the same.
+    """
+    following = [fates[same].segment for fates in group if len(fates) > same]
+    for index, segment in enumerate(following):
+        if (segment - at) * (len(following) - index) >= _SEGMENTS_PER_FORK:
+            return segment
     return 0

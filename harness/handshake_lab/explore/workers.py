@@ -6,12 +6,15 @@ import contextlib
 import multiprocessing
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Protocol, Self
 
+from handshake_lab.errors import KernelFailed
 from handshake_lab.explore.walk import Walker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from multiprocessing.process import BaseProcess
 
     from handshake_lab.explore.outcome import Outcome
     from handshake_lab.explore.settings import Settings
@@ -49,6 +52,9 @@ class ThisProcess:
         yield from self._walker.walk(schedules)
 
 
+#: How often schedules are run whose process was killed.
+_ATTEMPTS = 3
+
 #: In a worker process: what runs its schedules.
 _walker: Walker
 
@@ -67,22 +73,27 @@ def _walk(schedules: Sequence[Fates]) -> list[Outcome]:
 class Processes:
     """Runs schedules in several processes, each with a kernel of its own.
 
+    If a process is killed, others run its schedules again.
+
     Args:
-        target: What is explored.
-        count: How many processes.
+        target: The target of the exploration.
+        count: The number of processes.
     """
 
     def __init__(self, target: Target, count: int) -> None:
+        self._target = target
         self._count = count
-        self._pool = ProcessPoolExecutor(
-            count, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(target,)
-        )
+        self._pool = self._started()
+
+    def _started(self) -> ProcessPoolExecutor:
+        spawn = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self._count, spawn, initializer=_begin, initargs=(self._target,))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        running = list((self._pool._processes or {}).values())  # noqa: SLF001  the pool has no other way to end a run
+        running = self.processes
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in running:
             with contextlib.suppress(ProcessLookupError):
@@ -90,10 +101,31 @@ class Processes:
         for process in running:
             process.join()
 
+    @property
+    def processes(self) -> list[BaseProcess]:
+        """The processes that run at present."""
+        return list((self._pool._processes or {}).values())  # noqa: SLF001  the pool cannot end a running task
+
     def run(self, schedules: Sequence[Fates]) -> Iterator[Outcome]:
-        """The outcomes of schedules: each process has a part of the tree."""
-        for outcomes in self._pool.map(_walk, parts(schedules, self._count)):
-            yield from outcomes
+        """The outcomes of schedules: each process runs a part of the tree.
+
+        Raises:
+            KernelFailed: Processes were killed repeatedly.
+        """
+        waiting = parts(schedules, self._count)
+        for _ in range(_ATTEMPTS):
+            lost: list[Sequence[Fates]] = []
+            running = [(part, self._pool.submit(_walk, part)) for part in waiting]
+            for part, future in running:
+                try:
+                    yield from future.result()
+                except BrokenProcessPool:
+                    lost.append(part)
+            if not lost:
+                return
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool, waiting = self._started(), lost
+        raise KernelFailed(f"processes that explore were killed {_ATTEMPTS} times in a row")
 
 
 def parts(schedules: Sequence[Fates], count: int) -> list[Sequence[Fates]]:

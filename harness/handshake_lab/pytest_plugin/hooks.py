@@ -102,9 +102,14 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if command_line.INSIDE in os.environ or not needs_kernel(item):
         return None
     controller = _controller(item.config)
-    if item.config.option.handshake_explore is not None and isinstance(item, pytest.Function):
-        for report in controller.explore(item):
-            item.ihook.pytest_runtest_logreport(report=report)
+    option = item.config.option
+    if (option.handshake_explore, option.handshake_replay) != (None, None) and isinstance(item, pytest.Function):
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        report, interrupted = controller.explore(item)
+        item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        if interrupted:
+            raise KeyboardInterrupt
         return True
     if reruns.protocol(item, nextitem, lambda: [*controller.run(item), *controller.tear_down(item, nextitem)]):
         return True

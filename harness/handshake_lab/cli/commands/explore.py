@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import click
 
 from handshake_lab.checkout.pytest_run import run_pytest
 from handshake_lab.cli import options
-from handshake_lab.explore.settings import Settings
-from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.errors import UsageError
+from handshake_lab.explore.keep import load
+from handshake_lab.explore.programs import programs_target, record_command
+from handshake_lab.explore.properties import DEFAULT, PROPERTIES
+from handshake_lab.explore.session import search_and_keep
+from handshake_lab.explore.settings import DESCRIPTORS, Settings
+from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
 
 
 @click.command()
@@ -31,7 +37,34 @@ from handshake_lab.kernel.choose import choose_kernel
 )
 @click.option("--runs", default=0, metavar="N", help="Maximum number of runs, for any number of workers.")
 @click.option("--budget", default="", metavar="TIME", help="Start no more runs after this wall time: 60s.")
+@click.option("-x", "--first", is_flag=True, help="End with the first finding.")
+@click.option(
+    "--shuffle", default=0, metavar="N", help="Try schedules in a random order, which this number determines."
+)
+@click.option(
+    "--properties",
+    default="",
+    metavar="NAMES",
+    help=f"What every run must have besides: {', '.join((*PROPERTIES, DESCRIPTORS))}; or none. "
+    f"Default: {', '.join(DEFAULT)}.",
+)
 @click.option("-n", "--workers", default=1, show_default=True, metavar="N", help="Processes that run schedules.")
+@click.option(
+    "--kernels",
+    default="",
+    metavar="VERSIONS",
+    help="Explore on each of these lab kernels, one after the other: 6.1,7.3.",
+)
+@click.option(
+    "--replay",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FINDING",
+    help="Run a finding again instead, and compare its record.",
+)
+@click.option("--server", "servers", multiple=True, metavar="[HOST=]COMMAND", help="Explore programs: a server.")
+@click.option("--client", "clients", multiple=True, metavar="[HOST=]COMMAND", help="Explore programs: a client.")
+@click.option("--topology", default="pair", show_default=True, metavar="NAME", help="The network of programs.")
+@options.links
 @options.seed
 @options.kernel
 @click.option(
@@ -42,17 +75,27 @@ from handshake_lab.kernel.choose import choose_kernel
     metavar="DIR",
     help="Directory for the records of findings.",
 )
-@click.argument("tests", nargs=-1, required=True)
+@click.argument("tests", nargs=-1)
 def command(
     tests: tuple[str, ...],
     most_faults: int,
     kinds: str,
     runs: int,
     budget: str,
+    shuffle: int,
+    properties: str,
     workers: int,
+    kernels: str,
+    replay: Path | None,
+    servers: tuple[str, ...],
+    clients: tuple[str, ...],
+    topology: str,
+    links: tuple[str, ...],
     seed: int,
     kernel_name: str,
     out: Path,
+    *,
+    first: bool,
 ) -> int:
     """Search for faults on segments that make a test fail.
 
@@ -60,16 +103,48 @@ def command(
     each fault on each segment, and for combinations of up to --faults faults. A test's own assertions decide whether it
     fails. Each finding is run twice, reduced to few and simple faults, and written as a test beside the explored one.
 
+    With --server and --client, programs are explored without a test, as handshake record runs them: the properties
+    judge.
+
     \b
     Examples:
       handshake explore tests/test_shop.py::test_order
       handshake explore tests/test_shop.py --faults 2 -n 2
       handshake explore tests/test_shop.py --of drop,delay,reset --runs 500
+      handshake explore tests/test_shop.py -x --kernels 6.1,7.3
+      handshake explore --server "python3 -m http.server 80" --client "curl -s http://h2/" --of drop,reset
+      handshake explore --replay handshake-findings/test_shop.py-test_order/drop-syn-nth-1-from-h1-47ecf5
     """
+    line = ["-q", "--no-header", "-rP"]
+    if replay is not None:
+        kept = load(replay)
+        line += ["--handshake-replay", str(replay), "--handshake-seed", str(kept.kernel.seed), kept.target]
+        return run_pytest(line, Path.cwd(), kernel_name)
+    if not (tests or servers or clients):
+        raise UsageError("TESTS", "", "names no test", "handshake explore tests/test_shop.py::test_order")
     words = [f"faults={most_faults}", f"of={kinds}", f"workers={workers}"]
-    words += [f"runs={runs}"] if runs else []
-    words += [f"budget={budget}"] if budget else []
+    given = {"runs": runs, "budget": budget, "findings": int(first), "shuffle": shuffle, "properties": properties}
+    words += [f"{name}={value}" for name, value in given.items() if value]
     settings = Settings.parse(" ".join(words))
-    choose_kernel(kernel_name, seed)  # built now, with its progress shown
-    line = ["-q", "--no-header", "-rP", "--handshake-explore", str(settings), "--handshake-findings", str(out)]
-    return run_pytest([*line, "--handshake-seed", str(seed), *tests], Path.cwd(), kernel_name)
+    if servers or clients:
+        names = (kernel_name, seed, WALL_LIMIT, settings.of_one_run)
+        again = functools.partial(record_command, servers, clients, topology, links, seed)
+        with programs_target(servers, clients, topology, links, *names) as wanted:
+            exploration, text = search_and_keep(wanted, settings, out / "programs", again)
+        click.echo(text)
+        if exploration.interrupted:
+            raise KeyboardInterrupt
+        return int(bool(exploration.findings))
+    line += ["--handshake-explore", str(settings), "--handshake-seed", str(seed)]
+    statuses = []
+    versions = [version.strip() for version in kernels.split(",")] if kernels else [""]
+    for version in versions:
+        name, place = (f"lab:{version}", out / version) if version else (kernel_name, out)
+        choose_kernel(name, seed)  # built now, with its progress shown
+        if version:
+            click.echo(f"Linux {version}")
+        statuses.append(run_pytest([*line, "--handshake-findings", str(place), *tests], Path.cwd(), name))
+    if kernels:
+        for version, status in zip(versions, statuses, strict=True):
+            click.echo(f"Linux {version}: {'findings' if status else 'nothing found'}")
+    return max(statuses)

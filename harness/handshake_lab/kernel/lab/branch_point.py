@@ -9,6 +9,7 @@ import msgspec
 
 from handshake_lab.kernel.lab.hostfs import mount_host
 from handshake_lab.kernel.shared import job_runner
+from handshake_lab.kernel.shared.guest_setup import power_off
 from handshake_lab.kernel.shared.job import BRANCH_POINT
 from handshake_lab.linux.machine_fork import park
 
@@ -34,17 +35,20 @@ def fork_here(point: BranchPoint, moved: Callable[[], None]) -> str:
     return text
 
 
-def enter_fork(point: BranchPoint, scratch: str, results: str, moved: Callable[[], None]) -> None:
+def pass_by(point: BranchPoint, moved: Callable[[], None]) -> None:
     """Take the same steps as `fork_here` without parking, because each step takes a little virtual time.
 
-    Args:
-        point: As for `fork_here`.
-        scratch: The job's scratch directory, by its path on the host.
-        results: The directory of its results, likewise.
-        moved: As for `fork_here`.
+    A run that is not parked where another one is has the same record.
     """
     _describe(point)
-    _enter(scratch, results, moved)
+    job = job_runner.current
+    _enter(job.get("host_scratch", job["scratch"]), job.get("host_results", job["results"]), moved)
+
+
+def end_here() -> None:
+    """End the running job successfully, and its machine, without any clean-up: it takes as long as a short run."""
+    job_runner.leave_status(job_runner.current["scratch"], 0)
+    power_off()
 
 
 def _describe(point: BranchPoint) -> None:
@@ -56,4 +60,5 @@ def _enter(scratch: str, results: str, moved: Callable[[], None]) -> None:
     job = job_runner.current
     mount_host(scratch, writable=True, at=job["scratch"])
     mount_host(results, writable=True, at=job["results"])
+    job.update(host_scratch=scratch, host_results=results)
     moved()

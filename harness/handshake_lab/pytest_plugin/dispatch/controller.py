@@ -108,31 +108,39 @@ class Controller:
         invert(item, reports)
         return reports
 
-    def explore(self, item: pytest.Function) -> list[pytest.TestReport]:
+    def explore(self, item: pytest.Function) -> tuple[pytest.TestReport, bool]:
         """Explore a test: it fails if there is a finding.
 
         Returns:
-            One report, as of the test's call.
+            A report, as of the test's call; and whether the exploration was interrupted.
         """
+        from handshake_lab.explore.session import replayed
         from handshake_lab.explore.settings import Settings
         from handshake_lab.pytest_plugin.dispatch import exploring
 
         option = self._config.option
         began = time.time()
+        interrupted = False
         try:
             job = self._job(item, self._kernel(seed_of(item)), None)
             limit = time_limits.wall_limit(self._config)
-            wanted = exploring.target(item, job, option.handshake_kernel, seed_of(item), limit)
-            settings = Settings.parse(option.handshake_explore)
-            exploration, text = exploring.explored(item, wanted, settings, Path(option.handshake_findings))
+            settings = Settings.parse(option.handshake_explore or "")
+            names = (option.handshake_kernel, seed_of(item), limit)
+            wanted = exploring.target(item, job, *names, settings.of_one_run)
+            if option.handshake_replay is not None:
+                failed, text = replayed(wanted, Path(option.handshake_replay))
+            else:
+                exploration, text = exploring.explored(item, wanted, settings, Path(option.handshake_findings))
+                interrupted = exploration.interrupted
+                failed = bool(exploration.findings or exploration.never)
             report = failure(item, text)
-            if not exploration.findings:
+            if not failed:
                 report.outcome, report.longrepr = "passed", None
                 report.sections.append(("explored", text))
         except HandshakeError as error:
             report = failure(item, spelled(str(error)))
         replay.finish(item, [report], began)
-        return [report]
+        return report, interrupted
 
     @staticmethod
     def tear_down(item: pytest.Item, following: pytest.Item | None) -> list[pytest.TestReport]:

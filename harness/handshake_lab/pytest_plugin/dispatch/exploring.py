@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from handshake_lab.explore.keep import keep
 from handshake_lab.explore.outcome import Failed
-from handshake_lab.explore.search import explore
+from handshake_lab.explore.session import search_and_keep
 from handshake_lab.explore.target import Target
-from handshake_lab.explore.workers import chosen
 from handshake_lab.kernel.choose import choose_kernel
 from handshake_lab.kernel.shared.job import PACKAGE_ROOT
 from handshake_lab.pytest_plugin.dispatch import finding_test
@@ -29,11 +27,12 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.shared.job import Job, JobResult
 
 
-def target(item: pytest.Item, job: Job, kernel_name: str, seed: int, wall_limit: float) -> Target:
+def target(
+    item: pytest.Item, job: Job, kernel_name: str, seed: int, wall_limit: float, properties: tuple[str, ...] = ()
+) -> Target:
     """What is explored, for a test."""
-    return Target(
-        item.nodeid, job, functools.partial(choose_kernel, kernel_name, seed, wall_limit, fresh_boot=False), judge
-    )
+    kernel = functools.partial(choose_kernel, kernel_name, seed, wall_limit, fresh_boot=False)
+    return Target(item.nodeid, job, kernel, judge, properties)
 
 
 def judge(result: JobResult) -> Failed | None:
@@ -69,10 +68,6 @@ def _place(longrepr: dict[str, Any]) -> str:
     return f"{Path(place['path']).name}:{place['lineno']}"
 
 
-#: Where findings are kept, unless the command line names another directory.
-FINDINGS = "handshake-findings"
-
-
 def explored(item: pytest.Function, wanted: Target, settings: Settings, directory: Path) -> tuple[Exploration, str]:
     """Explore a test, and keep its findings.
 
@@ -86,34 +81,7 @@ def explored(item: pytest.Function, wanted: Target, settings: Settings, director
         What was done, and a text about it.
     """
     place = directory / re.sub(r"[^\w.\[\]=-]+", "-", item.nodeid)
-    with chosen(wanted, settings) as workers:
-        exploration = explore(workers, settings, lambda _: None)
-        told = [_told(exploration)]
-        for finding in exploration.findings:
-            kept = keep(wanted, finding, place / finding.name)
-            test = _write_test(item, finding)
-            told.append(_about(finding, kept, test))
-    return exploration, "\n\n".join(told)
-
-
-def _told(exploration: Exploration) -> str:
-    found = f"{len(exploration.findings)} findings" if len(exploration.findings) != 1 else "1 finding"
-    walked = "all that was asked for" if exploration.complete else "not all that was asked for"
-    if exploration.interrupted:
-        walked = "interrupted"
-    rate = exploration.runs / exploration.seconds if exploration.seconds else 0.0
-    return (
-        f"explored: {exploration.segments} segments, {exploration.runs} runs ({walked}) "
-        f"in {exploration.seconds:.1f} s, {rate:.1f} runs/s: {found}"
-    )
-
-
-def _about(finding: Finding, kept: Path, test: Path) -> str:
-    faults = ", ".join(map(str, finding.faults)) or "no fault"
-    lines = [f"FINDING: {faults} (found after {finding.runs} runs)", *finding.failed.text.splitlines()[:15]]
-    if not finding.repeatable:
-        lines.append("A second run gave another record: the test depends on something besides the seed.")
-    return "\n".join([*lines, f"record: handshake show {kept}", f"test: pytest {test}"])
+    return search_and_keep(wanted, settings, place, lambda finding: f"test: pytest {_write_test(item, finding)}")
 
 
 def _write_test(item: pytest.Function, finding: Finding) -> Path:
@@ -121,4 +89,4 @@ def _write_test(item: pytest.Function, finding: Finding) -> Path:
     name = re.sub(r"\W+", "_", f"{item.originalname}_{finding.name}")
     path = item.path.with_name(f"{name}.py")
     path.write_text(finding_test.source(item, finding), "utf-8")
-    return Path(path)
+    return path

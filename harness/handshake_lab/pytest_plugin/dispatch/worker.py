@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
+from handshake_lab.kernel.lab.branch_point import end_here
 from handshake_lab.kernel.lab.stage import reach_stage
 from handshake_lab.plan.schedule import Schedule
 from handshake_lab.pytest_plugin.dispatch.code_coverage import measured
@@ -134,6 +135,8 @@ class Reporter:
         # worker does not have, would call it.
         self._config.hook.pytest_report_teststatus(report=report, config=self._config)
         self._report(report)
+        if report.when == "teardown" and self._place.schedule is not None:
+            end_here()  # all that is read of an explored run is written
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Write the report of a collection that failed."""

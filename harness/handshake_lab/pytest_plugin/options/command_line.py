@@ -243,6 +243,14 @@ OPTIONS = (
         metavar="SETTINGS",
     ),
     Option(
+        "replay",
+        "Run a finding again instead of exploring, and compare the record with the finding's.",
+        example="handshake-findings/test_it.py-test_shop/drop-syn-nth-1-from-h1-a205b7",
+        ini=False,
+        is_path=True,
+        metavar="DIR",
+    ),
+    Option(
         "findings",
         "Directory that keeps the findings of --handshake-explore. Default: handshake-findings.",
         example="findings",

@@ -1,0 +1,96 @@
+"""The guided search: schedules are made from those that have shown something new.
+
+All that is chosen follows from a number and from the outcomes of earlier rounds, so that the number of workers does not
+change what is tried.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from handshake_lab.explore.settings import ACTIONS
+from handshake_lab.plan.schedule import Fate
+
+if TYPE_CHECKING:
+    from handshake_lab.explore.outcome import Outcome
+    from handshake_lab.explore.settings import Settings
+
+    Fates = tuple[Fate, ...]
+
+#: A feature that at most so many runs have shown makes them worth continuing.
+_RARE = 2
+#: How often a schedule is looked for that was not tried, before a round ends short.
+_ATTEMPTS = 40
+
+
+class Corpus:
+    """The schedules that have shown something new, and what follows from them.
+
+    Args:
+        settings: What may be tried.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._seen: Counter[str] = Counter()
+        self._members: list[Outcome] = []
+        self._chosen: Counter[Fates] = Counter()
+        self._tried: set[Fates] = set()
+        self._rounds = 0
+
+    @property
+    def fates(self) -> list[Fates]:
+        """Its schedules, in the order in which they came."""
+        return [member.fates for member in self._members]
+
+    @property
+    def features(self) -> int:
+        """How many different things the runs have shown."""
+        return len(self._seen)
+
+    def add(self, outcome: Outcome) -> None:
+        """Note a run: it becomes a member if it did not fail and has shown something for the first time."""
+        self._tried.add(outcome.fates)
+        is_new = any(feature not in self._seen for feature in outcome.features)
+        self._seen.update(outcome.features)
+        if outcome.failed is None and (is_new or not self._members):
+            self._members.append(outcome)
+
+    def next_round(self, count: int) -> list[Fates]:
+        """Schedules that were not tried: members with one fault more, or another one.
+
+        A round uses some kinds of faults only: a run that has all of them seldom comes far.
+        """
+        self._rounds += 1
+        chance = random.Random(f"{self._settings.shuffle} round {self._rounds}")  # noqa: S311
+        kinds = [kind for kind in self._settings.of if chance.random() < 0.5] or [chance.choice(self._settings.of)]
+        made: list[Fates] = []
+        for _ in range(count * _ATTEMPTS):
+            if len(made) == count:
+                break
+            fates = self._changed(chance, kinds)
+            if fates and fates not in self._tried:
+                self._tried.add(fates)
+                made.append(fates)
+        return made
+
+    def _changed(self, chance: random.Random, kinds: list[str]) -> Fates:
+        weights = [self._worth(member) for member in self._members]
+        parent = chance.choices(self._members, weights)[0]
+        self._chosen[parent.fates] += 1
+        fates = list(parent.fates)
+        if len(fates) >= self._settings.faults:
+            fates.pop(chance.randrange(len(fates)))
+        taken = {fate.segment for fate in fates}
+        free = [point.number for point in parent.points if point.number not in taken and not point.lost]
+        if not free:
+            return ()
+        fates.append(Fate(chance.choice(free), ACTIONS[chance.choice(kinds)]))
+        return tuple(sorted(fates))
+
+    def _worth(self, member: Outcome) -> float:
+        """What few others have shown counts; what was often continued counts less."""
+        rare = sum(self._seen[feature] <= _RARE for feature in member.features)
+        return (1 + rare) / (1 + self._chosen[member.fates])
