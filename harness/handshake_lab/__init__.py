@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from handshake_lab.observers.socket_snapshot import SocketSnapshot
     from handshake_lab.plan.fault import Fault
     from handshake_lab.plan.link import Impairment
+    from handshake_lab.pytest_plugin.dispatch.shared_fixtures import shared
     from handshake_lab.reconcile.stored_run import Run, read
     from handshake_lab.recording.history import Cause, Endpoint, Record, Transition, TransmittedSegment
     from handshake_lab.recording.observations import KernelInfo, Observation
@@ -132,6 +133,7 @@ __all__ = [
     "sent_at",
     "sent_between",
     "sent_flags",
+    "shared",
     "sockets_in",
     "sometimes",
     "syn_schedule",
@@ -202,6 +204,7 @@ _HOMES = {
     "sent_at": "handshake_lab.expect.sent:sent_at",
     "sent_between": "handshake_lab.expect.sent:sent_between",
     "sent_flags": "handshake_lab.expect.sent:sent_flags",
+    "shared": "handshake_lab.pytest_plugin.dispatch.shared_fixtures:shared",
     "sockets_in": "handshake_lab.expect.histories:sockets_in",
     "sometimes": "handshake_lab.experiment.properties:sometimes",
     "syn_schedule": "handshake_lab.tcp.timers:syn_schedule",

@@ -84,3 +84,74 @@ def test_a_file_that_cannot_be_collected_in_the_kernel_says_why(project: Project
 
     result.assert_outcomes(failed=2)
     assert len(re.findall(r"ValueError: not in here", result.stdout.str())) >= 2
+
+
+SHARED = """
+    import os
+    import time
+    import handshake_lab
+    import pytest
+
+    RUNS = []
+
+    @pytest.fixture(scope="session")
+    @handshake_lab.shared
+    def built(tmp_path_factory):
+        RUNS.append(os.getpid())
+        directory = tmp_path_factory.mktemp("built")
+        (directory / "runs").write_text("x")
+        time.sleep(3600)
+        yield directory
+
+    @pytest.fixture(scope="session")
+    def not_shared():
+        RUNS.append("not shared")
+
+    @pytest.mark.parametrize("number", range(3))
+    def test_it(net, built, not_shared, number):
+        (built / "runs").write_text((built / "runs").read_text() + "x")
+        with (built / "runs").open() as runs:
+            print("drawn", len(RUNS), RUNS[-1], len(runs.read()), time.monotonic() > 3600)
+"""
+
+
+def test_a_shared_fixture_has_run_before_each_test(project: Project) -> None:
+    """What it left is there, as it left it: files, variables, and the time that it took; other fixtures run later."""
+    project.write(test_it=SHARED)
+
+    assert drawn(project.run("-s")) == ["drawn 2 not shared 2 True"] * 3
+
+
+def test_a_shared_fixture_runs_likewise_in_a_kernel_of_its_own(project: Project) -> None:
+    """In the same order, with the same results, where each test boots."""
+    project.write(test_it=SHARED)
+
+    assert drawn(project.run("-s", "--handshake-fresh-boot")) == ["drawn 2 not shared 2 True"] * 3
+
+
+def test_a_shared_fixture_that_fails_is_an_error_of_each_test(project: Project) -> None:
+    """At its setup, with the fixture's own exception; tests that do not use it are not concerned."""
+    project.write(
+        test_it="""
+        import handshake_lab
+        import pytest
+
+        @pytest.fixture(scope="module")
+        @handshake_lab.shared
+        def broken():
+            raise LookupError("nothing to build")
+
+        def test_one(net, broken):
+            pass
+
+        def test_two(net, broken):
+            pass
+
+        def test_three(net):
+            pass
+        """
+    )
+    result = project.run()
+
+    result.assert_outcomes(errors=2, passed=1)
+    result.stdout.fnmatch_lines(["*LookupError: nothing to build"])

@@ -16,6 +16,7 @@ from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
 from handshake_lab.kernel.lab.branch_point import end_here
 from handshake_lab.kernel.lab.stage import reach_stage
 from handshake_lab.plan.schedule import Schedule
+from handshake_lab.pytest_plugin.dispatch import shared_fixtures
 from handshake_lab.pytest_plugin.dispatch.code_coverage import measured
 from handshake_lab.pytest_plugin.options import time_limits
 from handshake_lab.pytest_plugin.options.command_line import spelled
@@ -87,6 +88,7 @@ class Reporter:
         """Run one of the collected tests. Its name is known only after the fork from the kernel that has collected."""
         if session.testsfailed:  # the collection failed: pytest ends here, with reports of the reasons
             return
+        shared_fixtures.set_up(session)
         argument = reach_stage()
         self._place = session.config.stash[PLACE] = _place(argument, self._results)
         session.items[:] = [item for item in session.items if item.nodeid == argument["item"]]
