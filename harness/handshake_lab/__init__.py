@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from handshake_lab.report.html.page import page
     from handshake_lab.report.terminal.ladder import text as ladder
     from handshake_lab.tcp.states import State
-    from handshake_lab.tcp.timers import syn_schedule, synack_schedule
+    from handshake_lab.tcp.timers import keepalive_schedule, syn_schedule, synack_schedule
     from handshake_lab.verdict.judge import Finding, Verdict, judge
 
 __all__ = [
@@ -122,6 +122,7 @@ __all__ = [
     "eventually",
     "exchange",
     "judge",
+    "keepalive_schedule",
     "kernel_since",
     "kernel_version",
     "ladder",
@@ -193,6 +194,7 @@ _HOMES = {
     "eventually": "handshake_lab.experiment.properties:eventually",
     "exchange": "handshake_lab.expect.sent:exchange",
     "judge": "handshake_lab.verdict.judge:judge",
+    "keepalive_schedule": "handshake_lab.tcp.timers:keepalive_schedule",
     "kernel_since": "handshake_lab.expect.kernel_release:kernel_since",
     "kernel_version": "handshake_lab.expect.kernel_release:kernel_version",
     "ladder": "handshake_lab.report.terminal.ladder:text",

@@ -8,8 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab import approx_timer, entered, exchange, seconds, sent_at, transition
-from handshake_lab.tcp.timers import keepalive_schedule
+from handshake_lab import approx_timer, entered, exchange, keepalive_schedule, seconds, sent_at, transition
 from tcp_internals import shortest_timeout
 from tcp_steps import errno_of, open_connection, retransmission_timers
 

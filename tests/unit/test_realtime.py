@@ -66,7 +66,7 @@ def test_on_a_real_kernel_slow_tests_and_lacks_are_skipped(tmp_path: Path) -> No
         )
 
     assert said[-1].startswith("1 failed, 2 skipped")
-    assert any("run it with --handshake-slow, or with --handshake-kernel=lab" in line for line in said)
+    assert any("run it with --handshake-slow, or in virtual time with --handshake-kernel=lab" in line for line in said)
     assert any("there is no such thing here. Take the other." in line for line in said)
 
 
