@@ -1,7 +1,8 @@
-"""``iptables`` where the kernel has no xtables, such as the lab kernel: what it refuses is translated to nftables.
+"""``iptables`` on kernels without xtables, such as the lab kernel: translates rules to nftables.
 
-The real program comes first. A rule that it cannot add, because the kernel has no extension for it, is translated by
-``iptables-translate``, which belongs to it, and added by nft. Run as a program in its place; standard library only.
+The installed program is run first. If it cannot add a rule because the kernel has no extension for it,
+``iptables-translate``, which is installed with it, translates the rule, and nft adds it. This module is run as a
+program instead of iptables, and uses only the standard library.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-#: The programs that this one takes the place of; it is found before them.
+#: The programs that this one replaces: its directory precedes theirs in PATH.
 NAMES = ("iptables", "ip6tables")
 _COUNTER = re.compile(r"\bcounter( packets \d+ bytes \d+)?\s*")
 _MISSING = "missing kernel module"
 
 
 class Rule(NamedTuple):
-    """What a command line asks for: ``action`` is "add", "insert" or "delete"."""
+    """The change that a command line requests: ``action`` is "add", "insert" or "delete"."""
 
     action: str
     table: str
@@ -29,7 +30,7 @@ class Rule(NamedTuple):
 
 
 def parse(arguments: list[str]) -> Rule | None:
-    """The rule that a command line adds or deletes; None if it does anything else."""
+    """The rule that a command line adds or deletes; None if it does neither."""
     actions = {
         "-A": "add",
         "--append": "add",
@@ -77,7 +78,7 @@ def main() -> int:
         return done.returncode or 1
     command = words[1] if len(words) == 2 else " ".join(words[1:])
     family = command.split()[2]
-    # This makes the table and its built-in chain, where they are missing.
+    # This creates the table and its built-in chain if they do not exist.
     if subprocess.run(
         ["nft", "list", "chain", family, rule.table, rule.chain], capture_output=True, check=False
     ).returncode:

@@ -1,4 +1,4 @@
-"""Where the kernel is: run a script beside the recorder, and attach to the nodes that it makes."""
+"""Inside the kernel: runs a script beside the recorder, and attaches to the nodes that the script creates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from handshake_lab.errors import HandshakeError, WaitTimedOut
 from handshake_lab.experiment.live_recording import Journal
 from handshake_lab.experiment.run_start import begin, repeatable
 from handshake_lab.kernel.lab.writable_root import WritableRoot
-from handshake_lab.mininet_scripts import door, iptables, script_process
+from handshake_lab.mininet_scripts import channel, iptables, script_process
 from handshake_lab.mininet_scripts.script_lines import ask_for_line
 from handshake_lab.mininet_scripts.script_nodes import ScriptNodes
 from handshake_lab.mininet_scripts.script_plan import SCRIPT, ScriptPlan
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 _PROGRAMS = Path("/usr/local/sbin")
 #: Debian's list of interfaces.
 _INTERFACES = Path("/etc/network/interfaces")
-#: Seconds of virtual time after which a script that does nothing is taken to wait for what never happens.
+#: Seconds of virtual time without any event after which the script is considered blocked.
 _IDLE = 3600.0
-#: Lines of its output that the error shows.
+#: The number of lines of its output that the error shows.
 _LINES = 15
 
 
 def enter(argument: Any, results: Path) -> int:
-    """The job that a kernel does for `handshake_lab.mininet_scripts.run_script`."""
+    """The job that `handshake_lab.mininet_scripts.run_script` runs on a kernel."""
     plan = msgspec.convert(argument, ScriptPlan)
     try:
         if plan.kernel.kind == "lab":
@@ -62,7 +62,7 @@ def enter(argument: Any, results: Path) -> int:
 
 
 def _prepare_root() -> None:
-    """Put into a private root what scripts expect to find."""
+    """Create files in a private root that scripts expect to exist."""
     # Mininet's NAT adds a line to it; not every distribution has one.
     _INTERFACES.parent.mkdir(exist_ok=True)
     _INTERFACES.touch()
@@ -118,10 +118,10 @@ def _run(
     clock: Clock,
     observed: Callable[[], int],
 ) -> None:
-    """Run the script to its end, and answer it.
+    """Run the script to its end, and answer its messages.
 
     Raises:
-        WaitTimedOut: In virtual time, nothing has happened for an hour.
+        WaitTimedOut: Nothing happened for an hour of virtual time.
     """
     if plan.source is not None:
         Path(plan.script).write_text(plan.source, "utf-8")
@@ -142,7 +142,7 @@ def _run(
 
 
 def _next_message(
-    plan: ScriptPlan, results: Path, ours: door.Door, observed: Callable[[], int]
+    plan: ScriptPlan, results: Path, ours: channel.Channel, observed: Callable[[], int]
 ) -> dict[str, Any] | None:
     output = results / SCRIPT_OUTPUT
     while True:
@@ -153,14 +153,14 @@ def _next_message(
             if before == (observed(), output.stat().st_size):
                 last = output.read_text("utf-8", "replace").splitlines()[-_LINES:]
                 raise WaitTimedOut(
-                    f"{Path(plan.script).name}: anything to happen; the script waits for what will never come",
+                    f"{Path(plan.script).name}: any event; the script is blocked in a wait that does not end",
                     _IDLE,
                     last,
                 ) from None
 
 
 @contextlib.contextmanager
-def _started(plan: ScriptPlan, results: Path) -> Iterator[tuple[subprocess.Popen[bytes], door.Door]]:
+def _started(plan: ScriptPlan, results: Path) -> Iterator[tuple[subprocess.Popen[bytes], channel.Channel]]:
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with here, (results / SCRIPT_OUTPUT).open("wb", buffering=0) as output:
         with there:
@@ -170,8 +170,8 @@ def _started(plan: ScriptPlan, results: Path) -> Iterator[tuple[subprocess.Popen
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=plan.directory,
-                env={**os.environ, door.VARIABLE: str(there.fileno())},
+                env={**os.environ, channel.VARIABLE: str(there.fileno())},
                 pass_fds=(there.fileno(),),
                 start_new_session=True,
             )
-        yield process, door.Door(here)
+        yield process, channel.Channel(here)

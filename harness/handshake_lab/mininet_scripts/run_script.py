@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from handshake_lab.reconcile.stored_run import Run
 
 #: Seconds of real time between two checks for output of the script, or for a line that it requests.
-_LOOK = 0.02
+_INTERVAL = 0.02
 #: The maximum wait in seconds until the last output is shown.
-_LEAVES = 2.0
+_LAST_OUTPUT = 2.0
 
 
 @contextlib.contextmanager
@@ -84,7 +84,7 @@ def _accompanied(results: Path, shown: BinaryIO, lines: TextIO, progress: SlowPr
         with (results / SCRIPT_OUTPUT).open("rb") as source:
             last = False
             while not last:
-                last = done.wait(_LOOK)
+                last = done.wait(_INTERVAL)
                 while chunk := source.read(1 << 16):
                     shown.write(chunk)
                 shown.flush()
@@ -92,8 +92,8 @@ def _accompanied(results: Path, shown: BinaryIO, lines: TextIO, progress: SlowPr
                     asked += 1
                     if progress:
                         progress.begin()
-                if progress and (complaint := progress.complaint()):
-                    print(f"handshake: {complaint}", file=sys.stderr, flush=True)  # noqa: T201
+                if progress and (warning := progress.warning()):
+                    print(f"handshake: {warning}", file=sys.stderr, flush=True)  # noqa: T201
 
     thread = threading.Thread(target=follow, name="script output and input", daemon=True)
     thread.start()
@@ -101,4 +101,4 @@ def _accompanied(results: Path, shown: BinaryIO, lines: TextIO, progress: SlowPr
         yield
     finally:
         done.set()
-        thread.join(_LEAVES)  # it may be waiting for a line that the user does not enter
+        thread.join(_LAST_OUTPUT)  # it may be waiting for a line that the user does not enter

@@ -8,15 +8,15 @@ from typing import Any
 
 
 class ScriptInput(io.TextIOBase):
-    """Lines of the standard input of this command.
+    """Lines of the standard input of ``handshake run``.
 
     Args:
-        door: The connection to the recorder, which provides them.
+        channel: The connection to the recorder, which provides them.
     """
 
-    def __init__(self, door: Any) -> None:
+    def __init__(self, channel: Any) -> None:
         super().__init__()
-        self._door = door
+        self._channel = channel
         self._rest = ""
 
     def readable(self) -> bool:
@@ -32,7 +32,7 @@ class ScriptInput(io.TextIOBase):
         if not self._rest:
             sys.stdout.flush()
             sys.stderr.flush()
-            self._rest = self._door.ask({"about": "line"}).get("line", "")
+            self._rest = self._channel.ask({"about": "line"}).get("line", "")
         size = len(self._rest) if size is None or size < 0 else size
         line, self._rest = self._rest[:size], self._rest[size:]
         return line

@@ -1,4 +1,4 @@
-"""The nodes that a script makes, as the recorder sees them."""
+"""The nodes that a script creates, and their observers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from handshake_lab.observers.clock import Clock
     from handshake_lab.observers.recorder import Recorder
 
-#: Seconds of the kernel's time to wait at most for segments that are on their way when a network is taken down.
+#: The maximum wait for segments in flight before a network is taken down, in seconds of the kernel's time.
 _SETTLES = 1.0
 #: The interface of connections within one host; it has no queue.
 LOOPBACK = "lo"
@@ -43,11 +43,11 @@ def _space(process: int) -> Iterator[int]:
 
 
 class ScriptNode:
-    """A host of a script, in the network namespace that Mininet made for it.
+    """A host of a script, in the network namespace that Mininet created for it.
 
     Args:
         name: Its name in the script.
-        process: Its shell, whose namespace it is; 0 for the root namespace.
+        process: The number of its shell, which is in the namespace; 0 for the root namespace.
     """
 
     interfaces = ()  #: their captures are added as they appear
@@ -63,12 +63,12 @@ class ScriptNode:
         return netns.inside(self.space)
 
     def close(self) -> None:
-        """Let go of the namespace."""
+        """Close the descriptor of the namespace."""
         os.close(self.space)
 
 
 class ScriptNodes:
-    """Answers what a script's process reports, and has the recorder observe its nodes.
+    """Answers the messages of a script's process, and adds its nodes to the recorder.
 
     Args:
         recorder: The recorder.
@@ -84,14 +84,14 @@ class ScriptNodes:
         self._read_line = read_line
         self._nodes: dict[str, ScriptNode] = {}
         self._own: dict[str, set[str]] = {}  # of nodes in the root namespace: their interfaces
-        self._links: set[str] = set()  # as described so far
+        self._links: set[str] = set()  # descriptions of links that are already recorded
         self._remarks: list[str] = []  # to be printed by the script's process
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Do what a message asks for, and return the answer: remarks to print.
+        """Carry out a message, and return the answer: remarks to print.
 
         Raises:
-            ScriptLinkNotApplied: A link is not what the script asked for.
+            ScriptLinkNotApplied: A link does not have the settings that the script requested.
         """
         match message["about"]:
             case "node":
@@ -116,7 +116,7 @@ class ScriptNodes:
         return {"remarks": remarks}
 
     def _describe(self, directions: list[dict[str, Any]]) -> None:
-        """Limit links that have no rate, and put what links do on record."""
+        """Limit links that have no rate, and record the impairments of all."""
         lines = []
         for each in directions:
             with _space(each["process"]) as space:
@@ -137,26 +137,26 @@ class ScriptNodes:
             self._recorder.hand_in(Step(t=self._clock.now(), node=node, call=call, phase=phase))
 
     def _settle(self) -> None:
-        """Wait until no segments are on their way: taken down with the network, they would appear to be lost."""
+        """Wait until no segments are in flight: those of a network that is taken down would appear lost."""
         self._recorder.wait_until(lambda: not self._queued(), _SETTLES, fresh=False)
 
     def _queued(self) -> int:
-        """Packets in the queues of all interfaces, those of switches included."""
+        """The number of packets in the queues of all interfaces, including those of switches."""
         spaces = [node.space for node in self._nodes.values()]
         with _space(0) as root:
             return sum(each.queued for space in (*spaces, root) for each in script_links.root_queues(space))
 
     def _attach(self, name: str, process: int) -> None:
-        self._forget(name)  # of a network before
+        self._forget(name)  # a node of this name in an earlier network
         if process == 0 and any(each.root for each in self._nodes.values()):
-            return  # its sockets are another node's, too
+            return  # another node in the root namespace is observed, and has the same sockets
         node = self._nodes[name] = ScriptNode(name, process)
 
         with node.enter():
             departures = self._departures(name)
 
         def wanted(interface: str) -> bool:
-            """In the root namespace are the interfaces of all switches."""
+            """Whether it is this node's interface: the root namespace also contains those of all switches."""
             return process != 0 or interface == LOOPBACK or interface in self._own.get(name, ())
 
         def found(interface: str, index: int) -> None:
@@ -194,8 +194,8 @@ class ScriptNodes:
 
     def _behind_queues(self, reason: str) -> None:
         self._remarks.append(
-            "segments are captured behind the queues of their senders: what these drop is not shown, and what they "
-            f"delay is shown when it leaves them ({reason})"
+            "segments are captured behind the queues of their senders: segments that these drop are not shown, and "
+            f"segments that they delay are shown when they leave the queue ({reason})"
         )
 
     def _forget(self, name: str) -> None:
@@ -205,6 +205,6 @@ class ScriptNodes:
             node.close()
 
     def close(self) -> None:
-        """Let go of all nodes, once the recorder has ended."""
+        """Close the descriptors of all nodes, after the recorder has ended."""
         for node in self._nodes.values():
             node.close()

@@ -1,9 +1,9 @@
 """The first code of a script's process: reports what Mininet does to the recorder, then runs the script.
 
-Mininet itself is the stock one. What is wrapped here calls what it wraps; the door's answers are waited for.
+Mininet itself is not modified. Each wrapper calls the method that it wraps, and waits for the recorder's answer.
 
-Run as ``python -P script_process.py SCRIPT ARGUMENTS``, by whichever interpreter is to run the script; it uses only the
-standard library and its neighbours.
+Run as ``python -P script_process.py SCRIPT ARGUMENTS``, by the interpreter that is to run the script; it uses only the
+standard library and modules of this package.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: The options of Mininet's TCIntf that change what a link does, and those that say how.
-_WHAT = ("bw", "delay", "jitter", "loss", "max_queue_size")
-_HOW = ("speedup", "enable_ecn", "enable_red")
+#: The options of Mininet's TCIntf that impair a link, and those that change how these are applied.
+_IMPAIRMENTS = ("bw", "delay", "jitter", "loss", "max_queue_size")
+_MODIFIERS = ("speedup", "enable_ecn", "enable_red")
 
 
 def _wrap(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
@@ -40,17 +40,17 @@ class Reports:
     """Reports hosts, links, commands and networks as the script makes them.
 
     Args:
-        door: The connection to the recorder.
+        channel: The connection to the recorder.
     """
 
-    def __init__(self, door: Any) -> None:
-        self._door = door
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
         self._running: list[Any] = []  # networks that were started
-        self._depth = 0  # of commands: one of Mininet's may be made of others
+        self._depth = 0  # of nested commands: one method of Mininet may call another
 
     def install(self) -> None:
-        """Wrap the methods of Mininet that these reports follow."""
-        from mininet.link import TCIntf  # noqa: PLC0415  the classes that switches are made of come first
+        """Wrap the methods of Mininet that are reported."""
+        from mininet.link import TCIntf  # noqa: PLC0415  after `stand_ins` has replaced the classes of switches
         from mininet.net import Mininet  # noqa: PLC0415
         from mininet.node import Controller, Node, Switch  # noqa: PLC0415
 
@@ -69,29 +69,29 @@ class Reports:
     def _shell(self, original: Callable[..., None], node: Any, *arguments: Any, **options: Any) -> None:
         original(node, *arguments, **options)
         if self._is_host(node):
-            self._door.ask({"about": "node", "name": node.name, "process": _process(node)})
+            self._channel.ask({"about": "node", "name": node.name, "process": _process(node)})
 
     def _interface(self, original: Callable[..., None], node: Any, interface: Any, *rest: Any, **options: Any) -> None:
         if self._is_host(node) and not node.inNamespace:
-            self._door.ask({"about": "interface", "node": node.name, "name": interface.name})
+            self._channel.ask({"about": "interface", "node": node.name, "name": interface.name})
         original(node, interface, *rest, **options)
 
     def _configured(self, original: Callable[..., Any], interface: Any, *arguments: Any, **options: Any) -> Any:
         result = original(interface, *arguments, **options)
         asked = dict(zip(("bw", "delay", "jitter", "loss"), arguments, strict=False)) | options
-        asked = {name: asked[name] for name in (*_WHAT, *_HOW) if asked.get(name) not in (None, False)}
-        if any(name in asked for name in _WHAT):
+        asked = {name: asked[name] for name in (*_IMPAIRMENTS, *_MODIFIERS) if asked.get(name) not in (None, False)}
+        if any(name in asked for name in _IMPAIRMENTS):
             if asked.get("speedup", 0) > 0 and interface.node.name.startswith("s"):
                 asked["bw"] = asked["speedup"]
             asked.pop("speedup", None)
             said = [text for text in (result or {}).get("tcoutputs", ()) if text]
             place = {"interface": interface.name, "process": _process(interface.node)}
-            self._door.ask({"about": "link", **place, "asked": asked, "said": said})
+            self._channel.ask({"about": "link", **place, "asked": asked, "said": said})
         self._report_links(interface.link)
         return result
 
     def _report_links(self, *links: Any) -> None:
-        """Report the links of networks that run, as they are now; those of others are reported when they start."""
+        """Report the current state of links of started networks; other networks' links are reported when they start."""
         directions = []
         for link in links:
             ends: tuple[Any, Any] = (getattr(link, "intf1", None), getattr(link, "intf2", None))
@@ -100,7 +100,7 @@ class Reports:
                     place = {"interface": one.name, "process": _process(one.node)}
                     directions.append({"node": one.node.name, "peer": other.node.name, **place})
         for first in range(0, len(directions), 100):
-            self._door.ask({"about": "links", "links": directions[first : first + 100]})
+            self._channel.ask({"about": "links", "links": directions[first : first + 100]})
 
     def _command(self, original: Callable[..., Any], node: Any, *arguments: Any, **options: Any) -> Any:
         return self._step(node, " ".join(map(str, arguments)), original, arguments, options)
@@ -112,17 +112,17 @@ class Reports:
     def _step(
         self, node: Any, call: str, original: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> Any:
-        """Put a command of a host on record; not those with which Mininet makes the network."""
+        """Report a command of a host, except those with which Mininet sets up the network."""
         if self._depth or not self._running or not self._is_host(node):
             return original(node, *arguments, **options)
         step = {"about": "step", "node": node.name, "call": call}
         self._depth += 1
-        self._door.ask({**step, "phase": "begins"})
+        self._channel.ask({**step, "phase": "begins"})
         try:
             return original(node, *arguments, **options)
         finally:
             self._depth -= 1
-            self._door.ask({**step, "phase": "ends"})
+            self._channel.ask({**step, "phase": "ends"})
 
     def _start(self, original: Callable[..., Any], net: Any, *arguments: Any, **options: Any) -> Any:
         result = original(net, *arguments, **options)
@@ -131,7 +131,7 @@ class Reports:
         return result
 
     def _stop(self, original: Callable[..., Any], net: Any, *arguments: Any, **options: Any) -> Any:
-        self._door.ask({"about": "stop", "nodes": [host.name for host in net.hosts]})
+        self._channel.ask({"about": "stop", "nodes": [host.name for host in net.hosts]})
         self._running = [each for each in self._running if each is not net]
         return original(net, *arguments, **options)
 
@@ -143,26 +143,26 @@ def _process(node: Any) -> int:
 
 def main() -> None:
     """Run the script that the command line names."""
-    # The interpreter of the script may be another one than that of this package.
+    # The script's interpreter may differ from this package's.
     root = str(Path(__file__).parents[2])
     sys.path.insert(0, root)
     from handshake_lab.mininet_scripts import stand_ins  # noqa: PLC0415
-    from handshake_lab.mininet_scripts.door import VARIABLE, Door  # noqa: PLC0415
+    from handshake_lab.mininet_scripts.channel import VARIABLE, Channel  # noqa: PLC0415
     from handshake_lab.mininet_scripts.script_input import ScriptInput  # noqa: PLC0415
 
     sys.path.remove(root)
     descriptor = int(os.environ.pop(VARIABLE))
     os.set_inheritable(descriptor, False)
-    door = Door(socket.socket(fileno=descriptor))
-    sys.stdin = ScriptInput(door)
-    stand_ins.install(door.say)
-    Reports(door).install()
+    channel = Channel(socket.socket(fileno=descriptor))
+    sys.stdin = ScriptInput(channel)
+    stand_ins.install(channel.say)
+    Reports(channel).install()
     script = sys.argv[1]
     sys.argv[:] = sys.argv[1:]
     sys.path.insert(0, str(Path(script).parent))
     try:
         runpy.run_path(script, run_name="__main__")
-    except Exception as error:  # noqa: BLE001  printed as Python does, without the frames that lead to the script
+    except Exception as error:  # noqa: BLE001  printed as Python prints it, without the frames before the script's
         trace = error.__traceback__
         while trace and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__, "<frozen runpy>"):
             trace = trace.tb_next

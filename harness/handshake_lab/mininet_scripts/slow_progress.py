@@ -1,4 +1,4 @@
-"""Outside a lab kernel: notices that virtual time hardly passes, and says why a script may not come to its end."""
+"""On the host: detects that virtual time hardly passes, and reports why a script may not end."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from handshake_lab.recording.run_files import EVENTS, SCRIPT_OUTPUT
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Seconds of real time that are compared, and between two samples.
+#: The compared period, and the interval between two samples, in seconds of real time.
 _PERIOD, _INTERVAL = 8.0, 0.5
-#: Nanoseconds of virtual time: less than this in a period is hardly any.
-_HARDLY = 400_000_000
-#: Bytes at the end of the events that are searched for the last of them.
+#: Progress is slow if less virtual time than this passes in a period. Nanoseconds.
+_SLOW = 400_000_000
+#: Bytes at the end of the file of events that are searched for the last events.
 _END = 1 << 14
 _TIME = re.compile(rb'"t":(\d+)')
 _SEGMENT = re.compile(rb'"type":"segment".*?"node":"([^"]*)".*?"src":\["([^"]*)",(\d+)\],"dst":\["([^"]*)",(\d+)\]')
@@ -36,7 +36,7 @@ class SlowProgress:
         self._samples: deque[tuple[float, int, int, int]] = deque()
 
     def begin(self) -> None:
-        """Compare with now from now on: a person was waited for."""
+        """Begin a new period, since the run waited for the user's input."""
         self._samples.clear()
 
     def _now(self) -> tuple[int, int, int, bytes]:
@@ -50,8 +50,8 @@ class SlowProgress:
         times = _TIME.findall(last)
         return size, self._output.stat().st_size, int(times[-1]) if times else 0, last
 
-    def complaint(self) -> str:
-        """Why the script may not end, once; "" as long as there is nothing to say."""
+    def warning(self) -> str:
+        """Why the script may not end; "" if progress is not slow, or if it was reported before."""
         now = time.monotonic()
         if self._said or (self._samples and now - self._samples[-1][0] < _INTERVAL):
             return ""
@@ -63,7 +63,7 @@ class SlowProgress:
         if not self._samples or now - self._samples[0][0] < _PERIOD:
             return ""
         began, size_before, printed_before, t_before = self._samples[0]
-        if printed != printed_before or t - t_before >= _HARDLY:
+        if printed != printed_before or t - t_before >= _SLOW:
             return ""
         period = now - began
         self._said = True

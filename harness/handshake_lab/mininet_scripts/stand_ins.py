@@ -1,7 +1,7 @@
-"""What takes the place of parts of Mininet whose programs are missing, or that have no meaning in a lab kernel.
+"""Replacements of parts of Mininet whose programs are not installed, or that have no effect in a lab kernel.
 
-Mininet's default switch needs Open vSwitch, and an OpenFlow controller. Where the programs are missing, Mininet's
-Linux bridge takes the place of the classes, before anything imports them by name: a script may also derive from them.
+Mininet's default switch needs Open vSwitch and an OpenFlow controller. If the programs are not installed, the classes
+are replaced by Mininet's Linux bridge, before they are imported by name: a script may also derive classes from them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SWITCHES = {"OVSSwitch": "ovs-vsctl", "UserSwitch": "ofdatapath", "IVSSwitch": "ivs-ctl"}
 #: Names by which Mininet also calls OVSSwitch.
 _ALIASES = ("OVSKernelSwitch", "OVSBridge")
-#: Programs that scripts use, by Debian's packages.
+#: Programs that scripts use, with the Debian packages that contain them.
 _PACKAGES = {
     "arp": "net-tools",
     "brctl": "bridge-utils",
@@ -61,14 +61,14 @@ _PACKAGES = {
     "ovs-vsctl": "openvswitch-switch",
     "ovs-ofctl": "openvswitch-switch",
 }
-#: Seconds for which an iperf that has printed a result prints no other.
+#: Seconds without output after which an iperf that printed a result is considered finished.
 _SILENCE = 5.0
 #: The first words of the commands in a line of a shell.
 _FIRST_WORDS = re.compile(r"(?:^|[;&|(])\s*(?:(?:sudo|nohup|exec|time)\s+)*([\w./+-]+)")
 
 
 def install(say: Callable[[str], None]) -> None:
-    """Put everything in place.
+    """Install all replacements.
 
     Args:
         say: Prints a sentence, once.
@@ -98,7 +98,7 @@ def _bridge(linux_bridge: Any, name: str, say: Callable[[str], None]) -> Any:
     missing = "Open vSwitch" if name == "OVSSwitch" else name
 
     def init(self: Any, switch: str, *_: Any, stp: bool = False, **options: Any) -> None:
-        say(f"{missing} is not installed: Linux bridges take the place of {name}; they obey no OpenFlow controller")
+        say(f"{missing} is not installed: Linux bridges replace {name}; OpenFlow controllers have no effect on them")
         kept = ("dpid", "opts", "listenPort", "inNamespace", "prio", "ip", "mac")
         linux_bridge.__init__(self, switch, stp=stp, **{key: options[key] for key in kept if key in options})
 
@@ -115,7 +115,7 @@ def _bridge(linux_bridge: Any, name: str, say: Callable[[str], None]) -> Any:
 
     parts = {
         "__init__": init,
-        "__doc__": f"A Linux bridge in the place of {name}.",
+        "__doc__": f"A Linux bridge that replaces {name}.",
         "attach": attach,
         "detach": detach,
         "dpctl": no_openflow,
@@ -126,7 +126,7 @@ def _bridge(linux_bridge: Any, name: str, say: Callable[[str], None]) -> Any:
 
 
 def _controllers(say: Callable[[str], None]) -> None:
-    """Where a controller's program is missing, and switches are bridges, nobody: bridges need none."""
+    """Start no controller if its program is not installed and switches are bridges, which need none."""
     from mininet import node  # noqa: PLC0415
 
     found = node.findController
@@ -141,7 +141,7 @@ def _controllers(say: Callable[[str], None]) -> None:
 
     def start_if_installed(self: Any) -> None:
         if shutil.which(self.command) is None and shutil.which("ovs-vsctl") is None:
-            say(f"{self.name}: the controller {self.command!r} is not installed; Linux bridges need none")
+            say(f"{self.name}: the controller {self.command!r} is not installed; Linux bridges do not need one")
         else:
             start(self)
 
@@ -149,14 +149,14 @@ def _controllers(say: Callable[[str], None]) -> None:
 
 
 def _cpu_limits(say: Callable[[str], None]) -> None:
-    """Hosts with a limited CPU become hosts: they need control groups of version 1, and computing takes no time."""
+    """Replace hosts with a limited CPU by hosts: limits need cgroups v1, and computing takes no virtual time."""
     from mininet import node  # noqa: PLC0415
 
     class CPULimitedHost(node.Host):  # type: ignore[misc]  # Mininet has no types
         """A host; limits of its CPU have no effect."""
 
         def __init__(self, name: str, sched: str = "cfs", **options: Any) -> None:
-            say(f"limits of the CPU have no effect here: the {node.CPULimitedHost.__name__}s are ordinary hosts")
+            say(f"CPU limits have no effect in this run: a {node.CPULimitedHost.__name__} is an ordinary host")
             self.sched = sched
             node.Host.__init__(self, name, **options)
 
@@ -173,7 +173,7 @@ def _cpu_limits(say: Callable[[str], None]) -> None:
 
 
 def _missing_programs(say: Callable[[str], None]) -> None:
-    """Name the package of each missing program that a command begins with; a shell's complaint is easily overlooked."""
+    """Name the package of each missing program that a command begins with: a shell's message is easily overlooked."""
     from mininet import node  # noqa: PLC0415
 
     send, popen = node.Node.sendCmd, node.Node.popen
@@ -182,7 +182,7 @@ def _missing_programs(say: Callable[[str], None]) -> None:
         line = " ".join(map(str, words[0] if len(words) == 1 and isinstance(words[0], list | tuple) else words))
         for program in _FIRST_WORDS.findall(line):
             package = _PACKAGES.get(program)
-            # Mininet calls ethtool for each interface, and does as well without it.
+            # Mininet calls ethtool for each interface, but does not depend on it.
             if package and program != "ethtool" and shutil.which(program) is None:
                 say(f"{program} is not installed: apt-get install {package}")
 
@@ -198,7 +198,7 @@ def _missing_programs(say: Callable[[str], None]) -> None:
 
 
 def _iperf(say: Callable[[str], None]) -> None:
-    """Mininet.iperf() waits for a line about its probe of the port, which iperf 2.1 and later do not print."""
+    """Limit the wait of Mininet.iperf() for a line about its probe of the port, which iperf 2.1 does not print."""
     from mininet import net  # noqa: PLC0415
 
     iperf = net.Mininet.iperf
@@ -211,10 +211,10 @@ def _iperf(say: Callable[[str], None]) -> None:
 
         def monitored(*words: Any, **more: Any) -> str:
             nonlocal printed
-            # monitor() itself waits without a limit: it polls for writing, too.
+            # monitor() itself has no timeout: it also polls for writability.
             if "/sec" in printed and not select.select([server.stdout], [], [], _SILENCE)[0]:
-                say("iperf prints nothing about Mininet's probe of its port; net.iperf() does not wait for that")
-                return " /sec\n"  # what Mininet counts, without a number
+                say("iperf prints no line about Mininet's probe of its port; net.iperf() does not wait for it")
+                return " /sec\n"  # the text that Mininet counts, without a number
             data: str = monitor(*words, **more)
             printed += data
             return data
@@ -245,7 +245,7 @@ class _Poll:
 
 
 def _input() -> None:
-    """The CLI reads whole lines from standard input, and does not pass on what follows to a running command."""
+    """Let the CLI read whole lines from standard input, and pass none of the following lines to a running command."""
     from mininet import cli  # noqa: PLC0415
 
     cli.poll = _Poll

@@ -1,6 +1,6 @@
-"""The door between a script's process and the recorder: one JSON object per message, each answered by another.
+"""The connection between a script's process and the recorder: each message is a JSON object, and so is its answer.
 
-The script waits for each answer: while the recorder attaches to a node, the script does not go on. This module uses
+The script waits for each answer: while the recorder attaches to a node, the script does not continue. This module uses
 only the standard library, since it also runs in the script's own interpreter.
 """
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import socket
 
 #: Environment: the descriptor of the script's end.
-VARIABLE = "HANDSHAKE_DOOR"
-#: The maximum length of a message in bytes; datagrams of a local socket can be as long.
+VARIABLE = "HANDSHAKE_CHANNEL"
+#: The maximum length of a message in bytes, less than the maximum of a Unix domain socket.
 _LONGEST = 1 << 17
 
 
-class Door:
+class Channel:
     """One end of the connection.
 
     Args:
@@ -35,7 +35,7 @@ class Door:
         self._said: set[str] = set()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Send a message and wait for its answer; in a child process of the script, which is not heard, nothing."""
+        """Send a message and wait for its answer; do nothing in a child process of the script, which is ignored."""
         if os.getpid() != self._process:
             return {}
         with self._lock:
@@ -46,7 +46,7 @@ class Door:
         return answer
 
     def say(self, text: str) -> None:
-        """Print a sentence among what the script prints, once."""
+        """Print a sentence to the script's standard error, unless it was printed before."""
         if text not in self._said:
             self._said.add(text)
             print(f"handshake: {text}", file=sys.stderr)  # noqa: T201
@@ -56,10 +56,10 @@ class Door:
         self._end.send(json.dumps(message).encode())
 
     def receive(self, limit: float | None = None) -> dict[str, Any] | None:
-        """The next message; None once the other end is closed.
+        """The next message; None if the other end is closed.
 
         Raises:
-            TimeoutError: None has come within ``limit`` seconds.
+            TimeoutError: No message arrived within ``limit`` seconds.
         """
         self._end.settimeout(limit)
         received = self._end.recv(_LONGEST)
