@@ -16,8 +16,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from handshake_lab.errors import HandshakeError
+from handshake_lab.errors import HandshakeError, NetlinkError
 from handshake_lab.linux import packet_socket
+from handshake_lab.linux.netlink import links
+from handshake_lab.linux.netlink.connection import Netlink
 from handshake_lab.network.measure import expected
 from handshake_lab.network.measure import measure as measured
 from handshake_lab.network.network import Network
@@ -46,6 +48,22 @@ def tc(net: Network, node: str, device: str) -> dict[str, Any]:
     """The queue of an interface according to ``tc``, which is independent of this project."""
     done = net.nodes[node].run(["tc", "-j", "qdisc", "show", "dev", device, "root"])
     found: dict[str, Any] = json.loads(done.stdout)[0]
+    return found
+
+
+@job
+def refused(places: Any) -> Any:
+    """For each place among 600 requests, the error if the one there cannot be met; and how many interfaces came up."""
+    found = []
+    for place in places:
+        requests = [links.device("dummy", f"d{place}-{number}") for number in range(600)]
+        requests[place] = links.switch_on("nosuch")
+        with Netlink() as netlink:
+            try:
+                netlink.ask(requests)
+            except NetlinkError as error:
+                made = sum(name.startswith(f"d{place}-") for name in links.indexes(netlink))
+                found.append([error.what, error.errno, made])
     return found
 
 
@@ -119,8 +137,8 @@ def lost_of(argument: Any) -> Any:
 def check(argument: Any) -> Any:
     """The result of ``handshake topology check`` for each topology and its links."""
     found = []
-    for topology, links in argument:
-        with Network(load_topology(topology), link=links) as net:
+    for topology, settings in argument:
+        with Network(load_topology(topology), link=settings) as net:
             one, other = [host.name for host in net.hosts][:2]
             assert expected(net.plan, net.impairments, one, other)
             found.append([[f.path, f.what, f.asked, f.measured, f.right] for f in measured(net, one, other, 1000)])

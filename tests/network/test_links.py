@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -150,3 +151,11 @@ def test_a_checks_findings_are_right(do: Callable[..., Any]) -> None:
     for request, findings in zip(wanted, do("check", wanted), strict=True):
         assert findings, request
         assert [finding for finding in findings if not finding[4]] == [], request
+
+
+def test_a_refused_request_among_many_is_named(do: Callable[..., Any]) -> None:
+    """Requests are sent 256 at a time, and only the last asks for an answer; those after it in its batch are met."""
+    found = do("refused", [0, 100, 255, 256, 599])
+
+    assert [each[:2] for each in found] == [["bringing nosuch up", errno.ENODEV]] * 5
+    assert [each[2] for each in found] == [255, 255, 255, 511, 599]
