@@ -148,14 +148,18 @@ class Netlink:
         """Wait for a notification and discard all that arrived; False if none arrived within ``limit`` seconds."""
         self.socket.settimeout(limit)
         try:
-            self.socket.recv(_RECEIVE)
+            while True:
+                try:
+                    self.socket.recv(_RECEIVE)
+                except OSError as error:
+                    # ENOBUFS: notifications were lost, so there were some.
+                    if error.errno != errno.ENOBUFS:
+                        raise
+                self.socket.setblocking(False)
         except TimeoutError:
             return False
-        except OSError as error:
-            # ENOBUFS: notifications were lost, so there were some.
-            if error.errno != errno.ENOBUFS:
-                raise
-        return True
+        except BlockingIOError:
+            return True
 
     def _numbered(self, data: bytes, flags: int) -> bytes:
         """A request with the next sequence number and additional flags."""

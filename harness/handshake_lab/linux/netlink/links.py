@@ -211,9 +211,9 @@ def not_ready(netlink: Netlink, wanted: set[int]) -> set[int]:
     for link in netlink.dump(request(_link([]), RTM_GETLINK, 0, "reading the interfaces")):
         if link["index"] not in waiting:
             continue
-        up = link.get_attr("IFLA_OPERSTATE") == "UP" and link.get_attr("IFLA_QDISC") != "noop"
-        state = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_STATE")
-        if up and state in (None, FORWARDING):
+        if link.get_attr("IFLA_OPERSTATE") != "UP" or link.get_attr("IFLA_QDISC") == "noop":
+            continue
+        if link.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA", "IFLA_BRPORT_STATE") in (None, FORWARDING):
             waiting.discard(link["index"])
     return waiting
 
