@@ -15,7 +15,7 @@ from tcp_steps import PORT, open_connection
 if TYPE_CHECKING:
     from handshake_lab import Net, Record
 
-pytestmark = pytest.mark.handshake(delay="5ms")
+pytestmark = pytest.mark.handshake()
 
 COOKIES = "h2:net.ipv4.tcp_syncookies"
 

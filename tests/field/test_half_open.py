@@ -12,7 +12,7 @@ from tcp_steps import PORT, open_connection
 if TYPE_CHECKING:
     from handshake_lab import Net
 
-pytestmark = pytest.mark.handshake(delay="5ms")
+pytestmark = pytest.mark.handshake()
 
 HALF_OPEN = "is ESTABLISHED, but its peer "
 

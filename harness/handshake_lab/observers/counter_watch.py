@@ -40,7 +40,7 @@ class CounterWatch:
         self._descriptor = os.open(NETSTAT, os.O_RDONLY | os.O_CLOEXEC)
         self._reader = TcpExtReader(self._descriptor, TELLING)
         self._last = self._reader.values()
-        self._since = clock.now()
+        self._since = 0  # the recording begins after this
         self.due: int | None = None  #: when to read them next; None if no reading was requested
         self._earliest = 0
 

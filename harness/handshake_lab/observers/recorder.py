@@ -12,6 +12,7 @@ import os
 import select
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -359,7 +360,9 @@ class Recorder:
                     seen.extend(diag.poll_flow(flow))
                 if name in targets.listeners:
                     seen.extend(diag.poll_listeners())
-            watches = [each for each in self._watches.values() if each.due is not None and each.due <= now]
+            # Whoever asks for everything gets what was counted so far, too.
+            latest = sys.maxsize if asked > self._answered else now
+            watches = [each for each in self._watches.values() if each.due is not None and each.due <= latest]
             seen.extend(grown for each in watches if (grown := each.growth()))
             self._sink.write_all(sorted(seen, key=lambda observation: observation.t))
             self._answered = asked

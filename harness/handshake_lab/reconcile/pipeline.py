@@ -18,7 +18,7 @@ from handshake_lab.reconcile.causes.cause_finder import CauseFinder
 from handshake_lab.reconcile.causes.context import RunContext
 from handshake_lab.reconcile.segments.matching import MatchedSegments, join
 from handshake_lab.reconcile.segments.segment_index import SegmentIndex
-from handshake_lab.reconcile.sockets.cookies import name_by_calls
+from handshake_lab.reconcile.sockets.cookies import cookie_syns, name_by_calls
 from handshake_lab.reconcile.sockets.ignored import name_ignored, name_too_big
 from handshake_lab.reconcile.sockets.joining import SocketJoin
 from handshake_lab.reconcile.sockets.polled import sort_polls
@@ -154,6 +154,7 @@ class _Reconciliation:
         )  # fmt: skip
         anomalies = Anomalies(traffic.segments)
         built: dict[int, list[TransitionDraft]] = {}
+        cookies = cookie_syns(traffic.segments, [growth for _, growth in self._of(CounterGrowth)])
         for observed in all_observed:
             anomalies.mark(observed)
             legs = traffic.legs.get((observed.node, observed.local, observed.remote), [])
@@ -168,6 +169,7 @@ class _Reconciliation:
                 cookies=observed.node in self._cookie_senders,
                 end=self.end,
                 pause=self._pause,
+                cookie_syns=cookies,
             )
             drafts = built[id(observed)] = sequence.build()
             if captured:  # otherwise the FIN may be among the lost segments

@@ -20,13 +20,16 @@ _WHY = {
     "25a": sentence("ignored_reset"),
     "25b": sentence("ignored_ack"),
     "26a": sentence("challenged"),
-    "40a": sentence("ignored_accept_queue"),
-    "40b": sentence("ignored_accept_queue"),
     "41a": sentence("ignored_deferred"),
 }
 #: What the kernel counts at these self-transitions: if all that was counted has been assigned to other segments, an
 #: answer at that time was for something else.
 _COUNTER = {"26a": "TCPChallengeACK", "41a": "TCPDeferAcceptDrop"}
+#: The counters of full queues.
+_QUEUES = {
+    "ListenOverflows": sentence("ignored_accept_queue"),
+    "TCPReqQFullDrop": sentence("ignored_request_queue"),
+}
 #: Reasons that say less than a counter: a SYN that makes no sense is answered with a challenge ACK, or not.
 _VAGUE = ("ignored_syn",)
 
@@ -49,10 +52,18 @@ def why_ignored(record: Record) -> dict[int, Message]:
     for each in self_transitions(record, counters):
         edge = each.edge.partition(".")[0]
         reason, counter = _WHY.get(edge), _COUNTER.get(edge, "")
+        if edge in ("40a", "40b"):
+            reason = _full(left.get(each.node, {}))
         known = each.node in left and counter and not left[each.node].get(counter)
         if reason is not None and each.segment is not None and not known:
             why.setdefault(each.segment, reason)
     return dict(sorted(why.items()))
+
+
+def _full(left: dict[str, int]) -> Message | None:
+    """Which queue was full, if only one of both can have been."""
+    full = [message for counter, message in _QUEUES.items() if left.get(counter)]
+    return full[0] if len(full) == 1 else None
 
 
 def is_answered_only(why: Message) -> bool:

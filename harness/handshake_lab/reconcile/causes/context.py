@@ -86,6 +86,11 @@ class RunContext:
         self.grown = grown
         self.blurred = blurred
         self.pause = pause
+        #: When each socket of the kernel's began a connection, or to listen.
+        self.used: dict[int, list[int]] = defaultdict(list)
+        for observed in all_observed:
+            if observed.traced:
+                self.used[observed.traced.sk].append(observed.traced.begins)
         self.listeners = [observed for observed in all_observed if observed.listens]
         self._steps: dict[tuple[str, int], list[Step]] = defaultdict(list)
         self._accepted: set[tuple[str, str]] = set()
@@ -210,7 +215,9 @@ class TransitionContext:
     def kept(self) -> bool:
         """Whether the socket outlived the connection: a program still held it."""
         sk = self.observed.traced.sk if self.observed.traced else 0
-        last = self.draft.time + self.run.pause
+        # All of these are the tracepoints' times. If the socket was used again before it was destroyed, it was kept.
+        again = min((t for t in self.run.used.get(sk, ()) if t >= self.draft.time), default=0)
+        last = again or self.draft.time + self.run.pause
         return (
             sk != 0
             and self.run.all_traced

@@ -44,7 +44,9 @@ def by_another(context: TransitionContext) -> FoundCause | None:
 
     Only for recordings without error reports: another task may also be a thread or a child of the program.
     """
-    if context.error is not None or context.observed.node in context.run.blurred or not context.by_another_task():
+    if context.error is not None or context.is_mini or context.observed.node in context.run.blurred:
+        return None
+    if not context.by_another_task():
         return None
     leg = context.marked(Mark.RST_SENT)
     return FoundCause(Trigger.DESTROYED, Cause("call", sentence("destroyed_by_another"), number_of(leg)), leg)

@@ -1,7 +1,8 @@
-"""Sockets that are in no poll, identified by the call that opened them."""
+"""Sockets that are in no poll, identified by the call that opened them; and SYNs that made no socket at all."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from handshake_lab.reconcile.sockets.traced import SLACK
@@ -10,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from handshake_lab.reconcile.sockets.traced import ObservedSocket
-    from handshake_lab.recording.observations import Step
+    from handshake_lab.recording.history import TransmittedSegment
+    from handshake_lab.recording.observations import CounterGrowth, Step
 
 
 #: The calls that open a connection, and the one that makes a listener.
@@ -38,3 +40,18 @@ def name_by_calls(all_observed: Sequence[ObservedSocket], steps: Iterable[Step])
         fitting = {step.cookie for step in own if abs(step.t - began) <= SLACK}
         if len(fitting) == 1:
             observed.traced.cookie = fitting.pop()
+
+
+def cookie_syns(segments: Iterable[TransmittedSegment], growth: Iterable[CounterGrowth]) -> frozenset[int]:
+    """The SYNs that were answered with SYN cookies: as many as were counted arrived between two readings."""
+    came: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for segment in segments:
+        if segment.received is not None and segment.flags == "S" and not segment.damaged:
+            came[segment.receiver].append((segment.received, segment.number))
+    found: set[int] = set()
+    for each in growth:
+        count = each.grown.get("SyncookiesSent", 0)
+        fitting = [number for t, number in came[each.node] if each.since <= t <= each.t]
+        if count and len(fitting) == count:
+            found.update(fitting)
+    return frozenset(found)

@@ -36,6 +36,7 @@ class StateSequence:
         captured: Whether there was a capture.
         traced: Whether the tracepoint was available.
         cookies: Whether this host answered SYNs with cookies.
+        cookie_syns: The SYNs that are known to have been answered so, by their numbers.
         end: When the recording ended.
         pause: Nanoseconds that may pass between observations of the same event.
     """
@@ -50,12 +51,14 @@ class StateSequence:
         cookies: bool,
         end: int,
         pause: int = SLACK,
+        cookie_syns: frozenset[int] = frozenset(),
     ) -> None:
         self._observed = observed
         self._index = index
         self._trusted = captured and bool(index.legs) and not index.leaky
         self._traced = traced
         self._cookies = cookies
+        self._cookie_syns = cookie_syns
         self._end = end
         self._pause = pause
         self._state = State.LISTEN if observed.passive else State.CLOSED
@@ -85,7 +88,10 @@ class StateSequence:
 
     def _take(self, event: TraceEvent) -> None:
         if event.old is State.LISTEN and event.new is State.SYN_RECEIVED:
-            self._append(syn_received.beginning(event, self._observed, self._index, cookies=self._cookies))
+            draft = syn_received.beginning(
+                event, self._observed, self._index, cookies=self._cookies, cookie_syns=self._cookie_syns
+            )
+            self._append(draft)
             self._at = event.t
             return
         if event.old is not self._state:

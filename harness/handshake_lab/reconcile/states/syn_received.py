@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from handshake_lab.reconcile.sockets.traced import ObservedSocket, TraceEvent
 
 
-def beginning(event: TraceEvent, observed: ObservedSocket, index: SegmentIndex, *, cookies: bool) -> TransitionDraft:
+def beginning(
+    event: TraceEvent,
+    observed: ObservedSocket,
+    index: SegmentIndex,
+    *,
+    cookies: bool,
+    cookie_syns: frozenset[int] = frozenset(),
+) -> TransitionDraft:
     """The child's first transition, which is reported at the ACK, but the request was created earlier.
 
     Args:
@@ -27,11 +34,13 @@ def beginning(event: TraceEvent, observed: ObservedSocket, index: SegmentIndex, 
         observed: The socket.
         index: Its segments.
         cookies: Whether this host answered SYNs with cookies.
+        cookie_syns: The SYNs that are known to have been answered so, by their numbers.
     """
     asked, answered = index.first(Mark.SYN_RECEIVED), index.first(Mark.SYN_ACK_SENT)
     poll = next((poll for poll in observed.polls if poll.state is State.SYN_RECEIVED), None)
     draft = TransitionDraft(event.old, event.new, event.t, event.t, {Witness.TRACEPOINT})
-    if poll is None and cookies and answered and event.t - answered.t > SLACK:
+    known = asked is not None and asked.segment.number in cookie_syns
+    if poll is None and cookies and answered and (known or event.t - answered.t > SLACK):
         returned = (
             leg
             for leg in index.legs
