@@ -3,9 +3,11 @@
     python benchmarks/repeats.py                                   10 times the scenarios and the claims
     python benchmarks/repeats.py --times 200 tests/scenarios       further arguments are passed to pytest
     python benchmarks/repeats.py --times 50 --kept repeats.json    continues the last run with this file
+    python benchmarks/repeats.py --equal 1,2,3                     with each seed: a round that forks, one that boots
 
 Odd rounds run in one process, even rounds in two processes and in reverse order: a test's record must not depend on
 tests that run before it or at the same time. In every third round, each test boots its kernel instead of forking one.
+With --equal, the records of tests in forked kernels are compared with those of tests that boot, for each seed.
 The exit status is 1 if a test failed or a record differed.
 """
 
@@ -56,6 +58,27 @@ def run(
     return done.returncode == 0, digests
 
 
+def compare(seed: str, words: list[str], plugins: Path) -> bool:
+    """Run the tests with one seed, in forks and in booted kernels; whether all passed, with the same records."""
+    words = ["-n", "2", "--dist", "worksteal", f"--handshake-seed={seed}", *words]
+    rounds, took = [], []
+    for fresh_boot in (False, True):
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as kept:
+            rounds.append(run(words, Path(kept), plugins, backwards=False, fresh_boot=fresh_boot))
+        took.append(time.monotonic() - began)
+    (forks_passed, forked), (boots_passed, booted) = rounds
+    other = sorted(name for name in {*forked, *booted} if forked.get(name) != booted.get(name))
+    print(
+        f"seed {seed}: {len(forked)} records in forks ({took[0]:.0f} s), {len(booted)} in booted kernels "
+        f"({took[1]:.0f} s), {len(other)} differ",
+        flush=True,
+    )
+    for name in other:
+        print(f"differs: {name}")
+    return forks_passed and boots_passed and bool(forked) and not other
+
+
 def main() -> int:
     """Run all rounds; print a line for each round, and the tests that failed or differed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -64,8 +87,13 @@ def main() -> int:
     parser.add_argument(
         "--kept", type=Path, metavar="FILE", help="keeps the first round's digests, and how many passed"
     )
+    parser.add_argument("--equal", metavar="SEEDS", default="", help="compare forks with boots, for example: 1,2,3")
     wanted = parser.parse_args()
     words = wanted.pytest or ["tests/scenarios", "tests/documented"]
+    if wanted.equal:
+        with tempfile.TemporaryDirectory() as place:
+            results = [compare(seed, words, Path(place)) for seed in wanted.equal.split(",")]
+        return int(not all(results))
     failed, differed = 0, Counter[str]()
     done, first = 0, dict[str, str]()
     if wanted.kept and wanted.kept.exists():
