@@ -4,7 +4,7 @@
     python benchmarks/kills.py --kills 1000 --seed 7
 
 A controller forks kernels for short jobs, one after another, and starts again after a failure. Each kill hits one of
-its processes, of a kind and at a moment that are drawn. When the controller is gone, nothing of it may stay: no process,
+its processes, of a kind and at a moment that are drawn. When the controller is gone, nothing may stay: no process,
 no scratch directory, no memory file. The exit status is 1 if something stayed.
 """
 

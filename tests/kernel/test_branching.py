@@ -65,10 +65,10 @@ def straight(image: LabKernelImage, follow: Sequence[int], seed: int = 1, **poin
 @pytest.mark.parametrize("seed", [1, 7])
 def test_a_branch_is_what_its_decisions_give_from_the_start(image: LabKernelImage, seed: int) -> None:
     """To the byte: parking and forking leave no trace in a record."""
-    points = {"at": "SYN-ACK nth=1", "of": ["deliver", "drop", "delay 300ms", "duplicate"]}
+    points = {"at": "SYN-ACK nth=1", "of": ["deliver", "drop", "delay 300ms", "duplicate", "reset"]}
     found = walk(image, seed, **points)
 
-    assert [names for _, names, _, _ in found] == [["deliver"], ["drop"], ["delay 300ms"], ["duplicate"]]
+    assert [names for _, names, _, _ in found] == [[name] for name in points["of"]]
     for indexes, _, events, _ in found:
         assert events == straight(image, indexes, seed, **points)
 
@@ -76,16 +76,15 @@ def test_a_branch_is_what_its_decisions_give_from_the_start(image: LabKernelImag
 def test_a_branch_does_what_the_fault_does(image: LabKernelImage) -> None:
     """The same segments and states as where the fault was set beforehand."""
     lab = kernel(image)
-    branches = [
-        _gist(run) for run in explored(plan(lab, branches={"at": "SYN-ACK nth=1"}), lab, import_from=(REPOSITORY,))
-    ]
+    points = {"at": "SYN-ACK nth=1", "of": ["deliver", "drop", "reset"]}
+    branches = [_gist(run) for run in explored(plan(lab, branches=points), lab, import_from=(REPOSITORY,))]
     expected = []
-    for faults in ([], ["drop SYN-ACK nth=1"]):
+    for faults in ([], ["drop SYN-ACK nth=1"], ["inject RST to h1 on SYN-ACK nth=1"]):
         with conducted(plan(lab, faults=faults), lab, import_from=(REPOSITORY,)) as run:
             expected.append(_gist(run))
 
     assert branches == expected
-    assert branches[0] != branches[1]
+    assert len({str(each) for each in branches}) == 3
 
 
 def _gist(run: Run) -> Any:

@@ -36,7 +36,7 @@ class Branching:
 
     Args:
         at: Which segments, as in a fault: "SYN-ACK nth=1", "any from h1".
-        of: The possible decisions about each: "deliver", "drop", "delay 300ms", "duplicate", "corrupt".
+        of: The possible decisions about each: "deliver", "drop", "delay 300ms", "duplicate", "corrupt", "reset".
         deviations: How often one branch may take another decision than the first of ``of``; None: no limit.
         follow: Indexes of the decisions to take instead of branching; after them, the first of ``of`` is taken.
         results: The directory with the run's results.
@@ -82,6 +82,8 @@ class Branching:
         action, _, how = text.partition(" ")
         if text == "deliver":
             return None
+        if text == "reset":  # to whom, is known at the segment
+            return Fault.parse(f"inject RST to h1 on {self.watched.kind}", field="branches of")
         if action not in _ACTIONS:
             raise UsageError("branches of", text, "is not a decision", _EXAMPLE)
         return Fault.parse(f"{action} {self.watched.kind} {how}", field="branches of")
@@ -90,20 +92,24 @@ class Branching:
         """The decision about one of the watched segments. Returns once in each branch."""
         number = watched.number
         if self._deviations == 0:
-            return None if self._faults[0] is None else self._made(self._faults[0], number)
+            return self._made(self._faults[0], watched)
         index = self._branch(number)
         if index and self._deviations is not None:
             self._deviations -= 1
         self.decisions.append(self._of[index])
         self._left.append({"t": self._now(), "at": self._at, "number": number, "decision": self._of[index]})
         (self._results / BRANCH).write_text(json.dumps(self._left, indent=1) + "\n")
-        fault = self._faults[index]
-        return None if fault is None else self._made(fault, number)
+        return self._made(self._faults[index], watched)
 
-    def _made(self, fault: Fault, number: int) -> Fault:
-        watched = self.watched
+    def _made(self, fault: Fault | None, segment: WatchedSegment) -> Fault | None:
+        """The fault for one segment."""
+        if fault is None:
+            return None
+        nth, watched = (segment.number,), self.watched
+        if fault.action == "inject":
+            return msgspec.structs.replace(fault, nth=nth, receiver=segment.receiver)
         return msgspec.structs.replace(
-            fault, nth=(number,), sender=watched.sender, receiver=watched.receiver, port=watched.port
+            fault, nth=nth, sender=watched.sender, receiver=watched.receiver, port=watched.port
         )
 
     def _branch(self, number: int) -> int:

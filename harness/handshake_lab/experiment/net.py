@@ -127,7 +127,8 @@ class Net(FaultMethods):
 
         Args:
             at: Which segments, as in a fault; the run branches when one of them is about to leave the middle.
-            of: The possible decisions about each: "deliver", "drop", "delay 300ms", "duplicate", "corrupt".
+            of: The possible decisions about each: "deliver", "drop", "delay 300ms", "duplicate", "corrupt",
+                "reset" (it is delivered, and followed by a RST that fits the connection).
             deviations: How often one branch may take another decision than the first of ``of``: with 1, each branch
                 has at most one loss. None: no limit, so that each segment multiplies the number of branches.
 
