@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from handshake_lab.experiment.execute import conducted
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.plan.checks import parse_links
 from handshake_lab.plan.run_plan import RunPlan
@@ -68,7 +68,7 @@ class Stages:
 
 def record(connections: int, directory: Path) -> None:
     """Record connections, a quarter closed in each of four ways."""
-    kernel = LabKernel(LabImages().ensure(), wall_limit=60 + connections / 10)
+    kernel = LabKernel(provide_lab.ensure(), wall_limit=60 + connections / 10)
     plan = RunPlan(script=SCRIPT, argument=connections, links=parse_links(["delay=5ms"]), kernel=kernel.info)
     with conducted(plan, kernel, directory, import_from=(ROOT,)):
         pass

@@ -22,22 +22,22 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[1]
+from typing import IO
 
 CONTROLLER = """
+import time
 from handshake_lab.errors import HandshakeError
-from handshake_lab.kernel.lab.lab_images import LabImages
+from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.kernel.shared.job import Job
 
-image = LabImages().ensure()
+image = provide_lab.ensure()
 while True:
     try:
         with LabKernel(image, fresh_boot=False).run(Job(call="builtins:print")):
-            print("done", flush=True)
+            print("done", time.monotonic(), flush=True)
     except HandshakeError:
-        print("failed", flush=True)
+        print("failed", time.monotonic(), flush=True)
 """
 #: Seconds within which everything of a killed controller must be gone.
 GONE_WITHIN = 20.0
@@ -68,6 +68,13 @@ def victims(controller: int, directory: Path) -> dict[str, list[int]]:
     }
 
 
+def wait_for_jobs(reports: IO[bytes]) -> None:
+    """Wait for two jobs to be done from now on: the second one began after whatever was killed has been replaced."""
+    now, done = time.monotonic(), 0
+    while done < 2 and (report := reports.readline().split()):
+        done += report[0] == b"done" and float(report[1]) > now
+
+
 def kill_some(chance: random.Random, limit: int, counted: Counter[str]) -> list[str]:
     """Run a controller until it is killed, or has survived enough; returns what it left."""
     with tempfile.TemporaryDirectory(prefix="handshake-kills-") as name:
@@ -78,7 +85,7 @@ def kill_some(chance: random.Random, limit: int, counted: Counter[str]) -> list[
         ) as process:
             assert process.stdout  # noqa: S101
             for _ in range(limit):
-                process.stdout.readline()  # there is a parked kernel, or one has just been lost
+                wait_for_jobs(process.stdout)
                 time.sleep(chance.uniform(0, 0.1))
                 choice = {kind: pids for kind, pids in victims(process.pid, directory).items() if pids}
                 kind = chance.choice(sorted(choice))
@@ -87,6 +94,8 @@ def kill_some(chance: random.Random, limit: int, counted: Counter[str]) -> list[
                     counted[kind] += 1
                 if kind == "controller":
                     break
+            if process.poll() is None:
+                wait_for_jobs(process.stdout)
             process.kill()
         deadline = time.monotonic() + GONE_WITHIN
         while (left := _left(directory)) and time.monotonic() < deadline:
