@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from claim_measures import connected, distance, flags, ms, next_numbers, read, segments
 from handshake_lab import approx_timer, approx_trip, entered, seconds
-from handshake_lab.experiment.patient_socket import PATIENCE
+from handshake_lab.experiment.timed_socket import DEFAULT_TIMEOUT
 from handshake_lab.recording.observations import StateChange
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def fast_open(net: Net, listener: RecordedSocket, data: bytes) -> RecordedSocket
     client.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         client.sendto(data, _MSG_FASTOPEN, net.resolve(listener))
-    client.settimeout(PATIENCE)
+    client.settimeout(DEFAULT_TIMEOUT)
     return client
 
 

@@ -109,7 +109,10 @@ def test_an_exception_is_shown_as_python_shows_it() -> None:
     ("what", "complaint"),
     [
         ("bandwidth", "h1-eth0: the script requested bw=2000, but the kernel has rate unlimited. Mininet ignored"),
-        ("delay", "h1-eth0: the script requested delay=5 parsecs, but the kernel has delay 0 ms. Mininet ignored the message"),
+        (
+            "delay",
+            "h1-eth0: the script requested delay=5 parsecs, but the kernel has delay 0 ms. Mininet ignored the message",
+        ),
         ("loss", "h1-eth0: the script requested loss=120, but the kernel has loss 0 %. Mininet ignored"),
         ("jitter", "h1-eth0: the script requested jitter=1ms, but the kernel has jitter 0 ms. Mininet ignored"),
     ],

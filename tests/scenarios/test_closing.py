@@ -238,13 +238,13 @@ def test_held_fin_wait_2(net: Net) -> None:
 
     Here it waits for an hour, or in real time for two minutes, twice as long as an orphan (tcp_fin_timeout).
     """
-    patience = 3600 if net.kernel.kind == "lab" else 120
+    long_enough = 3600 if net.kernel.kind == "lab" else 120
     client, server, _ = open_connection(net)
     net.wait_for_state(server, "ESTABLISHED")
     began = seconds(net.clock.now())
     client.shutdown(socket.SHUT_WR)
     read_to_end(server)
-    net.sleep(patience)
+    net.sleep(long_enough)
 
     ours, theirs = net.history(client), net.history(server)
     assert exchange(net.record(), after=began) == ["h1 FA", "h2 A"]
@@ -252,7 +252,7 @@ def test_held_fin_wait_2(net: Net) -> None:
     assert theirs.states[3:] == ["ESTABLISHED", "CLOSE-WAIT"]
     waiting = [snapshot for snapshot in net.h1.sockets() if snapshot.cookie == client.cookie]
     assert [(snapshot.state, snapshot.timer, snapshot.inode != 0) for snapshot in waiting] == [("FIN-WAIT-2", "", True)]
-    assert seconds(ours.time_in("FIN-WAIT-2")) >= patience - net.rtt
+    assert seconds(ours.time_in("FIN-WAIT-2")) >= long_enough - net.rtt
 
 
 @pytest.mark.scenario(38)

@@ -83,8 +83,8 @@ def test_fin_blackhole_orphan(net: Net) -> None:
     ended = entered(ours, "CLOSED")
     waits = [later - earlier for earlier, later in pairwise([*fins, ended])]
     assert waits == [approx_timer(wait) for wait in (probe, *(timeout * 2**n for n in range(len(waits) - 1)))]
-    patience = seconds(shortest_timeout(ORPHAN_RETRIES))
-    assert fins[-1] - fins[2] < patience <= ended - fins[2]
+    until_abort = seconds(shortest_timeout(ORPHAN_RETRIES))
+    assert fins[-1] - fins[2] < until_abort <= ended - fins[2]
     assert net.h1.counters()["TCPAbortOnTimeout"] == 1
 
 
@@ -115,8 +115,8 @@ def test_last_ack_blackhole_orphan(net: Net) -> None:
     ended = entered(theirs, "CLOSED")
     waits = [later - earlier for earlier, later in pairwise([*fins, ended])]
     assert waits == [approx_timer(wait) for wait in (probe, *(timeout * 2**n for n in range(len(waits) - 1)))]
-    patience = seconds(shortest_timeout(ORPHAN_RETRIES))
-    assert fins[-1] - fins[2] < patience <= ended - fins[2]
+    until_abort = seconds(shortest_timeout(ORPHAN_RETRIES))
+    assert fins[-1] - fins[2] < until_abort <= ended - fins[2]
 
 
 @pytest.mark.handshake_slow

@@ -100,8 +100,8 @@ def test_retries2(net: Net) -> None:
     assert exchange(net.record(), after=began) == ["h1 PA"] * len(segments)
     waits = [later - earlier for earlier, later in pairwise([*segments, ended])]
     assert waits == [approx_timer(wait) for wait in (probe, *(timeout * 2**n for n in range(len(waits) - 1)))]
-    patience = seconds(shortest_timeout(3))
-    assert segments[-1] - segments[2] < patience <= ended - segments[2]
+    until_abort = seconds(shortest_timeout(3))
+    assert segments[-1] - segments[2] < until_abort <= ended - segments[2]
     assert ours.states[2:] == ["ESTABLISHED", "CLOSED"]
     assert transition(ours, "CLOSED").edge == "29.ES"
     assert failure == errno.ETIMEDOUT

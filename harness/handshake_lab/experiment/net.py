@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, overload
 
 from handshake_lab.errors import NotRecorded, WaitTimedOut
 from handshake_lab.experiment.branching import Branching
-from handshake_lab.experiment.patient_socket import PATIENCE
 from handshake_lab.experiment.recorded_host import Host, address_of, describe, parse_state
+from handshake_lab.experiment.timed_socket import DEFAULT_TIMEOUT
 from handshake_lab.linux.timerfd import sleep_until
 from handshake_lab.network.echo import echo
 from handshake_lab.network.faults.fault_methods import FaultMethods
@@ -275,7 +275,7 @@ class Net(FaultMethods):
         """Wait for some seconds of the kernel's time."""
         time.sleep(seconds)
 
-    def wait_for_state(self, of: RecordedSocket, state: str, limit: float = PATIENCE) -> SocketSnapshot:
+    def wait_for_state(self, of: RecordedSocket, state: str, limit: float = DEFAULT_TIMEOUT) -> SocketSnapshot:
         """Wait until sock_diag shows a socket in a state.
 
         Args:
@@ -301,7 +301,7 @@ class Net(FaultMethods):
             return found[0]
         raise WaitTimedOut(f"the socket {self._described(of)} to be in {wanted}", limit, _states(found))
 
-    def wait_until_gone(self, of: RecordedSocket, limit: float = PATIENCE) -> SocketSnapshot | None:
+    def wait_until_gone(self, of: RecordedSocket, limit: float = DEFAULT_TIMEOUT) -> SocketSnapshot | None:
         """Wait until sock_diag shows neither a socket nor its mini-socket (FIN-WAIT-2, TIME-WAIT).
 
         Args:

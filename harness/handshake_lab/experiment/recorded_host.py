@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from handshake_lab.errors import UsageError, WaitTimedOut
 from handshake_lab.experiment.host_shell import HostShell
-from handshake_lab.experiment.patient_socket import PATIENCE, PatientSocket
 from handshake_lab.experiment.program_setup import ProgramSetup, find_program, why_not_started
 from handshake_lab.experiment.readiness import CreatedFile, PrintedLine, wait_until_ready
 from handshake_lab.experiment.recorded_socket import RecordedSocket
 from handshake_lab.experiment.running_program import RunningProgram, start
 from handshake_lab.experiment.server_ports import ServerPorts
+from handshake_lab.experiment.timed_socket import DEFAULT_TIMEOUT, TimedSocket
 from handshake_lab.linux import small_files
 from handshake_lab.linux.tcp_counters import read_counters
 from handshake_lab.plan.program import Listening, ProgramSpec
@@ -54,7 +54,7 @@ class Host:
     # -- sockets ----------------------------------------------------------------------------
 
     def socket(self, family: int | None = None) -> RecordedSocket:
-        """A TCP socket of this host. It blocks, and its calls raise `TimeoutError` after `PATIENCE` seconds.
+        """A TCP socket of this host. It blocks, and its calls raise `TimeoutError` after `DEFAULT_TIMEOUT` seconds.
 
         Args:
             family: `socket.AF_INET` or `socket.AF_INET6`; by default that of `ip`.
@@ -62,10 +62,10 @@ class Host:
         with self._host.enter():
             return RecordedSocket(self._recording, self.name, self._host.family if family is None else family)
 
-    def udp_socket(self) -> PatientSocket:
+    def udp_socket(self) -> TimedSocket:
         """A UDP socket of this host. Its calls are not recorded."""
         with self._host.enter():
-            made = PatientSocket(self._host.family, socket.SOCK_DGRAM)
+            made = TimedSocket(self._host.family, socket.SOCK_DGRAM)
         self._recording.own(made)
         return made
 
@@ -207,7 +207,7 @@ class Host:
 
     # -- as in Mininet ----------------------------------------------------------------------
 
-    def cmd(self, *command: object, limit: float = PATIENCE) -> str:
+    def cmd(self, *command: object, limit: float = DEFAULT_TIMEOUT) -> str:
         r"""Run a command in this host's shell, and return its output, like Mininet's ``cmd``; it is recorded.
 
         All commands of a host run in the same shell (bash), and share its directory, variables and jobs.
@@ -278,7 +278,7 @@ class Host:
         self._recording.recorder.sync()
         return self._recording.recorder.sockets(self.name)
 
-    def wait_for(self, state: str, *, count: int = 1, limit: float = PATIENCE) -> list[SocketSnapshot]:
+    def wait_for(self, state: str, *, count: int = 1, limit: float = DEFAULT_TIMEOUT) -> list[SocketSnapshot]:
         """Wait until exactly ``count`` sockets of this host are in a state, including sockets that no program holds.
 
         Args:

@@ -11,7 +11,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from handshake_lab.errors import SystemCallFailed
-from handshake_lab.experiment.patient_socket import PatientSocket
+from handshake_lab.experiment.timed_socket import TimedSocket
 from handshake_lab.recording.observations import Step
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _UNSPECIFIED = struct.pack("H14x", socket.AF_UNSPEC)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class RecordedSocket(PatientSocket):
+class RecordedSocket(TimedSocket):
     """A TCP socket of a host: a `socket.socket` whose calls are recorded.
 
     The beginning and the end of these calls are recorded: connect, connect_ex, sendto and sendmsg with MSG_FASTOPEN,

@@ -125,9 +125,9 @@ def expected(plan: NetworkPlan, wanted: dict[str, Impairment], sender: str, rece
 class _Probe:
     """Two UDP sockets on two hosts that know each other's address, as seen through firewalls and NAT."""
 
-    def __init__(self, one: NetworkHost, other: NetworkHost, patience: float) -> None:
+    def __init__(self, one: NetworkHost, other: NetworkHost, timeout: float) -> None:
         self.hosts = (one, other)
-        self.patience = patience
+        self.timeout = timeout
         self.sockets = [host.socket(kind=socket.SOCK_DGRAM) for host in self.hosts]
         for host, sock in zip(self.hosts, self.sockets, strict=True):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
@@ -155,7 +155,7 @@ class _Probe:
         return all(known)
 
     def _wait(self, receiver: int) -> bool:
-        return bool(select.select([self.sockets[receiver]], [], [], self.patience)[0])
+        return bool(select.select([self.sockets[receiver]], [], [], self.timeout)[0])
 
     def send(self, sender: int, count: int, size: int) -> list[tuple[int, int, int]]:
         """Send datagrams back to back.

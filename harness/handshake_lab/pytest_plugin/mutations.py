@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from handshake_lab.experiment.patient_socket import PATIENCE
 from handshake_lab.experiment.recorded_socket import RecordedSocket
+from handshake_lab.experiment.timed_socket import DEFAULT_TIMEOUT
 from handshake_lab.plan.link import Impairment
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Mutation:
             self.changes += 1
             return CompletedProcess(list(argv), 0, "", "")
 
-        def cmd_harmless(*command: object, limit: float = PATIENCE) -> str:
+        def cmd_harmless(*command: object, limit: float = DEFAULT_TIMEOUT) -> str:
             line = " ".join(map(str, command))
             if not set(re.findall(r"[\w-]+", line)) & {*_CONFIGURING, "--kill"}:
                 return cmd(line, limit=limit)

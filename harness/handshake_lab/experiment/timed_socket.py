@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 #: Seconds after which a call on a socket of a host times out: longer than the limits of TCP's handshakes.
-PATIENCE = 1200.0
+DEFAULT_TIMEOUT = 1200.0
 #: As a struct timeval.
-_TIMEVAL = struct.pack("ll", int(PATIENCE), 0)
+_TIMEVAL = struct.pack("ll", int(DEFAULT_TIMEOUT), 0)
 
 
-class PatientSocket(socket.socket):
-    """A socket whose blocking calls raise `TimeoutError` after `PATIENCE` seconds of the kernel's time.
+class TimedSocket(socket.socket):
+    """A socket whose blocking calls raise `TimeoutError` after `DEFAULT_TIMEOUT` seconds of the kernel's time.
 
     The kernel applies the limit (SO_RCVTIMEO, SO_SNDTIMEO); accepted sockets inherit it. Python's timeouts would set
     O_NONBLOCK, and calls would then fail with errors that a blocking descriptor never returns.
@@ -35,9 +35,9 @@ class PatientSocket(socket.socket):
             return getattr(super(), name)(*arguments)
         except BlockingIOError as error:
             # At the limit the kernel returns EAGAIN (connect(): EINPROGRESS); without a wait, it was for MSG_DONTWAIT.
-            if self.gettimeout() is not None or time.monotonic() - began < PATIENCE / 2:
+            if self.gettimeout() is not None or time.monotonic() - began < DEFAULT_TIMEOUT / 2:
                 raise
-            raise TimeoutError(f"{name}() timed out after {PATIENCE:g} s") from error
+            raise TimeoutError(f"{name}() timed out after {DEFAULT_TIMEOUT:g} s") from error
 
     def connect(self, address: Any) -> None:
         """Connect."""
