@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Project
+    from explore.conftest import Project
 
 PLANTED = Path(__file__).with_name("planted")
 

@@ -53,7 +53,7 @@ def test_a_tree_gives_what_runs_from_the_start_give() -> None:
     with job_of(plan()) as job, Walker(Target("exchange", job, KERNEL, passes)) as walker:
         (base,) = walker.walk([()])
         last = len(base.points)
-        schedules = [
+        schedules: list[tuple[Fate, ...]] = [
             (Fate(1, "drop"), Fate(number, kind)) for number in (last - 1, last) for kind in ("drop", "duplicate")
         ]
         schedules += [(Fate(number, "drop"),) for number in range(last - 6, last)]
