@@ -1,8 +1,8 @@
 """Tests features of the machine's own kernel by using them; runs in temporary namespaces.
 
 `handshake_lab.doctor.host_checks` starts it as a separate program. It prints one JSON object:
-the name of each feature, and its error ("" for none). Each attempt makes the requests that a run makes. All that it
-makes is in its own network namespace, which is removed when it ends.
+the name of each feature, and its error ("" for none). Each attempt makes the same requests as a run, in a separate
+network namespace, which is removed when the attempt ends.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _ifb() -> None:
 
 def _netem() -> None:
     with Netlink() as netlink:
-        # It is read back: older kernels and some containers accept a discipline without setting it.
+        # The discipline is read back: older kernels and some containers accept one without installing it.
         netem.apply(netlink, [(_LOOPBACK_INDEX, _LOOPBACK, Impairment.parse("delay=50ms,loss=1%"), False)])
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
-from handshake_lab.kernel.lab.branch_point import fork_here, pass_by
+from handshake_lab.kernel.lab.branch_point import fork_here, skip_fork
 from handshake_lab.kernel.shared import job_runner
 from handshake_lab.kernel.shared.job import BranchPoint
 from handshake_lab.plan.fault import Fault
@@ -121,5 +121,5 @@ class Branching:
         point = BranchPoint(f"{self._at} (number {number})", self._of)
         if self._follow is None:
             return int(fork_here(point, self._moved))
-        pass_by(point, self._moved)
+        skip_fork(point, self._moved)
         return self._follow.pop(0) if self._follow else 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.kernel.lab.branch_point import fork_here, pass_by
+from handshake_lab.kernel.lab.branch_point import fork_here, skip_fork
 from handshake_lab.kernel.shared.job import BranchPoint
 from handshake_lab.plan import units
 from handshake_lab.plan.fault import Fault
@@ -71,7 +71,7 @@ class ScheduledFaults:
         if watched.number == self._schedule.park:
             self._schedule = msgspec.json.decode(fork_here(place, self._moved), type=Schedule)
         else:
-            pass_by(place, self._moved)
+            skip_fork(place, self._moved)
         point = self._described(watched)
         action = next((fate.action for fate in self._schedule.fates if fate.segment == watched.number), "")
         ends = frozenset((point.sender, point.receiver))

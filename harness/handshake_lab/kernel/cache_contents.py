@@ -1,4 +1,4 @@
-"""What the user's cache holds, how much space that takes, and what can go without being missed."""
+"""The contents of the user's cache: sizes, purposes, and which of them can be removed without effect on runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# The other directories of the cache, and what they are for.
+# The other directories of the cache, and their purposes.
 _DIRECTORIES = {
     "packages": "downloaded kernel packages, for the next build",
     "apt": "a private view of the package mirror",
@@ -48,10 +48,10 @@ def entries() -> list[CacheEntry]:
 
 
 def clean(*, everything: bool) -> list[CacheEntry]:
-    """Remove what no run needs, or everything; waits for a build in progress.
+    """Remove the directories that no run needs, or all; wait for a build in progress.
 
     Returns:
-        What was removed.
+        The removed directories.
 
     Raises:
         EnvironmentUnsupported: The cache cannot be written.
@@ -92,7 +92,7 @@ def _within(directory: Path) -> list[Path]:
 
 
 def size_of(directory: Path) -> int:
-    """Bytes that the files below a directory take on the disk; what disappears meanwhile is not counted."""
+    """The bytes that the files below a directory take on the disk, except those that are removed meanwhile."""
     total = 0
     for path in directory.rglob("*"):
         try:

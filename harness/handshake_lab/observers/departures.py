@@ -63,7 +63,7 @@ class Departures:
     def read(self, descriptor: int) -> Iterator[SegmentSeen]:  # noqa: ARG002  there is only one
         """All queued segments, oldest first."""
         for interface, real, frame in self._log.read():
-            # The log has whole microseconds. On the lab kernel this is read as soon as it happens.
+            # Times in the log are whole microseconds. On the lab kernel, the log is read at the time of the event.
             begin = self._clock.from_real(real)
             t = min(max(self._clock.now(), begin), begin + 999)
             found = seen(self.node, self._interfaces[interface], "sent", t, frame)

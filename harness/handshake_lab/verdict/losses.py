@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from handshake_lab.recording.observations import QdiscReport
     from handshake_lab.tcp.address import Address
 
-#: Properties of a link that drop segments by themselves, so that its counter does not show what a full queue dropped.
+#: Properties of a link that drop segments without a full queue: its counter then counts more than a full queue drops.
 _LOSSY = ("loss", "gilbert")
 #: netem's own limit, in packets (tc-netem(8)).
 _LIMIT = 1000
 
 
 def why_lost(record: Record) -> dict[int, Message]:
-    """Why segments were lost, by their numbers: as far as captures, counters and the kernel's reports show it."""
+    """Why segments were lost, by their numbers, if captures, counters or the kernel's reports show it."""
     lost = [each for each in record.segments if each.lost]
     if not lost:
         return {}
@@ -46,15 +46,15 @@ def why_lost(record: Record) -> dict[int, Message]:
 
 
 def _answers(error: TransmittedSegment, segment: TransmittedSegment) -> bool:
-    """Whether an ICMP error is about this sending of a segment, and not about an earlier one."""
+    """Whether an ICMP error is about this transmission of a segment, and not about an earlier one."""
     return error.sent is not None and (segment.sent or 0) <= error.sent <= (segment.sent or 0) + 1_000_000_000
 
 
 def _overflowed(record: Record, lost: Sequence[TransmittedSegment]) -> Iterator[tuple[int, str]]:
     """The segments that full queues dropped, each with the queue's interface.
 
-    A queue counts what it dropped. If that is the number of segments lost on the way to its host, it dropped all of
-    these; otherwise those that met a full queue, if they are as many.
+    A queue counts the packets that it drops. If this equals the number of segments lost on the path to its host, it
+    dropped all of these; otherwise those that were sent while the queue was full, if their number equals the counter.
     """
     located = [queue for queue in record.queues if queue.link]
     for queue in located:
@@ -70,13 +70,13 @@ def _overflowed(record: Record, lost: Sequence[TransmittedSegment]) -> Iterator[
 
 
 def _passes(segment: TransmittedSegment, queue: QdiscReport) -> bool:
-    """Whether a segment's way begins or ends with a queue's link."""
+    """Whether a segment's path begins or ends with a queue's link."""
     origin, _, end = queue.link.partition(">")
     return segment.receiver == end or segment.sender == origin
 
 
 def _in_flight(record: Record, lost: TransmittedSegment) -> int:
-    """How many segments were on their way to the same host when one that was lost was sent."""
+    """How many segments were in flight to the same host when a lost segment was sent."""
     at = lost.sent or 0
     return sum(
         each.receiver == lost.receiver and (each.sent or 0) <= at < each.received

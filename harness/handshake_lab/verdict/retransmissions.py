@@ -32,7 +32,7 @@ class Retransmission(NamedTuple):
 
 
 class _Surroundings(NamedTuple):
-    """Acknowledgments by the direction that they acknowledge, and what is known of single segments."""
+    """Acknowledgments by the direction that they acknowledge, and reasons by segment."""
 
     acks: dict[tuple[Address, Address], list[TransmittedSegment]]
     ignored: dict[int, Message]  #: why segments had no effect, by their numbers
@@ -60,7 +60,7 @@ def retransmissions(record: Record) -> Iterator[Retransmission]:
         yield Retransmission(number, _described(first, repeats, around))
     for rest in more.values():
         first = rest[0]
-        if len(rest) == 1:  # the message itself is better than "1 more"
+        if len(rest) == 1:  # then the message itself, instead of "1 more"
             described = _described(first, again[first.number], around)
         elif {first.sender, first.receiver} & record.blurred:
             described = sentence("retransmitted_more_uncaptured", who=first.sender, count=len(rest))
@@ -89,7 +89,7 @@ def _described(
     rounds = _rounds(repeats)
     for earlier, (after, *_) in pairwise([[first], *rounds]):
         before = next((each for each in reversed(earlier) if distance(each.seq, after.seq) >= 0), earlier[0])
-        # The capture may have lost its arrival or the answer.
+        # The capture may have missed its arrival or the answer.
         unseen = {before.sender, before.receiver} & around.blurred
         reason = sentence("not_captured") if unseen else _reason(before, after, around)
         if reason.code == "ack_lost":

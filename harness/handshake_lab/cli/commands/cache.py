@@ -1,4 +1,4 @@
-"""handshake cache: what is kept on this machine between runs."""
+"""handshake cache: the files that are kept on this machine between runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import click
 
 @click.group()
 def command() -> None:
-    """Show and clean what is kept between runs.
+    """List and remove the files that are kept between runs.
 
-    Kernels, downloads and compiled programs are kept in ~/.cache/handshake-lab (or under XDG_CACHE_HOME), and nothing
-    else anywhere: after "handshake cache clean --all" and "pip uninstall handshake-lab" nothing is left.
+    Kernels, downloads and compiled programs are kept in ~/.cache/handshake-lab (or under XDG_CACHE_HOME), and in no
+    other place: "handshake cache clean --all" and "pip uninstall handshake-lab" remove everything.
 
     \b
     Examples:
@@ -22,7 +22,7 @@ def command() -> None:
 
 @command.command("list")
 def list_() -> None:
-    """List what is kept, and how much space it takes."""
+    """List the files that are kept, and the space that they take."""
     from rich.console import Console
     from rich.table import Table
 
@@ -43,9 +43,9 @@ def list_() -> None:
 
 
 @command.command()
-@click.option("--all", "everything", is_flag=True, help="Remove what runs need, too: the next run builds a kernel.")
+@click.option("--all", "everything", is_flag=True, help="Also remove what runs need: the next run builds a kernel.")
 def clean(everything: bool) -> None:
-    """Remove what no run needs: downloads, logs, kernels of other versions.
+    """Remove files that no run needs: downloads, logs, kernels of other versions.
 
     \b
     Examples:

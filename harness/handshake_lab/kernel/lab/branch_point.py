@@ -35,7 +35,7 @@ def fork_here(point: BranchPoint, moved: Callable[[], None]) -> str:
     return text
 
 
-def pass_by(point: BranchPoint, moved: Callable[[], None]) -> None:
+def skip_fork(point: BranchPoint, moved: Callable[[], None]) -> None:
     """Take the same steps as `fork_here` without parking, because each step takes a little virtual time.
 
     A run that is not parked where another one is has the same record.
@@ -46,7 +46,7 @@ def pass_by(point: BranchPoint, moved: Callable[[], None]) -> None:
 
 
 def end_here() -> None:
-    """End the running job successfully, and its machine, without any clean-up: it takes as long as a short run."""
+    """End the running job successfully, and its machine, without clean-up, which would take as long as a short run."""
     job_runner.leave_status(job_runner.current["scratch"], 0)
     power_off()
 

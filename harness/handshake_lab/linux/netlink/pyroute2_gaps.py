@@ -1,8 +1,8 @@
-"""Additions to pyroute2 0.9.7, which implements all other parts of netlink.
+"""Additions to pyroute2 0.9.7, which implements all other parts of netlink that are used here.
 
 - *A socket without an event loop.* Each socket of pyroute2 runs its requests in a separate asyncio loop. This needs
   three more descriptors, whose inode numbers would change those in a record. If another thread uses the socket,
-  pyroute2 opens a second one, in the present namespace of that thread. Therefore
+  pyroute2 opens a second one, in the current namespace of that thread. Therefore
   `handshake_lab.linux.netlink.connection.Netlink` sends pyroute2's messages over an ordinary socket, and decodes the
   answers with pyroute2's marshal.
 - *The error of a dump that fails midway*, which a marshal ignores: `DumpEnd`.
@@ -155,7 +155,7 @@ def find_attribute(data: bytes, kind: int) -> bytes:
     """The value of the first attribute of a type; empty if there is none.
 
     Args:
-        data: Attributes, as they follow the fields of a message.
+        data: The attributes that follow the fields of a message.
         kind: The type.
     """
     position = 0

@@ -39,8 +39,8 @@ def craft_for(
 ) -> tuple[Egress, bytes]:
     """The segment or the ICMP error that an ``inject`` crafts for a connection, and the exit through which it leaves.
 
-    An end that has not received a segment yet (SYN-SENT) expects no particular number: the
-    distance is then counted from 0.
+    An end that has not received a segment yet (SYN-SENT) does not expect a particular number: the distance is then
+    relative to 0.
 
     Args:
         fault: The fault.

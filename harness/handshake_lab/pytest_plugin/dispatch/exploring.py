@@ -1,4 +1,4 @@
-"""Exploring a test: its job and its kernel as what is explored, how a run is judged, and what is left of a finding."""
+"""Exploring a test: the target (its job and its kernel), the result of a run, and the test of a finding."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def target(
     item: pytest.Item, job: Job, kernel_name: str, seed: int, wall_limit: float, properties: tuple[str, ...] = ()
 ) -> Target:
-    """What is explored, for a test."""
+    """A test as a target of the exploration."""
     kernel = functools.partial(choose_kernel, kernel_name, seed, wall_limit, fresh_boot=False)
     return Target(item.nodeid, job, kernel, judge, properties)
 
@@ -59,7 +59,7 @@ def _failed(report: dict[str, Any]) -> Failed:
 
 
 def _place(longrepr: dict[str, Any]) -> str:
-    """The last line of a traceback that is not this package's, as ``file:line``."""
+    """The last line of a traceback outside this package, as ``file:line``."""
     if not longrepr.get("reprcrash"):
         return ""
     entries = [entry["data"].get("reprfileloc") for entry in longrepr["reprtraceback"]["reprentries"]]
@@ -74,11 +74,11 @@ def explored(item: pytest.Function, wanted: Target, settings: Settings, director
     Args:
         item: The test.
         wanted: The test as a target.
-        settings: What to try.
+        settings: The settings of the exploration.
         directory: Where findings are kept.
 
     Returns:
-        What was done, and a text about it.
+        The exploration, and its summary as text.
     """
     place = directory / re.sub(r"[^\w.\[\]=-]+", "-", item.nodeid)
     return search_and_keep(wanted, settings, place, lambda finding: f"test: pytest {_write_test(item, finding)}")

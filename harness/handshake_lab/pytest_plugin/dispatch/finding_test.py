@@ -19,7 +19,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def source(item: pytest.Function, finding: Finding) -> str:
-    """The source of a test file that fails as the finding does."""
+    """The source of a test file that fails like the finding."""
     text = item.path.read_text("utf-8")
     tree = ast.parse(text)
     lines = text.splitlines()
@@ -67,7 +67,7 @@ def call(fault: Fault, *, optional: bool = False) -> str:
 
 
 def _calls(faults: Sequence[Fault]) -> list[str]:
-    """A call for each fault. Where the first is repaired, a later one may have nothing to act on."""
+    """A call for each fault. If the bug is fixed, faults after the first may match no segment."""
     return [call(fault, optional=index > 0) for index, fault in enumerate(faults)]
 
 
@@ -84,7 +84,7 @@ def _inside(tree: ast.Module, chain: list[str]) -> _Function:
 
 
 def _insert(lines: list[str], function: _Function, inserted: list[str]) -> None:
-    """Put lines at the beginning of a function, behind its docstring."""
+    """Insert lines at the beginning of a function, after its docstring."""
     first = function.body[0]
     is_docstring = ast.get_docstring(function) is not None
     at = (first.end_lineno or first.lineno) - 1 if is_docstring else first.lineno - 2

@@ -1,4 +1,4 @@
-"""What SYN-RECEIVED needs as evidence: a request has no socket, so the tracepoint does not report when it begins.
+"""Evidence for SYN-RECEIVED: a request has no socket, so the tracepoint does not report when it begins.
 
 The kernel keeps a request as a small structure (struct request_sock) until the ACK arrives; with SYN cookies it keeps
 nothing. Polls show requests; otherwise segments show when one began, and whether it became a connection.
@@ -27,14 +27,14 @@ def beginning(
     cookies: bool,
     cookie_syns: frozenset[int] = frozenset(),
 ) -> TransitionDraft:
-    """The child's first transition, which is reported at the ACK, but the request was created earlier.
+    """The child's first transition, which is reported at the ACK, although the request was created earlier.
 
     Args:
         event: The report, from LISTEN to SYN-RECEIVED.
         observed: The socket.
         index: Its segments.
         cookies: Whether this host answered SYNs with cookies.
-        cookie_syns: The SYNs that are known to have been answered so, by their numbers.
+        cookie_syns: The SYNs that are known to have been answered with cookies, by their numbers.
     """
     asked, answered = index.first(Mark.SYN_RECEIVED), index.first(Mark.SYN_ACK_SENT)
     poll = next((poll for poll in observed.polls if poll.state is State.SYN_RECEIVED), None)
@@ -82,7 +82,7 @@ def is_served_without_a_socket(observed: ObservedSocket, index: SegmentIndex, as
 
 
 def refusal(index: SegmentIndex, asking: SegmentAtEnd) -> TransitionDraft | None:
-    """The end of a request that the ACK did not complete; None if it goes on.
+    """The end of a request that the ACK did not complete; None if the request continues to exist.
 
     The request was dropped if the ACK was answered by a RST (tcp_check_req(), net/ipv4/tcp_minisocks.c).
     """

@@ -16,7 +16,7 @@ ALLOWED_LATENESS = TIME_WAIT // LATENESS_DIVISOR + 20_000_000
 
 
 def due(index: SegmentIndex, entered: int) -> int:
-    """When the timer expires: each segment that arrives starts it again.
+    """When the timer expires: each segment that arrives restarts it.
 
     Args:
         index: The socket's segments.
@@ -26,7 +26,7 @@ def due(index: SegmentIndex, entered: int) -> int:
 
 
 def expiry(expires: int, end: int) -> TransitionDraft | None:
-    """The end of TIME-WAIT by its timer, unobserved; its segments would show any other end.
+    """The end of TIME-WAIT by its timer, which is not observed; any other end would be visible in the segments.
 
     Args:
         expires: When the timer expires.
