@@ -14,7 +14,7 @@ from handshake_lab import endpoints
 if TYPE_CHECKING:
     from handshake_lab import Endpoint, Net
 
-pytestmark = pytest.mark.handshake(delay="5ms")
+pytestmark = pytest.mark.handshake()
 
 CALLS = str(Path(__file__).parent / "programs" / "calls.py")
 CLOSES, DISCONNECTS = "close() that aborts", "connect(AF_UNSPEC)"
