@@ -1,15 +1,15 @@
-"""Which places in runs are equivalent: what is done to the next segments there has the same effect.
+"""Which places in runs are equivalent: faults on the next segments there have the same effect.
 
-Two places are taken for equivalent if
+Two places are considered equivalent if
 
 - the last observed state of every socket is the same, with its timer, its queues, its round-trip time and its window;
 - the same segments are in flight, sent at the same times;
-- everything that is observed later is the same, to the byte and to the nanosecond, as long as nothing more is done.
+- all later observations are the same, to the byte and to the nanosecond, if no other fault is added.
 
-The state that cannot be observed, of programs and of the kernel, might still differ: a program might remember what it
-has seen. It has then not shown it in anything that it did afterwards. Counters of segments are ignored: TCP does not
-decide by them. tests/explore/test_equivalence.py compares searches that cut equivalent places with searches that do
-not; ``equivalent=run`` switches it off.
+State of programs and of the kernel that cannot be observed may still differ: a program may remember something that none
+of its later actions has shown. Counters of segments are ignored, since TCP makes no decision by them.
+tests/explore/test_equivalence.py compares searches that cut equivalent places with searches that do not;
+``equivalent=run`` disables the cut.
 """
 
 from __future__ import annotations

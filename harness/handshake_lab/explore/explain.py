@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: Fates that are tried for later segments.
 _TRIED = ("drop", "delay")
-#: How many segments after the last fault are tried, from the first: a failure that comes later is rarely theirs.
+#: How many segments after the last fault are tried: later segments are rarely the cause of a failure.
 _SEGMENTS = 24
 
 

@@ -1,7 +1,7 @@
-"""The guided search: schedules are made from those that have shown something new.
+"""The guided search: derives schedules from those whose runs had a new feature.
 
-All that is chosen follows from a number and from the outcomes of earlier rounds, so that the number of workers does not
-change what is tried.
+The selection depends only on a seed and on the outcomes of earlier rounds, so that it is the same for any number of
+workers.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     Fates = tuple[Fate, ...]
 
-#: A feature that at most so many runs have shown makes them worth continuing.
+#: Runs with a feature that at most this many runs have are extended.
 _RARE = 2
-#: How often a schedule is looked for that was not tried, before a round ends short.
+#: The number of attempts to find an untried schedule, after which a round ends with fewer schedules.
 _ATTEMPTS = 40
 
 
 class Corpus:
-    """The schedules that have shown something new, and what follows from them.
+    """The schedules whose runs had a new feature, and the schedules derived from them.
 
     Args:
         settings: What may be tried.
@@ -42,16 +42,16 @@ class Corpus:
 
     @property
     def fates(self) -> list[Fates]:
-        """Its schedules, in the order in which they came."""
+        """Its schedules, in the order in which they were added."""
         return [member.fates for member in self._members]
 
     @property
     def features(self) -> int:
-        """How many different things the runs have shown."""
+        """The number of different features of all runs."""
         return len(self._seen)
 
     def add(self, outcome: Outcome) -> None:
-        """Note a run: it becomes a member if it did not fail and has shown something for the first time."""
+        """Add a run; its schedule becomes a member if it did not fail and has a feature that no earlier run had."""
         self._tried.add(outcome.fates)
         is_new = any(feature not in self._seen for feature in outcome.features)
         self._seen.update(outcome.features)
@@ -59,9 +59,9 @@ class Corpus:
             self._members.append(outcome)
 
     def next_round(self, count: int) -> list[Fates]:
-        """Schedules that were not tried: members with one fault more, or another one.
+        """Untried schedules: members with one more fault, or with another fault.
 
-        A round uses some kinds of faults only: a run that has all of them seldom comes far.
+        Each round uses only some kinds of faults, because most runs with all kinds end early.
         """
         self._rounds += 1
         chance = random.Random(f"{self._settings.shuffle} round {self._rounds}")  # noqa: S311
@@ -91,6 +91,6 @@ class Corpus:
         return tuple(sorted(fates))
 
     def _worth(self, member: Outcome) -> float:
-        """What few others have shown counts; what was often continued counts less."""
+        """The weight of a member: greater for features that few runs have, less if it was often extended."""
         rare = sum(self._seen[feature] <= _RARE for feature in member.features)
         return (1 + rare) / (1 + self._chosen[member.fates])

@@ -1,4 +1,4 @@
-"""What a run has shown that others may not have: the search prefers runs that show something new."""
+"""The features of a run: the search prefers runs with features that no earlier run had."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from handshake_lab.reconcile.stored_run import Run
 
-#: Lines of a program's output that are looked at, from its end.
+#: The number of lines at the end of a program's output that are features.
 _LINES = 50
 
 
 def features(run: Run, results: Path) -> frozenset[str]:
-    """What a run has shown: pairs of states, edges, causes, numbers of retransmissions, lines that programs wrote."""
+    """The features of a run: pairs of states, edges, causes, numbers of retransmissions, lines that programs wrote."""
     return frozenset((*_pairs(run), *_steps(run), *_retransmissions(run), *_lines(results)))
 
 

@@ -28,11 +28,11 @@ class Outcome(msgspec.Struct, frozen=True):
         points: Its segments, in order.
         failed: The failure; None if it did not fail.
         digest: The digest of its record.
-        features: What it has shown (`handshake_lab.explore.novelty`).
+        features: Its features (`handshake_lab.explore.novelty`).
         held: How many sockets programs hold at its end, besides listeners.
-        keys: One for each of its segments: equal where what follows is equivalent
-            (`handshake_lab.explore.equivalence`); empty if that is unknown.
-        sometimes: What was stated to be true sometimes, and whether it was.
+        keys: A key for each of its segments, equal for equivalent places (`handshake_lab.explore.equivalence`); empty
+            if they are unknown.
+        sometimes: The claims made with `sometimes`, and whether they were true.
     """
 
     fates: tuple[Fate, ...]

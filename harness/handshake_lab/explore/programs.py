@@ -1,4 +1,4 @@
-"""Exploring programs without a test: the properties that every run must have judge them."""
+"""Exploring programs without a test: a run fails if it lacks a property that every run must have."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def programs_target(
 
 
 def _judge(result: JobResult) -> Failed | None:
-    """A run fails by itself if it could not be recorded."""
+    """A run fails if it could not be recorded; the properties are checked later."""
     file = result.results / ERROR
     if not file.exists():
         return None

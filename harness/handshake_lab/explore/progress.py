@@ -1,4 +1,4 @@
-"""One line about a search while it goes on: on a terminal only."""
+"""A line with the progress of a search, on a terminal only."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _INTERVAL = 0.2
 
 
 class Progress:
-    """Shows how far a search is, on standard error."""
+    """Shows the progress of a search on standard error."""
 
     def __init__(self) -> None:
         self._shown = 0.0
         self._terminal = sys.stderr.isatty()
 
     def __call__(self, state: Exploration) -> None:
-        """Show it, unless it was shown just now."""
+        """Show the progress, unless the last line is too recent."""
         now = time.monotonic()
         if self._terminal and now - self._shown > _INTERVAL:
             self._shown = now

@@ -21,7 +21,7 @@ LIMIT = 60_000_000_000
 _CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP")
 #: Signals with which a run ends its own programs.
 _ENDED = ("SIGTERM", "SIGKILL")
-#: States in which an end relies on the other.
+#: States of an end that is connected to another end.
 _CONNECTED = (State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.FIN_WAIT_2)
 #: tcp_close() discards data that no program has read (SK_RST_REASON_TCP_ABORT_ON_CLOSE, include/net/rstreason.h).
 _DISCARDED = "TCP_ABORT_ON_CLOSE"
@@ -42,7 +42,7 @@ def _crash(run: Run) -> Iterator[str]:
 
 
 def _finish(run: Run) -> Iterator[str]:
-    """No client had to be ended because it did not come to an end by itself."""
+    """No client was ended at its time limit because it did not end by itself."""
     for each in run.observations:
         if isinstance(each, Program) and each.phase == "ends" and "-client-" in each.name and each.status in _ENDED:
             yield f"{each.node}: {each.command} did not end, although the faults had stopped"
@@ -90,7 +90,7 @@ PROPERTIES: dict[str, Callable[[Run], Iterator[str]]] = {
     "half-open": _half_open,
     "data": _data,
 }
-#: Those that hold for any program that works. A program may have reasons to discard data.
+#: The properties that every correct program has; a correct program may discard data.
 DEFAULT = ("edges", "crash", "finish", "close-wait", "half-open")
 
 

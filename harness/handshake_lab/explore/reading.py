@@ -30,9 +30,9 @@ def read_outcome(results: Path, fates: tuple[Fate, ...], failed: Failed | None, 
 
     Args:
         results: The directory of its files.
-        fates: What it was given.
-        failed: How it failed; None if it did not by its own judgment.
-        names: The properties that it must have besides.
+        fates: The faults of its schedule.
+        failed: The failure that the target itself reported; None if it reported none.
+        names: The properties that are also required.
     """
     points, said, events = results / POINTS, results / SOMETIMES, results / EVENTS
     outcome = Outcome(

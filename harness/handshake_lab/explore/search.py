@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 #: How many runs are started before their outcomes are used: equal for any number of workers, so that the findings do
 #: not depend on it.
 _ROUND = 64
-#: The same where the search ends with a finding.
+#: The same for a search that ends with the first finding.
 _SHORT_ROUND = 8
-#: More schedules with the same number of faults than these are not tried one by one: the search is guided.
+#: If there are more schedules with the same number of faults, the search is guided instead of exhaustive.
 _MOST_EXHAUSTIVE = 5000
 
 
@@ -39,15 +39,15 @@ class Exploration(msgspec.Struct):
 
     Attributes:
         runs: The number of runs so far, without those that reduce findings.
-        planned: The number of runs when the present part of the search is done.
+        planned: The number of runs at the end of the current part of the search.
         complete: Whether all schedules have been tried.
         interrupted: Whether the user interrupted it (Ctrl-C).
         seconds: Wall time.
         segments: The number of segments of the run without faults.
         equivalent: Schedules that were not run, because equivalent ones were.
-        features: How many different things the runs have shown.
-        corpus: The schedules that have shown something new.
-        never: What was stated to be true sometimes, and was not in any run of a complete search.
+        features: The number of different features of all runs.
+        corpus: The schedules whose runs had a new feature.
+        never: The claims made with `sometimes` that were true in no run of a complete search.
         findings: One for each signature.
     """
 
@@ -131,7 +131,7 @@ class _Search:
         self.state.never = sorted(what for what, held in self._sometimes.items() if not held)
 
     def _extended(self, outcome: Outcome) -> Iterator[Fates]:
-        """The schedules that do one thing more; not where a run does the same that has been continued."""
+        """The schedules with one more fault, except at places that are equivalent to an extended one."""
         points = _after_faults(outcome)
         if outcome.keys and self._settings.equivalent == "cut":
             keys = [outcome.keys[point.number - 1] for point in points]
@@ -141,7 +141,7 @@ class _Search:
         return extended(outcome, self._settings, points)
 
     def _exhaustible(self, faults: int) -> int:
-        """How many schedules with so many faults are tried one by one; if there are more, the search is guided."""
+        """The maximum number of schedules with this number of faults for an exhaustive search."""
         left = self._left()
         return _MOST_EXHAUSTIVE if left is None or (faults == 1 and left) else left
 
@@ -158,7 +158,7 @@ class _Search:
         return outcomes
 
     def _guided(self, most: int) -> None:
-        """Run schedules that are made from what earlier ones have shown."""
+        """Run schedules that are derived from earlier ones with new features."""
         end = self.state.runs + most
         self.state.planned = end
         while self.state.runs < end and self._left() != 0:
@@ -168,7 +168,7 @@ class _Search:
             self._round(batch[: self._left()])
 
     def _round(self, schedules: list[Fates]) -> list[Outcome]:
-        """Run schedules; what fails in a new way becomes a finding, in the order of the schedules."""
+        """Run schedules; each failure with a new signature becomes a finding, in the order of the schedules."""
         before = self.state.runs
         outcomes: dict[Fates, Outcome] = {}
         fresh = [fates for fates in schedules if fates not in self._done]
@@ -191,7 +191,7 @@ class _Search:
         return [outcomes[fates] if fates in outcomes else self._done[fates] for fates in schedules]
 
     def _outcomes(self, schedules: list[Fates]) -> Iterator[Outcome]:
-        """The outcomes of schedules, with what can only be judged beside a run without faults."""
+        """The outcomes of schedules, with failures that require a comparison with the run without faults."""
         for outcome in self._workers.run(schedules):
             if self._held is None and not outcome.fates:
                 self._held = outcome.held
@@ -203,7 +203,7 @@ class _Search:
                 yield outcome
 
     def _is_new(self, outcome: Outcome) -> bool:
-        """Whether a run failed as none before it, and more findings are wanted."""
+        """Whether a run failed with a new signature, and more findings are wanted."""
         enough = 0 < self._settings.findings <= len(self.state.findings)
         return outcome.failed is not None and outcome.failed.signature not in self._signatures and not enough
 
@@ -217,12 +217,12 @@ class _Search:
 
 
 def extended(outcome: Outcome, settings: Settings, points: Sequence[SegmentPoint] | None = None) -> Iterator[Fates]:
-    """The schedules that do one thing more than a run's own, to one of its segments after the last fault.
+    """The schedules that add one fault to a run's own, on one of its segments after the last fault.
 
     Args:
         outcome: The run.
-        settings: What can be done.
-        points: The segments to which it is done; all of them if there is no other choice.
+        settings: The settings, with the kinds of faults.
+        points: The segments for the added fault; None for all.
     """
     for point in _after_faults(outcome) if points is None else points:
         for kind in settings.of:

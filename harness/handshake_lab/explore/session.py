@@ -1,4 +1,4 @@
-"""A whole exploration: the search, what is kept of its findings, and a text about it."""
+"""An exploration: the search, the files of its findings, and its summary as text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from handshake_lab.explore.settings import Settings
     from handshake_lab.explore.target import Target
 
-#: In the directory of a target's findings: the schedules that have shown something new, for the next exploration.
+#: In the directory of a target's findings: the schedules whose runs had a new feature, for the next exploration.
 CORPUS = "corpus.json"
 #: How many lines of a failure's message are shown.
 _LINES = 15
@@ -37,12 +37,12 @@ def search_and_keep(
 
     Args:
         target: What is explored.
-        settings: What to try.
+        settings: The settings of the exploration.
         place: The directory for the target's findings.
-        again: Says how a finding is seen again without an exploration.
+        again: Returns how to reproduce a finding without an exploration.
 
     Returns:
-        What was done, and a text about it.
+        The exploration, and its summary as text.
     """
     before = {file.parent.name for file in place.glob(f"*/{FINDING}")}
     progress = Progress()

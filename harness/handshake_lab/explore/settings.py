@@ -37,10 +37,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         of: Kinds of faults, of `ACTIONS`.
         runs: The maximum number of runs; 0: no limit.
         budget: Seconds of wall time after which no more runs are started; 0: no limit.
-        findings: End after so many findings; 0 for no limit.
+        findings: End after this number of findings; 0 for no limit.
         shuffle: Try schedules in a random order, which this number determines; 0: those of earlier segments first.
-        properties: What every run must have besides: names of `handshake_lab.explore.properties.PROPERTIES`, and
-            "descriptors".
+        properties: The properties that every run must have: names of `handshake_lab.explore.properties.PROPERTIES`,
+            and "descriptors".
         equivalent: "cut": of places in runs that are equivalent, only one is continued; "run": all are.
         workers: The number of processes that run schedules.
     """
@@ -83,7 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def of_one_run(self) -> tuple[str, ...]:
-        """The properties that are judged by looking at one run only."""
+        """The properties that are checked without other runs."""
         return tuple(name for name in self.properties if name != DESCRIPTORS)
 
     def __str__(self) -> str:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 #: A machine can be forked from a fork 255 times (docs/machine_fork.md): the kernel itself and its stage are two.
 _MOST_GENERATIONS = 240
 
-#: A fork takes as long as so many segments (benchmarks/explore.py measures it): where fewer are saved, a run is not
-#: parked once more, but starts from an earlier place.
+#: A fork takes as long as this number of segments (benchmarks/explore.py measures it): if it saves fewer, a run is not
+#: parked again, but forked from an earlier place.
 _SEGMENTS_PER_FORK = 30
 
 
@@ -119,7 +119,7 @@ class Walker:
                 return
             with contextlib.ExitStack() as own:
                 fork = self._fork(own, branch, Schedule(_from(late[0][:same], at), park))
-                # The others are done with: the rest does not need the parked run.
+                # All forks were made: the remaining schedules do not need the parked run.
                 kept.close()
                 kept.enter_context(own.pop_all())
             branch, at, group, depth = fork, park, late, depth + 1
@@ -156,7 +156,7 @@ def _from(fates: Fates, at: int) -> Fates:
 
 
 def _place_to_park(group: list[Fates], at: int, same: int) -> int:
-    """The first segment at which it pays to park once more, for those schedules that do nothing up to there; or 0.
+    """The first segment at which parking again saves time for the schedules without a fault before it; 0 if none.
 
     Args:
         group: Schedules in their order.

@@ -55,12 +55,12 @@ class ThisProcess:
 #: How often schedules are run whose process was killed.
 _ATTEMPTS = 3
 
-#: In a worker process: what runs its schedules.
+#: In a worker process: its walker, which runs its schedules.
 _walker: Walker
 
 
 def _begin(target: Target) -> None:
-    """In a worker process: Ctrl-C is for the process that searches, which ends this one."""
+    """In a worker process: ignore Ctrl-C, which the searching process handles by ending its workers."""
     global _walker  # noqa: PLW0603  a worker process has one target
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _walker = Walker(target)
@@ -136,5 +136,5 @@ def parts(schedules: Sequence[Fates], count: int) -> list[Sequence[Fates]]:
 
 
 def chosen(target: Target, settings: Settings) -> ThisProcess | Processes:
-    """What runs the schedules of a target, as the settings ask for."""
+    """The workers for a target, as the settings select them."""
     return Processes(target, settings.workers) if settings.workers > 1 else ThisProcess(target)
