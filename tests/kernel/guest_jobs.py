@@ -79,14 +79,12 @@ def exhaust(_: Any, __: Path) -> None:
 
 
 def look_around(_: Any, results: Path) -> None:
-    """Report which files of the host can be written."""
-    refused = []
-    for directory in ("/", "/usr", "/etc", str(results.parent.parent)):
-        try:
-            Path(directory, "handshake-probe").touch()
-        except OSError as error:
-            refused.append((directory, error.strerror))
-    (results / "refused").write_text(repr(refused))
+    """Write beside files of the host, and over one; report what can be read afterwards."""
+    for directory in ("/", "/usr", "/etc"):
+        Path(directory, "handshake-probe").write_text("written")
+    Path("/etc/hosts").write_text("replaced")
+    files = ("/handshake-probe", "/usr/handshake-probe", "/etc/handshake-probe", "/etc/hosts")
+    (results / "written").write_text(" ".join(Path(file).read_text() for file in files))
 
 
 def surroundings(_: Any, results: Path) -> None:

@@ -74,12 +74,13 @@ def test_static_routes_and_commands_from_a_pipe(tmp_path: Path) -> None:
     """Two routers; addresses that are set after the start; a command that runs does not swallow the next line."""
     typed = f"h2 {sys.executable} -m http.server 80 &\nh1 sleep 1\nh1 curl -s 10.2.0.2/ | grep -c html\nh1 echo last\n"
 
-    done = run("--plain", "--out", str(tmp_path / "run"), "static_routes.py", typed=typed)
+    done = run("--plain", "--seed", "7", "--out", str(tmp_path / "run"), "static_routes.py", typed=typed)
     record = read(tmp_path / "run").record
 
     assert done.returncode == 0, done.stderr
     assert re.search(r"mininet> [1-9]\d*\nmininet> last\n", done.stdout), done.stdout
     assert states(record, "h1")[0][:2] == ["SYN-SENT", "ESTABLISHED"]
+    assert "handshake run --seed 7 static_routes.py" in done.stdout
     assert {"10.0.0.1", "10.1.0.1"} <= set(record.header.nodes["r1"])
     assert "10.0.0.2" in record.header.nodes["r2"]
     assert not [segment for segment in record.segments if segment.sent is None or segment.received is None]

@@ -219,15 +219,16 @@ _SHOWN = frozenset({"out", "html", "watch", "as_json", "plain", "lang"})
 def again() -> str:
     """The command that repeats this run: the verb with the options that differ from their defaults."""
     context = click.get_current_context()
-    words = ["handshake", context.info_name or ""]
+    given: list[str] = []
+    arguments: list[str] = []  # behind the options: what follows a script is the script's own
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
-        if parameter.name in _SHOWN or value == parameter.get_default(context):
+        if parameter.name in _SHOWN or value is None or value == parameter.get_default(context):
             continue
         values = value if isinstance(value, tuple) else (value,)
         for each in values:
             if isinstance(parameter, click.Argument):
-                words.append(str(each))
+                arguments.append(str(each))
             else:
-                words += [parameter.opts[0], *(map(str, each) if isinstance(each, tuple) else [str(each)])]
-    return shlex.join(words)
+                given += [parameter.opts[0], *(map(str, each) if isinstance(each, tuple) else [str(each)])]
+    return shlex.join(["handshake", context.info_name or "", *given, *arguments])

@@ -112,10 +112,9 @@ def unbind(target: str) -> None:
 def mounts_are_private() -> bool:
     """Whether this process has a private mount namespace, so that it may create names in /run and /etc.
 
-    This is the case in a lab kernel (its root is a view of the host's files) and in the private
+    This is the case in a lab kernel (only User-Mode Linux has hostfs) and in the private
     namespaces that `handshake_lab.kernel.host.private_namespaces` creates, which set HANDSHAKE_PRIVATE.
     """
     if os.environ.get("HANDSHAKE_PRIVATE") == "1":
         return True
-    with Path("/proc/self/mounts").open(encoding="utf-8", errors="replace") as mounts:
-        return any(line.split()[1:3] == ["/", "hostfs"] for line in mounts)
+    return "hostfs" in Path("/proc/filesystems").read_text("ascii", "replace")

@@ -20,7 +20,8 @@ import msgspec
 from handshake_lab.errors import HandshakeError, WaitTimedOut
 from handshake_lab.experiment.live_recording import Journal
 from handshake_lab.experiment.run_start import begin, repeatable
-from handshake_lab.kernel.lab.writable_root import WritableRoot
+from handshake_lab.kernel.lab import writable_root
+from handshake_lab.linux import netns
 from handshake_lab.mininet_scripts import channel, iptables, script_process
 from handshake_lab.mininet_scripts.script_lines import ask_for_line
 from handshake_lab.mininet_scripts.script_nodes import ScriptNodes
@@ -50,11 +51,11 @@ def enter(argument: Any, results: Path) -> int:
     plan = msgspec.convert(argument, ScriptPlan)
     try:
         if plan.kernel.kind == "lab":
-            root = WritableRoot()
             _prepare_root()
             _record(plan, results)
-            copy_written(root, plan.directory, results / SCRIPT_FILES)
+            copy_written(writable_root.current(), plan.directory, results / SCRIPT_FILES)
         else:
+            _protect_interfaces()
             _record(plan, results)
     except HandshakeError as error:
         (results / ERROR).write_text(json.dumps(error.to_document()))
@@ -73,6 +74,14 @@ def _prepare_root() -> None:
             words = shlex.join([sys.executable, "-I", "-S", iptables.__file__, name])
             program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
             program.chmod(0o755)
+
+
+def _protect_interfaces() -> None:
+    """Where the root is the machine's own: have Mininet's NAT write to a copy of the list of interfaces."""
+    if netns.mounts_are_private() and _INTERFACES.exists():
+        copy = Path("/run", _INTERFACES.name)
+        shutil.copyfile(_INTERFACES, copy)
+        netns.bind(str(copy), str(_INTERFACES))
 
 
 def _record(plan: ScriptPlan, results: Path) -> None:

@@ -96,9 +96,9 @@ def command(
 ) -> int:
     """Run programs over a network and record their connections.
 
-    Programs reach other hosts by name (h2). They run in the current directory, which is read-only on the lab kernel.
-    With --out, the output of each program is kept beside the record, in HOST-server-1.out, HOST-client-1.err and so
-    on; without it, the first lines are printed at the end.
+    Programs reach other hosts by name (h2). They run in the current directory. On the lab kernel, they can write
+    everywhere, and what they write stays in its memory. With --out, the output of each program is kept beside the
+    record, in HOST-server-1.out, HOST-client-1.err and so on; without it, the first lines are printed at the end.
 
     \b
     Examples:

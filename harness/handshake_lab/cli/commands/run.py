@@ -9,7 +9,10 @@ import click
 
 from handshake_lab.cli import options
 from handshake_lab.errors import UsageError
-from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
+
+#: Seconds of real time for a script that may ask a person, who may think: a week, longer than anybody waits.
+_AT_A_TERMINAL = 7 * 86400.0
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -31,10 +34,8 @@ from handshake_lab.kernel.choose import choose_kernel
 )
 @click.option(
     "--wall-limit",
-    default="120s",
-    show_default=True,
     metavar="TIME",
-    help="Limit for the whole run in real time.",
+    help="Limit for the run in real time; by default 120 s, but none at a terminal, where a script may ask for input.",
 )
 @options.seed
 @options.kernel
@@ -46,7 +47,7 @@ def command(
     arguments: tuple[str, ...],
     python: str,
     rate: str,
-    wall_limit: str,
+    wall_limit: str | None,
     seed: int,
     kernel_name: str,
     out: Path | None,
@@ -67,13 +68,19 @@ def command(
       handshake run --kernel host two_hosts.py
     """
     from handshake_lab.cli.run_and_show import show_run
+    from handshake_lab.mininet_scripts.needed_programs import check_programs
     from handshake_lab.mininet_scripts.run_script import exit_status, script_run
     from handshake_lab.mininet_scripts.script_plan import ScriptPlan
     from handshake_lab.plan import units
 
     if not script.is_file():
         raise UsageError("SCRIPT", str(script), "is not a file", "handshake run two_hosts.py")
-    kernel = choose_kernel(kernel_name, seed, units.duration("--wall-limit", wall_limit) / 1e9)
+    check_programs()
+    if wall_limit:
+        limit = units.duration("--wall-limit", wall_limit) / 1e9
+    else:
+        limit = _AT_A_TERMINAL if sys.stdin and sys.stdin.isatty() else WALL_LIMIT
+    kernel = choose_kernel(kernel_name, seed, limit)
     plan = ScriptPlan(
         script=str(script.absolute()),
         arguments=arguments,

@@ -1,6 +1,6 @@
 """The first process in a lab kernel: mounts file systems, does one job, powers off.
 
-The root is the host's file tree, read-only through hostfs. Files that are written
+The root is the host's file tree, through hostfs. Files that are written
 are kept in memory, except for the job's results.
 Started by `handshake_lab.kernel.lab.lab_boot` as ``init=python … -m handshake_lab.kernel.lab.lab_guest SCRATCH``.
 
@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from handshake_lab.kernel.lab import stage
+from handshake_lab.kernel.lab import stage, writable_root
 from handshake_lab.kernel.lab.hostfs import mount_host, unmount_host
 from handshake_lab.kernel.shared import job_runner
 from handshake_lab.kernel.shared.guest_setup import in_child, is_private, mount_file_systems, power_off
@@ -53,6 +53,7 @@ def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
         if is_private(directory) and directory not in boot["readable"]:
             mount_host(directory, writable=False)
     mount_host(job["results"], writable=True)
+    writable_root.enter()
     stage.begin(stage.COMMON_SEED if job["stage"] else job["seed"])
     status = job_runner.do(job)
     # Not left to the first process: in a fork, that one would first have to be given its memory again.

@@ -69,6 +69,19 @@ class WritableRoot:
         yield from sorted(path.relative_to(place) for path in place.rglob("*") if path.is_file())
 
 
+_current: list[WritableRoot] = []
+
+
+def enter() -> None:
+    """Have this process and its children write to a root of their own from now on."""
+    _current.append(WritableRoot())
+
+
+def current() -> WritableRoot:
+    """The root that `enter` made."""
+    return _current[-1]
+
+
 def _mounts() -> Iterator[_Mount]:
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, point, kind, options, *_ = line.split()

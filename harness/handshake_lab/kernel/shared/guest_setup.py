@@ -24,7 +24,7 @@ ENVIRONMENT = {
     "LOGNAME": "root",
     "LANG": "C.UTF-8",
     "TERM": "linux",
-    "PYTHONDONTWRITEBYTECODE": "1",  # the root is read-only
+    "PYTHONDONTWRITEBYTECODE": "1",  # what is written is lost
     "PYTHONUNBUFFERED": "1",
 }
 
