@@ -1,0 +1,19 @@
+"""Skips tests whose programs are missing, with the package's name."""
+
+import shutil
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line("markers", "needs(program, package): the test is skipped where the program is missing")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what cannot run."""
+    for item in items:
+        for mark in item.iter_markers("needs"):
+            program, package = mark.args
+            if shutil.which(program) is None:
+                item.add_marker(pytest.mark.skip(reason=f"{program} is not installed: apt-get install {package}"))
