@@ -54,6 +54,7 @@ def test_http_server_and_curl_at_five_percent_loss(tmp_path: Path) -> None:
     assert kept == {
         "events.jsonl",
         "capture.pcapng",
+        "index.html",
         *(f"{program}.{ending}" for program in ("h2-server-1", "h1-client-1") for ending in ("out", "err")),
     }
     assert (tmp_path / "run" / "h1-client-1.out").read_text() == (HERE / "leaky.py").read_text()
