@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.handshake()
 
 CALLS = str(Path(__file__).parent / "programs" / "calls.py")
+SERVES_ONE = str(Path(__file__).parent / "programs" / "serves_one.py")
 CLOSES, DISCONNECTS = "close() that aborts", "connect(AF_UNSPEC)"
 #: What a program does after connect(): the edge and the call that end its connection.
 ENDS = {
@@ -68,6 +69,35 @@ def test_an_orderly_close(net: Net, doings: str) -> None:
 
     assert end.states[-2:] == ["FIN-WAIT-1", "FIN-WAIT-2"]
     assert end.transitions[2].cause.text == "close() or shutdown()"
+
+
+LISTENER = "its listener was closed before accept()"
+#: What a server does with its listener and its connection: the edge and the call that end the connection.
+SERVERS = {
+    "wait(); listener.close()": ("39.ES", LISTENER),
+    "wait(); leave()": ("39.ES", LISTENER),
+    "wait(); listener.shutdown(2); wait()": ("39.ES", LISTENER),
+    "wait(); disconnect(listener); wait()": ("39.ES", LISTENER),
+    "server = accepted(); disconnect(server); wait()": ("27.ES", DISCONNECTS),
+    # Python closes what nobody refers to at once: from the kernel's reports, both calls look like one.
+    "disconnect(accepted()); wait()": ("27.ES", f"{CLOSES} or {DISCONNECTS}"),
+    "abort(accepted()); wait()": ("27.ES", CLOSES),
+    "abort(accepted()); leave()": ("27.ES", CLOSES),
+    "abort(accepted()); listener.close(); wait()": ("27.ES", CLOSES),
+}
+
+
+@pytest.mark.parametrize("doings", SERVERS)
+def test_a_server(net: Net, doings: str) -> None:
+    """A listener that closes at the time of an abort is no cause: the connection had ended before."""
+    server = net.h2.start([sys.executable, SERVES_ONE, net.h2.ip, "80", doings], listening=80)
+    net.h1.connect((net.h2.ip, 80))
+    server.wait()
+    net.sleep(1)
+    (end,) = endpoints(net.record(), "h2", "server")
+    step = end.transitions[-1]
+
+    assert (step.edge, step.cause.text) == SERVERS[doings], describe(net.record())
 
 
 def test_each_of_several_connections_of_a_socket(net: Net) -> None:

@@ -187,6 +187,12 @@ class TransitionContext:
         return not polls or getattr(polls[-1].seen, "inode", 0) != 0 or self.draft.old in (State.SYN_SENT, State.LISTEN)
 
     @property
+    def accepted(self) -> bool:
+        """Whether a poll before shows that a program held the socket: accept() had returned it."""
+        polls = [poll for poll in self.observed.polls if poll.t <= self.draft.time and not poll.gone]
+        return any(getattr(poll.seen, "inode", 0) for poll in polls)
+
+    @property
     def is_mini(self) -> bool:
         """Whether it was a mini-socket by the last poll before: TIME-WAIT, or FIN-WAIT-2 of an orphan."""
         polls = [poll for poll in self.observed.polls if poll.t < self.draft.time and not poll.gone]
@@ -314,9 +320,15 @@ class TransitionContext:
             listener.node in (self.observed.node, "")
             and listener.local.port == self.observed.local.port
             and self.observed.born <= at + SLACK
-            and (self.near(at) if exactly else at <= self.draft.time + SLACK)
+            and (self.near(at) and self._follows(listener) if exactly else at <= self.draft.time + SLACK)
             for listener, at in self.run.stopped
         )
+
+    def _follows(self, listener: ObservedSocket) -> bool:
+        """Whether the tracepoint reported the end of a listener before this one, as far as it reported both."""
+        if self._event is None or not listener.events:
+            return True
+        return listener.events[-1].order < self._event.order
 
     def due(self, at: int, after: int) -> bool:
         """Whether the transition fits a timer that was set to ``after`` nanoseconds and due at ``at``."""

@@ -82,9 +82,10 @@ def _abort(context: TransitionContext) -> Message | str:
     if context.reset_reason == "TCP_ABORT_ON_CLOSE":
         return sentence("close_aborts")
     uncounted = context.grown("TCPAbortOnClose") == context.grown("TCPAbortOnData") == 0
-    if context.kept or (uncounted and context.draft.old is not State.SYN_RECEIVED):
+    if context.kept or (uncounted and not context.observed.passive):
         return "connect(AF_UNSPEC)"
-    if context.destroyed_at_once or not context.run.all_traced:
+    # Of a child that nobody had accepted, the listener's end is not counted either (inet_csk_listen_stop()).
+    if not uncounted and (context.destroyed_at_once or not context.run.all_traced):
         return sentence("close_aborts")
     return sentence("either_call", first=sentence("close_aborts"), other="connect(AF_UNSPEC)")
 
@@ -92,7 +93,9 @@ def _abort(context: TransitionContext) -> Message | str:
 def listener_closed(context: TransitionContext) -> FoundCause | None:
     """Its listener was closed before accept() took it."""
     leg = context.marked(Mark.RST_SENT)
-    if leg and context.observed.passive and context.in_task is not False and context.listener_stopped(exactly=True):
+    if context.in_task is False or context.accepted or context.reset_reason == "TCP_ABORT_ON_CLOSE":
+        return None
+    if leg and context.observed.passive and context.listener_stopped(exactly=True):
         return FoundCause(Trigger.LISTENER, Cause("call", sentence("listener_closed"), number_of(leg)), leg)
     return None
 
