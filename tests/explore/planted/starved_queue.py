@@ -25,13 +25,13 @@ def serve(listener) -> None:
             answer(connection)
 
 
-@pytest.mark.handshake(topology="star", links=["h1-s1:delay=400ms", "h2-s1:delay=10ms"])
+@pytest.mark.handshake(topology="star", links=["s1>h1:delay=800ms", "s1>h2:delay=20ms"])
 def test_shop(net) -> None:
     listener = net.h3.listen(80)
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
     far = net.h1.connect(listener)
     far.sendall(b"far")
-    net.sleep(0.45)
+    net.sleep(0.05)
     near = net.h2.socket()
     near.settimeout(1.2)
     near.connect(listener.getsockname())
