@@ -6,14 +6,15 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported, FaultNeverFired, UsageError
-from handshake_lab.experiment.branching import BRANCH
 from handshake_lab.experiment.execute import conducted, explored
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.plan.checks import parse_links
 from handshake_lab.plan.run_plan import RunPlan
-from handshake_lab.recording.run_files import EVENTS
+from handshake_lab.recording import branches
+from handshake_lab.recording.run_files import BRANCH, EVENTS
 from jobs import REPOSITORY
 
 if TYPE_CHECKING:
@@ -129,6 +130,26 @@ def test_a_record_says_where_its_branch_left_the_others(image: LabKernelImage) -
     common = sum(json.loads(line)["t"] < first["t"] for line in delivered.splitlines())
     assert common > 3
     assert delivered.splitlines()[:common] == dropped.splitlines()[:common]
+
+
+def test_a_script_branches_at_any_line(image: LabKernelImage) -> None:
+    """In branches of branches, each to the byte what its decisions give from the start."""
+    lab = kernel(image)
+    asked = msgspec.structs.replace(plan(lab), script="tests.kernel.branching_scripts:choices")
+    found = {}
+    for run in explored(asked, lab, import_from=(REPOSITORY,)):
+        assert run.directory
+        steps = branches.decode((run.directory / BRANCH).read_bytes())
+        assert [(step.at, step.number) for step in steps] == [("", 1), ("", 2)]
+        assert [step.decision for step in steps] == [taken.decision for taken in run.branch]
+        found[tuple(taken.index for taken in run.branch)] = (run.directory / EVENTS).read_bytes()
+
+    assert list(found) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert len(set(found.values())) == 4
+    for follow, events in found.items():
+        with conducted(msgspec.structs.replace(asked, follow=follow), lab, import_from=(REPOSITORY,)) as alone:
+            assert alone.directory
+            assert (alone.directory / EVENTS).read_bytes() == events
 
 
 def test_a_branch_point_that_never_came_is_an_error(image: LabKernelImage) -> None:

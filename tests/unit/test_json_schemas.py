@@ -51,7 +51,7 @@ def test_schemas_are_current(file: Path) -> None:
 
 def test_no_schema_is_left_over() -> None:
     """Every file is that of a document."""
-    assert set(schemas.FOLDER.iterdir()) | {events.FILE} == set(schemas.generate())
+    assert set(schemas.FOLDER.iterdir()) | {events.FILE, events.BRANCH_FILE} == set(schemas.generate())
 
 
 @pytest.mark.parametrize("document", schemas.DOCUMENTS, ids=schemas.kind_of)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from handshake_lab.network.network import Network
     from handshake_lab.observers.clock import Clock
     from handshake_lab.observers.recorder import Recorder
+    from handshake_lab.recording.branches import BranchStep
     from handshake_lab.recording.events_file import Writer
     from handshake_lab.recording.observations import Observation
 
@@ -74,6 +75,7 @@ class LiveRecording:
         self.results = results
         self.numbers = itertools.count(1)
         self.follow: list[int] | None = None
+        self.branched: list[BranchStep] = []
         self.script_ended = 0
         self.timed = TimedActions(network, clock)
         self._closing = False

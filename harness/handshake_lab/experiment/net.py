@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, overload
 
 from handshake_lab.errors import NotRecorded, WaitTimedOut
-from handshake_lab.experiment.branching import Branching
+from handshake_lab.experiment.branching import Branching, BranchingRun, SegmentBranching
 from handshake_lab.experiment.recorded_host import Host, address_of, describe, parse_state
 from handshake_lab.experiment.timed_socket import DEFAULT_TIMEOUT
 from handshake_lab.linux.timerfd import sleep_until
@@ -114,9 +114,9 @@ class Net(FaultMethods):
     # -- branches ---------------------------------------------------------------------------
 
     def branches(
-        self, at: str, of: Sequence[str] = ("deliver", "drop"), *, deviations: int | None = None
+        self, at: str = "", of: Sequence[str] = ("deliver", "drop"), *, deviations: int | None = None
     ) -> Iterator[Branching]:
-        """Continue the run in several ways from a segment: for example, it is delivered, and it is lost.
+        """Continue the run in several ways from a segment or from this line: for example, a segment is lost, or not.
 
         The rest of the loop's body, from the segment on, and everything after the loop run once in each branch;
         everything before the segment runs only once (docs/branching.md)::
@@ -125,8 +125,14 @@ class Net(FaultMethods):
                 client = net.h1.connect(server)
                 assert net.history(client).states[-1] == "ESTABLISHED", branch.decisions
 
+        Without ``at``, the script branches when it arrives at the loop, and ``of`` are names for it to distinguish::
+
+            for branch in net.branches(of=("close", "half-close")):
+                client.close() if branch.decisions == ["close"] else client.shutdown(socket.SHUT_WR)
+
         Args:
-            at: Which segments, as in a fault; the run branches when one of them is about to leave the middle.
+            at: Which segments, as in a fault; the run branches when one of them is about to leave the middle. Empty:
+                it branches here.
             of: The possible decisions about each: "deliver", "drop", "delay 300ms", "duplicate", "corrupt",
                 "reset" (it is delivered, and followed by a RST that fits the connection).
             deviations: How often one branch may take another decision than the first of ``of``: with 1, each branch
@@ -137,15 +143,15 @@ class Net(FaultMethods):
             EnvironmentUnsupported: This kernel cannot be forked.
         """
         recording = self.recording
-        branching = Branching(
-            at,
-            of,
-            deviations,
-            follow=recording.follow,
-            results=recording.results,
-            moved=self._journal.reopen,
-            now=recording.clock.now,
+        run = BranchingRun(
+            recording.branched, recording.follow, recording.results, self._journal.reopen, recording.clock.now
         )
+        if not at:
+            here = Branching(run, at, of)
+            here.take(1 + sum(not step.at for step in recording.branched))
+            yield here
+            return
+        branching = SegmentBranching(run, at, of, deviations)
         active = self.network.decide(branching.watched, branching.decide)
         yield branching
         active.remove()

@@ -4,6 +4,8 @@
 EVENTS = "events.jsonl"
 #: The error that ended a run in a kernel, until the process that started the kernel raises it.
 ERROR = "error.json"
+#: Where a branch of a run parted from the others, and how.
+BRANCH = "branch.json"
 #: The captured segments, for Wireshark.
 CAPTURE = "capture.pcapng"
 #: The page of a run; in a directory of runs, their index.

@@ -1,7 +1,7 @@
-"""``events.schema.json``: the format of ``events.jsonl`` for other programs.
+"""``events.schema.json`` and ``branch.schema.json``: the formats of ``events.jsonl`` and ``branch.json`` for others.
 
-It is generated from the types of `handshake_lab.recording.observations`, together with the schemas of all documents, by
-``python -m handshake_lab.report.export.schemas``.
+They are generated from the types of `handshake_lab.recording.observations` and `handshake_lab.recording.branches`,
+together with the schemas of all documents, by ``python -m handshake_lab.report.export.schemas``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import Any
 
 import msgspec
 
+from handshake_lab.recording.branches import BranchStep
 from handshake_lab.recording.observations import FORMAT_VERSION, Observation
 
 #: The generated file.
 FILE = Path(__file__).with_name("events.schema.json")
+#: The generated file about ``branch.json``.
+BRANCH_FILE = Path(__file__).with_name("branch.schema.json")
 
 
 def generate() -> str:
@@ -29,6 +32,16 @@ def generate() -> str:
     schema = msgspec.json.schema(Observation)
     schema["$defs"]["RunHeader"]["properties"]["version"] = {"const": FORMAT_VERSION}
     return written(head | schema)
+
+
+def generate_branch() -> str:
+    """The JSON Schema (draft 2020-12) of ``branch.json``, as text."""
+    head = {
+        "title": "branch.json",
+        "description": f"Handshake Lab, version {FORMAT_VERSION}. The decisions of a branch, in order of time. Times "
+        "are integer nanoseconds since the recording began.",
+    }
+    return written(head | msgspec.json.schema(list[BranchStep]))
 
 
 def written(schema: dict[str, Any]) -> str:

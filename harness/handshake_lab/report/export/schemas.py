@@ -61,7 +61,7 @@ def kind_of(document: type[Document]) -> str:
 def generate() -> dict[Path, str]:
     """Every schema (JSON Schema, draft 2020-12), by the file that holds it."""
     files = {FOLDER / f"{kind_of(each)}.schema.json": _schema(each) for each in DOCUMENTS}
-    return files | {events.FILE: events.generate()}
+    return files | {events.FILE: events.generate(), events.BRANCH_FILE: events.generate_branch()}
 
 
 def _schema(document: type[Document]) -> str:
