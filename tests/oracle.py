@@ -165,7 +165,7 @@ class Oracle:
         """Whether the script did something to the socket, or to what it came from, at a time."""
         return any(
             self._covers(each, at)
-            and (each.cookie in (end.cookie, 0) or each.what in ("listener", "destroy"))
+            and (each.cookie in (end.cookie, 0) or not end.cookie or each.what in ("listener", "destroy"))
             and what in ("", each.what)
             for each in self._calls
         )

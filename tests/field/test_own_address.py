@@ -122,3 +122,14 @@ def disconnect(used: RecordedSocket) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.connect(used.fileno(), struct.pack("=H14x", socket.AF_UNSPEC), 16):
         raise OSError(ctypes.get_errno(), "connect(AF_UNSPEC)")
+
+
+def test_an_accepted_socket_in_no_poll(net: Net) -> None:
+    """All happens at once on the lab kernel: the cookie that accept() put on record finds the connection."""
+    client, server = with_itself(net, "127.0.0.1")
+    server.disconnect()
+    net.sleep(0.1)
+
+    assert last(net.history(server)) == ("27.ES", "call"), describe(net.record())
+    assert net.history(server).transitions[-1].cause.text == "connect(AF_UNSPEC)"
+    assert net.history(client).states[-1] == "CLOSED"

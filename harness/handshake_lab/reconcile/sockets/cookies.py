@@ -25,6 +25,8 @@ def name_by_calls(all_observed: Sequence[ObservedSocket], steps: Iterable[Step])
     The tracepoint reports no cookie, and a socket that is closed immediately is in no poll.
     """
     known = {(observed.node, observed.cookie) for observed in all_observed}
+    steps = list(steps)
+    _name_accepted(all_observed, steps, known)
     calls = [
         step
         for step in steps
@@ -40,6 +42,23 @@ def name_by_calls(all_observed: Sequence[ObservedSocket], steps: Iterable[Step])
         fitting = {step.cookie for step in own if abs(step.t - began) <= SLACK}
         if len(fitting) == 1:
             observed.traced.cookie = fitting.pop()
+
+
+def _name_accepted(all_observed: Sequence[ObservedSocket], steps: Sequence[Step], known: set[tuple[str, int]]) -> None:
+    """Give a connection without a cookie the one that accept() returned, if there is only one of both on its host."""
+    unnamed: dict[str, list[ObservedSocket]] = defaultdict(list)
+    for observed in all_observed:
+        if observed.passive and observed.traced and not observed.cookie:
+            unnamed[observed.node].append(observed)
+    for node, found in unnamed.items():
+        accepted = {
+            int(step.result)
+            for step in steps
+            if step.node == node and step.call == "accept" and step.phase == "ends" and step.result.isdecimal()
+        }
+        fitting = [cookie for cookie in accepted if (node, cookie) not in known]
+        if len(found) == len(fitting) == 1 and found[0].traced:
+            found[0].traced.cookie = fitting[0]
 
 
 def cookie_syns(segments: Iterable[TransmittedSegment], growth: Iterable[CounterGrowth]) -> frozenset[int]:
