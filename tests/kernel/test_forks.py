@@ -260,6 +260,45 @@ for _ in range(1000):
 """
 
 
+IN_A_CONTAINER = f"""
+from handshake_lab.kernel.lab.lab_kernel import LabKernel
+from handshake_lab.kernel.lab import provide_lab
+from jobs import job_from_tests
+lab = LabKernel(provide_lab.ensure(), wall_limit=60, fresh_boot=False)
+for _ in range(2):
+    with lab.run(job_from_tests("{JOBS}:surroundings")) as result:
+        print(result.status, lab.forks)
+"""
+#: With less room in /dev/shm than a kernel's memory needs, as containers have it.
+SMALL = [
+    "unshare",
+    "--map-root-user",
+    "--mount",
+    "sh",
+    "-c",
+    'mount -t tmpfs -o size=64m shm /dev/shm && exec "$@"',
+    "sh",
+]
+
+
+@pytest.mark.parametrize("around", [[], SMALL], ids=["profile", "profile and 64 MB"])
+def test_forks_work_in_a_container(around: list[str]) -> None:
+    """Under an approximation of Docker's default seccomp profile, also with a /dev/shm of 64 MB."""
+    if around and subprocess.run([*around, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this user may not create a mount namespace")
+    profile = [sys.executable, str(REPOSITORY / "tests" / "docker_profile.py")]
+    done = subprocess.run(
+        [*around, *profile, sys.executable, "-c", IN_A_CONTAINER],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+    )
+
+    assert done.stdout.splitlines() == ["0 True"] * 2, done.stderr
+
+
 def test_nothing_stays_after_kills_at_random_moments() -> None:
     """SIGKILL of the controller, a supervisor, a parked kernel or a fork, at any moment: no process, no file stays."""
     chance = random.Random(11)  # noqa: S311  not a secret
