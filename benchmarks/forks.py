@@ -14,9 +14,12 @@ import argparse
 import itertools
 import resource
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from handshake_lab.experiment.execute import conducted, explored
 from handshake_lab.kernel.lab import parked_kernel, provide_lab
@@ -57,6 +60,26 @@ def processor_times(forks: LabKernel, boots: LabKernel, times: int) -> tuple[flo
         marks.append(processor_time())
     first, more, booted = (after - before for before, after in itertools.pairwise(marks))
     return (more - first) / times, booted / 4
+
+
+TRIVIAL = """
+import pytest
+
+@pytest.mark.parametrize("number", range({count}))
+def test_nothing(net, number):
+    pass
+"""
+
+
+def trivial_tests(count: int, *options: str) -> list[float]:
+    """How long tests with the fixture ``net`` take that do nothing, from the request to the result."""
+    with tempfile.TemporaryDirectory() as place:
+        file, results = Path(place, "test_trivial.py"), Path(place, "results.xml")
+        file.write_text(TRIVIAL.format(count=count + 1))
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={results}", *options]
+        subprocess.run([*command, "-o", "junit_duration_report=call", str(file)], stdout=subprocess.DEVNULL, check=True)
+        cases = ET.parse(results).iter("testcase")  # noqa: S314  pytest has just written it
+        return [1000 * float(case.attrib["time"]) for case in cases][1:]
 
 
 def row(name: str, took: list[float]) -> None:
@@ -146,6 +169,9 @@ def main() -> int:
 
     of_a_fork, of_a_boot = processor_times(forks, boots, 30)
     print(f"processor time of a fork {of_a_fork:.1f} ms, of a boot {of_a_boot:.1f} ms")
+
+    row("trivial tests, forked", trivial_tests(wanted.forks))
+    row("trivial tests, booted", trivial_tests(wanted.boots, "--handshake-fresh-boot"))
 
     points = {"at": "any", "deviations": 1}
     plan = RunPlan(script=EXCHANGE, argument={"branches": points}, links=parse_links(["delay=50ms"]), kernel=forks.info)

@@ -96,3 +96,29 @@ def test_starting_does_not_import_what_another_verb_needs() -> None:
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
     assert not {"pyroute2", "pytest", "rich", "jinja2", "mininet"}.intersection(loaded)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], ["--dist", "worksteal", "-n", "auto"]),
+        (["tests/unit", "-n", "2"], ["--dist", "worksteal", "tests/unit", "-n", "2"]),
+        (["-n2", "--dist=load"], ["-n2", "--dist=load"]),
+        (["tests/unit", "-k", "time"], ["tests/unit", "-k", "time"]),
+    ],
+)
+def test_workers_get_whole_files(words: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the tests' distribution is chosen, or there is one worker."""
+    passed: list[list[str]] = []
+    module = import_module("handshake_lab.cli.commands.test")
+
+    def run(given: list[str], *_: object, **__: object) -> int:
+        passed.append(given)
+        return 0
+
+    monkeypatch.setattr(module, "choose_kernel", lambda *_, **__: None)
+    monkeypatch.setattr(module, "run_pytest", run)
+
+    module.command.callback(tuple(words), "lab", None, checks=False, boot_once=False)
+
+    assert passed == [expected]
