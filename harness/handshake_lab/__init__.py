@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         NotRecorded,
         ProgramFailed,
         RecordUnreadable,
+        SegmentUnexpected,
+        SettingMissing,
         UsageError,
         WaitTimedOut,
     )
@@ -54,11 +56,13 @@ if TYPE_CHECKING:
         approx_waits,
         seconds,
     )
+    from handshake_lab.expect.unexplained import unexplained
     from handshake_lab.experiment.net import Net
     from handshake_lab.experiment.properties import always, eventually, sometimes
     from handshake_lab.experiment.recorded_host import Host
     from handshake_lab.experiment.recorded_socket import RecordedSocket
     from handshake_lab.experiment.running_program import RunningProgram
+    from handshake_lab.experiment.scripted_peer import ReceivedSegment, ScriptedPeer
     from handshake_lab.from_python import record
     from handshake_lab.network.faults.active_faults import ActiveFault
     from handshake_lab.network.impairments import Link
@@ -97,11 +101,15 @@ __all__ = [
     "NotRecorded",
     "Observation",
     "ProgramFailed",
+    "ReceivedSegment",
     "Record",
     "RecordUnreadable",
     "RecordedSocket",
     "Run",
     "RunningProgram",
+    "ScriptedPeer",
+    "SegmentUnexpected",
+    "SettingMissing",
     "SocketSnapshot",
     "State",
     "Transition",
@@ -142,6 +150,7 @@ __all__ = [
     "tracepoint_events",
     "tracepoint_steps",
     "transition",
+    "unexplained",
     "witnesses",
 ]
 
@@ -169,11 +178,15 @@ _HOMES = {
     "NotRecorded": "handshake_lab.errors:NotRecorded",
     "Observation": "handshake_lab.recording.observations:Observation",
     "ProgramFailed": "handshake_lab.errors:ProgramFailed",
+    "ReceivedSegment": "handshake_lab.experiment.scripted_peer:ReceivedSegment",
     "Record": "handshake_lab.recording.history:Record",
     "RecordUnreadable": "handshake_lab.errors:RecordUnreadable",
     "RecordedSocket": "handshake_lab.experiment.recorded_socket:RecordedSocket",
     "Run": "handshake_lab.reconcile.stored_run:Run",
     "RunningProgram": "handshake_lab.experiment.running_program:RunningProgram",
+    "ScriptedPeer": "handshake_lab.experiment.scripted_peer:ScriptedPeer",
+    "SegmentUnexpected": "handshake_lab.errors:SegmentUnexpected",
+    "SettingMissing": "handshake_lab.errors:SettingMissing",
     "SocketSnapshot": "handshake_lab.observers.socket_snapshot:SocketSnapshot",
     "State": "handshake_lab.tcp.states:State",
     "Transition": "handshake_lab.recording.history:Transition",
@@ -214,6 +227,7 @@ _HOMES = {
     "tracepoint_events": "handshake_lab.expect.histories:tracepoint_events",
     "tracepoint_steps": "handshake_lab.expect.histories:tracepoint_steps",
     "transition": "handshake_lab.expect.histories:transition",
+    "unexplained": "handshake_lab.expect.unexplained:unexplained",
     "witnesses": "handshake_lab.expect.histories:witnesses",
 }
 

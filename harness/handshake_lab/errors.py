@@ -4,6 +4,7 @@ HandshakeError
 ├── UsageError               an invalid value                          exit 2
 ├── RecordUnreadable         a stored run is damaged or newer          exit 2
 ├── EnvironmentUnsupported   this machine lacks a required feature     exit 3
+│   ├── SettingMissing       a kernel has no such sysctl
 │   └── KernelSourceMissing  no kernel source to build from
 ├── KernelFailed             a kernel crashed, hung or looped          exit 3
 ├── KernelRefused            a kernel refused a request                exit 3
@@ -17,6 +18,7 @@ HandshakeError
 ├── FaultImpossible          no connection for an injected segment     exit 1
 ├── ProgramFailed            a program exited before it was ready      exit 1
 ├── WaitTimedOut             the awaited event did not happen          exit 1
+├── SegmentUnexpected       a scripted peer received another segment   exit 1
 ├── NotRecorded              not in the record (also a LookupError)    exit 1
 └── NotAsDocumented          a transition is not in the diagram        exit 1
 
@@ -98,6 +100,25 @@ class EnvironmentUnsupported(HandshakeError):
         self.lack = lack
         self.remedy = remedy
         super().__init__(f"{lack}. {remedy}")
+
+
+class SettingMissing(EnvironmentUnsupported, FileNotFoundError):
+    """A kernel does not have a sysctl.
+
+    Args:
+        setting: Its name: net.ipv4.tcp_shrink_window.
+        node: The host or router.
+    """
+
+    def __init__(self, setting: str, node: str) -> None:
+        self.setting = setting
+        self.node = node
+        super().__init__(
+            f"{node}: this kernel has no {setting}", "Another release of Linux may have it: --kernel lab:6.12."
+        )
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class KernelSourceMissing(EnvironmentUnsupported):
@@ -286,6 +307,24 @@ class WaitTimedOut(HandshakeError):
         self.last = list(last)
         observed = ["Last observed:", *(f"  {line}" for line in self.last)] if self.last else ["Nothing was observed."]
         super().__init__("\n".join((f"timed out after {waited:g} s waiting for {what}.", *observed)))
+
+
+class SegmentUnexpected(HandshakeError, AssertionError):
+    """A scripted peer received a segment that it did not expect.
+
+    Args:
+        peer: The peer's address.
+        expected: What it expected.
+        got: What it received.
+    """
+
+    exit_code = 1
+
+    def __init__(self, peer: str, expected: str, got: str) -> None:
+        self.peer = peer
+        self.expected = expected
+        self.got = got
+        super().__init__(f"the peer {peer} expected {expected}, but received {got}")
 
 
 class NotRecorded(HandshakeError, LookupError):

@@ -65,7 +65,7 @@ def test_a_retransmission_by_its_label() -> None:
         ("drop #8 SYN-ACK", "of 11 segments, 1 is #8: segment #8 FIN-ACK seq=18 ack=16 len=0 is not SYN-ACK"),
         ("drop #8 FIN-ACK seq=17", "segment #8 FIN-ACK seq=18 ack=16 len=0 is not seq=17"),
         ("drop #12", "of 11 segments, none are #12"),
-        ("drop UDP port=53", "no such UDP datagram crossed the network"),
+        ("drop UDP port=53", "of 0 datagrams, none are UDP"),
         ("inject RST to h2 on SYN-ACK nth=2", "of 11 segments, 1 is SYN-ACK; nth=2 was not reached"),
     ],
 )

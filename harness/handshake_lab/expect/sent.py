@@ -20,7 +20,7 @@ def sent(record: Record, flags: str = "", *, sender: str = "", of: Endpoint | No
 
     Args:
         record: A run.
-        flags: Only those with exactly these flags.
+        flags: Only those with exactly these flags; ECE and CWR count only if they are among them.
         sender: Only those of this host.
         of: Only those of this endpoint's connection.
     """
@@ -29,10 +29,16 @@ def sent(record: Record, flags: str = "", *, sender: str = "", of: Endpoint | No
         for segment in record.segments
         if segment.sent is not None
         and not segment.icmp
-        and flags in ("", segment.flags)
+        and _has_flags(segment.flags, flags)
         and sender in ("", segment.sender)
         and (of is None or {of.local, of.remote} == {segment.src, segment.dst})
     ]
+
+
+def _has_flags(flags: str, wanted: str) -> bool:
+    """Whether a segment has exactly the wanted flags; a SYN that offers ECN has ECE and CWR (RFC 3168, 6.1.1)."""
+    ecn = set(wanted) & set("EW")
+    return not wanted or wanted == (flags if ecn else "".join(letter for letter in flags if letter not in "EW"))
 
 
 def sent_flags(record: Record, *, sender: str = "", of: Endpoint | None = None) -> list[str]:

@@ -11,17 +11,19 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from handshake_lab.errors import UsageError, WaitTimedOut
+from handshake_lab.errors import SettingMissing, UsageError, WaitTimedOut
 from handshake_lab.experiment.host_shell import HostShell
 from handshake_lab.experiment.program_setup import ProgramSetup, find_program, why_not_started
 from handshake_lab.experiment.readiness import CreatedFile, PrintedLine, wait_until_ready
 from handshake_lab.experiment.recorded_socket import RecordedSocket
 from handshake_lab.experiment.running_program import RunningProgram, start
+from handshake_lab.experiment.scripted_peer import FIRST, ScriptedPeer
 from handshake_lab.experiment.server_ports import ServerPorts
 from handshake_lab.experiment.timed_socket import DEFAULT_TIMEOUT, TimedSocket
 from handshake_lab.linux import small_files
 from handshake_lab.linux.tcp_counters import read_counters
 from handshake_lab.plan.program import Listening, ProgramSpec
+from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
@@ -111,6 +113,29 @@ class Host:
             made.connect(self._address(to))
         made.setblocking(True)
         return made
+
+    def scripted_peer(
+        self, port: int, *, to: tuple[str, int] | None = None, isn: int = FIRST, family: int | None = None
+    ) -> ScriptedPeer:
+        """A peer without a socket: it sends the segments that a test writes, and checks those that it receives.
+
+        Args:
+            port: Its port. The host's kernel does not see segments to this port while the peer exists.
+            to: The host and port of the other end; None: those of the first segment that arrives.
+            isn: Its initial sequence number.
+            family: `socket.AF_INET` or `socket.AF_INET6`; by default that of `ip`.
+
+        Raises:
+            EnvironmentUnsupported: This kernel cannot filter arriving frames.
+        """
+        six = (self._host.family if family is None else family) == socket.AF_INET6
+        own = next(ip for ip in self._host.addresses if (":" in ip) == six)
+        remote = None
+        if to is not None:
+            name, number = to
+            found = [ip for ip in self._recording.network[name].addresses if (":" in ip) == six]
+            remote = Address(found[0] if found else name, number)
+        return ScriptedPeer(self._recording, self._host, Address(own, port), remote, isn)
 
     def _address(self, to: RecordedSocket | tuple[str, int]) -> tuple[str, int]:
         return address_of(self._recording, to)
@@ -260,10 +285,13 @@ class Host:
         """A setting of this host's network namespace, ``net.ipv4.tcp_fin_timeout``; with a value, set it first.
 
         Raises:
-            OSError: This kernel has no such setting, or rejects the value.
+            SettingMissing: This kernel has no such setting. It is a `FileNotFoundError`, and skips a test.
+            OSError: The kernel rejects the value.
         """
         file = Path("/proc/sys", *name.split("."))
         with self._host.enter():
+            if not os.path.exists(file):  # noqa: PTH110 -- the same system calls in every version of Python
+                raise SettingMissing(name, self.name)
             if value is not None:
                 small_files.write(file, str(value))
             return small_files.read(file).strip()

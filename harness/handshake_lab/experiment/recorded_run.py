@@ -115,7 +115,9 @@ def _check(idle: list[Fault], unreached: list[str], journal: Journal) -> None:
     """
     record = reconcile(journal.observations) if idle or unreached else None
     if record is not None and idle:
-        raise FaultNeverFired.of({str(fault): why_never(fault, record.segments) for fault in idle})
+        raise FaultNeverFired.of(
+            {str(f): why_never(f, record.datagrams if f.watched == "UDP" else record.segments) for f in idle}
+        )
     if record is not None and unreached:
         ended = journal.observations[-1].t // units.MILLISECOND * units.MILLISECOND
         raise FaultNeverFired(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.errors import EnvironmentUnsupported, SettingMissing
 
 
 def set_sysctl(name: str, value: int, *, optional: bool = False) -> None:
@@ -40,9 +40,12 @@ def set_and_verify(node: str, path: str, value: str) -> None:
         value: The new value.
 
     Raises:
-        EnvironmentUnsupported: This kernel does not have the setting, or rejects the value.
+        SettingMissing: This kernel does not have the setting.
+        EnvironmentUnsupported: It rejects the value.
     """
     file = Path("/proc/sys", path)
+    if not file.exists():
+        raise SettingMissing(path.replace("/", "."), node)
     try:
         file.write_text(value)
         now = file.read_text().split()

@@ -69,6 +69,8 @@ def icmp_kind(name: str) -> str:
 
 
 def _packet(segment: TransmittedSegment) -> Packet:
+    if segment.protocol == "UDP":
+        return Datagram("UDP", segment.length)
     return Datagram(icmp_kind(segment.icmp)) if segment.icmp else segment
 
 
@@ -116,10 +118,8 @@ def why_never(fault: Fault, segments: Iterable[TransmittedSegment]) -> str:
         fault: The fault.
         segments: The segments of the record.
     """
-    if fault.watched == "UDP":
-        return "no such UDP datagram crossed the network (datagrams are not on record)"
     left = _crossing(segments)
-    steps = [f"of {len(left)} segments"]
+    steps = [f"of {len(left)} {'datagrams' if fault.watched == 'UDP' else 'segments'}"]
     for text, condition in conditions(fault):
         before, left = left, [segment for segment in left if condition(segment)]
         if not left and fault.number and len(before) == 1:

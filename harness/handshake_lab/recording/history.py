@@ -9,6 +9,7 @@ import msgspec
 from handshake_lab.recording.messages import Message
 from handshake_lab.recording.observations import Address, CounterGrowth, LinkChange, QdiscReport, RunHeader, Witness
 from handshake_lab.tcp.flags import names
+from handshake_lab.tcp.segment import Options, parse_options
 from handshake_lab.tcp.states import State
 
 
@@ -98,6 +99,9 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
 
     A UDP datagram has the ``protocol`` UDP, no flags, and no sequence numbers.
 
+    ``raw_options`` are the options of its header, undecoded: see `options`. ``window`` is the field; ``scaled_window``
+    is the number of bytes, if the SYNs of both sides are on record.
+
     ``ignored`` says why the kernel of its receiver discarded it, if the kernel reported that.
     """
 
@@ -124,6 +128,13 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     ignored: Message | None = None
     protocol: Literal["TCP", "UDP"] = "TCP"
     dropped: Message | None = None
+    raw_options: bytes = b""
+    scaled_window: int | None = None
+
+    @property
+    def options(self) -> Options:
+        """The options of its header, decoded."""
+        return parse_options(self.raw_options)
 
     @property
     def name(self) -> str:

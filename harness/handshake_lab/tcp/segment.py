@@ -180,6 +180,12 @@ def _ipv6(raw: bytes) -> str:
     return inet_ntop(AF_INET6, raw)
 
 
+def options_of(frame: bytes) -> bytes:
+    """The options of the TCP header in an Ethernet frame, undecoded; empty if it has none, or is cut before them."""
+    segment = decode(frame)
+    return segment.raw_options if segment is not None else b""
+
+
 def parse_options(raw: bytes) -> Options:
     """Decode a TCP header's options (RFC 9293, section 3.2).
 

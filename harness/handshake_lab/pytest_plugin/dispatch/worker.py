@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from handshake_lab.errors import EnvironmentUnsupported, HandshakeError
+from handshake_lab.errors import EnvironmentUnsupported, HandshakeError, SettingMissing
 from handshake_lab.kernel.lab.branch_point import end_here
 from handshake_lab.kernel.lab.stage import reach_stage
 from handshake_lab.plan.schedule import Schedule
@@ -117,8 +117,10 @@ class Reporter:
             setattr(report, COMPARED, self._compared)
             if isinstance(error, HandshakeError):
                 report.longrepr = spelled(str(error))
-            if isinstance(error, EnvironmentUnsupported) and self._place.kernel.real_time:
-                # If this machine's kernel lacks a feature, the test does not fail; the lab kernel has all features.
+            real = isinstance(error, EnvironmentUnsupported) and self._place.kernel.real_time
+            if real or isinstance(error, SettingMissing):
+                # If this machine's kernel lacks a feature, the test does not fail; the lab kernel has all features,
+                # but not each release has each setting.
                 report.outcome = "skipped"
                 report.longrepr = time_limits.skipped(item, spelled(str(error))).longrepr
         return report

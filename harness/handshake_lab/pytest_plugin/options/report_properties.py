@@ -19,6 +19,8 @@ TCP_SECONDS = "handshake_tcp_seconds"
 SEGMENTS = "handshake_segments"
 #: Property: seconds from the first transition or segment to the last.
 SPAN = "handshake_span"
+#: Property: what the record does not explain (`handshake_lab.expect.unexplained`).
+UNEXPLAINED = "handshake_unexplained"
 #: Property: the kept record's row of the index.
 RUN = "handshake_run"
 #: Property: a claim that the test measured, for the index: `handshake_lab.verdict.expected_states.Claim` as JSON.

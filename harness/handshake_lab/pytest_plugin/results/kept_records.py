@@ -20,6 +20,7 @@ from handshake_lab.pytest_plugin.options.report_properties import (
     SEGMENTS,
     SPAN,
     TCP_SECONDS,
+    UNEXPLAINED,
 )
 from handshake_lab.recording.events_file import Writer, read
 from handshake_lab.recording.observations import Failure, RunEnd
@@ -63,6 +64,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
         if failed is not None:
             failed.sections.append(("again", replay))
         return
+    from handshake_lab.expect.unexplained import unexplained
     from handshake_lab.reconcile.pipeline import reconcile
 
     # Branches were recorded with the command that runs all of them.
@@ -74,6 +76,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
     last.user_properties.append((TCP_SECONDS, seconds))
     last.user_properties.append((SEGMENTS, len(record.segments)))
     last.user_properties.append((SPAN, span(record)))
+    last.user_properties.append((UNEXPLAINED, unexplained(record)))
     artifacts: str | None = item.config.option.handshake_artifacts
     if failed is not None:
         from handshake_lab.report.terminal.ladder import text

@@ -23,9 +23,11 @@ from handshake_lab.reconcile.segments.forwarding import (
     untranslated,
 )
 from handshake_lab.reconcile.segments.numbering import Numbering
+from handshake_lab.reconcile.segments.windows import Windows
 from handshake_lab.recording.causal_order import arrange
 from handshake_lab.recording.history import TransmittedSegment
 from handshake_lab.tcp.address import Address
+from handshake_lab.tcp.segment import options_of
 from handshake_lab.tcp.sequence_numbers import add
 
 if TYPE_CHECKING:
@@ -277,6 +279,7 @@ def _first(match: _Match) -> CapturedSegment:
 def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes, after: int) -> MatchedSegments:
     """Add numbers, relative sequence numbers and the numbers of retransmitted segments."""
     numbering = Numbering()
+    windows = Windows()
     numbers: dict[int, int] = {}
     segments: list[TransmittedSegment] = []
     legs: dict[tuple[str, Address, Address], list[SegmentAtEnd]] = defaultdict(list)
@@ -310,7 +313,10 @@ def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes,
             stopped_at=match.stopped,
             icmp=seen.icmp,
             protocol=seen.protocol,
+            raw_options=options_of(seen.frame),
         )
+        if not seen.icmp and seen.protocol == "TCP":
+            segment = msgspec.structs.replace(segment, scaled_window=windows.scaled(segment))
         segment = _named(segment)
         segments.append(segment)
         if match.sent:

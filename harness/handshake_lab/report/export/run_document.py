@@ -12,6 +12,7 @@ import msgspec
 
 from handshake_lab.recording.observations import FORMAT_VERSION, Witness
 from handshake_lab.report.export.json_document import Document, KernelDocument, Seconds, Statement
+from handshake_lab.tcp.options import show_options
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.losses import why_lost
 from handshake_lab.verdict.without_effect import why_ignored
@@ -85,6 +86,9 @@ class SegmentDocument(msgspec.Struct, frozen=True):
     last router that a lost segment reached, "" if none. ``ignored`` is the reason why a segment that arrived had no
     effect, by the reports and counters of its receiver's kernel; null if these do not show it. ``dropped`` is the
     reason why a lost segment was lost, null if that is not known.
+    ``options`` are those of the header, as in ``net.inject``: ``mss:1460,sackok,ts:1:0,nop,ws:7``; ``raw_options``
+    are the same as hexadecimal digits. ``window`` is the field; ``scaled_window`` is bytes, null if the SYNs are not
+    on record.
     """
 
     number: int
@@ -112,6 +116,9 @@ class SegmentDocument(msgspec.Struct, frozen=True):
     ignored: Statement | None
     protocol: Literal["TCP", "UDP"]
     dropped: Statement | None
+    options: str
+    raw_options: str
+    scaled_window: int | None
 
 
 class LinkChangeDocument(msgspec.Struct, frozen=True):
@@ -286,6 +293,9 @@ def _segment(segment: TransmittedSegment, ignored: Message | None, dropped: Mess
         ignored=None if ignored is None else Statement.of(ignored),
         protocol=segment.protocol,
         dropped=None if dropped is None else Statement.of(dropped),
+        options=show_options(segment.raw_options),
+        raw_options=segment.raw_options.hex(),
+        scaled_window=segment.scaled_window,
     )
 
 
