@@ -23,7 +23,7 @@ BUGS = {
     "executed_twice": ("of=drop", 5, 10, ["drop DATA nth=1 from h1", "drop DATA nth=1 from h2"]),
     "dead_accept_loop": ("of=reset", 5, 17, ["inject RST to h2 on ACK nth=1"]),
     "no_read_timeout": ("of=reset", 5, 10, ["inject RST to h2 on DATA nth=1"]),
-    "unread_data": ("of=drop", 8, 13, ["drop DATA nth=1 from h2"]),
+    "unread_data": ("of=drop", 9, 13, ["drop DATA nth=1 from h2"]),
     "starved_queue": ("of=drop", 5, 12, ["drop DATA nth=1 from h1"]),
     "order_assumed": ("of=drop", 5, 21, ["drop DATA nth=1 from h1"]),
     "ports_exhausted": ("of=drop", 9, 21, ["drop FIN nth=1 from h2"]),
