@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     Fates = tuple[Fate, ...]
 
+#: A hundred runs and more.
+pytestmark = pytest.mark.handshake_slow
+
 #: A handshake, a request with its response, and a close.
 EXCHANGE = "handshake_lab.experiment.workloads.request_response:script"
 

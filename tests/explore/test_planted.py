@@ -33,7 +33,12 @@ BUGS = {
 }
 
 
-@pytest.mark.parametrize("name", BUGS)
+#: Half of them are run wherever tests are run; all of them without -m "not handshake_slow".
+QUICK = ("half_close", "dead_accept_loop", "starved_queue", "leaked_attempt", "short_read", "one_retry")
+CHOSEN = [pytest.param(name, marks=() if name in QUICK else pytest.mark.handshake_slow) for name in BUGS]
+
+
+@pytest.mark.parametrize("name", CHOSEN)
 def test_a_planted_bug_is_found(project: Project, name: str) -> None:
     """Reduced to its minimum; the test that is written for it fails alone, and passes with the repaired program."""
     settings, runs, _, minimum = BUGS[name]
@@ -51,6 +56,7 @@ def test_a_planted_bug_is_found(project: Project, name: str) -> None:
     project.run(test.name).assert_outcomes(passed=1)
 
 
+@pytest.mark.handshake_slow
 @pytest.mark.parametrize("name", ["half_close", "dead_accept_loop", "ports_exhausted", "one_retry"])
 def test_a_planted_bug_is_found_in_a_random_order(project: Project, name: str) -> None:
     """Within the number of runs that there are at most, and with the same minimum.
@@ -66,6 +72,7 @@ def test_a_planted_bug_is_found_in_a_random_order(project: Project, name: str) -
     assert finding.runs <= runs
 
 
+@pytest.mark.handshake_slow
 @pytest.mark.parametrize("name", BUGS)
 def test_nothing_is_found_in_the_repaired_program(project: Project, name: str) -> None:
     """With the same faults."""
