@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 #: The counters of segments that the kernel refused, or answered without keeping state (net/ipv4/proc.c).
 TELLING = (
-    "ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "TCPReqQFullDoCookies", "SyncookiesSent", "SyncookiesFailed",
-    "TCPChallengeACK", "TCPSYNChallenge", "TCPACKSkippedChallenge", "TCPACKSkippedSynRecv", "TCPACKSkippedPAWS",
-    "TCPACKSkippedSeq", "TCPDeferAcceptDrop", "PAWSEstab", "OutOfWindowIcmps", "LockDroppedIcmps",
+    "ListenOverflows", "ListenDrops", "TCPReqQFullDrop", "SyncookiesSent", "SyncookiesFailed", "TCPChallengeACK",
+    "TCPACKSkippedChallenge", "TCPACKSkippedSynRecv", "TCPDeferAcceptDrop", "PAWSEstab", "OutOfWindowIcmps",
+    "LockDroppedIcmps",
 )  # fmt: skip
 #: The interval between two readings, as a multiple of the duration of the last reading: this uses at most 5 % of a
 #: processor. On the lab kernel, where computation takes no virtual time, there is no interval.
