@@ -22,7 +22,9 @@ from handshake_lab.experiment.live_recording import Journal
 from handshake_lab.experiment.run_start import begin, repeatable
 from handshake_lab.kernel.lab import writable_root
 from handshake_lab.linux import netns
-from handshake_lab.mininet_scripts import channel, iptables, script_process
+from handshake_lab.linux.netlink import links
+from handshake_lab.linux.netlink.connection import Netlink
+from handshake_lab.mininet_scripts import channel, iptables, open_vswitch, script_process
 from handshake_lab.mininet_scripts.script_lines import ask_for_line
 from handshake_lab.mininet_scripts.script_nodes import ScriptNodes
 from handshake_lab.mininet_scripts.script_plan import SCRIPT, ScriptPlan
@@ -52,6 +54,7 @@ def enter(argument: Any, results: Path) -> int:
     try:
         if plan.kernel.kind == "lab":
             _prepare_root()
+            open_vswitch.start()  # a script looks for itself whether it runs
             _record(plan, results)
             copy_written(writable_root.current(), plan.directory, results / SCRIPT_FILES)
         else:
@@ -64,6 +67,8 @@ def enter(argument: Any, results: Path) -> int:
 
 def _prepare_root() -> None:
     """Create files in a private root that scripts expect to exist."""
+    with Netlink() as netlink:  # controllers and switches talk over it
+        netlink.ask([links.switch_on("lo")])
     # Mininet's NAT adds a line to it; not every distribution has one.
     _INTERFACES.parent.mkdir(exist_ok=True)
     _INTERFACES.touch()

@@ -6,10 +6,12 @@ are replaced by Mininet's Linux bridge, before they are imported by name: a scri
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import select
 import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _SWITCHES = {"OVSSwitch": "ovs-vsctl", "UserSwitch": "ofdatapath", "IVSSwitch": "ivs-ctl"}
 #: Names by which Mininet also calls OVSSwitch.
 _ALIASES = ("OVSKernelSwitch", "OVSBridge")
+#: The programs of controllers that make learning switches.
+_REFERENCE = ("controller", "ovs-controller", "test-controller", "ovs-testcontroller")
 #: Programs that scripts use, with the Debian packages that contain them.
 _PACKAGES = {
     "arp": "net-tools",
@@ -81,16 +85,47 @@ def install(say: Callable[[str], None]) -> None:
     _input()
 
 
+@functools.cache
+def _open_vswitch_runs() -> bool:
+    """Whether the database of Open vSwitch answers."""
+    if shutil.which("ovs-vsctl") is None:
+        return False
+    return subprocess.run(["ovs-vsctl", "-t", "1", "show"], capture_output=True, check=False).returncode == 0
+
+
 def _switches(say: Callable[[str], None]) -> None:
     from mininet import node, nodelib  # noqa: PLC0415
 
     for name, program in _SWITCHES.items():
-        if shutil.which(program) is None and hasattr(node, name):
+        missing = not _open_vswitch_runs() if name == "OVSSwitch" else shutil.which(program) is None
+        if missing and hasattr(node, name):
             bridge = _bridge(nodelib.LinuxBridge, name, say)
             setattr(node, name, bridge)
             if name == "OVSSwitch":
                 for alias in _ALIASES:
                     setattr(node, alias, bridge)
+    if _open_vswitch_runs():
+        _learning_switches(node)
+
+
+def _learning_switches(node: Any) -> None:
+    """Have switches of Open vSwitch learn by themselves, as with the reference controller, unless another is named."""
+    make, start = node.OVSSwitch.__init__, node.OVSSwitch.start
+
+    def init(self: Any, name: str, failMode: str = "standalone", **options: Any) -> None:  # noqa: N803
+        make(self, name, failMode=failMode, **options)
+
+    def start_without_reference(self: Any, controllers: Any) -> None:
+        start(self, [each for each in controllers if not _is_reference(each)])
+
+    node.OVSSwitch.__init__, node.OVSSwitch.start = init, start_without_reference
+
+
+def _is_reference(controller: Any) -> bool:
+    """Whether a controller is one that makes learning switches, and nothing else."""
+    from mininet import node  # noqa: PLC0415
+
+    return getattr(controller, "command", "") in _REFERENCE and not isinstance(controller, node.RemoteController)
 
 
 def _bridge(linux_bridge: Any, name: str, say: Callable[[str], None]) -> Any:
@@ -126,26 +161,19 @@ def _bridge(linux_bridge: Any, name: str, say: Callable[[str], None]) -> Any:
 
 
 def _controllers(say: Callable[[str], None]) -> None:
-    """Start no controller if its program is not installed and switches are bridges, which need none."""
+    """Start no reference controller: the switches learn by themselves, and need none."""
     from mininet import node  # noqa: PLC0415
 
-    found = node.findController
-
-    def default_controller(name: str, controllers: Any = node.DefaultControllers, **options: Any) -> Any:
-        """The first controller that is installed; none if there is none."""
-        controller = found(controllers)
-        return controller(name, **options) if controller else None
-
-    node.DefaultController = default_controller
+    node.DefaultController = node.NullController
     start = node.Controller.start
 
-    def start_if_installed(self: Any) -> None:
-        if shutil.which(self.command) is None and shutil.which("ovs-vsctl") is None:
-            say(f"{self.name}: the controller {self.command!r} is not installed; Linux bridges do not need one")
+    def start_if_needed(self: Any) -> None:
+        if _is_reference(self):
+            say(f"{self.name}: the reference controller is not needed; the switches learn by themselves")
         else:
             start(self)
 
-    node.Controller.start = start_if_installed
+    node.Controller.start = start_if_needed
 
 
 def _cpu_limits(say: Callable[[str], None]) -> None:
