@@ -174,3 +174,14 @@ def test_durations_without_time_wait(tmp_path: Path) -> None:
     assert run["length"] < 1
     assert 60 < run["time_wait"] < 62
     assert "61.6 s TIME-WAIT" in (tmp_path / "runs" / "report" / "index.html").read_text()
+
+
+def test_a_width_that_holds_no_ladder(tmp_path: Path) -> None:
+    """It is refused; the narrowest is drawn within its width."""
+    handshake("demo", "--out", "my-run", "--fault", "drop SYN-ACK nth=1", cwd=tmp_path)
+    refused = handshake("show", "my-run", "--width", "60", cwd=tmp_path)
+    drawn = handshake("show", "my-run", "--plain", "--width", "72", cwd=tmp_path)
+
+    assert (refused.returncode, "x>=72" in refused.stderr) == (2, True)
+    assert max(map(len, drawn.stdout.splitlines())) <= 72
+    assert "rtx #1" in drawn.stdout

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="Show every segment; without it, long runs of data are folded.")
 @click.option(
     "--width",
-    type=click.IntRange(min=40),
+    type=click.IntRange(min=72),
     metavar="N",
     help="Width of the ladder in columns; by default that of the terminal.",
 )

@@ -42,7 +42,8 @@ def forms(segment: TransmittedSegment, again: str) -> list[str]:
         f"{short} {numbers(segment)}{tail}",
         f"{name}{tail}",
         f"{short}{tail}",
-        short,
+        # A retransmission names its original at any width: rather that than its flags.
+        f"#{segment.number}{tail}" if tail else short,
     ]
 
 
