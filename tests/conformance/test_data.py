@@ -163,8 +163,8 @@ def test_urgent_data(end: Established) -> None:
     """The byte at the urgent pointer is out of band (RFC 6093, section 3.2). packetdrill: urgent data."""
     end.peer.send("PAU", seq=1, payload="abc")
 
-    assert end.socket.recv(10) == b"bc"
     assert end.socket.recv(1, socket.MSG_OOB) == b"a"
+    assert end.socket.recv(10) == b"bc"
 
 
 def test_an_unknown_option(end: Established) -> None:
