@@ -56,7 +56,8 @@ def enter(argument: Any, results: Path) -> int:
             _prepare_root()
             open_vswitch.start()  # a script looks for itself whether it runs
             _record(plan, results)
-            copy_written(writable_root.current(), plan.directory, results / SCRIPT_FILES)
+            if root := writable_root.current():
+                copy_written(root, plan.directory, results / SCRIPT_FILES)
         else:
             _protect_interfaces()
             _record(plan, results)
@@ -69,6 +70,8 @@ def _prepare_root() -> None:
     """Create files in a private root that scripts expect to exist."""
     with Netlink() as netlink:  # controllers and switches talk over it
         netlink.ask([links.switch_on("lo")])
+    if writable_root.current() is None:
+        return
     # Mininet's NAT adds a line to it; not every distribution has one.
     _INTERFACES.parent.mkdir(exist_ok=True)
     _INTERFACES.touch()

@@ -73,13 +73,17 @@ _current: list[WritableRoot] = []
 
 
 def enter() -> None:
-    """Have this process and its children write to a root of their own from now on."""
-    _current.append(WritableRoot())
+    """Have this process and its children write to a root of their own from now on.
+
+    In a kernel without overlay file systems the root stays as it is, read-only.
+    """
+    if "overlay" in Path("/proc/filesystems").read_text().split():
+        _current.append(WritableRoot())
 
 
-def current() -> WritableRoot:
-    """The root that `enter` made."""
-    return _current[-1]
+def current() -> WritableRoot | None:
+    """The root that `enter` made; None if it made none."""
+    return _current[-1] if _current else None
 
 
 def _mounts() -> Iterator[_Mount]:
