@@ -84,6 +84,6 @@ def error() -> Iterator[Callable[[RecordedSocket], int]]:
 
     def pending(of: RecordedSocket) -> int:
         time.sleep(0.01)
-        return of.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return int(of.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
     return pending  # type: ignore[return-value]

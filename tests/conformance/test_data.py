@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Established
+    from conformance.conftest import Established
 
 
 def test_data_in_order(end: Established) -> None:

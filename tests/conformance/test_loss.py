@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Established
+    from conformance.conftest import Established
     from handshake_lab import Net
     from handshake_lab.experiment.recorded_socket import RecordedSocket
 
