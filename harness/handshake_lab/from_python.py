@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
 from handshake_lab.plan.checks import parse_faults, parse_links
+from handshake_lab.plan.cost import parse_cost
 from handshake_lab.plan.program_run import check_programs, parse_programs, plan_of, wall_limit_of
 from handshake_lab.plan.sysctls import sysctl_settings
 from handshake_lab.plan.timed_action import parse_timed
@@ -41,6 +42,7 @@ def record(
     time_limit: float = TIME_LIMIT,
     after: float = AFTER,
     wall_limit: float = WALL_LIMIT,
+    cost: str | None = None,
 ) -> Run:
     """Run programs in the hosts of a network, and record every connection that they make.
 
@@ -68,6 +70,8 @@ def record(
         after: Limit for their connections to end after the clients, in seconds of the kernel's time.
         wall_limit: Limit for the whole run, in seconds of real time; on kernels that run in real time, the two limits
             above are added.
+        cost: Virtual time that system calls, clock readings and readings of the time-stamp counter take on a lab
+            kernel: ``syscall=1us,clock=1us``, or ``none``.
 
     Raises:
         UsageError: An invalid value.
@@ -85,7 +89,8 @@ def record(
     settings = {name: str(value) for name, value in (sysctls or {}).items()}
     sysctl_settings(planned, settings)
     chosen = choose_kernel(kernel, seed, wall_limit_of(programs, kernel, wall_limit))
-    plan = plan_of(programs, topology, link_specs, wanted, chosen.info, timed=timed, sysctls=settings)
+    costs = parse_cost(cost, "cost")
+    plan = plan_of(programs, topology, link_specs, wanted, chosen.info, timed=timed, sysctls=settings, cost=costs)
     with conducted(plan, chosen, Path(out) if out is not None else None) as run:
         if run.directory is None or out is None:
             return replace(run, directory=None)

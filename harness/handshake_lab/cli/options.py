@@ -48,6 +48,30 @@ def seed(function: _Function) -> _Function:
     )(function)
 
 
+def check_repeat(function: _Function) -> _Function:
+    """``--check-repeat``: whether a run is a function of its seed."""
+    return click.option(
+        "--check-repeat",
+        is_flag=True,
+        help="Run twice. If the second run differs, print the first event that does and the program that it came from, "
+        "with exit status 1.",
+    )(function)
+
+
+def cost(default: str) -> Callable[[_Function], _Function]:
+    """``--cost``: what programs' use of the machine costs in virtual time.
+
+    Args:
+        default: What is so without the option.
+    """
+    return click.option(
+        "--cost",
+        metavar="COSTS",
+        help="Virtual time that each system call, clock reading and reading of the time-stamp counter takes on the lab "
+        f'kernel: "syscall=1us,clock=1us,tsc=100ns", or none (docs/determinism.md). By default, {default}.',
+    )
+
+
 def kernel(function: _Function) -> _Function:
     """``--kernel``: the kernel of the run."""
     return click.option(
@@ -213,7 +237,7 @@ def print_notes(planned: NetworkPlan) -> None:
 
 
 #: Parameters that change the output, not the run.
-_SHOWN = frozenset({"out", "html", "watch", "as_json", "plain", "lang"})
+_SHOWN = frozenset({"check_repeat", "out", "html", "watch", "as_json", "plain", "lang"})
 
 
 def again() -> str:

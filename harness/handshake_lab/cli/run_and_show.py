@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from handshake_lab.cli.waiting import waiting
+from handshake_lab.errors import UsageError
 from handshake_lab.kernel.shared.job import INTERRUPTED
 from handshake_lab.report.text.escaping import visible
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from handshake_lab.reconcile.stored_run import Run
     from handshake_lab.verdict.judge import Verdict
 
+#: Of a line of a difference.
+SHOWN_CHARACTERS = 400
+
 
 def carry_out(
     plan: RunPlan,
@@ -31,6 +35,7 @@ def carry_out(
     plain: bool,
     lang: str,
     watch: bool = False,
+    check_repeat: bool = False,
     after: Callable[[Run], None] | None = None,
     html: Path | None = None,
 ) -> int:
@@ -44,6 +49,7 @@ def carry_out(
         plain: Print the ladder without colours and box-drawing characters.
         lang: The language of the ladder.
         watch: Show the sockets while it runs.
+        check_repeat: Carry it out a second time, and fail if it is not the same.
         after: Prints additional output after the ladder.
         html: The file for the page of the run; None: it has no page but that in ``out``.
 
@@ -67,7 +73,31 @@ def carry_out(
             meanwhile = waiting(f"Running on Linux {kernel.info.release} ({kernel.info.kind})")
         with meanwhile:
             run = stack.enter_context(conducted(plan, kernel, out))
-        return show_run(run, keep, as_json=as_json, plain=plain, lang=lang, after=after, html=html)
+        status = show_run(run, keep, as_json=as_json, plain=plain, lang=lang, after=after, html=html)
+        return max(status, _repeat(plan, kernel, run)) if check_repeat and not run.interrupted else status
+
+
+def _repeat(plan: RunPlan, kernel: Kernel, run: Run) -> int:
+    """Carry a plan out again, and print whether that is the same run. Returns the exit status."""
+    from handshake_lab.experiment.execute import conducted
+    from handshake_lab.recording.repeats import count_events, first_difference
+
+    if kernel.info.real_time:
+        raise UsageError(
+            "--check-repeat", "", "needs virtual time: no two runs in real time are the same", "--kernel lab"
+        )
+    if run.directory is None:
+        raise AssertionError("a run that was just carried out has a directory")
+    with waiting("Running again"), conducted(plan, kernel) as again:
+        if again.directory is None:
+            raise AssertionError("a run that was just carried out has a directory")
+        difference = first_difference(run.directory, again.directory)
+    if difference is None:
+        click.echo(f"repeated: all {count_events(run.directory)} events and all output are the same", err=True)
+        return 0
+    for line in f"handshake: {difference}".splitlines():
+        click.echo(visible(line, SHOWN_CHARACTERS), err=True)
+    return 1
 
 
 def show_run(

@@ -66,6 +66,7 @@ class LiveRecording:
         follow: Indexes of the decisions to take at branch points, instead of branching.
         timed: Actions at given times of the run.
         script_ended: When the script ended, on the run's clock; 0 until then.
+        programs: Of each program that was started, by the number of its session: its host and its command.
     """
 
     def __init__(self, network: Network, recorder: Recorder, clock: Clock, results: Path) -> None:
@@ -77,6 +78,7 @@ class LiveRecording:
         self.follow: list[int] | None = None
         self.branched: list[BranchStep] = []
         self.script_ended = 0
+        self.programs: dict[int, tuple[str, str]] = {}
         self.timed = TimedActions(network, clock)
         self._closing = False
         network.on_link_change = self.link_changed

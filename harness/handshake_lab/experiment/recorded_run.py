@@ -13,6 +13,7 @@ import msgspec
 from handshake_lab.errors import FaultNeverFired, HandshakeError
 from handshake_lab.experiment.live_recording import Journal, LiveRecording
 from handshake_lab.experiment.net import Net
+from handshake_lab.experiment.repeatability import charge, not_repeatable
 from handshake_lab.experiment.run_start import begin, repeatable
 from handshake_lab.experiment.scheduled import ScheduledFaults
 from handshake_lab.kernel.lab.branch_point import end_here
@@ -82,6 +83,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
                 with recorder:
                     if seed is not None:
                         begin(seed, "run")
+                    charge(plan)
                     clock.start()
                     header = RunHeader(
                         t=0,
@@ -103,7 +105,9 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
                     unreached = recording.timed.stop()
             finally:
                 recording.close()
-            journal.write_all([*network.reports(recorder.ended), RunEnd(t=recorder.ended)])
+            ended = recorder.ended
+            exceptions = not_repeatable(ended, recording) if seed is not None else ()
+            journal.write_all([*network.reports(ended), *exceptions, RunEnd(t=ended)])
             _check(network.idle_faults(), unreached, journal)
 
 

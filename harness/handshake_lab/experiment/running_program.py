@@ -52,6 +52,7 @@ class RunningProgram:
         except OSError as error:
             reason = why_not_started(words, error)
             raise UsageError(f"--{spec.role}", spec.command, reason, '--client "curl -s http://h2/"') from None
+        recording.programs[self._process.pid] = (spec.node, spec.command)
         self._thread = threading.Thread(target=self._wait, name=spec.name, daemon=True)
         self._thread.start()
 

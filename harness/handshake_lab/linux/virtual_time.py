@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,3 +37,55 @@ def free_of_time() -> Iterator[None]:
         yield
     finally:
         _libc.personality(before)
+
+
+#: What programs' use of the machine costs, and what they have used: of a lab kernel with the project's patches.
+_COSTS = Path("/proc/time_travel")
+
+
+class Preempted(NamedTuple):
+    """The first program that was interrupted because it computed for too long.
+
+    Attributes:
+        pid: Its process.
+        session: The session of that process.
+        name: Its name, up to 15 bytes.
+        times: How often programs were interrupted in all.
+    """
+
+    pid: int
+    session: int
+    name: str
+    times: int
+
+
+def can_cost() -> bool:
+    """Whether this kernel can let programs' use of the machine cost time."""
+    return _COSTS.exists()
+
+
+def set_costs(syscall: int, clock: int, tsc: int, patience: int) -> None:
+    """Set what programs' use of the machine costs, from now on.
+
+    Args:
+        syscall: Nanoseconds for each system call.
+        clock: Nanoseconds for each reading of a clock.
+        tsc: Nanoseconds for each reading of the processor's time-stamp counter.
+        patience: Milliseconds of the host's processor time for which a program may compute without a system call.
+
+    Raises:
+        OSError: This kernel cannot.
+    """
+    _COSTS.write_text(f"syscall={syscall} clock={clock} tsc={tsc} patience={patience}", "ascii")
+
+
+def preempted() -> Preempted | None:
+    """The first program that was interrupted; None if there is none."""
+    if not can_cost():
+        return None
+    for line in _COSTS.read_text("utf-8", "replace").splitlines():
+        if line.startswith("preempted "):
+            values, _, name = line.removeprefix("preempted ").partition(" comm=")
+            found = dict(item.split("=") for item in values.split())
+            return Preempted(int(found["pid"]), int(found["session"]), name, int(found["times"]))
+    return None

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.errors import UsageError
 from handshake_lab.plan.checks import check_requests
+from handshake_lab.plan.cost import PROGRAM_COST
 from handshake_lab.plan.program import ProgramSpec, ProgramsSpec
 from handshake_lab.plan.run_plan import RunPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from handshake_lab.plan.cost import Cost
     from handshake_lab.plan.fault import Fault
     from handshake_lab.plan.link import LinkSpec
     from handshake_lab.plan.network_plan import NetworkPlan
@@ -70,6 +72,7 @@ def plan_of(
     replay: str = "",
     timed: Sequence[TimedAction] = (),
     sysctls: Mapping[str, str] | None = None,
+    cost: Cost | None = None,
 ) -> RunPlan:
     """The plan of a run of programs, which run in the current directory.
 
@@ -83,6 +86,7 @@ def plan_of(
         replay: The command that repeats the run.
         timed: What happens to the network at given times.
         sysctls: Settings of hosts and routers.
+        cost: What their use of the machine costs on a lab kernel; None: `PROGRAM_COST`, if the kernel can.
     """
     return RunPlan(
         script="handshake_lab.experiment.workloads.servers_and_clients:script",
@@ -96,4 +100,6 @@ def plan_of(
         replay=replay,
         timed=tuple(timed),
         sysctls=dict(sysctls or {}),
+        cost=PROGRAM_COST if cost is None else cost,
+        cost_optional=cost is None,
     )

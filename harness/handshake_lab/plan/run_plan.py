@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from handshake_lab.plan.cost import NO_COST, Cost
 from handshake_lab.plan.fault import Fault
 from handshake_lab.plan.link import LinkSpec
 from handshake_lab.plan.schedule import Schedule
@@ -33,6 +34,8 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     kernel: KernelInfo
     directory: str = ""
     heartbeat: float = 5.0
+    cost: Cost = NO_COST  #: what programs' use of the machine costs on a lab kernel
+    cost_optional: bool = True  #: whether a kernel that cannot let it cost anything will do
     follow: tuple[int, ...] | None = None  #: decisions to take where the run branches, instead of branching
     schedule: Schedule | None = None  #: what happens to the run's segments, each by its number
     replay: str = ""  #: the command that gives this run again, for the record

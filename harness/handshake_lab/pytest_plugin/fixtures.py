@@ -81,7 +81,7 @@ def net_plan(request: pytest.FixtureRequest) -> RunPlan:
                 _SPELLED, marker.args[0], "is a positional argument; the marker takes keywords only", _EXAMPLE
             )
         wanted.update(marker.kwargs)
-    return _plan(wanted, place)
+    return _plan(wanted, place, request.config.option.handshake_cost)
 
 
 @pytest.fixture
@@ -105,12 +105,15 @@ def _place(request: pytest.FixtureRequest) -> Place:
     return place
 
 
-def _plan(wanted: dict[str, Any], place: Place) -> RunPlan:
+def _plan(wanted: dict[str, Any], place: Place, cost: str | None) -> RunPlan:
+    from handshake_lab.plan.cost import NO_COST, parse_cost
     from handshake_lab.plan.fault import Fault
     from handshake_lab.plan.link import Impairment, LinkSpec
     from handshake_lab.plan.run_plan import RunPlan
 
     wanted.pop("seed", None)  # the kernel has it
+    own = wanted.pop("cost", None)
+    costs = parse_cost(cost if own is None else str(own), f"{_SPELLED} cost") or NO_COST
     topology = wanted.pop("topology", "pair")
     faults = _texts("faults", wanted.pop("faults", ()))
     links = _texts("links", wanted.pop("links", ()))
@@ -128,6 +131,8 @@ def _plan(wanted: dict[str, Any], place: Place) -> RunPlan:
         faults=tuple(map(Fault.parse, faults)),
         sysctls={str(name): str(value) for name, value in sysctls.items()},
         kernel=place.kernel,
+        cost=costs,
+        cost_optional=False,
         replay=place.replay,
         follow=place.follow,
         schedule=place.schedule,

@@ -36,6 +36,7 @@ from handshake_lab.recording.observations import (
     LinkChange,
     Missed,
     NetworkChange,
+    NotRepeatable,
     Observation,
     QdiscReport,
     RunEnd,
@@ -107,6 +108,7 @@ class _Reconciliation:
         if not self._kinds[SocketSeen] and (self._kinds[StateChange] or traffic.segments):
             self.objections.append(sentence("sockets_not_polled"))
         self.objections += [_missed(each) for _, each in self._of(Missed)]
+        self.objections += [_not_repeatable(each) for _, each in self._of(NotRepeatable)]
         self.objections += gathered.objections
         name_by_calls(gathered.all_observed, [step for _, step in self._of(Step)])
         endpoints = assemble(gathered.all_observed, self._build(gathered.all_observed, traffic), self.end)
@@ -215,6 +217,12 @@ def _extended(header: RunHeader, observations: Iterable[Observation]) -> RunHead
             known += [address for address in addresses if address not in known]
     links = dict.fromkeys([*header.links, *(link for change in changes for link in change.links)])
     return msgspec.structs.replace(header, nodes=nodes, links=list(links))
+
+
+def _not_repeatable(each: NotRepeatable) -> Message:
+    if each.node:
+        return sentence(f"{each.reason}_on", node=each.node, program=each.program)
+    return sentence(each.reason, program=each.program)
 
 
 def _missed(each: Missed) -> Message:

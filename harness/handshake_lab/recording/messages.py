@@ -107,6 +107,13 @@ OBJECTIONS = {
     "fin_unsent_close_wait": "reported {state}, but no FIN had been sent: in RFC 9293 this is CLOSE-WAIT",
     "sockets_not_polled": "the sockets were not polled: requests, TIME-WAIT and FIN-WAIT-2 of orphans can only be "
     "derived from segments",
+    "preempted": "this run does not repeat: {program} computed for seconds without a system call, and was interrupted",
+    "preempted_on": "this run does not repeat: {program} on {node} computed for seconds without a system call, and was "
+    "interrupted",
+    "random_instruction": "this run may not repeat: {program} contains instructions that draw random numbers from the "
+    "processor (RDRAND, RDSEED)",
+    "random_instruction_on": "this run may not repeat: {program} on {node} contains instructions that draw random "
+    "numbers from the processor (RDRAND, RDSEED)",
     "missed": "{observer} lost reports (at least {count})",
     "missed_on": "{node}: {observer} lost reports (at least {count})",
     "socket_of_unknown_host": "the tracepoint reported a socket {local} → {remote} that cannot be assigned to a "

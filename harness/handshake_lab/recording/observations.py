@@ -26,6 +26,7 @@ __all__ = [
     "LinkChange",
     "Missed",
     "NetworkChange",
+    "NotRepeatable",
     "Observation",
     "QdiscReport",
     "RunEnd",
@@ -316,6 +317,18 @@ class Failure(_Observation, frozen=True, tag="failure"):
     what: str
 
 
+class NotRepeatable(_Observation, frozen=True, tag="not_repeatable"):
+    """Why another run of the same seed may differ from this one: what a program did.
+
+    ``reason``: "preempted" if it computed for so long without a system call that it was interrupted by the time of the
+    machine; "random_instruction" if its code contains RDRAND or RDSEED, which draw from the processor.
+    """
+
+    node: str  #: "" where it is not known
+    reason: Literal["preempted", "random_instruction"]
+    program: str
+
+
 class RunEnd(_Observation, frozen=True, tag="end"):
     """The last line of a run that ended. A file without it is incomplete."""
 
@@ -336,6 +349,7 @@ Observation = (
     | QdiscReport
     | FaultReport
     | Missed
+    | NotRepeatable
     | Failure
     | RunEnd
 )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 @click.option("--loss", default="0%", show_default=True, help="Random loss in each direction, as a percentage.")
 @options.network
 @options.topology
+@options.check_repeat
+@options.cost("nothing takes time but waiting")
 @options.seed
 @options.kernel
 @options.out
@@ -37,11 +39,13 @@ def command(
     timed: tuple[tuple[str, str], ...],
     sysctls: tuple[str, ...],
     topology: str,
+    cost: str | None,
     seed: int,
     kernel_name: str,
     out: Path | None,
     html: Path | None,
     *,
+    check_repeat: bool,
     as_json: bool,
     plain: bool,
     lang: str,
@@ -66,6 +70,7 @@ def command(
       handshake demo --out my-run && handshake show my-run
     """
     from handshake_lab.plan.checks import check_requests, parse_faults, parse_links
+    from handshake_lab.plan.cost import NO_COST, parse_cost
     from handshake_lab.plan.link import LinkSpec
     from handshake_lab.plan.run_plan import RunPlan
 
@@ -86,8 +91,10 @@ def command(
         sysctls=options.read_sysctls(sysctls, planned),
         kernel=kernel.info,
         replay=options.again(),
+        cost=parse_cost(cost) or NO_COST,
+        cost_optional=False,
     )
-    return carry_out(plan, kernel, out, as_json=as_json, plain=plain, lang=lang, html=html)
+    return carry_out(plan, kernel, out, as_json=as_json, plain=plain, lang=lang, html=html, check_repeat=check_repeat)
 
 
 def _impairment(wanted: dict[str, object]) -> Impairment:

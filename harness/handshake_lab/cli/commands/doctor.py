@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from handshake_lab.cli import options
-from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.kernel.choose import choose_kernel
 
 if TYPE_CHECKING:
     from handshake_lab.doctor.check import Findings
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.json("the tables")
-def command(as_json: bool) -> int:
+@click.option(
+    "--determinism",
+    is_flag=True,
+    help="Check instead that runs repeat: record programs in several languages under several conditions of this "
+    "machine (busy, stopped and continued, another path, user, locale, ...) and compare the runs. Takes minutes.",
+)
+@click.option("--short", is_flag=True, help="With --determinism: only the conditions that find most.")
+def command(*, as_json: bool, determinism: bool, short: bool) -> int:
     """Check which kernels this machine can run.
 
     The checks use temporary namespaces and change nothing on the machine. If something is missing, the command that
@@ -26,7 +34,14 @@ def command(as_json: bool) -> int:
     Examples:
       handshake doctor
       handshake doctor --json | jq .kernels.host.usable
+      handshake doctor --determinism --short
     """
+    if short and not determinism:
+        raise UsageError("--short", "", "belongs to --determinism", "handshake doctor --determinism --short")
+    if determinism:
+        if as_json:
+            raise UsageError("--json", "", "is not possible with --determinism", "handshake doctor --determinism")
+        return _compare_runs(short=short)
     from handshake_lab.doctor import host_checks, lab_checks, vm_checks
 
     findings = [lab_checks.examine(), host_checks.examine(), vm_checks.examine()]
@@ -37,6 +52,23 @@ def command(as_json: bool) -> int:
     else:
         _show(findings)
     return 0 if findings[0].usable else EnvironmentUnsupported.exit_code
+
+
+def _compare_runs(*, short: bool) -> int:
+    """Print one line for each run that was compared. Returns 1 if one of them differs."""
+    from handshake_lab.doctor.determinism import examine
+
+    choose_kernel("lab", seed=1)  # built now, with its progress shown, not in the first run
+    differ = same = 0
+    for each in examine(short=short):
+        name = f"{each.language}, {each.condition}" if each.condition else each.language
+        if each.same is None:
+            click.echo(f"- {name}: not tried: {each.detail}")
+            continue
+        same, differ = same + each.same, differ + (not each.same)
+        click.echo(f"{'=' if each.same else '!'} {name}: {'the same' if each.same else each.detail}")
+    click.echo(f"{same} runs are the same as the first of their program, {differ} differ")
+    return int(differ > 0 or same == 0)
 
 
 def _document(findings: list[Findings]) -> DoctorDocument:

@@ -60,6 +60,8 @@ SHOWN_LINES = 20
     help="Limit for the whole run, in real time; on host and vm kernels the two limits above are added to it. On the "
     "lab kernel, a program that polls in a loop (such as iperf3) can take minutes for one second of virtual time.",
 )
+@options.check_repeat
+@options.cost("system calls and clock readings take 1 us, so that programs that poll in a loop make progress")
 @options.seed
 @options.kernel
 @options.out
@@ -84,11 +86,13 @@ def command(
     time_limit: str,
     after: str,
     wall_limit: str,
+    cost: str | None,
     seed: int,
     kernel_name: str,
     out: Path | None,
     html: Path | None,
     *,
+    check_repeat: bool,
     watch: bool,
     as_json: bool,
     plain: bool,
@@ -109,6 +113,7 @@ def command(
           --client h1="curl -s http://h3/" --client h2="curl -s http://h3/"
     """
     from handshake_lab.plan.checks import parse_faults, parse_links
+    from handshake_lab.plan.cost import parse_cost
     from handshake_lab.plan.program_run import check_programs, parse_programs, plan_of, wall_limit_of
     from handshake_lab.plan.units import duration
 
@@ -130,6 +135,7 @@ def command(
         # Often enough to watch; on the lab kernel the run ends before anyone can read the table.
         heartbeat=0.5 if watch and kernel.info.real_time else 5.0,
         replay=options.again(),
+        cost=parse_cost(cost),
         timed=actions,
         sysctls=settings,
     )
@@ -142,6 +148,7 @@ def command(
         lang=lang,
         watch=watch,
         html=html,
+        check_repeat=check_repeat,
         after=lambda run: _print_programs(run, kept=out is not None),
     )
 

@@ -38,6 +38,7 @@ class Boot(msgspec.Struct, frozen=True):
 
     preload: tuple[str, ...]  #: modules to import
     readable: tuple[Path, ...]  #: host directories that these imports need
+    random_device: Path  #: the library that is preloaded into programs
     parks: bool  #: whether to park then; a fork gets the directory of its job from the supervisor
 
 
@@ -93,11 +94,11 @@ def supervised(image: LabKernelImage, memory: int, *, wall_limit: float, forks: 
     )
 
 
-def prepare(scratch: Path, preload: tuple[str, ...], *, parks: bool) -> None:
+def prepare(image: LabKernelImage, scratch: Path, preload: tuple[str, ...], *, parks: bool) -> None:
     """Write the guest's first program, which starts this Python with `handshake_lab.kernel.lab.lab_guest`."""
     _compile_packages()
     own = (PACKAGE_ROOT, *PACKAGES, Path(sys.prefix), Path(sys.base_prefix))
-    boot = Boot(preload=preload, readable=own, parks=parks)
+    boot = Boot(preload=preload, readable=own, random_device=image.random_device, parks=parks)
     (scratch / "boot.json").write_bytes(msgspec.json.encode(boot, enc_hook=str))
     settings = {"PYTHONHASHSEED": _HASH_SEED, "PYTHONPATH": str(PACKAGE_ROOT)}
     assignments = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
@@ -110,6 +111,8 @@ def prepare(scratch: Path, preload: tuple[str, ...], *, parks: bool) -> None:
 def _command(image: LabKernelImage, memory: int) -> list[str]:
     return [
         str(image.linux),
+        # Of these, programs see the bytecode, and when a file was modified. This is not part of /proc/cmdline.
+        *([f"hostfs_installed={':'.join(map(str, PACKAGES))}"] if image.forks else ()),
         f"mem={memory}M",
         "time-travel=inf-cpu",
         f"time-travel-start={CLOCK_START * 1_000_000_000}",

@@ -20,7 +20,15 @@ from typing import Any
 from handshake_lab.kernel.lab import stage, writable_root
 from handshake_lab.kernel.lab.hostfs import mount_host, unmount_host
 from handshake_lab.kernel.shared import job_runner
-from handshake_lab.kernel.shared.guest_setup import in_child, is_private, mount_file_systems, power_off
+from handshake_lab.kernel.shared.guest_setup import (
+    RANDOM_DEVICE,
+    RESULTS,
+    SCRATCH,
+    in_child,
+    is_private,
+    mount_file_systems,
+    power_off,
+)
 from handshake_lab.linux.machine_fork import park
 
 
@@ -39,20 +47,21 @@ def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
         importlib.import_module(module)
     stage.prepare_for_forks()
     # Also if the machine is not parked: numbers of inodes and devices depend on the sequence of operations.
-    stage.list_loaded_files(scratch)
-    unmount_host(scratch)
+    stage.list_loaded_files(SCRATCH)
+    unmount_host(SCRATCH)
     if boot["parks"]:
-        scratch = sys.argv[1] = park()
-    mount_host(scratch, writable=True)
-    os.write(place, scratch.encode())
+        scratch = park()
+    mount_host(scratch, writable=True, at=SCRATCH)
+    os.write(place, SCRATCH.encode())
     os.close(place)
     # Directories may have changed while the machine was parked.
     importlib.invalidate_caches()
-    job = job_runner.read_job(scratch)
+    job = job_runner.read_job(SCRATCH)
     for directory in job["readable"]:
         if is_private(directory) and directory not in boot["readable"]:
             mount_host(directory, writable=False)
-    mount_host(job["results"], writable=True)
+    mount_host(job["results"], writable=True, at=RESULTS)
+    job.update(scratch=SCRATCH, host_scratch=scratch, results=RESULTS, host_results=job["results"])
     writable_root.enter()
     stage.begin(stage.COMMON_SEED if job["stage"] else job["seed"])
     status = job_runner.do(job)
@@ -63,13 +72,15 @@ def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
 
 
 def main() -> None:
-    """Mount file systems, with the scratch directory at its path on the host, and do the job."""
+    """Mount file systems, with the scratch directory, and do the job."""
     scratch = sys.argv[1]
     boot = json.loads(Path(scratch, "boot.json").read_bytes())
+    library = Path(boot["random_device"]).read_bytes()
     mount_file_systems()
     # Programs that ask for the address of their own host expect an answer.
     Path("/proc/sys/kernel/hostname").write_text("localhost")
-    mount_host(scratch, writable=True)
+    mount_host(scratch, writable=True, at=SCRATCH)
+    RANDOM_DEVICE.write_bytes(library)
     for directory in boot["readable"]:
         if is_private(directory):
             mount_host(directory, writable=False)
@@ -81,7 +92,7 @@ def main() -> None:
 
     status = in_child(work)
     os.close(writer)
-    job_runner.leave_status(os.read(reader, 4096).decode() or scratch, status)
+    job_runner.leave_status(os.read(reader, 4096).decode() or SCRATCH, status)
     power_off()
 
 

@@ -58,6 +58,11 @@ class LabKernelImage:
         return self.helper("seed")
 
     @property
+    def random_device(self) -> Path:
+        """The library to preload into programs, so that std::random_device draws from the kernel."""
+        return self.helper("random_device")
+
+    @property
     def supervisor(self) -> Path:
         """The program that starts the kernel and ends it."""
         return self.helper("supervisor")

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
-from handshake_lab.kernel.lab import lab_boot
-from handshake_lab.kernel.shared.guest_setup import ENVIRONMENT
+from handshake_lab.kernel.lab import lab_boot, stalled
+from handshake_lab.kernel.shared.guest_setup import ENVIRONMENT, RANDOM_DEVICE
 from handshake_lab.kernel.shared.job import (
     BRANCH_POINT,
     BranchPoint,
@@ -42,6 +42,15 @@ _TOO_LONG = (
     "a program in it computes without ever blocking, or polls in a loop (computing takes no virtual time, and reading "
     "the clock takes almost none), or waits for an event that never occurs"
 )
+
+
+#: Keeps programs from random numbers of the processor, which no kernel can replace: std::random_device (the library is
+#: lab/random_device.c) and OpenSSL, by its mask of the processor's features (OPENSSL_ia32cap(3)).
+_PREDICTABLE = {
+    "LD_PRELOAD": str(RANDOM_DEVICE),
+    "ASAN_OPTIONS": "verify_asan_link_order=0",  # otherwise it refuses to start where a library is preloaded
+    "OPENSSL_ia32cap": "~0x4000000000000000:~0x40000",
+}
 
 
 class LabKernel:
@@ -112,7 +121,7 @@ class LabKernel:
                 yield from _all_branches(trunk)
                 return
         with lab_boot.supervised(self._image, self._memory, wall_limit=self._wall_limit, forks=False) as booted:
-            lab_boot.prepare(booted.scratch, job.preload, parks=False)
+            lab_boot.prepare(self._image, booted.scratch, job.preload, parks=False)
             results = self._hand_over(job, booted.scratch)
             yield self._outcome(booted.run(), booted.scratch, results)
 
@@ -157,10 +166,11 @@ class LabKernel:
     def _hand_over(self, job: Job, scratch: Path) -> Path:
         # For programs that the job starts: the iteration order of their sets depends on it.
         hashing = {"PYTHONHASHSEED": str(self._seed % 2**32)}
-        return hand_over(job, scratch, {**ENVIRONMENT, **hashing}, seed=self._seed)
+        return hand_over(job, scratch, {**ENVIRONMENT, **_PREDICTABLE, **hashing}, seed=self._seed)
 
     def _outcome(self, ending: Ending, scratch: Path, results: Path) -> JobResult:
-        return outcome(ending, scratch, results, kernel="the lab kernel", limit=self._wall_limit, too_long=_TOO_LONG)
+        too_long = (stalled.described(ending.console, results) if ending.word == "timeout" else "") or _TOO_LONG
+        return outcome(ending, scratch, results, kernel="the lab kernel", limit=self._wall_limit, too_long=too_long)
 
 
 class Branch:

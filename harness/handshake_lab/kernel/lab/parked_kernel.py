@@ -39,6 +39,15 @@ class LoadedFile(msgspec.Struct, frozen=True):
     size: int
     mtime_ns: int
 
+    @classmethod
+    def now(cls, path: str) -> Self | None:
+        """The file as it is; None if there is none."""
+        try:
+            found = os.stat(path)  # noqa: PTH116
+        except OSError:
+            return None
+        return cls(path, found.st_size, found.st_mtime_ns)
+
     def unchanged(self) -> bool:
         """Whether the file has not changed since it was read."""
         try:
@@ -66,7 +75,7 @@ class ParkedKernel:
         self._supervisor = lab_boot.supervised(image, memory, wall_limit=_BOOT_LIMIT, forks=True)
         self._supervisor.__enter__()
         try:
-            lab_boot.prepare(self._supervisor.scratch, preload, parks=True)
+            lab_boot.prepare(image, self._supervisor.scratch, preload, parks=True)
             ending = self._supervisor.run()
             self._parked = _Parked.of(self._supervisor, ending)
             if self._parked is None:
@@ -151,9 +160,9 @@ class _Parked:
             raise KeyboardInterrupt
         if ending.word != "parked":
             return None
-        files = msgspec.json.decode((machine.scratch / LOADED_FILES).read_bytes(), type=list[LoadedFile])
+        paths = msgspec.json.decode((machine.scratch / LOADED_FILES).read_bytes(), type=list[str])
         # Files that do not exist on the host are the guest's own.
-        return cls(machine, tuple(file for file in files if os.path.exists(file.path)))  # noqa: PTH110
+        return cls(machine, tuple(filter(None, map(LoadedFile.now, paths))))
 
     def current(self) -> bool:
         """Whether it has not ended, and no file that it has read has changed."""

@@ -36,17 +36,12 @@ def prepare_for_forks() -> None:
 
 
 def list_loaded_files(scratch: str) -> None:
-    """Write a list of the modules and libraries that this process has loaded, with their sizes and times."""
+    """Write a list of the modules and libraries that this process has loaded; the host knows their times."""
     modules = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     lines = Path("/proc/self/maps").read_text().splitlines()
     mapped = {line[line.index("/") :] for line in lines if "/" in line}
-    found = []
-    for path in sorted(each for each in modules | mapped if isinstance(each, str)):
-        try:
-            read = os.stat(path)  # noqa: PTH116
-        except OSError:  # such as "[frozen]", or a file that was replaced meanwhile
-            continue
-        found.append({"path": path, "size": read.st_size, "mtime_ns": read.st_mtime_ns})
+    paths = sorted(each for each in modules | mapped if isinstance(each, str))
+    found = [path for path in paths if os.path.exists(path)]  # noqa: PTH110  unlike "[frozen]"
     Path(scratch, LOADED_FILES).write_text(json.dumps(found))
 
 
@@ -75,7 +70,7 @@ def reach_stage() -> Any:
     scratch, results = job["scratch"], job["results"]
     prepare_for_forks()
     list_loaded_files(scratch)
-    source = park() if job["parks"] else scratch
+    source = park() if job["parks"] else job["host_scratch"]
     mount_host(source, writable=True, at=scratch)
     importlib.invalidate_caches()
     own = job_runner.read_job(scratch)

@@ -16,6 +16,11 @@ _POWER_OFF = 0x4321FEDC  # LINUX_REBOOT_CMD_POWER_OFF, include/uapi/linux/reboot
 #: Directories where a tmpfs is mounted, so that a run does not see the host's files there.
 PRIVATE = ("/tmp", "/run", "/dev/shm", "/var/tmp")  # noqa: S108
 
+#: Where a guest has the run's scratch directory and its results: paths of the host would be different in every run.
+SCRATCH, RESULTS = "/run/handshake/scratch", "/run/handshake/results"
+#: The library that is preloaded into the programs of a lab kernel.
+RANDOM_DEVICE = Path("/run/handshake/random_device.so")
+
 #: The environment of programs in the guest.
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -26,6 +31,7 @@ ENVIRONMENT = {
     "TERM": "linux",
     "PYTHONDONTWRITEBYTECODE": "1",  # what is written is lost
     "PYTHONUNBUFFERED": "1",
+    "PYTHONFAULTHANDLER": "1",  # a program that has to be aborted shows its stack
 }
 
 

@@ -15,18 +15,20 @@ from handshake_lab.kernel.shared import cache, places
 _KERNEL = Path(__file__).parents[1]
 
 #: The C files, in a fixed order.
-SOURCES = (_KERNEL / "lab" / "seed.c", _KERNEL / "shared" / "supervisor.c")
+SOURCES = (_KERNEL / "lab" / "random_device.c", _KERNEL / "lab" / "seed.c", _KERNEL / "shared" / "supervisor.c")
 
 # These are compiled to a library that is preloaded into another program; the others
 # are compiled to a program.
-_SHARED = frozenset({"seed"})
+_SHARED = frozenset({"seed", "random_device"})
+# These must not need the C library: they are loaded into programs that may have another one.
+_ALONE = frozenset({"random_device"})
 
 _FLAGS = ("-O2", "-Wall", "-Wextra")
 
 
 def key() -> str:
     """Twelve characters that identify the sources of the programs and how they are compiled."""
-    digest = hashlib.sha256("\0".join([*_FLAGS, *sorted(_SHARED)]).encode())
+    digest = hashlib.sha256("\0".join([*_FLAGS, *sorted(_SHARED), *sorted(_ALONE)]).encode())
     for source in SOURCES:
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:12]
@@ -84,8 +86,9 @@ def compile_into(directory: Path) -> None:
     import subprocess  # noqa: PLC0415  every start looks up a kernel, which imports this module
 
     for source in SOURCES:
-        shared = ("-shared", "-fPIC") if source.stem in _SHARED else ()
-        command = ["gcc", *_FLAGS, *shared, "-o", str(directory / product(source.stem)), str(source)]
+        kind = ["-shared", "-fPIC"] if source.stem in _SHARED else []
+        kind += ["-nostdlib", "-fno-builtin"] if source.stem in _ALONE else []
+        command = ["gcc", *_FLAGS, *kind, "-o", str(directory / product(source.stem)), str(source)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except FileNotFoundError as error:

@@ -24,6 +24,7 @@ from handshake_lab.pytest_plugin.options.command_line import NETWORK_MARKER, spe
 from handshake_lab.pytest_plugin.results import kept_records
 from handshake_lab.pytest_plugin.results.mutation_outcomes import invert
 from handshake_lab.pytest_plugin.results.pytest_reports import failure
+from handshake_lab.recording.repeats import first_difference
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -100,6 +101,8 @@ class Controller:
             try:
                 with _timed(item):
                     reports = self._run(item, results)
+                    if self._config.option.handshake_check_repeat:
+                        self._check_repeat(item, results, reports)
             except (HandshakeError, pytest.fail.Exception) as error:
                 reports = [failure(item, spelled(str(error)))]
             followed = dict(reports[-1].user_properties).get(FOLLOWED, "")
@@ -107,6 +110,28 @@ class Controller:
         replay.finish(item, reports, began)
         invert(item, reports)
         return reports
+
+    def _check_repeat(self, item: pytest.Item, results: Path, reports: list[pytest.TestReport]) -> None:
+        """Run a test again, and fail if that is not the same run.
+
+        Raises:
+            pytest.fail.Exception: It is not, with the first difference.
+            UsageError: The kernel runs in real time.
+        """
+        if self._kernel(seed_of(item)).info.real_time:
+            raise UsageError(
+                "--check-repeat", "", "needs virtual time: no two runs in real time are the same", "--kernel=lab"
+            )
+        with tempfile.TemporaryDirectory(prefix="handshake-repeat-", ignore_cleanup_errors=True) as place:
+            again = Path(place).resolve()
+            second = self._run(item, again)
+            difference = first_difference(results, again)
+        if difference is not None:
+            raise pytest.fail.Exception(str(difference), pytrace=False)
+        outcomes = [[(report.when, report.outcome) for report in each] for each in (reports, second)]
+        if outcomes[0] != outcomes[1]:
+            text = f"the test does not repeat: {outcomes[0]}, then {outcomes[1]}, with the same record"
+            raise pytest.fail.Exception(text, pytrace=False)
 
     def explore(self, item: pytest.Function) -> tuple[pytest.TestReport, bool]:
         """Explore a test: it fails if there is a finding.
@@ -232,7 +257,7 @@ class Controller:
     def replay(self, item: pytest.Item, followed: str = "") -> str:
         """The command that runs this test again with the same result; for a branch, only this branch."""
         variant = variants.of(item).words
-        names = ("kernel", "link") if variant else ("kernel", "seed", "link")
+        names = ("kernel", "link", "cost") if variant else ("kernel", "seed", "link", "cost")
         words = command_line.replay_words(self._config, names)
         words += ["--handshake-follow", followed] if followed else []
         return shlex.join(["pytest", item.nodeid, *variant, *words])

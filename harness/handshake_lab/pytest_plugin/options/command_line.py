@@ -32,9 +32,9 @@ LOSS = "10%"
 #: The markers, as ``pytest --markers`` prints them.
 MARKERS = (
     (
-        f"{NETWORK_MARKER}(topology='pair', faults=(), sysctls={{}}, seed=None, links=(), **link): the network of a "
-        "test that uses the fixture `net`; **link are properties of its links, with units: delay='50ms', loss='1%', "
-        "rate='10mbit'. For example: @pytest.mark.handshake(delay='50ms', faults='drop SYN nth=1 from h1')"
+        f"{NETWORK_MARKER}(topology='pair', faults=(), sysctls={{}}, seed=None, links=(), cost=None, **link): the "
+        "network of a test that uses the fixture `net`; **link are properties of its links, with units: delay='50ms', "
+        "loss='1%', rate='10mbit'. For example: @pytest.mark.handshake(delay='50ms', faults='drop SYN nth=1 from h1')"
     ),
     (
         f"{SLOW_MARKER}: the test takes more than {SLOW:g} s of the kernel's time; on kernels that run in real time "
@@ -196,6 +196,20 @@ OPTIONS = (
         example="120",
         read=_seconds,
         metavar="SECONDS",
+    ),
+    Option(
+        "cost",
+        "Virtual time that each system call, clock reading and reading of the time-stamp counter of a program takes on "
+        "a lab kernel (docs/determinism.md). A cost in the marker has precedence. Default: none.",
+        example="syscall=1us,clock=1us",
+        metavar="COSTS",
+    ),
+    Option(
+        "check-repeat",
+        "Run every test that uses a kernel twice, and fail it if the second record differs from the first; the first "
+        "event that differs is shown, with the program that it came from.",
+        default=False,
+        kind="flag",
     ),
     Option(
         "slow",
