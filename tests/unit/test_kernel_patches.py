@@ -111,7 +111,7 @@ def test_each_patch_says_why_and_is_marked_as_derived_from_linux() -> None:
     assert len(patches) >= 3
     for patch in patches:
         subject, _, body = patch.read_text().partition("\n\n")
-        assert subject.startswith("Subject: um: ")
+        assert subject.startswith(("Subject: um: ", "Subject: hostfs: "))
         assert len(body.partition("\n---\n")[0]) > 200
         for added in patch.read_text().split("--- /dev/null\n")[1:]:
             assert "SPDX-License-Identifier: GPL-2.0" in added.split("\n", 3)[2]

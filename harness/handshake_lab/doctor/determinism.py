@@ -88,7 +88,7 @@ def examine(*, short: bool) -> Iterator[Comparison]:
     """
     conditions = [each for each in CONDITIONS if not short or each.name in SHORT]
     with tempfile.TemporaryDirectory(prefix="handshake-determinism-") as directory:
-        first, other = Path(directory, "programs"), Path(directory, "elsewhere", "at", "another", "path")
+        first, other = Path(directory, "programs"), Path(directory, "elsewhere")
         shutil.copytree(_SOURCES, first, ignore=shutil.ignore_patterns("__*"))
         for subject in SUBJECTS:
             if shutil.which(subject.needs) is None:

@@ -21,6 +21,8 @@ from handshake_lab.kernel.shared.cache import MIB
 from handshake_lab.kernel.shared.job import Job
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
 
 _BUILD = "./handshake kernel build"
@@ -34,7 +36,17 @@ _BOOT_LIMIT = 30.0  # seconds of wall time; a boot takes a fifth of one
 def examine() -> Findings:
     """Check the lab kernel and boot it once; takes about half a second."""
     image = LabImages().find()
-    checks = [_user(), _processor(), _tracing(), _seccomp(), _memory(), _scratch(), _image(image)]
+    checks = [
+        _user(),
+        _processor(),
+        _tracing(),
+        _seccomp(),
+        _randomisation(),
+        _counter(),
+        _memory(),
+        _scratch(),
+        _image(image),
+    ]
     checks += _build_tools(needed=image is None)
     checks += [program(*wanted) for wanted in (("ss", "iproute2"), ("nft", "nftables"))]
     if image is not None:
@@ -90,6 +102,38 @@ def _seccomp() -> Check:
         else "filters cannot trap system calls; runs use ptrace, at half the speed"
     )
     return Check("seccomp", ok=ok, detail=detail, needed=False)
+
+
+def _in_child(attempt: Callable[[ctypes.CDLL], bool]) -> bool:
+    """Whether an attempt succeeds in a child process, which it may change."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if attempt(ctypes.CDLL(None, use_errno=True)) else 1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _randomisation() -> Check:
+    """Check whether the kernel's own process may switch off address randomisation; its guests have none anyway."""
+    no_randomize = 0x40000  # include/uapi/linux/personality.h
+    ok = _in_child(lambda libc: libc.personality(no_randomize) >= 0)
+    detail = (
+        "a process may switch it off"
+        if ok
+        else "personality() is refused, as by a container's seccomp profile; records are the same nevertheless"
+    )
+    return Check("address randomisation", ok=ok, detail=detail, needed=False)
+
+
+def _counter() -> Check:
+    """Check whether reading the time-stamp counter can be trapped, which programs in a lab kernel must not see."""
+    set_tsc, trap = 26, 2  # PR_SET_TSC, PR_TSC_SIGSEGV: include/uapi/linux/prctl.h
+    ok = _in_child(lambda libc: libc.prctl(set_tsc, trap, 0, 0, 0) == 0)
+    detail = (
+        "programs read virtual time from it"
+        if ok
+        else "cannot be trapped: runs of programs that read it (Go, for example) do not repeat"
+    )
+    return Check("time-stamp counter", ok=ok, detail=detail, needed=False)
 
 
 def _memory() -> Check:

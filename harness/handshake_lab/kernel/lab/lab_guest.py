@@ -66,7 +66,7 @@ def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
     stage.begin(stage.COMMON_SEED if job["stage"] else job["seed"])
     status = job_runner.do(job)
     # Not left to the first process: in a fork, that one would first have to be given its memory again.
-    job_runner.leave_status(scratch, status)
+    job_runner.leave_status(SCRATCH, status)
     power_off()
     return status
 
@@ -75,6 +75,7 @@ def main() -> None:
     """Mount file systems, with the scratch directory, and do the job."""
     scratch = sys.argv[1]
     boot = json.loads(Path(scratch, "boot.json").read_bytes())
+    sys.argv[1] = SCRATCH  # the path of the host is different in every run
     library = Path(boot["random_device"]).read_bytes()
     mount_file_systems()
     # Programs that ask for the address of their own host expect an answer.

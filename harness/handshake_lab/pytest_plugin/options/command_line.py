@@ -198,6 +198,12 @@ OPTIONS = (
         metavar="SECONDS",
     ),
     Option(
+        "slow",
+        "On kernels that run in real time (host, vm), also run tests with the marker handshake_slow.",
+        default=False,
+        kind="flag",
+    ),
+    Option(
         "cost",
         "Virtual time that each system call, clock reading and reading of the time-stamp counter of a program takes on "
         "a lab kernel (docs/determinism.md). A cost in the marker has precedence. Default: none.",
@@ -208,12 +214,6 @@ OPTIONS = (
         "check-repeat",
         "Run every test that uses a kernel twice, and fail it if the second record differs from the first; the first "
         "event that differs is shown, with the program that it came from.",
-        default=False,
-        kind="flag",
-    ),
-    Option(
-        "slow",
-        "On kernels that run in real time (host, vm), also run tests with the marker handshake_slow.",
         default=False,
         kind="flag",
     ),
