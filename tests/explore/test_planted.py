@@ -29,7 +29,17 @@ BUGS = {
     "ports_exhausted": ("of=drop", 9, 21, ["drop FIN nth=1 from h2"]),
     "leaked_attempt": ("of=drop", 2, 7, ["drop SYN nth=1 from h1", "drop SYN-ACK nth=1 from h2"]),
     "short_read": ("of=drop", 6, 10, ["drop ACK nth=1 from h2"]),
-    "one_retry": ("faults=2 of=drop", 10, 35, ["drop SYN nth=1 from h1 + drop SYN nth=2 from h1"]),
+    "one_retry": (
+        "faults=2 of=drop",
+        10,
+        35,
+        [
+            "drop SYN nth=1 from h1 + drop SYN nth=2 from h1",
+            "drop SYN nth=1 from h1 + drop SYN-ACK nth=1 from h2",
+            "drop SYN-ACK nth=1 from h2 + drop SYN nth=2 from h1",
+            "drop SYN-ACK nth=1 from h2 + drop SYN-ACK nth=2 from h2",
+        ],
+    ),
 }
 
 

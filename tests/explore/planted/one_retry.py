@@ -1,6 +1,6 @@
 """The limit of connect() is long enough for one lost SYN, but not for two.
 
-Found if the SYN and its first retransmission are lost.
+Found if the SYN, or its answer, is lost twice in a row.
 """
 
 import pytest
