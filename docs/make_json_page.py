@@ -56,7 +56,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "doctor": ("handshake doctor --json",),
 }
 
-#: What the examples need first, in a directory of their own.
+#: The commands that prepare the directory of the examples.
 PREPARED = ("handshake demo --out runs/1", "handshake demo --loss 20% --out runs/2")
 #: The test of the example of a pytest session.
 TEST = """def test_a_lost_syn_is_retransmitted(net):
@@ -79,7 +79,7 @@ file `events.jsonl` with one observation per line. All of them have a version an
 - Within a version, fields and codes may be added; none is removed, renamed or given another meaning.
 - This release reads records of versions 1 to {version}. A record of a newer version is refused: install the release
   that wrote it, or a newer one.
-- Documents and records are English, whatever `--lang` or the locale says. The same run gives the same bytes.
+- Documents and records are English, regardless of `--lang` and the locale. The same run gives the same bytes.
 - Times are seconds with nine decimals in documents, and integer nanoseconds in records; both count from the beginning
   of the recording.
 - A sentence has a `code` for programs and an English `text` for people. Codes are stable, texts may be reworded.

@@ -109,7 +109,7 @@ def test_a_time_that_does_not_come() -> None:
         ("10s", "cut h1-s1 for ever", "is not a duration"),
         ("10s", "set delay=5ms", "does not name a link"),
         ("10s", "drop SYM", "the nearest is 'SYN'"),
-        ("10s", "drop SYN nth=last", "is not known while a run goes on"),
+        ("10s", "drop SYN nth=last", "is not known during a run"),
     ],
 )
 def test_an_action_that_cannot_be_meant(when: str, what: str, reason: str) -> None:
@@ -158,7 +158,7 @@ def test_in_a_test(net: Net) -> None:
     assert [segment.number for segment in net.record().segments if segment.lost] == [1]
     with pytest.raises(UsageError, match="has passed"):
         net.at("1s", "cut h1-s1")
-    with pytest.raises(UsageError, match="is not known while a run goes on"):
+    with pytest.raises(UsageError, match="is not known during a run"):
         net.drop("FIN", nth="last")
     client.close()
 

@@ -130,13 +130,13 @@ def test_every_life_of_a_socket(net: Net) -> None:
     client.connect_ex((net.h2.ip, 81))
     client.connect(listener.getsockname())
 
-    assert [net.history(client, life=life).states[-1] for life in (0, 1, -1)] == [
+    assert [net.history(client, connection=each).states[-1] for each in (0, 1, -1)] == [
         "CLOSED",
         "ESTABLISHED",
         "ESTABLISHED",
     ]
-    with pytest.raises(LookupError, match="2 connections: there is no life=2"):
-        net.history(client, life=2)
+    with pytest.raises(LookupError, match="2 connections: there is no connection=2"):
+        net.history(client, connection=2)
 
 
 @pytest.mark.parametrize("recorded", [True, False])

@@ -258,22 +258,22 @@ class Net(FaultMethods):
         now = self.clock.now()
         return reconcile([*self._journal.observations, *self.recorder.counters(now)], until=now)
 
-    def history(self, of: RecordedSocket, *, life: int = -1) -> Endpoint:
+    def history(self, of: RecordedSocket, *, connection: int = -1) -> Endpoint:
         """The history of one socket up to now: if it was used for several connections, that of the last.
 
         Args:
             of: The socket.
-            life: Which of its connections: 0 is the first one, -1 the last.
+            connection: Which of its connections: 0 is the first one, -1 the last.
 
         Raises:
             NotRecorded: No observer has reported it in another state than CLOSED, or it had fewer connections.
         """
-        lives = [endpoint for endpoint in self.record().endpoints if endpoint.cookie == of.cookie]
-        if not lives:
+        found = [endpoint for endpoint in self.record().endpoints if endpoint.cookie == of.cookie]
+        if not found:
             raise NotRecorded(f"no observer has reported socket {of.cookie} in another state than CLOSED")
-        if not -len(lives) <= life < len(lives):
-            raise NotRecorded(f"socket {of.cookie} had {len(lives)} connections: there is no life={life}")
-        return lives[life]
+        if not -len(found) <= connection < len(found):
+            raise NotRecorded(f"socket {of.cookie} had {len(found)} connections: there is no connection={connection}")
+        return found[connection]
 
     # -- time -------------------------------------------------------------------------------
 

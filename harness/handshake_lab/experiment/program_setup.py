@@ -70,7 +70,7 @@ def _identity(user: str | int) -> dict[str, Any]:
 
 
 def find_program(argv: Sequence[str]) -> None:
-    """Show a program's directory in a lab kernel if it lies where the kernel has a memory of its own, such as /tmp."""
+    """Show a program's directory in a lab kernel if the kernel mounts a separate tmpfs there, such as at /tmp."""
     program = argv[0] if argv else ""
     if program.startswith("/") and not os.path.exists(program):  # noqa: PTH110 -- hot
         hostfs.show_in_private_directory(program)

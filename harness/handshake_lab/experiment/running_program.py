@@ -87,7 +87,7 @@ class RunningProgram:
             os.killpg(self.pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """Have it and its session stand still (SIGSTOP): the kernel goes on answering for its sockets."""
+        """Stop it and its session (SIGSTOP): the kernel still answers segments to its sockets."""
         os.killpg(self.pid, signal.SIGSTOP)
 
     def cont(self) -> None:

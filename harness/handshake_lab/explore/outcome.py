@@ -29,7 +29,7 @@ class Outcome(msgspec.Struct, frozen=True):
         failed: The failure; None if it did not fail.
         digest: The digest of its record.
         features: Its features (`handshake_lab.explore.novelty`).
-        held: How many sockets programs hold at its end, besides listeners.
+        held: How many sockets except listeners programs hold at its end.
         keys: A key for each of its segments, equal for equivalent places (`handshake_lab.explore.equivalence`); empty
             if they are unknown.
         sometimes: The claims made with `sometimes`, and whether they were true.

@@ -1,4 +1,4 @@
-"""Properties that every run must have, whatever its test asserts. Each can be switched off."""
+"""Properties that every run must have, in addition to its test's assertions. Each can be disabled."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ def _data(run: Run) -> Iterator[str]:
 
 
 def _end(endpoint: Endpoint) -> str:
-    return f"{endpoint.node} {endpoint.role}, port {endpoint.local.port if endpoint.role == 'server' else 'of its own'}"
+    port = f"port {endpoint.local.port}" if endpoint.role == "server" else "ephemeral port"
+    return f"{endpoint.node} {endpoint.role}, {port}"
 
 
 #: Every property by its name.
@@ -103,7 +104,7 @@ def check(run: Run, names: tuple[str, ...]) -> Failed | None:
 
 
 def held(run: Run) -> int:
-    """How many sockets programs hold at the end of a run, besides listeners."""
+    """How many sockets except listeners programs hold at the end of a run."""
     last: dict[tuple[str, int], SocketSeen] = {}
     for each in run.observations:
         if isinstance(each, SocketSeen):

@@ -106,7 +106,7 @@ def _about(
     lines += finding.failed.text.splitlines()[:_LINES]
     lines += [str(why)] if why else []
     if not finding.repeatable:
-        lines.append("A second run gave another record: it depends on something besides the seed.")
+        lines.append("A second run gave another record: it depends on something other than the seed.")
     lines.append(f"record: handshake show {kept} (side by side: {kept / COMPARISON})")
     if finding.faults:
         lines.append(again(finding))

@@ -28,7 +28,7 @@ class Target:
         job: The job. Its argument contains the schedule, with the key ``schedule``.
         make_kernel: Creates the kernel, in the process that uses it.
         judge: Returns the failure of a run; None if it did not fail.
-        properties: Names of the properties that every run must have besides.
+        properties: Names of the properties that every run must have in addition.
     """
 
     name: str

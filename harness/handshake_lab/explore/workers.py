@@ -71,7 +71,7 @@ def _walk(schedules: Sequence[Fates]) -> list[Outcome]:
 
 
 class Processes:
-    """Runs schedules in several processes, each with a kernel of its own.
+    """Runs schedules in several processes, each with a separate kernel.
 
     If a process is killed, others run its schedules again.
 

@@ -92,7 +92,7 @@ def _within(directory: Path) -> list[Path]:
 
 
 def size_of(directory: Path) -> int:
-    """The bytes that the files below a directory take on the disk, except those that are removed meanwhile."""
+    """The bytes that the files below a directory take on the disk, except those that are removed during the count."""
     total = 0
     for path in directory.rglob("*"):
         try:

@@ -140,7 +140,7 @@ def counters(space: int, table: str, suffix: str) -> dict[str, int]:
 
 @contextlib.contextmanager
 def _context() -> Iterator[tuple[ctypes.CDLL, int]]:
-    """The library, and a context of its own in the calling thread's namespace.
+    """The library, with a separate context in the calling thread's namespace.
 
     Raises:
         EnvironmentUnsupported: nft is not installed.

@@ -39,7 +39,7 @@ def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
 class TcpExtReader:
     """Reads some of the TcpExt counters again and again, from a descriptor of `NETSTAT`.
 
-    The file shows the network namespace in which it was opened, whichever thread reads it.
+    The file shows the network namespace in which it was opened, independent of the thread that reads it.
 
     Args:
         descriptor: The open file.

@@ -1,4 +1,4 @@
-"""On the host: detects that virtual time hardly passes, and reports why a script may not end."""
+"""On the host: detects that virtual time passes too slowly, and reports why a script may not end."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class Recorder:
         """Observe another node from now on: its sockets, and what ``observers`` see. From any thread.
 
         Args:
-            node: A node with a name of its own. Captures run on the interfaces that it has now.
+            node: A node with a unique name. Captures run on its current interfaces.
             observers: More observers of it.
         """
         with self._changed:
@@ -360,7 +360,7 @@ class Recorder:
                     seen.extend(diag.poll_flow(flow))
                 if name in targets.listeners:
                     seen.extend(diag.poll_listeners())
-            # Whoever asks for everything gets what was counted so far, too.
+            # A complete poll also reports the counters.
             latest = sys.maxsize if asked > self._answered else now
             watches = [each for each in self._watches.values() if each.due is not None and each.due <= latest]
             seen.extend(grown for each in watches if (grown := each.growth()))
@@ -378,7 +378,7 @@ class Recorder:
         # A tracepoint event is committed before its wake-up arrives: always read its buffers.
         events = self._tracepoints.descriptors() if self._tracepoints else ()
         for descriptor in dict.fromkeys([*ready, *events]):
-            if descriptor in self._by_descriptor:  # not the wake-up, nor one of a node that was forgotten meanwhile
+            if descriptor in self._by_descriptor:  # not the wake-up, nor one of a node that was removed meanwhile
                 seen.extend(self._by_descriptor[descriptor].read(descriptor))
         while self._handed_in:
             seen.append(self._handed_in.popleft())

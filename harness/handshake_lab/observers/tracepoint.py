@@ -59,7 +59,7 @@ _DROP_REASONS = frozenset({
     "TCP_ACK_UNSENT_DATA", "TCP_OFO_QUEUE_PRUNE", "TCP_OFO_DROP", "TCP_MINTTL",
 })  # fmt: skip
 
-#: What a router may find wrong with a segment that it is to forward, whichever socket it is for.
+#: The reasons for which a router discards a segment that it would forward; they concern no socket.
 _ROUTER_REASONS = ("PKT_TOO_BIG",)
 
 _COMMIT_MASK = 0xFFFFF  # the upper bits of `commit` are flags (RB_MISSED_EVENTS)

@@ -69,7 +69,7 @@ def check_fault(planned: NetworkPlan, fault: Fault, *, field: str = "fault") -> 
 
 
 def check_running(fault: Fault, *, field: str = "fault") -> None:
-    """Check that a fault can be put in force while a run goes on.
+    """Check that a fault can be activated during a run.
 
     Raises:
         UsageError: It is for the last segment of its kind, which only a run without the fault tells.
@@ -78,7 +78,7 @@ def check_running(fault: Fault, *, field: str = "fault") -> None:
         raise UsageError(
             f"{field} nth",
             str(fault),
-            "is for the last segment, which is not known while a run goes on (handshake demo and record make a run "
+            "is for the last segment, which is not known during a run (handshake demo and record make a run "
             "without the fault first)",
             "a number from the ladder of a run without the fault: nth=2, or #11",
         )

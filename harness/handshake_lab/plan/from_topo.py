@@ -164,7 +164,7 @@ def _add_wire(plan: NetworkPlan, one: PortPlan, other: PortPlan) -> list[tuple[P
     return [(one, near), (far, other)]
 
 
-#: Parameters of a link that are accepted, besides its properties (`EXAMPLES`): Mininet's names for properties,
+#: Parameters of a link that are accepted in addition to its properties (`EXAMPLES`): Mininet's names for properties,
 #: addresses and ends; and parameters without effect, such as the shaper and the offloads.
 _LINK_WORDS = frozenset(
     (

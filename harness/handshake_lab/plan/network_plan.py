@@ -48,7 +48,7 @@ class NodePlan(msgspec.Struct):
 
     @property
     def addresses(self) -> list[str]:
-        """Its IP addresses; its name stands for the first one."""
+        """Its IP addresses; its name resolves to the first one."""
         return [address.partition("/")[0] for port in self.ports for address in port.addresses]
 
 

@@ -18,7 +18,7 @@ _EXAMPLE = "a class whose config() calls self.cmd(…)"
 _FORWARDING = re.compile(r"ip_forward\s*=\s*1|echo\s+[\"']?1[\"']?\s*>\s*/proc/sys/net/ipv4/ip_forward")
 #: The command of Mininet's own Node.config(), which is not needed: the loopback interface is already up.
 _LOOPBACK = "ifconfig lo up"
-#: Methods besides config() in which a class can change its node.
+#: Methods other than config() in which a class can change its node.
 _METHODS = ("__init__", "start", "configDefault", "defaultIntf", "setIP", "popen", "cmd", "startShell")
 #: Methods of Mininet's nodes that change nothing.
 _SILENT = ("setParam", "setIP", "setMAC", "setDefaultRoute", "setHostRoute", "setARP", "mountPrivateDirs", "addIntf")

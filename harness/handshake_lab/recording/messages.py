@@ -226,7 +226,7 @@ _PARTS = {
     "outline_count_lost": "{count} segments lost",
 }
 
-#: English sentences by code. ``{name}`` stands for a value. The event of an edge that only Linux has is a part with
+#: English sentences by code. ``{name}`` is replaced by a value. The event of an edge that only Linux has is a part with
 #: the code ``edge.`` and the edge's id.
 SENTENCES = {
     **SUMMARIES,

@@ -117,7 +117,7 @@ class StateChange(_Observation, frozen=True, tag="state"):
     It does not contain a namespace: ``local.ip`` identifies the host if addresses are unique.
     """
 
-    sk: int  #: stands for the kernel address of the socket: an identity until its CLOSE, then reused
+    sk: int  #: represents the kernel address of the socket: an identity until its CLOSE, then reused
     old: State
     new: State
     local: Address

@@ -20,7 +20,7 @@ def upgraded(header: bytes, version: int) -> bytes:
 
     Args:
         header: The line.
-        version: Its version. A file of the present one is returned as it is.
+        version: Its version. A file of the current version is returned unchanged.
     """
     renamed = [names for older, names in sorted(_RENAMED.items()) if older >= version]
     if not renamed:

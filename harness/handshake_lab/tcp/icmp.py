@@ -21,7 +21,7 @@ _ICMP, _ICMPV6, _TCP = 1, 58, 6
 #: An error quotes at least the ports and the sequence number of the segment.
 _QUOTED = struct.Struct("!HHI")
 
-#: The kind of error by type and code; a type without a code stands for all of its codes.
+#: The kind of error by type and code; a type without a code matches all of its codes.
 _KINDS_4 = {
     (3, 0): "network unreachable",
     (3, 1): "host unreachable",

@@ -1,4 +1,4 @@
-"""Decodes UDP datagrams (RFC 768), which captures contain besides TCP."""
+"""Decodes UDP datagrams (RFC 768), which captures contain in addition to TCP."""
 
 from __future__ import annotations
 

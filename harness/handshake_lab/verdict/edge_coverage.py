@@ -54,7 +54,7 @@ class Coverage:
             return f"not in Linux: {absent}" if absent else "not taken"
         names = sorted(test.rpartition("::")[2] for test in tests)
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        seen = ", ".join(self._witnesses(edge)) or "nobody: inferred"
+        seen = ", ".join(self._witnesses(edge)) or "none: inferred"
         return f"{', '.join(names[:_NAMED])}{more}; seen by {seen}"
 
     def _witnesses(self, edge: str) -> list[str]:

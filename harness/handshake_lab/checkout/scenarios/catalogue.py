@@ -87,7 +87,7 @@ def _marks(function: ast.FunctionDef) -> Iterator[tuple[str, list[ast.expr]]]:
 
 
 def described(scenario: Scenario) -> ScenarioDocument:
-    """A scenario as it is listed in JSON."""
+    """The JSON form of a scenario."""
     return ScenarioDocument(**msgspec.structs.asdict(scenario))
 
 

@@ -45,7 +45,7 @@ from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
     "--properties",
     default="",
     metavar="NAMES",
-    help=f"What every run must have besides: {', '.join((*PROPERTIES, DESCRIPTORS))}; or none. "
+    help=f"Properties that every run must have: {', '.join((*PROPERTIES, DESCRIPTORS))}; or none. "
     f"Default: {', '.join(DEFAULT)}.",
 )
 @click.option("-n", "--workers", default=1, show_default=True, metavar="N", help="Processes that run schedules.")

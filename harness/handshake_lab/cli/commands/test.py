@@ -27,7 +27,7 @@ _CHECKS = (
 
 #: All tests, on all processors.
 _ALL = ("-n", "auto")
-#: A worker gets whole files, as each collects a file of its own in a kernel; an idle one takes tests from a busy one.
+#: A worker gets whole files, because each collects its files in a kernel; an idle one takes tests from a busy one.
 _DISTRIBUTION = ("--dist", "worksteal")
 
 

@@ -34,13 +34,13 @@ def script(net: Net, argument: Any) -> None:
         each.ended.wait(max(0.0, (ends - net.clock.now()) / 1e9))
     for client in clients:
         client.close()
-    with contextlib.suppress(WaitTimedOut):  # what is left open is on record
+    with contextlib.suppress(WaitTimedOut):  # the record shows the connections that remain open
         net.wait_until_closed(request.after)
     net.recorder.checkpoint()
 
 
 def _serve(net: Net, spec: ProgramSpec) -> RunningProgram:
-    """Start a server, and wait until it listens. Where it fails first, that is on record."""
+    """Start a server, and wait until it listens. If it ends first, the record shows that."""
     ports = ServerPorts(net.recording, spec.node, Listening.parse(True))
     server = start(net.recording, spec)
     try:

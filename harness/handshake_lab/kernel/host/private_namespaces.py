@@ -1,9 +1,9 @@
 """Makes private namespaces and runs a program in them; `handshake_lab.kernel.host.host_kernel` starts it.
 
-The namespaces are those for users, network, mounts, processes, IPC and host names. What is made
-in them (interfaces, rules, mounts, files in /tmp and /run, processes) is removed when the program
-ends, in whatever way, and nothing outside is changed. The first process in the process namespace
-keeps them, and is killed when its parent ends.
+The namespaces are those for users, network, mounts, processes, IPC and host names. Everything that
+is created in them (interfaces, rules, mounts, files in /tmp and /run, processes) is removed when the
+program ends for any reason, and nothing outside is changed. The first process in the process
+namespace keeps them, and is killed when its parent ends.
 
 This is a script that uses only the standard library and starts without site-packages, so that it
 starts fast.
@@ -106,7 +106,7 @@ def _mount_all(setup: dict[str, Any]) -> None:
     try:
         _mount("sysfs", "/sys", "sysfs", _MS_NOSUID | _MS_NODEV)
     except PermissionError:
-        # A container that hides parts of /sys may not mount it again. It stays as it is, and /sys/class/net
+        # A container that hides parts of /sys may not mount it again. Then it is not remounted, and /sys/class/net
         # shows the interfaces outside, which nothing here reads.
         below = {}
     for path, descriptor in below.items():

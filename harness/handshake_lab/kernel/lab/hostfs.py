@@ -38,7 +38,7 @@ def show_in_private_directory(path: str) -> None:
     missing = Path(path)
     while str(missing.parent) != below and not missing.parent.exists():
         missing = missing.parent
-    # Seen from a place of its own: mounting it over the private directory would hide what is in there.
+    # It is mounted at a separate path: mounted over the private directory, it would hide the files there.
     _PLACE.mkdir(parents=True, exist_ok=True)
     mount_host(str(missing.parent), writable=False, at=str(_PLACE))
     try:

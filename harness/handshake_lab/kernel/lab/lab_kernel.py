@@ -159,7 +159,7 @@ class LabKernel:
         return Branch(kernel, machine, ending, results, self._wall_limit)
 
     def _stage(self, kernel: ParkedKernel, job: Job) -> Supervised | None:
-        # In a directory of its own: files that the common part writes are not results of the job.
+        # In a separate directory: files that the common part writes are not results of the job.
         common = msgspec.structs.replace(job, parks=True, results=None)
         return kernel.stage(job.stage, self._wall_limit, lambda scratch: self._hand_over(common, scratch))
 

@@ -68,7 +68,7 @@ def check_version(version: str) -> None:
 
 
 class Mirror:
-    """The package mirror, used through apt with a state of its own.
+    """The package mirror, used through apt with a separate state.
 
     Args:
         state: An empty directory for apt's lists.

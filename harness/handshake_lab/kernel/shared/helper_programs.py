@@ -70,7 +70,7 @@ def supervisor() -> Path:
         EnvironmentUnsupported: As for `provide`.
     """
     if not directory().is_dir():
-        from handshake_lab.kernel.shared.processes import tidy_on_signals  # noqa: PLC0415  seldom needed
+        from handshake_lab.kernel.shared.processes import tidy_on_signals  # noqa: PLC0415  needed only to compile
 
         with tidy_on_signals(), cache.exclusive(lambda: None), cache.workshop() as workshop:
             provide(workshop)

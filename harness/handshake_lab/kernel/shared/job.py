@@ -36,7 +36,7 @@ class Job(msgspec.Struct, frozen=True):
     readable: tuple[Path, ...] = ()  #: host directories it must see even if they are below /tmp or /run
     environment: dict[str, str] = {}
     import_from: tuple[Path, ...] = ()  #: directories to import modules from, after those of this project
-    preload: tuple[str, ...] = ()  #: installed modules that a lab kernel imports beforehand, once for many jobs
+    preload: tuple[str, ...] = ()  #: installed modules that a lab kernel imports once for many jobs
     #: Jobs of one stage take the same steps until they call `handshake_lab.kernel.lab.stage.reach_stage`; a lab kernel
     #: takes these steps only once. Empty: no steps in common with other jobs.
     stage: str = ""

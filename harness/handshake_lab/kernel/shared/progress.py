@@ -39,16 +39,16 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Says nothing."""
+    """Does nothing."""
 
     def stage(self, name: str, total: int | None = None, unit: str = "", *, about: bool = False) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
     def at(self, done: int) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
     def note(self, text: str) -> None:
-        """Says nothing."""
+        """Does nothing."""
 
 
 def amount(done: int, total: int | None, unit: str, *, about: bool) -> str:

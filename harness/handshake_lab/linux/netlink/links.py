@@ -70,7 +70,7 @@ def _info(kind: str, *data: Any) -> tuple[str, Any]:
 
 
 def bridge(name: str, index: int) -> Request:
-    """A bridge that is up and sends no frames of its own: no spanning tree, no multicast queries."""
+    """A bridge that is up and originates no frames: no spanning tree, no multicast queries."""
     info = _info("bridge", ("IFLA_BR_FORWARD_DELAY", 0), ("IFLA_BR_STP_STATE", 0), ("IFLA_BR_MCAST_SNOOPING", 0))
     message = _link([("IFLA_IFNAME", name), info], index=index, flags=IFF_UP, change=IFF_UP)
     return request(message, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, f"creating the bridge {name}")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from handshake_lab.linux.netlink.connection import Netlink
 
 _INGRESS_HANDLE = 0xFFFF0000
-#: The number of a queue that nobody else has set: 1:0.
+#: The handle of the queueing disciplines that this module adds: 1:0.
 NETEM_HANDLE = 0x10000
 #: The largest probability, and the largest rate in 32 bits.
 MOST = 2**32 - 1

@@ -84,7 +84,7 @@ LISTENERS = _dump_request(1 << SS_LISTEN)
 
 @lru_cache(4096)
 def exact_request(flow: Flow) -> bytes:
-    """A request for one connection, whatever its cookie."""
+    """A request for one connection, with any cookie."""
     local, remote = flow
     message = inet_diag_req()
     message.update(

@@ -81,7 +81,7 @@ class WatchedSegment(msgspec.Struct, frozen=True):
     number: int  #: among the segments that the rule acts on, from 1
     segment: Segment
     receiver: str  #: the host to which it is about to leave
-    lost: bool  #: another fault drops it, whatever is decided
+    lost: bool  #: another fault drops it, independent of the decision
 
 
 class Rule(msgspec.Struct):

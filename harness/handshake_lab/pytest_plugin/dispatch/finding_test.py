@@ -42,12 +42,12 @@ def source(item: pytest.Function, finding: Finding) -> str:
 
 
 def _heading(item: pytest.Function, finding: Finding) -> str:
-    told = [f"# {line}".rstrip() for line in finding.failed.text.splitlines()[:12]]
+    message = [f"# {line}".rstrip() for line in finding.failed.text.splitlines()[:12]]
     return "\n".join(
         [
             f"# Found by: handshake explore {item.nodeid}",
             "# The test fails if " + " and ".join(f"'{fault}'" for fault in finding.faults) + ":",
-            *told,
+            *message,
         ]
     )
 

@@ -38,7 +38,7 @@ def set_up(session: pytest.Session) -> None:
     names = list(dict.fromkeys(name for item in session.items for name in _shared_by(item)))
     if not names:
         return
-    # They are requested by a test of their own, which does nothing and requests nothing else.
+    # A separate test requests them, which does nothing else.
     first = session.items[0]
     module = first.getparent(pytest.Module)
     requester = pytest.Function.from_parent(module, name="handshake shared fixtures", callobj=lambda: None)

@@ -6,7 +6,7 @@ import pytest
 
 
 def failure(item: pytest.Item, message: str) -> pytest.TestReport:
-    """A failed report for a test without a report of its own."""
+    """A failed report for a test that has no report."""
     return pytest.TestReport(
         nodeid=item.nodeid,
         location=item.location,

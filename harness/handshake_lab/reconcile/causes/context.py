@@ -59,7 +59,7 @@ def number_of(leg: SegmentAtEnd | None) -> int | None:
 
 
 class RunContext:
-    """The parts of a run that are needed besides one endpoint's own segments.
+    """The parts of a run that are needed in addition to one endpoint's own segments.
 
     Args:
         all_observed: All its sockets.
@@ -361,5 +361,5 @@ def ended(steps: Sequence[Step]) -> int:
 
 
 def spell(step: Step) -> str:
-    """A call as it is written in a program."""
+    """A call as written in a program."""
     return step.call if "(" in step.call else f"{step.call}()"

@@ -1,6 +1,6 @@
 """Why a connection ended: the cause of every ``→CLOSED`` and ``→LISTEN``.
 
-Each finder needs evidence of its own cause: a received segment, a recorded call or a task's call in the kernel, a
+Each finder requires evidence of its cause: a received segment, a recorded call or a task's call in the kernel, a
 reported error, a counter that grew. If no finder has any, the cause is unknown.
 """
 

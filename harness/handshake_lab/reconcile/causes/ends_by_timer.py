@@ -1,6 +1,6 @@
 """Connections that ended by a timer.
 
-Whatever timer it is, tcp_write_err() (net/ipv4/tcp_timer.c) closes the socket, reports ETIMEDOUT to its program and
+For every timer, tcp_write_err() (net/ipv4/tcp_timer.c) closes the socket, reports ETIMEDOUT to its program and
 counts TCPAbortOnTimeout. That a timer was due or that the peer was silent is no evidence by itself.
 """
 

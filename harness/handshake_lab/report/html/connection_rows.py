@@ -107,11 +107,11 @@ def _state(endpoint: Endpoint, index: int, mark: ComparedState, w: Words) -> dic
         forever = "" if step.new is State.CLOSED else w("states.forever")
         row["spent"] = span(after - step.time) if after is not None else forever
         row["cause"], row["caused_by"] = _cause(step, w)
-        row["witnesses"] = ", ".join(w(f"witness.{each}") for each in step.witnesses) or w("states.nobody")
+        row["witnesses"] = ", ".join(w(f"witness.{each}") for each in step.witnesses) or w("states.not_observed")
         row["edge"] = step.edge or ""
         row["section"] = section(step)
         if step.inferred and step.witnesses:
-            doubts.append(w("states.nobody"))
+            doubts.append(w("states.not_observed"))
         if step.flaw:
             doubts.append(w(f"flaw.{step.flaw}"))
         if step.objection:

@@ -1,4 +1,4 @@
-"""What a page shows besides its ladders: the run's settings, and the counters of links, faults and hosts."""
+"""The parts of a page below its ladders: the run's settings, and the counters of links, faults and hosts."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ ARROWS: dict[tuple[State, State], Arrow] = {
 
 
 #: The arrows of Linux's additional transitions, which avoid those of the figure.
-BESIDES: dict[tuple[State, State], str] = {
+LINUX_ARROWS: dict[tuple[State, State], str] = {
     (_S.SYN_RECEIVED, _S.CLOSED): "M70 207C20 100 200 30 346 34",
     (_S.ESTABLISHED, _S.CLOSED): "M446 297C530 230 520 90 456 55",
     (_S.FIN_WAIT_1, _S.CLOSED): "M80 425C-20 600 60 700 400 690C520 686 600 680 640 665",
@@ -82,7 +82,7 @@ BESIDES: dict[tuple[State, State], str] = {
 
 def beside(old: State, new: State) -> str:
     """The path of a transition that Figure 5 does not contain: a curve between the two boxes."""
-    drawn = BESIDES.get((old, new))
+    drawn = LINUX_ARROWS.get((old, new))
     if drawn:
         return drawn
     x1, y1 = PLACES[old]

@@ -134,7 +134,7 @@ def _state(endpoint: Endpoint, mark: ComparedState, glyphs: Glyphs, words: Words
         after = steps[mark.place].time if mark.place < len(steps) else None
         spent = "" if step.new is State.CLOSED else words("states.forever")
         spent = span(after - step.time, glyphs.micro) if after is not None else spent
-        witnesses = ", ".join(words(f"witness.{each}") for each in step.witnesses) or words("states.nobody")
+        witnesses = ", ".join(words(f"witness.{each}") for each in step.witnesses) or words("states.not_observed")
         cause = glyphs.legible(words.caused(step.cause, glyphs.arrow))
         room = width - indent - 15
         reasons = [f"{cause}  [{witnesses}]"] if cells.width(cause) + cells.width(witnesses) + 4 <= room else []
@@ -155,7 +155,7 @@ def _doubts(step: Transition, glyphs: Glyphs, words: Words, width: int, indent: 
         between = words("states.between", earliest=seconds(step.earliest), time=seconds(step.time))
         lines += _under(indent, between, DIM, width)
     if step.inferred and step.witnesses:
-        lines += _under(indent, words("states.nobody"), "yellow", width)
+        lines += _under(indent, words("states.not_observed"), "yellow", width)
     if step.objection:
         flaw = f"{words(f'flaw.{step.flaw}')}: " if step.flaw else ""
         lines += _under(indent, f"! {flaw}{glyphs.legible(words.message(step.objection))}", "bold red", width)

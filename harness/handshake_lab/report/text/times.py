@@ -38,7 +38,7 @@ def digits_for(times: list[int]) -> int:
 
 
 def with_time_wait(ns: int, time_wait: int, micro: str = "µs") -> str:
-    """The duration of a connection, with that of its TIME-WAIT told apart: ``850 ms + 61.6 s TIME-WAIT``.
+    """The duration of a connection, with that of its TIME-WAIT separate: ``850 ms + 61.6 s TIME-WAIT``.
 
     Args:
         ns: Its duration without TIME-WAIT, in nanoseconds.

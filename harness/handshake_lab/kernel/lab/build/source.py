@@ -121,7 +121,7 @@ def _decompressor(path: Path) -> list[str]:
 
 
 def _tarball_in(source: Source) -> str:
-    """The path of the tarball in a package, exactly as it is stored there."""
+    """The path of the tarball in a package, exactly as stored there."""
     listing = subprocess.run(
         ["dpkg-deb", "--contents", str(source.path)],
         capture_output=True,
