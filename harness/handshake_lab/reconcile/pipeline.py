@@ -221,7 +221,8 @@ def _extended(header: RunHeader, observations: Iterable[Observation]) -> RunHead
 
 def _not_repeatable(each: NotRepeatable) -> Message:
     if each.node:
-        return sentence(f"{each.reason}_on", node=each.node, program=each.program)
+        code = {"preempted": "preempted_on", "random_instruction": "random_instruction_on"}[each.reason]
+        return sentence(code, node=each.node, program=each.program)
     return sentence(each.reason, program=each.program)
 
 
