@@ -8,6 +8,7 @@ same segment after any number of translators.
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from handshake_lab.recording.node_addresses import is_loopback
@@ -59,7 +60,7 @@ class ForwardedSegments:
         self._origin: dict[Flow, Flow] = {}
         self._forwarded: set[tuple[str, object]] = set()
         received: dict[tuple[str, object], deque[CapturedSegment]] = defaultdict(deque)
-        for capture in sorted(captures):
+        for capture in _received_first(sorted(captures)):
             self._sort(capture, received)
         for waiting in received.values():
             self.arrivals += waiting
@@ -111,6 +112,35 @@ class ForwardedSegments:
     def origin(self, flow: Flow) -> Flow:
         """The addresses with which a flow's segments were sent, given those with which they arrive."""
         return self._origin.get(flow, flow)
+
+
+def _received_first(captures: list[CapturedSegment]) -> Iterator[CapturedSegment]:
+    """Move what a router received in front of what it sent at the same time on another interface.
+
+    The clock of the lab kernel does not advance while the kernel forwards a segment, and every interface has a capture
+    of its own: only the order of captures of one interface is that of the events.
+    """
+    for _, group in groupby(captures, key=lambda capture: capture.t):
+        same = list(group)
+        late: dict[tuple[str, object], list[CapturedSegment]] = defaultdict(list)
+        for capture in same if len(same) > 1 else ():
+            if capture.segment.direction == "received" and capture.segment.interface != LOOPBACK:
+                late[capture.segment.node, untranslated(capture.segment)].append(capture)
+        moved: set[int] = set()
+        for capture in same:
+            seen = capture.segment
+            if seen.direction == "sent" and late:
+                for other in late.get((seen.node, untranslated(seen)), ()):
+                    if (
+                        other.order > capture.order
+                        and other.order not in moved
+                        and other.segment.interface != seen.interface
+                    ):
+                        moved.add(other.order)
+                        yield other
+                        break
+            if capture.order not in moved:
+                yield capture
 
 
 def _back(flow: Flow) -> Flow:
