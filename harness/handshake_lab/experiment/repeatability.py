@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 #: Seconds of this machine's processor time for which a program may compute without a system call.
 PATIENCE = 5.0
 
-#: Files above this size are not searched: they contain libraries, which use these instructions only if they are not
-#: told otherwise (`handshake_lab.kernel.lab.lab_kernel` does), and three bytes that mean something else.
+#: Files above this size are not searched: they contain libraries, which use these instructions unless the
+#: environment prevents it (`handshake_lab.kernel.lab.lab_kernel` does), and three bytes that mean something else.
 _SEARCHED = 4 << 20
 _ELF_LOAD, _ELF_EXECUTABLE = 1, 1
 
