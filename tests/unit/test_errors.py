@@ -33,6 +33,7 @@ FOREIGN = {
     "KeyboardInterrupt": "Ctrl-C",
     "NotImplementedError": "what msgspec expects of a hook that does not know a type",
     "TimeoutError": "what a call on a Python socket raises",
+    "pytest.fail.Exception": "what pytest.fail() raises, here without a traceback",
     "pytest.UsageError": "pytest prints it and exits with its own status",
     "Interrupted": "SIGTERM: a SystemExit",
 }

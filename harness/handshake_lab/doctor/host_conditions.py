@@ -13,6 +13,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from handshake_lab.errors import SystemCallFailed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -119,7 +121,7 @@ def _refuse_personality() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.create_string_buffer(header), 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "installing a seccomp filter")
+        raise SystemCallFailed(ctypes.get_errno(), "installing a seccomp filter")
 
 
 #: In the order in which they are tried; the first one is what the others are compared with.
