@@ -51,6 +51,7 @@ def tree_with(tmp_path: Path, kconfig: str, dot_config: str = "") -> Path:
         "arch/um/Kconfig": kconfig,
         "kernel/irq/handle.c": INTERRUPTS,
         "drivers/char/random.c": RANDOM,
+        "drivers/net/ifb.c": "\t\tnf_skip_egress(skb, true);\n",
         ".config": dot_config,
         **VIRTUAL_TIME,
     }
@@ -97,6 +98,7 @@ def test_the_source_is_adjusted(tmp_path: Path) -> None:
     assert configuration.adjust(tree) == []
     assert "default 250" in (tree / "arch/um/Kconfig").read_text()
     assert "randomness" not in (tree / "kernel/irq/handle.c").read_text()
+    assert "nf_skip_egress(skb, !skb->from_ingress);" in (tree / "drivers/net/ifb.c").read_text()
     random = (tree / "drivers/char/random.c").read_text()
     assert "entropy()" not in random
     assert random.count("longs = 0;") == 2

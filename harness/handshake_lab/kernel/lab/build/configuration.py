@@ -82,6 +82,14 @@ ADJUSTMENTS = (
         "rather than 10.",
     ),
     Adjustment(
+        "drivers/net/ifb.c",
+        r"^(\t\tnf_skip_egress\(skb,) true\);$",
+        r"\1 !skb->from_ingress);",
+        "ifb marks each frame, so that no egress hook handles it twice. A frame that it returns to the ingress keeps "
+        "the mark, and the egress hook of the next interface, where faults are, skips it. Only frames that ifb sends "
+        "again need the mark.",
+    ),
+    Adjustment(
         "kernel/irq/handle.c",
         r"^\tadd_interrupt_randomness\(desc->irq_data\.irq\);$",
         "",
