@@ -179,7 +179,7 @@ def test_a_syn_in_established(end: Established) -> None:
 
 
 def test_a_fin_again_in_time_wait(end: Established) -> None:
-    """It is acknowledged again, and the minute begins anew (RFC 9293, 3.10.7.4, eighth). packetdrill: time-wait."""
+    """It is acknowledged again, and the minute starts again (RFC 9293, 3.10.7.4, eighth). packetdrill: time-wait."""
     test_a_fin_with_an_acknowledgment(end)
     end.net.sleep(40)
     end.peer.send("FA", seq=1, ack=2)

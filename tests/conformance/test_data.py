@@ -177,7 +177,7 @@ def test_an_unknown_option(end: Established) -> None:
 def test_a_shrinking_window(end: Established) -> None:
     """What was offered and is withdrawn is no longer used (RFC 9293, 3.8.6). packetimpact: tcp_window_shrink."""
     end.peer.send("PA", seq=1, payload="x")
-    end.peer.send("PA", seq=2, payload="y", window=1)  # later than the last one that told a window
+    end.peer.send("PA", seq=2, payload="y", window=1)  # later than the last one that announced a window
     end.net.sleep(0.05)
     end.quiet()
     end.socket.sendall(bytes(500))

@@ -87,7 +87,7 @@ def test_a_reset_in_syn_sent(
 
 
 def test_a_reset_in_syn_received(net: Net) -> None:
-    """The half-open connection is forgotten; another SYN begins anew. packetimpact: tcp_synrcvd_reset."""
+    """The half-open connection is forgotten; another SYN starts again. packetimpact: tcp_synrcvd_reset."""
     net.h1.listen(80)
     peer = net.h2.scripted_peer(40000, to=("h1", 80))
     peer.send("S")

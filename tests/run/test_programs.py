@@ -59,7 +59,7 @@ def test_ready_by_port_by_line_and_by_file(net: Net, tmp_path: Path) -> None:
 
 
 def test_a_program_that_ends_or_is_never_ready(net: Net, tmp_path: Path) -> None:
-    """Both are told apart, with what was there instead."""
+    """The errors distinguish both, with what was there instead."""
     dies = [sys.executable, "-c", "raise SystemExit('no such table')"]
     with pytest.raises(ProgramFailed, match=r"exited with status 1 and did not print 'ready'\n(.*\n)*.*no such table"):
         net.h2.start(dies, prints="ready")

@@ -39,7 +39,7 @@ class Model:
             yield self.outcome(fates)
 
     def outcome(self, fates: Fates) -> Outcome:
-        """What a run gives: its segments are numbered anew where one is sent again."""
+        """What a run gives: its segments get new numbers where one is sent again."""
         done = {fate.segment: fate.action for fate in fates}
         points: list[SegmentPoint] = []
         waiting = [f"data {number}" for number in range(1, self._segments + 1)]

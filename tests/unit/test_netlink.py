@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 
 def test_a_socket_can_be_used_after_a_refusal() -> None:
-    """Answers are told apart by their sequence numbers."""
+    """Answers are distinguished by their sequence numbers."""
     with Netlink() as netlink:
         with pytest.raises(NetlinkError):
             netlink.ask([links.switch_on("nosuch0"), links.switch_on("nosuch1")])

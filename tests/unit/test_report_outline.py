@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAMES = sorted(path.stem for path in RUNS.glob("*.jsonl"))
 
 
-def told(record: Record, lang: str = "en") -> str:
+def text_of(record: Record, lang: str = "en") -> str:
     """The sentences as text."""
     return " ".join(words(lang).message(each) for each in outline(record, connections(record)))
 
@@ -57,7 +57,7 @@ def told(record: Record, lang: str = "en") -> str:
 )
 def test_recordings_in_short(name: str, expected: str) -> None:
     """Each way to open and to end a connection, as Linux took it."""
-    assert told(reconcile(recorded(name))) == expected
+    assert text_of(reconcile(recorded(name))) == expected
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
@@ -80,7 +80,7 @@ def test_no_sentence_contradicts_the_record(record: Record, lang: str) -> None:
         assert not any("F" in each.flags for each in record.segments)
     if "outline_never_closed" in codes:
         assert any(end.states and end.states[-1] is State.CLOSE_WAIT for end in record.endpoints)
-    text = told(record, lang)
+    text = text_of(record, lang)
     assert "{" not in text
     assert len(outline(record, connections(record))) <= 6
     assert not re.search(r"\b(None|nan|-\d)", text)
@@ -88,8 +88,8 @@ def test_no_sentence_contradicts_the_record(record: Record, lang: str) -> None:
 
 def test_a_lost_syn_is_the_first_sentence() -> None:
     """And what was lost of a handshake otherwise is listed."""
-    assert told(lost_syn_ack()).startswith("h1 and h2 were connected after ")
-    assert "lost in the handshake: 1 SYN-ACK." in told(lost_syn_ack())
+    assert text_of(lost_syn_ack()).startswith("h1 and h2 were connected after ")
+    assert "lost in the handshake: 1 SYN-ACK." in text_of(lost_syn_ack())
     record = normal()
     syn = next(each for each in record.segments if each.flags == "S")
     lost = structs.replace(syn, received=None)
@@ -97,7 +97,7 @@ def test_a_lost_syn_is_the_first_sentence() -> None:
     later = [
         structs.replace(each, sent=(each.sent or 0) + 1_010_000_000) for each in record.segments if each is not syn
     ]
-    assert told(structs.replace(record, segments=(lost, again, *later))).startswith(
+    assert text_of(structs.replace(record, segments=(lost, again, *later))).startswith(
         "h1's first SYN was lost; sent again after 1.01 s, it opened the connection to h2."
     )
 
@@ -105,12 +105,12 @@ def test_a_lost_syn_is_the_first_sentence() -> None:
 def test_nothing_is_claimed_of_what_was_not_captured() -> None:
     """A capture that lost segments may have missed the one that matters."""
     record = normal()
-    assert told(record)
-    assert told(structs.replace(record, blurred=frozenset({"h2"}))) == ""
-    assert told(structs.replace(record, endpoints=(), segments=())) == ""
+    assert text_of(record)
+    assert text_of(structs.replace(record, blurred=frozenset({"h2"}))) == ""
+    assert text_of(structs.replace(record, endpoints=(), segments=())) == ""
 
 
 def test_many_connections_are_counted() -> None:
     """One sentence for all of them."""
-    text = told(reconcile(recorded("queue_full3")))
+    text = text_of(reconcile(recorded("queue_full3")))
     assert text == "3 connections, 2 open until the recording ended."
