@@ -53,8 +53,8 @@ def check_repeat(function: _Function) -> _Function:
     return click.option(
         "--check-repeat",
         is_flag=True,
-        help="Run twice. If the second run differs, print the first event that does and the program that it came from, "
-        "with exit status 1.",
+        help="Run twice. If the runs differ, print the first differing event and the program that it came from, "
+        "and exit with status 1.",
     )(function)
 
 
@@ -100,7 +100,8 @@ def network(function: _Function) -> _Function:
         nargs=2,
         multiple=True,
         metavar="TIME ACTION",
-        help='At a time of the run, an action: --at 10s "cut h1-s1 for 30s", --at 2s "set h1>h2:loss=5%", or a fault. '
+        help='Perform an action at a given time of the run: --at 10s "cut h1-s1 for 30s", --at 2s "set h1>h2:loss=5%", '
+        "or a fault. "
         "Syntax: see above. Repeatable.",
     )(function)
     function = click.option(
@@ -185,7 +186,7 @@ def out(function: _Function) -> _Function:
         type=click.Path(path_type=Path),
         metavar="DIR",
         help="Write the record (events.jsonl), its capture (capture.pcapng) and its page (index.html) to this "
-        "directory, which holds no other run.",
+        "directory, which must not contain another run.",
     )(function)
 
 

@@ -81,7 +81,7 @@ def examine(*, short: bool) -> Iterator[Comparison]:
     """Run each program under each condition, and compare.
 
     Args:
-        short: Only under the conditions that find most, for continuous integration.
+        short: Only under the conditions that reveal the most differences, for continuous integration.
 
     Yields:
         A comparison at a time, as soon as it is made.

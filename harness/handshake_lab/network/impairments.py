@@ -1,9 +1,9 @@
 """Sets the impairments of links, and verifies that the kernel applies them.
 
-An impairment belongs to one direction of one link. It is placed at the *middle's* end of that
-link: on frames that leave the middle's port, or, for frames from a host, on frames that arrive
-at it (through an ifb device). It is never placed on a host's own interface: there the sender's TCP
-would be notified of its losses, and its capture would not show the lost segments.
+An impairment belongs to one direction of one link. It is applied at the switch's or router's end of the link: to frames
+that leave its port or, for frames from a host, to frames that arrive at its port (through an ifb device). It is never
+placed on a host's own interface: there the sender's TCP would be notified of its losses, and its capture would not show
+the lost segments.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Impairments:
 
     Args:
         plan: The network.
-        spaces: A descriptor of each namespace, by node; the switches' under `MIDDLE`.
+        spaces: The descriptor of each network namespace, by node. All switches share one, with the key `MIDDLE`.
     """
 
     def __init__(self, plan: NetworkPlan, spaces: Mapping[str, int]) -> None:
@@ -141,7 +141,7 @@ class Impairments:
 
     @_locked
     def cut(self, direction: Direction) -> None:
-        """Drop all frames of a direction's link, in both directions."""
+        """Drop all frames on the link to which this direction belongs, both ways."""
         port = self._middle_port(direction)
         space = self._space(port)
         if space == MIDDLE:
@@ -163,7 +163,7 @@ class Impairments:
             nftables.run(self._spaces[space], f"delete table netdev {drop_rules.cut_table(port.name)}\n")
 
     def _middle_port(self, direction: Direction) -> PortPlan:
-        """The middle's end of a direction's link; the switch's end, if a switch is one of the two."""
+        """The end of the link at which it is cut: a switch's, else a router's, else a host's."""
         ends = (self._ports[direction], self._ports[self._ports[direction].peer])
         ranks = {"switch": 0, "router": 1, "host": 2}
         return min(ends, key=lambda port: ranks[self._plan.nodes[port.node].kind])

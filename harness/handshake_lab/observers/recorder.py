@@ -213,7 +213,7 @@ class Recorder:
         with self._changed:
             self._stopping = True
             os.eventfd_write(self._wake, 1)
-            # How long `Thread.join` takes depends on Python's version; by then, everything has been recorded.
+            # Wait here until everything is recorded: how long `Thread.join` takes depends on Python's version.
             self._changed.wait_for(lambda: self.ended > 0 or self._error is not None)
         self._thread.join()
         for capture in self._captures:
@@ -375,7 +375,7 @@ class Recorder:
         seen: list[Observation] = []
         if self._wake in ready:
             os.eventfd_read(self._wake)
-        # A tracepoint event is committed before its wake-up arrives: always read its buffers.
+        # A tracepoint event can be in its buffer before the descriptor is ready: always read the buffers.
         events = self._tracepoints.descriptors() if self._tracepoints else ()
         for descriptor in dict.fromkeys([*ready, *events]):
             if descriptor in self._by_descriptor:  # not the wake-up, nor one of a node that was removed meanwhile

@@ -126,7 +126,10 @@ class Fault(msgspec.Struct, frozen=True):
         for name, value in more.items():
             if name not in WORDS:
                 raise UsageError(
-                    f"{field} {name}", value, f"is not a word of a fault; {hint(name, WORDS)}", ACTIONS[action]
+                    f"{field} {name}",
+                    value,
+                    f"is not a keyword of the fault syntax; {hint(name, WORDS)}",
+                    ACTIONS[action],
                 )
         last = nth == "last"
         given = {name: value for name, value in more.items() if value is not None}

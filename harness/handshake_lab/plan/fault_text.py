@@ -12,7 +12,7 @@ from handshake_lab.tcp.flags import NO_FLAGS
 #: Kinds of segments; a FIN or a SYN with data is DATA as well. A kind can also be any combination of flags, as ladders
 #: print them: FIN-PSH-ACK (`handshake_lab.tcp.flags.match` defines what it matches).
 KINDS = ("SYN", "SYN-ACK", "ACK", "DATA", "FIN", "RST", "any", "UDP", "ICMP")
-#: Kinds of other protocols than TCP; also each ICMP error by its name.
+#: Kinds that are not TCP segments. Each ICMP error is also a kind, by its name.
 OTHER_KINDS = ("UDP", "ICMP")
 #: Kinds that can be injected; also any combination of flags, and any ICMP error.
 MADE = ("SYN", "SYN-ACK", "ACK", "FIN", "RST", "RST-ACK")
@@ -32,10 +32,11 @@ ACTIONS: dict[str, str] = {
 GRAMMAR = """\
 FAULT   = drop WHAT | delay WHAT TIME | duplicate WHAT [copies=N] | reorder WHAT [behind=N]
         | corrupt WHAT | hold WHAT | inject MADE [from HOST] to HOST [seq=±N] [ack=±N] on WHAT
+                                                   hold: until a test releases it
 WHAT    = KIND [WHICH] [from HOST] [to HOST] [port=N] [ipv4 | ipv6] [optional]
         | #N [KIND] [seq=N] [ack=N] [len=N]        a segment as a ladder prints it: #11 FIN-ACK seq=18 ack=16
 KIND    = SYN | SYN-ACK | ACK | DATA | FIN | RST | any    ACK: without data; DATA: with data
-        | FLAGS                                    FIN-ACK, PSH,ACK, SYN-ECE-CWR or SA; FIN-ACK takes FIN-PSH-ACK too
+        | FLAGS                                    FIN-ACK, PSH,ACK, SYN-ECE-CWR or SA; FIN-ACK also matches FIN-PSH-ACK
         | UDP | ICMP | ICMP-ERROR                  ICMP-port-unreachable, ICMP-fragmentation-needed, …
 WHICH   = nth=N[,N…] | nth=last | first=N | every=N | all    counted from 1; all is the default
 MADE    = FLAGS | ICMP-ERROR                       seq, ack: distance from the numbers that the receiver expects
@@ -69,7 +70,7 @@ WORDS = {
 _FOLLOWED = {"from": "from_", "to": "to", "on": "on", "by": "by"}
 #: Words without a value.
 _ALONE = ("all", "optional", "ipv4", "ipv6", "absolute")
-#: Words of a label, and their names in `Fault.make`.
+#: Keywords after a ladder's segment number (#N), and their names in `Fault.make`.
 _LABEL = {"seq": "rel_seq", "ack": "rel_ack", "len": "length"}
 #: The mark of a retransmission in a ladder, which is ignored, because the segment's number identifies it.
 _AGAIN = re.compile(r"(?:\s+(?:rtx\s+|↻|rtx))#[0-9]+")
@@ -166,4 +167,6 @@ def _part(text: str, words: list[str], field: str) -> tuple[str, Any]:
         # "delay FIN 300ms": a bare quantity can only be a duration.
         return "by", word
     known = (*_FOLLOWED, *_ALONE, *WORDS)
-    raise UsageError(f"{field} {name}", text, f"is not a word of a fault; {hint(name, known)}", ACTIONS["drop"])
+    raise UsageError(
+        f"{field} {name}", text, f"is not a keyword of the fault syntax; {hint(name, known)}", ACTIONS["drop"]
+    )

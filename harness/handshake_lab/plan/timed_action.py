@@ -32,7 +32,7 @@ _LASTS = re.compile(r"(?P<what>.*?)\s+for\s+(?P<time>\S+)(?P<optional>\s+optiona
 _LINK = re.compile(r"(?P<one>[A-Za-z0-9_.]+)-(?P<other>[A-Za-z0-9_.]+)")
 #: The grammar, for help texts and docs/faults.md.
 GRAMMAR = """\
-ACTION  = cut A-B [for TIME] | mend A-B | clear A-B
+ACTION  = cut A-B [for TIME] | mend A-B | clear A-B   mend undoes a cut, clear removes impairments
         | set A-B:PROPERTIES [for TIME]            as --link; set A>B:loss=5% for one direction
         | FAULT [for TIME]                         as --fault"""
 

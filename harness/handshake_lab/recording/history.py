@@ -33,8 +33,8 @@ class Cause(msgspec.Struct, frozen=True):
 class Transition(msgspec.Struct, frozen=True):
     """An endpoint entered a state.
 
-    It happened in [earliest, time], in nanoseconds. ``witnesses`` are the observers that reported it: none where it is
-    ``inferred`` because the diagram has no other path. ``edge`` is the id of the edge in
+    It happened in [earliest, time], in nanoseconds. ``witnesses`` are the observers that reported it. If none did, and
+    the diagram has only one path, it is ``inferred``. ``edge`` is the id of the edge in
     `handshake_lab.tcp.diagram.lookup`. ``objection`` says where observers contradict each other or RFC 9293.
 
     ``flaw`` classifies the objection: "contradiction" where the kernel's report contradicts the captured segments,
@@ -84,16 +84,16 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     """One segment: when it was sent, and when it arrived or that it was lost. Times are nanoseconds.
 
     ``flags`` are letters (`handshake_lab.tcp.flags`). ``seq`` and ``ack`` are absolute; ``rel_seq`` and ``rel_ack``
-    count from the initial sequence numbers. ``retransmits`` is the number of the segment whose sequence numbers its
-    sender sent again; ``copies`` that of the segment which the network duplicated. ``damaged``: it was changed in
-    transit, so that the receiver's TCP dropped it.
+    count from the initial sequence numbers. ``retransmits`` is the number of the earlier segment that this one
+    retransmits. ``copies`` is the number of the original, if this is a duplicate made by the network. ``damaged``: it
+    was changed in transit, so that the receiver's TCP dropped it.
 
     ``src`` and ``dst`` are the addresses with which it was sent; ``translated`` those with which it arrived, or would
     have arrived, if routers on the path translate addresses (NAT). ``stopped_at`` is the last router that a lost
     segment reached, "" if it reached none.
 
-    An ICMP error about a segment has its name in ``icmp``, and no flags: ``src`` and ``dst`` are those of an answer to
-    that segment, ``seq`` is that segment's. Its sender may be a router.
+    For an ICMP error, ``icmp`` is its name and ``flags`` is empty. ``src`` and ``dst`` are the reverse of those of the
+    segment that caused it, and ``seq`` is that segment's. Its sender may be a router.
 
     ``dropped`` says why a router dropped it, if its kernel reported that.
 
@@ -165,7 +165,7 @@ class Record(msgspec.Struct, frozen=True):
     #: Hosts whose captures lost segments: segments that were not captured may have been sent or received there.
     blurred: frozenset[str] = frozenset()
     counters: dict[str, dict[str, int]] = {}  #: the growth of the kernel's counters, by host
-    #: When those counters grew that show why a segment had no effect, in order of time.
+    #: The increments, in order of time, of the counters that show why a segment had no effect.
     counter_growth: tuple[CounterGrowth, ...] = ()
     #: How many packets each full queue dropped, by interface: only if nothing else can have dropped any.
     full_queues: dict[str, int] = {}

@@ -40,9 +40,9 @@ _NOTHING = "nothing_observed"
 class Finding(msgspec.Struct, frozen=True):
     """One line of a verdict.
 
-    ``ok`` is False for a deviation from the document, True for agreement, None for information. ``endpoint``
-    and ``transition`` are indexes in `Record.endpoints` and its transitions, ``segment`` is a
-    `TransmittedSegment.number`. ``message`` is ``text`` as a value that can be translated.
+    ``ok`` is False for a deviation from RFC 9293, True for agreement, None for information. ``endpoint`` and
+    ``transition`` are indexes in `Record.endpoints` and its transitions, ``segment`` is a `TransmittedSegment.number`.
+    ``message`` is ``text`` as a value that can be translated.
     """
 
     ok: bool | None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from handshake_lab.recording.observations import QdiscReport
     from handshake_lab.tcp.address import Address
 
-#: Properties of a link that drop segments without a full queue: its counter then counts more than a full queue drops.
+#: Link properties that drop segments even if the queue is not full: its drop counter then includes other drops.
 _LOSSY = ("loss", "gilbert")
 #: netem's own limit, in packets (tc-netem(8)).
 _LIMIT = 1000
@@ -53,8 +53,9 @@ def _answers(error: TransmittedSegment, segment: TransmittedSegment) -> bool:
 def _overflowed(record: Record, lost: Sequence[TransmittedSegment]) -> Iterator[tuple[int, str]]:
     """The segments that full queues dropped, each with the queue's interface.
 
-    A queue counts the packets that it drops. If this equals the number of segments lost on the path to its host, it
-    dropped all of these; otherwise those that were sent while the queue was full, if their number equals the counter.
+    A queue counts the packets that it drops. If the counter equals the number of segments lost on its path, it dropped
+    all of them. Otherwise, if it equals the number of lost segments that were sent while the queue was full, it dropped
+    those. Otherwise, the cause is unknown.
     """
     located = [queue for queue in record.queues if queue.link]
     for queue in located:

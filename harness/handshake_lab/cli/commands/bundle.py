@@ -22,9 +22,10 @@ from handshake_lab.explore.keep import load
 def command(finding: Path, output: Path | None) -> int:
     """Pack a finding of handshake explore into one file.
 
-    It contains the record with its pages and capture, the passing run beside it, the test that was explored, and
-    finding.json: the schedule, the kernel with its seed, and the versions of Python and of the machine. Unpacked beside
-    the same program, it is run again with handshake explore --replay.
+    It contains the record with its pages and capture, the record of a passing run for comparison, the explored test,
+    and
+    finding.json: the schedule, the kernel with its seed, and the Python version, and the machine's architecture.
+    To run the finding again, unpack it next to the program that was tested, and use handshake explore --replay.
 
     \b
     Examples:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @options.network
 @options.topology
 @options.check_repeat
-@options.cost("nothing takes time but waiting")
+@options.cost("only waiting takes virtual time")
 @options.seed
 @options.kernel
 @options.out
@@ -52,9 +52,9 @@ def command(
 ) -> int:
     """Run one TCP connection and show every segment and state.
 
-    Two hosts, h1 and h2, are connected by a switch; in another topology, the first and the last host. h1 connects,
-    sends a request, receives the response and closes first. Both sides are recorded until TIME-WAIT ends; then every
-    transition is compared with RFC 9293.
+    By default, hosts h1 and h2 are connected by a switch. With --topology, the first and the last host are used. h1
+    connects, sends a request, receives the response and closes first. Both sides are recorded until TIME-WAIT ends;
+    then every transition is compared with RFC 9293.
 
     \b
     Examples:

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 @click.option(
     "--determinism",
     is_flag=True,
-    help="Check instead that runs repeat: record programs in several languages under several conditions of this "
-    "machine (busy, stopped and continued, another path, user, locale, ...) and compare the runs. Takes minutes.",
+    help="Check instead that repeated runs are identical: record programs in several languages under several "
+    "conditions of this machine (busy, stopped and continued, another path, user, locale, ...) "
+    "and compare the runs. Takes minutes.",
 )
-@click.option("--short", is_flag=True, help="With --determinism: only the conditions that find most.")
+@click.option("--short", is_flag=True, help="With --determinism: only the conditions that reveal the most differences.")
 def command(*, as_json: bool, determinism: bool, short: bool) -> int:
     """Check which kernels this machine can run.
 

@@ -35,11 +35,14 @@ from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
     metavar="KINDS",
     help="Kinds of faults to try: drop, duplicate, delay, reorder, reset, cut.",
 )
-@click.option("--runs", default=0, metavar="N", help="Maximum number of runs, for any number of workers.")
+@click.option("--runs", default=0, metavar="N", help="Maximum number of runs, over all workers together.")
 @click.option("--budget", default="", metavar="TIME", help="Start no more runs after this wall time: 60s.")
 @click.option("-x", "--first", is_flag=True, help="End with the first finding.")
 @click.option(
-    "--shuffle", default=0, metavar="N", help="Try schedules in a random order, which this number determines."
+    "--shuffle",
+    default=0,
+    metavar="N",
+    help="Try the combinations of faults in random order; N is the seed of that order.",
 )
 @click.option(
     "--properties",
@@ -97,14 +100,14 @@ def command(
     *,
     first: bool,
 ) -> int:
-    """Search for faults on segments that make a test fail.
+    """Find faults, applied to segments, that make a test fail.
 
     TESTS are pytest's ids of tests with the fixture net. Each test is run once to learn its segments, and then once for
     each fault on each segment, and for combinations of up to --faults faults. A test's own assertions decide whether it
     fails. Each finding is run twice, reduced to few and simple faults, and written as a test beside the explored one.
 
-    With --server and --client, programs are explored without a test, as handshake record runs them: the properties
-    judge.
+    With --server and --client, no test is needed: programs are run as by handshake record, and a run fails if it
+    violates one of the --properties.
 
     \b
     Examples:

@@ -37,8 +37,8 @@ def command() -> None:
 def build(version: str | None, source: str | None, force: bool) -> None:
     """Build a lab kernel. It takes about four minutes on two processors.
 
-    The source is the linux-source package of the distribution: the newest on its mirror, including newer suites.
-    Kernels are kept in ~/.cache/handshake-lab (or under XDG_CACHE_HOME), by release and configuration.
+    The default source is the newest linux-source package on the distribution's mirror, newer suites included. Kernels
+    are kept in ~/.cache/handshake-lab (or under XDG_CACHE_HOME), by release and configuration.
 
     \b
     Examples:

@@ -50,7 +50,8 @@ SHOWN_LINES = 20
     default="130s",
     show_default=True,
     metavar="TIME",
-    help="Limit for connections to end after the clients have exited, in the kernel's time; TIME-WAIT takes a minute.",
+    help="Maximum wait, after the clients have exited, until all connections have ended, in the kernel's time; "
+    "TIME-WAIT takes a minute.",
 )
 @click.option(
     "--wall-limit",
@@ -100,9 +101,10 @@ def command(
 ) -> int:
     """Run programs over a network and record their connections.
 
-    Programs reach other hosts by name (h2). They run in the current directory. On the lab kernel, they can write
-    everywhere, and what they write stays in its memory. With --out, the output of each program is kept beside the
-    record, in HOST-server-1.out, HOST-client-1.err and so on; without it, the first lines are printed at the end.
+    Programs reach other hosts by name (h2). They run in the current directory. On the lab kernel, they can write to any
+    path, but only to the guest's memory: the host's files do not change. With --out, the output of each program is kept
+    beside the record, in HOST-server-1.out, HOST-client-1.err and so on; without it, the first lines are printed at the
+    end.
 
     \b
     Examples:

@@ -106,7 +106,7 @@ def _running(function: _Function) -> _Function:
 @click.option(
     "--seeds",
     metavar="FIRST-LAST",
-    help="Also run scenarios under random loss, once per seed: those whose requirements hold for any loss.",
+    help="Also run, once per seed and with random loss, the scenarios whose requirements hold for any loss.",
 )
 @click.option(
     "--artifacts",
@@ -120,7 +120,8 @@ def _running(function: _Function) -> _Function:
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR|FILE",
-    help="Keep the records in this directory, which holds no others; with --kernels: write the table to this file.",
+    help="Keep the records in this directory, which must not contain others; with --kernels: write the "
+    "table to this file.",
 )
 @options.html
 @options.plain
@@ -249,9 +250,10 @@ def mutate(
 ) -> int:
     """Mutate scenarios, and report which of them still pass.
 
-    Every scenario is run without its faults, settings and socket options, and with false records: without the last
-    transitions, without some segments, or with wrong times. A scenario that passes nevertheless cannot fail. The exit
-    status is 0 if every scenario can fail, and 1 otherwise.
+    Every scenario is run four times, each time altered in another way: without its faults, settings and socket options,
+    or with a false record, in which the last transitions or some segments are missing, or all times are doubled. A
+    scenario that still passes does not detect the change.
+    The exit status is 0 if every scenario can fail, and 1 otherwise.
 
     \b
     Examples:

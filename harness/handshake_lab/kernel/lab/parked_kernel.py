@@ -61,7 +61,7 @@ class ParkedKernel:
     """Boots a lab kernel and parks it.
 
     Args:
-        image: The built kernel, one that forks.
+        image: A built kernel that supports forking.
         memory: The guest's memory, in MiB.
         preload: The modules that it imports before it is parked.
 
@@ -90,7 +90,7 @@ class ParkedKernel:
         return self._parked is not None and self._parked.current()
 
     def fork(self, wall_limit: float, parent: Supervised | None = None, text: str = "") -> Supervised:
-        """Fork it, or a parked fork of it; `Supervised.run` starts the new fork.
+        """Fork this kernel or, if ``parent`` is given, that parked fork of it. `Supervised.run` starts the new fork.
 
         Raises:
             KernelFailed: Its supervisor was killed.
@@ -101,15 +101,17 @@ class ParkedKernel:
             raise KernelFailed("the supervisor of a parked lab kernel was killed", str(error)) from None
 
     def stage(self, name: str, wall_limit: float, hand_over: Callable[[Path], object]) -> Supervised | None:
-        """A fork that is parked at a stage; created if there is none, or if its files have changed.
+        """A fork that is parked after a stage's common steps.
+
+        It is created if there is none, or if files that it read have changed.
 
         Args:
             name: The stage.
             wall_limit: Seconds of real time within which the stage must be reached.
-            hand_over: Writes the job that reaches the stage to a scratch directory.
+            hand_over: Writes a job to a scratch directory; this job performs the common steps and parks.
 
         Returns:
-            None if that job ended before it reached the stage: then each job does the common part itself.
+            None if that job ended before it parked: then each job performs the common steps itself.
         """
         parked = self._stages.pop(name, None)
         if name in self._stages or (parked and parked.current()):

@@ -1,7 +1,7 @@
 """Why a connection ended: the cause of every ``→CLOSED`` and ``→LISTEN``.
 
-Each finder requires evidence of its cause: a received segment, a recorded call or a task's call in the kernel, a
-reported error, a counter that grew. If no finder has any, the cause is unknown.
+Each finder requires evidence of its cause: a received segment, a recorded system call, a transition that ran in task
+context, a reported error, or a counter that grew. If no finder has any, the cause is unknown.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.reconcile.segments.matching import SegmentAtEnd
 
-#: States of a socket that a program holds, or will: the kernel reports errors to it.
+#: States in which a program owns the socket, or will own it: the kernel reports errors to that program.
 _HELD = (State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT)
 #: The error that a program gets when a RST ends its connection (tcp_reset(), net/ipv4/tcp_input.c).
 _RESET_ERRORS = ("ECONNRESET", "ECONNREFUSED", "EPIPE")
@@ -85,15 +85,16 @@ def _reset(context: TransitionContext) -> FoundCause | None:
     leg, own = context.marked(Mark.RST_RECEIVED) or _taken(context), context.marked(Mark.RST_SENT)
     if leg is None or (context.in_task and context.draft.old in _HELD and not context.error):
         return None  # the kernel would have reported an error: the socket was closed before the RST was processed
-    # On a short link both ends may abort: a RST that is received after the own one was sent is too late.
+    # On a short link both ends may abort: a RST that arrives after this end sent its own RST is not the cause.
     late = own is not None and context.draft.time <= own.t < leg.t
     return None if late else FoundCause(Trigger.RESET, received(leg, "reset"), leg)
 
 
 def _taken(context: TransitionContext) -> SegmentAtEnd | None:
-    """A RST without the exact sequence number that the kernel accepted, by its error report or by the time.
+    """A RST that the kernel accepted although its sequence number was not the expected one.
 
-    A mini-socket ends by any RST in its window (tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c).
+    The reported error or the time shows that it was accepted. Any RST within its window ends a mini-socket
+    (tcp_timewait_state_process(), net/ipv4/tcp_minisocks.c).
     """
     if context.error in _RESET_ERRORS or context.is_mini:
         return next((leg for leg in reversed(context.received()) if "R" in leg.segment.flags), None)
@@ -101,7 +102,7 @@ def _taken(context: TransitionContext) -> SegmentAtEnd | None:
 
 
 def _answered_by_reset(context: TransitionContext) -> FoundCause | None:
-    """A SYN in the window of a mini-socket in FIN-WAIT-2, which answered with a RST."""
+    """A SYN within the window of a mini-socket in FIN-WAIT-2; the mini-socket answered it with a RST."""
     answer = context.marked(Mark.RST_SENT)
     if answer is None or not (context.is_mini or context.reset_reason == "TCP_TIMEWAIT_SOCKET"):
         return None
@@ -112,7 +113,7 @@ def _answered_by_reset(context: TransitionContext) -> FoundCause | None:
 
 
 def _refused_by_icmp(context: TransitionContext) -> FoundCause | None:
-    """An ICMP error before ESTABLISHED, by the error that the kernel reported or that connect() returned."""
+    """An ICMP error before ESTABLISHED, identified by the error that the kernel reported or connect() returned."""
     if context.draft.old not in (State.SYN_SENT, State.SYN_RECEIVED):
         return None
     reported = context.error in ICMP_ERRORS if context.error is not None else context.failed_with(*ICMP_ERRORS)
@@ -136,7 +137,7 @@ def _after_close(context: TransitionContext) -> FoundCause | None:
 
 
 def _overflow(context: TransitionContext) -> FoundCause | None:
-    """No mini-socket replaced the socket, and no RST was sent, as an abort would.
+    """No mini-socket replaced the socket. It was not an abort, which would have sent a RST.
 
     The host's counters show whether its table was full (inet_twsk_alloc(), net/ipv4/inet_timewait_sock.c).
     """
@@ -144,7 +145,7 @@ def _overflow(context: TransitionContext) -> FoundCause | None:
         return None
     if context.grown("TCPTimeWaitOverflow") == 0:
         return None
-    # The FIN may have caused CLOSING at this very time: only the ACK of the own FIN ends CLOSING.
+    # A FIN received at this time may have caused CLOSING. Only an ACK of this end's FIN ends CLOSING.
     fin = "" if context.draft.old is State.CLOSING else "F"
     legs = [
         leg for leg in context.received() if (fin and fin in leg.segment.flags) or context.index.acknowledges_fin(leg)

@@ -2,8 +2,8 @@
 
 A segment is identified by the parts that no router changes, and by the addresses with which it arrives
 (`forwarding`). Several segments can be equal in all of these (a duplicate made by the network; a
-retransmitted SYN-ACK, whose identification is always 0): equal segments are matched in order, at the
-usual delay of the path.
+retransmitted SYN-ACK, whose identification is always 0): equal segments are matched in order, so that delays are close
+to the median delay of the path.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ _Captures = dict[_Content, list[CapturedSegment]]
 def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes, *, after: int = 0) -> MatchedSegments:
     """Match what was sent with what was received.
 
-    The sender is the node whose capture contains it as sent and not as received before: that may be a router, or a host
-    that uses another host's address. The receiver is the node whose address it has at the end.
+    The sender is the node that sent it without having received it first. It may be a router, or a host that uses
+    another host's address. The receiver is the node that owns the destination address with which it arrives.
 
     Args:
         segments: Captured segments, each with the index of its observation.
         nodes: The nodes and their addresses.
-        after: The number before that of the first one.
+        after: The last number that is already used: the first segment gets ``after + 1``.
     """
     forwarded = ForwardedSegments(CapturedSegment(seen.t, order, seen) for order, seen in segments)
     departures: dict[tuple[str, str, str], _Captures] = defaultdict(lambda: defaultdict(list))
@@ -100,7 +100,7 @@ def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes, *, after: in
             stopped[_content(forwarded.final(flow, capture.t), seen)].append(capture)
     for capture in forwarded.departures:
         for flow in forwarded.course(flow_of(capture.segment), capture.t):
-            if _content(flow, capture.segment) in taken:  # a translator may have received it for itself
+            if _content(flow, capture.segment) in taken:  # the NAT router may itself be the destination
                 break
         departures[flow.src.ip, flow.dst.ip, flow.node][_content(flow, capture.segment)].append(capture)
     found: list[_Match] = []
@@ -123,7 +123,7 @@ def _with_stop(match: _Match, forwarded: ForwardedSegments, stopped: _Captures) 
 
 
 def _causal(found: list[_Match]) -> list[_Match]:
-    """Order segments of the same time: at each host, those that its capture contains first."""
+    """Order segments with equal times so that each host's capture order is respected."""
     if len(found) == 1:
         return found
     at: dict[str, list[tuple[int, bool, int]]] = defaultdict(list)
@@ -238,7 +238,7 @@ def _differ_by_a_bit(one: SegmentSeen, other: SegmentSeen) -> bool:
 
 
 def _likeliest_delay(few: Sequence[CapturedSegment], many: Sequence[CapturedSegment]) -> float:
-    """The delay with the smallest total deviation; the shortest of these."""
+    """The delay with the smallest total deviation; if several have it, the shortest."""
     if not few:
         return 0
     candidates = sorted({abs(other.t - few[0].t) for other in many})
@@ -332,7 +332,7 @@ def _number(found: Sequence[_Match], forwarded: ForwardedSegments, nodes: Nodes,
 
 
 def _named(segment: TransmittedSegment) -> TransmittedSegment:
-    """If a node is not known by an address, the address is its name."""
+    """Use the IP address as the name of a sender or receiver that is not a known node."""
     if segment.sender and segment.receiver:
         return segment
     return msgspec.structs.replace(

@@ -71,9 +71,10 @@ def is_never_settled(observed: ObservedSocket, *, traced: bool) -> bool:
 
 
 def is_served_without_a_socket(observed: ObservedSocket, index: SegmentIndex, asking: SegmentAtEnd) -> bool:
-    """Whether this end continues after the ACK although its kernel has no socket: a TCP in user space.
+    """Whether this end sends more than a SYN-ACK or RST after the ACK, although its kernel has no socket for it.
 
-    A kernel that does not complete a request only retransmits its SYN-ACK, or sends a RST.
+    Then it has a TCP implementation in user space. A kernel that does not complete a request only retransmits
+    its SYN-ACK, or sends a RST.
     """
     return not observed.polls and any(
         leg.outgoing and leg.t > asking.t and not set("SR") & set(leg.segment.flags) and not leg.segment.icmp
