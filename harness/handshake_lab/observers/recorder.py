@@ -319,7 +319,7 @@ class Recorder:
         # Signals are for the main thread. Here they would interrupt a poll, and that takes time in the lab kernel.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            # The thread is started before the run begins: how long that takes depends on Python's version.
+            # The thread was started before the run, because how long a start takes depends on Python's version.
             select.select([self._wake], [], [])
             self._poll.register(self._wake, select.EPOLLIN)
             pause = 0.0

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 #: Seconds of real time within which a kernel boots and imports its modules, even on a very busy machine.
 _BOOT_LIMIT = 300.0
-#: How many parked kernels a process keeps, and how many stages of each: a kernel needs about 60 MB, a stage 10 MB.
+#: How many parked kernels a process keeps, and for each, how many stages: forks that are parked after steps which jobs
+#: have in common. A kernel needs about 60 MB, a stage 10 MB.
 _KEPT = 3
 
 
