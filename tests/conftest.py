@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers, and select English for reports, which tests compare, independently of the locale."""
+    """Declare the markers; select English, and commands without a path, for reports, which tests compare."""
     os.environ["LC_ALL"] = "C.UTF-8"
+    # Set by ./handshake test: the test's own commands were not called by it.
+    os.environ.pop("HANDSHAKE_CALLED_AS", None)
     config.addinivalue_line(
         "markers", "claim(id): the test measures this claim of the course notes (`handshake claims` prints them)"
     )

@@ -164,7 +164,7 @@ def test_a_mistake_in_the_packet_filter(tmp_path: Path, rules: str, reason: str)
 
 @pytest.mark.parametrize(
     ("command", "reason"),
-    [("sysctl net.ipv4.no_such=1", "no_such cannot be set"), ("ip route add nonsense", "failed with exit status")],
+    [("sysctl net.ipv4.no_such=1", "has no net.ipv4.no_such"), ("ip route add nonsense", "failed with exit status")],
 )
 def test_a_command_of_a_class_that_fails(tmp_path: Path, command: str, reason: str) -> None:
     """Mininet would continue silently, and the run would not have the settings of the file."""

@@ -27,6 +27,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LONG = {
     r"--all|--kernels|--seeds": "runs all scenarios",
     r"^handshake (test|claims|explore)\b": "has tests of its own: it runs tests",
+    r"\bhandshake run\b": "has tests of its own: it needs Mininet's programs",
+    r"^handshake bundle\b": "has tests of its own: it needs a finding",
+    r"doctor --determinism": "takes minutes",
     r"^handshake kernel (build|export|import|remove|wheel)": "builds or removes kernels",
     r"--kernel (host|vm|lab:)": "needs another kernel",
     r"--watch": "is for a terminal",
@@ -34,7 +37,7 @@ LONG = {
 #: Not commands of this project, or the name of a verb in a sentence.
 OTHERS = re.compile(
     r"^(vagrant|pip|sudo|Linux)\b|…|"
-    r"^handshake (record|show|explore|report|scenarios (run|mutate)|kernel import)( --json| --system)?$"
+    r"^handshake (record|run|show|explore|report|scenarios (run|mutate)|kernel import)( --json| --system)?$"
 )
 COURSE = """
 from mininet.topo import Topo
@@ -94,6 +97,8 @@ KNOWN = [each for each in COMMANDS if not OTHERS.search(each)]
 
 def why_long(text: str) -> str:
     """Why a command is parsed only; empty if it is run."""
+    if re.search(r"\bping\b", text) and shutil.which("ping") is None:
+        return "needs ping"
     return next((reason for pattern, reason in LONG.items() if re.search(pattern, text)), "")
 
 

@@ -55,8 +55,8 @@ def test_kernel_fails(project: Project) -> None:
             "*| Kernel panic - not syncing: Out of memory*",
             "*ladder*",
             "*SYN seq=0*",
-            "the lab kernel was killed after 5 s of wall time: a program in it computes*",
-            "signal 9 ended the test in the kernel; *lack of memory*",
+            "the lab kernel was killed after 5 s of wall time: *computes*",
+            "*ended before its job did (a process of it was killed for lack of memory)",
             "*| *Out of memory: Killed process*",
         ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -150,8 +151,9 @@ class RunningProgram:
         """Send SIGTERM to the program's session, and SIGKILL if it does not end."""
         for how in (signal.SIGTERM, signal.SIGKILL):
             if not self.ended.is_set():
-                os.killpg(self._process.pid, how)
-                os.killpg(self._process.pid, signal.SIGCONT)  # one that was stopped would not end
+                with contextlib.suppress(ProcessLookupError):  # it may end at this moment
+                    os.killpg(self._process.pid, how)
+                    os.killpg(self._process.pid, signal.SIGCONT)  # one that was stopped would not end
                 self.ended.wait(PROGRAM_ENDS)
         self._thread.join()
 

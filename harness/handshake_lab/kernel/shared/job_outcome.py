@@ -46,4 +46,6 @@ def outcome(
     if ending.word == "error":
         raise EnvironmentUnsupported(f"{kernel} could not be started: {ending.detail}", "Run: handshake doctor")
     reason = f"{ending.word} {ending.detail}".strip() or "its supervisor was killed"
+    if ending.word == "exit" and "Out of memory: Killed process" in ending.console:
+        reason = "a process of it was killed for lack of memory"
     raise KernelFailed(f"{kernel} ended before its job did ({reason})", ending.console)
