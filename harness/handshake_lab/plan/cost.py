@@ -47,10 +47,8 @@ class Cost(msgspec.Struct, frozen=True):
         return cls(**found)
 
 
-#: For tests of the kernel.
+#: Unless a cost is given.
 NO_COST = Cost()
-#: For programs of users: those that poll in a loop make progress (measured with docs/determinism.md's programs).
-PROGRAM_COST = Cost(syscall=1000, clock=1000, tsc=100)
 
 
 def parse_cost(text: str | None, field: str = "--cost") -> Cost | None:

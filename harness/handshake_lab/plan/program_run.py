@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.errors import UsageError
 from handshake_lab.plan.checks import check_requests
-from handshake_lab.plan.cost import PROGRAM_COST
+from handshake_lab.plan.cost import NO_COST
 from handshake_lab.plan.program import ProgramSpec, ProgramsSpec
 from handshake_lab.plan.run_plan import RunPlan
 
@@ -86,7 +86,8 @@ def plan_of(
         replay: The command that repeats the run.
         timed: What happens to the network at given times.
         sysctls: Settings of hosts and routers.
-        cost: What their use of the machine costs on a lab kernel; None: `PROGRAM_COST`, if the kernel can.
+        cost: What their use of the machine costs on a lab kernel; None: nothing, so that a run does not depend on how
+            many system calls the length of a path takes.
     """
     return RunPlan(
         script="handshake_lab.experiment.workloads.servers_and_clients:script",
@@ -100,6 +101,6 @@ def plan_of(
         replay=replay,
         timed=tuple(timed),
         sysctls=dict(sysctls or {}),
-        cost=PROGRAM_COST if cost is None else cost,
+        cost=cost or NO_COST,
         cost_optional=cost is None,
     )

@@ -62,7 +62,7 @@ SHOWN_LINES = 20
     "lab kernel, a program that polls in a loop (such as iperf3) can take minutes for one second of virtual time.",
 )
 @options.check_repeat
-@options.cost("system calls and clock readings take 1 us, so that programs that poll in a loop make progress")
+@options.cost("only waiting takes virtual time")
 @options.seed
 @options.kernel
 @options.out
