@@ -113,7 +113,7 @@ def test_the_time_stamp_counter_counts_virtual_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["yield", "clock", "tsc"])
-@pytest.mark.parametrize("cost", [None, "none"])
+@pytest.mark.parametrize("cost", [None, "syscall=1us,clock=1us,tsc=100ns"])
 def test_a_loop_that_uses_the_machine_ends(tmp_path: Path, how: str, cost: str | None) -> None:
     """It waits for another thread that sleeps; the run repeats."""
     command = _compile(tmp_path, "spin", _SPIN, "-pthread")
