@@ -34,7 +34,7 @@ _SOURCE = """\
 `kernels/{name}/linux` is Linux {release}, built as User-Mode Linux. It is distributed under the GNU General Public
 License, version 2 (GPL-2.0.txt), like the patches. The programs in `helpers` are part of Handshake Lab (Apache-2.0).
 
-It was built from the Debian package `{origin}`, which https://snapshot.debian.org keeps, with
+It was built from the Debian package `{origin}`, which Debian's archive of all packages (snapshot) keeps, with
 
 - the patches in `patches`, in the order of their names,
 - the changes that `configuration.py` lists, and
