@@ -90,12 +90,13 @@ class LabImages:
         return sorted(self._read(), key=_order, reverse=True)
 
     def _read(self) -> Iterator[LabKernelImage]:
+        helpers = helper_programs.directory()
         for place in places.places():
             for description in sorted(place.root.glob("kernels/*/kernel.json")):
-                yield self._image(place, description)
+                yield self._image(place, description, helpers)
 
     @staticmethod
-    def _image(place: places.Place, description: Path) -> LabKernelImage:
+    def _image(place: places.Place, description: Path, helpers: Path) -> LabKernelImage:
         directory = description.parent
         try:
             about = json.loads(description.read_bytes())
@@ -104,7 +105,7 @@ class LabImages:
                 release=about["release"],
                 directory=directory,
                 place=place.name,
-                helpers=helper_programs.directory(),
+                helpers=helpers,
                 key=about["key"],
                 hz=about["hz"],
                 built=datetime.fromisoformat(about["built"]),
