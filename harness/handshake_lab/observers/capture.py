@@ -6,6 +6,7 @@ import contextlib
 import errno
 import socket
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from handshake_lab.linux import packet_socket
@@ -114,13 +115,10 @@ def seen(node: str, interface: str, direction: Literal["sent", "received"], t: i
         t: When, on the run's clock.
         frame: Its first bytes.
     """
+    here = partial(SegmentSeen, t=t, node=node, interface=interface, direction=direction, frame=frame)
     segment = decode(frame)
     if segment is not None:
-        return SegmentSeen(
-            t=t,
-            node=node,
-            interface=interface,
-            direction=direction,
+        return here(
             src=segment.src,
             dst=segment.dst,
             flags=segment.flags,
@@ -128,44 +126,15 @@ def seen(node: str, interface: str, direction: Literal["sent", "received"], t: i
             ack=segment.ack,
             length=segment.length,
             window=segment.window,
-            frame=frame,
         )
+    without_flags = partial(here, flags="", ack=0, window=0)
     datagram = decode_datagram(frame)
     if datagram is not None:
-        return SegmentSeen(
-            t=t,
-            node=node,
-            interface=interface,
-            direction=direction,
-            src=datagram.src,
-            dst=datagram.dst,
-            flags="",
-            seq=0,
-            ack=0,
-            length=datagram.length,
-            window=0,
-            frame=frame,
-            protocol="UDP",
-        )
+        return without_flags(src=datagram.src, dst=datagram.dst, seq=0, length=datagram.length, protocol="UDP")
     about: Literal["TCP", "UDP"] = "TCP"
     error = decode_error(frame)
     if error is None:
         about, error = "UDP", decode_error(frame, "UDP")
     if error is None:
         return None
-    return SegmentSeen(
-        t=t,
-        node=node,
-        interface=interface,
-        direction=direction,
-        src=error.dst,
-        dst=error.src,
-        flags="",
-        seq=error.seq,
-        ack=0,
-        length=0,
-        window=0,
-        frame=frame,
-        icmp=error.name,
-        protocol=about,
-    )
+    return without_flags(src=error.dst, dst=error.src, seq=error.seq, length=0, icmp=error.name, protocol=about)
