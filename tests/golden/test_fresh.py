@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -39,3 +41,18 @@ def test_readme_shows_the_golden_ladder() -> None:
     golden = Path(__file__).parent / f"lab-{release}" / "nothing-lost.txt"
 
     assert ladder_of(f"Linux {shown}") == golden.read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
+def test_readme_shows_what_is_printed(page: str) -> None:
+    """Also below the ladder: each line, in order, is one that `handshake demo --plain` prints with this release."""
+    readme = (Path(__file__).parents[2] / page).read_text("utf-8")
+    shown = readme.partition("```\nLinux ")[2].partition("```")[0]
+    release = kernel().info.release
+    if shown.partition(" ")[0] != release:
+        pytest.skip(f"{page} shows Linux {shown.partition(' ')[0]}, this is {release}")
+    words = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()", "demo", "--plain"]
+    printed = iter(subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines())
+
+    missing = [line for line in f"Linux {shown}".splitlines() if line and line not in printed]
+    assert missing == []
