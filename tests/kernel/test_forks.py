@@ -222,8 +222,13 @@ def _killed_while_running(image: LabKernelImage, choose: Any) -> Iterator[pytest
 
         thread = threading.Thread(target=spin)
         thread.start()
-        assert comes_true(lambda: len(_kernels(directory)) == len(parked) + 1)
-        running = [pid for pid in _kernels(directory) if pid not in parked]
+        running: list[int] = []
+
+        def runs() -> bool:
+            running.extend(set(_kernels(directory)) - set(parked))
+            return bool(running)
+
+        assert comes_true(runs)
         for pid in choose(parked, running):
             os.kill(pid, signal.SIGKILL)
         thread.join()
@@ -235,8 +240,17 @@ def _killed_while_running(image: LabKernelImage, choose: Any) -> Iterator[pytest
 
 
 def _kernels(directory: Path) -> list[int]:
-    """The kernels (not their userspace processes) whose working directory is below a directory."""
-    return [pid for pid in processes_below(directory) if _command(pid).endswith("/linux")]
+    """The kernels whose working directory is below a directory.
+
+    Not their userspace processes, which are children of a kernel and bear its name until they execute their own
+    program: a process killed then would not end the kernel.
+    """
+    parents: dict[int, int] = {}
+    for pid in processes_below(directory):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if _command(pid).endswith("/linux"):
+                parents[pid] = _parent(pid)
+    return [pid for pid, parent in parents.items() if parent not in parents]
 
 
 def _command(pid: int) -> str:
