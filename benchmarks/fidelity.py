@@ -3,7 +3,7 @@
     python benchmarks/fidelity.py --kernel host                        on this machine's kernel
     python benchmarks/fidelity.py --kernel lab                         on the lab kernel
     python benchmarks/fidelity.py --kernel host --rate 1000 --runs 1   one rate only, once
-    python benchmarks/fidelity.py --kernel host --write                and put the tables into docs/fidelity.md
+    python benchmarks/fidelity.py --kernel host --write                write tables to docs/explanation/fidelity.md
 
 Two programs open and close connections in four ways; their log determines which states each
 endpoint must have passed through. Four methods observe the same run: this recorder; `ss` in a loop
@@ -50,7 +50,7 @@ RATES = {1: 10, 10: 60, 100: 300, 1000: 2000}
 LOOPS = ("ss", "pyroute2")
 RECORDER = "this recorder"
 NOBODY = "-"
-PAGE = ROOT / "docs" / "fidelity.md"
+PAGE = ROOT / "docs" / "explanation" / "fidelity.md"
 
 
 def recorder_time(net: Net) -> tuple[float, float]:
@@ -225,7 +225,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--alone", action="store_true", help="omit the loops")
-    parser.add_argument("--write", action="store_true", help="write the medians to docs/fidelity.md")
+    parser.add_argument("--write", action="store_true", help="write the medians to docs/explanation/fidelity.md")
     chosen = parser.parse_args()
     real = not chosen.kernel.startswith("lab")
     watch = ("tracepoint",) if chosen.alone else (*LOOPS, "tracepoint")

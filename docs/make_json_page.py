@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, not part of a package
-"""Write docs/json.md: ``python docs/make_json_page.py``.
+"""Write docs/reference/json.md: ``python docs/make_json_page.py``.
 
 It needs this project installed, and runs the commands of the page, on the lab kernel. The tables of codes and the
 descriptions of the documents come from the code.
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from handshake_lab.report.export.json_document import Document
 
-PAGE = Path(__file__).resolve().with_name("json.md")
-ROOT = PAGE.parents[1]
+PAGE = Path(__file__).resolve().with_name("reference") / "json.md"
+ROOT = PAGE.parents[2]
 
 #: Items of a list that an example has.
 SHOWN = 2
@@ -110,8 +110,8 @@ schema = files("handshake_lab.report.export").joinpath("schemas/run.schema.json"
 
 `events.jsonl` contains what the observers reported, uninterpreted; states, causes and the verdict are computed from it
 whenever it is read (`handshake show DIR`). A file without the line `{"type": "end", …}` is of a run that was killed; it
-is read as well. Its schema, [events.schema.json](../harness/handshake_lab/recording/events.schema.json), describes one
-line. The first line of each type that the example of a run below wrote, with shortened frames:
+is read as well. Its schema, [events.schema.json](../../harness/handshake_lab/recording/events.schema.json), describes
+one line. The first line of each type that the example of a run below wrote, with shortened frames:
 
 ```json
 {events}
@@ -205,10 +205,8 @@ def section(document: type[Document], printed: Any) -> str:
     kind = kind_of(document)
     commands = ", ".join(f"`{command}`" for command in COMMANDS[kind])
     shown = written(abridged(of_any_machine(printed)))
-    return (
-        f"\n### {kind}\n\n{commands}; [schema](../harness/handshake_lab/report/export/schemas/{kind}.schema.json)\n\n"
-        f"{described(document)}\n\n```json\n{shown}\n```\n"
-    )
+    schema = f"../../harness/handshake_lab/report/export/schemas/{kind}.schema.json"
+    return f"\n### {kind}\n\n{commands}; [schema]({schema})\n\n{described(document)}\n\n```json\n{shown}\n```\n"
 
 
 def codes() -> str:

@@ -1,6 +1,6 @@
 """Handshake Lab: see and test what Linux TCP does.
 
-The names that this module exports are the public API (docs/reference.md). Everything else is private.
+The names that this module exports are the public API (docs/reference/python.md). Everything else is private.
 
     >>> import handshake_lab as hl
     >>> run = hl.record(clients=["curl -s http://h2/"], servers=["python3 -m http.server 80"])  # doctest: +SKIP
@@ -10,7 +10,7 @@ The subpackages, in the order of a run: ``plan`` is the request, ``experiment`` 
 ``observers`` watch the ``network``, ``recording`` contains their observations, ``reconcile`` joins these into
 histories, ``verdict`` compares the histories with RFC 9293, ``report`` shows them; tests use ``expect``. ``tcp``
 contains what the documents define, ``linux`` the kernel's raw interfaces. ``cli``, ``pytest_plugin`` and ``checkout``
-use all of them. docs/architecture.md lists what each may import.
+use all of them. docs/explanation/architecture.md lists what each may import.
 """
 
 from __future__ import annotations

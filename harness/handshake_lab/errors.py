@@ -45,7 +45,7 @@ class HandshakeError(Exception):
         message: The whole message.
     """
 
-    #: The exit status of a command that ends with this error (docs/exit-codes.md).
+    #: The exit status of a command that ends with this error (docs/reference/exit-codes.md).
     exit_code: ClassVar[int] = 3
 
     def __init__(self, message: str) -> None:

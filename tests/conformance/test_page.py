@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from handshake_lab import Net
 
-PAGE = Path(__file__).parents[2] / "docs" / "packetdrill.md"
+PAGE = Path(__file__).parents[2] / "docs" / "coming-from" / "packetdrill.md"
 
 
 def test_the_example(net: Net) -> None:

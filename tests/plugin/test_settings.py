@@ -146,8 +146,8 @@ def test_the_project_s_settings_reach_the_kernel(project: Project) -> None:
 
 
 def test_documented() -> None:
-    """docs/pytest.md has every option with its ini key, and every marker."""
-    page = (Path(__file__).resolve().parents[2] / "docs" / "pytest.md").read_text("utf-8")
+    """docs/reference/pytest.md has every option with its ini key, and every marker."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "pytest.md").read_text("utf-8")
 
     for option in OPTIONS:
         example = f"={option.example}" if option.example else ""

@@ -1,4 +1,4 @@
-"""docs/architecture.md lists the parts of the package, and strings that name code name code that exists."""
+"""docs/explanation/architecture.md lists the parts of the package, and strings that name code name code that exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = Path(handshake_lab.__file__).parent
-PAGE = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+PAGE = (REPOSITORY / "docs" / "explanation" / "architecture.md").read_text("utf-8")
 CONTRACTS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
 PARTS = re.findall(r"^\| `([\w.]+)/?` \|", PAGE, re.MULTILINE)
 #: Words in backticks that look like paths.

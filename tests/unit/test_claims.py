@@ -111,9 +111,9 @@ def test_every_claim_is_checked_under_its_id() -> None:
 
 
 def test_page_holds_every_sentence() -> None:
-    """docs/claims.md is what the command prints: every claim, nuance and question stands there as it does here."""
+    """docs/explanation/claims.md is what the command prints: every claim, nuance and question is on it."""
     for lang, name in (("en", "claims.md"), ("ko", "claims.ko.md")):
-        page = (ROOT / "docs" / name).read_text("utf-8")
+        page = (ROOT / "docs" / "explanation" / name).read_text("utf-8")
         for key, part in table(lang).items():
             for sentence in (part.get(kind, "") for kind in ("claim", "nuance", "question")):
                 assert key in ("page", "table") or sentence in page, (

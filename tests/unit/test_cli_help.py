@@ -76,7 +76,7 @@ def test_lists_of_commands_have_whole_sentences(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("words", [words for words in commands() if words], ids=" ".join)
 def test_help_says_what_exit_statuses_mean(words: tuple[str, ...]) -> None:
     """It also names the page with more details."""
-    assert "docs/exit-codes.md" in help_of(words)
+    assert "docs/reference/exit-codes.md" in help_of(words)
 
 
 @pytest.mark.parametrize("words", [words for words in commands() if words], ids=" ".join)

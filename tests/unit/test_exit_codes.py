@@ -1,4 +1,4 @@
-"""Exit codes: every verb exits with those that docs/exit-codes.md lists, and with no others."""
+"""Exit codes: every verb exits with those that docs/reference/exit-codes.md lists, and with no others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from handshake_lab.errors import (
     kinds,
 )
 
-PAGE = (Path(__file__).parents[2] / "docs" / "exit-codes.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "exit-codes.md").read_text("utf-8")
 DOCUMENTED = {int(number) for number in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)}
 
 

@@ -19,14 +19,14 @@ SHOWN = [
     *(REPOSITORY / "examples").rglob("*.py"),
     *(REPOSITORY / "tests" / "scenarios").glob("test_*.py"),
     *REPOSITORY.glob("README*.md"),
-    *(REPOSITORY / "docs").glob("*.md"),
+    *(REPOSITORY / "docs").rglob("*.md"),
 ]
 
 
 def test_exported_is_what_is_documented() -> None:
     """The reference has a row with a description for each name, and for nothing else."""
     rows = re.findall(
-        r"^\| `(\w+)` \| (\S.*) \|$", (REPOSITORY / "docs" / "reference.md").read_text("utf-8"), re.MULTILINE
+        r"^\| `(\w+)` \| (\S.*) \|$", (REPOSITORY / "docs" / "reference" / "python.md").read_text("utf-8"), re.MULTILINE
     )
 
     assert sorted(name for name, _ in rows) == handshake_lab.__all__
@@ -97,9 +97,9 @@ def test_it_is_typed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [handshake_lab.Net, handshake_lab.Host, handshake_lab.Link, handshake_lab.ActiveFault])
 def test_the_fixture_is_documented(kind: type) -> None:
-    """docs/net.md names every public method and attribute, and each has a docstring."""
+    """docs/reference/net.md names every public method and attribute, and each has a docstring."""
     names = [name for each in kind.__mro__[:-1] for name in vars(each) if not name.startswith("_")]
-    page = (REPOSITORY / "docs" / "net.md").read_text("utf-8")
+    page = (REPOSITORY / "docs" / "reference" / "net.md").read_text("utf-8")
 
     assert [name for name in names if not re.search(rf"\b{name}\b", page)] == []
     assert [name for name in names if callable(getattr(kind, name)) and not getattr(kind, name).__doc__] == []

@@ -14,7 +14,7 @@ from handshake_lab.tcp.segment import parse_options
 from hypothesis import given
 from hypothesis import strategies as st
 
-PAGE = (Path(__file__).parents[2] / "docs" / "faults.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "faults.md").read_text()
 
 
 def test_the_page_has_the_grammar() -> None:

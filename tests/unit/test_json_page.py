@@ -1,4 +1,4 @@
-"""docs/json.md is current: its examples are what the commands print, its tables are those of the code."""
+"""docs/reference/json.md is current: its examples are what the commands print, its tables are those of the code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import schema_checks
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "json.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "reference" / "json.md").read_text("utf-8")
 RENEW = "python docs/make_json_page.py"
 
 _spec = importlib.util.spec_from_file_location("make_json_page", ROOT / "docs" / "make_json_page.py")

@@ -151,7 +151,7 @@ def test_no_korean_particle_depends_on_a_value() -> None:
 
 
 def test_every_code_that_is_written_has_a_sentence() -> None:
-    """And every sentence is used somewhere: the table of docs/json.md has nothing that cannot occur."""
+    """And every sentence is used somewhere: the table of docs/reference/json.md has nothing that cannot occur."""
     package = Path(__file__).parents[2] / "harness" / "handshake_lab"
     trees = [ast.parse(file.read_text("utf-8")) for file in package.rglob("*.py") if file.name != "messages.py"]
     strings = {

@@ -38,7 +38,7 @@ DEFECT = 70
 #: Below the help of every verb.
 _EXIT_STATUS = (
     "Exit status: 0 success, 1 not as documented or failed, 2 wrong usage, 3 not possible on this machine, "
-    "130 interrupted. See docs/exit-codes.md."
+    "130 interrupted. See docs/reference/exit-codes.md."
 )
 
 
@@ -72,7 +72,7 @@ def command() -> None:
 
 
 def main() -> None:
-    """Run the command line. Its exit statuses are listed in docs/exit-codes.md."""
+    """Run the command line. Its exit statuses are listed in docs/reference/exit-codes.md."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a character shows another one.

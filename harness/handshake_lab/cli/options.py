@@ -68,7 +68,7 @@ def cost(default: str) -> Callable[[_Function], _Function]:
         "--cost",
         metavar="COSTS",
         help="Virtual time that each system call, clock reading and reading of the time-stamp counter takes on the lab "
-        f'kernel: "syscall=1us,clock=1us,tsc=100ns", or none (docs/determinism.md). By default, {default}.',
+        f'kernel: "syscall=1us,clock=1us,tsc=100ns", or none (docs/explanation/determinism.md). By default, {default}.',
     )
 
 
@@ -121,7 +121,7 @@ def with_grammar(function: _Function) -> _Function:
 
     lines = [*fault_text.GRAMMAR.splitlines(), *timed_action.GRAMMAR.splitlines()]
     grammar = "\n".join(f"  {line}" for line in lines)
-    function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n\b\nFaults (docs/faults.md):\n{grammar}\n"
+    function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n\b\nFaults (docs/how-to/faults.md):\n{grammar}\n"
     return function
 
 
@@ -210,7 +210,10 @@ def plain(function: _Function) -> _Function:
 def json(instead_of: str) -> Callable[[_Function], _Function]:
     """``--json``, with what it replaces."""
     return click.option(
-        "--json", "as_json", is_flag=True, help=f"Print one JSON document (docs/json.md) instead of {instead_of}."
+        "--json",
+        "as_json",
+        is_flag=True,
+        help=f"Print one JSON document (docs/reference/json.md) instead of {instead_of}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Branching: a run continues in each of several ways, from a segment or from a line of its script (docs/branching.md).
+"""Branching: a run continues in several ways, from a segment or a line of its script (docs/how-to/branching.md).
 
 The machine is parked when the segment is about to be delivered, or when the script arrives there, and forked for each
 decision. Each fork has all processes, threads and segments in flight, and its own directory for results, which contains

@@ -119,7 +119,7 @@ class Net(FaultMethods):
         """Continue the run in several ways from a segment or from this line: for example, a segment is lost, or not.
 
         The rest of the loop's body, from the segment on, and everything after the loop run once in each branch;
-        everything before the segment runs only once (docs/branching.md)::
+        everything before the segment runs only once (docs/how-to/branching.md)::
 
             for branch in net.branches(at="SYN-ACK nth=1", of=("deliver", "drop")):
                 client = net.h1.connect(server)

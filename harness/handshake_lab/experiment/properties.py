@@ -2,8 +2,8 @@
 
     >>> always(2 + 2 == 4, "arithmetic works")
 
-They can be used in any test with the fixture ``net``. An exploration (docs/explore.md) also reports a "sometimes" that
-was true in none of its runs.
+They can be used in any test with the fixture ``net``. An exploration (docs/how-to/explore.md) also reports a
+"sometimes" that was true in none of its runs.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What programs' use of the machine costs in a run, and what of them makes it a run that does not repeat.
 
-A run in a lab kernel is a function of its seed and its files (docs/determinism.md), with two exceptions that no
-machine of this kind can prevent. A program that computes for seconds without a system call, as one does that waits
-for a variable to change, is interrupted by this machine's time, or it would never end. And a program may draw from
-the processor's own random numbers (RDRAND, RDSEED), which cannot be made to fault.
+A run in a lab kernel is a function of its seed and its files (docs/explanation/determinism.md), with two exceptions
+that no machine of this kind can prevent. A program that computes for seconds without a system call, as one does that
+waits for a variable to change, is interrupted by this machine's time, or it would never end. And a program may draw
+from the processor's own random numbers (RDRAND, RDSEED), which cannot be made to fault.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Fates = tuple[Fate, ...]
 
-#: A machine can be forked from a fork 255 times (docs/machine_fork.md): the kernel itself and its stage are two.
+#: A machine can be forked from a fork 255 times (docs/explanation/fork.md): the kernel itself and its stage are two.
 _MOST_GENERATIONS = 240
 
 #: A fork takes as long as this number of segments (benchmarks/explore.py measures it): if it saves fewer, a run is not

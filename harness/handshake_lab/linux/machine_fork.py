@@ -1,4 +1,7 @@
-"""Parks the machine on which this process runs, so that it can be forked: lab kernels only (docs/machine_fork.md)."""
+"""Parks the machine on which this process runs, so that it can be forked: lab kernels only.
+
+docs/explanation/fork.md explains how.
+"""
 
 from __future__ import annotations
 

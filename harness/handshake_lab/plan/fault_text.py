@@ -28,7 +28,7 @@ ACTIONS: dict[str, str] = {
     "inject": "inject RST to h2 on SYN-ACK nth=1",
 }
 
-#: The grammar, for help texts and docs/faults.md.
+#: The grammar, for help texts and docs/how-to/faults.md.
 GRAMMAR = """\
 FAULT   = drop WHAT | delay WHAT TIME | duplicate WHAT [copies=N] | reorder WHAT [behind=N]
         | corrupt WHAT | hold WHAT | inject MADE [from HOST] to HOST [seq=±N] [ack=±N] on WHAT

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _EXAMPLE = '--at 10s "cut h1-s1 for 30s"'
 _LASTS = re.compile(r"(?P<what>.*?)\s+for\s+(?P<time>\S+)(?P<optional>\s+optional)?", re.DOTALL)
 _LINK = re.compile(r"(?P<one>[A-Za-z0-9_.]+)-(?P<other>[A-Za-z0-9_.]+)")
-#: The grammar, for help texts and docs/faults.md.
+#: The grammar, for help texts and docs/how-to/faults.md.
 GRAMMAR = """\
 ACTION  = cut A-B [for TIME] | mend A-B | clear A-B   mend undoes a cut, clear removes impairments
         | set A-B:PROPERTIES [for TIME]            as --link; set A>B:loss=5% for one direction

@@ -1,6 +1,7 @@
 """Sentences about a run, as values: findings, causes and objections, by code, with the values that stand in them.
 
-A code is stable and part of the JSON documents (docs/json.md); the English sentence beside it may be reworded.
+A code is stable and part of the JSON documents (docs/reference/json.md); the English sentence beside it may be
+reworded.
 `handshake_lab.report.text.translations` has the sentences in other languages.
 """
 

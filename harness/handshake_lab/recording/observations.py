@@ -41,7 +41,8 @@ __all__ = [
     "Witness",
 ]
 
-#: Version of ``events.jsonl`` and of all JSON documents. Readers refuse a larger one; docs/json.md lists the changes.
+#: Version of ``events.jsonl`` and of all JSON documents. Readers refuse a larger one.
+#: docs/reference/json.md lists the changes.
 FORMAT_VERSION = 2
 
 

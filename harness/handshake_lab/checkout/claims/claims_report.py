@@ -81,7 +81,7 @@ def summary(outcomes: Sequence[ClaimOutcome], lang: str) -> str:
 
 
 def markdown(outcomes: Sequence[ClaimOutcome], kernel: KernelInfo, lang: str) -> str:
-    """The page ``docs/claims.md``."""
+    """The page ``docs/explanation/claims.md``."""
     return "\n".join(_page(outcomes, kernel, lang))
 
 

@@ -160,7 +160,7 @@ def run(
       handshake scenarios run --all --kernel lab:6.1 --json
       handshake scenarios run 30 --link delay=200ms
       handshake scenarios run --all --seeds 1-50
-      handshake scenarios run --all --kernels 6.1,newest,vm:stock --out docs/kernels.md
+      handshake scenarios run --all --kernels 6.1,newest,vm:stock --out docs/explanation/kernels.md
     """
     wanted = _wanted(names, every=every, verb="run")
     words = [word for link in links for word in ("--link", link)]

@@ -95,8 +95,8 @@ def check(
     """Measure a network and compare it with the requested impairments.
 
     Round-trip time, delay, loss and rate are measured with real packets. TOPOLOGY is a name (pair), a name with
-    parameters (star,n=5), or the path of a Python file with a Mininet Topo class (docs/topologies.md). The exit status
-    is 1 if a measured value differs from the requested one.
+    parameters (star,n=5), or the path of a Python file with a Mininet Topo class (docs/how-to/topologies.md). The exit
+    status is 1 if a measured value differs from the requested one.
 
     \b
     Examples:

@@ -32,7 +32,7 @@ class LabKernelImage:
         built: When it was built.
         origin: The source it was built from: a package and its version, or a path.
         compiled_files: How many files the build compiled.
-        forks: Whether it can be parked and forked (docs/machine_fork.md).
+        forks: Whether it can be parked and forked (docs/explanation/fork.md).
     """
 
     version: str

@@ -103,7 +103,7 @@ class LabKernel:
             yield next(results)
 
     def branches(self, job: Job) -> Iterator[JobResult]:
-        """Do a job that may branch (docs/branching.md): yields the result of each branch, depth first.
+        """Do a job that may branch (docs/how-to/branching.md): yields the result of each branch, depth first.
 
         A job that does not branch has one result. Results without a directory of the job are removed when the next
         result is requested.

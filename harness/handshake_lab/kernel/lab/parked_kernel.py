@@ -1,6 +1,6 @@
 """A lab kernel that is booted once, imports the modules that its jobs need, and is forked for each job.
 
-docs/machine_fork.md explains how a kernel forks. A process has one parked kernel for all jobs with the same image,
+docs/explanation/fork.md explains how a kernel forks. A process has one parked kernel for all jobs with the same image,
 memory and modules; parked kernels end with the process.
 """
 

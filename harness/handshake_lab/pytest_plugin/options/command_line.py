@@ -206,7 +206,7 @@ OPTIONS = (
     Option(
         "cost",
         "Virtual time that each system call, clock reading and reading of the time-stamp counter of a program takes on "
-        "a lab kernel (docs/determinism.md). A cost in the marker has precedence. Default: none.",
+        "a lab kernel (docs/explanation/determinism.md). A cost in the marker has precedence. Default: none.",
         example="syscall=1us,clock=1us",
         metavar="COSTS",
     ),
@@ -251,7 +251,7 @@ OPTIONS = (
     Option(
         "explore",
         "Explore every test with the fixture `net`: search for faults on segments that make it fail. The settings are "
-        "faults=N of=KINDS runs=N budget=TIME workers=N (docs/explore.md).",
+        "faults=N of=KINDS runs=N budget=TIME workers=N (docs/how-to/explore.md).",
         example="faults=2 of=drop,delay",
         ini=False,
         metavar="SETTINGS",

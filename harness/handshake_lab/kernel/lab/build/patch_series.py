@@ -1,7 +1,7 @@
 """The patches with which a running lab kernel can be forked, and applying them to a source tree.
 
 They are a series against arch/um, written for the newest release; it may not apply to an older or a newer one.
-Such a release is built without the series. docs/machine_fork.md explains what the patches do.
+Such a release is built without the series. docs/explanation/fork.md explains what the patches do.
 """
 
 from __future__ import annotations
