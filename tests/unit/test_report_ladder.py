@@ -19,7 +19,7 @@ from handshake_lab.verdict.judge import Finding, Verdict, judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from report_records import ALL, CLEVER, Story, clever, normal, orphan
+from report_records import ALL, CLEVER, Story, clever, normal, orphan, simultaneous_close
 from rich.console import Console
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -75,19 +75,75 @@ def test_much_data_sent_again_is_counted_after_the_first_few() -> None:
     ]
 
 
-def test_long_transfers_are_folded_unless_all_is_asked_for() -> None:
-    """Folded segments, losses and retransmissions are counted; each count is complete at 80 columns."""
+def _lossy(segments: int) -> Record:
+    """A long transfer: one segment of a hundred is lost and retransmitted, and one of three of these is lost again."""
     story = Story()
-    for number in range(1500):
-        story.send("h1", "PA", number * 1_000_000, length=1448, lost=number % 100 == 50)
-    for number in range(50, 1500, 100):
-        story.send("h1", "PA", 2_000_000_000 + number * 1_000_000, length=1448, again=number + 1)
-    record = story.record(5_000_000_000)
+    lost: list[int] = []
+    for number in range(segments):
+        at = number * 1_000_000
+        one = story.send("h1", "PA", at, length=1448, lost=number % 100 == 50)
+        lost += [one] if number % 100 == 50 else []
+        if number % 100 == 99:
+            story.send("h1", "PA", at, length=1448, lost=number % 300 == 299, again=lost[-1])
+    return story.record(segments * 1_000_000 + 3_000_000_000)
 
-    assert len(text(record).splitlines()) < 40
-    assert "> 1,511 segments, 2,187,928 bytes" in text(record)
-    assert "15 lost, 13 retransmitted" in text(record)  # the last two stand by themselves
-    assert sum(f"#{number} " in text(record, fold=False) for number in (700, 800, 900)) == 3
+
+def test_long_transfers_are_folded_unless_all_is_asked_for() -> None:
+    """Folded segments are counted; every other one is drawn with its number."""
+    record = _lossy(1500)
+    drawn = text(record)
+
+    assert len(drawn.splitlines()) < 120
+    assert "> 50 segments, 72,400 bytes" in drawn
+    assert all(f"#{number} " not in drawn for number in (700, 800, 900))
+    assert all(f"#{number} " in text(record, fold=False) for number in (700, 800, 900))
+
+
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("width", [72, 80, 100, 120, 132])
+def test_lost_and_resent_segments_are_never_folded(width: int, lang: str) -> None:
+    """Each is drawn at any width and in any number, and each retransmission names its original, which is drawn too."""
+    record = _lossy(12_000)
+    drawn = text(record, width=width, lang=lang)
+    special = [each for each in record.segments if each.lost or each.retransmits is not None]
+
+    assert len(special) == 240
+    for each in special:
+        line = next(line for line in drawn.splitlines() if f"#{each.number} " in line and "|" in line)
+        assert not each.lost or "X" in line
+        assert each.retransmits is None or f"rtx #{each.retransmits}" in line
+        assert each.retransmits is None or f"-- #{each.retransmits} " in drawn
+
+
+@pytest.mark.parametrize("width", [72, 80, 99, 115, 116, 120, 132])
+def test_calls_are_beside_the_host_that_makes_them(width: int) -> None:
+    """At any width: left of the left lane, or right of the right one, in the order of the states."""
+    lines = text(simultaneous_close(), width=width).splitlines()
+    begin = next(place for place, line in enumerate(lines) if "CLOSED |" in line)
+    sides = [line.split("|") for line in lines[begin : lines.index("", begin)]]
+    left, right = (" ".join(side[place] for side in sides).split() for place in (0, 2))
+
+    assert [word for word in left if "(" in word] == ["connect()", "close()"]
+    assert [word for word in right if "(" in word] == ["listen()", "close()"]
+    assert left.index("connect()") < left.index("SYN-SENT") < left.index("close()") < left.index("FIN-WAIT-1")
+    assert not any("(" in side[1] for side in sides)
+
+
+@pytest.mark.parametrize("width", [72, 80, 120])
+@pytest.mark.parametrize("node", ["h1", "h2"])
+def test_long_calls_and_timers_are_complete_on_their_side(node: str, width: int) -> None:
+    """Also where they need more than one line."""
+    why = "shutdown(SHUT_WR) by another thread, then close()"
+    story = Story().change(node, State.FIN_WAIT_1, 1_000_000, why, old=State.ESTABLISHED)
+    story.change(node, State.CLOSED, 2_000_000, "the retransmission timer")
+    drawn = [
+        line.split("|") for line in text(story.record(3_000_000), width=width).splitlines() if line.count("|") == 2
+    ]
+    side = " ".join(" ".join(parts[0 if node == "h1" else 2] for parts in drawn).split())
+
+    assert max(map(len, text(story.record(3_000_000), width=width).splitlines())) <= width
+    for word in f"{why} the retransmission timer".split():
+        assert word in side
 
 
 def test_show_prints_the_same_when_piped_as_on_a_terminal_of_that_width() -> None:

@@ -34,7 +34,7 @@ def forms(segment: TransmittedSegment, again: str) -> list[str]:
         return [f"#{segment.number} UDP {numbers(segment)}", f"#{segment.number} UDP"]
     if segment.icmp:
         return [f"#{segment.number} {segment.name}", f"#{segment.number} ICMP"]
-    tail = f" {again}#{segment.retransmits}" if segment.retransmits is not None else ""
+    tail = f" {repeat}" if (repeat := original(segment, again)) else ""
     name = f"#{segment.number} {names(segment.flags)}"
     short = f"#{segment.number} {segment.flags or '-'}"
     return [
@@ -45,6 +45,11 @@ def forms(segment: TransmittedSegment, again: str) -> list[str]:
         # A retransmission names its original at any width: rather that than its flags.
         f"#{segment.number}{tail}" if tail else short,
     ]
+
+
+def original(segment: TransmittedSegment, again: str) -> str:
+    """The mark of a retransmission with the number of the original segment; "" if it is none."""
+    return f"{again}#{segment.retransmits}" if segment.retransmits is not None else ""
 
 
 def fitting(candidates: list[str], room: int) -> str:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 #: A longer sequence of ordinary data segments is folded, except for its first and last two segments.
 DATA_SHOWN = 8
 
-#: With more segments than this, lost and retransmitted data segments are folded too.
+#: With more segments than this, sequences of more than two are folded completely: between many lost segments, the
+#: ordinary ones would need most of the lines.
 SEGMENTS_SHOWN = 120
 
 
@@ -59,8 +60,6 @@ class Bulk(msgspec.Struct, frozen=True):
     length: int
     segments: dict[Side, int]
     octets: dict[Side, int]
-    lost: int
-    again: int
 
 
 class LinkRow(msgspec.Struct, frozen=True):
@@ -123,9 +122,14 @@ def ladder(connection: Connection, middle: str = "", *, fold: bool = True) -> La
 
 
 def _folded(connection: Connection, events: list[Happening]) -> list[Happening | Bulk]:
-    """Replace long sequences of ordinary data by one line each."""
+    """Replace long sequences of ordinary data by one line each.
+
+    Lost, damaged, retransmitted and crafted segments are never folded. Neither are those that were retransmitted, so
+    that the number after the mark of a retransmission is on the ladder.
+    """
+    originals = {segment.retransmits for segment in connection.segments}
     causes = {event.transition.cause.segment for event in events if isinstance(event, Change)}
-    many = len(connection.segments) > SEGMENTS_SHOWN
+    longest, beside = (2, 0) if len(connection.segments) > SEGMENTS_SHOWN else (DATA_SHOWN, 2)
     changed = sorted(event.time for event in events if isinstance(event, Change))
     runs: list[list[TransmittedSegment]] = [[]]
     last = None
@@ -136,7 +140,10 @@ def _folded(connection: Connection, events: list[Happening]) -> list[Happening |
             flags.kind(segment.flags) == "data"
             and segment.number not in causes
             and segment.number not in connection.ignored
-            and (many or not (segment.lost or segment.retransmits or segment.sent is None))
+            and segment.number not in originals
+            and not (segment.lost or segment.damaged)
+            and segment.retransmits is None
+            and segment.sent is not None
         )
         if not ordinary or moments != last:
             runs.append([])
@@ -148,8 +155,8 @@ def _folded(connection: Connection, events: list[Happening]) -> list[Happening |
     bulks: dict[int, Bulk] = {}
     hidden: set[int] = set()
     for run in runs:
-        if len(run) > DATA_SHOWN:
-            inner = run[2:-2]
+        if len(run) > longest:
+            inner = run[beside : len(run) - beside]
             hidden |= {segment.number for segment in inner}
             bulks[inner[0].number] = _bulk(connection, inner)
     kept: list[Happening | Bulk] = []
@@ -176,8 +183,6 @@ def _bulk(connection: Connection, folded: Sequence[TransmittedSegment]) -> Bulk:
         length=max(times) - min(times),
         segments=segments,
         octets=octets,
-        lost=sum(segment.lost for segment in folded),
-        again=sum(segment.retransmits is not None for segment in folded),
     )
 
 

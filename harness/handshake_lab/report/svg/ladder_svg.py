@@ -210,9 +210,6 @@ class Drawing:
             for side, arrow in ((LEFT, "→"), (RIGHT, "←"))
             if (count := bulk.segments[side])
         ]
-        fates = (("ladder.bulk_lost", bulk.lost), ("ladder.bulk_again", bulk.again))
-        if fate := ", ".join(self._words(key, count=f"{count:,}") for key, count in fates if count):
-            parts.append(fate)
         return Element("g", Element("text", "   ".join(parts), x=MIDDLE, y=y + 4, class_="wait mid"))
 
     def _link(self, row: LinkRow, y: float) -> Element:

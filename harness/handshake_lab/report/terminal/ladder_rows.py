@@ -15,6 +15,7 @@ from handshake_lab.report.text import cells, flags, link_changes, no_effect
 from handshake_lab.report.text.times import MILLISECOND, clock, digits_for, span
 
 if TYPE_CHECKING:
+    from handshake_lab.recording.history import Transition
     from handshake_lab.report.text.translations import Words
     from handshake_lab.tcp.states import State
 
@@ -28,8 +29,12 @@ NARROWEST = 30
 WIDEST = 66
 #: From this width on, the differences of times are shown.
 WIDE = 100
-#: From this width on, causes are shown.
+#: From this width on, calls and timers have a column beside the states; on narrower terminals, their own lines.
 NOTED = 116
+#: The maximum length of a call that widens the right lane; a longer one is wrapped.
+LONG_CALL = 20
+#: The maximum length of a call or timer in the ladder; the table of states has the complete text.
+LONGEST_CALL = 80
 #: How many segments in flight in one direction get their own column.
 CHANNELS = 4
 
@@ -41,7 +46,7 @@ class Columns(msgspec.Struct, frozen=True):
     delta: int  #: width of the column of differences, 0 if there is none
     left: int  #: the left lane's bar
     right: int  #: the right lane's bar
-    note: int  #: where notes begin, 0 if there are none
+    note: int  #: width of the column for calls beside the states of each lane, 0 if there is none
     width: int
 
     @property
@@ -55,17 +60,24 @@ class Columns(msgspec.Struct, frozen=True):
         return self.area // 2
 
 
-def columns(width: int, time: int) -> Columns:
-    """Divide a terminal's width into columns."""
+def columns(width: int, time: int, call: int = 0) -> Columns:
+    """Divide a terminal's width into columns.
+
+    Args:
+        width: The terminal's width.
+        time: The width of the times.
+        call: The longest word of the calls on the right, which have to fit beside that lane.
+    """
     delta = DELTA + 1 if width >= WIDE else 0
-    left = time + delta + 1 + LABEL + 1
-    after = 1 + LABEL
-    rest = width - left - 2 - after
-    # Notes get a third of the remaining width, so that most of it remains for the ladder.
-    note = rest // 3 if width >= NOTED else 0
-    area = max(NARROWEST, min(rest - note, WIDEST))
+    before = time + delta + 1 + LABEL + 1
+    after = 1 + max(LABEL, 0 if width >= NOTED else min(call, LONG_CALL))
+    rest = width - before - 2 - after
+    # Both columns of calls together get less than half of the remaining width: the ladder needs most of it.
+    note = rest // 5 if width >= NOTED else 0
+    area = max(NARROWEST, min(rest - 2 * note, WIDEST))
+    left = before + note
     right = left + 1 + area
-    return Columns(time, delta, left, right, right + 1 + after + 1 if note else 0, max(width, right + 1 + after))
+    return Columns(time, delta, left, right, note, max(width, right + 1 + after + note))
 
 
 class LadderRows:
@@ -77,11 +89,13 @@ class LadderRows:
         self._words = words
         self._digits = digits_for([row.time for row in ladder.rows])
         widest = max((len(clock(row.time, self._digits)) for row in ladder.rows), default=0)
-        self._at = columns(width, max(widest + 1, 8))
+        calls = [self._cause(change.transition) for row in ladder.rows if (change := row.right)]
+        longest = max((cells.width(word) for call in calls for word in call.split(" ")), default=0)
+        self._at = columns(width, max(widest + 1, 8), longest)
         self._state: dict[Side, State | None] = {side: ladder.start.get(side) for side in (LEFT, RIGHT)}
         self._flying: dict[int, int] = {}  # segment number -> its column in the area
         self._before: int | None = None
-        self._notes: list[str] = []  # the remaining lines of the note beside the ladder
+        self._awaited = ""  # the timer that the line before names
         self.seen: set[str] = set()  #: the marks that were drawn, for the legend
 
     def lines(self) -> list[list[Span]]:
@@ -89,11 +103,7 @@ class LadderRows:
         out = [*self._heads(), self._start()]
         for line in self._ladder.lines:
             if isinstance(line, Row):
-                note = self._note(line)
-                if note:
-                    out += self._rest()
-                    self._notes = note
-                strips = [self._row(line)]
+                strips = self._with_causes(line)
             elif isinstance(line, WaitRow):
                 strips = self._wait(line)
             elif isinstance(line, LinkRow):
@@ -103,18 +113,42 @@ class LadderRows:
                 strips = [self._across(self._blank(), part) for part in cells.wrap(text, self._room)]
             else:
                 strips = self._bulk(line)
-            out += [self._noted(strip) for strip in strips]
-        return [*out, *self._rest()]
+            self._awaited = self._cause(line.until) if isinstance(line, WaitRow) and line.until else ""
+            out += [strip.spans() for strip in strips]
+        return out
 
-    def _noted(self, strip: Strip) -> list[Span]:
-        """A line with the next line of the note beside it."""
-        if self._notes:
-            strip.put(self._at.note, self._notes.pop(0), DIM)
-        return strip.spans()
+    def _cause(self, step: Transition) -> str:
+        """The call or the timer that caused a transition; "" if a segment did, which is on the ladder."""
+        if step.cause.kind not in ("call", "timer"):
+            return ""
+        text = self._glyphs.legible(self._words.message(step.cause.message))
+        return cells.fit(text, LONGEST_CALL, self._glyphs.more)
 
-    def _rest(self) -> list[list[Span]]:
-        """The rest of a note, on lines without events."""
-        return [self._noted(self._blank()) for _ in range(len(self._notes))]
+    def _with_causes(self, row: Row) -> list[Strip]:
+        """A row with the calls and timers of each side on that side: beside the states, or on lines above."""
+        causes = {side: self._cause(change.transition) for side in (LEFT, RIGHT) if (change := row.change(side))}
+        causes = {side: text for side, text in causes.items() if text != self._awaited}
+        beside = {side: text for side, text in causes.items() if cells.width(text) < self._at.note}
+        above = self._above({side: text for side, text in causes.items() if side not in beside})
+        strip = self._row(row)
+        for side, text in beside.items():
+            shift = 2 + LABEL
+            x = self._at.left - shift - cells.width(text) if side == LEFT else self._at.right + shift + 1
+            strip.put(x, text, DIM)
+        return [*above, strip]
+
+    def _above(self, causes: dict[Side, str]) -> list[Strip]:
+        at = self._at
+        rooms = {LEFT: at.left - 2, RIGHT: at.width - at.right - 2}
+        wrapped = {side: cells.wrap(text, rooms[side]) for side, text in causes.items()}
+        strips = []
+        for place in range(max(map(len, wrapped.values()), default=0)):
+            strip = self._blank()
+            for side, lines in wrapped.items():
+                text = lines[place] if place < len(lines) else ""
+                strip.put(at.left - 1 - cells.width(text) if side == LEFT else at.right + 2, text, DIM)
+            strips.append(strip)
+        return strips
 
     def _heads(self) -> list[list[Span]]:
         left, right = (self._head(lane) for _, lane in self._ladder.connection.lanes)
@@ -202,22 +236,6 @@ class LadderRows:
                 strip.put(self._at.time + self._at.delta - cells.width(delta), delta, DIM)
         self._before = time
 
-    def _note(self, row: Row) -> list[str]:
-        """The note beside a line, if there is room: causes that are not drawn."""
-        if not self._at.note:
-            return []
-        room = self._at.width - self._at.note
-        causes = []
-        for change in (row.left, row.right):
-            # A segment that is the cause is on the line already.
-            if change and change.transition.objection:
-                objection = self._glyphs.legible(self._words.message(change.transition.objection))
-                # The states below the ladder show the complete text.
-                causes.append(objection if cells.width(objection) <= room else self._words("ladder.see_below"))
-            elif change and change.transition.cause.kind != "segment":
-                causes.append(self._glyphs.legible(self._words.message(change.transition.cause.message)))
-        return cells.wrap(", ".join(dict.fromkeys(causes)), room) if causes else []
-
     def _line(self, strip: Strip, begin: int, end: int, style: str) -> None:
         """A horizontal line over the area's cells [begin, end), which crosses segments in flight."""
         for x in range(begin, end):
@@ -269,6 +287,8 @@ class LadderRows:
         if behind and text == forms[1]:
             text = labels.fitting(forms[2:], middle - 5)
         behind = behind if cells.width(behind) <= self._at.area - middle - 4 else ""
+        if not text:  # numbers of four digits on narrow terminals
+            text, behind = f"#{piece.segment.number}", labels.original(piece.segment, glyphs.again)
         if piece.side == "left":
             self._line(strip, 0, middle, style)
             self._write(strip, 2, text, style)
@@ -330,7 +350,7 @@ class LadderRows:
         return strips
 
     def _bulk(self, bulk: Bulk) -> list[Strip]:
-        """Folded data: on one line if it fits, otherwise each direction and its losses on a separate line."""
+        """Folded data: on one line if it fits, otherwise each direction on a separate line."""
         room = self._room
         forms = [self._counted(bulk, key) for key in ("ladder.bulk", "ladder.bulk_short")]
         parts = next((["  ".join(form)] for form in forms if cells.width("  ".join(form)) <= room), None)
@@ -350,12 +370,7 @@ class LadderRows:
             if bulk.segments[side]:
                 shown = self._words(key, segments=f"{bulk.segments[side]:,}", octets=f"{bulk.octets[side]:,}")
                 parts.append(f"{arrow} {shown}")
-        fates = [
-            self._words(f"ladder.{fate}", count=f"{count:,}")
-            for fate, count in (("bulk_lost", bulk.lost), ("bulk_again", bulk.again))
-            if count
-        ]
-        return [*parts, ", ".join(fates)] if fates else parts
+        return parts
 
     @property
     def _room(self) -> int:
