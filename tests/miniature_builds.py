@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
 
-# "make": configures, "compiles" five files, and behaves as $STUB/mode requests.
+# "make": lists the variables it gets, configures, "compiles" five files, and behaves as $STUB/mode requests.
 MAKE = r"""#!/bin/sh
 stub=$(dirname "$0")
 echo "$*" >>"$stub/calls"
+env | sed -n 's/^\([A-Za-z_]*\)=.*/\1/p' | sort >"$stub/environment"
 case "$*" in
 allnoconfig)
     cat "$KCONFIG_ALLCONFIG" >.config

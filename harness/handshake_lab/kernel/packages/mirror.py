@@ -6,7 +6,6 @@ state in a temporary directory. It checks signatures as usual.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -252,7 +251,7 @@ def machine_archives() -> list[archives.Archive]:
             capture_output=True,
             text=True,
             check=True,
-            env={**plain_environment(), **{name: os.environ[name] for name in ("APT_CONFIG",) if name in os.environ}},
+            env=plain_environment(),
         ).stdout
     except FileNotFoundError:
         return []  # there is no apt

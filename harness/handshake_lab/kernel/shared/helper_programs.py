@@ -83,14 +83,17 @@ def compile_into(directory: Path) -> None:
     Raises:
         EnvironmentUnsupported: The compiler is missing or fails.
     """
-    import subprocess  # noqa: PLC0415  every start looks up a kernel, which imports this module
+    # Every start looks up a kernel, which imports this module.
+    import subprocess  # noqa: PLC0415
+
+    from handshake_lab.kernel.shared.processes import plain_environment  # noqa: PLC0415
 
     for source in SOURCES:
         kind = ["-shared", "-fPIC"] if source.stem in _SHARED else []
         kind += ["-nostdlib", "-fno-builtin"] if source.stem in _ALONE else []
         command = ["gcc", *_FLAGS, *kind, "-o", str(directory / product(source.stem)), str(source)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, env=plain_environment(), capture_output=True, text=True, check=False)
         except FileNotFoundError as error:
             raise EnvironmentUnsupported(
                 f"The C compiler that {source.name} needs is missing (gcc)",

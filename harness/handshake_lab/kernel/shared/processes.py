@@ -21,17 +21,15 @@ _KEPT_LINES = 20
 # The messages of programs in the C locale when a disk is full (strerror of ENOSPC and EDQUOT).
 _FULL = ("No space left on device", "Disk quota exceeded")
 
-# Variables of the caller's shell that would change the result or the messages of a build.
-_MEDDLERS = ("ARCH", "CROSS_COMPILE", "CC", "LD", "CFLAGS", "LDFLAGS", "KCFLAGS", "O", "V", "LANG", "LANGUAGE")
+# The variables of the caller's shell that a build's programs get: where programs, libraries and temporary files are,
+# apt's configuration, and proxies. The same source has to give the same kernel, and too many others change it to list
+# them: LOCALVERSION, GNUMAKEFLAGS, KCFLAGS, CPATH, GCC_EXEC_PREFIX, TAR_OPTIONS, ...
+_KEPT = frozenset({"PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "APT_CONFIG"})
 
 
 def plain_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for a build's programs: messages in English, without variables that would change the build."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in _MEDDLERS and not name.startswith(("LC_", "MAKE", "MFLAGS", "KBUILD_", "KCONFIG_", "HANDSHAKE_"))
-    }
+    """The environment for a build's programs: messages in English, and no variable that could change the result."""
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.lower().endswith("_proxy")}
     return {**kept, "LC_ALL": "C", **(extra or {})}
 
 

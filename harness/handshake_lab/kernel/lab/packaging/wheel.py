@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
-from handshake_lab.kernel.lab.packaging.image_files import image_files
+from handshake_lab.kernel.lab.packaging.image_files import ImageFile, image_files
 from handshake_lab.kernel.shared import places
+from handshake_lab.kernel.shared.processes import plain_environment
 
 if TYPE_CHECKING:
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
-    from handshake_lab.kernel.lab.packaging.image_files import ImageFile
 
 # The oldest date that a zip archive can hold: two builds have the same bytes.
 _EPOCH = "315532800"
@@ -77,8 +77,7 @@ def write_wheel(image: LabKernelImage, directory: Path) -> Path:
             version=version("handshake-lab"), release=image.release, key=image.key, package=places.WHEEL_PACKAGE
         )
         (project / "pyproject.toml").write_text(text, encoding="utf-8")
-        (package / "__init__.py").write_text(_INIT, encoding="utf-8")
-        for file in files:
+        for file in [ImageFile("__init__.py", _INIT.encode()), *files]:
             path = package / file.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(file.content)
@@ -115,7 +114,11 @@ def _build(project: Path, directory: Path, platform: str) -> Path:
     done = subprocess.run(
         [sys.executable, "-c", _BUILD, str(directory.resolve()), platform],
         cwd=project,
-        env={**os.environ, "SOURCE_DATE_EPOCH": _EPOCH},
+        # setuptools reads settings of the user, and writes the modes of its own files into the wheel.
+        env=plain_environment(
+            {"SOURCE_DATE_EPOCH": _EPOCH, "HOME": str(project), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+        ),
+        umask=0o022,
         capture_output=True,
         text=True,
         check=False,
