@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,32 @@ def test_a_kernel_is_built_and_found(tmp_path: Path) -> None:
     assert reported.stages == ["Copying", "Configuring", "Compiling", "Linking"]
     assert reported.last == 5
     assert leftovers(tmp_path) == []
+
+
+def test_a_build_does_not_depend_on_the_callers_environment(
+    tmp_path: Path, stub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Make gets the build's own variables, and of the caller's what it needs to find programs and proxies."""
+    for name in (
+        "LOCALVERSION",
+        "GNUMAKEFLAGS",
+        "MAKEFLAGS",
+        "KCFLAGS",
+        "CPATH",
+        "HOSTCFLAGS",
+        "TAR_OPTIONS",
+        "LANGUAGE",
+    ):
+        monkeypatch.setenv(name, "-x")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    build(tmp_path)
+    found = set((stub / "environment").read_text().split())
+    own = {*configuration.MAKE_VARIABLES, "TMPDIR", "LC_ALL", "PWD", "OLDPWD", "SHLVL", "_"}
+    assert found - own <= {"PATH", "HOME", "LD_LIBRARY_PATH", "APT_CONFIG", "https_proxy"} | {
+        name for name in os.environ if name.lower().endswith("_proxy")
+    }
+    assert {"https_proxy", "HOME", "KBUILD_BUILD_USER"} <= found
 
 
 def forkable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
@@ -326,7 +353,7 @@ def test_a_damaged_kernel_is_never_run(tmp_path: Path, damage: str) -> None:
     with pytest.raises(EnvironmentUnsupported, match=f"{image.directory} is damaged.*rm -r"):
         LabImages().find()
 
-    clean(everything=True)
+    clean(cache.cache_root(), everything=True)
     assert LabImages().find() is None
 
 
@@ -355,7 +382,7 @@ def test_the_cache_is_listed_and_cleaned(tmp_path: Path, monkeypatch: pytest.Mon
     (root / "stock").mkdir()
     (root / "stock/kvm.json").write_text("{}")
 
-    found = {str(entry.path.relative_to(root)): entry for entry in entries()}
+    found = {str(entry.path.relative_to(root)): entry for entry in entries(root)}
     assert sorted(found) == sorted(
         [
             f"kernels/{image.directory.name}",
@@ -365,19 +392,49 @@ def test_the_cache_is_listed_and_cleaned(tmp_path: Path, monkeypatch: pytest.Mon
         ]
     )
     assert found["packages"].size >= 5000
-    removed = {str(entry.path.relative_to(root)) for entry in clean(everything=False)}
+    removed = {str(entry.path.relative_to(root)) for entry in clean(root, everything=False)}
     assert removed == {name for name, entry in found.items() if not entry.needed}
     assert removed == {"packages", "kernels/6.1.9-0123456789ab"}
     assert LabImages().find() == image
 
     monkeypatch.setattr(configuration, "key", lambda: "ffffffffffff")
     assert f"kernels/{image.directory.name}" in {
-        str(entry.path.relative_to(root)) for entry in entries() if not entry.needed
+        str(entry.path.relative_to(root)) for entry in entries(root) if not entry.needed
     }
 
-    clean(everything=True)
-    assert [path.name for path in root.iterdir()] == ["lock"]
-    assert entries() == []
+    clean(root, everything=True)
+    assert not root.exists()
+    assert entries(root) == []
+
+
+def test_a_lock_that_was_removed_is_not_held(tmp_path: Path) -> None:
+    """Who waited for it while the whole cache was removed locks a new one, as those who come later do."""
+    root = tmp_path / "cache"
+    waits = threading.Event()
+    found: list[bool] = []
+
+    def wait() -> None:
+        with cache.exclusive(waits.set, root):
+            found.append((root / "lock").exists())
+
+    thread = threading.Thread(target=wait)
+    with cache.exclusive(lambda: None, root):
+        thread.start()
+        assert waits.wait(30)
+        cache.remove_root(root)
+        assert not root.exists()
+    thread.join(30)
+    assert found == [True]
+
+
+def test_files_of_others_stay_in_a_removed_cache(tmp_path: Path) -> None:
+    """Only what handshake keeps there goes."""
+    root = tmp_path / "cache"
+    root.mkdir()
+    (root / "mine").touch()
+    (root / "packages").mkdir()
+    clean(root, everything=True)
+    assert [path.name for path in root.iterdir()] == ["mine"]
 
 
 def test_a_cache_that_is_not_there_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

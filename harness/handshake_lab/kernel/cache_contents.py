@@ -1,4 +1,4 @@
-"""The contents of the user's cache: sizes, purposes, and which of them can be removed without effect on runs."""
+"""The contents of a cache: sizes, purposes, and which of them can be removed without effect on runs."""
 
 from __future__ import annotations
 
@@ -38,17 +38,13 @@ class CacheEntry:
     needed: bool
 
 
-def entries() -> list[CacheEntry]:
-    """All directories of the user's cache, sorted by path; none if there is no cache.
-
-    Raises:
-        EnvironmentUnsupported: The user has no home directory.
-    """
-    return sorted(_entries(cache.cache_root()), key=lambda entry: entry.path)
+def entries(root: Path) -> list[CacheEntry]:
+    """All directories of a cache, sorted by path; none if there is no cache."""
+    return sorted(_entries(root), key=lambda entry: entry.path)
 
 
-def clean(*, everything: bool) -> list[CacheEntry]:
-    """Remove the directories that no run needs, or all; wait for a build in progress.
+def clean(root: Path, *, everything: bool) -> list[CacheEntry]:
+    """Remove the directories that no run needs, or all, and then the cache itself; wait for a build in progress.
 
     Returns:
         The removed directories.
@@ -56,14 +52,16 @@ def clean(*, everything: bool) -> list[CacheEntry]:
     Raises:
         EnvironmentUnsupported: The cache cannot be written.
     """
-    if not cache.cache_root().is_dir():
+    if not root.is_dir():
         return []
-    with cache.disk_errors("cleaning the cache"), cache.exclusive(lambda: None):
-        chosen = [entry for entry in entries() if everything or not entry.needed]
+    with cache.disk_errors("cleaning the cache"), cache.exclusive(lambda: None, root):
+        chosen = [entry for entry in entries(root) if everything or not entry.needed]
         for entry in chosen:
             cache.discard(entry.path)
-        for directory in _within(cache.cache_root()) if everything else ():
-            cache.discard(directory)
+        if everything:
+            for directory in _within(root):
+                cache.discard(directory)
+            cache.remove_root(root)
     return chosen
 
 

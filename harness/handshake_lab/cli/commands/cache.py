@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.group()
@@ -20,44 +25,59 @@ def command() -> None:
     """
 
 
+_system = click.option(
+    "--system", is_flag=True, help="The cache that all users of this machine share, /var/cache/handshake-lab."
+)
+
+
 @command.command("list")
-def list_() -> None:
+@_system
+def list_(system: bool) -> None:
     """List the files that are kept, and the space that they take."""
     from rich.console import Console
     from rich.table import Table
 
     from handshake_lab.kernel.cache_contents import entries
-    from handshake_lab.kernel.shared.cache import cache_root
 
-    found = entries()
+    root = _root(system=system)
+    found = entries(root)
     if not found:
-        click.echo(f"{cache_root()} is empty.")
+        click.echo(f"{root} is empty.")
         return
     table = Table("size", "directory", "what", "needed", box=None)
     table.columns[0].justify = "right"
     for entry in found:
-        path = str(entry.path.relative_to(cache_root()))
+        path = str(entry.path.relative_to(root))
         table.add_row(_size(entry.size), path, entry.purpose, "yes" if entry.needed else "no")
-    click.echo(f"{cache_root()}: {_size(sum(entry.size for entry in found))}")
+    click.echo(f"{root}: {_size(sum(entry.size for entry in found))}")
     Console(highlight=False).print(table)
 
 
 @command.command()
 @click.option("--all", "everything", is_flag=True, help="Also remove what runs need: the next run builds a kernel.")
-def clean(everything: bool) -> None:
+@_system
+def clean(everything: bool, system: bool) -> None:
     """Remove files that no run needs: downloads, logs, kernels of other versions.
 
     \b
     Examples:
       handshake cache clean
       handshake cache clean --all
+      sudo handshake cache clean --all --system
     """
     from handshake_lab.kernel.cache_contents import clean as remove
 
-    removed = remove(everything=everything)
+    removed = remove(_root(system=system), everything=everything)
     for entry in removed:
         click.echo(f"Removed {entry.path} ({_size(entry.size)}): {entry.purpose}")
     click.echo(f"{_size(sum(entry.size for entry in removed))} freed.")
+
+
+def _root(*, system: bool) -> Path:
+    from handshake_lab.kernel.shared.cache import cache_root
+    from handshake_lab.kernel.shared.places import SYSTEM_CACHE
+
+    return SYSTEM_CACHE if system else cache_root()
 
 
 def _size(octets: int) -> str:

@@ -18,7 +18,7 @@ import errno
 import fcntl
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,19 +104,46 @@ def exclusive(on_wait: Callable[[], None], root: Path | None = None) -> Iterator
         on_wait: Called once if another process holds the lock.
         root: The cache; None is the user's.
     """
-    root = root or cache_root()
-    with disk_errors("locking the cache"):
-        root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
+    file = (root or cache_root()) / "lock"
+    waited = False
+    while True:
+        with disk_errors("locking the cache"):
+            handle = _opened(file)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not waited:
+                    on_wait()
+                waited = True
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if _is_at(handle, file):
+                yield
+                return
+        finally:
+            os.close(handle)
+
+
+def _opened(file: Path) -> int:
+    while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # `remove_root` has just removed the directory
+            return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+
+def _is_at(handle: int, file: Path) -> bool:
+    """Whether a path still leads to an open file, which `remove_root` may have removed during the wait for its lock."""
+    try:
+        return os.path.samestat(os.fstat(handle), file.stat())
+    except FileNotFoundError:
+        return False
+
+
+def remove_root(root: Path) -> None:
+    """Remove an emptied cache with its lock, which the caller holds; files of others stay."""
+    (root / "lock").unlink()
+    with suppress(OSError):
+        root.rmdir()
 
 
 @contextmanager
