@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import lzma
+import os
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -19,7 +21,7 @@ from handshake_lab.cli.commands.kernel import command
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.kernel.lab.build import configuration
 from handshake_lab.kernel.lab.lab_images import LabImages
-from handshake_lab.kernel.lab.packaging import archive, image_files
+from handshake_lab.kernel.lab.packaging import archive, image_files, released
 from handshake_lab.kernel.lab.packaging.wheel import glibc_floor, write_wheel
 from handshake_lab.kernel.shared import helper_programs, places
 from miniature_builds import build, leftovers, stub
@@ -136,13 +138,33 @@ def test_an_unknown_kernel_needs_its_digest(
     name = image_files.directory_name(image)
     linux = hashlib.sha256(image.linux.read_bytes()).hexdigest()
     pinned = tmp_path / "released.json"
-    monkeypatch.setattr(image_files, "RELEASED", pinned)
+    monkeypatch.setattr(released, "KERNELS", pinned)
     pinned.write_text(json.dumps({name: "0" * 64}))
-    for given in (None, digest):
-        with pytest.raises(EnvironmentUnsupported, match="is not the one that was released"):
-            archive.import_(tmp_path / "k.tar.xz", given, system=False)
+    with pytest.raises(EnvironmentUnsupported, match=r"is not the one that was released.*--sha256 DIGEST"):
+        archive.import_(tmp_path / "k.tar.xz", None, system=False)
+    # Another compiler makes another kernel of the same name, which its builder may pass on.
+    assert archive.import_(tmp_path / "k.tar.xz", digest, system=False).name == name
     pinned.write_text(json.dumps({name: linux}))
     assert archive.import_(tmp_path / "k.tar.xz", None, system=False).name == name
+
+
+def test_the_digests_of_a_release_are_written(
+    tmp_path: Path, image: LabKernelImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the kernel, for archives, and of its wheel, which pip then takes only with these bytes."""
+    monkeypatch.setattr("handshake_lab.kernel.lab.packaging.wheel.glibc_floor", lambda _files: (2, 34))
+    monkeypatch.setattr(released, "KERNELS", tmp_path / "released.json")
+    monkeypatch.setattr(released, "WHEEL", tmp_path / "released-wheel.txt")
+    released.main()
+    name = image_files.directory_name(image)
+    assert released.released() == {name: hashlib.sha256(image.linux.read_bytes()).hexdigest()}
+    wheel = write_wheel(image, tmp_path / "wheels")
+    words = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--no-index", "--no-deps"]
+    words += ["--ignore-installed", "--find-links", str(wheel.parent), "--require-hashes", "-r", str(released.WHEEL)]
+    assert subprocess.run(words, check=False).returncode == 0
+    with zipfile.ZipFile(wheel, "a") as opened:
+        opened.writestr("handshake_lab_kernel/more.py", "")
+    assert subprocess.run(words, check=False, capture_output=True).returncode == 1
 
 
 def test_what_is_no_archive_is_refused(tmp_path: Path, image: LabKernelImage) -> None:
@@ -245,11 +267,10 @@ def test_a_cache_that_others_can_write_is_not_used(tmp_path: Path, mode: int, tr
 def test_a_wheel_is_installed_and_found(
     tmp_path: Path, image: LabKernelImage, elsewhere: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same kernel gives the same wheel, whose name contains its platform, and which has all required files."""
+    """Its name contains its platform, and it has all required files."""
     monkeypatch.setattr("handshake_lab.kernel.lab.packaging.wheel.glibc_floor", lambda _files: (2, 34))
     wheel = write_wheel(image, tmp_path / "wheels")
     assert wheel.name == f"handshake_lab_kernel-{installed_version('handshake-lab')}-py3-none-manylinux_2_34_x86_64.whl"
-    assert write_wheel(image, tmp_path / "again").read_bytes() == wheel.read_bytes()
     with zipfile.ZipFile(wheel) as opened:
         assert {name.partition("/")[0].partition("-")[0] for name in opened.namelist()} == {"handshake_lab_kernel"}
         modes = {each.filename.rpartition("/")[2]: each.external_attr >> 16 & 0o111 for each in opened.infolist()}
@@ -265,6 +286,33 @@ def test_a_wheel_is_installed_and_found(
     assert found.supervisor.is_relative_to(tmp_path / "site")
     with pytest.raises(UsageError, match="pip uninstall handshake-lab-kernel"):
         LabImages().remove("9.8")
+
+
+def test_the_same_kernel_makes_the_same_wheel(
+    tmp_path: Path, image: LabKernelImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For another user, too: with another umask, other directories, and settings for setuptools."""
+    monkeypatch.setattr("handshake_lab.kernel.lab.packaging.wheel.glibc_floor", lambda _files: (2, 34))
+    first = write_wheel(image, tmp_path / "first")
+    settings = tmp_path / "home/.pydistutils.cfg"
+    settings.parent.mkdir()
+    settings.write_text("[bdist_wheel]\nbuild-number = 7\n[metadata]\nauthor = someone\n")
+    for name, value in {
+        "HOME": str(settings.parent),
+        "DIST_EXTRA_CONFIG": str(settings),
+        "TMPDIR": str(settings.parent),
+        "SOURCE_DATE_EPOCH": "1700000000",
+        "TZ": "Asia/Seoul",
+        "LC_ALL": "ko_KR.UTF-8",
+    }.items():
+        monkeypatch.setenv(name, value)
+    old = os.umask(0o077)
+    try:
+        again = write_wheel(image, tmp_path / "a directory of another length")
+    finally:
+        os.umask(old)
+    assert again.name == first.name
+    assert again.read_bytes() == first.read_bytes()
 
 
 @pytest.mark.parametrize(("found", "shown"), [("66.1.1", "66.1.1"), (None, "none")])

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.kernel.lab.build import configuration
-from handshake_lab.kernel.lab.packaging.image_files import demand_released, image_files, released
+from handshake_lab.kernel.lab.packaging.image_files import image_files
+from handshake_lab.kernel.lab.packaging.released import demand_released, released
 from handshake_lab.kernel.shared import cache, helper_programs, places
 from handshake_lab.kernel.shared.processes import tidy_on_signals
 
@@ -82,15 +83,16 @@ def import_(file: Path, sha256: str | None, *, system: bool) -> Path:
         raise UsageError("--sha256", sha256, f"is not the SHA-256 of {file}, which is {actual}", _EXAMPLE)
     files = _unpacked(file, packed)
     name = _name_of(file, files)
-    if sha256 is None and name not in released():
-        raise UsageError(
-            "FILE",
-            str(file),
-            "holds a kernel that this release does not know, and runs programs with your rights; compare its SHA-256 "
-            "with the one that 'handshake kernel export' printed",
-            f"handshake kernel import {file} --sha256 DIGEST",
-        )
-    demand_released(name, files[f"kernels/{name}/linux"][1])
+    if sha256 is None:
+        if name not in released():
+            raise UsageError(
+                "FILE",
+                str(file),
+                "holds a kernel that this release does not know, and runs programs with your rights; compare its "
+                "SHA-256 with the one that 'handshake kernel export' printed",
+                f"handshake kernel import {file} --sha256 DIGEST",
+            )
+        demand_released(name, files[f"kernels/{name}/linux"][1])
     if system and os.geteuid() != 0:
         raise EnvironmentUnsupported(
             f"Only root can write to {places.SYSTEM_CACHE}", f"sudo handshake kernel import {file} --system"

@@ -6,7 +6,6 @@ build it again: the name of the source package, the patches, the changes, the co
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,6 @@ from handshake_lab.kernel.shared import helper_programs
 
 if TYPE_CHECKING:
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
-
-#: SHA-256 of the kernels that this release of the package was tested with, by the name of their directory.
-RELEASED = Path(__file__).with_name("released.json")
 
 _LICENCE = Path(__file__).with_name("GPL-2.0.txt")
 
@@ -94,28 +90,3 @@ def image_files(image: LabKernelImage) -> list[ImageFile]:
 def directory_name(image: LabKernelImage) -> str:
     """The name of a kernel's directory in every place: "7.3.4-0123456789ab"."""
     return f"{image.release}-{image.key}"
-
-
-def released() -> dict[str, str]:
-    """The kernels that this release was tested with: the SHA-256 of ``linux``, by `directory_name`."""
-    digests: dict[str, str] = json.loads(RELEASED.read_bytes())
-    return digests
-
-
-def demand_released(name: str, linux: bytes) -> None:
-    """Refuse a kernel that has the name of a released one, but another SHA-256.
-
-    Args:
-        name: Its `directory_name`.
-        linux: Its program.
-
-    Raises:
-        EnvironmentUnsupported: The SHA-256 is not the released one.
-    """
-    expected = released().get(name)
-    actual = hashlib.sha256(linux).hexdigest()
-    if expected not in {None, actual}:
-        raise EnvironmentUnsupported(
-            f"The kernel {name} is not the one that was released: its SHA-256 is {actual}, not {expected}",
-            "Remove it, and fetch it from where the release comes from, or build it: handshake kernel build --force",
-        )
