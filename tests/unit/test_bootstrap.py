@@ -37,6 +37,13 @@ case "$1 $2" in
     ;;
 "-m pip")
     echo "pip $*" >>"$log"
+    case "$*" in *--require-hashes*)
+        [ -e "$STUBS/index-has-the-kernel" ] || exit 1
+        made=$(dirname "$0")/../lib/python3.11/site-packages/handshake_lab_kernel/kernels/7.3.4-x
+        mkdir -p "$made" && touch "$made/kernel.json"
+        exit 0
+        ;;
+    esac
     [ -e "$STUBS/pip-fails" ] && exit 1
     [ -e "$STUBS/pip-waits" ] && cat "$STUBS/fifo"
     made=$(dirname "$0")/handshake
@@ -288,6 +295,77 @@ def test_build_tools_only_where_a_kernel_is_to_be_built(checkout: Checkout, tmp_
         assert checkout.run("demo")[0] == 7
         shutil.rmtree(kernel)
         assert checkout.run("demo")[0] == 3
+
+
+def test_another_version_of_the_kernel_has_to_be_built(checkout: Checkout, tmp_path: Path) -> None:
+    """A kernel is of use only if it is of the version that was asked for."""
+    kernel = tmp_path / "home/.cache/handshake-lab/kernels/6.12.3-x"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text("{}")
+    checkout.lack("flex")
+    statuses = {
+        version: checkout.run("demo", "--kernel", f"lab:{version}")[0] for version in ("6.1", "6.12", "6.12.3", "7.3")
+    }
+    assert statuses == {"6.1": 3, "6.12": 7, "6.12.3": 7, "7.3": 3}
+    assert checkout.run("demo", "--kernel=lab:6.1")[0] == 3
+    assert checkout.run("kernel", "build")[0] == 3
+
+
+@pytest.fixture
+def released(checkout: Checkout) -> Path:
+    """The requirement for the released kernel, in a checkout that has one."""
+    file = checkout.place / "harness/handshake_lab/kernel/lab/packaging/released-wheel.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text("handshake-lab-kernel==1 --hash=sha256:0\n")
+    return file
+
+
+def test_the_released_kernel_is_fetched_instead_of_built(checkout: Checkout, released: Path) -> None:
+    """With exactly its digest, from wherever pip searches; once, and nothing that builds is asked for."""
+    checkout.lack("flex", "gcc", "make")
+    (checkout.stubs / "index-has-the-kernel").touch()
+    status, _, err = checkout.run("demo")
+    assert (status, checkout.run("demo")) == (7, checkout.run("demo"))
+    assert "nothing has to be built" in err
+    assert [line.split()[0] for line in checkout.log] == ["venv", "pip", "pip"]
+    assert f"--require-hashes --requirement {released}" in checkout.log[-1]
+    assert "--no-deps" in checkout.log[-1]
+
+
+@pytest.mark.usefixtures("released")
+def test_a_kernel_that_cannot_be_fetched_is_built(checkout: Checkout) -> None:
+    """The packages for that are installed only then; a version that was not released is not searched for."""
+    checkout.stub("apt-get", APT_GET)
+    checkout.stub("apt-cache", "#!/bin/sh\n")
+    checkout.lack("flex")
+    assert checkout.run("demo")[0] == 7
+    assert [line.split()[0] for line in checkout.log] == ["venv", "pip", "pip", "apt-get"]
+    assert checkout.log[-1].endswith("install --no-install-recommends flex (noninteractive)")
+    for words in (("demo", "--kernel", "lab:6.1"), ("kernel", "build")):
+        assert checkout.run(*words)[0] == 7
+    assert len([line for line in checkout.log if "--require-hashes" in line]) == 1
+
+
+@pytest.mark.usefixtures("released")
+def test_all_missing_packages_are_named_at_once(checkout: Checkout) -> None:
+    """Also those that are needed only if the kernel cannot be fetched: an administrator is asked once."""
+    checkout.stub("id", "#!/bin/sh\necho 1000\n")
+    checkout.stub("apt-get", APT_GET)
+    checkout.lack("ss", "flex")
+    status, _, err = checkout.run("demo")
+    assert status == 3
+    assert "install --no-install-recommends iproute2 flex\n" in err
+
+
+def test_a_kernel_in_a_removed_environment_is_fetched_again(checkout: Checkout, released: Path) -> None:
+    """A moved checkout gets a new environment, and with it the kernel."""
+    (checkout.stubs / "index-has-the-kernel").touch()
+    checkout.lack("flex")
+    assert checkout.run("demo")[0] == 7
+    checkout.place = checkout.place.rename(checkout.place.with_name("moved"))
+    assert checkout.run("demo")[0] == 7
+    assert [line.split()[0] for line in checkout.log] == ["venv", "pip", "pip"] * 2
+    assert not released.exists()
 
 
 def test_a_wheel_of_a_kernel_is_installed_once(checkout: Checkout) -> None:
