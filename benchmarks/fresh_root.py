@@ -1,51 +1,47 @@
-"""From nothing to the first demo: a new Debian, two wheels, nothing compiled.
+"""From nothing to the first demo: every way of installation that the documentation names, each in a new Debian.
 
-    python benchmarks/fresh_root.py --suite bookworm --suite trixie
+    python benchmarks/fresh_root.py                                         Debian 12: wheels
+    python benchmarks/fresh_root.py --suite trixie --suite testing --way wheels --way users
+    python benchmarks/fresh_root.py --list
 
-For each suite, mmdebstrap makes a root with python3, iproute2 and nftables. An ordinary user in it installs
-handshake-lab[kernel] from a directory of wheels, and runs the demo twice. The script prints the seconds of wall time
-of both steps, the digest of the demo's output, and the content of the user's home directory. It needs root,
-mmdebstrap, the package mirror of this machine's apt, and a lab kernel (``handshake kernel build``).
+For each suite, mmdebstrap makes a root with python3; each way runs in its own copy of it, in its own mount and process
+namespaces, and prints what it measured. The ways are shell scripts in benchmarks/fresh_root_ways. Roots have no network
+but apt's: pip, pipx and uv find their packages in a directory. The exit status is 1 if a way fails.
+
+It needs root, mmdebstrap, the package mirror of this machine's apt, and a lab kernel (``handshake kernel build``).
 """
 
 # ruff: noqa: INP001, T201 -- a script, which prints
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
+SCRIPTS = Path(__file__).with_name("fresh_root_ways")
+WAYS = sorted(script.stem for script in SCRIPTS.glob("*.sh") if script.stem != "common")
 
-PACKAGES = "python3,python3-venv,iproute2,nftables,passwd"
+# What "python3" alone lacks of a machine that people have: certificates, and users.
+PACKAGES = "python3,ca-certificates,passwd"
 
-INSIDE = r"""
-set -e
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-seconds() { cut -d ' ' -f 1 /proc/uptime; }
-useradd --create-home student
-as() { su student -c "cd && $1"; }
-start=$(seconds)
-as 'python3 -m venv venv && venv/bin/pip install --quiet --no-index --find-links /wheels "handshake-lab[kernel]"'
-installed=$(seconds)
-as 'venv/bin/handshake demo --plain' >/tmp/first
-shown=$(seconds)
-as 'venv/bin/handshake demo --plain' >/tmp/second
-cmp /tmp/first /tmp/second
-for program in gcc make tcpdump; do ! command -v $program >/dev/null || echo "there is $program" >&2; done
-echo "$start $installed $shown $(sha256sum </tmp/first | cut -c 1-16) $(ls -A /home/student | tr '\n' ' ')"
+# Mounts end with the namespace, so that removing the root cannot reach what was mounted.
+ENTER = """
+root=$1
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs tmpfs "$root/dev/shm"
+exec /usr/sbin/chroot "$root" /bin/sh -c '. /ways/common.sh; . "/ways/$1.sh"' way "$2"
 """
 
 
-def run(*command: str | Path, **options: object) -> str:
+def run(*command: str | Path) -> str:
     """Run a program; its output."""
-    return subprocess.run(
-        [str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True, **options
-    ).stdout  # type: ignore[call-overload,no-any-return]
+    return subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def mirror() -> str:
@@ -55,44 +51,80 @@ def mirror() -> str:
 
 
 def wheels(directory: Path) -> None:
-    """Everything that pip needs in a root without a network, for this Python's version and for others."""
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", directory, HERE)
-    run(Path(sys.executable).parent / "handshake", "kernel", "wheel", "--out", directory)
+    """Everything that pip, pipx and uv need in a root without an index, for this Python's version and for others."""
+    handshake = Path(sys.executable).parent / "handshake"
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+    run(*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", directory, HERE)
+    run(handshake, "kernel", "wheel", "--out", directory)
+    archive = directory / "kernel.tar.xz"
+    run(handshake, "kernel", "export", archive)
+    (directory / "kernel.sha256").write_text(hashlib.sha256(archive.read_bytes()).hexdigest())
     (product,) = directory.glob("handshake_lab-*.whl")
-    for version in ("3.11", "3.12", "3.13"):
+    for version in ("3.11", "3.12", "3.13", "3.14"):
         choice = ("--python-version", version, "--only-binary", ":all:", "--implementation", "cp")
-        run(sys.executable, "-m", "pip", "download", "-qq", "--dest", directory, *choice, product)
+        # setuptools builds the checkout; uv is one of the ways.
+        run(*pip, "download", "-qq", "--dest", directory, *choice, product, "setuptools>=70.1", "uv")
 
 
-def measure(suite: str, root: Path, made: Path) -> str:
-    """One suite's row."""
-    run("mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}", suite, root, mirror())
-    (root / "etc/hosts").touch()  # installers of Debian write one
-    run("cp", "-r", made, root / "wheels")
-    with ExitStack() as stack:
-        for name in ("proc", "dev"):
-            run("mount", "--rbind", f"/{name}", root / name)
-            stack.callback(run, "umount", "--lazy", root / name)
-        # pip's configuration of this machine names directories that the root lacks.
-        line = run("/usr/sbin/chroot", root, "/bin/sh", "-c", INSIDE, env={})
-    start, installed, shown, digest, home = line.split(maxsplit=4)
-    install, demo = float(installed) - float(start), float(shown) - float(installed)
-    return f"{suite:<10} {install:9.1f} {demo:6.1f}   {digest}   {home.strip()}"
+def checkout(directory: Path) -> None:
+    """The files of the repository, as a clone has them, with changes that are not committed yet."""
+    directory.mkdir()
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=HERE, check=True, stdout=subprocess.PIPE)
+    words = ["tar", "--create", "--null", "--files-from=-"]
+    packed = subprocess.run(words, cwd=HERE, check=True, input=files.stdout, stdout=subprocess.PIPE)
+    subprocess.run(["tar", "--extract", "--directory", directory], check=True, input=packed.stdout)
 
 
-def main() -> None:
-    """Measure each suite."""
+def make_root(suite: str, root: Path, scratch: Path) -> None:
+    """A Debian with python3, in which the ways find what they need."""
+    options = ("--quiet", "--variant=apt", f"--include={PACKAGES}")
+    run("mmdebstrap", *options, suite, root, mirror())
+    for name in ("hosts", "resolv.conf"):
+        run("cp", f"/etc/{name}", root / "etc" / name)
+    for name in ("wheels", "checkout"):
+        run("cp", "-r", scratch / name, root / name)
+    run("cp", "-r", SCRIPTS, root / "ways")
+
+
+def take(way: str, base: Path, root: Path) -> bool:
+    """Run one way in a copy of a root; whether it succeeded."""
+    run("cp", "--archive", "--reflink=auto", base, root)
+    namespaces = ("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child")
+    words = [*namespaces, "/bin/sh", "-euc", ENTER, "enter", str(root), way]
+    # pip's configuration of this machine names directories that the root lacks.
+    done = subprocess.run(words, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, check=False)
+    run("rm", "--recursive", "--force", "--one-file-system", root)
+    return done.returncode == 0
+
+
+def main() -> int:
+    """Take each way in each suite."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", action="append", help="Debian's name for it; may be given several times")
-    suites = parser.parse_args().suite or ["bookworm"]
-    with tempfile.TemporaryDirectory(prefix="fresh-root-") as scratch:
-        made = Path(scratch) / "wheels"
-        made.mkdir()
-        wheels(made)
-        print(f"{'suite':<10} {'install s':>9} {'demo s':>6}   sha256 of the demo  home directory")
-        for suite in suites:
-            print(measure(suite, Path(scratch) / suite, made), flush=True)
+    parser.add_argument("--way", action="append", choices=WAYS, help="may be given several times (default: wheels)")
+    parser.add_argument("--list", action="store_true", help="list the ways, and do nothing")
+    given = parser.parse_args()
+    if given.list:
+        for way in WAYS:
+            print(f"{way:<9} {(SCRIPTS / way).with_suffix('.sh').read_text().splitlines()[0].lstrip('# ')}")
+        return 0
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="fresh-root-") as directory:
+        scratch = Path(directory)
+        (scratch / "wheels").mkdir()
+        wheels(scratch / "wheels")
+        checkout(scratch / "checkout")
+        for suite in given.suite or ["bookworm"]:
+            base = scratch / suite
+            make_root(suite, base, scratch)
+            for way in given.way or ["wheels"]:
+                print(f"== {suite}: {way}", flush=True)
+                if not take(way, base, scratch / f"{suite}-{way}"):
+                    failed.append(f"{suite}: {way}")
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return bool(failed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
