@@ -20,6 +20,7 @@ VERBS = (
     "show",
     "report",
     "explore",
+    "course",
     "bundle",
     "scenarios",
     "claims",

@@ -1,0 +1,1 @@
+"""Course units: predict, run, explain, hand in, grade (docs/courses.md)."""
