@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from handshake_lab.errors import SockDiagError
 from handshake_lab.linux.netlink.sock_diag import EVERYTHING, exact_request
+from handshake_lab.linux.timer_wheel import JIFFY, first_chance
 from handshake_lab.observers.polling import DUE_AGAIN, SocketPoller
 from handshake_lab.observers.socket_snapshot import SocketSnapshot, SocketSnapshots
 from handshake_lab.recording.observations import Address, SocketGone, SocketSeen, TcpInfo
@@ -169,13 +170,17 @@ def test_a_tcp_info_too_short_is_none() -> None:
 
 
 class _Still:
-    """A clock that is moved by hand."""
+    """A clock that is moved by hand, and began when CLOCK_MONOTONIC was at a second."""
 
     def __init__(self) -> None:
         self.t = 0
+        self.virtual = False
 
     def now(self) -> int:
         return self.t
+
+    def to_monotonic(self, t: int) -> int:
+        return t + 1000 * MS
 
 
 class _Scripted(SocketPoller):
@@ -183,7 +188,7 @@ class _Scripted(SocketPoller):
 
     def __init__(self) -> None:
         self.time = _Still()
-        super().__init__("h1", self.time)  # type: ignore[arg-type]  # only its now() is used
+        super().__init__("h1", self.time)  # type: ignore[arg-type]  # only what it has is used
         self._sockets.close()
         self.kernel = Kernel()
         self._sockets = asked(self.kernel)
@@ -240,6 +245,20 @@ def test_a_timer_is_due_when_it_was_announced(diag: _Scripted) -> None:
     assert diag.due(999 * MS) == []
     assert diag.due(1000 * MS) == [(H1, H2)]
     assert diag.next_timer() == 1000 * MS + DUE_AGAIN
+
+
+def test_a_timer_of_the_lab_kernel_is_due_again_when_it_can_fire(diag: _Scripted) -> None:
+    """Two polls before the jiffy in which it fires at the earliest, and then each jiffy."""
+    diag.time.virtual = True
+    diag.at(0, message(6, timer=3, expires=60_000))
+    earliest = first_chance(61_000 * MS - 2 * JIFFY, 60_000 * MS) - 1000 * MS
+    diag.due(60_000 * MS)
+    again = diag.next_timer()
+    assert again is not None
+    diag.due(again)
+
+    assert earliest - 2 * DUE_AGAIN < again <= earliest - DUE_AGAIN
+    assert diag.next_timer() == again + DUE_AGAIN
 
 
 def test_a_timer_that_was_stopped_is_not_due(diag: _Scripted) -> None:

@@ -30,15 +30,16 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from handshake_lab.linux.randomness import seed_randomness
+from handshake_lab.linux.timer_wheel import JIFFY, unit
 from handshake_lab.linux.timerfd import sleep_until
 from handshake_lab.linux.virtual_time import free_of_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The kernel's timer wheel has slots of up to 4096 jiffies for timers of up to 1000 s (kernel/time/timer.c): how late a
-#: timer fires depends on the position of its start in such a slot. In nanoseconds, for the lab kernel's jiffy of 4 ms.
-_WHEEL = 4096 * 4_000_000
+#: The kernel's timer wheel has slots of up to 4096 jiffies for timers of up to 1000 s: how late a timer fires depends on
+#: the position of its start in such a slot. In nanoseconds.
+_WHEEL = unit(1000 * 10**9) * JIFFY
 
 #: A run begins at this time of the kernel's monotonic clock, or a multiple of `_WHEEL` later. The boot and all
 #: preparations end earlier, and the kernel's generator takes new keys at other times (28 s and 42 s after boot). It is

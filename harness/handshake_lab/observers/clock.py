@@ -23,6 +23,7 @@ class Clock:
     """
 
     def __init__(self, *, virtual: bool = False) -> None:
+        self.virtual = virtual  #: whether time is virtual, as in the lab kernel
         self._clock = time.CLOCK_BOOTTIME if virtual else time.CLOCK_MONOTONIC
         self._real_minus_mono = 0
         self.start()

@@ -10,6 +10,7 @@ import heapq
 from typing import TYPE_CHECKING
 
 from handshake_lab.linux.netlink.sock_diag import EVERYTHING, LISTENERS
+from handshake_lab.linux.timer_wheel import JIFFY, first_chance
 from handshake_lab.observers.socket_snapshot import SocketSnapshot, SocketSnapshots
 from handshake_lab.recording.observations import SocketGone, SocketSeen
 from handshake_lab.tcp.states import State
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from handshake_lab.tcp.address import Flow
 
 #: Nanoseconds after which a socket is polled again whose timer should have fired: about a jiffy.
-DUE_AGAIN = 4_000_000
+DUE_AGAIN = JIFFY
 #: sock_diag reports timers in whole milliseconds.
 _JITTER = 2_000_000
 
@@ -49,6 +50,7 @@ class SocketPoller:
         self._due: list[tuple[int, int]] = []  # a heap of (when, cookie); some are outdated
         self._expected: dict[int, int] = {}  # cookie -> when its timer expires
         self._overdue: set[int] = set()  # cookies whose timer should have fired, but is still shown
+        self._first_chance: dict[int, int] = {}  # cookie -> when its timer can fire at the earliest
 
     def poll(self) -> Iterator[SocketSeen | SocketGone]:
         """Poll all sockets; yield those that are new, changed or gone since each was last polled.
@@ -128,13 +130,23 @@ class SocketPoller:
         """Record when a socket's timer expires."""
         if not snapshot.timer:
             self._expected.pop(snapshot.cookie, None)
+            self._first_chance.pop(snapshot.cookie, None)
             self._overdue.discard(snapshot.cookie)
         elif snapshot.expires > DUE_AGAIN:
             self._overdue.discard(snapshot.cookie)
             if abs(self._expected.get(snapshot.cookie, 0) - t - snapshot.expires) > _JITTER:
                 self._schedule(snapshot.cookie, t + snapshot.expires)
+                self._first_chance[snapshot.cookie] = self._chance(t, snapshot.expires)
         elif snapshot.cookie not in self._overdue:
             self._schedule(snapshot.cookie, t + DUE_AGAIN)
+
+    def _chance(self, t: int, left: int) -> int:
+        """When a timer can fire at the earliest that had this time left at ``t``."""
+        if not self._clock.virtual:
+            return t + left  # this kernel's jiffies are not known
+        began = self._clock.to_monotonic(0)
+        # sock_diag rounds to milliseconds, and the kernel to jiffies.
+        return first_chance(began + t + left - 2 * JIFFY, left) - began
 
     def _gone(self, t: int, cookie: int) -> SocketGone:
         gone = self._known.pop(cookie)
@@ -143,6 +155,7 @@ class SocketPoller:
         if self._flows.get(flow) == cookie:
             del self._flows[flow]
         self._expected.pop(cookie, None)
+        self._first_chance.pop(cookie, None)
         if cookie in self._overdue:
             # The timer wheel fires all timers of one slot together: poll the other sockets at once.
             self._overdue.discard(cookie)
@@ -161,12 +174,16 @@ class SocketPoller:
 
         A kernel timer fires up to an eighth of its length late (kernel/time/timer.c, the timer
         wheel's granularity): overdue sockets are polled in turn, one each jiffy, until one is gone.
+        On the lab kernel, whose wheel is known, those times are left out at which none can fire.
         """
         flows = []
         while (first := self.next_timer()) is not None and first <= now:
             _, cookie = heapq.heappop(self._due)
             self._overdue.add(cookie)
-            self._schedule(cookie, now + DUE_AGAIN * len(self._overdue))
+            turn = DUE_AGAIN * len(self._overdue)
+            # Two polls before it can fire, so that the last one that shows it is a turn earlier.
+            turns = (self._first_chance.get(cookie, now) - now) // turn - 1
+            self._schedule(cookie, now + turn * max(turns, 1))
             flows.append(self._known[cookie].flow)
         return flows
 

@@ -6,7 +6,11 @@ and decoding (iproute2, misc/ss.c): if both agree, both decode correctly.
 
 from __future__ import annotations
 
+import errno
+import functools
+import os
 import re
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -17,7 +21,7 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COMMAND = ["ss", "-H", "-t", "-a", "-n", "-o", "-e"]
+_OPTIONS = ("-H", "-t", "-a", "-n", "-o", "-e")
 
 #: The names of the states in ss (misc/ss.c, sstate_name).
 _STATES = {
@@ -60,8 +64,19 @@ def poll(t: int, node: str) -> Iterator[SocketSeen]:
         OSError: ss is not installed.
         subprocess.CalledProcessError: It failed.
     """
-    output = subprocess.run(COMMAND, capture_output=True, text=True, check=True).stdout
+    # By its path and with descriptors left alone, it is started by posix_spawn(): a fork() of a process of this size
+    # takes as long as the rest of a poll, because each of its pages is mapped again when it is used next.
+    command = (_program(), *_OPTIONS)
+    output = subprocess.run(command, capture_output=True, text=True, check=True, close_fds=False).stdout
     return parse(output, t, node)
+
+
+@functools.cache
+def _program() -> str:
+    """The path of ss."""
+    if (found := shutil.which("ss")) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "ss")
+    return found
 
 
 def parse(output: str, t: int, node: str) -> Iterator[SocketSeen]:
