@@ -14,7 +14,17 @@ SECOND = 1_000_000_000
 
 @pytest.mark.parametrize(
     ("milliseconds", "granularity"),
-    [(0, 4), (251, 4), (252, 32), (2015, 32), (2016, 256), (16127, 256), (16128, 2048), (129_023, 2048), (60_000, 2048)],
+    [
+        (0, 4),
+        (251, 4),
+        (252, 32),
+        (2015, 32),
+        (2016, 256),
+        (16127, 256),
+        (16128, 2048),
+        (129_023, 2048),
+        (60_000, 2048),
+    ],
 )
 def test_the_levels_are_those_of_the_kernel_s_table(milliseconds: int, granularity: int) -> None:
     """The columns "Granularity" and "Range" for HZ=250, in milliseconds."""

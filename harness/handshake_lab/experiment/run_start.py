@@ -37,7 +37,7 @@ from handshake_lab.linux.virtual_time import free_of_time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The kernel's timer wheel has slots of up to 4096 jiffies for timers of up to 1000 s: how late a timer fires depends on
+#: The timer wheel has slots of up to 4096 jiffies for timers of up to 1000 s: how late a timer fires depends on
 #: the position of its start in such a slot. In nanoseconds.
 _WHEEL = unit(1000 * 10**9) * JIFFY
 
