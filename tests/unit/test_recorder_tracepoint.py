@@ -7,7 +7,8 @@ import struct
 
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported
-from handshake_lab.observers.tracepoint import Tracepoints, _addresses, _Layout, parse_format, parse_reasons, records
+from handshake_lab.observers.trace_buffer import addresses, parse_format, records
+from handshake_lab.observers.tracepoint import Tracepoints, _Layout, parse_reasons
 from handshake_lab.recording.observations import Address, StateChange
 from handshake_lab.tcp.states import State
 
@@ -188,19 +189,19 @@ def test_reasons_have_the_kernel_s_names() -> None:
 )
 def test_an_ipv6_socket_shows_the_address_that_it_talks_with(saddr6: bytes, ip: str) -> None:
     """An address that maps an IPv4 address is shown as that: the segments carry it."""
-    local, remote = _addresses(parse_format(FORMAT)[1], event(socket.AF_INET6, saddr6=saddr6))
+    local, remote = addresses(parse_format(FORMAT)[1], event(socket.AF_INET6, saddr6=saddr6))
 
     assert (local, remote) == (Address(ip, 40000), Address("10.0.0.2", 80))
 
 
-def test_newer_events_carry_whole_socket_addresses() -> None:
+def test_newer_events_carry_whole_socketaddresses() -> None:
     """A struct sockaddr_in6 of either family; without a field sport there is no other place for the port."""
     text = "ID: 7\n\tfield:__u8 saddr[28];\toffset:0;\tsize:28;\tsigned:0;\n"
     text += "\tfield:__u8 daddr[28];\toffset:28;\tsize:28;\tsigned:0;\n"
     four = struct.pack("<H", socket.AF_INET) + struct.pack(">H", 80) + bytes([10, 0, 0, 1])
     six = struct.pack("<H", socket.AF_INET6) + struct.pack(">HI", 443, 0) + socket.inet_pton(socket.AF_INET6, "fd00::2")
 
-    assert _addresses(parse_format(text)[1], four.ljust(28, b"\0") + six.ljust(28, b"\0")) == (
+    assert addresses(parse_format(text)[1], four.ljust(28, b"\0") + six.ljust(28, b"\0")) == (
         Address("10.0.0.1", 80),
         Address("fd00::2", 443),
     )

@@ -50,10 +50,10 @@ def test_korean_is_korean() -> None:
     """Apart from names that Korean courses leave in English, every sentence has Hangul."""
     ko = words("ko")
     latin = {key for key in ko.keys if not re.search("[가-힣]", re.sub(r"\{.*?\}", "", ko.template(key)))}
-    names = {"witness.tracepoint", "witness.diag", "witness.ss"}
+    names = {"witness.tracepoint", "witness.diag", "witness.ss", "curve.cwnd", "curve.ssthresh", "curve.sack"}
     values = {"ladder.title", "ladder.wait", "ladder.wait_timer", "states.heading", "states.numbered"}
     parts = ("documented", "contradiction", "segment", "several", "outline_list", "outline_many")
-    values |= {f"message.{kind}" for kind in parts}
+    values |= {f"message.{kind}" for kind in parts} | {"plot_unit.rtt", "plot_unit.throughput"}
     calls = {f"message.edge.{edge.id}" for edge in EDGES if edge.event == "SOCK_DESTROY (ss -K)"}
 
     assert latin <= names | values | calls
@@ -77,7 +77,7 @@ def test_every_key_is_asked_for() -> None:
         if key not in code and not re.search(rf"""["']{key.partition(".")[2]}["']""", code)
     }
     # Keys made from the values of a type, such as a witness or a claim's verdict.
-    made = {"witness", "role", "claim", "flaw", "message", "tally", "link"}
+    made = {"witness", "role", "claim", "flaw", "message", "tally", "link", "plot_kind", "plot_unit", "curve"}
 
     assert {key for key in unused if key.partition(".")[0] not in made} <= {"page.begins", "page.ends"}
 

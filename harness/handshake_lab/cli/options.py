@@ -72,6 +72,17 @@ def cost(default: str) -> Callable[[_Function], _Function]:
     )
 
 
+def curves(function: _Function) -> _Function:
+    """``--curves``: whether what `handshake show --plot` draws of the kernel is recorded."""
+    return click.option(
+        "--curves/--no-curves",
+        default=True,
+        show_default=True,
+        help="Record the congestion window, slow-start threshold and smoothed round-trip time of each connection "
+        "whenever a segment arrives, for handshake show --plot.",
+    )(function)
+
+
 def kernel(function: _Function) -> _Function:
     """``--kernel``: the kernel of the run."""
     return click.option(

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from handshake_lab.doctor.check import Check, Findings, apt_install, as_root, program, search_path
-from handshake_lab.observers.tracepoint import OTHER_EVENTS, STATE_EVENT, TRACEFS
+from handshake_lab.observers.trace_buffer import TRACEFS
+from handshake_lab.observers.tracepoint import OTHER_EVENTS, STATE_EVENT
 
 _TIMEOUT = 90.0  # seconds: each attempt of the probe may take up to ten
 

@@ -70,6 +70,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
                 journal,
                 int(plan.heartbeat * 1e9),
                 routers=[Watched(router) for router in routers],
+                curves=plan.curves,
             )
             recorder.open()
             recording = LiveRecording(network, recorder, clock, results)

@@ -97,7 +97,7 @@ def _record(plan: ScriptPlan, results: Path) -> None:
     with repeatable(seed), Writer(results / EVENTS) as writer:
         clock = Clock(virtual=seed is not None)
         journal = Journal(writer)
-        recorder = Recorder([], clock, journal, int(plan.heartbeat * 1e9))
+        recorder = Recorder([], clock, journal, int(plan.heartbeat * 1e9), curves=plan.curves)
         recorder.open()
         kernel = msgspec.structs.replace(plan.kernel, release=os.uname().release)
         numbers = itertools.count(1)

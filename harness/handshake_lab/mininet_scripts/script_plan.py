@@ -27,4 +27,5 @@ class ScriptPlan(msgspec.Struct, frozen=True, kw_only=True):
     kernel: KernelInfo
     rate: int = 0
     heartbeat: float = 5.0
+    curves: bool = False  #: whether congestion windows and round-trip times are recorded
     replay: str = ""

@@ -8,6 +8,7 @@ computation takes no virtual time, a poll happens at exactly the time of its cau
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -25,6 +26,7 @@ from handshake_lab.observers.capture import Capture
 from handshake_lab.observers.counter_watch import CounterWatch
 from handshake_lab.observers.departures import Departures
 from handshake_lab.observers.polling import SocketPoller
+from handshake_lab.observers.tcp_probe import TcpProbes
 from handshake_lab.observers.tracepoint import Tracepoints
 from handshake_lab.recording.node_addresses import is_loopback
 from handshake_lab.recording.observations import Counters, Missed, SegmentSeen, StateChange, Step, TcpEvent, Witness
@@ -85,6 +87,7 @@ class Recorder:
         sink: The destination of observations, in the order in which they were read.
         heartbeat: Nanoseconds between two polls of all sockets when nothing happens.
         routers: Nodes on whose interfaces captures run as well: they show what is forwarded, and what is not.
+        curves: Whether to record congestion windows and round-trip times, if the kernel reports them.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Recorder:
         heartbeat: int,
         *,
         routers: Iterable[WatchedNode] = (),
+        curves: bool = False,
     ) -> None:
         self._nodes = list(nodes)
         self._routers = list(routers)
@@ -108,6 +112,8 @@ class Recorder:
         self._captures: list[Capture | Departures] = []
         self._diags: dict[str, SocketPoller] = {}
         self._tracepoints: Tracepoints | None = None
+        self._curves = curves
+        self._probes: TcpProbes | None = None
         self._counters: dict[str, dict[str, int]] = {}
         self._watches: dict[str, CounterWatch] = {}
         self._handed_in: deque[Observation] = deque()
@@ -141,6 +147,10 @@ class Recorder:
             self.observers[Witness.TRACEPOINT] = ""
         except EnvironmentUnsupported as error:
             self.observers[Witness.TRACEPOINT] = str(error)
+        if self._curves:
+            # Not among the observers of the record's header: it is no witness of a state.
+            with contextlib.suppress(EnvironmentUnsupported):
+                self._probes = TcpProbes(self._clock)
 
     def _open_sockets(self, node: WatchedNode) -> None:
         with node.enter():
@@ -224,6 +234,8 @@ class Recorder:
             watch.close()
         if self._tracepoints:
             self._tracepoints.close()
+        if self._probes:
+            self._probes.close()
         with self._door:
             self._closed = True
             os.close(self._wake)
@@ -248,6 +260,8 @@ class Recorder:
         found = [Missed(t=t, observer="capture", node=node, count=count) for node, count in lost.items() if count]
         if self._tracepoints and (count := self._tracepoints.lost()):
             found.append(Missed(t=t, observer="tracepoint", node="", count=count))
+        if self._probes and (count := self._probes.lost()):
+            found.append(Missed(t=t, observer="probe", node="", count=count))
         return found
 
     def hand_in(self, observation: Observation) -> None:
@@ -380,6 +394,9 @@ class Recorder:
         for descriptor in dict.fromkeys([*ready, *events]):
             if descriptor in self._by_descriptor:  # not the wake-up, nor one of a node that was removed meanwhile
                 seen.extend(self._by_descriptor[descriptor].read(descriptor))
+        if self._probes:
+            # Their descriptors do not wake this loop: the capture reports each arriving segment as well.
+            seen.extend(self._probes.read(self._node_of))
         while self._handed_in:
             seen.append(self._handed_in.popleft())
         for observation in seen:

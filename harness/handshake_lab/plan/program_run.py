@@ -73,6 +73,7 @@ def plan_of(
     timed: Sequence[TimedAction] = (),
     sysctls: Mapping[str, str] | None = None,
     cost: Cost | None = None,
+    curves: bool = True,
 ) -> RunPlan:
     """The plan of a run of programs, which run in the current directory.
 
@@ -88,6 +89,7 @@ def plan_of(
         sysctls: Settings of hosts and routers.
         cost: What their use of the machine costs on a lab kernel; None: nothing, so that a run does not depend on how
             many system calls the length of a path takes.
+        curves: Whether congestion windows and round-trip times are recorded.
     """
     return RunPlan(
         script="handshake_lab.experiment.workloads.servers_and_clients:script",
@@ -103,4 +105,5 @@ def plan_of(
         sysctls=dict(sysctls or {}),
         cost=cost or NO_COST,
         cost_optional=cost is None,
+        curves=curves,
     )

@@ -37,5 +37,6 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     cost: Cost = NO_COST  #: what programs' use of the machine costs on a lab kernel
     cost_optional: bool = True  #: whether a kernel that cannot let it cost anything will do
     follow: tuple[int, ...] | None = None  #: decisions to take where the run branches, instead of branching
+    curves: bool = False  #: whether congestion windows and round-trip times are recorded
     schedule: Schedule | None = None  #: what happens to the run's segments, each by its number
     replay: str = ""  #: the command that gives this run again, for the record

@@ -118,10 +118,13 @@ def _plan(wanted: dict[str, Any], place: Place, cost: str | None) -> RunPlan:
     faults = _texts("faults", wanted.pop("faults", ()))
     links = _texts("links", wanted.pop("links", ()))
     sysctls = wanted.pop("sysctls", {})
+    curves = wanted.pop("curves", False)
     if not isinstance(topology, str):
         raise UsageError(f"{_SPELLED} topology", topology, "is not the name of a topology", 'topology="star"')
     if not isinstance(sysctls, dict):
         raise UsageError(f"{_SPELLED} sysctls", sysctls, "is not a mapping", 'sysctls={"net.ipv4.tcp_syncookies": 2}')
+    if not isinstance(curves, bool):
+        raise UsageError(f"{_SPELLED} curves", curves, "is neither True nor False", "curves=True")
     impairment = Impairment.of(wanted, spell=f"{_SPELLED} {{}}", complete=False)
     everywhere = (LinkSpec(impairment),) if impairment else ()
     return RunPlan(
@@ -136,6 +139,7 @@ def _plan(wanted: dict[str, Any], place: Place, cost: str | None) -> RunPlan:
         replay=place.replay,
         follow=place.follow,
         schedule=place.schedule,
+        curves=curves,
     )
 
 

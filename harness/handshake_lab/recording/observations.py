@@ -38,6 +38,7 @@ __all__ = [
     "Step",
     "TcpEvent",
     "TcpInfo",
+    "TcpProbe",
     "Witness",
 ]
 
@@ -144,6 +145,23 @@ class TcpEvent(_Observation, frozen=True, tag="tcp"):
     state: State | None = None
     context: Context = ""
     reason: str = ""
+
+
+class TcpProbe(_Observation, frozen=True, tag="probe"):
+    """Tracepoint ``tcp:tcp_probe`` (net/ipv4/tcp_input.c, tcp_rcv_established): an open connection received a segment.
+
+    The values are those before the segment is processed: the socket had them from ``since``, when it had processed the
+    segment before, or from a timer or a system call after that. A report with the same values as the one before is
+    omitted.
+    """
+
+    since: int  #: when the segment before arrived, on the run's clock; 0 for the first one
+    local: Address
+    remote: Address
+    cwnd: int  #: the congestion window in segments
+    ssthresh: int  #: the slow-start threshold in segments; 2147483647 as long as there is none
+    srtt: int  #: the smoothed round-trip time in microseconds; 0 as long as there is none
+    window: int  #: the send window in bytes: what the peer last advertised
 
 
 class TcpInfo(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -301,12 +319,12 @@ class FaultReport(_Observation, frozen=True, tag="fault"):
 
 
 class Missed(_Observation, frozen=True, tag="missed"):
-    """An observer lost reports: its ring buffer (tracepoint) or its packet socket (capture) was full.
+    """An observer lost reports: its ring buffer (tracepoint, probe) or its packet socket (capture) was full.
 
     ``node`` is "" where one observer covers all nodes. At least ``count`` reports were lost.
     """
 
-    observer: Literal["tracepoint", "diag", "ss", "capture"]
+    observer: Literal["tracepoint", "diag", "ss", "capture", "probe"]
     node: str
     count: int
 
@@ -339,6 +357,7 @@ Observation = (
     | NetworkChange
     | StateChange
     | TcpEvent
+    | TcpProbe
     | SocketSeen
     | SocketGone
     | SegmentSeen

@@ -63,6 +63,7 @@ SHOWN_LINES = 20
 )
 @options.check_repeat
 @options.cost("only waiting takes virtual time")
+@options.curves
 @options.seed
 @options.kernel
 @options.out
@@ -94,6 +95,7 @@ def command(
     html: Path | None,
     *,
     check_repeat: bool,
+    curves: bool,
     watch: bool,
     as_json: bool,
     plain: bool,
@@ -140,6 +142,7 @@ def command(
         cost=parse_cost(cost),
         timed=actions,
         sysctls=settings,
+        curves=curves,
     )
     return carry_out(
         plan,

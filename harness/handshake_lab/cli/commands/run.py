@@ -37,6 +37,7 @@ _AT_A_TERMINAL = 7 * 86400.0
     metavar="TIME",
     help="Limit for the run in real time; by default 120 s, but none at a terminal, where a script may ask for input.",
 )
+@options.curves
 @options.seed
 @options.kernel
 @options.out
@@ -52,6 +53,7 @@ def command(
     kernel_name: str,
     out: Path | None,
     *,
+    curves: bool,
     as_json: bool,
     plain: bool,
     lang: str,
@@ -88,6 +90,7 @@ def command(
         directory=str(Path.cwd()),
         kernel=kernel.info,
         rate=0 if kernel.info.real_time or rate == "0" else units.rate("--rate", rate),
+        curves=curves,
         replay=options.again(),
     )
     # Standard output contains only the document.

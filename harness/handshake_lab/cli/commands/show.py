@@ -15,10 +15,12 @@ from handshake_lab.errors import UsageError
 from handshake_lab.report.text.escaping import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from handshake_lab.recording.history import Record
+    from handshake_lab.recording.observations import Observation
     from handshake_lab.report.layout.connections import Connection
+    from handshake_lab.report.series.plot import Kind
 
 
 @click.command()
@@ -30,6 +32,13 @@ if TYPE_CHECKING:
     type=click.Choice(["ladder", "diagram"]),
     help="Print an SVG picture instead: the ladder, or the state diagram.",
 )
+@click.option(
+    "--plot",
+    type=click.Choice(["sequence", "cwnd", "rtt", "inflight", "throughput", "queue"]),
+    help="Print an SVG picture of the data instead: sequence numbers, congestion window, round-trip time, bytes in "
+    "flight, throughput, or the queues of links.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="With --plot: print the curves' points as CSV instead.")
 @click.option(
     "--axis",
     type=click.Choice(["sequence", "time"]),
@@ -55,6 +64,7 @@ if TYPE_CHECKING:
 def command(
     directory: Path,
     svg: str | None,
+    plot: Kind | None,
     axis: str,
     html: Path | None,
     pcapng: Path | None,
@@ -64,6 +74,7 @@ def command(
     *,
     plain: bool,
     as_json: bool,
+    as_csv: bool,
     every: bool,
 ) -> int:
     """Print a recorded run, or convert it. DIR is the directory with its events.jsonl.
@@ -73,6 +84,8 @@ def command(
       handshake demo --out my-run && handshake show my-run
       handshake show my-run --plain --width 100
       handshake show my-run --svg ladder --axis time > ladder.svg
+      handshake show my-run --plot cwnd > cwnd.svg
+      handshake show my-run --plot rtt --connection 2 --csv > rtt.csv
       handshake show my-run --html my-run.html --lang ko
       handshake show my-run --pcapng my-run.pcapng
     """
@@ -82,10 +95,13 @@ def command(
     from handshake_lab.report.text.translations import words
     from handshake_lab.verdict.judge import judge
 
-    chosen = [name for name, given in (("--json", as_json), ("--svg", svg), ("--plain", plain)) if given]
+    wanted = (("--json", as_json), ("--svg", svg), ("--plot", plot), ("--plain", plain))
+    chosen = [name for name, given in wanted if given]
+    if as_csv and not plot:
+        raise UsageError("--csv", True, "needs --plot", f"handshake show {directory} --plot cwnd --csv")
     if len(chosen) > 1:
         raise UsageError(
-            chosen[1], True, f"and {chosen[0]} cannot both be printed", f"handshake show {directory} {chosen[0]}"
+            chosen[-1], True, f"and {chosen[0]} cannot both be printed", f"handshake show {directory} {chosen[0]}"
         )
     with waiting(f"Reading {visible(str(directory))}"):
         log = read(directory)
@@ -111,6 +127,8 @@ def command(
         from handshake_lab.report.export.run_document import run_document
 
         click.echo(to_json(run_document(record, verdict)), nl=False)
+    elif plot:
+        sys.stdout.write(_plotted(record, log.observations, plot, connection, lang, as_csv=as_csv))
     elif svg:
         sys.stdout.write(_picture(record, svg, axis, connection, lang, fold=not every))
     elif not html and not pcapng:
@@ -143,6 +161,27 @@ def _picture(record: Record, svg: str, axis: str, number: int | None, lang: str,
         raise UsageError("--svg", svg, "cannot be drawn: no TCP connection was recorded", "--svg diagram")
     one: Connection = found[(number or 1) - 1]
     return ladder_svg.picture(ladder(one, middle(record, one), fold=fold), words(lang), axis)
+
+
+def _plotted(
+    record: Record,
+    observations: Sequence[Observation],
+    kind: Kind,
+    number: int | None,
+    lang: str,
+    *,
+    as_csv: bool,
+) -> str:
+    from handshake_lab.report.export.plot_csv import plot_csv
+    from handshake_lab.report.series.plots import plots
+    from handshake_lab.report.svg.plot_svg import picture
+    from handshake_lab.report.text.translations import words
+
+    drawn = plots(record, observations, [kind], _number(record, number))
+    if not drawn:
+        why = "no segment crossed a link with a delay or a rate" if kind == "queue" else "no data was sent"
+        raise UsageError("--plot", kind, f"cannot be drawn: {why}", "handshake show my-run --svg ladder")
+    return plot_csv(drawn) if as_csv else picture(drawn, words(lang))
 
 
 def _number(record: Record, number: int | None) -> int | None:

@@ -71,6 +71,17 @@ def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
     return status
 
 
+def _allow_every_congestion_control() -> None:
+    """Permit every algorithm in every network namespace.
+
+    Otherwise the kernel permits some, such as DCTCP, in its first namespace only (net/ipv4/tcp_cong.c,
+    tcp_set_default_congestion_control).
+    """
+    settings = Path("/proc/sys/net/ipv4")
+    available = (settings / "tcp_available_congestion_control").read_text()
+    (settings / "tcp_allowed_congestion_control").write_text(available)
+
+
 def main() -> None:
     """Mount file systems, with the scratch directory, and do the job."""
     scratch = sys.argv[1]
@@ -78,6 +89,7 @@ def main() -> None:
     sys.argv[1] = SCRATCH  # the path of the host is different in every run
     library = Path(boot["random_device"]).read_bytes()
     mount_file_systems()
+    _allow_every_congestion_control()
     # Programs that ask for the address of their own host expect an answer.
     Path("/proc/sys/kernel/hostname").write_text("localhost")
     mount_host(scratch, writable=True, at=SCRATCH)

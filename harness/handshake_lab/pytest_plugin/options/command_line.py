@@ -32,9 +32,10 @@ LOSS = "10%"
 #: The markers, as ``pytest --markers`` prints them.
 MARKERS = (
     (
-        f"{NETWORK_MARKER}(topology='pair', faults=(), sysctls={{}}, seed=None, links=(), cost=None, **link): the "
-        "network of a test that uses the fixture `net`; **link are properties of its links, with units: delay='50ms', "
-        "loss='1%', rate='10mbit'. For example: @pytest.mark.handshake(delay='50ms', faults='drop SYN nth=1 from h1')"
+        f"{NETWORK_MARKER}(topology='pair', faults=(), sysctls={{}}, seed=None, links=(), cost=None, curves=False, "
+        "**link): the network of a test that uses the fixture `net`; **link are properties of its links, with units: "
+        "delay='50ms', loss='1%', rate='10mbit'. For example: "
+        "@pytest.mark.handshake(delay='50ms', faults='drop SYN nth=1 from h1')"
     ),
     (
         f"{SLOW_MARKER}: the test takes more than {SLOW:g} s of the kernel's time; on kernels that run in real time "

@@ -15,6 +15,9 @@ class Element:
     Attribute names have ``_`` for ``-``, and a trailing ``_`` for keywords of Python (``class_``).
     """
 
+    #: The maximum length of an attribute's value.
+    longest = 2000
+
     def __init__(self, tag: str, *children: Element | str, **attributes: Value | None) -> None:
         self.tag = tag
         self.children = list(children)
@@ -27,13 +30,24 @@ class Element:
         self.children.extend(children)
 
     def __str__(self) -> str:
-        attributes = "".join(f' {name}="{escape(visible(value, 2000))}"' for name, value in self.attributes.items())
+        attributes = "".join(
+            f' {name}="{escape(visible(value, self.longest))}"' for name, value in self.attributes.items()
+        )
         if not self.children:
             return f"<{self.tag}{attributes}/>"
         inner = "".join(
             escape(visible(each), quote=False) if isinstance(each, str) else str(each) for each in self.children
         )
         return f"<{self.tag}{attributes}>{inner}</{self.tag}>"
+
+
+class Path(Element):
+    """A path of any length."""
+
+    longest = 100_000_000
+
+    def __init__(self, path: str, **attributes: Value | None) -> None:
+        super().__init__("path", d=path, **attributes)
 
 
 class Style(Element):

@@ -113,3 +113,26 @@ DIAGRAM_CSS = (
     ".event,.action{text-anchor:middle;font-size:11px;paint-order:stroke;stroke:var(--paper);stroke-width:4px}"
     ".action{fill:var(--dim)}"
 )
+
+#: The colours of curves, by their names; those of one plot also differ in shape or dashes.
+CURVES = {
+    "data": "data", "retransmission": "bad", "lost": "bad", "ack": "left", "sack": "good", "window_edge": "right",
+    "cwnd": "left", "ssthresh": "right", "polled": "ink",
+    "srtt": "left", "measured": "dim", "rto": "right",
+    "inflight": "left", "window": "right",
+    "throughput": "right", "goodput": "left",
+    "queue": "left",
+}  # fmt: skip
+
+#: The curves that are drawn with dashes.
+DASHED = ("ssthresh", "rto", "window", "window_edge", "throughput")
+
+#: The style of plots.
+PLOT_CSS = (
+    ".grid{stroke:var(--rule);stroke-width:1}.frame{stroke:var(--ink);fill:none}"
+    ".curve{fill:none;stroke-width:1.6}.curve.bars{stroke-width:2}.curve.points{stroke-width:1.1}"
+    + "".join(f".c-{name}{{stroke:var(--{colour})}}" for name, colour in CURVES.items())
+    + ".c-lost{stroke-width:2.6!important}"
+    + ",".join(f".c-{name}" for name in DASHED)
+    + "{stroke-dasharray:5 3}"
+)
