@@ -1,4 +1,4 @@
-"""What a record does not explain: causes that nobody saw, gaps, contradictions, objections."""
+"""What a record does not explain: unknown causes, gaps, contradictions, objections."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from handshake_lab.reconcile.sockets.ignored import name_ignored, name_too_big
 from handshake_lab.reconcile.sockets.joining import SocketJoin
 from handshake_lab.reconcile.sockets.polled import sort_polls
 from handshake_lab.reconcile.sockets.traced import HELD_UP, SLACK, ObservedSocket, trace
-from handshake_lab.reconcile.states.anomalies import Anomalies, object_to_unsent_fins, resets_not_received
+from handshake_lab.reconcile.states.anomalies import Anomalies, resets_not_received
 from handshake_lab.reconcile.states.endpoints import assemble
 from handshake_lab.reconcile.states.state_sequence import StateSequence
 from handshake_lab.recording.history import Record
@@ -93,19 +93,21 @@ class _Reconciliation:
         traffic = join(self._captured("TCP"), nodes)
         datagrams = join(self._captured("UDP"), nodes, after=len(traffic.segments))
         captured = bool(traffic.segments) or self.header.observers.get(Witness.CAPTURE) == ""
+        # Polls may find nothing: a connection within one host can open and end between two of them.
+        polled = bool(self._kinds[SocketSeen]) or self.header.observers.get(Witness.DIAG) == ""
         gathered = SocketJoin(
             trace(self._of(StateChange), [event for _, event in self._of(TcpEvent)]),
             sort_polls(sorted([*self._of(SocketSeen), *self._of(SocketGone)], key=lambda pair: pair[0])),
             traffic,
             nodes,
-            sockets_polled=bool(self._kinds[SocketSeen]),
+            sockets_polled=polled,
             traced_at_all=bool(self._kinds[StateChange]),
             # The tracepoint alone does not show which run a socket belongs to.
-            shared=self.header.kernel.kind == "host" and bool(self._kinds[SocketSeen]) and captured,
+            shared=self.header.kernel.kind == "host" and polled and captured,
             cookies=self._cookie_senders,
             pause=self._pause,
         )
-        if not self._kinds[SocketSeen] and (self._kinds[StateChange] or traffic.segments):
+        if not polled and (self._kinds[StateChange] or traffic.segments):
             self.objections.append(sentence("sockets_not_polled"))
         self.objections += [_missed(each) for _, each in self._of(Missed)]
         self.objections += [_not_repeatable(each) for _, each in self._of(NotRepeatable)]
@@ -174,8 +176,6 @@ class _Reconciliation:
                 cookie_syns=cookies,
             )
             drafts = built[id(observed)] = sequence.build()
-            if captured:  # otherwise the FIN may be among the lost segments
-                object_to_unsent_fins(drafts, index)
             CauseFinder(observed, index, run, legs[last] if last < len(legs) else None).assign(drafts)
         return built
 

@@ -35,10 +35,10 @@ class Transition(msgspec.Struct, frozen=True):
 
     It happened in [earliest, time], in nanoseconds. ``witnesses`` are the observers that reported it. If none did, and
     the diagram has only one path, it is ``inferred``. ``edge`` is the id of the edge in
-    `handshake_lab.tcp.diagram.lookup`. ``objection`` says where observers contradict each other or RFC 9293.
+    `handshake_lab.tcp.diagram.lookup`. ``objection`` says where observers contradict each other, or what none observed.
 
-    ``flaw`` classifies the objection: "contradiction" where the kernel's report contradicts the captured segments,
-    "gap" where the states between ``old`` and ``new`` were not observed, so that there may have been others.
+    ``flaw`` classifies the objection: "contradiction" where observers contradict each other, "gap" where the states
+    between ``old`` and ``new`` were not observed, so that there may have been others.
     """
 
     old: State

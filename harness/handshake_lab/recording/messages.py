@@ -39,6 +39,10 @@ FINDINGS = {
     "answered_only": "{who}: {name} #{number} at {time} s: {why}",
     "half_open": "{who}: is ESTABLISHED, but its peer {peer} has been {state} since {time} s",
     "half_open_never": "{who}: is ESTABLISHED, but its peer {peer} has no socket for the connection",
+    "fin_queued": "{who}: {step} at {time} s: no FIN was sent in this state, which RFC 9293 enters when the FIN is "
+    "queued (3.10.4)",
+    "fin_queued_last_ack": "{who}: {step} at {time} s: no FIN was sent in this state, which RFC 9293 enters when the "
+    "FIN is sent (3.10.4), and Linux when it is queued",
     "record_cut": "the recording stopped before the run ended",
     "retransmitted": "{who}: {what} retransmitted after {waits} s because {why}",
     "retransmitted_in_parts": "{who}: {what} retransmitted in {parts} parts after {waits} s because {why}",
@@ -73,12 +77,11 @@ CAUSES = {
     "close_orphans": "close() with too many orphans",
     "close_linger2": "close() with a negative TCP_LINGER2",
     "destroyed_by_another": "SOCK_DESTROY by another program",
-    "destroyed_early": "SOCK_DESTROY: nothing else ends TIME-WAIT so early",
     "rst_unrecorded": "a RST was sent without a recorded call: the program ended, or SOCK_DESTROY",
     "cause_unobserved": "not observed",
 }
 
-#: Objections: where observers contradict each other or RFC 9293, and what none of them observed.
+#: Objections: where observers contradict each other, and what none of them observed.
 OBJECTIONS = {
     "several": "{first}; {other}",
     "request_disappeared": "the request disappeared for an unobserved reason: its connection is CLOSED, or LISTEN "
@@ -95,17 +98,14 @@ OBJECTIONS = {
     "capture_incomplete": "the capture missed segments of this connection: its states may differ",
     "end_unobserved": "in no later poll of the sockets: its next state and its duration were not observed",
     "expiry_unobserved": "in no later poll of the sockets: whether it ended was not observed",
-    "segments_contradict_state": "segment {number} at {time} s should have changed the state to {state}, which no "
-    "observer of the kernel reported",
+    "segments_contradict_state": "segment {number} at {time} s leads to {state}, unless its host discarded it; no "
+    "observer of the kernel reported {state}",
     "timer_unobserved": "its timer was due at {time} s, and no later poll of the sockets was made",
     "closed_ambiguous": "the tracepoint also reports CLOSED for TIME-WAIT and for FIN-WAIT-2 of an orphan, and no "
     "poll distinguishes them",
     "time_wait_unobserved": "derived from the segments: TIME-WAIT itself is in no poll of the sockets",
     "perhaps_one_segment": "left immediately: if one segment caused both transitions, this is FIN-WAIT-1→TIME-WAIT; "
     "there is no capture",
-    "fin_never_sent": "reported {state}, but no FIN was sent",
-    "fin_unsent": "reported {state}, but no FIN had been sent",
-    "fin_unsent_close_wait": "reported {state}, but no FIN had been sent: in RFC 9293 this is CLOSE-WAIT",
     "sockets_not_polled": "the sockets were not polled: requests, TIME-WAIT and FIN-WAIT-2 of orphans can only be "
     "derived from segments",
     "preempted": "this run does not repeat: {program} computed for seconds without a system call, and was interrupted",
@@ -190,6 +190,7 @@ _PARTS = {
     "unfinished_syn": "was still waiting for a response to its SYN",
     "unfinished_handshake": "was still waiting for the last ACK of the handshake",
     "unfinished_fin": "was still waiting for its FIN to be acknowledged",
+    "unfinished_unsent": "had not sent its FIN yet",
     "unfinished_peer": "was still waiting for the FIN of the other side",
     "unfinished_program": "did not leave CLOSE-WAIT: its program did not close the socket",
     "data": "{length} B of data",

@@ -15,6 +15,7 @@ from handshake_lab.tcp.diagram.lookup import BY_ID, edges_between
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.half_open import half_open
 from handshake_lab.verdict.retransmissions import retransmissions
+from handshake_lab.verdict.unsent_fins import unsent_fins
 from handshake_lab.verdict.without_effect import without_effect
 
 if TYPE_CHECKING:
@@ -82,11 +83,13 @@ def judge(record: Record) -> Verdict:
 
     Returns:
         The verdict: "as documented" if every endpoint starts in CLOSED and takes only edges of the
-        diagram, and no report of the kernel contradicts the captured segments.
+        diagram. Where observers contradict each other, it says so, but accuses nobody.
     """
     findings: list[Finding] = []
+    unsent = list(unsent_fins(record))
+    waiting = {each.endpoint for each in unsent if not each.later}
     for place, endpoint in enumerate(record.endpoints):
-        found = list(_judge(place, endpoint))
+        found = list(_judge(place, endpoint, sent_fin=place not in waiting))
         if all(finding.ok is not False for finding in found) and endpoint.transitions:
             way = " → ".join(endpoint.states)
             findings.append(_found(True, sentence("documented", who=_who(endpoint), way=way), place))
@@ -97,6 +100,7 @@ def judge(record: Record) -> Verdict:
         _found(None, each.message, each.endpoint, len(record.endpoints[each.endpoint].transitions) - 1)
         for each in half_open(record)
     ]
+    findings += [_found(None, each.message, each.endpoint, each.transition) for each in unsent]
     if record.datagrams:
         sent = [each for each in record.datagrams if not each.icmp]
         lost = sum(each.lost for each in sent)
@@ -125,7 +129,7 @@ def _found(
     return Finding(ok, str(message), endpoint, transition, segment, message)
 
 
-def _judge(place: int, endpoint: Endpoint) -> Iterator[Finding]:
+def _judge(place: int, endpoint: Endpoint, *, sent_fin: bool) -> Iterator[Finding]:
     who = _who(endpoint)
     steps = endpoint.transitions
     if steps and steps[0].old is not State.CLOSED:
@@ -138,7 +142,8 @@ def _judge(place: int, endpoint: Endpoint) -> Iterator[Finding]:
         yield from _judge_step(who, place, number, step)
     if state in _LEFT:
         seconds = f"{(endpoint.ended - steps[-1].time) / 1e9:.1f}"
-        left = sentence("unfinished", who=who, why=sentence(_LEFT[state]), seconds=seconds, state=str(state))
+        why = _LEFT[state] if sent_fin or _LEFT[state] != "unfinished_fin" else "unfinished_unsent"
+        left = sentence("unfinished", who=who, why=sentence(why), seconds=seconds, state=str(state))
         yield _found(None, left, place, len(steps) - 1)
 
 
@@ -146,7 +151,7 @@ def _judge_step(who: str, place: int, number: int, step: Transition) -> Iterator
     what = {"who": who, "step": f"{step.old}→{step.new}", "time": f"{step.time / 1e9:.3f}"}
     if step.flaw is not None:
         found = sentence(step.flaw, **what, objection=step.objection or "")
-        yield _found(False if step.flaw == "contradiction" else None, found, place, number)
+        yield _found(None, found, place, number)
     elif not any(edge.in_linux for edge in edges_between(step.old, step.new)):
         yield _found(False, sentence("no_edge", **what), place, number)
     elif step.edge is not None and BY_ID[step.edge].source == "Linux":

@@ -91,6 +91,10 @@ class RunContext:
         for observed in all_observed:
             if observed.traced:
                 self.used[observed.traced.sk].append(observed.traced.begins)
+        self._opened: dict[tuple[str, Address, Address], list[int]] = defaultdict(list)
+        for observed in all_observed:
+            if observed.traced and not observed.passive:
+                self._opened[observed.node, observed.local, observed.remote].append(observed.traced.begins)
         self.listeners = [observed for observed in all_observed if observed.listens]
         self._steps: dict[tuple[str, int], list[Step]] = defaultdict(list)
         self._accepted: set[tuple[str, str]] = set()
@@ -115,6 +119,10 @@ class RunContext:
     def events(self, name: str, observed: ObservedSocket) -> list[TcpEvent]:
         """The events of a name between a socket's addresses, in order of time."""
         return self._events.get((name, observed.local, observed.remote), [])
+
+    def opened(self, observed: ObservedSocket) -> list[int]:
+        """When connect() was called with a socket's addresses: for that socket, and for others."""
+        return self._opened.get((observed.node, observed.local, observed.remote), [])
 
     def steps_of(self, observed: ObservedSocket) -> list[Step]:
         """The calls on a socket, and those of its node without a socket, in order of time."""

@@ -54,7 +54,6 @@ def _finders(context: TransitionContext) -> tuple[Callable[[TransitionContext], 
     if old is State.TIME_WAIT:
         return (
             _reset, ends_of_time_wait.taken_over, ends_of_time_wait.over, ends_by_call.destroyed,
-            ends_of_time_wait.removed,
         )  # fmt: skip
     if context.is_request:
         return (

@@ -18,6 +18,10 @@ def taken_over(context: TransitionContext) -> FoundCause | None:
     """A new connection with the same addresses replaced it."""
     after = context.after
     if after is None or not context.near(after.t) or "S" not in after.segment.flags:
+        # Its SYN may not have left the host: a filter dropped it, or there is no route (tcp_v4_connect()).
+        since = context.drafts[context.place - 1].time if context.place else context.observed.start
+        if any(t > since and context.near(t) for t in context.run.opened(context.observed)):
+            return FoundCause(Trigger.REUSE, Cause("call", sentence("connect_same_addresses")))
         return None
     if after.outgoing:
         return FoundCause(Trigger.REUSE, Cause("call", sentence("connect_same_addresses"), number_of(after)), after)
@@ -30,13 +34,4 @@ def over(context: TransitionContext) -> FoundCause | None:
     armed = [began, *(leg.t for leg in context.index.legs if not leg.outgoing and began <= leg.t < context.draft.time)]
     if any(context.due(at + TIME_WAIT, TIME_WAIT) for at in armed):
         return FoundCause(Trigger.TIMER, Cause("timer", sentence("time_wait_timer")))
-    return None
-
-
-def removed(context: TransitionContext) -> FoundCause | None:
-    """SOCK_DESTROY: nothing else ends TIME-WAIT early without a captured segment."""
-    if context.observed.node in context.run.blurred:
-        return None
-    if context.draft.time < context.drafts[context.place - 1].time + TIME_WAIT:
-        return FoundCause(Trigger.DESTROYED, Cause("call", sentence("destroyed_early")))
     return None

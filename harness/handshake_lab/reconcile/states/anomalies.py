@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from handshake_lab.reconcile.segments.segment_index import Mark, SegmentIndex
 from handshake_lab.reconcile.sockets.traced import SLACK
 from handshake_lab.recording.messages import Message, sentence
-from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Container, Iterable
 
     from handshake_lab.reconcile.segments.matching import MatchedSegments
     from handshake_lab.reconcile.sockets.traced import ObservedSocket
-    from handshake_lab.reconcile.states.draft import TransitionDraft
     from handshake_lab.recording.history import TransmittedSegment
     from handshake_lab.recording.node_addresses import Nodes
     from handshake_lab.recording.observations import TcpEvent
     from handshake_lab.tcp.address import Address
-
-_MEANS_A_FIN = (State.FIN_WAIT_1, State.LAST_ACK)
 
 
 class Anomalies:
@@ -46,34 +41,6 @@ class Anomalies:
         """Set the anomalies of a socket."""
         observed.uncaptured = (observed.local, observed.remote) in self._unsent
         observed.lost_resets = self._strayed.get((observed.local, observed.remote), [])
-
-
-def object_to_unsent_fins(drafts: Sequence[TransitionDraft], index: SegmentIndex) -> None:
-    """Object to transitions that mean a sent FIN if the FIN was only queued.
-
-    Linux changes the state when close() or shutdown() queues the FIN, even if the peer's window is closed
-    (net/ipv4/tcp.c, the comment "RED-PEN" in __tcp_close()). Until the FIN is sent, the connection is still
-    ESTABLISHED or CLOSE-WAIT by RFC 9293, and for the peer.
-    """
-    if not index.legs:
-        return
-    sent = index.first(Mark.FIN_SENT)
-    for place, draft in enumerate(drafts):
-        if draft.new not in _MEANS_A_FIN:
-            continue
-        after = drafts[place + 1] if place + 1 < len(drafts) else None
-        if after is None and sent is None:
-            _contradict(draft, "fin_never_sent")
-        elif after is not None and (sent is None or sent.t > after.time + SLACK):
-            _contradict(draft, "fin_unsent")
-            if after.new in (State.CLOSING, State.FIN_WAIT_2):
-                _contradict(after, "fin_unsent_close_wait")
-
-
-def _contradict(draft: TransitionDraft, code: str) -> None:
-    if draft.flaw is None:  # a state that was not observed cannot contradict
-        draft.object(sentence(code, state=str(draft.new)))
-        draft.flaw = "contradiction"
 
 
 def resets_not_received(

@@ -11,7 +11,7 @@ from handshake_lab.recording.observations import Witness
 from handshake_lab.tcp.diagram.edge import Trigger
 from handshake_lab.tcp.states import State
 
-#: The cause of a transition if no cause was observed: docs/explanation/causes.md lists the cases.
+#: The cause if nobody saw it: docs/explanation/causes.md lists when this can be, with the reason for each case.
 UNKNOWN = Cause("unknown", sentence("cause_unobserved"))
 
 

@@ -161,6 +161,7 @@ class StateSequence:
                     "other_state_reported", witness=str(poll.witness), state=str(poll.state), since=since, until=until
                 )
             )
+            at.flaw = at.flaw or "contradiction"
 
     # From one state to another.
 
@@ -227,7 +228,10 @@ class StateSequence:
             self.drafts[-1].object(sentence("expiry_unobserved"))
 
     def _compare_with_segments(self) -> None:
-        """Object if a segment implies a further transition that no kernel observer reported."""
+        """Object if a received segment implies a further transition that no kernel observer reported.
+
+        A RST that this end sent need not be its socket's: a packet filter may have sent it.
+        """
         if not self._trusted or self._state in (State.CLOSED, State.LISTEN) or not self.drafts:
             return
         implied = next(iter(self._index.implied(self._state, self._at + SLACK, self._observed.stop)), None)
@@ -238,6 +242,8 @@ class StateSequence:
             (State.TIME_WAIT, State.CLOSED),
         ):
             leg = implied.leg
+            if leg.outgoing:
+                return
             self.drafts[-1].object(
                 sentence("segments_contradict_state", number=leg.segment.number, time=_s(leg.t), state=str(implied.new))
             )

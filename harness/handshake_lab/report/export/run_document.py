@@ -37,8 +37,8 @@ class StateDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
     It was entered at ``time``; if no observer reported the exact time, between ``earliest`` and ``time``. ``witnesses``
     are the observers that reported it. ``edge`` is the id of the edge in ``handshake edges``. ``inferred`` states were
-    not observed, but the diagram has no other path. ``flaw``: "contradiction" if the kernel's report contradicts the
-    captured segments, "gap" if states before this one may be missing; ``objection`` describes it.
+    not observed, but the diagram has no other path. ``flaw``: "contradiction" if observers
+    contradict each other, "gap" if states before this one may be missing; ``objection`` describes it.
     """
 
     state: State

@@ -231,12 +231,30 @@ class _ConnectionOutline:
     def _orderly(self) -> Iterator[Message]:
         closers = [side for side, end in self._ends.items() if end is not None and _first(end, State.FIN_WAIT_1)]
         ends = [end for end in self._ends.values() if end is not None]
-        if len(closers) == 2 and any(_first(end, State.CLOSING) for end in ends):
-            yield sentence("outline_both_closed")
+        closing = any(_first(end, State.CLOSING) for end in ends)
+        if closing and len(closers) == 2:
+            before, after = sorted(closers, key=self._closed_at)
+            if self._closed_at(after) - self._closed_at(before) <= self._slowest():
+                yield sentence("outline_both_closed")
+            else:
+                yield from self._closed_first(before)
         elif len(closers) == 1:
             yield from self._closed_first(closers[0])
         elif not closers and ends and all(end.states and end.states[-1] is State.ESTABLISHED for end in ends):
             yield sentence("outline_still_open")
+
+    def _closed_at(self, side: Side) -> int:
+        end = self._ends[side]
+        closed = _first(end, State.FIN_WAIT_1) if end is not None else None
+        return closed.time if closed is not None else 0
+
+    def _slowest(self) -> int:
+        """The longest time that a segment was on its way: within it, neither side can know that the other closed.
+
+        A FIN that was lost, or that waits behind data, also leads to CLOSING, however much later the other side closes.
+        """
+        ways = (each.received - each.sent for each in self._connection.segments if each.sent and each.received)
+        return max(ways, default=0)
 
     def _closed_first(self, side: Side) -> Iterator[Message]:
         closer, who = self._ends[side], self._names[side]
