@@ -100,7 +100,8 @@ schema = files("handshake_lab.report.export").joinpath("schemas/run.schema.json"
 - `events.jsonl`: `version` in its header was `schema`.
 - run: `links` was `link`; `node` was `host`; `sender`, `receiver`, `sent`, `received` of a segment were `from`, `to`,
   `time`, `arrived`; `rel_seq` and `rel_ack` were `seq` and `ack`, which are absolute now; `verdict.text` was
-  `verdict.summary`; the flaw `contradiction` was `lie`.
+  `verdict.summary`; the flaw `lie` is gone: a FIN that was not
+  sent is a finding.
 - tests: `replay` was `again`; `mutation` was `mutant`. edges: `from` and `to` were `old` and `new`. topology-check:
   `measurements` was `findings`. scenario-mutations: `reason` was `told`.
 

@@ -12,7 +12,7 @@ def unexplained(record: Record) -> list[str]:
     """What a record does not explain, in sentences; a test of this project's asserts that it is empty.
 
     These are transitions whose cause is unknown, transitions to which there is an objection (a gap between the observed
-    states, or a contradiction between observers), objections to the whole record, and a record that was cut off.
+    states, or observers that contradict each other), objections to the whole record, and a record that was cut off.
     """
     found = [str(objection) for objection in record.objections]
     if not record.complete:

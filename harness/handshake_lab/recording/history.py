@@ -37,8 +37,7 @@ class Transition(msgspec.Struct, frozen=True):
     the diagram has only one path, it is ``inferred``. ``edge`` is the id of the edge in
     `handshake_lab.tcp.diagram.lookup`. ``objection`` says where observers contradict each other, or what none observed.
 
-    ``flaw`` classifies the objection: "contradiction" where observers contradict each other, "gap" where the states
-    between ``old`` and ``new`` were not observed, so that there may have been others.
+    ``flaw`` is "gap" where the states between ``old`` and ``new`` were not observed: there may have been others.
     """
 
     old: State
@@ -50,7 +49,7 @@ class Transition(msgspec.Struct, frozen=True):
     edge: str | None = None
     inferred: bool = False
     objection: Message | None = None
-    flaw: Literal["contradiction", "gap"] | None = None
+    flaw: Literal["gap"] | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True):

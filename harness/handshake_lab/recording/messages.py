@@ -31,7 +31,6 @@ FINDINGS = {
     "states_skipped": "{who}: was in {state}, but the next transition starts in {old}",
     "unfinished": "{who}: {why} ({seconds} s in {state} when the recording ended)",
     "gap": "{who}: {step} at {time} s: not compared with the diagram: {objection}",
-    "contradiction": "{who}: {step} at {time} s: {objection}",
     "no_edge": "{who}: {step} at {time} s: not an edge of the diagram",
     "linux_edge": "{who}: {step} at {time} s: edge {edge}, which only Linux has: {event}",
     "no_effect": "{who}: {name} #{number} at {time} s had no effect: {why}",

@@ -95,7 +95,7 @@ def join_note_2(
     for place, (before, after) in enumerate(pairwise(drafts)):
         if (
             (before.old, before.new, after.new) == (State.FIN_WAIT_1, State.FIN_WAIT_2, State.TIME_WAIT)
-            and after.flaw != "gap"
+            and after.flaw is None
             and not any(poll.state is State.FIN_WAIT_2 and not poll.gone and poll.t <= after.time for poll in polls)
             and (after.time - before.time <= pause or not before.witnesses)
         ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from handshake_lab.reconcile.segments.matching import SegmentAtEnd
@@ -28,7 +30,7 @@ class TransitionDraft(msgspec.Struct):
     witnesses: set[Witness]
     leg: SegmentAtEnd | None = None
     objection: Message | None = None
-    flaw: str | None = None
+    flaw: Literal["gap"] | None = None
     why: Trigger | None = None
     cause: Cause = UNKNOWN
     edge: str | None = None
@@ -39,7 +41,6 @@ class TransitionDraft(msgspec.Struct):
 
     def final(self) -> Transition:
         """The transition."""
-        flaw = self.flaw
         return Transition(
             old=self.old,
             new=self.new,
@@ -48,7 +49,7 @@ class TransitionDraft(msgspec.Struct):
             witnesses=tuple(witness for witness in Witness if witness in self.witnesses),
             cause=self.cause,
             edge=self.edge,
-            inferred=not self.witnesses and flaw != "gap",
+            inferred=not self.witnesses and self.flaw is None,
             objection=self.objection,
-            flaw="contradiction" if flaw == "contradiction" else "gap" if flaw == "gap" else None,
+            flaw=self.flaw,
         )

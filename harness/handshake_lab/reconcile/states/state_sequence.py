@@ -161,7 +161,6 @@ class StateSequence:
                     "other_state_reported", witness=str(poll.witness), state=str(poll.state), since=since, until=until
                 )
             )
-            at.flaw = at.flaw or "contradiction"
 
     # From one state to another.
 

@@ -37,8 +37,8 @@ class StateDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
     It was entered at ``time``; if no observer reported the exact time, between ``earliest`` and ``time``. ``witnesses``
     are the observers that reported it. ``edge`` is the id of the edge in ``handshake edges``. ``inferred`` states were
-    not observed, but the diagram has no other path. ``flaw``: "contradiction" if observers
-    contradict each other, "gap" if states before this one may be missing; ``objection`` describes it.
+    not observed, but the diagram has no other path. ``flaw``: "gap" if states before this one
+    may be missing; ``objection`` describes it.
     """
 
     state: State
@@ -48,7 +48,7 @@ class StateDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     earliest: Seconds | None = None
     edge: str | None = None
     inferred: bool = False
-    flaw: Literal["contradiction", "gap"] | None = None
+    flaw: Literal["gap"] | None = None
     objection: Statement | None = None
 
 

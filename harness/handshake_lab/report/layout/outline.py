@@ -1,7 +1,7 @@
 """A run in a few sentences: how a connection opened, how much data it carried, how it ended.
 
 A sentence is omitted if the record does not prove it. A connection has no sentences if its capture lost segments, or if
-the states of an endpoint have a gap or a contradiction.
+the states of an endpoint have a gap.
 """
 
 from __future__ import annotations
