@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import lzma
 import os
+import pathlib
 import subprocess
 import sys
 import tarfile
@@ -19,6 +21,7 @@ import pytest
 from click.testing import CliRunner
 from handshake_lab.cli.commands.kernel import command
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.experiment import user_environment
 from handshake_lab.kernel.lab.build import configuration
 from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.packaging import archive, image_files, released
@@ -357,6 +360,31 @@ def test_a_user_without_a_home_directory_can_use_what_others_installed(
     assert found.place == "system"
     with pytest.raises(EnvironmentUnsupported, match="no home directory"):
         LabImages().root  # noqa: B018
+
+
+def test_directories_of_others_are_passed_over(
+    tmp_path: Path, image: LabKernelImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After su, PATH and HOME can lead to what this user may not look at: other places have a kernel and programs."""
+    digest = archive.export(image, tmp_path / "k.tar.xz")
+    monkeypatch.setattr(archive.os, "geteuid", lambda: 0)
+    archive.import_(tmp_path / "k.tar.xz", digest, system=True)
+    monkeypatch.setattr(places, "is_trusted", lambda _directory: True)
+    closed = tmp_path / "home of another"
+    stat = os.stat
+
+    def refuse(path: str | Path, **options: bool) -> os.stat_result:
+        if str(path).startswith(f"{closed}/"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr("os.stat", refuse)
+    monkeypatch.setenv("XDG_CACHE_HOME", f"{closed}/cache")
+    monkeypatch.setenv("PATH", f"{closed}/bin:/usr/bin")
+    found = LabImages().find()
+    assert found is not None
+    assert found.place == "system"
+    assert user_environment.user_directories() == (pathlib.Path("/usr/bin"),)
 
 
 def test_nothing_is_left_of_an_import(tmp_path: Path, image: LabKernelImage, elsewhere: Callable[[], Path]) -> None:

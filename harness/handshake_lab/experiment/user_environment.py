@@ -28,7 +28,8 @@ def user_directories() -> tuple[Path, ...]:
     names = [os.environ.get(name, "") for name in _ENVIRONMENTS]
     found = [*_module_directories(), *(Path(name) for name in names if name)]
     found += [Path(name) for name in os.environ.get("PATH", "").split(":") if name.startswith("/")]
-    return tuple(dict.fromkeys(path.resolve() for path in found if path.is_dir()))
+    # Of another user's PATH, after su: some cannot even be looked at, for which Path.is_dir() raises an error.
+    return tuple(dict.fromkeys(path.resolve() for path in found if os.path.isdir(path)))  # noqa: PTH112
 
 
 def _module_directories() -> list[Path]:

@@ -6,6 +6,7 @@ All three have the same layout below their root, ``kernels/<release>-<key>/`` an
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -49,12 +50,24 @@ def places() -> Iterator[Place]:
     except EnvironmentUnsupported:
         pass  # a user without a home directory can use the other places
     else:
-        yield Place("user", user)
+        if not _is_forbidden(user):
+            yield Place("user", user)
     wheel = find_spec(WHEEL_PACKAGE)
     if wheel is not None and wheel.origin is not None:
         yield Place("wheel", Path(wheel.origin).parent)
     if is_trusted(SYSTEM_CACHE):
         yield Place("system", SYSTEM_CACHE)
+
+
+def _is_forbidden(directory: Path) -> bool:
+    """Whether this user may not even look for a directory: after su, HOME can be another user's."""
+    try:
+        directory.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return not os.access(directory, os.R_OK | os.X_OK)
 
 
 def is_trusted(directory: Path) -> bool:
