@@ -95,6 +95,22 @@ def test_it_is_typed(tmp_path: Path) -> None:
     assert 'program.py:14: error: Module has no attribute "recorder"' in found
 
 
+def test_all_of_it_is_typed() -> None:
+    """As tests/typed/public_api.py states for every name, and as a user's strict type checker sees it."""
+    file = REPOSITORY / "tests/typed/public_api.py"
+    words = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file", "", str(file)]
+    words += ["--cache-dir", ".mypy_cache/public_api"]
+    environment = {"MYPYPATH": str(PACKAGE.parent), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=environment)
+    assert (done.stdout, done.returncode) == ("", 0)
+    used = {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+    assert sorted(set(handshake_lab.__all__) - used) == []
+
+
 @pytest.mark.parametrize("kind", [handshake_lab.Net, handshake_lab.Host, handshake_lab.Link, handshake_lab.ActiveFault])
 def test_the_fixture_is_documented(kind: type) -> None:
     """docs/reference/net.md names every public method and attribute, and each has a docstring."""
