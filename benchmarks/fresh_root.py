@@ -62,8 +62,8 @@ def wheels(directory: Path) -> None:
     (product,) = directory.glob("handshake_lab-*.whl")
     for version in ("3.11", "3.12", "3.13", "3.14"):
         choice = ("--python-version", version, "--only-binary", ":all:", "--implementation", "cp")
-        # setuptools builds the checkout; uv is one of the ways.
-        run(*pip, "download", "-qq", "--dest", directory, *choice, product, "setuptools>=70.1", "uv")
+        # setuptools builds the checkout; pipx wants the newest pip and wheel; uv is one of the ways.
+        run(*pip, "download", "-qq", "--dest", directory, *choice, product, "setuptools>=70.1", "pip", "wheel", "uv")
 
 
 def checkout(directory: Path) -> None:

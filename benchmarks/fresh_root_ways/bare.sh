@@ -1,6 +1,6 @@
 # A read-only installation, a user without a home directory or a name, no network, no writable current directory.
 # shellcheck shell=sh
-install python3-venv iproute2 nftables
+install python3-venv iproute2 nftables mount
 python3 -m venv /opt/lab
 /opt/lab/bin/pip install --quiet --no-compile "handshake-lab[kernel]"
 mount --bind /opt/lab /opt/lab

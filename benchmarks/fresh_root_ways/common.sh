@@ -7,11 +7,12 @@ exec 3>&1 # "timed" prints there
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 export PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_DISABLE_PIP_VERSION_CHECK=1
-export UV_NO_INDEX=1 UV_FIND_LINKS=/wheels UV_PYTHON_DOWNLOADS=never
+export UV_FIND_LINKS=/wheels UV_PYTHON_DOWNLOADS=never
 
 install() { # package…
 	apt-get -qq update
-	apt-get -qq -o Dpkg::Use-Pty=0 install --yes --no-install-recommends "$@" >/dev/null
+	apt-get -qq -o Dpkg::Use-Pty=0 install --yes --no-install-recommends "$@" >/tmp/apt.log 2>&1 ||
+		fail "$(cat /tmp/apt.log)"
 }
 
 as() { # user, command
