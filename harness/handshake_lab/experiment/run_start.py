@@ -18,17 +18,14 @@ Counters. Each socket and each pipe takes an inode number (fs/inode.c, get_next_
 
 from __future__ import annotations
 
-import _socket  # socket.socketpair() asks for the name of each of them, too
 import contextlib
 import gc
-import itertools
-import os
 import random
-import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING, Literal
 
+from handshake_lab.linux.inode_numbers import STAGE, skip_to
 from handshake_lab.linux.randomness import seed_randomness
 from handshake_lab.linux.timer_wheel import JIFFY, unit
 from handshake_lab.linux.timerfd import sleep_until
@@ -46,10 +43,8 @@ _WHEEL = unit(1000 * 10**9) * JIFFY
 #: not 0 s, which TCP treats as "never" (ts_recent_stamp, include/net/tcp.h; tcp_twsk_unique(), net/ipv4/tcp_ipv4.c).
 _FIRST = 2_000_000_000 + 2 * _WHEEL
 
-#: The first socket of a run has an inode number just above a multiple of this.
-_INODES = 1024
-#: How many pairs of sockets are open at a time: well below the limit of 1024 descriptors.
-_PAIRS = 200
+#: The inode numbers of sockets of a stage begin a little above a multiple of this. A network takes some hundreds.
+_INODES = {"network": STAGE, "run": STAGE // 4}
 
 
 @contextlib.contextmanager
@@ -91,23 +86,7 @@ def begin(seed: int, stage: Literal["network", "run"]) -> None:
     Raises:
         OSError: This process may not seed the kernel (EPERM).
     """
-    if stage == "run":
-        _use_inodes()
+    skip_to(_INODES[stage])
     periods = max(0, (time.monotonic_ns() - _FIRST) // _WHEEL + 1)
     sleep_until(_FIRST + periods * _WHEEL)
     random.seed(seed_randomness(seed, f", {stage}"))
-
-
-def _use_inodes() -> None:
-    """Use inode numbers up to the next multiple of `_INODES`, by few system calls: each takes 10 us of real time."""
-    with socket.socket(socket.AF_UNIX) as first:
-        missing = -os.fstat(first.fileno()).st_ino % _INODES
-    if missing % 2:
-        socket.socket(socket.AF_UNIX).close()
-    for batch in range(0, missing // 2, _PAIRS):
-        pairs = [_socket.socketpair() for _ in range(min(_PAIRS, missing // 2 - batch))]
-        descriptors = sorted(end.detach() for pair in pairs for end in pair)
-        # A number that somebody else has lies between two stretches of these.
-        for _, stretch in itertools.groupby(enumerate(descriptors), lambda place: place[1] - place[0]):
-            numbers = [number for _, number in stretch]
-            os.closerange(numbers[0], numbers[-1] + 1)

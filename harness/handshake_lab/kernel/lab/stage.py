@@ -17,11 +17,14 @@ from typing import Any
 
 from handshake_lab.kernel.lab.hostfs import mount_host
 from handshake_lab.kernel.shared import job_runner
+from handshake_lab.linux.inode_numbers import STAGE, skip_to
 from handshake_lab.linux.machine_fork import park
 from handshake_lab.linux.randomness import seed_randomness
 
 #: The seed of the common steps, during which the seed of a job is not known yet.
 COMMON_SEED = 0
+#: More than a job takes before it begins its run.
+_INODES_OF_A_JOB = 16
 #: The file in a scratch directory that lists the files which a machine had read when it was parked.
 LOADED_FILES = "loaded.json"
 
@@ -33,6 +36,8 @@ def prepare_for_forks() -> None:
     gc.freeze()
     # After a grace period of RCU the kernel has freed memory that a fork would otherwise copy.
     time.sleep(0.1)
+    # A run's sockets begin at a multiple (handshake_lab/experiment/run_start.py): leave few numbers until then.
+    skip_to(STAGE, before=_INODES_OF_A_JOB)
 
 
 def list_loaded_files(scratch: str) -> None:
