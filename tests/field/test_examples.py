@@ -1,6 +1,7 @@
 """Every example of every help text and every command in README and docs: run in a shell as it stands, or parsed.
 
 What takes minutes, needs another kernel or changes the machine is parsed only: its verb and its options have to exist.
+test_sessions.py runs the pages whose commands belong together.
 """
 
 from __future__ import annotations
@@ -17,26 +18,28 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 from handshake_lab.cli.main import command
+from page_blocks import is_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").rglob("*.md")) if ".ko" not in page.suffixes)]
 #: Parsed only, with the reason.
 LONG = {
     r"--all|--kernels|--seeds": "runs all scenarios",
     r"^handshake (test|claims|explore)\b": "has tests of its own: it runs tests",
+    r"^handshake docs\b": "has tests of its own: it builds the site",
     r"\bhandshake run\b": "has tests of its own: it needs Mininet's programs",
     r"^handshake bundle\b": "has tests of its own: it needs a finding",
-    r"doctor --determinism": "takes minutes",
+    r"doctor --determinism|iperf3": "takes minutes",
     r"^handshake kernel (build|export|import|remove|wheel)": "builds or removes kernels",
     r"--kernel (host|vm|lab:)": "needs another kernel",
-    r"--watch": "is for a terminal",
+    r"--watch|--serve": "is for a terminal",
 }
 #: Not commands of this project, or the name of a verb in a sentence.
 OTHERS = re.compile(
-    r"^(vagrant|pip|sudo|Linux)\b|…|"
+    r"^(vagrant|pip|sudo|Linux|pytest|python3|cd)\b|…|"
     r"^handshake (record|run|show|explore|report|scenarios (run|mutate)|kernel import)( --json| --system)?$"
 )
 COURSE = """
@@ -75,7 +78,9 @@ def examples() -> Iterator[str]:
             yield from block.replace("\\\n", " ").splitlines()
     for page in PAGES:
         text = page.read_text()
-        for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL):
+        if is_session(text):
+            continue
+        for block in re.findall(r"```(?:bash|sh)\n(.*?)```", text, re.DOTALL):
             yield from block.replace("\\\n", " ").splitlines()
         yield from re.findall(r"`((?:\./)?handshake [^`\n]+)`", text)
 

@@ -29,7 +29,8 @@ def python_blocks() -> list[tuple[str, str]]:
     found = []
     for document in DOCUMENTS:
         blocks = re.findall(r"```python\n(.*?)```", document.read_text("utf-8"), re.DOTALL)
-        found += [(f"{document.stem}-{number}".replace(".", "-"), block) for number, block in enumerate(blocks, 1)]
+        stem, _, language = document.stem.partition(".")
+        found += [(f"{stem}-{number}{language and f'-{language}'}", block) for number, block in enumerate(blocks, 1)]
     return found
 
 
@@ -51,8 +52,16 @@ def test_blocks_of_python_compile(block: str) -> None:
 
 
 def test_whole_test_files_in_documents_pass(tmp_path: Path) -> None:
-    """A block that imports pytest is a test file, as a reader would copy it; tests/plugin runs those of the READMEs."""
-    files = [(name, block) for name, block in python_blocks() if "import pytest" in block and "README" not in name]
+    """A block with tests and imports is a test file, as a reader would copy it; tests/plugin runs those of the READMEs.
+
+    Pages in Korean have the same blocks (test_pages.py), pages with titled files are run as a whole (test_sessions.py).
+    """
+    files = [
+        (name, block)
+        for name, block in python_blocks()
+        if "def test_" in block and re.search("^(import|from) ", block, re.MULTILINE)
+        if "README" not in name and not name.endswith("-ko")
+    ]
     for name, block in files:
         (tmp_path / f"test_{name.replace('-', '_')}.py").write_text(block)
     command = [
@@ -68,5 +77,5 @@ def test_whole_test_files_in_documents_pass(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
 
-    assert len(files) >= 2
+    assert len(files) >= 9
     assert done.returncode == 0, done.stdout

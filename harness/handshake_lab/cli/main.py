@@ -26,6 +26,7 @@ VERBS = (
     "claims",
     "edges",
     "test",
+    "docs",
     "topology",
     "kernel",
     "cache",
