@@ -30,6 +30,7 @@ LONG = {
     r"--all|--kernels|--seeds": "runs all scenarios",
     r"^handshake (test|claims|explore)\b": "has tests of its own: it runs tests",
     r"^handshake docs\b": "has tests of its own: it builds the site",
+    r"^handshake course\b": "has tests of its own: it needs a student's folder",
     r"\bhandshake run\b": "has tests of its own: it needs Mininet's programs",
     r"^handshake bundle\b": "has tests of its own: it needs a finding",
     r"doctor --determinism|iperf3": "takes minutes",

@@ -23,10 +23,10 @@ from handshake_lab.checkout.site import build_site, serve_site
     help="Serve the site instead, and build it again when a page changes: --serve localhost:8000",
 )
 def command(out: Path | None, serve: str | None) -> int:
-    """Build the site of the documentation of this checkout, in English and Korean.
+    """Build the documentation of this checkout as a site.
 
-    A warning, such as a link that leads nowhere, is an error. The site can be read from the directory, without a
-    server.
+    It is in English and Korean. A warning, such as a link that leads nowhere, is an error. The site can be read from
+    its directory, without a server.
 
     \b
     Examples:

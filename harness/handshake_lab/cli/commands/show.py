@@ -85,7 +85,7 @@ def command(
       handshake show my-run --plain --width 100
       handshake show my-run --svg ladder --axis time > ladder.svg
       handshake show my-run --plot cwnd > cwnd.svg
-      handshake show my-run --plot rtt --connection 2 --csv > rtt.csv
+      handshake show my-run --plot rtt --connection 1 --csv > rtt.csv
       handshake show my-run --html my-run.html --lang ko
       handshake show my-run --pcapng my-run.pcapng
     """
