@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.shared.protocol import Kernel
     from handshake_lab.reconcile.stored_run import Run
 
-#: Seconds of real time that one run may take.
-WALL_LIMIT = 60.0
+#: Seconds of real time that one run may take, and that one with a student's program or fault may take.
+WALL_LIMIT, STUDENTS_LIMIT = 120.0, 20.0
 #: Seconds of the kernel's time that the clients of a program run may take.
 _CLIENTS_TAKE = 600.0
 
@@ -137,9 +137,9 @@ class Laboratory:
         self._runs: dict[tuple[str, str, int], Run] = {}
         self.release = self.kernel(1).info.release
 
-    def kernel(self, seed: int) -> Kernel:
+    def kernel(self, seed: int, limit: float = WALL_LIMIT) -> Kernel:
         """The kernel, with a student's seed; it is booted once, and forked for each run."""
-        return choose_kernel(self._name, seed, WALL_LIMIT, fresh_boot=False)
+        return choose_kernel(self._name, seed, limit, fresh_boot=False)
 
     def run(self, unit: Unit, name: str, seed: int) -> Run:
         """The run of an experiment for a student."""
@@ -169,7 +169,7 @@ class Laboratory:
         Raises:
             HandshakeError: The experiment is invalid, or failed.
         """
-        kernel = self.kernel(seed)
+        kernel = self.kernel(seed, STUDENTS_LIMIT if faults or programs else WALL_LIMIT)
         with contextlib.ExitStack() as stack:
             directory = stack.enter_context(_with_programs(unit, programs)) if programs else None
             wanted = plan(unit, name, seed, kernel, faults=faults, directory=directory, mended=programs or ())

@@ -16,7 +16,7 @@ from handshake_lab.courses.keys import key_of
 from handshake_lab.courses.numbers import ID, seed_of
 from handshake_lab.courses.pages import answers_file, unit_page
 from handshake_lab.courses.phrases import phrase
-from handshake_lab.courses.unit import find_unit, rendered
+from handshake_lab.courses.unit import SHIPPED, find_unit, rendered
 from handshake_lab.courses.work import Work
 from handshake_lab.errors import RecordUnreadable, UsageError
 from handshake_lab.report.kept_run import write_capture, write_page
@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 
 #: The file with the work so far; the files in which the student writes.
 WORK, PAGE, PREDICTIONS, ANSWERS, RUNS = ".course.json", "README.md", "predictions.toml", "answers.toml", "runs"
+
+
+class _Kept(msgspec.Struct):
+    """The file `WORK`: where the unit is, if it is not one of this package, and the work so far."""
+
+    work: Work
+    source: str = ""
 
 
 class Folder:
@@ -96,14 +103,15 @@ class Folder:
         """
         file = path / WORK
         try:
-            work = msgspec.json.decode(file.read_bytes(), type=Work)
+            kept = msgspec.json.decode(file.read_bytes(), type=_Kept)
         except OSError:
             raise UsageError(
                 "--folder", str(path), "has no unit that was started", "handshake course start 1"
             ) from None
         except msgspec.MsgspecError as error:
             raise RecordUnreadable(f"{file} is damaged: {error}") from None
-        unit = find_unit(work.unit)
+        work = kept.work
+        unit = find_unit(kept.source or work.unit)
         if unit.file.version != work.version:
             raise UsageError(
                 "--folder", str(path), f"is for version {work.version} of a unit that is now {unit.file.version}",
@@ -113,7 +121,8 @@ class Folder:
 
     def save(self) -> None:
         """Write the work so far."""
-        (self.path / WORK).write_bytes(msgspec.json.format(msgspec.json.encode(self.work), indent=1) + b"\n")
+        kept = _Kept(self.work, "" if self.unit.folder.parent == SHIPPED else str(self.unit.folder))
+        (self.path / WORK).write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
 
     def predicted(self) -> list[Question]:
         """The questions that are to be predicted."""

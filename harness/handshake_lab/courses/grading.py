@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from handshake_lab.courses.digest import digest
+from handshake_lab.courses.experiments import Laboratory
 from handshake_lab.courses.handing_in import ENDING, Refused, read
 from handshake_lab.courses.judging import Judgement, judge_answer
 from handshake_lab.courses.keys import key_of
 from handshake_lab.courses.numbers import seed_of
-from handshake_lab.courses.unit import find_unit
+from handshake_lab.courses.unit import load_unit
+from handshake_lab.courses.unit import units as shipped_units
 from handshake_lab.errors import HandshakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from handshake_lab.courses.experiments import Laboratory
     from handshake_lab.courses.unit import Question, Unit
     from handshake_lab.courses.work import Work
 
@@ -84,32 +87,142 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return sum(each.points for each in self.answers)
 
 
+_Objection = tuple[str, str, dict[str, str | int]]
+
+
+class Grader:
+    """Grades hand-ins, one at a time.
+
+    Args:
+        kernel: The kernel on which experiments run again, as for ``--kernel``.
+        course: The course that hand-ins must be for; None: whichever they state.
+        units: The folders of units that are not of this package.
+
+    Raises:
+        HandshakeError: The kernel cannot run here, or a unit is invalid.
+    """
+
+    def __init__(self, kernel: str, course: str | None = None, units: Iterable[Path] = ()) -> None:
+        self._laboratory = Laboratory(kernel)
+        self._course = course
+        self._units = {unit.name: unit for unit in (*shipped_units(), *map(load_unit, units))}
+
+    def grade(self, file: Path, name: str) -> Result:
+        """Grade one file.
+
+        Args:
+            file: The file.
+            name: How results name it.
+        """
+        try:
+            work = read(file)
+        except Refused as error:
+            return Result(student="", file=name, status=error.status, values={"text": error.detail})
+        status, detail, values, answers = self._graded(work)
+        return Result(
+            student=work.student, file=name, unit=work.unit, course=work.course,
+            status=status, detail=detail, values=values, answers=answers,
+        )  # fmt: skip
+
+    def _graded(self, work: Work) -> tuple[str, str, dict[str, str | int], tuple[Graded, ...]]:
+        unit = self._units.get(work.unit)
+        if unit is None:
+            return "unknown", "unknown", {"unit": work.unit}, ()
+        try:
+            objection = next(self._objections(work, unit), None)
+            if objection is not None:
+                return (*objection, ())
+            answers = tuple(_graded(work, unit, each, self._laboratory) for each in unit.file.questions)
+        except HandshakeError as error:
+            return "failed", "failed", {"error": str(error).splitlines()[0]}, ()
+        finally:
+            self._laboratory.forget()
+        return "graded", "", {}, answers
+
+    def _objections(self, work: Work, unit: Unit) -> Iterator[_Objection]:
+        """Why a hand-in is not graded; what needs no run comes first."""
+        if unit.file.version != work.version:
+            yield "version", "version", {"theirs": work.version, "ours": unit.file.version}
+        if self._course is not None and work.course != self._course:
+            yield "seed", "course", {"theirs": work.course, "ours": self._course}
+        if work.seed != seed_of(work.student, work.course):
+            yield "seed", "seed", {"theirs": work.seed, "student": work.student, "course": work.course}
+        if not work.predictions and not work.answers:
+            yield "empty", "empty", {}
+        release = self._laboratory.release
+        if work.release != release:
+            yield "kernel", "kernel", {"theirs": work.release, "ours": release}
+        if (work.predictions is not None or work.lock) and work.lock != work.expected_lock():
+            yield "edited", "edited_predictions", {}
+        for name in unit.file.experiments:
+            if name not in work.runs:
+                yield "edited", "run_missing", {"experiment": name}
+            elif work.runs[name] != digest(self._laboratory.run(unit, name, work.seed).record):
+                yield "edited", "edited_run", {"experiment": name}
+
+
 def grade(
-    folder: Path, laboratory: Laboratory, *, course: str | None = None, roster: Iterable[str] = ()
+    folder: Path,
+    kernel: str,
+    *,
+    course: str | None = None,
+    roster: Iterable[str] = (),
+    units: Sequence[Path] = (),
+    workers: int = 1,
 ) -> Iterator[Result]:
     """Grade all hand-ins of a folder, in the order of their names.
 
     Args:
         folder: The folder; a hand-in may be in a folder of its own, as learning platforms export them.
-        laboratory: Where the experiments run again.
+        kernel: The kernel on which experiments run again, as for ``--kernel``.
         course: The course that they must be for; None: whichever they state.
         roster: The ids of all students: those without a hand-in are reported.
+        units: The folders of units that are not of this package.
+        workers: How many processes grade.
+
+    Raises:
+        HandshakeError: The kernel cannot run here, or a unit is invalid.
     """
     seen: set[tuple[str, str]] = set()
-    for file in submissions(folder):
-        result = grade_file(file, str(file.relative_to(folder)), laboratory, course)
+    for result in _in_order(submissions(folder), folder, (kernel, course, tuple(units)), workers):
         key = (result.student.casefold(), result.unit)
         if result.student and key in seen:
-            result = msgspec.structs.replace(
+            yield msgspec.structs.replace(
                 result, status="duplicate", detail="duplicate", answers=(),
                 values={"student": result.student, "unit": result.unit},
             )  # fmt: skip
+            continue
         seen.add(key)
         yield result
     handed_in = {student for student, _ in seen}
     for student in roster:
         if student.casefold() not in handed_in:
             yield Result(student=student, file="", status="missing", detail="missing")
+
+
+def _in_order(
+    files: list[Path], folder: Path, arguments: tuple[str, str | None, tuple[Path, ...]], workers: int
+) -> Iterator[Result]:
+    """Grade files, in this process or in several."""
+    names = [str(file.relative_to(folder)) for file in files]
+    if min(workers, len(files)) < 2:
+        yield from map(Grader(*arguments).grade, files, names)
+        return
+    # A parked kernel cannot be shared by processes: each begins from nothing, and boots its own.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _begin_worker, arguments) as pool:
+        yield from pool.map(_grade_in_worker, files, names)
+
+
+_graders: list[Grader] = []
+
+
+def _begin_worker(kernel: str, course: str | None, units: tuple[Path, ...]) -> None:
+    _graders.append(Grader(kernel, course, units))
+
+
+def _grade_in_worker(file: Path, name: str) -> Result:
+    return _graders[0].grade(file, name)
 
 
 def submissions(folder: Path) -> list[Path]:
@@ -125,82 +238,6 @@ def submissions(folder: Path) -> list[Path]:
         else:
             found.append(each)
     return found
-
-
-def grade_file(file: Path, name: str, laboratory: Laboratory, course: str | None) -> Result:
-    """Grade one file.
-
-    Args:
-        file: The file.
-        name: How results name it.
-        laboratory: Where the experiments run again.
-        course: The course that it must be for; None: whichever it states.
-    """
-    try:
-        work = read(file)
-    except Refused as error:
-        return Result(student="", file=name, status=error.status, values={"text": error.detail})
-    objection = _objection(work, laboratory, course)
-    if objection is None:
-        try:
-            unit = find_unit(work.unit)
-            objection = _edited(work, unit, laboratory)
-            if objection is None:
-                answers = tuple(_graded(work, unit, question, laboratory) for question in unit.file.questions)
-                return Result(
-                    student=work.student,
-                    file=name,
-                    status="graded",
-                    unit=work.unit,
-                    course=work.course,
-                    answers=answers,
-                )
-        except HandshakeError as error:
-            objection = ("failed", "failed", {"error": str(error).splitlines()[0]})
-        finally:
-            laboratory.forget()
-    status, detail, values = objection
-    return Result(
-        student=work.student, file=name, status=status, detail=detail, values=values, unit=work.unit, course=work.course
-    )
-
-
-_Objection = tuple[str, str, dict[str, str | int]]
-
-
-def _objection(work: Work, laboratory: Laboratory, course: str | None) -> _Objection | None:
-    """Why a hand-in is not replayed, if it is not."""
-    return next(_objections(work, laboratory, course), None)
-
-
-def _objections(work: Work, laboratory: Laboratory, course: str | None) -> Iterator[_Objection]:
-    try:
-        unit = find_unit(work.unit)
-    except HandshakeError:
-        yield "unknown", "unknown", {"unit": work.unit}
-        return
-    if unit.file.version != work.version:
-        yield "version", "version", {"theirs": work.version, "ours": unit.file.version}
-    if course is not None and work.course != course:
-        yield "seed", "course", {"theirs": work.course, "ours": course}
-    if work.seed != seed_of(work.student, work.course):
-        yield "seed", "seed", {"theirs": work.seed, "student": work.student, "course": work.course}
-    if not work.predictions and not work.answers:
-        yield "empty", "empty", {}
-    if work.release != laboratory.release:
-        yield "kernel", "kernel", {"theirs": work.release, "ours": laboratory.release}
-    if (work.predictions is not None or work.lock) and work.lock != work.expected_lock():
-        yield "edited", "edited_predictions", {}
-
-
-def _edited(work: Work, unit: Unit, laboratory: Laboratory) -> _Objection | None:
-    """Which run of a hand-in is not what a replay gives, if one is not."""
-    for name in unit.file.experiments:
-        if name not in work.runs:
-            return "edited", "run_missing", {"experiment": name}
-        if work.runs[name] != digest(laboratory.run(unit, name, work.seed).record):
-            return "edited", "edited_run", {"experiment": name}
-    return None
 
 
 def _graded(work: Work, unit: Unit, question: Question, laboratory: Laboratory) -> Graded:

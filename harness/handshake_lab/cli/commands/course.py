@@ -249,11 +249,27 @@ def hand_in(folder: Path, out: Path | None) -> None:
     metavar="FILE",
     help="The ids of all students, one a line: those without a hand-in are reported.",
 )
+@click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The folder of a unit that is not of this package. Repeatable.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write all reports here.")
+@click.option("-n", "--workers", default=2, show_default=True, metavar="N", help="Processes that grade.")
 @options.kernel
 @options.language
 def grade(
-    folder: Path, course_name: str | None, roster: Path | None, out: Path | None, kernel_name: str, lang: str
+    folder: Path,
+    course_name: str | None,
+    roster: Path | None,
+    units: tuple[Path, ...],
+    out: Path | None,
+    workers: int,
+    kernel_name: str,
+    lang: str,
 ) -> int:
     """Grade hand-ins: run each student's experiments again, and judge the answers.
 
@@ -277,8 +293,9 @@ def grade(
         ids = roster.read_text("utf-8").split() if roster else []
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError("--roster", str(roster), f"cannot be read ({error})", "--roster students.txt") from None
+    Laboratory(kernel_name)  # a missing kernel is built now, with its progress shown
     with waiting("Grading"):
-        results = list(graded(folder, Laboratory(kernel_name), course=course_name, roster=ids))
+        results = list(graded(folder, kernel_name, course=course_name, roster=ids, units=units, workers=workers))
     click.echo(as_csv(results, lang), nl=False)
     if out is not None:
         for file in write_reports(results, out, lang):
