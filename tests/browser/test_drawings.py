@@ -62,21 +62,37 @@ def test_no_text_of_a_ladder_is_covered_or_cut(visit: Callable[..., Page], name:
     tab = visit(f"{name}-{lang}")
     tab.check(f"input[value={axis}]")
 
-    assert _problems(tab, "svg.ladder") == []
+    assert _problems(tab, "svg.wide") == []
+
+
+@pytest.mark.parametrize("axis", ["sequence", "time"])
+@pytest.mark.parametrize("lang", ["en", "ko"])
+@pytest.mark.parametrize("name", ALL)
+def test_no_text_of_a_ladder_on_a_phone_is_covered_or_cut(
+    visit: Callable[..., Page], name: str, lang: str, axis: str
+) -> None:
+    """The same for the narrow drawing."""
+    tab = visit(f"{name}-{lang}", width=375, height=700, has_touch=True, is_mobile=True, device_scale_factor=2)
+    tab.check(f"input[value={axis}]")
+
+    assert _problems(tab, "svg.narrow") == []
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
 @pytest.mark.skipif("HANDSHAKE_RUNS" not in os.environ, reason="HANDSHAKE_RUNS names no folder of recorded runs")
 def test_no_text_of_recorded_runs_is_covered_or_cut(browser: Browser, tmp_path: Path, lang: str) -> None:
     """The same for every real run under HANDSHAKE_RUNS, such as the artifacts of the scenarios."""
-    index = write(find(Path(os.environ["HANDSHAKE_RUNS"])), tmp_path, title="runs", lang=lang)
+    write(find(Path(os.environ["HANDSHAKE_RUNS"])), tmp_path, title="runs", lang=lang)
     tab = browser.new_page()
     problems = {}
-    for file in sorted(index.parent.glob("[0-9]*.html")):
+    for file in sorted(tmp_path.glob("[0-9]*.html")):
         tab.goto(file.as_uri())
-        found = [*_problems(tab, "svg.ladder"), *_problems(tab, "svg.diagram")]
-        tab.check("input[value=time]")
-        found += _problems(tab, "svg.ladder")
+        found = _problems(tab, "svg.diagram")
+        for width, drawing in ((1280, "svg.wide"), (375, "svg.narrow")):
+            tab.set_viewport_size({"width": width, "height": 900})
+            for axis in ("sequence", "time"):
+                tab.check(f"input[value={axis}]")
+                found += _problems(tab, drawing)
         if found:
             problems[file.name] = found
     tab.close()
@@ -97,7 +113,7 @@ def test_arrows_run_from_lane_to_lane_and_downwards(visit: Callable[..., Page], 
     tab = visit("normal-en")
     tab.check(f"input[value={axis}]")
     arrows = tab.eval_on_selector_all(
-        "svg.ladder .segment .arrow", "all => all.map(a => ['x1','y1','x2','y2'].map(n => +a.getAttribute(n)))"
+        "svg.wide .segment .arrow", "all => all.map(a => ['x1','y1','x2','y2'].map(n => +a.getAttribute(n)))"
     )
     starts = [y1 for _, y1, _, _ in arrows]
 
@@ -110,7 +126,7 @@ def test_states_stand_down_their_lanes_in_order(visit: Callable[..., Page]) -> N
     """Reading a lane from top to bottom gives the endpoint's history."""
     tab = visit("normal-en")
     names = tab.eval_on_selector_all(
-        "svg.ladder .name.end",
+        "svg.wide .name.end",
         "all => all.map(t => [t.getBoundingClientRect().top, t.textContent])",
     )
 
@@ -128,9 +144,9 @@ def test_states_stand_down_their_lanes_in_order(visit: Callable[..., Page]) -> N
 def test_lost_segment_ends_at_the_middle(visit: Callable[..., Page]) -> None:
     """The cross is on the middle lane."""
     tab = visit("lost_syn_ack-en")
-    middle = tab.eval_on_selector("svg.ladder .middle", "line => line.getBoundingClientRect().x")
+    middle = tab.eval_on_selector("svg.wide .middle", "line => line.getBoundingClientRect().x")
     cross = tab.eval_on_selector(
-        "svg.ladder .cross", "c => { const b = c.getBoundingClientRect(); return b.x + b.width / 2 }"
+        "svg.wide .cross", "c => { const b = c.getBoundingClientRect(); return b.x + b.width / 2 }"
     )
 
     assert abs(middle - cross) < 3
@@ -140,6 +156,6 @@ def test_lost_segment_ends_at_the_middle(visit: Callable[..., Page]) -> None:
 def test_states_have_their_colours(visit: Callable[..., Page], dark: bool) -> None:
     """Each state of a lane is painted in a colour of its own, in both schemes."""
     tab = visit("normal-en", dark=dark)
-    colours = tab.eval_on_selector_all("svg.ladder .state .bar", "all => all.map(b => getComputedStyle(b).fill)")
+    colours = tab.eval_on_selector_all("svg.wide .state .bar", "all => all.map(b => getComputedStyle(b).fill)")
 
     assert len(set(colours)) == 10  # eleven states but CLOSING

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from report_records import ALL, CLEVER
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 AXE = Path(__file__).parent / ".axe" / "package" / "axe.min.js"
 
 _SHAPE = """
-[...document.querySelectorAll('svg.ladder *')]
+[...document.querySelectorAll('svg.wide *')]
   .map(e => ['x', 'y', 'y1', 'y2', 'd', 'transform', 'points'].map(n => e.getAttribute(n))).join()
 """
 
@@ -46,55 +46,57 @@ def test_recorded_text_does_nothing(visit: Callable[..., Page], number: int) -> 
 def test_pointing_at_a_segment_tells_its_fields_and_what_it_caused(visit: Callable[..., Page]) -> None:
     """The panel has the row of the table, and the transition lights up with it."""
     tab = visit("normal-en")
-    tab.hover("svg.ladder [data-ref=p2] .label")
+    tab.hover("svg.wide [data-ref=p2] .label")
     panel = tab.inner_text("#panel")
 
     assert "#2 SYN-ACK" in panel
     assert "0.110000000" in panel
     assert "h1: SYN-SENT → ESTABLISHED" in panel
-    assert "on" in (tab.get_attribute("svg.ladder .change[data-ref=t0-1]", "class") or "").split()
+    assert "on" in (tab.get_attribute("svg.wide .change[data-ref=t0-1]", "class") or "").split()
 
 
 def test_pointing_at_a_state_tells_witnesses_cause_and_section(visit: Callable[..., Page]) -> None:
     """And its segment lights up."""
     tab = visit("normal-en")
-    tab.hover("svg.ladder [data-ref=t0-1] .name")
+    tab.hover("svg.wide [data-ref=t0-1] .name")
     panel = tab.inner_text("#panel")
 
     assert "SYN-SENT → ESTABLISHED" in panel
     assert "received SYN-ACK #2" in panel
     assert "tracepoint, diag" in panel
-    assert "on" in (tab.get_attribute("svg.ladder .segment[data-ref=p2]", "class") or "").split()
+    assert "on" in (tab.get_attribute("svg.wide .segment[data-ref=p2]", "class") or "").split()
 
 
 def test_disagreement_can_be_seen_and_read(visit: Callable[..., Page]) -> None:
     """A mark in the ladder, the words in the table."""
     tab = visit("orphan-en")
 
-    assert "!" in (tab.text_content("svg.ladder .objected .name") or "")
+    assert "!" in (tab.text_content("svg.wide .objected .name") or "")
     assert "the tracepoint also reports CLOSED" in tab.inner_text("main")
 
 
 def test_keyboard_reaches_everything_in_a_ladder(visit: Callable[..., Page]) -> None:
     """One tab stop; arrows, Home and End move; Enter pins; Escape lets go."""
     tab = visit("normal-en")
-    stops = tab.locator("svg.ladder [data-ref]")
-    assert tab.locator("svg.ladder [tabindex='0']").count() == 1
-    tab.focus("svg.ladder [tabindex='0']")
+    stops = tab.locator("svg.wide [data-at]")
+    assert tab.locator("svg.wide [tabindex='0']").count() == 1
+    tab.focus("svg.wide [tabindex='0']")
     reached = [tab.evaluate("document.activeElement.dataset.ref")]
     for _ in range(stops.count() - 1):
         tab.keyboard.press("ArrowDown")
         reached.append(tab.evaluate("document.activeElement.dataset.ref"))
 
     assert len(set(reached)) == stops.count()
+    times = tab.evaluate("all => all.map(ref => document.getElementById(ref).cells[1].textContent)", reached)
+    assert [float(time) for time in times] == sorted(float(time) for time in times)
     tab.keyboard.press("Home")
     assert tab.evaluate("document.activeElement.dataset.ref") == reached[0]
     assert "CLOSED → LISTEN" in tab.inner_text("#panel h2")
     tab.keyboard.press("Enter")
-    tab.hover("svg.ladder [data-ref=p9] .label")
+    tab.hover("svg.wide [data-ref=p9] .label")
     assert "CLOSED → LISTEN" in tab.inner_text("#panel h2")
     tab.keyboard.press("Escape")
-    tab.hover("svg.ladder [data-ref=p8] .label")
+    tab.hover("svg.wide [data-ref=p8] .label")
     assert "#8" in tab.inner_text("#panel h2")
 
 
@@ -144,32 +146,70 @@ def test_failing_page_shows_at_a_glance_where_things_part(visit: Callable[..., P
     assert box is not None
     assert box["y"] + box["height"] < 900
     assert tab.locator(".compare .chip.no", has_text="TIME-WAIT").is_visible()
-    assert tab.locator("svg.ladder .parts").count() == 1
+    assert tab.locator("svg.wide .parts").count() == 1
+
+
+_CUT = """
+[...document.querySelectorAll('table, svg, pre')].filter(each => each.getClientRects().length).filter(each => {
+  const box = each.getBoundingClientRect();
+  const frame = each.closest('.scroll') ?? document.documentElement;
+  return box.right > frame.getBoundingClientRect().right + 1 || each.scrollWidth > each.clientWidth + 1;
+}).map(each => each.outerHTML.slice(0, 80))
+"""
+_OPEN = "document.querySelectorAll('details').forEach(each => { each.open = true })"
+
+
+@pytest.mark.parametrize("name", [f"{name}-{lang}" for name in [*ALL, "failing"] for lang in ("en", "ko")][:-1])
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_no_column_is_cut(visit: Callable[..., Page], name: str, media: Literal["screen", "print"]) -> None:
+    """Neither on a usual screen nor on paper (A4 without its margins)."""
+    tab = visit(name, width=1280 if media == "screen" else 718)
+    tab.emulate_media(media=media)
+    tab.evaluate(_OPEN)
+
+    assert tab.evaluate(_CUT) == []
+
+
+def test_twenty_connections_need_little_more_than_twenty_pages(visit: Callable[..., Page], tmp_path: Path) -> None:
+    """Each connection about one, with its ladder and all of its tables."""
+    tab = visit("many-en")
+    tab.pdf(path=tmp_path / "page.pdf", format="A4")
+
+    assert tab.locator("section.connection").count() == 20
+    assert (tmp_path / "page.pdf").read_bytes().count(b"/Type /Page\n") <= 28
+
+
+@pytest.mark.parametrize("width", [360, 375, 430, 700])
+@pytest.mark.parametrize("name", ["normal-en", "failing-en", "bulk-ko", "lost_syn_ack-ko"])
+def test_phone_shows_both_lanes(visit: Callable[..., Page], name: str, width: int) -> None:
+    """Without scrolling sideways: both lanes with their states, and text that is large enough."""
+    tab = visit(name, width=width, height=700, has_touch=True, is_mobile=True, device_scale_factor=2)
+    drawing = tab.locator("svg.narrow").first
+    boxes = drawing.evaluate("svg => [...svg.querySelectorAll('.bar, text')].map(e => e.getBoundingClientRect())")
+    small = drawing.evaluate(
+        "svg => Math.min(...[...svg.querySelectorAll('text')].map("
+        "t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a))"
+    )
+
+    assert not tab.locator("svg.wide").first.is_visible()
+    assert all(box["left"] >= 0 and box["right"] <= width for box in boxes)
+    assert small >= 9
 
 
 @pytest.mark.parametrize("name", ["normal-en", "failing-en", "bulk-ko", "index"])
 def test_phone_shows_all_without_sideways_scrolling(visit: Callable[..., Page], name: str) -> None:
-    """The page is as wide as the phone; wide drawings scroll inside their frames; text stays large enough."""
+    """The page is as wide as the phone; wide tables scroll inside their frames; text stays large enough."""
     tab = visit(name, width=375, height=700, has_touch=True, is_mobile=True, device_scale_factor=2)
 
     assert tab.evaluate("document.documentElement.scrollWidth") <= 375
     assert tab.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 16
-    small = (
-        tab.eval_on_selector_all(
-            "svg.ladder text",
-            "all => Math.min(...all.map(t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a))",
-        )
-        if name != "index"
-        else 12
-    )
-    assert small >= 9
 
 
 def test_phone_opens_details_as_a_sheet(visit: Callable[..., Page]) -> None:
     """Tapping an arrow brings the panel up from below, and it can be closed."""
     tab = visit("normal-en", width=375, height=700, has_touch=True, is_mobile=True)
     assert not tab.is_visible("#panel")
-    tab.tap("svg.ladder [data-ref=p1] .label")
+    tab.tap("svg.narrow [data-ref=p1] .label")
     assert tab.is_visible("#panel")
     tab.click("#panel button")
     assert not tab.is_visible("#panel")

@@ -111,6 +111,37 @@ def test_page_tells_what_a_reader_needs() -> None:
         assert needed in text
 
 
+def test_output_of_a_failed_test_is_on_its_page() -> None:
+    """Its traceback, and what it and its programs printed, as text."""
+    printed = [("", "x = <b>1</b>\nE  assert 1 == 2"), ("Captured stdout call", "line\n" * 500)]
+    html = page(normal(), title="x", printed=printed)
+
+    assert "x = &lt;b&gt;1&lt;/b&gt;" in html
+    assert html.index("Traceback and values") < html.index("Captured stdout call") < html.index("<svg")
+    assert html.count("line\n") == 200
+
+
+def test_edges_that_were_not_taken_are_no_fault() -> None:
+    """They have the colour of remarks, not that of failures."""
+    coverage = [Covered("7", State.SYN_SENT, State.ESTABLISHED, 3), Covered("5", State.LISTEN, State.SYN_SENT, 0)]
+    html = page(normal(), title="x", coverage=coverage)
+
+    assert '<td class="num good">3</td>' in html
+    assert '<td class="num quiet">0</td>' in html
+    assert 'class="num bad"' not in html
+
+
+def test_arrow_keys_go_in_the_order_of_time() -> None:
+    """Each change and each segment has its place: a change before what it sends, an arrival before what it causes."""
+    html = page(simultaneous_close(), title="x")
+    wide = html.partition("<svg")[2].partition("</svg>")[0]
+    places = {ref: int(at) for ref, at in re.findall(r'data-ref="([^"]+)" data-at="(\d+)"', wide)}
+    order = sorted(places, key=lambda ref: places[ref])
+
+    assert len(set(places.values())) == len(places)
+    assert order[:7] == ["t1-0", "t0-0", "p1", "t1-1", "p2", "t0-1", "p3"]
+
+
 def test_rows_have_the_names_of_what_is_drawn() -> None:
     """Every element of the ladder that can be selected has a row in a table."""
     html = page(simultaneous_close(), title="x")
@@ -133,21 +164,21 @@ def test_parting_of_expectation_and_reality_stands_at_the_top() -> None:
     assert '<tr class="parts">' in html
 
 
-def test_hundred_runs_stay_under_five_megabytes() -> None:
+def test_hundred_runs_stay_under_six_megabytes() -> None:
     """An index and a hundred pages of a whole connection each."""
     record = normal()
     one = len(page(record, observed(record), title="test_normal_close_client_first", verdict=judge(record)).encode())
     runs = [run(f"test_{number}", "passed", record, href=f"{number:03d}-test.html") for number in range(100)]
     coverage = [Covered(str(number), State.CLOSED, State.LISTEN, number, "3.10.1") for number in range(80)]
 
-    assert 100 * one + len(index(runs, title="session", coverage=coverage).encode()) < 5_000_000
+    assert 100 * one + len(index(runs, title="session", coverage=coverage).encode()) < 6_000_000
 
 
 def test_page_of_many_connections_is_bounded() -> None:
     """A thousand connections are all in the table; the first are drawn."""
     html = page(ALL["many"](), title="x")
 
-    assert html.count('<svg class="ladder"') == 20
+    assert html.count('<svg class="ladder wide"') == 20
     assert "20 more connections are not shown" in html
 
 

@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+from handshake_lab.recording.messages import sentence
 from handshake_lab.report.layout.connections import connections, middle
-from handshake_lab.report.layout.lines import Row, WaitRow, ladder
+from handshake_lab.report.layout.lines import NoEffectRow, Row, WaitRow, ladder
 from handshake_lab.report.svg import axes, diagram_svg, ladder_svg
+from handshake_lab.report.svg.captions import captions
 from handshake_lab.report.svg.diagram_layout import ARROWS
+from handshake_lab.report.svg.geometry import NARROW, WIDE
+from handshake_lab.report.svg.ladder_svg import Drawing
 from handshake_lab.report.text.translations import words
 from handshake_lab.tcp.diagram.lookup import EDGES
+from msgspec.structs import replace
 from report_records import ALL, CLEVER, MS, SECOND, Story, clever, lost_syn_ack, normal, orphan
 
 if TYPE_CHECKING:
     from handshake_lab.recording.history import Record
+    from handshake_lab.report.svg.geometry import Geometry
 
 _NS = "{http://www.w3.org/2000/svg}"
 
@@ -66,6 +72,63 @@ def test_equal_flights_have_equal_slopes_on_the_time_axis() -> None:
     flights = {round(at[p.received or 0] - at[p.sent or 0], 1) for p in normal().segments}
 
     assert flights == {float(axes.FLIGHT)}
+
+
+@pytest.mark.parametrize("geometry", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("axis", ["sequence", "time"])
+@pytest.mark.parametrize("name", ALL)
+def test_no_arrow_strikes_through_a_text(name: str, axis: str, geometry: Geometry) -> None:
+    """Labels and captions are drawn after all arrows, each on a background at least as wide as its text."""
+    found = connections(ALL[name]())[0]
+    drawing = Drawing(ladder(found), words(), geometry=geometry)
+    root = ET.fromstring(str(drawing.on(drawing.sequence if axis == "sequence" else drawing.time)))  # noqa: S314
+    elements = list(root.iter())
+    last_arrow = max(place for place, each in enumerate(elements) if each.get("class") == "arrow")
+    texts = 0
+    for group in root.iter("g"):
+        behind = next((each for each in group if each.get("class") == "behind"), None)
+        for text in group.iter("text"):
+            if (text.get("class") or "").split()[0] in ("label", "wait"):
+                assert behind is not None
+                assert elements.index(text) > elements.index(behind) > last_arrow
+                assert float(behind.get("width", 0)) > 5 * len(text.text or "")
+                texts += 1
+
+    assert texts >= len(drawing.sequence.ys) // 3
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_narrow_drawing_holds_both_lanes(name: str) -> None:
+    """Each of its texts is within its width, and that is the width of a phone."""
+    assert NARROW.width < 390
+    for found in connections(ALL[name]())[:3]:
+        narrow = ladder_svg.switchable(ladder(found), words()).partition("</svg>")[2]
+        for group in ET.fromstring(narrow).iter("g"):  # noqa: S314 - our own
+            shift = re.match(r"translate\(([-\d.]+)", group.get("transform", ""))
+            for text in group.iter("text"):
+                x = float(text.get("x", 0)) + (float(shift[1]) if shift else 0)
+                length = len(text.text or "") * NARROW.character
+                anchor = (text.get("class") or "").split()[-1]
+                begin = x - {"start": 0.0, "mid": length / 2, "end": length}[anchor]
+                assert begin >= -0.5, text.text
+                assert begin + length <= NARROW.width + 0.5, text.text
+
+
+def test_long_captions_are_on_several_lines() -> None:
+    """The reason why a segment had no effect is complete, between the lanes, and covers no other line."""
+    why = sentence("ignored_request_queue")
+    found = connections(lost_syn_ack())[0]
+    drawn = ladder(replace(found, ignored={1: why}))
+    drawing = Drawing(drawn, words(), geometry=NARROW)
+    place = next(number for number, line in enumerate(drawn.lines) if isinstance(line, NoEffectRow))
+    lines = captions(drawn, words(), NARROW.caption_room)[place]
+
+    assert " ".join(lines) == f"#1 had no effect: {why}"
+    assert max(map(len, lines)) <= NARROW.caption_room
+    for axis in (drawing.sequence, drawing.time):
+        before, here, after = axis.ys[place - 1 : place + 2]
+        assert here - before > NARROW.line * len(lines) / 2 + 4
+        assert after - here > NARROW.line * len(lines) / 2 + 4
 
 
 def test_lost_segment_has_a_cross_and_its_repetition_a_bow() -> None:
@@ -121,7 +184,9 @@ def test_a_cut_in_the_time_axis_tells_how_long_it_is() -> None:
     drawn = ladder(connections(story.record(SECOND))[0])
     page = ladder_svg.switchable(drawn, words())
 
-    assert re.search(r'<g class="cut off" data-time="class:cut"><path [^>]*/><text [^>]*>90 ms</text></g>', page)
+    assert re.search(
+        r'<g class="cut off" data-time="class:cut"><path [^>]*/><rect [^>]*/><text [^>]*>90 ms</text></g>', page
+    )
     assert "90 ms" in ladder_svg.picture(drawn, words(), "time")
 
 

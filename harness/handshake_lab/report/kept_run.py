@@ -31,9 +31,10 @@ def write_page(
     verdict: Verdict,
     back: str,
     lang: str,
+    printed: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write a run as a page; the arguments are those of `handshake_lab.report.html.page.page`."""
     from handshake_lab.report.html.page import page  # noqa: PLC0415 -- most runs are not kept
 
-    html = page(record, observations, title=title, verdict=verdict, back=back, lang=lang)
+    html = page(record, observations, title=title, verdict=verdict, printed=printed, back=back, lang=lang)
     (directory / PAGE).write_text(html, "utf-8")

@@ -54,6 +54,7 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
     last = reports[-1]  # the JUnit file contains the properties of the last one
     last.user_properties.append((AGAIN, replay))
     failed = next((report for report in reports if report.failed), None)
+    printed: list[tuple[str, str]] = []
     try:
         log = read(results) if (results / EVENTS).exists() else None
     except RecordUnreadable as error:
@@ -81,15 +82,14 @@ def attach(item: pytest.Item, reports: list[pytest.TestReport], results: Path, *
     if failed is not None:
         from handshake_lab.report.terminal.ladder import text
 
-        failed.sections += [
-            (f"Printed by {file.name}", printed) for file in _printed(results) if (printed := _shown(file))
-        ]
+        failed.sections += [(f"Printed by {file.name}", shown) for file in _printed(results) if (shown := _shown(file))]
         lang = language(item.config)
+        printed = [("", failed.longreprtext), *failed.sections]
         failed.sections.append(("ladder", text(record, verdict=verdict, lang=lang)))
     if failed is not None or artifacts is not None:
         observations = observed if failed is None else _with_failure(observed, failed)
         kept = keep(item, results, observations, Path(artifacts or DEFAULT_ARTIFACTS))
-        run = _draw(item, kept, record, observations, verdict)
+        run = _draw(item, kept, record, observations, verdict, printed)
         last.user_properties.append((RUN, run))
         if failed is not None:
             failed.sections.append(("record", f"{kept}: handshake show {kept}"))
@@ -175,9 +175,14 @@ def _verdict(record: Record, failed: pytest.TestReport | None) -> Verdict:
 
 
 def _draw(
-    item: pytest.Item, directory: Path, record: Record, observations: tuple[Observation, ...], verdict: Verdict
+    item: pytest.Item,
+    directory: Path,
+    record: Record,
+    observations: tuple[Observation, ...],
+    verdict: Verdict,
+    printed: list[tuple[str, str]],
 ) -> dict[str, Any]:
-    """Write the record as a page and as a capture; returns its row of the index."""
+    """Write the record as a page, with what a failed test printed, and as a capture; returns its row of the index."""
     from handshake_lab.report.html.index import run
     from handshake_lab.report.html.run_facts import headline
     from handshake_lab.report.kept_run import write_capture, write_page
@@ -186,7 +191,8 @@ def _draw(
     option = item.config.option
     back = f"../{PAGE}" if option.handshake_artifacts else ""  # without it, there is no index
     lang = language(item.config)
-    write_page(directory, record, observations, title=item.nodeid, verdict=verdict, back=back, lang=lang)
+    title = item.nodeid
+    write_page(directory, record, observations, title=title, verdict=verdict, back=back, lang=lang, printed=printed)
     write_capture(directory, record, observations)
     summary = headline(observations, verdict, words(lang))
     line = run(item.nodeid, "recorded", record, summary=summary)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from handshake_lab.recording.history import Endpoint, Record, Transition, TransmittedSegment
-    from handshake_lab.recording.messages import Message
     from handshake_lab.report.layout.connections import Connection, Lane
     from handshake_lab.report.text.translations import Words
     from handshake_lab.verdict.expected_states import ComparedState
@@ -68,8 +67,7 @@ def connection_view(
                 if step.cause.segment is not None and step.cause.kind in ("segment", "reset"):
                     caused[step.cause.segment].append((lane, place))
     view["segments"] = [
-        _segment(segment, caused[segment.number], connection.ignored.get(segment.number), w)
-        for segment in connection.segments[:LISTED]
+        _segment(segment, caused[segment.number], connection, w) for segment in connection.segments[:LISTED]
     ]
     return view
 
@@ -133,11 +131,14 @@ def section(step: Transition) -> str:
 
 
 def _segment(
-    segment: TransmittedSegment, caused: list[tuple[Lane, int]], ignored: Message | None, w: Words
+    segment: TransmittedSegment, caused: list[tuple[Lane, int]], connection: Connection, w: Words
 ) -> dict[str, Any]:
     fate = []
+    ignored = connection.ignored.get(segment.number)
     if segment.lost:
         fate.append(w("page.lost"))
+    if segment.number in connection.lost_because:
+        fate.append(w.message(connection.lost_because[segment.number]))
     if segment.sent is None:
         fate.append(w("page.made") if segment.copies is None else w("page.copy", number=segment.copies))
     if segment.retransmits is not None:

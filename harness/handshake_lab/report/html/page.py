@@ -43,6 +43,7 @@ def page(
     replay: str = "",
     claims: Sequence[Claim] = (),
     coverage: Sequence[Covered] = (),
+    printed: Sequence[tuple[str, str]] = (),
     back: str = "",
     lang: str = "en",
 ) -> str:
@@ -56,6 +57,7 @@ def page(
         replay: The command that repeats this run; by default the one in the record.
         claims: The measured claims of the documents.
         coverage: Edges of the state diagram, and how often they were taken.
+        printed: What a failed test printed, as titles and texts: its output, and its traceback with the title "".
         back: Where the index is, relative to the page.
         lang: ``en`` or ``ko``.
     """
@@ -86,6 +88,7 @@ def page(
         differences=differences,
         **_findings(verdict, w),
         failures=run_facts.failures(seen),
+        printed=[{"title": name or w("page.traceback"), "lines": run_facts.last_lines(text)} for name, text in printed],
         objections=[w.message(each) for each in record.objections],
         hosts=[visible(host, 40) for host in hosts],
         connections=views,

@@ -22,6 +22,9 @@ STEPS = 300
 #: How many lines of a failure a page shows.
 LINES = 40
 
+#: How many lines a page shows of each output of a failed test.
+PRINTED = 200
+
 
 def facts(record: Record, w: Words) -> list[tuple[str, str]]:
     """The settings of a run as names and values."""
@@ -45,6 +48,11 @@ def failures(observations: Sequence[Observation]) -> list[dict[str, Any]]:
         for each in observations
         if isinstance(each, Failure)
     ]
+
+
+def last_lines(text: str) -> list[str]:
+    """The last lines of an output of a failed test."""
+    return text.rstrip().splitlines()[-PRINTED:]
 
 
 def headline(observations: Iterable[Observation], verdict: Verdict, w: Words) -> str:

@@ -9,10 +9,11 @@ import msgspec
 
 from handshake_lab.report.layout.happenings import Arrival, Departure
 from handshake_lab.report.layout.lines import Bulk, Ladder, LinkRow, NoEffectRow, Row, WaitRow
+from handshake_lab.report.svg.geometry import WIDE
 from handshake_lab.report.text.times import MILLISECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 #: The position of the first line, below the heads.
 TOP = 84
@@ -26,8 +27,8 @@ FLIGHT = 64
 LONGEST = 170
 #: The height of a broken gap.
 BROKEN = 44
-#: The minimum distance between two texts in one column.
-TEXT = 17
+#: The minimum distance between two texts in one column of a wide drawing.
+TEXT = WIDE.text
 
 #: The columns of text: beside the lanes, and on the arrows that leave them.
 _COLUMNS = ("left", "right", "from left", "from right")
@@ -45,28 +46,31 @@ class Axis(msgspec.Struct, frozen=True):
     bottom: float
 
 
-def sequence(ladder: Ladder) -> Axis:
-    """One step per line: the order of events, with equal distances."""
+def sequence(ladder: Ladder, heights: Mapping[int, float] = {}) -> Axis:
+    """One step per line: the order of events, with equal distances.
+
+    Args:
+        ladder: The ladder.
+        heights: How much higher than one line of text the captions of some lines are, in pixels.
+    """
     y = float(TOP)
     ys = []
     for number, line in enumerate(ladder.lines):
         if number:
-            y += (
-                BAND
-                if isinstance(line, WaitRow | Bulk | LinkRow | NoEffectRow)
-                or isinstance(ladder.lines[number - 1], WaitRow | Bulk | LinkRow | NoEffectRow)
-                else STEP
-            )
+            step = STEP if isinstance(line, Row) and isinstance(ladder.lines[number - 1], Row) else BAND
+            y += step + (heights.get(number, 0) + heights.get(number - 1, 0)) / 2
         ys.append(y)
     return Axis(tuple(ys), (None,) * len(ys), y + STEP)
 
 
-def time(ladder: Ladder, wide: Sequence[bool]) -> Axis:
+def time(ladder: Ladder, wide: Sequence[bool], heights: Mapping[int, float] = {}, text: int = TEXT) -> Axis:
     """Proportional to time, with breaks in long waits.
 
     Args:
         ladder: The ladder.
         wide: For each line, whether its label needs more than half of the area.
+        heights: How much higher than one line of text the captions of some lines are, in pixels.
+        text: The minimum distance between two texts in one column.
     """
     scale = FLIGHT / _usual_flight(ladder)
     y = float(TOP)
@@ -74,11 +78,12 @@ def time(ladder: Ladder, wide: Sequence[bool]) -> Axis:
     ys: list[float] = []
     breaks: list[tuple[int, float] | None] = []
     used: dict[str, float] = {}
-    for line, long in zip(ladder.lines, wide, strict=True):
+    for number, (line, long) in enumerate(zip(ladder.lines, wide, strict=True)):
         broken: tuple[int, float] | None = None
+        band = BAND + heights.get(number, 0) / 2
         if isinstance(line, WaitRow):
-            y = max([y, *used.values()]) + BAND
-            used = dict.fromkeys(_COLUMNS, y + BAND - TEXT)
+            y = max([y, *used.values()]) + band
+            used = dict.fromkeys(_COLUMNS, y + band - text)
             now = None
             ys.append(y)
             breaks.append(None)
@@ -91,9 +96,9 @@ def time(ladder: Ladder, wide: Sequence[bool]) -> Axis:
             else:
                 y += gap * scale
         columns = _columns(line, long)
-        y = max([y, *(used[each] + (TEXT if isinstance(line, Row) else BAND) for each in columns if each in used)])
+        y = max([y, *(used[each] + (text if isinstance(line, Row) else band) for each in columns if each in used)])
         for column in columns:
-            used[column] = y + (0 if isinstance(line, Row) else BAND - TEXT)
+            used[column] = y + (0 if isinstance(line, Row) else band - text)
         ys.append(y)
         breaks.append(broken)
         now = line.time + (line.length if isinstance(line, Bulk) else 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,23 +12,15 @@ import msgspec
 from handshake_lab.report.layout import labels
 from handshake_lab.report.layout.connections import LEFT, RIGHT, Side
 from handshake_lab.report.layout.happenings import Departure
-from handshake_lab.report.layout.lines import Bulk, LinkRow, NoEffectRow, Row, WaitRow
+from handshake_lab.report.layout.lines import Row
 from handshake_lab.report.svg import axes
+from handshake_lab.report.svg.geometry import WIDE
 
 if TYPE_CHECKING:
     from handshake_lab.recording.history import TransmittedSegment
     from handshake_lab.report.layout.lines import Ladder
+    from handshake_lab.report.svg.geometry import Geometry
 
-#: The inner edges of the lanes' bars; the arrows are between them.
-EDGE = {LEFT: 206, RIGHT: 574 + 60}
-MIDDLE = (EDGE[LEFT] + EDGE[RIGHT]) / 2
-#: The width of a character of a label.
-CHARACTER = 7.3
-#: Characters that fit on an arrow, and on half of one.
-ROOM = int((EDGE[RIGHT] - EDGE[LEFT] - 40) / CHARACTER)
-HALF = int((MIDDLE - EDGE[LEFT] - 20) / CHARACTER)
-#: The distance of a label from its lane, normally and if an arrow arrives directly above it.
-NEAR, FAR = 12, 60
 #: Labels of arrows whose slopes differ by less than this, in degrees, do not intersect.
 SAME_SLOPE = 2
 OTHER: dict[Side, Side] = {LEFT: RIGHT, RIGHT: LEFT}
@@ -66,14 +60,16 @@ class Arrows:
 
     Args:
         ladder: The ladder.
+        geometry: The measures of the drawing.
 
     Attributes:
         segments: The segments by number, in the order of drawing.
         places: The lines on which each segment departs and arrives.
     """
 
-    def __init__(self, ladder: Ladder) -> None:
+    def __init__(self, ladder: Ladder, geometry: Geometry = WIDE) -> None:
         self._ladder = ladder
+        self._geometry = geometry
         self.segments = {row.piece.segment.number: row.piece.segment for row in ladder.rows if row.piece}
         self.places = self._lines()
         self._halved: set[int] = set()  # segments with a label on their half of the area
@@ -82,7 +78,9 @@ class Arrows:
     def wide(self) -> list[bool]:
         """For each line, whether its label needs more than half of the area."""
         return [
-            isinstance(line, Row) and line.piece is not None and len(self._text[line.piece.segment.number]) > HALF
+            isinstance(line, Row)
+            and line.piece is not None
+            and len(self._text[line.piece.segment.number]) > self._geometry.half
             for line in self._ladder.lines
         ]
 
@@ -94,11 +92,17 @@ class Arrows:
         """The label of each arrow. It follows its arrow unless something is in the way."""
         courses = self.courses(axis)
         texts = {number: self._fitted(number) for number in courses}
-        reaches = {number: _reach(course, texts[number]) for number, course in courses.items()}
-        flat = {number for number in courses if self._is_crowded(number, courses, reaches[number], axis)}
-        while more := self._struck(flat, courses, reaches):
-            flat |= more
-        return {number: self._label(number, texts[number], courses, axis, flat=number in flat) for number in courses}
+        flat = set(courses) if self._geometry.narrow else self._flat(courses, texts, axis)
+        arrivals: dict[Side, list[float]] = {LEFT: [], RIGHT: []}
+        for number, (_, arrives) in self.places.items():
+            if arrives is not None:
+                arrivals[OTHER[courses[number].side]].append(axis.ys[arrives])
+        for ys in arrivals.values():
+            ys.sort()
+        return {
+            number: self._label(number, texts[number], course, arrivals[course.side], flat=number in flat)
+            for number, course in courses.items()
+        }
 
     def _lines(self) -> dict[int, tuple[int | None, int | None]]:
         places: dict[int, tuple[int | None, int | None]] = {}
@@ -115,84 +119,100 @@ class Arrows:
     def _texts(self) -> dict[int, str]:
         """The texts of the labels; shorter if a segment in the opposite direction crosses."""
         texts = {}
+        geometry = self._geometry
+        crossing = set() if geometry.narrow else self._crossing()
         for segment in self.segments.values():
-            crossed = any(_cross(segment, other, self._ladder) for other in self.segments.values())
-            room = HALF if crossed or segment.lost else ROOM
+            crossed = segment.number in crossing
+            room = geometry.half if crossed or (segment.lost and not geometry.narrow) else geometry.room
             texts[segment.number] = labels.fitting(labels.forms(segment, "↻"), room)
-            if room == HALF:
+            if room == geometry.half:
                 self._halved.add(segment.number)
         return texts
 
     def _fitted(self, number: int) -> str:
         segment = self.segments[number]
-        room = HALF - 4 if segment.sent is None else ROOM
+        room = self._geometry.half - (0 if self._geometry.narrow else 4)
+        room = room if segment.sent is None else self._geometry.room
         return labels.fitting([self._text[number], *labels.forms(segment, "↻")], room)
 
     def _course(self, number: int, axis: axes.Axis) -> Course:
         departs, arrives = self.places[number]
         side = self._ladder.connection.side_of(self.segments[number])
-        begin, end = EDGE[side], EDGE[OTHER[side]]
+        begin, end = self._geometry.edge(side), self._geometry.edge(OTHER[side])
         if departs is None:
             y = axis.ys[arrives or 0]
-            return Course(side, MIDDLE, y - 8, end, y)
+            return Course(side, self._geometry.middle, y - 8, end, y)
         y = axis.ys[departs]
         if arrives is None:
-            return Course(side, begin, y, MIDDLE, y + 10)
+            return Course(side, begin, y, self._geometry.middle, y + self._geometry.drop)
         return Course(side, begin, y, end, axis.ys[arrives])
 
-    def _label(self, number: int, text: str, courses: dict[int, Course], axis: axes.Axis, *, flat: bool) -> Label:
-        course = courses[number]
-        away = self._clearance(course, courses, axis)
+    def _crossing(self) -> set[int]:
+        """The segments that are in flight at the same time as one in the opposite direction."""
+        side_of = self._ladder.connection.side_of
+        flights: dict[Side, list[tuple[int, int]]] = {LEFT: [], RIGHT: []}
+        for segment in self.segments.values():
+            if segment.sent is not None:
+                flights[side_of(segment)].append((segment.sent, _landed(segment)))
+        starts, last_ends = {}, {}
+        for side, found in flights.items():
+            found.sort()
+            starts[side] = [start for start, _ in found]
+            last_ends[side] = list(accumulate((end for _, end in found), max))
+        out = set()
+        for segment in self.segments.values():
+            if segment.sent is not None:
+                other = OTHER[side_of(segment)]
+                before = bisect_left(starts[other], _landed(segment))
+                if before and last_ends[other][before - 1] > segment.sent:
+                    out.add(segment.number)
+        return out
+
+    def _label(self, number: int, text: str, course: Course, arrivals: list[float], *, flat: bool) -> Label:
+        """The label of an arrow; ``arrivals`` are the positions at which arrows reach its lane."""
+        geometry = self._geometry
+        above = bisect_right(arrivals, course.y1 + 1)
+        away = geometry.far if above and course.y1 - arrivals[above - 1] < axes.TEXT else geometry.near
         if number in self._halved:
-            away = max(NEAR, min(away, int(MIDDLE - EDGE[LEFT] - 4 - CHARACTER * len(text))))
+            room = int(geometry.middle - geometry.left - 4 - geometry.character * len(text))
+            away = max(geometry.near, min(away, room))
         angle = 0.0 if flat else course.angle
         down = away / abs(course.x2 - course.x1) * (course.y2 - course.y1) if angle else 0
         return Label(text, course.x1 + course.sign * away, course.y1 + down, angle)
 
-    def _is_crowded(self, number: int, courses: dict[int, Course], reach: float, axis: axes.Axis) -> bool:
-        """Whether a label that follows its arrow would overlap with a text below it."""
-        course = courses[number]
-        for place, line in enumerate(self._ladder.lines):
-            if isinstance(line, WaitRow | Bulk | LinkRow | NoEffectRow) and course.y1 < axis.ys[place] < reach:
-                return True
-        for other, its in courses.items():
-            # The label of a crafted segment is in the half that it crosses, where the other side has its labels.
-            beside = its.side == course.side or self.segments[other].sent is None
-            if beside and course.y1 < its.y1 < reach and abs(its.angle - course.angle) > SAME_SLOPE:
-                return True
-        return False
+    def _flat(self, courses: dict[int, Course], texts: dict[int, str], axis: axes.Axis) -> set[int]:
+        """The segments whose labels are horizontal, because along the arrow they would overlap with a text below."""
+        order = sorted(courses, key=lambda number: courses[number].y1)
+        heights = [courses[number].y1 for number in order]
+        captions = [axis.ys[place] for place, line in enumerate(self._ladder.lines) if not isinstance(line, Row)]
+        flat: set[int] = set()
+        below: dict[Side, list[float]] = {LEFT: [], RIGHT: []}  # horizontal labels, from the lowest up
+        for number in reversed(order):
+            course = courses[number]
+            reach = self._reach(course, texts[number])
+            next_ones = (each for each in reversed(below[course.side]) if each > course.y1)
+            neighbours = order[bisect_right(heights, course.y1) : bisect_left(heights, reach)]
+            if (
+                next(next_ones, math.inf) < reach
+                or bisect_right(captions, course.y1) < bisect_left(captions, reach)
+                or any(self._would_overlap(course, other, courses[other]) for other in neighbours)
+            ):
+                flat.add(number)
+                below[course.side].append(course.y1)
+        return flat
 
-    @staticmethod
-    def _struck(flat: set[int], courses: dict[int, Course], reaches: dict[int, float]) -> set[int]:
-        """The segments whose labels would overlap with a horizontal label."""
-        return {
-            number
-            for number, course in courses.items()
-            if number not in flat
-            and any(
-                courses[other].side == course.side and course.y1 < courses[other].y1 < reaches[number] for other in flat
-            )
-        }
+    def _would_overlap(self, course: Course, other: int, its: Course) -> bool:
+        # The label of a crafted segment is in the half that it crosses, where the other side has its labels.
+        beside = its.side == course.side or self.segments[other].sent is None
+        return beside and abs(its.angle - course.angle) > SAME_SLOPE
 
-    def _clearance(self, course: Course, courses: dict[int, Course], axis: axes.Axis) -> int:
-        """The distance of a label from its lane; larger if an arrow arrives directly above it."""
-        for number, (_, arrives) in self.places.items():
-            if arrives is not None and courses[number].side != course.side:
-                above = course.y1 - axis.ys[arrives]
-                if -1 <= above < axes.TEXT:
-                    return FAR
-        return NEAR
+    def _reach(self, course: Course, text: str) -> float:
+        """How far a label that follows its arrow extends downwards."""
+        length = self._geometry.near + self._geometry.character * len(text)
+        return course.y1 + math.tan(math.radians(abs(course.angle))) * length + axes.TEXT
 
 
-def _reach(course: Course, text: str) -> float:
-    """How far a label that follows its arrow extends downwards."""
-    return course.y1 + math.tan(math.radians(abs(course.angle))) * (NEAR + CHARACTER * len(text)) + axes.TEXT
-
-
-def _cross(one: TransmittedSegment, other: TransmittedSegment, ladder: Ladder) -> bool:
-    """Whether two segments are in flight at the same time, in opposite directions."""
-    side_of = ladder.connection.side_of
-    if one.sent is None or other.sent is None or side_of(one) == side_of(other):
-        return False
-    ends = (one.received or one.sent, other.received or other.sent)
-    return one.sent < ends[1] and other.sent < ends[0]
+def _landed(segment: TransmittedSegment) -> int:
+    """When a segment is no longer in flight; without delay a nanosecond later, so that it is in flight at all."""
+    sent = segment.sent or 0
+    return max(segment.received or sent, sent + 1)

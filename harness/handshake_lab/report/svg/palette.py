@@ -83,7 +83,7 @@ SVG_CSS = (
     ".middle{stroke:var(--rule);stroke-dasharray:2 5}.nobody{fill:var(--rule)}"
     ".tick{stroke:var(--ink);stroke-width:1.5}.inferred .bar{opacity:.45}.inferred .name{font-style:italic}"
     ".objected .name,.parts .name{fill:var(--bad)}.parts .name{text-decoration:underline}"
-    ".label,.wait{paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}"
+    ".behind{fill:var(--paper)}"
     ".wait{fill:var(--dim);font-size:12px;font-style:italic}"
     ".zigzag{fill:none;stroke:var(--paper);stroke-width:4}"
     ".arrow{stroke-width:1.6}.hit{stroke:transparent;stroke-width:16}"

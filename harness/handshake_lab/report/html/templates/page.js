@@ -36,8 +36,9 @@ for (const arrow of all(".segment .arrow")) {
 for (const drawn of all("svg [data-ref]")) {
   drawn.setAttribute("role", "button");
   drawn.setAttribute("tabindex", "-1");
-  const title = document.getElementById(drawn.dataset.ref)?.dataset.title ?? "";
-  drawn.setAttribute("aria-label", [...drawn.querySelectorAll("text")].map((text) => text.textContent).join(" ") + ", " + title);
+  const texts = all("text", drawn).map((text) => text.textContent).join(" ");
+  const title = document.getElementById(drawn.dataset.ref)?.dataset.title;
+  drawn.setAttribute("aria-label", [texts, title].filter(Boolean).join(", "));
 }
 
 // Pointing at an element of a ladder shows its table row in the panel, and marks it.
@@ -95,14 +96,11 @@ panel?.querySelector("button").addEventListener("click", () => {
   panel.classList.remove("open");
 });
 
-// One tab stop per ladder; the arrow keys move inside it.
+// One tab stop per ladder; the arrow keys move inside it, in the order of time.
 for (const ladder of all("svg.ladder")) {
-  const stops = all("[data-ref]", ladder);
-  const height = (stop) => stop.getBoundingClientRect().top;
-  const ordered = () => [...stops].sort((one, other) => height(one) - height(other));
-  if (stops.length) ordered()[0].setAttribute("tabindex", "0");
+  const line = all("[data-at]", ladder).sort((one, other) => one.dataset.at - other.dataset.at);
+  line[0]?.setAttribute("tabindex", "0");
   ladder.addEventListener("keydown", (event) => {
-    const line = ordered();
     const here = line.indexOf(document.activeElement);
     const to = {
       ArrowDown: here + 1,
@@ -120,7 +118,7 @@ for (const ladder of all("svg.ladder")) {
       panel.classList.remove("open");
     } else if (to !== undefined && line[to]) {
       event.preventDefault();
-      for (const stop of stops) stop.setAttribute("tabindex", "-1");
+      for (const stop of line) stop.setAttribute("tabindex", "-1");
       line[to].setAttribute("tabindex", "0");
       line[to].focus();
     }
