@@ -270,3 +270,78 @@ def test_axe_finds_no_serious_barrier(visit: Callable[..., Page], name: str, dar
     ]
 
     assert serious == []
+
+
+_COLOURED = """
+(canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const seen = new Set();
+  for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200) seen.add(data.slice(i, i + 3).join());
+  return [...seen];
+}
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_plots_are_drawn_in_their_colours(visit: Callable[..., Page], dark: bool) -> None:
+    """Data, acknowledgments and the axes; in both schemes."""
+    tab = visit("bulk-en", dark=dark)
+    drawn = tab.eval_on_selector("[data-kind=sequence] canvas", _COLOURED)
+    wanted = tab.evaluate(
+        "['--left', '--data'].map(n => getComputedStyle(document.documentElement).getPropertyValue(n).trim())"
+    )
+
+    for colour in wanted:
+        assert ",".join(str(int(colour[place : place + 2], 16)) for place in (1, 3, 5)) in drawn
+
+
+def test_plots_zoom_together(visit: Callable[..., Page]) -> None:
+    """By dragging, and back by a double click or from the keyboard."""
+    tab = visit("bulk-en")
+    labels = "[...drawn[0].u.axes[0]._splits]"
+    whole = tab.evaluate(labels)
+    tab.locator("[data-kind=sequence] .u-over").scroll_into_view_if_needed()
+    box = tab.locator("[data-kind=sequence] .u-over").bounding_box()
+    assert box is not None
+    tab.mouse.move(box["x"] + 100, box["y"] + 50)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 160, box["y"] + 60, steps=3)
+    tab.mouse.up()
+    tab.check("input[name=plot][value=inflight]")
+    first, second = tab.evaluate("drawn.map(({ u }) => [u.scales.x.min, u.scales.x.max])")
+    assert first == second
+    assert tab.evaluate("plotData.range[1] - plotData.range[0]") > 5 * (first[1] - first[0])
+    tab.focus("[data-kind=inflight] .frame")
+    tab.keyboard.press("Home")
+    tab.wait_for_function(f"JSON.stringify({labels}) === JSON.stringify({whole})")
+    tab.keyboard.press("+")
+    tab.keyboard.press("ArrowRight")
+    after = tab.evaluate("[drawn[0].u.scales.x.min, drawn[0].u.scales.x.max]")
+    assert after[0] > tab.evaluate("plotData.range[0]")
+
+
+def test_a_click_on_a_plot_shows_the_segment(visit: Callable[..., Page]) -> None:
+    """The one that is nearest to the pointer."""
+    tab = visit("bulk-en")
+    tab.locator("[data-kind=sequence] .u-over").scroll_into_view_if_needed()
+    place = tab.evaluate(
+        "(() => { const { u, curves } = drawn[0]; return [u.valToPos(curves[0].t[3], 'x'), "
+        "u.valToPos((curves[0].low[3] + curves[0].high[3]) / 2, 'y'), curves[0].segment[3]] })()"
+    )
+    tab.click("[data-kind=sequence] .u-over", position={"x": place[0], "y": place[1]})
+
+    assert f"#{place[2]:g} " in tab.inner_text("#panel h2")
+
+
+def test_paper_has_every_plot(visit: Callable[..., Page]) -> None:
+    """In the colours of paper; afterwards the chosen one again."""
+    tab = visit("bulk-en", dark=True)
+    kinds = tab.locator("[data-kind]").count()
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.locator("[data-kind]:visible canvas").count() >= kinds
+    drawn = tab.eval_on_selector("[data-kind=sequence] canvas", _COLOURED)
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+
+    assert "29,95,208" in drawn  # the light scheme's blue
+    assert tab.locator("[data-kind]:visible").count() == 1
+    assert kinds >= 3

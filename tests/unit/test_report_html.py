@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from handshake_lab.report.html.page import page
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.expected_states import Claim, Covered
 from handshake_lab.verdict.judge import Finding, Verdict, judge
-from report_records import ALL, CLEVER, clever, lost_syn_ack, normal, observed, orphan, seen, simultaneous_close
+from report_records import ALL, CLEVER, bulk, clever, lost_syn_ack, normal, observed, orphan, seen, simultaneous_close
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -246,3 +247,29 @@ def test_programs_are_reported_with_how_they_ended() -> None:
         [r"&lt;b&gt;\x1b[2J", "exit status 3"],
         ["sleep 9", "SIGTERM"],
     ]
+
+
+def test_a_page_with_data_has_plots() -> None:
+    """The library and its licence's name are in the one script, and the curves are numbers only."""
+    record = bulk()
+    html = page(record, observed(record), title="x")
+    script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)
+    curves = re.search(r'<script type="application/json" id="plots">(.*?)</script>', html, re.DOTALL)
+    assert script is not None
+    assert curves is not None
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    kinds = {each["kind"]: each["plots"] for each in json.loads(curves[1])["kinds"]}
+
+    assert f"script-src 'sha256-{digest}'" in html
+    assert "uPlot" in script[1]
+    assert html.count("<script") == 2
+    assert re.fullmatch(r'[-\d.eE,:{}\[\]"a-z#]*', curves[1])
+    assert {"sequence", "inflight", "throughput"} <= kinds.keys()
+    assert all(html.count(f'data-kind="{kind}"') == 1 for kind in kinds)
+    data = kinds["sequence"][0]["curves"][0]
+    assert len(data["t"]) == len(data["v"]) == len(data["top"]) == len(data["segment"]) > 8
+
+
+def test_a_page_without_data_has_no_library() -> None:
+    """A page of a handshake stays small."""
+    assert "uPlot" not in page(normal(), title="x")

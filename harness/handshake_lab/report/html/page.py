@@ -10,8 +10,10 @@ from markupsafe import Markup
 from handshake_lab.recording.observations import Failure
 from handshake_lab.report.html import run_facts
 from handshake_lab.report.html.connection_rows import connection_view
+from handshake_lab.report.html.plot_data import plot_sections
 from handshake_lab.report.html.rendering import render
 from handshake_lab.report.layout.connections import connections
+from handshake_lab.report.layout.lines import SEGMENTS_SHOWN
 from handshake_lab.report.layout.outline import outline
 from handshake_lab.report.svg import diagram_svg
 from handshake_lab.report.text.escaping import visible
@@ -70,9 +72,15 @@ def page(
         # By number, because a name may contain any characters and be of any length.
         view["hosts"] = json.dumps([str(hosts.index(node) + 1) for node in (each.left.node, each.right.node) if node])
     seen = list(observations)
+    kinds, curves = plot_sections(record, seen, found, w)
     return render(
         "run.html.j2",
         w,
+        with_plots=bool(kinds),
+        kinds=kinds,
+        # A ladder that shows every segment comes first.
+        plots_first=any(len(each.segments) > SEGMENTS_SHOWN for each in found),
+        curves=curves,
         title=title,
         back=back,
         badges=_badges(verdict, w, failed=any(isinstance(each, Failure) for each in seen)),

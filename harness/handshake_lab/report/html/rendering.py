@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from handshake_lab.report.svg.palette import DIAGRAM_CSS, KEY_CSS, PAGE_CSS, SVG_CSS
+from handshake_lab.report.svg.palette import DIAGRAM_CSS, KEY_CSS, PAGE_CSS, PLOT_CSS, SVG_CSS
 from handshake_lab.report.text.escaping import visible
 
 if TYPE_CHECKING:
@@ -21,15 +21,23 @@ if TYPE_CHECKING:
 _LONGEST = 4000
 
 
-def render(template: str, words: Words, **values: Any) -> str:
+def render(template: str, words: Words, *, with_plots: bool = False, **values: Any) -> str:
     """Render a template. Every value that is not `Markup` is sanitised, truncated and escaped.
+
+    Args:
+        template: Its name.
+        words: The language.
+        with_plots: Whether the page has plots: then it contains the library that draws them.
+        values: The values of the template.
 
     The page's security policy permits only its own script, by hash: no network access, no other script.
     """
     return (
         _environment()
         .get_template(template)
-        .render(w=words, css=_css(), script=_script(), script_hash=_script_hash(), **values)
+        .render(
+            w=words, css=_css(with_plots), script=_script(with_plots), script_hash=_script_hash(with_plots), **values
+        )
     )
 
 
@@ -50,23 +58,30 @@ def _harmless(value: Any) -> Any:
 
 
 @cache
-def _css() -> Markup:
-    page = _text("page.css").replace("\n", "")
-    return Markup(PAGE_CSS + SVG_CSS + DIAGRAM_CSS + KEY_CSS + page)  # noqa: S704 - our own
+def _css(plots: bool) -> Markup:
+    page = _text("templates/page.css").replace("\n", "")
+    drawn = PLOT_CSS + _text("uplot/uPlot.min.css").strip() if plots else ""
+    return Markup(PAGE_CSS + SVG_CSS + DIAGRAM_CSS + KEY_CSS + drawn + page)  # noqa: S704 - our own
 
 
 @cache
-def _script() -> Markup:
+def _script(plots: bool) -> Markup:
     """The script without comments and indentation, because every page of a session contains it."""
-    lines = (line.strip() for line in _text("page.js").splitlines())
-    return Markup("\n".join(line for line in lines if line and not line.startswith("//")) + "\n")  # noqa: S704 - our own
+    own = _short("templates/page.js")
+    # uPlot keeps the comment with its name and its licence's address.
+    return Markup(_text("uplot/uPlot.iife.min.js") + own + _short("templates/plots.js") if plots else own)  # noqa: S704
+
+
+def _short(name: str) -> str:
+    lines = (line.strip() for line in _text(name).splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
 
 
 @cache
-def _script_hash() -> str:
-    digest = hashlib.sha256(_script().encode()).digest()
+def _script_hash(plots: bool) -> str:
+    digest = hashlib.sha256(_script(plots).encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 def _text(name: str) -> str:
-    return (files("handshake_lab.report.html") / "templates" / name).read_text("utf-8")
+    return (files("handshake_lab.report.html") / name).read_text("utf-8")

@@ -19,7 +19,8 @@ _STATES = {
     "LAST-ACK": ("#dc3d3d", "#ee6363"),
 }
 
-_LIGHT = {
+#: The colours on light paper.
+LIGHT = {
     "paper": "#ffffff",
     "panel": "#f5f7f9",
     "ink": "#16202b",
@@ -52,7 +53,7 @@ _DARK = {
 
 
 def _variables(dark: bool) -> str:
-    colours = dict(_DARK if dark else _LIGHT) | {f"s-{name}": pair[dark] for name, pair in _STATES.items()}
+    colours = dict(_DARK if dark else LIGHT) | {f"s-{name}": pair[dark] for name, pair in _STATES.items()}
     return "".join(f"--{name}:{colour};" for name, colour in colours.items())
 
 
