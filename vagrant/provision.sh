@@ -9,7 +9,7 @@ sudo ln -sfn "$1/handshake" /usr/local/bin/handshake
 cd "$1"
 case $(uname -m) in
 	x86_64)
-		./handshake kernel build
+		# Fetches the released lab kernel, or builds one.
 		./handshake demo --plain
 		;;
 	*)
