@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import command_page
 import docstrings_page
 import events_page
+from pymdownx.slugs import slugify
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -24,12 +26,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 #: What stands on a page as ``<!-- generated: NAME -->`` -> what writes it.
 GENERATED = {"commands": command_page.sections, "docstrings": docstrings_page.sections, "events": events_page.sections}
 _MARK = re.compile(r"<!-- generated: (\w+) -->")
+_HEADING = re.compile(r"^(#{2,6} .*)$|^```.*?^```$", re.MULTILINE | re.DOTALL)
+_slug = slugify(case="lower")
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[^)#\s]*|[^):#\s]+)(#[^)\s]*)?\)")
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 -- as MkDocs calls it
     """Fill in what is generated; have links to files of the repository lead there, or be text without its address."""
-    folder = (Path(config.docs_dir) / page.file.src_uri).parent
+    source = Path(config.docs_dir) / page.file.src_uri
+    folder = source.parent
+    if ".ko" in source.suffixes:
+        markdown = with_addresses(markdown, source.with_name(source.name.replace(".ko", "")).read_text("utf-8"))
 
     def mended(match: re.Match[str]) -> str:
         text, target, _ = match.groups()
@@ -42,6 +49,24 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return text if str(inside) in text else f"{text} (`{inside}`)"
 
     return _MARK.sub(lambda mark: GENERATED[mark[1]](), _LINK.sub(mended, markdown))
+
+
+def with_addresses(translated: str, original: str) -> str:
+    """A translation whose sections have the addresses of the original's, so that links lead to both."""
+    addresses = iter(_addresses(original))
+    return _HEADING.sub(lambda found: f"{found[1]} {{ #{next(addresses)} }}" if found[1] else found[0], translated)
+
+
+def _addresses(original: str) -> list[str]:
+    """The addresses that MkDocs gives the sections of a page; the second of a name gets a number."""
+    found: list[str] = []
+    for match in _HEADING.finditer(original):
+        if match[1]:
+            plain = re.sub(r"\[([^]]*)\]\([^)]*\)|`", r"\1", match[1].lstrip("#").strip())
+            slug = _slug(plain, "-")
+            numbered = (f"{slug}_{number}" for number in count(1))
+            found.append(slug if slug not in found else next(each for each in numbered if each not in found))
+    return found
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 -- as MkDocs calls it

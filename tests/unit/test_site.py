@@ -82,7 +82,7 @@ def comparable(page: Path) -> list[tuple[str, str, str]]:
     without_texts = [
         (language, title, re.sub(r'""".*?"""|  # .*', "", text, flags=re.DOTALL if '"""' in text else 0))
         for language, title, text in blocks(page.read_text("utf-8"))
-        if language in ("bash", "sh", "console", "python", "yaml", "dockerfile")
+        if language in ("bash", "sh", "console", "python", "text", "yaml", "dockerfile")
     ]
     return [(language, title, re.sub(r" +# .*", "", text)) for language, title, text in without_texts]
 
