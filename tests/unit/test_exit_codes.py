@@ -42,6 +42,7 @@ LEAVES = leaves()
 #: What each needs besides its name, so that it comes to be called.
 ARGUMENTS = {
     "show": ["a-run"],
+    "diff": ["a-run", "another"],
     "report": ["a-folder"],
     "completion": ["bash"],
     "explore": ["tests"],

@@ -18,6 +18,7 @@ VERBS = (
     "record",
     "run",
     "show",
+    "diff",
     "report",
     "explore",
     "course",

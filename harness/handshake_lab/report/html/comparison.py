@@ -1,12 +1,12 @@
-"""Two runs side by side, as one self-contained HTML file: one that passes, and one that fails."""
+"""Two runs side by side, as one self-contained HTML file."""
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from handshake_lab.report.html.rendering import render
-from handshake_lab.report.terminal.ladder import text
+from handshake_lab.report.layout.differences import compare
+from handshake_lab.report.text.times import seconds, span
 from handshake_lab.report.text.translations import words
 
 if TYPE_CHECKING:
@@ -16,32 +16,60 @@ if TYPE_CHECKING:
 
 
 def comparison(
-    passing: Record, failing: Record, *, title: str, facts: Sequence[str] = (), back: str = "", lang: str = "en"
+    one: Record,
+    other: Record,
+    *,
+    title: str,
+    names: tuple[str, str] | None = None,
+    facts: Sequence[str] = (),
+    back: str = "",
+    lang: str = "en",
 ) -> str:
-    """Write the ladders of two runs beside each other, with their first difference marked.
+    """Write the events of two runs beside each other, with their first difference marked.
 
     Args:
-        passing: The run that passes.
-        failing: The run that fails.
+        one: The first run, on the left.
+        other: The second run.
         title: What was run.
-        facts: What is known about the failure, in sentences.
-        back: Where the page of the failing run is, relative to this page.
+        names: What the runs are called; by default the first is the one that passes, and the second the one that fails.
+        facts: What is known about the difference, in sentences.
+        back: Where the page of the second run is, relative to this page.
         lang: ``en`` or ``ko``.
     """
     w = words(lang)
-    ladders = [text(record, lang=lang).splitlines() for record in (passing, failing)]
-    # The first line names the seed, the links and the faults, which differ by intention.
-    both = list(zip_longest(ladders[0][1:], ladders[1][1:], fillvalue=""))
-    first = next((place for place, (one, other) in enumerate(both) if one != other), len(both))
+    difference = compare(one, other, w)
+    views = []
+    marked = False
+    for each in difference.connections:
+        rows = []
+        for row in each.rows:
+            rows.append(
+                {
+                    "skipped": w("diff.skipped", count=row.skipped) if row.skipped else "",
+                    "sides": [
+                        None if event is None else (seconds(event.time), event.text) for event in (row.left, row.right)
+                    ],
+                    "mark": "" if row.same else "<" if row.right is None else ">",
+                    "first": not (marked or row.same),
+                }
+            )
+            marked = marked or not row.same
+        key = "diff.connection" if each.left and each.right else "diff.only"
+        views.append(
+            {
+                "heading": w(key, name=each.name, number=each.number),
+                "rows": rows,
+                "skipped": w("diff.skipped", count=each.skipped) if each.skipped else "",
+                "unaligned": w("diff.unaligned", count=each.unaligned) if each.unaligned else "",
+            }
+        )
     return render(
         "comparison.html.j2",
         w,
         title=title,
-        facts=list(facts),
+        facts=[*facts, *([w("diff.same", latest=span(difference.latest))] if difference.same else [])],
         back=back,
-        common="\n".join(one for one, _ in both[:first]),
-        sides=[
-            (w("page.passing"), "\n".join(one for one, _ in both[first:]).rstrip()),
-            (w("page.failing"), "\n".join(other for _, other in both[first:]).rstrip()),
-        ],
+        names=names or (w("page.passing"), w("page.failing")),
+        settings=[(w(key), left, right) for key, left, right in difference.settings],
+        views=views,
     )
