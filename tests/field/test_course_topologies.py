@@ -36,7 +36,6 @@ def run_on(course: Path, name: str, host: str = "h1") -> subprocess.CompletedPro
         ("runs_itself_and_custom", "h1"),
         ("row", "A"),
         ("linux_router", "h3"),
-        ("marks", "h1"),
         ("runs_itself", "h1"),
         ("no_prefix", "h1"),
         ("same_name", "h1"),
@@ -61,7 +60,6 @@ def test_loads(course: Path, name: str, host: str) -> None:
         ("row", ["A-B", "A>B", "B>A"]),  # its other hosts have no route to each other, in Mininet neither
         ("linux_router", ["h1-h2", "h1>h2", "h2>h1", "h2-h3", "h2>h3", "h3>h2"]),
         ("own_arguments", ["h1-h2", "h1>h2", "h2>h1"]),
-        ("marks", ["h1-h2", "h1>h2", "h2>h1"]),
     ],
 )
 def test_check_measures(course: Path, name: str, paths: list[str]) -> None:
@@ -75,11 +73,18 @@ def test_check_measures(course: Path, name: str, paths: list[str]) -> None:
 
 
 @pytest.mark.parametrize("word", ["enable_ecn", "enable_red"])
-def test_an_unsupported_word_is_named(course: Path, word: str) -> None:
-    """Mininet's own words for marking and early detection: a parameter that is not applied is named."""
-    done = run_on(course, "marks")
+@pytest.mark.parametrize("verb", [["record", "--client", "h1=true"], ["topology", "check"]])
+def test_queues_that_mark_are_refused(course: Path, word: str, verb: list[str]) -> None:
+    """A link that drops instead of marking is another link: the word, its link and the way out are named."""
+    other = {"enable_ecn": "enable_red", "enable_red": "enable_ecn"}[word]
+    file = course / "marks.py"
+    file.write_text(file.read_text().replace(f", {other}=True", ""))
+    words = ["./marks.py"] if verb[0] == "topology" else ["--topology", "./marks.py"]
+    done = handshake(*verb, *words, cwd=course)
 
-    assert word in done.stdout + done.stderr
+    assert done.returncode == 2, done.stdout
+    assert f"s1 {word}" in done.stderr
+    assert "handshake run" in done.stderr
 
 
 def test_a_ring_is_named(course: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from itertools import accumulate
+from itertools import accumulate, combinations
 from typing import TYPE_CHECKING
 
 import pytest
@@ -188,6 +188,31 @@ def test_recording_without_an_observer(name: str, blind: tuple[type, ...]) -> No
     for end in record.endpoints:
         doubts = [step for step in end.transitions if step.flaw or step.objection]
         assert doubts or [str(state) for state in end.states] in truth[place(end)]
+
+
+def test_an_unknown_cause_is_never_as_documented() -> None:
+    """Whichever observers are missing, and whatever of the calls: the verdict counts what it cannot explain."""
+    kinds = (StateChange, TcpEvent, SocketSeen, SocketGone, SegmentSeen, Step)
+    blinds = [each for size in (0, 1, 2, 3) for each in combinations(kinds, size)]
+    unexplained = explained = 0
+    for name in EXPECTED:
+        for blind in blinds:
+            record = without(name, *blind)
+            unknown = sum(step.cause.kind == "unknown" for end in record.endpoints for step in end.transitions)
+            verdict = judge(record)
+            assert verdict.message is not None
+            if verdict.ok and unknown:
+                unexplained += 1
+                assert verdict.message.code == "causes_unknown", (name, blind)
+                assert verdict.message.values["count"] == unknown
+                assert verdict.neutral
+                assert not any("as documented" in text for text in (verdict.summary, str(verdict.message)))
+            else:
+                explained += 1
+                assert verdict.message.code != "causes_unknown", (name, blind)
+
+    assert unexplained > 100
+    assert explained > 100
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -421,7 +421,7 @@ def test_the_header_comes_first() -> None:
         (
             lambda run: [each for each in run if not isinstance(each, (StateChange, SegmentSeen))],
             True,
-            "as far as it was observed",
+            "not explained: the cause of",
         ),
         (
             lambda run: [
@@ -437,7 +437,7 @@ def test_the_header_comes_first() -> None:
     ids=["plain", "cut", "half open", "looks only", "impossible"],
 )
 def test_verdict(spoil: Callable[[list[Observation]], list[Observation]], ok: bool, reported: str) -> None:
-    """Edges of the diagram are as documented, whatever was lost; what is none is not."""
+    """Edges of the diagram are as documented, whatever was lost, if their causes are known; what is none is not."""
     verdict = judge(reconcile(spoil(plain_run())))
 
     assert verdict.ok is ok

@@ -169,7 +169,7 @@ def test_words_of_links(plan: Callable[[str], NetworkPlan]) -> None:
 @pytest.mark.parametrize(
     ("body", "note"),
     [
-        ("self.addLink(self.addHost('h1'), self.addHost('h2'), bw=1, enable_red=True)", "link h1-h2: enable_red=True"),
+        ("self.addLink(self.addHost('h1'), self.addHost('h2'), bw=1, speedup=2)", "link h1-h2: speedup=2"),
         ("self.addLink(self.addHost('h1'), self.addHost('h2'), dealy='5ms')", "the nearest is 'delay'"),
         ("self.addHost('h1', cls=CPULimitedHost, cpu=.5)", "h1: cpu=0.5 has no effect: the processor's time"),
         ("self.addHost('h1', privateDirs=['/var/log'])", "h1: privateDirs=.* has no effect: hosts share their files"),
@@ -191,6 +191,16 @@ def test_what_is_not_applied_is_named(plan: Callable[..., NetworkPlan], body: st
 
     assert len(notes) == 1
     assert re.search(note, notes[0]), notes[0]
+
+
+@pytest.mark.parametrize("word", ["enable_red", "enable_ecn"])
+def test_a_queue_that_marks_is_refused(plan: Callable[..., NetworkPlan], word: str) -> None:
+    """Without it the link would behave differently; where it is off, nothing is wrong."""
+    link = "self.addLink(self.addHost('h1'), self.addHost('h2'), bw=1, {}={})"
+
+    assert plan(link.format(word, False)).notes == []
+    with pytest.raises(UsageError, match=f"link h1-h2 {word}.*RED.*handshake run"):
+        plan(link.format(word, True))
 
 
 def test_a_class_that_configures_its_node(plan: Callable[..., NetworkPlan]) -> None:

@@ -181,10 +181,13 @@ _HOST_WORDS = frozenset(
     )
 )
 _NOT_LIMITED = "the processor's time of a host is not limited"
+#: Parameters without which a link would behave differently, with the reason why they are refused.
+_REFUSED = {
+    "enable_ecn": "is refused: queues here do not mark segments (RED); they drop what does not fit",
+    "enable_red": "is refused: queues here do not drop early (RED); they drop what does not fit",
+}
 #: Parameters that Mininet knows and this project does not apply, with the reason.
 _NOT_APPLIED = {
-    "enable_ecn": "queues do not mark packets; they drop what does not fit (max_queue_size)",
-    "enable_red": "queues do not drop early; they drop what does not fit (max_queue_size)",
     "speedup": "both directions of a link have the rate bw",
     "cpu": _NOT_LIMITED,
     "cores": _NOT_LIMITED,
@@ -195,6 +198,17 @@ _NOT_APPLIED = {
 
 
 def _notes_of_link(where: str, params: Mapping[str, Any]) -> list[str]:
+    """What of a link's parameters is not applied.
+
+    Raises:
+        UsageError: The link would behave differently without it.
+    """
+    for key, reason in _REFUSED.items():
+        if params.get(key):
+            example = (
+                f"without {key} in addLink(), or the script itself, with Mininet's own queues: handshake run FILE.py"
+            )
+            raise UsageError(f"link {where} {key}", params[key], reason, example)
     notes = _not_applied(f"link {where}", params, {*_LINK_WORDS, *EXAMPLES})
     for key in ("cls", "cls1", "cls2"):
         made_by = params.get(key)

@@ -20,6 +20,7 @@ CALL = "call"
 SUMMARIES = {
     "agrees": "as documented: all {all} transitions are edges of RFC 9293's diagram",
     "partly_unobserved": "as documented, as far as it was observed",
+    "causes_unknown": "not explained: the cause of {count} of {all} transitions is unknown",
     "nothing_observed": "no TCP was observed: there is nothing to compare with RFC 9293",
     "deviates": "not as documented: {count} of {all} transitions deviate from RFC 9293",
 }
@@ -31,6 +32,7 @@ FINDINGS = {
     "states_skipped": "{who}: was in {state}, but the next transition starts in {old}",
     "unfinished": "{who}: {why} ({seconds} s in {state} when the recording ended)",
     "gap": "{who}: {step} at {time} s: not compared with the diagram: {objection}",
+    "cause_unknown": "{who}: {step} at {time} s: the cause is unknown: {cause}",
     "no_edge": "{who}: {step} at {time} s: not an edge of the diagram",
     "linux_edge": "{who}: {step} at {time} s: edge {edge}, which only Linux has: {event}",
     "no_effect": "{who}: {name} #{number} at {time} s had no effect: {why}",

@@ -34,8 +34,9 @@ _LEFT = {
 }
 
 
-#: The summary of a record without TCP.
+#: The summaries of a record without TCP, and of one that does not show why something happened.
 _NOTHING = "nothing_observed"
+_UNEXPLAINED = "causes_unknown"
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -66,8 +67,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def neutral(self) -> bool:
-        """Whether there was nothing to compare: the verdict is neither good nor bad."""
-        return self.message is not None and self.message.code == _NOTHING
+        """Whether the record is not sufficient for a judgement: the verdict is neither good nor bad."""
+        return self.message is not None and self.message.code in (_NOTHING, _UNEXPLAINED)
 
     @property
     def exit_code(self) -> int:
@@ -82,8 +83,8 @@ def judge(record: Record) -> Verdict:
         record: The record of a run.
 
     Returns:
-        The verdict: "as documented" if every endpoint starts in CLOSED and takes only edges of the
-        diagram. Where observers contradict each other, it says so, but accuses nobody.
+        The verdict: "as documented" if every endpoint starts in CLOSED and takes only edges of the diagram, each
+        for a known cause. Where observers contradict each other, it says so, but accuses nobody.
     """
     findings: list[Finding] = []
     unsent = list(unsent_fins(record))
@@ -114,6 +115,8 @@ def judge(record: Record) -> Verdict:
         summary = sentence("deviates", count=deviations, all=transitions)
     elif not transitions:
         summary = sentence(_NOTHING)
+    elif unknown := sum(step.cause.kind == "unknown" for end in record.endpoints for step in end.transitions):
+        summary = sentence(_UNEXPLAINED, count=unknown, all=transitions)
     else:
         summary = sentence("partly_unobserved") if unseen else sentence("agrees", all=transitions)
     return Verdict(not deviations, str(summary), tuple(findings), message=summary)
@@ -149,6 +152,8 @@ def _judge(place: int, endpoint: Endpoint, *, sent_fin: bool) -> Iterator[Findin
 
 def _judge_step(who: str, place: int, number: int, step: Transition) -> Iterator[Finding]:
     what = {"who": who, "step": f"{step.old}→{step.new}", "time": f"{step.time / 1e9:.3f}"}
+    if step.cause.kind == "unknown" and step.flaw is None:
+        yield _found(None, sentence("cause_unknown", **what, cause=step.cause.message), place, number)
     if step.flaw is not None:
         found = sentence(step.flaw, **what, objection=step.objection or "")
         yield _found(None, found, place, number)
