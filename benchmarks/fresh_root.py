@@ -6,7 +6,8 @@
 
 For each suite, mmdebstrap makes a root with python3; each way runs in its own copy of it, in its own mount and process
 namespaces, and prints what it measured. The ways are shell scripts in benchmarks/fresh_root_ways. Roots have no network
-but apt's: pip, pipx and uv find their packages in a directory. The exit status is 1 if a way fails.
+but apt's: pip, pipx and uv find their packages in a directory. The exit status is 1 if a way fails, or if a seed does
+not have the same record, to the byte, in all ways and suites.
 
 It needs root, mmdebstrap, the package mirror of this machine's apt, and a lab kernel (``handshake kernel build``).
 """
@@ -93,8 +94,25 @@ def take(way: str, base: Path, root: Path) -> bool:
     words = [*namespaces, "/bin/sh", "-euc", ENTER, "enter", str(root), way]
     # pip's configuration of this machine names directories that the root lacks.
     done = subprocess.run(words, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, check=False)
+    record = root / "record.jsonl"
+    if record.exists():
+        record.rename(root.with_suffix(".jsonl"))
     run("rm", "--recursive", "--force", "--one-file-system", root)
     return done.returncode == 0
+
+
+def differing(records: list[Path], keep: Path | None) -> list[str]:
+    """The records that differ from the first, with the first line in which they do."""
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+        run("cp", *records, keep)
+    found = []
+    for record in records[1:]:
+        lines = zip(records[0].read_text().splitlines(), record.read_text().splitlines(), strict=False)
+        if record.read_bytes() != records[0].read_bytes():
+            number = next((number for number, (one, other) in enumerate(lines, 1) if one != other), 0)
+            found.append(f"{record.stem}: differs from {records[0].stem} in line {number}")
+    return found
 
 
 def main() -> int:
@@ -102,6 +120,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", action="append", help="Debian's name for it; may be given several times")
     parser.add_argument("--way", action="append", choices=WAYS, help="may be given several times (default: wheels)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="copy the record of each way to this directory")
     parser.add_argument("--list", action="store_true", help="list the ways, and do nothing")
     given = parser.parse_args()
     if given.list:
@@ -121,8 +140,9 @@ def main() -> int:
                 print(f"== {suite}: {way}", flush=True)
                 if not take(way, base, scratch / f"{suite}-{way}"):
                     failed.append(f"{suite}: {way}")
+        failed += differing(sorted(scratch.glob("*.jsonl")), given.keep)
     if failed:
-        print(f"failed: {', '.join(failed)}")
+        print("failed:", *failed, sep="\n")
     return bool(failed)
 
 

@@ -18,5 +18,5 @@ def test_it(net):
 P
 bare /opt/lab/bin/python -m pytest -q -p no:cacheprovider --handshake-artifacts /tmp/artifacts /tmp/test_it.py | tail -n 1
 bare /opt/lab/bin/handshake demo --plain --seed 7 --loss 20% --out /tmp/run >/dev/null
-echo "sha256 of events.jsonl: $(digest /tmp/run/events.jsonl)"
+kept /tmp/run/events.jsonl
 nothing_was_compiled

@@ -29,6 +29,7 @@ for name in demo/events.jsonl record/events.jsonl demo.txt; do
 	[ "$(echo "$kinds" | wc -l)" = 1 ] || fail "$name differs"
 	echo "$name: 40 files, one sha256: $(echo "$kinds" | cut -c 1-16)"
 done
+kept /home/user1/demo/events.jsonl
 nothing_was_compiled
 kernels=$(find / -xdev -name kernel.json ! -path '/proc/*')
 [ "$(echo "$kernels" | wc -l)" = 1 ] || fail "kernels: $kernels"

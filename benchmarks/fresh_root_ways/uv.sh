@@ -6,7 +6,7 @@ python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet uv
 PATH=$PATH:/opt/uv/bin
 timed 'uv tool install' as student 'uv tool install --quiet --no-index "handshake-lab[kernel]"'
 timed 'first demo' as student '.local/bin/handshake demo --plain --seed 7 --loss 20% --out run >first'
-echo "sha256 of events.jsonl: $(digest /home/student/run/events.jsonl)"
+kept /home/student/run/events.jsonl
 timed 'uv tool run' as student 'uv tool run --quiet --no-index --from "handshake-lab[kernel]" handshake demo --plain >/dev/null'
 cat >/home/student/test_it.py <<'P'
 def test_it(net):
