@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from complaints import describe
+from complaints import complaints, describe, last
 from handshake_lab import judge, seconds, transition
 from handshake_lab.report.layout.connections import connections
 from tcp_steps import open_connection
@@ -155,6 +155,68 @@ def test_both_addresses_are_translated(net: Net) -> None:
     assert [each.flags for each in record.segments if each.lost or each.sent is None] == []
     assert {(each.sender, each.receiver) for each in record.segments} == {("h1", "h2"), ("h2", "h1")}
     assert [(each.left.node, each.right.node) for each in connections(record)] == [("h2", "h1")]
+
+
+#: For the router: its outer address leads back to h1, also for h1 itself, which the router then hides.
+HAIRPIN = """add table ip hairpin
+add chain ip hairpin in { type nat hook prerouting priority -100; }
+add rule ip hairpin in ip daddr 203.0.113.1 tcp dport 80 dnat to 192.168.1.2:8080
+add chain ip hairpin out { type nat hook postrouting priority 90; }
+add rule ip hairpin out ip daddr 192.168.1.2 ip saddr 192.168.1.0/24 masquerade"""
+
+
+@pytest.mark.parametrize("ending", ["close", "abort"])
+def test_hairpin(net: Net, ending: str) -> None:
+    """A host that connects to itself by way of the router: one connection, nothing lost, the right causes."""
+    net.network["r1"].run(["nft", HAIRPIN])
+    listener = net.h1.listen(8080)
+    client = net.h1.connect(("203.0.113.1", 80))
+    server, _ = listener.accept()
+    if ending == "abort":
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes((1, *bytes(7))))
+        server.close()
+    else:
+        client.close()
+        server.recv(1)
+        server.close()
+    net.sleep(1)
+    record = net.record()
+
+    assert complaints(record) == [], describe(record)
+    assert {(each.sender, each.receiver, each.lost) for each in record.segments} == {("h1", "h1", False)}
+    assert len(connections(record)) == 1
+    expected = [("26.ES", "reset"), ("27.ES", "call")] if ending == "abort" else [("21", "segment"), ("19", "segment")]
+    assert [last(net.history(each)) for each in (client, server)] == expected
+
+
+#: For the router: as nat does for IPv4, and one of its ports leads to h2.
+NAT66 = """add table ip6 nat
+add chain ip6 nat out { type nat hook postrouting priority 100; }
+add rule ip6 nat out oifname "r1-eth1" masquerade
+add chain ip6 nat in { type nat hook prerouting priority -100; }
+add rule ip6 nat in tcp dport 8000 dnat to [fd00:2::2]:80"""
+
+
+@pytest.mark.handshake(topology="routed,ipv6=True", delay="5ms")
+@pytest.mark.parametrize("target", [("fd00:2::2", 80), ("fd00:1::1", 8000)], ids=["source", "both"])
+def test_ipv6_is_translated(net: Net, target: tuple[str, int]) -> None:
+    """NAT66: one connection, nothing lost, nothing from nobody."""
+    net.network["r1"].run(["nft", NAT66])
+    listener = net.h2.listen(80)
+    client = net.h1.connect(target)
+    server, remote = listener.accept()
+    client.sendall(b"hello")
+    server.recv(10)
+    client.close()
+    server.recv(1)
+    server.close()
+    net.sleep(1)
+    record = net.record()
+
+    assert remote[0] == "fd00:2::1"
+    assert complaints(record) == [], describe(record)
+    assert [each.flags for each in record.segments if each.lost or each.sent is None] == []
+    assert [(each.left.node, each.right.node) for each in connections(record)] == [("h1", "h2")]
 
 
 @pytest.mark.handshake(topology="firewall,refuse=reset", delay="5ms")

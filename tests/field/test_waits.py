@@ -204,6 +204,14 @@ def test_a_fault_that_fires(net: Net) -> None:
     assert fault.wait(2) == 2
 
 
+def test_no_wait_for_closed(net: Net) -> None:
+    """No poll shows a closed socket: such a wait could never succeed, and one for none of them would at once."""
+    with pytest.raises(UsageError, match="wait_until_gone"):
+        net.wait_for_state(net.h1.socket(), "CLOSED")
+    with pytest.raises(UsageError, match="wait_until_gone"):
+        net.h1.wait_for("CLOSED", count=0)
+
+
 # Servers.
 
 
@@ -240,6 +248,37 @@ def test_a_udp_server_that_takes_its_time(net: Net, listening: bool | str) -> No
 
     assert client.send(b"two") == 3
     assert 3 <= waited < 4 or net.kernel.real_time
+
+
+def test_a_name_lookup_is_not_a_server(net: Net) -> None:
+    """A server may connect a UDP socket before it listens, as resolvers do: that is a client's socket."""
+    lookup = (
+        "import socket, time; c = socket.socket(type=socket.SOCK_DGRAM); c.connect(('127.0.0.1', 53)); time.sleep(3)"
+    )
+    code = f"{lookup}; s = socket.socket(); s.bind(('', 80)); s.listen(); time.sleep(1e6)"
+    net.h2.start(python(code), listening=True)
+
+    assert net.h1.connect(("h2", 80)).getpeername() == (net.h2.ip, 80)
+
+
+@pytest.mark.parametrize(
+    "opens",
+    [
+        "s = socket.socket(socket.AF_INET6); s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)",
+        "s = socket.socket(socket.AF_INET6); s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)",
+        "os.fork() and os._exit(0); time.sleep(0.5); s = socket.socket(socket.AF_INET6)",
+        "s = socket.create_server(('', 80)); s.close(); time.sleep(3); s = socket.socket(socket.AF_INET6)",
+    ],
+    ids=["IPv6 only", "both families", "a daemon", "a second attempt"],
+)
+@pytest.mark.handshake(topology="pair,ipv6=True")
+def test_unusual_servers(net: Net, opens: str) -> None:
+    """Other ways to come to listen: once the call returns, the server can be connected to."""
+    net.h2.start(
+        python(f"import os, socket, time; {opens}; s.bind(('::', 80)); s.listen(); time.sleep(1e6)"), listening=80
+    )
+
+    assert net.h1.connect(("h2", 80)).getpeername()[:2] == (net.h2.ip, 80)
 
 
 def test_a_server_that_dies(net: Net) -> None:

@@ -365,11 +365,13 @@ def address_of(recording: LiveRecording, to: RecordedSocket | tuple[str, int]) -
 
 
 def parse_state(state: str) -> State:
-    """A state by its name in RFC 9293.
+    """A state that a poll can show, by its name in RFC 9293.
 
     Raises:
-        UsageError: There is no such state.
+        UsageError: There is no such state, or it is CLOSED, which no poll shows.
     """
+    if state == State.CLOSED:
+        raise UsageError("state", state, "is shown by no poll: use wait_until_gone()", "TIME-WAIT")
     try:
         return State(state)
     except ValueError:

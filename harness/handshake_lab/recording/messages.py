@@ -204,7 +204,7 @@ _PARTS = {
     "not_forwarded": "{node} did not forward it",
     "queue_full": "the queue of {interface} was full",
     "damaged": "it was damaged in transit",
-    "early": "the timer expired before an acknowledgment could arrive",
+    "early": "it was still on its way",
     "without_effect": "it had no effect: {why}",
     "unanswered": "{receiver} did not acknowledge it",
     "not_captured": "of something that was not captured",

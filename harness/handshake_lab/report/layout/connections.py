@@ -246,8 +246,8 @@ def _fits(endpoint: Endpoint, pair: list[Endpoint], *, translated: bool) -> bool
     if len(pair) != 1:
         return False
     other = pair[0]
-    if translated:
-        return other.node != endpoint.node
+    if translated:  # both may be of one host, which a router leads back to itself
+        return (other.node, other.local) != (endpoint.node, endpoint.local)
     return other.local == endpoint.remote and (other.node, other.local) != (endpoint.node, endpoint.local)
 
 
