@@ -312,6 +312,47 @@ def _moved(segment: TransmittedSegment, shift: int) -> TransmittedSegment:
     return replace(segment, number=segment.number + shift, retransmits=again)
 
 
+def transfer(segments: int) -> Record:
+    """A client sends for long: two segments with data per acknowledgment, one of a hundred lost and sent again."""
+    story = Story()
+    t = _opening(story)
+    seq, stamps = 1, b"\x01\x01\x08\x0a"
+    repeated: int | None = None
+    place = 0
+    while len(story.segments) < segments:
+        number, at = len(story.segments) + 1, t + place * MS // 10
+        options = stamps + (at // MS).to_bytes(4, "big") + (at // MS - 50).to_bytes(4, "big")
+        place += 1
+        if place % 3 == 0:
+            made = _acknowledgment(story, number, at, seq, options)
+        else:
+            lost = place % 100 == 1
+            made = _data(story, number, at, seq, options, lost=lost, again=repeated)
+            if repeated is None:
+                seq += 1448
+            repeated = number if lost else None
+        story.segments.append(made)
+    end = _closing(story, t + place * MS // 10 + 200 * MS)
+    return story.record(end)
+
+
+def _data(
+    story: Story, number: int, at: int, seq: int, options: bytes, *, lost: bool, again: int | None
+) -> TransmittedSegment:
+    first = seq if again is None else story.segments[again - 1].rel_seq
+    return TransmittedSegment(
+        number, "h1", "h2", story.addresses["h1"], story.addresses["h2"], "A", 1000 + first, 5001, first, 1, 1448,
+        502, at, None if lost else at + DELAY, again, raw_options=options,
+    )  # fmt: skip
+
+
+def _acknowledgment(story: Story, number: int, at: int, seq: int, options: bytes) -> TransmittedSegment:
+    return TransmittedSegment(
+        number, "h2", "h1", story.addresses["h2"], story.addresses["h1"], "A", 1001, 5000 + seq, 1, seq, 0, 502, at,
+        at + DELAY, raw_options=options,
+    )  # fmt: skip
+
+
 #: Every story, by name.
 ALL = {
     "normal": normal,

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab.recording.observations import Failure
+from handshake_lab.report.html.comparison import comparison
 from handshake_lab.report.html.index import index, run
 from handshake_lab.report.html.page import page
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.expected_states import Claim, Covered
 from handshake_lab.verdict.judge import Verdict, judge
 from msgspec.structs import replace
-from report_records import ALL, CLEVER, clever, observed, orphan
+from report_records import ALL, CLEVER, clever, observed, orphan, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,6 +96,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
             (out / f"{name}-{lang}.html").write_text(html, "utf-8")
         runs.append(run(f"test_{name}", "passed", record, href=f"{name}-en.html"))
+    long = transfer(2_000)
+    for lang in ("en", "ko"):
+        html = page(long, observed(orphan())[:1], title="transfer", verdict=judge(long), lang=lang)
+        (out / f"transfer-{lang}.html").write_text(html, "utf-8")
+    (out / "difference-en.html").write_text(comparison(ALL["normal"](), ALL["lost_syn_ack"](), title="two"), "utf-8")
     failing = orphan()
     expected = (*failing.endpoints[0].states[:-1], State.TIME_WAIT, State.CLOSED)
     verdict = Verdict(ok=False, summary="not as documented", expected={0: expected})

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from report_records import ALL, CLEVER
+from handshake_lab.report.html.page import page
+from report_records import ALL, CLEVER, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 AXE = Path(__file__).parent / ".axe" / "package" / "axe.min.js"
 
@@ -255,7 +256,9 @@ def test_index_opens_at_once(visit: Callable[..., Page]) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("name", ["normal-en", "failing-en", "orphan-ko", "many-en", "index"])
+@pytest.mark.parametrize(
+    "name", ["normal-en", "failing-en", "orphan-ko", "many-en", "index", "bulk-en", "transfer-ko", "difference-en"]
+)
 def test_axe_finds_no_serious_barrier(visit: Callable[..., Page], name: str, dark: bool) -> None:
     """axe-core's serious and critical findings: none."""
     if not AXE.exists():
@@ -345,3 +348,73 @@ def test_paper_has_every_plot(visit: Callable[..., Page]) -> None:
     assert "29,95,208" in drawn  # the light scheme's blue
     assert tab.locator("[data-kind]:visible").count() == 1
     assert kinds >= 3
+
+
+def test_a_hundred_thousand_segments_are_fluid(browser: Browser, tmp_path: Path) -> None:
+    """Less than a second of script before the first picture; a frame of a moving timeline takes less than 16 ms."""
+    record = transfer(100_000)
+    (tmp_path / "large.html").write_text(page(record, title="large"), "utf-8")
+    tab = browser.new_page(viewport={"width": 1280, "height": 800})
+    client = tab.context.new_cdp_session(tab)
+    client.send("Performance.enable", {"timeDomain": "threadTicks"})
+    tab.goto((tmp_path / "large.html").as_uri())
+    tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    metrics = {each["name"]: each["value"] for each in client.send("Performance.getMetrics")["metrics"]}
+    taken = tab.evaluate(
+        "Array.from({ length: 41 }, (_, i) => { const begin = performance.now(); zoom(1 + i / 50, 1.4 + i / 50); "
+        "timelines.forEach(paint); return performance.now() - begin }).sort((one, other) => one - other)"
+    )
+    tab.close()
+
+    assert metrics["ScriptDuration"] < 1
+    assert taken[20] < 16
+
+
+def test_a_timeline_shows_what_is_in_flight(visit: Callable[..., Page]) -> None:
+    """It moves with the plots; a click shows the header of the nearest arrow; the table lists the segments in view."""
+    tab = visit("transfer-en")
+    canvas = tab.locator(".timeline canvas")
+    canvas.scroll_into_view_if_needed()
+    tab.evaluate("zoom(0.2, 0.202)")
+    tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    canvas.click(position={"x": 400, "y": 200})
+    panel = tab.inner_text("#panel")
+    number = panel.partition("#")[2].partition(" ")[0]
+    apart = tab.evaluate(
+        "(number) => { const { data, lanes, y } = timelines[0]; const i = placeOf(data, number); "
+        "const side = data.side[i] === '1' ? 1 : 0; "
+        "const part = (400 - lanes[side]) / (lanes[1 - side] - lanes[side]); "
+        "return Math.abs(y(data.sent[i] + data.flight[i] * part) - 200) }",
+        int(number),
+    )
+
+    assert apart < 12
+    assert "nop,nop,ts:" in panel
+    tab.wait_for_function("document.querySelectorAll('tr[data-segment]').length > 100")
+    tab.evaluate("document.querySelector('.timeline details').open = true")
+    row = tab.locator("tr[data-segment]").nth(3)
+    row.click()
+    assert f"#{row.get_attribute('data-segment')} " in tab.inner_text("#panel h2")
+
+
+def test_a_segment_out_of_the_ordinary_is_a_click_away(visit: Callable[..., Page]) -> None:
+    """The link at the top shows the lost segment, in the ladder or in the timeline."""
+    tab = visit("lost_syn_ack-en")
+    tab.click(".unusual a")
+    assert "#2 SYN-ACK" in tab.inner_text("#panel h2")
+    assert "on" in (tab.get_attribute("svg.ladder [data-ref=p2]", "class") or "").split()
+    tab = visit("transfer-en")
+    tab.click(".unusual a")
+    assert "lost" in tab.inner_text("#panel")
+    assert tab.evaluate("shown[1] - shown[0]") < 0.2
+
+
+def test_connections_are_found_by_words(visit: Callable[..., Page]) -> None:
+    """A row and its ladder are hidden unless all words are in the row."""
+    tab = visit("many-en")
+    every = tab.locator("tr[data-connection]:visible").count()
+    tab.fill("input[data-filter=text]", tab.locator("tr[data-connection] td:nth-child(2)").last.inner_text())
+
+    assert 0 < tab.locator("tr[data-connection]:visible").count() < every
+    tab.fill("input[data-filter=text]", "nothing like this")
+    assert tab.locator("section.connection:visible").count() == 0

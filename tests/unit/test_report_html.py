@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,20 @@ from handshake_lab.report.html.page import page
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.expected_states import Claim, Covered
 from handshake_lab.verdict.judge import Finding, Verdict, judge
-from report_records import ALL, CLEVER, bulk, clever, lost_syn_ack, normal, observed, orphan, seen, simultaneous_close
+from msgspec.structs import replace
+from report_records import (
+    ALL,
+    CLEVER,
+    bulk,
+    clever,
+    lost_syn_ack,
+    normal,
+    observed,
+    orphan,
+    seen,
+    simultaneous_close,
+    transfer,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -273,3 +287,51 @@ def test_a_page_with_data_has_plots() -> None:
 def test_a_page_without_data_has_no_library() -> None:
     """A page of a handshake stays small."""
     assert "uPlot" not in page(normal(), title="x")
+
+
+def test_a_long_connection_has_all_its_segments() -> None:
+    """In columns, which the page's script puts together again: every number of every header."""
+    record = transfer(600)
+    html = page(record, [], title="x")
+    found = re.search(r'<script type="application/json" id="segments">(.*?)</script>', html, re.DOTALL)
+    assert found is not None
+    stored = json.loads(found[1])["1"]
+    numbers = list(accumulate(stored["number"]))
+    sent = dict(zip(numbers, accumulate(stored["sent"]), strict=True))
+    by_number = {segment.number: segment for segment in record.segments}
+
+    assert sorted(numbers) == sorted(by_number)
+    assert {number: by_number[number].sent for number in numbers} == sent
+    for place, number in enumerate(numbers):
+        segment = by_number[number]
+        side = int(stored["side"][place])
+        assert stored["ends"][side][0] == segment.sender
+        assert (stored["base"][0][side] + stored["seq"][place]) % 2**32 == segment.seq
+        flight = stored["flight"][place]
+        assert (None if flight < 0 else sent[number] + flight) == segment.received
+        assert stored["names"][stored["name"][place]] == segment.name
+        assert (str(place) in stored["fate"]) == (segment.lost or segment.retransmits is not None)
+
+
+def test_nothing_recorded_ends_the_data_of_a_page() -> None:
+    """Names of hosts are in it."""
+    record = transfer(200)
+    nasty = "</script><img src=x onerror=alert(1)>"
+    renamed = tuple(replace(each, sender=nasty if each.sender == "h1" else each.sender) for each in record.segments)
+    ends = tuple(replace(each, node=nasty if each.node == "h1" else each.node) for each in record.endpoints)
+    html = page(replace(record, segments=renamed, endpoints=ends), [], title="x")
+
+    assert "<img" not in html
+    assert html.count("</script>") == 3
+
+
+def test_what_is_unusual_is_linked() -> None:
+    """One line for each kind, at most five, each a link to its first segment; nothing on a page of an ordinary run."""
+    lost = page(lost_syn_ack(), title="x")
+    long = page(transfer(1000), title="x")
+    links = re.findall(r'<li><a href="#p(\d+)">#\1</a> (.*?)</li>', long)
+
+    assert re.search(r'<li><a href="#p2">#2</a> SYN-ACK h2 → h1: lost in transit</li>', lost)
+    assert 0 < len(links) <= 5
+    assert "more)" in links[0][1]
+    assert 'class="unusual"' not in page(normal(), title="x")

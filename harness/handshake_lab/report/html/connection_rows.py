@@ -14,6 +14,7 @@ from handshake_lab.report.svg import diagram_svg
 from handshake_lab.report.svg.ladder_svg import switchable
 from handshake_lab.report.text.times import seconds, span, with_time_wait
 from handshake_lab.tcp.diagram.lookup import BY_ID
+from handshake_lab.tcp.options import show_options
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.expected_states import marks
 from handshake_lab.verdict.without_effect import is_answered_only
@@ -130,9 +131,8 @@ def section(step: Transition) -> str:
     return edge.section if " " in edge.section or not edge.section[:1].isdigit() else f"RFC 9293 {edge.section}"
 
 
-def _segment(
-    segment: TransmittedSegment, caused: list[tuple[Lane, int]], connection: Connection, w: Words
-) -> dict[str, Any]:
+def fate_of(connection: Connection, segment: TransmittedSegment, w: Words) -> str:
+    """What happened to a segment besides its arrival: lost and why, a retransmission, without effect; "" if nothing."""
     fate = []
     ignored = connection.ignored.get(segment.number)
     if segment.lost:
@@ -146,6 +146,12 @@ def _segment(
     if ignored is not None:
         why = w.message(ignored)
         fate.append(why if is_answered_only(ignored) else w("page.no_effect", why=why))
+    return ", ".join(fate)
+
+
+def _segment(
+    segment: TransmittedSegment, caused: list[tuple[Lane, int]], connection: Connection, w: Words
+) -> dict[str, Any]:
     shown = []
     for lane, place in caused:
         if lane.endpoint:
@@ -164,7 +170,8 @@ def _segment(
         "ack": f"{segment.rel_ack} ({segment.ack})" if "A" in segment.flags else "",
         "length": segment.length,
         "window": segment.window if segment.protocol == "TCP" else "",
-        "fate": ", ".join(fate),
+        "options": show_options(segment.raw_options),
+        "fate": fate_of(connection, segment, w),
         "caused": ", ".join(shown),
         "caused_refs": " ".join(f"t{lane.index}-{place}" for lane, place in caused),
     }

@@ -9,9 +9,11 @@ from markupsafe import Markup
 
 from handshake_lab.recording.observations import Failure
 from handshake_lab.report.html import run_facts
-from handshake_lab.report.html.connection_rows import connection_view
-from handshake_lab.report.html.plot_data import plot_sections
+from handshake_lab.report.html.connection_rows import connection_view, fate_of
+from handshake_lab.report.html.plot_data import plot_sections, with_much_data
 from handshake_lab.report.html.rendering import render
+from handshake_lab.report.html.segment_store import segment_store
+from handshake_lab.report.html.unusual import unusual
 from handshake_lab.report.layout.connections import connections
 from handshake_lab.report.layout.lines import SEGMENTS_SHOWN
 from handshake_lab.report.layout.outline import outline
@@ -72,7 +74,11 @@ def page(
         # By number, because a name may contain any characters and be of any length.
         view["hosts"] = json.dumps([str(hosts.index(node) + 1) for node in (each.left.node, each.right.node) if node])
     seen = list(observations)
-    kinds, curves = plot_sections(record, seen, found, w)
+    rich = with_much_data(found)
+    kinds, curves = plot_sections(record, seen, rich, w)
+    long = [each for each in rich[:DRAWN] if len(each.segments) > SEGMENTS_SHOWN]
+    for view in views:
+        view["timeline"] = any(each.number == view["number"] for each in long) and view["drawn"]
     return render(
         "run.html.j2",
         w,
@@ -81,9 +87,11 @@ def page(
         # A ladder that shows every segment comes first.
         plots_first=any(len(each.segments) > SEGMENTS_SHOWN for each in found),
         curves=curves,
+        store=segment_store(long, lambda each, segment: fate_of(each, segment, w)) if long else "",
         title=title,
         back=back,
         badges=_badges(verdict, w, failed=any(isinstance(each, Failure) for each in seen)),
+        unusual=unusual(found, w),
         outline=" ".join(w.message(each) for each in outline(record, found)),
         facts=run_facts.facts(record, w),
         replay=replay or record.header.replay,

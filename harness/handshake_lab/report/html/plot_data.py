@@ -29,22 +29,26 @@ FEW = 8
 MOST = 8
 
 
+def with_much_data(found: Sequence[Connection]) -> list[Connection]:
+    """The connections of which a page has plots."""
+    rich = [each for each in found if sum(segment.length > 0 for segment in each.segments) > FEW]
+    return sorted(sorted(rich, key=lambda each: -len(each.segments))[:MOST], key=lambda each: each.number)
+
+
 def plot_sections(
-    record: Record, observations: Sequence[Observation], found: Sequence[Connection], w: Words
+    record: Record, observations: Sequence[Observation], chosen: Sequence[Connection], w: Words
 ) -> tuple[list[dict[str, Any]], Markup]:
     """The plots of a page.
 
     Args:
         record: The run.
         observations: Its observations.
-        found: Its connections.
+        chosen: The connections `with_much_data`.
         w: The language.
 
     Returns:
         For each kind its headings and legends, and the curves as JSON; nothing if no connection carried much data.
     """
-    rich = [each for each in found if sum(segment.length > 0 for segment in each.segments) > FEW]
-    chosen = sorted(sorted(rich, key=lambda each: -len(each.segments))[:MOST], key=lambda each: each.number)
     if not chosen:
         return [], Markup()
     by_kind: dict[Kind, list[Plot]] = {kind: plots(record, observations, [kind], found=chosen) for kind in KINDS}
@@ -52,7 +56,7 @@ def plot_sections(
     curves = [curve for drawn in by_kind.values() for plot in drawn for curve in plot.curves if curve.times]
     data = {
         "range": [min(each.times[0] for each in curves) / 1e9, max(each.times[-1] for each in curves) / 1e9],
-        "light": {name: LIGHT[name] for name in sorted({*CURVES.values(), "ink", "rule"})},
+        "light": LIGHT,
         "kinds": [{"kind": kind, "plots": [_encoded(plot) for plot in drawn]} for kind, drawn in by_kind.items()],
     }
     sections = [

@@ -60,8 +60,9 @@ def _harmless(value: Any) -> Any:
 @cache
 def _css(plots: bool) -> Markup:
     page = _text("templates/page.css").replace("\n", "")
-    drawn = PLOT_CSS + _text("uplot/uPlot.min.css").strip() if plots else ""
-    return Markup(PAGE_CSS + SVG_CSS + DIAGRAM_CSS + KEY_CSS + drawn + page)  # noqa: S704 - our own
+    if plots:
+        page += PLOT_CSS + _text("uplot/uPlot.min.css").strip() + _text("templates/plots.css").replace("\n", "")
+    return Markup(PAGE_CSS + SVG_CSS + DIAGRAM_CSS + KEY_CSS + page)  # noqa: S704 - our own
 
 
 @cache
@@ -69,7 +70,8 @@ def _script(plots: bool) -> Markup:
     """The script without comments and indentation, because every page of a session contains it."""
     own = _short("templates/page.js")
     # uPlot keeps the comment with its name and its licence's address.
-    return Markup(_text("uplot/uPlot.iife.min.js") + own + _short("templates/plots.js") if plots else own)  # noqa: S704
+    drawing = _text("uplot/uPlot.iife.min.js"), own, _short("templates/plots.js"), _short("templates/timeline.js")
+    return Markup("".join(drawing) if plots else own)  # noqa: S704 - our own, and uPlot's
 
 
 def _short(name: str) -> str:

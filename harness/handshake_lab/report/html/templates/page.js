@@ -37,7 +37,7 @@ for (const drawn of all("svg [data-ref]")) {
   drawn.setAttribute("role", "button");
   drawn.setAttribute("tabindex", "-1");
   const texts = all("text", drawn).map((text) => text.textContent).join(" ");
-  const title = document.getElementById(drawn.dataset.ref)?.dataset.title;
+  const title = document.getElementById(drawn.dataset.ref)?.dataset.title ?? "#" + drawn.dataset.ref.slice(1);
   drawn.setAttribute("aria-label", [texts, title].filter(Boolean).join(", "));
 }
 
@@ -46,25 +46,30 @@ let pinned = null;
 function show(reference) {
   for (const marked of all(".on")) marked.classList.remove("on");
   const row = reference && document.getElementById(reference);
-  if (!row) return;
+  if (!row) {
+    if (reference && typeof showStored === "function") showStored(reference);
+    return;
+  }
   row.classList.add("on");
   for (const drawn of all('[data-ref="' + reference + '"]')) drawn.classList.add("on");
   for (const other of (row.dataset.with ?? "").split(" ").filter(Boolean)) {
     for (const drawn of all('[data-ref="' + other + '"]')) drawn.classList.add("on");
   }
   const heads = all("thead th", row.closest("table"));
+  describe(row.dataset.title, [...row.cells].map((cell, place) => [heads[place].textContent, cell.textContent.trim()]));
+}
+function describe(title, fields) {
   const list = panel.querySelector("dl");
   list.replaceChildren();
-  [...row.cells].forEach((cell, place) => {
-    const text = cell.textContent.trim();
-    if (!text) return;
+  for (const [name, text] of fields) {
+    if (!text) continue;
     const term = document.createElement("dt");
     const value = document.createElement("dd");
-    term.textContent = heads[place].textContent;
+    term.textContent = name;
     value.textContent = text;
     list.append(term, value);
-  });
-  panel.querySelector("h2").textContent = row.dataset.title;
+  }
+  panel.querySelector("h2").textContent = title;
   panel.classList.add("open");
 }
 function target(event) {
@@ -91,6 +96,16 @@ document.addEventListener("click", (event) => {
   pinned = pinned === reference ? null : reference;
   show(reference);
 });
+// A link to a segment shows it in the panel, and where it is drawn.
+for (const link of all(".unusual a")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    const reference = link.getAttribute("href").slice(1);
+    show((pinned = reference));
+    if (typeof reveal === "function" && reveal(reference)) return;
+    document.querySelector('svg [data-ref="' + reference + '"]')?.scrollIntoView({ block: "center" });
+  });
+}
 panel?.querySelector("button").addEventListener("click", () => {
   pinned = null;
   panel.classList.remove("open");
@@ -127,6 +142,7 @@ for (const ladder of all("svg.ladder")) {
 
 // Filters: a connection is shown if its number and one of its hosts are selected.
 const filters = all("[data-filter]");
+const texts = Object.fromEntries(all("tr[data-connection]").map((row) => [row.dataset.connection, row.textContent.toLowerCase()]));
 function filter() {
   const asked = Object.fromEntries(filters.map((each) => [each.dataset.filter, each.value]));
   const edges = { left: new Set(), right: new Set() };
@@ -134,7 +150,8 @@ function filter() {
   for (const each of all("[data-connection]")) {
     const number = !asked.connection || each.dataset.connection === asked.connection;
     const host = !asked.host || JSON.parse(each.dataset.hosts).includes(asked.host);
-    each.hidden = !(number && host);
+    const text = !asked.text || asked.text.toLowerCase().split(/\s+/).every((word) => texts[each.dataset.connection].includes(word));
+    each.hidden = !(number && host && text);
     if (each.hidden || each.tagName === "TR") continue;
     shown += 1;
     for (const side of ["left", "right"]) {

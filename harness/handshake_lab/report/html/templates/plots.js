@@ -146,9 +146,18 @@ function nearest(u, curves, left, top) {
   return best;
 }
 let shown = plotData?.range;
+const zoomed = [];
 function zoom(min, max) {
   shown = [min, max];
-  for (const each of drawn) fit(each);
+  for (const each of drawn) if (each.frame.clientWidth) fit(each);
+  for (const each of zoomed) each();
+}
+// Zooms to a range that is moved into that of the run.
+function limited(from, to) {
+  const [begin, end] = plotData.range;
+  if (from < begin) [from, to] = [begin, begin + to - from];
+  if (to > end) [from, to] = [Math.max(begin, end - (to - from)), end];
+  if (to - from > 1e-8) zoom(from, Math.min(to, end));
 }
 function fit({ u, curves }) {
   const [min, max] = shown;
@@ -158,8 +167,8 @@ function fit({ u, curves }) {
     u.setScale("y", { min: low, max: high });
   });
 }
-function pan(u, key) {
-  const { min, max } = u.scales.x;
+function pan(key) {
+  const [min, max] = shown;
   const [begin, end] = plotData.range;
   const size = max - min;
   const moved = {
@@ -171,10 +180,7 @@ function pan(u, key) {
     0: [begin, end],
   }[key];
   if (!moved) return false;
-  let [from, to] = moved;
-  if (from < begin) [from, to] = [begin, begin + to - from];
-  if (to > end) [from, to] = [Math.max(begin, end - (to - from)), end];
-  zoom(from, Math.min(to, end));
+  limited(...moved);
   return true;
 }
 function draw(figure, plot) {
@@ -232,7 +238,7 @@ function draw(figure, plot) {
     if (number !== null) show("p" + number);
   });
   frame.addEventListener("keydown", (event) => {
-    if (pan(u, event.key)) event.preventDefault();
+    if (pan(event.key)) event.preventDefault();
   });
   drawn.push({ u, frame, curves });
   fit(drawn.at(-1));
@@ -248,7 +254,9 @@ if (plotData) {
   const choose = (kind) => {
     for (const section of sections) {
       section.hidden = section.dataset.kind !== kind;
-      if (!section.hidden) drawKind(section);
+      if (section.hidden) continue;
+      drawKind(section);
+      for (const each of drawn) if (section.contains(each.frame)) fit(each);
     }
   };
   for (const radio of all("input[name=plot]")) radio.addEventListener("change", () => radio.checked && choose(radio.value));

@@ -1,0 +1,104 @@
+"""All segments of long connections as JSON columns, for the page's timeline: it draws them, and shows their headers."""
+
+from __future__ import annotations
+
+import json
+import struct
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from handshake_lab.report.text import flags
+from handshake_lab.tcp.options import show_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from handshake_lab.recording.history import TransmittedSegment
+    from handshake_lab.report.layout.connections import Connection, Lane
+
+#: The options of most segments: two NOPs and the timestamps (RFC 7323, appendix A).
+_TIMESTAMPS = struct.Struct("!III")
+_NOPS_AND_TIMESTAMPS = 0x0101080A
+
+
+def segment_store(found: Iterable[Connection], fate: Callable[[Connection, TransmittedSegment], str]) -> Markup:
+    """The segments of connections as JSON.
+
+    Args:
+        found: The connections.
+        fate: What happened to a segment besides its arrival, as text; "" if nothing did.
+    """
+    stored = {str(each.number): _stored(each, fate) for each in found}
+    # The only characters of recorded text that could end the element.
+    return Markup(json.dumps(stored, separators=(",", ":")).replace("<", "\\u003c"))  # noqa: S704
+
+
+def _stored(connection: Connection, fate: Callable[[Connection, TransmittedSegment], str]) -> dict[str, Any]:
+    segments = sorted(connection.segments, key=_departure)
+    names = sorted({each.name for each in segments})
+    sides = [connection.side_of(each) == "right" for each in segments]
+    seq = [0, 0]
+    ack = [0, 0]
+    for each, right in zip(segments, sides, strict=True):
+        seq[right] = each.seq - each.rel_seq
+        if "A" in each.flags:
+            ack[right] = each.ack - each.rel_ack
+    stamps = [_timestamps(each) for each in segments]
+    return {
+        "ends": [_end(connection.left), _end(connection.right)],
+        "states": [_states(connection.left), _states(connection.right)],
+        "names": names,
+        "kinds": [flags.kind(_letters(name, segments)) for name in names],
+        "base": [seq, ack],
+        "number": _differences([each.number for each in segments]),
+        "sent": _differences([_departure(each) for each in segments]),
+        "flight": [-1 if each.received is None else each.received - _departure(each) for each in segments],
+        "made": [place for place, each in enumerate(segments) if each.sent is None],
+        "side": "".join("1" if right else "0" for right in sides),
+        "name": [names.index(each.name) for each in segments],
+        "seq": [each.rel_seq for each in segments],
+        "ack": [each.rel_ack if "A" in each.flags else -1 for each in segments],
+        "length": [each.length for each in segments],
+        "window": [each.window for each in segments],
+        "again": {place: each.retransmits for place, each in enumerate(segments) if each.retransmits is not None},
+        "value": _differences([stamp[0] if stamp else 0 for stamp in stamps]),
+        "echo": _differences([stamp[1] if stamp else 0 for stamp in stamps]),
+        "options": {
+            place: show_options(each.raw_options)
+            for place, (each, stamp) in enumerate(zip(segments, stamps, strict=True))
+            if stamp is None
+        },
+        "fate": {place: text for place, each in enumerate(segments) if (text := fate(connection, each))},
+    }
+
+
+def _departure(segment: TransmittedSegment) -> int:
+    """When it was sent; for one that no host sent, when it arrived."""
+    return segment.sent if segment.sent is not None else segment.received or 0
+
+
+def _letters(name: str, segments: Sequence[TransmittedSegment]) -> str:
+    return next(each.flags for each in segments if each.name == name)
+
+
+def _end(lane: Lane) -> list[str]:
+    return [lane.node, str(lane.address)]
+
+
+def _states(lane: Lane) -> list[tuple[int, str]]:
+    steps = lane.endpoint.transitions if lane.endpoint else ()
+    return [(0, steps[0].old), *((step.time, step.new) for step in steps)] if steps else []
+
+
+def _timestamps(segment: TransmittedSegment) -> tuple[int, int] | None:
+    raw = segment.raw_options
+    if len(raw) != _TIMESTAMPS.size:
+        return None
+    head, value, echo = _TIMESTAMPS.unpack(raw)
+    return (value, echo) if head == _NOPS_AND_TIMESTAMPS else None
+
+
+def _differences(numbers: Sequence[int]) -> list[int]:
+    return [number - before for before, number in pairwise((0, *numbers))]
