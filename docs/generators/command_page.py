@@ -49,6 +49,7 @@ def _paragraphs(text: str) -> Iterator[str]:
             yield _outside_of_code(paragraph)
             continue
         heading, _, lines = paragraph.removeprefix("\b\n").partition("\n")
+        heading = _outside_of_code(heading)
         kind = "bash" if heading.startswith(("Examples", "First steps")) else "text"
         yield f"{heading}\n\n```{kind}\n{inspect.cleandoc(lines)}\n```"
 
@@ -60,4 +61,5 @@ def _cell(text: str) -> str:
 def _outside_of_code(text: str) -> str:
     """Characters that Markdown or HTML would interpret, as themselves; what stands in backticks is left as it is."""
     parts = re.split(r"(`[^`]*`)", text)
-    return "".join(part if part.startswith("`") else re.sub(r"([<*_\[])", r"\\\1", part) for part in parts)
+    text = "".join(part if part.startswith("`") else re.sub(r"([<*_\[])", r"\\\1", part) for part in parts)
+    return re.sub(r"\bdocs/([\w/-]+\.md)", r"[\1](../\1)", text)

@@ -26,6 +26,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 #: What stands on a page as ``<!-- generated: NAME -->`` -> what writes it.
 GENERATED = {"commands": command_page.sections, "docstrings": docstrings_page.sections, "events": events_page.sections}
 _MARK = re.compile(r"<!-- generated: (\w+) -->")
+#: Beginnings of pages -> how much more than others they count in the search. Both languages have one index: words in
+#: Korean are only in its pages, others are sought in English.
+BOOST = {"start.md": 3, "how-to/": 2, "reference/commands.md": 2, "explanation/claims": 0.2}
+TRANSLATED = 0.2
 _HEADING = re.compile(r"^(#{2,6} .*)$|^```.*?^```$", re.MULTILINE | re.DOTALL)
 _slug = slugify(case="lower")
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[^)#\s]*|[^):#\s]+)(#[^)\s]*)?\)")
@@ -35,6 +39,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Fill in what is generated; have links to files of the repository lead there, or be text without its address."""
     source = Path(config.docs_dir) / page.file.src_uri
     folder = source.parent
+    boost = next((value for name, value in BOOST.items() if page.file.src_uri.startswith(name)), 1)
+    page.meta["search"] = {"boost": TRANSLATED if ".ko" in source.suffixes else boost}
     if ".ko" in source.suffixes:
         markdown = with_addresses(markdown, source.with_name(source.name.replace(".ko", "")).read_text("utf-8"))
 

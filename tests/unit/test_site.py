@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import handshake_lab
@@ -17,6 +19,7 @@ from handshake_lab.recording import observations
 from page_blocks import blocks
 
 ROOT = Path(__file__).resolve().parents[2]
+QUESTIONS = tomllib.loads((ROOT / "docs" / "questions.toml").read_text("utf-8"))["question"]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 TRANSLATED = [page for page in PAGES if ".ko" in page.suffixes and page.stem != "claims.ko"]
 
@@ -66,6 +69,27 @@ def test_the_search_has_every_page(site: Path) -> None:
     found = {entry["location"].partition("#")[0] for entry in index["docs"]}
 
     assert {"tutorial.html", "how-to/faults.html", "reference/commands.html"} <= found
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question["asked"])
+def test_a_question_is_answered(site: Path, question: dict[str, str]) -> None:
+    """The section is there, says it, and is in the index of the search."""
+    index = json.loads((site / "search" / "search_index.json").read_text("utf-8"))["docs"]
+    page, _, section = question["section"].partition("#")
+    text = "".join(
+        entry["text"]
+        for entry in index
+        if entry["location"].partition("#")[0] == page
+        and (section in entry["location"] or (entry["location"] == page and section == _first(site / page)))
+    )
+
+    assert question["answer"] in html.unescape(re.sub("<[^>]+>", "", text))
+    assert f'id="{section}"' in (site / page).read_text("utf-8")
+
+
+def _first(page: Path) -> str:
+    found = re.search(r'<h1 id="([^"]+)"', page.read_text("utf-8"))
+    return found[1] if found else ""
 
 
 def test_an_unrelated_directory_is_not_emptied(tmp_path: Path) -> None:
