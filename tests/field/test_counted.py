@@ -6,6 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from captions import captions
 from complaints import describe
 from handshake_lab import judge, ladder, page
 from handshake_lab.report.export.run_document import run_document
@@ -110,8 +111,8 @@ def test_wherever_the_run_is_shown(net: Net) -> None:
     (shown,) = [each for each in run_document(record, verdict).segments if each.ignored]
 
     assert str(why) == "the accept queue was full"
-    assert f"#{number} had no effect: the accept queue was full" in ladder(record, width=160)
-    assert f"#{number} 효과 없음: accept 큐가 가득 참" in ladder(record, width=160, lang="ko")
+    assert f"#{number} had no effect: the accept queue was full" in captions(ladder(record, width=160))
+    assert f"#{number} 효과 없음: accept 큐가 가득 참" in captions(ladder(record, width=160, lang="ko"))
     assert "no effect: the accept queue was full" in page(record, title="a full queue", verdict=verdict)
     assert (shown.number, shown.ignored and shown.ignored.code) == (number, "ignored_accept_queue")
     assert [each.segment for each in verdict.findings if "had no effect" in each.text] == [number]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from captions import captions
 from complaints import describe
 from handshake_lab import ladder
 from handshake_lab.verdict.judge import judge
@@ -62,4 +63,4 @@ def test_at_the_time_it_was_full(tmp_path: Path) -> None:
     run, _ = reasons(tmp_path, "rate=1mbit,limit=3")
     first = min(why_lost(run.record))
 
-    assert f"#{first} was lost: the queue of s1-eth2 was full" in ladder(run.record, width=160)
+    assert f"#{first} was lost: the queue of s1-eth2 was full" in captions(ladder(run.record, width=160))
