@@ -41,7 +41,7 @@ LONG = {
 #: Not commands of this project, or the name of a verb in a sentence.
 OTHERS = re.compile(
     r"^(vagrant|pip|sudo|Linux|pytest|python3|cd)\b|…|"
-    r"^handshake (record|run|show|explore|report|scenarios (run|mutate)|kernel import)( --json| --system)?$"
+    r"^handshake (record|run|show|explore|bundle|report|scenarios (run|mutate)|kernel import)( --json| --system)?$"
 )
 COURSE = """
 from mininet.topo import Topo
