@@ -130,7 +130,7 @@ def has_netem() -> bool:
     return found
 
 
-class Hands:
+class Namespaces:
     """Two hosts, 50 ms apart, with ip and tc: their namespaces are visible in this process's /run only."""
 
     def __init__(self) -> None:
@@ -174,7 +174,7 @@ class Hands:
             self._do("ip", "netns", "delete", host)
 
 
-class StockMininet(Hands):
+class StockMininet(Namespaces):
     """Two hosts at a Linux bridge, as a script for Mininet builds them."""
 
     def __init__(self) -> None:
@@ -227,9 +227,9 @@ class StockMininet(Hands):
         self.net.stop()
 
 
-def drop(world: Hands, host: str, match: str, which: str = "") -> None:
+def drop(hosts: Namespaces, host: str, match: str, which: str = "") -> None:
     """Have a host drop segments that reach it."""
-    world.run(
+    hosts.run(
         host,
         "nft",
         "add table ip it; add chain ip it in { type filter hook input priority 0; };"
@@ -244,19 +244,19 @@ def line_of(program: subprocess.Popen[str]) -> None:
 
 
 def exchange(
-    world: Hands, server: str = SERVER, client: str = CLIENT, meanwhile: Callable[[], None] | None = None
+    hosts: Namespaces, server: str = SERVER, client: str = CLIENT, meanwhile: Callable[[], None] | None = None
 ) -> None:
     """Run the two programs to their end."""
-    with world.start("h2", server) as serving:
+    with hosts.start("h2", server) as serving:
         line_of(serving)
-        with world.start("h1", client) as asking:
+        with hosts.start("h1", client) as asking:
             if meanwhile:
                 meanwhile()
             asking.wait()
         serving.terminate()
 
 
-def until_gone(world: Hands) -> None:
+def until_gone(hosts: Namespaces) -> None:
     """Wait until no socket is left in TIME-WAIT."""
     looking = (
         "import subprocess, time\n"
@@ -264,53 +264,53 @@ def until_gone(world: Hands) -> None:
         "    time.sleep(0.1)\n"
     )
     for host in ("h1", "h2"):
-        world.start(host, looking).wait()
+        hosts.start(host, looking).wait()
 
 
-def cut(world: Hands) -> None:
+def cut(hosts: Namespaces) -> None:
     """Take the link away for 30 s, after the transfer has begun."""
     time.sleep(0.3)
-    world.run("h1", "ip", "link", "set", "h1-eth0", "down")
+    hosts.run("h1", "ip", "link", "set", "h1-eth0", "down")
     time.sleep(30)
-    world.run("h1", "ip", "link", "set", "h1-eth0", "up")
+    hosts.run("h1", "ip", "link", "set", "h1-eth0", "up")
 
 
-def by_hand(task: str, kind: type[Hands]) -> bytes:
+def by_hand(task: str, kind: type[Namespaces]) -> bytes:
     """Do a task in real time; return what the capture at h1 has."""
-    world = kind()
+    hosts = kind()
     try:
-        with world.start("h1", CAPTURE) as capture:
+        with hosts.start("h1", CAPTURE) as capture:
             line_of(capture)
             match task.split(maxsplit=1)[0]:
                 case "1":
-                    exchange(world)
+                    exchange(hosts)
                 case "2":
-                    world.netem("delay", "50ms", "loss", "10%")
-                    exchange(world)
+                    hosts.netem("delay", "50ms", "loss", "10%")
+                    exchange(hosts)
                 case "3":
-                    drop(world, "h1", "tcp flags & (syn|ack) == syn|ack", "numgen inc mod 1000 == 0")
-                    exchange(world)
+                    drop(hosts, "h1", "tcp flags & (syn|ack) == syn|ack", "numgen inc mod 1000 == 0")
+                    exchange(hosts)
                 case "4":
                     # The third ACK without data that the other one gets: counted beforehand, in a capture.
-                    drop(world, "h2", "tcp flags == ack ip length 52", "numgen inc mod 1000 == 2")
-                    exchange(world)
+                    drop(hosts, "h2", "tcp flags == ack ip length 52", "numgen inc mod 1000 == 2")
+                    exchange(hosts)
                 case "5":
-                    exchange(world)
-                    until_gone(world)
+                    exchange(hosts)
+                    until_gone(hosts)
                 case "6":
-                    drop(world, "h2", "tcp flags syn")
-                    exchange(world)
+                    drop(hosts, "h2", "tcp flags syn")
+                    exchange(hosts)
                 case "7":
-                    exchange(world, SENDER, RECEIVER, lambda: cut(world))
+                    exchange(hosts, SENDER, RECEIVER, lambda: cut(hosts))
                 case "9":
-                    world.netem("delay", "50ms", "rate", "10mbit")
-                    exchange(world, SENDER, RECEIVER)
+                    hosts.netem("delay", "50ms", "rate", "10mbit")
+                    exchange(hosts, SENDER, RECEIVER)
             time.sleep(0.3)
             capture.terminate()
             return capture.communicate()[0].encode()
     finally:
         with contextlib.suppress(Exception):
-            world.close()
+            hosts.close()
 
 
 def alike(first: bytes, second: bytes) -> str:
@@ -355,7 +355,7 @@ def main() -> None:
                 if arguments.tool == "handshake":
                     results.append(handshake(task, Path(name)))
                 else:
-                    results.append(by_hand(task, {"tc": Hands, "mininet": StockMininet}[arguments.tool]))
+                    results.append(by_hand(task, {"tc": Namespaces, "mininet": StockMininet}[arguments.tool]))
                 taken.append(time.perf_counter() - began)
         same = "(once)"
         if len(results) == 2:

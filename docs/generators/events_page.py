@@ -19,7 +19,8 @@ def sections() -> str:
     module = ast.parse(inspect.getsource(observations))
     comments = dict(_comments(inspect.getsource(observations).splitlines()))
     classes = {node.name: node for node in module.body if isinstance(node, ast.ClassDef)}
-    lines, values = [], []
+    lines: list[str] = []
+    values: list[str] = []
     for name, node in classes.items():
         kind = getattr(observations, name)
         if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)) or name.startswith("_"):

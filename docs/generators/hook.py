@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import command_page
 import docstrings_page
 import events_page
-from pymdownx.slugs import slugify
+from pymdownx.slugs import slugify  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
