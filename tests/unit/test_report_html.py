@@ -11,13 +11,16 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from handshake_lab.recording.observations import Failure, FaultReport, Program, QdiscReport
+from handshake_lab.reconcile.pipeline import reconcile
+from handshake_lab.recording.observations import Address, Failure, FaultReport, Program, QdiscReport, SegmentSeen
 from handshake_lab.report.html.index import index, run
 from handshake_lab.report.html.page import page
+from handshake_lab.report.layout.hops import Hop, hops
 from handshake_lab.tcp.states import State
 from handshake_lab.verdict.expected_states import Claim, Covered
 from handshake_lab.verdict.judge import Finding, Verdict, judge
 from msgspec.structs import replace
+from recordings import recorded
 from report_records import (
     ALL,
     CLEVER,
@@ -277,7 +280,7 @@ def test_a_page_with_data_has_plots() -> None:
     assert f"script-src 'sha256-{digest}'" in html
     assert "uPlot" in script[1]
     assert html.count("<script") == 2
-    assert re.fullmatch(r'[-\d.eE,:{}\[\]"a-z#]*', curves[1])
+    assert re.fullmatch(r'[-\d.eE,:{}\[\]"A-Za-z#]*', curves[1])
     assert {"sequence", "inflight", "throughput"} <= kinds.keys()
     assert all(html.count(f'data-kind="{kind}"') == 1 for kind in kinds)
     data = kinds["sequence"][0]["curves"][0]
@@ -335,3 +338,26 @@ def test_what_is_unusual_is_linked() -> None:
     assert 0 < len(links) <= 5
     assert "more)" in links[0][1]
     assert 'class="unusual"' not in page(normal(), title="x")
+
+
+def test_a_segment_has_the_times_of_the_routers_on_its_way() -> None:
+    """A router's captures are recognised by the segment, whatever its addresses; without a router there are none."""
+    run = recorded("normal")
+    seen = [each for each in run if isinstance(each, SegmentSeen)]
+    passed = [
+        replace(each, node="r1", interface=interface, direction=way, t=each.t + later, src=Address("192.0.2.1", 9))
+        for each in seen
+        if each.direction == "sent"
+        for interface, way, later in (("r1-eth0", "received", 1000), ("r1-eth1", "sent", 2000))
+    ]
+    segments = reconcile(run).segments
+    found = hops(segments, [*run, *passed])
+
+    assert hops(segments, run) == {}
+    for segment in segments:
+        assert segment.sent is not None
+        assert found[segment.number] == (Hop("r1", segment.sent + 1000, segment.sent + 2000),)
+    html = page(reconcile(run), [*run, *passed], title="x")
+    assert "r1: received at 0." in html
+    assert "on its way" in html
+    assert "on its way" not in page(reconcile(run), run, title="x")

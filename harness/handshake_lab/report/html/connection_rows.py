@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from handshake_lab.verdict.expected_states import ComparedState
     from handshake_lab.verdict.judge import Verdict
 
+#: The columns of a table of segments.
+COLUMNS = (
+    "number", "sent", "arrived", "from", "to", "flags", "seq", "ack", "length", "window", "options", "path", "fate",
+)  # fmt: skip
+
 #: How many segments a page lists for one connection.
 LISTED = 400
 
@@ -38,6 +43,7 @@ def connection_view(
     verdict: Verdict | None,
     w: Words,
     marked: Mapping[str, str],
+    ways: Mapping[int, str],
     *,
     drawn: bool,
 ) -> dict[str, Any]:
@@ -68,7 +74,8 @@ def connection_view(
                 if step.cause.segment is not None and step.cause.kind in ("segment", "reset"):
                     caused[step.cause.segment].append((lane, place))
     view["segments"] = [
-        _segment(segment, caused[segment.number], connection, w) for segment in connection.segments[:LISTED]
+        _segment(segment, caused[segment.number], connection, w) | {"path": ways.get(segment.number, "")}
+        for segment in connection.segments[:LISTED]
     ]
     return view
 
@@ -163,8 +170,8 @@ def _segment(
         "title": f"#{segment.number} {name}, {segment.sender} → {segment.receiver}",
         "sent": "" if segment.sent is None else seconds(segment.sent),
         "arrived": "" if segment.received is None else seconds(segment.received),
-        "sender": f"{segment.sender} {segment.src}",
-        "receiver": f"{segment.receiver} {segment.dst}",
+        "from": f"{segment.sender} {segment.src}",
+        "to": f"{segment.receiver} {segment.dst}",
         "flags": name,
         "seq": f"{segment.rel_seq} ({segment.seq})" if segment.protocol == "TCP" else "",
         "ack": f"{segment.rel_ack} ({segment.ack})" if "A" in segment.flags else "",

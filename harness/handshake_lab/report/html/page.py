@@ -9,12 +9,13 @@ from markupsafe import Markup
 
 from handshake_lab.recording.observations import Failure
 from handshake_lab.report.html import run_facts
-from handshake_lab.report.html.connection_rows import connection_view, fate_of
+from handshake_lab.report.html.connection_rows import COLUMNS, connection_view, fate_of
 from handshake_lab.report.html.plot_data import plot_sections, with_much_data
 from handshake_lab.report.html.rendering import render
 from handshake_lab.report.html.segment_store import segment_store
 from handshake_lab.report.html.unusual import unusual
 from handshake_lab.report.layout.connections import connections
+from handshake_lab.report.layout.hops import hops, path
 from handshake_lab.report.layout.lines import SEGMENTS_SHOWN
 from handshake_lab.report.layout.outline import outline
 from handshake_lab.report.svg import diagram_svg
@@ -68,26 +69,31 @@ def page(
     w = words(lang)
     found = connections(record)
     differences, marked = _differences(record, verdict, w)
-    views = [connection_view(record, each, verdict, w, marked, drawn=place < DRAWN) for place, each in enumerate(found)]
+    seen = list(observations)
+    ways = {number: path(each, w) for number, each in hops(record.segments, seen).items()}
+    views = [
+        connection_view(record, each, verdict, w, marked, ways, drawn=place < DRAWN) for place, each in enumerate(found)
+    ]
     hosts = sorted({host for each in found for host in (each.left.node, each.right.node) if host})
     for view, each in zip(views, found, strict=True):
         # By number, because a name may contain any characters and be of any length.
         view["hosts"] = json.dumps([str(hosts.index(node) + 1) for node in (each.left.node, each.right.node) if node])
-    seen = list(observations)
     rich = with_much_data(found)
     kinds, curves = plot_sections(record, seen, rich, w)
-    long = [each for each in rich[:DRAWN] if len(each.segments) > SEGMENTS_SHOWN]
+    drawn = {view["number"] for view in views if view["drawn"]}
+    long = [each for each in rich if len(each.segments) > SEGMENTS_SHOWN and each.number in drawn]
     for view in views:
-        view["timeline"] = any(each.number == view["number"] for each in long) and view["drawn"]
+        view["timeline"] = any(each.number == view["number"] for each in long)
     return render(
         "run.html.j2",
         w,
         with_plots=bool(kinds),
         kinds=kinds,
+        columns=[key for key in COLUMNS if key != "path" or ways],
         # A ladder that shows every segment comes first.
         plots_first=any(len(each.segments) > SEGMENTS_SHOWN for each in found),
         curves=curves,
-        store=segment_store(long, lambda each, segment: fate_of(each, segment, w)) if long else "",
+        store=segment_store(long, lambda each, segment: fate_of(each, segment, w), ways) if long else "",
         title=title,
         back=back,
         badges=_badges(verdict, w, failed=any(isinstance(each, Failure) for each in seen)),

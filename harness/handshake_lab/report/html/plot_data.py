@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from handshake_lab.report.series.plot import KINDS
 from handshake_lab.report.series.plots import plots
-from handshake_lab.report.svg.palette import CURVES, DASHED, LIGHT
+from handshake_lab.report.svg.palette import CURVES, DASHED, ON_PAPER
 from handshake_lab.report.text.escaping import visible
 from handshake_lab.report.text.plots import curve_name, heading
 
@@ -56,7 +56,7 @@ def plot_sections(
     curves = [curve for drawn in by_kind.values() for plot in drawn for curve in plot.curves if curve.times]
     data = {
         "range": [min(each.times[0] for each in curves) / 1e9, max(each.times[-1] for each in curves) / 1e9],
-        "light": LIGHT,
+        "light": ON_PAPER,
         "kinds": [{"kind": kind, "plots": [_encoded(plot) for plot in drawn]} for kind, drawn in by_kind.items()],
     }
     sections = [

@@ -13,7 +13,7 @@ from handshake_lab.report.text import flags
 from handshake_lab.tcp.options import show_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from handshake_lab.recording.history import TransmittedSegment
     from handshake_lab.report.layout.connections import Connection, Lane
@@ -23,19 +23,24 @@ _TIMESTAMPS = struct.Struct("!III")
 _NOPS_AND_TIMESTAMPS = 0x0101080A
 
 
-def segment_store(found: Iterable[Connection], fate: Callable[[Connection, TransmittedSegment], str]) -> Markup:
+def segment_store(
+    found: Iterable[Connection], fate: Callable[[Connection, TransmittedSegment], str], ways: Mapping[int, str]
+) -> Markup:
     """The segments of connections as JSON.
 
     Args:
         found: The connections.
         fate: What happened to a segment besides its arrival, as text; "" if nothing did.
+        ways: The routers that it reached, as text, by its number.
     """
-    stored = {str(each.number): _stored(each, fate) for each in found}
+    stored = {str(each.number): _stored(each, fate, ways) for each in found}
     # The only characters of recorded text that could end the element.
     return Markup(json.dumps(stored, separators=(",", ":")).replace("<", "\\u003c"))  # noqa: S704
 
 
-def _stored(connection: Connection, fate: Callable[[Connection, TransmittedSegment], str]) -> dict[str, Any]:
+def _stored(
+    connection: Connection, fate: Callable[[Connection, TransmittedSegment], str], ways: Mapping[int, str]
+) -> dict[str, Any]:
     segments = sorted(connection.segments, key=_departure)
     names = sorted({each.name for each in segments})
     sides = [connection.side_of(each) == "right" for each in segments]
@@ -70,6 +75,7 @@ def _stored(connection: Connection, fate: Callable[[Connection, TransmittedSegme
             for place, (each, stamp) in enumerate(zip(segments, stamps, strict=True))
             if stamp is None
         },
+        "path": {place: ways[each.number] for place, each in enumerate(segments) if each.number in ways},
         "fate": {place: text for place, each in enumerate(segments) if (text := fate(connection, each))},
     }
 

@@ -31,7 +31,9 @@ def unusual(found: Sequence[Connection], w: Words) -> list[dict[str, Any]]:
     for connection in found:
         for segment in connection.segments:
             for rank, text in _remarks(connection, segment, w):
-                groups.setdefault((rank, segment.sender, segment.name, text), []).append(segment)
+                # Data is of one kind, with PSH and without.
+                name = "" if segment.length and kind(segment.flags) == "data" else segment.name
+                groups.setdefault((rank, segment.sender, name, text), []).append(segment)
     chosen = sorted(groups.items(), key=lambda group: (group[0][0], group[1][0].number))[:MOST]
     return [
         {

@@ -57,6 +57,9 @@ def _variables(dark: bool) -> str:
     return "".join(f"--{name}:{colour};" for name, colour in colours.items())
 
 
+#: All colours on light paper, those of states by ``s-`` and their names.
+ON_PAPER = LIGHT | {f"s-{name}": light for name, (light, _) in _STATES.items()}
+
 #: The colours of a page: the scheme that the reader's system prefers; printed pages are light.
 PAGE_CSS = (
     f":root{{color-scheme:light dark;{_variables(dark=False)}}}"

@@ -177,6 +177,7 @@ function cellsOf(data, i) {
     length: String(data.length[i]),
     window: String(data.window[i]),
     options: data.options[i] ?? "nop,nop,ts:" + data.value[i] + ":" + data.echo[i],
+    path: data.path[i] ?? "",
     fate: data.fate[i] ?? "",
   };
 }
