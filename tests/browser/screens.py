@@ -1,7 +1,7 @@
 """Screenshots of recorded runs' pages, to be looked at: python tests/browser/screens.py OUT RUN...
 
-For each run, by the name of its directory: the first screen (1280 by 800), the whole page, both in Korean and in dark, a
-phone's first screen, and the pages on paper as PDF.
+For each run, by the name of its directory: the first screen (1280 by 800), the whole page in English, and dark in
+Korean; a phone's first screen; and the page on paper as PDF.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from report_records import (
     bulk,
     clever,
     lost_syn_ack,
+    many,
     normal,
     observed,
     orphan,
@@ -361,3 +362,18 @@ def test_a_segment_has_the_times_of_the_routers_on_its_way() -> None:
     assert "r1: received at 0." in html
     assert "on its way" in html
     assert "on its way" not in page(reconcile(run), run, title="x")
+
+
+def test_the_table_of_connections_counts_all_segments() -> None:
+    """Also those that the page does not list."""
+    few, long = many(), transfer(600)
+
+    def moved(address: Address) -> Address:
+        return replace(address, port=address.port + 500)
+
+    segments = [
+        replace(each, number=each.number + 10_000, src=moved(each.src), dst=moved(each.dst)) for each in long.segments
+    ]
+    html = page(replace(few, segments=(*few.segments, *segments)), [], title="x")
+
+    assert f'<td class="num">{len(segments)}</td>' in html
