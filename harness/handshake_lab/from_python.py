@@ -43,6 +43,7 @@ def record(
     after: float = AFTER,
     wall_limit: float = WALL_LIMIT,
     cost: str | None = None,
+    curves: bool = True,
 ) -> Run:
     """Run programs in the hosts of a network, and record every connection that they make.
 
@@ -72,6 +73,7 @@ def record(
             above are added.
         cost: Virtual time that system calls, clock readings and readings of the time-stamp counter take on a lab
             kernel: ``syscall=1us,clock=1us``, or ``none``.
+        curves: Whether to record congestion windows and round-trip times, for ``handshake show --plot``.
 
     Raises:
         UsageError: An invalid value.
@@ -90,7 +92,9 @@ def record(
     sysctl_settings(planned, settings)
     chosen = choose_kernel(kernel, seed, wall_limit_of(programs, kernel, wall_limit))
     costs = parse_cost(cost, "cost")
-    plan = plan_of(programs, topology, link_specs, wanted, chosen.info, timed=timed, sysctls=settings, cost=costs)
+    plan = plan_of(
+        programs, topology, link_specs, wanted, chosen.info, timed=timed, sysctls=settings, cost=costs, curves=curves
+    )
     with conducted(plan, chosen, Path(out) if out is not None else None) as run:
         if run.directory is None or out is None:
             return replace(run, directory=None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import handshake_lab as hl
 import pytest
+from handshake_lab.recording.observations import TcpProbe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,17 @@ def test_it_is_kept(run: hl.Run) -> None:
     assert hl.read(str(run.directory / "events.jsonl")).record == run.record
     assert (run.directory / "h1-client-1.out").read_text() == "True\n"
     assert (run.directory / "capture.pcapng").exists()
+
+
+def test_curves_change_nothing_else(run: hl.Run) -> None:
+    """The reports of congestion windows are more lines; every other line is the same without them."""
+    without = hl.record(
+        servers=SERVER, clients=CLIENT, links=["delay=50ms"], faults=["drop SYN-ACK nth=1"], seed=7, curves=False
+    )
+    probes = [each for each in run.observations if isinstance(each, TcpProbe)]
+
+    assert {each.local.ip for each in probes} == {"10.0.0.1", "10.0.0.2"}
+    assert [each for each in run.observations if each not in probes] == list(without.observations)
 
 
 def test_it_is_the_same_again(run: hl.Run) -> None:
