@@ -377,3 +377,18 @@ def test_the_table_of_connections_counts_all_segments() -> None:
     html = page(replace(few, segments=(*few.segments, *segments)), [], title="x")
 
     assert f'<td class="num">{len(segments)}</td>' in html
+
+
+def test_a_timeline_has_the_programs_of_its_hosts() -> None:
+    """And no others; what a run says cannot end the element."""
+    record = transfer(200)
+    programs = [
+        Program(5, node, "</script>" + node, "python3", phase, "0" if phase == "ends" else "")
+        for node in ("h1", "h9")
+        for phase in ("starts", "ends")
+    ]
+    html = page(record, programs, title="x")
+    found = re.search(r'<script type="application/json" id="segments">(.*?)</script>', html, re.DOTALL)
+    assert found is not None
+
+    assert json.loads(found[1])["1"]["marks"] == [[5, "</script>h1 ends: 0"], [5, "</script>h1 starts"]]

@@ -93,7 +93,11 @@ def page(
         # A ladder that shows every segment comes first.
         plots_first=any(len(each.segments) > SEGMENTS_SHOWN for each in found),
         curves=curves,
-        store=segment_store(long, lambda each, segment: fate_of(each, segment, w), ways) if long else "",
+        store=segment_store(
+            long, lambda each, segment: fate_of(each, segment, w), ways, lambda each: run_facts.marks(each, seen, w)
+        )
+        if long
+        else "",
         title=title,
         back=back,
         badges=_badges(verdict, w, failed=any(isinstance(each, Failure) for each in seen)),

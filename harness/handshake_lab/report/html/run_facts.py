@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from handshake_lab.recording.observations import Counters, Failure, FaultReport, LinkChange, Program, QdiscReport, Step
 from handshake_lab.report.text import link_changes
+from handshake_lab.report.text.escaping import visible
 from handshake_lab.report.text.times import seconds
 
 if TYPE_CHECKING:
@@ -13,11 +14,15 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
+    from handshake_lab.report.layout.connections import Connection
     from handshake_lab.report.text.translations import Words
     from handshake_lab.verdict.judge import Verdict
 
 #: How many system calls a page lists.
 STEPS = 300
+
+#: The maximum length of a mark on a timeline.
+_MARK = 80
 
 #: How many lines of a failure a page shows.
 LINES = 40
@@ -110,6 +115,18 @@ def tables(observations: Sequence[Observation], w: Words) -> list[dict[str, Any]
         },
     ]
     return [table for table in found if table["rows"]]
+
+
+def marks(connection: Connection, observations: Iterable[Observation], w: Words) -> list[tuple[int, str]]:
+    """What happened around a connection: changes of links, and programs of its hosts that started or ended."""
+    hosts = {connection.left.node, connection.right.node}
+    found = [(each.t, link_changes.spell(each, w)) for each in connection.link_changes]
+    for each in observations:
+        if isinstance(each, Program) and each.node in hosts:
+            key = "page.program_starts" if each.phase == "starts" else "page.program_ends"
+            what = w(key, name=each.name, status=each.status)
+            found.append((each.t, visible(what, _MARK)))
+    return sorted(found)
 
 
 def _programs(observations: Sequence[Observation], w: Words) -> list[tuple[str, str, str, str]]:

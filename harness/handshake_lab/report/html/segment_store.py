@@ -24,7 +24,10 @@ _NOPS_AND_TIMESTAMPS = 0x0101080A
 
 
 def segment_store(
-    found: Iterable[Connection], fate: Callable[[Connection, TransmittedSegment], str], ways: Mapping[int, str]
+    found: Iterable[Connection],
+    fate: Callable[[Connection, TransmittedSegment], str],
+    ways: Mapping[int, str],
+    marks: Callable[[Connection], Sequence[tuple[int, str]]],
 ) -> Markup:
     """The segments of connections as JSON.
 
@@ -32,8 +35,9 @@ def segment_store(
         found: The connections.
         fate: What happened to a segment besides its arrival, as text; "" if nothing did.
         ways: The routers that it reached, as text, by its number.
+        marks: What else happened during a connection: when, and as text.
     """
-    stored = {str(each.number): _stored(each, fate, ways) for each in found}
+    stored = {str(each.number): _stored(each, fate, ways) | {"marks": marks(each)} for each in found}
     # The only characters of recorded text that could end the element.
     return Markup(json.dumps(stored, separators=(",", ":")).replace("<", "\\u003c"))  # noqa: S704
 

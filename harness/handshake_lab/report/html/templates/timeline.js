@@ -83,6 +83,24 @@ function paint(timeline) {
       }
     });
   });
+  // Changes of links, and programs that start and end.
+  context.textAlign = "right";
+  let lowest = -Infinity;
+  for (const [time, text] of data.marks) {
+    const place = y(time * 1e-9);
+    if (place < TOP || place > height) continue;
+    context.strokeStyle = colours.dim;
+    context.setLineDash([2, 3]);
+    context.beginPath();
+    context.moveTo(width - 60, place);
+    context.lineTo(width, place);
+    context.stroke();
+    context.setLineDash([]);
+    if (place - lowest < 13) continue;
+    lowest = place;
+    context.fillStyle = colours.dim;
+    context.fillText(text, width - 2, place - 3);
+  }
   context.textAlign = "left";
   context.save();
   context.beginPath();
