@@ -28,13 +28,12 @@ class TcpProbes:
         clock: The run's clock.
 
     Raises:
-        EnvironmentUnsupported: tracefs is not mounted or not accessible, or the kernel does not have the event with
-            the socket in it (before Linux 5.17).
+        EnvironmentUnsupported: tracefs is not mounted or not accessible, or the kernel does not have the event.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._last: dict[int, tuple[int, tuple[int, ...]]] = {}  # kernel address -> when, and the values
+        self._last: dict[int, tuple[int, tuple[int, ...]]] = {}  # cookie of the socket -> when, and the values
         self._buffer = TraceBuffer()
         try:
             self._fields = _fields(self._buffer.format(EVENT))
@@ -55,13 +54,14 @@ class TcpProbes:
 
     def _probe(self, stamp: int, record: bytes) -> TcpProbe | None:
         t = self._clock.from_monotonic(stamp)
-        sk = self._fields["skaddr"].integer(record)
+        fields = self._fields
+        cookie = fields["sock_cookie"].integer(record)
         values = tuple(field.integer(record) for field in self._values)
-        since, before = self._last.get(sk, (0, ()))
-        self._last[sk] = t, values
+        since, before = self._last.get(cookie, (0, ()))
+        self._last[cookie] = t, values
         if values == before:
             return None
-        return TcpProbe(t, since, *addresses(self._fields, record), *values)
+        return TcpProbe(t, since, *addresses(fields, record), *values)
 
     def lost(self) -> int:
         """The number of events that the kernel lost."""
@@ -74,8 +74,8 @@ class TcpProbes:
 
 def _fields(text: str) -> dict[str, Field]:
     """The fields of the event, from its format file."""
-    if "skaddr" not in text:
+    if "sock_cookie" not in text:
         raise EnvironmentUnsupported(
-            "the kernel does not report congestion windows with their sockets", "Use --kernel lab."
+            "the kernel does not report congestion windows (tcp:tcp_probe)", "Use --kernel lab."
         )
     return parse_format(text)[1]
