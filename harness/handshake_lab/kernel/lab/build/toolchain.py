@@ -89,5 +89,5 @@ def demand() -> None:
         packages = list(dict.fromkeys(tool.package for tool in lacking))
         raise EnvironmentUnsupported(
             f"Building the lab kernel needs programs that are not installed: {listed}",
-            f"Install them: {install_command(packages)}",
+            f"Install them: {install_command(packages)}; or a built kernel: pip install 'handshake-lab[kernel]'",
         )
