@@ -12,7 +12,7 @@ echo "home directory: $(find /home/student -mindepth 1 -maxdepth 1 -newer /began
 as student 'venv/bin/handshake cache clean --all >/dev/null; rm -r run again first second'
 as student 'venv/bin/pip uninstall --quiet --yes handshake-lab handshake-lab-kernel'
 left=$(
-	find / -xdev -newer /began ! -type d ! -path '/home/student/venv/*'
+	find / -xdev -newer /began ! -type d ! -path '/home/student/venv/*' ! -path /record.jsonl
 	find /home/student/venv -iname '*handshake*'
 	find /dev/shm -mindepth 1
 )

@@ -68,7 +68,10 @@ def test_a_connection_with_everything() -> None:
         ("timewait,59sec,0", "timewait", 59 * SECOND),
         ("keepalive,119min,0", "keepalive", 119 * 60 * SECOND),
         ("persist,1min13sec,4", "persist", 73 * SECOND),
-        ("on,1.004ms,0", "on", 1_004_000),
+        ("on,200ms,0", "on", SECOND // 5),
+        ("on,1.004ms,0", "on", 1_004_000_000),  # Debian 12: iproute2 6.1
+        ("on,1.004sec,0", "on", 1_004_000_000),  # Debian 13: iproute2 6.15
+        ("on,8.011ms,0", "on", 8_011_000_000),
         ("on,,0", "on", 0),
         ("unknown,3sec,0", "", 3 * SECOND),
     ],

@@ -49,6 +49,8 @@ _COOKIE = re.compile(r"\bsk:(?P<cookie>[0-9a-f]+)")
 _INODE = re.compile(r"\bino:(?P<inode>\d+)")
 _SPAN = re.compile(r"(?P<number>[\d.]+)(?P<unit>min|sec|ms)")
 _NANOSECONDS = {"min": 60_000_000_000, "sec": 1_000_000_000, "ms": 1_000_000}
+# print_ms_timer() in misc/ss.c writes 6424 ms so, until iproute2 names the unit of the whole: "6.424sec".
+_SECONDS_AS_MILLISECONDS = re.compile(r"(\d+\.\d+)ms")
 
 
 def poll(t: int, node: str) -> Iterator[SocketSeen]:
@@ -119,5 +121,6 @@ def _address(text: str) -> Address:
 
 
 def _span(text: str) -> int:
-    """Convert ``1min13sec`` or ``200ms`` to nanoseconds; ss rounds them."""
-    return sum(int(float(part["number"]) * _NANOSECONDS[part["unit"]]) for part in _SPAN.finditer(text))
+    """Convert ``1min13sec``, ``200ms`` or ``6.424sec`` to nanoseconds; ss rounds them."""
+    spans = _SPAN.finditer(_SECONDS_AS_MILLISECONDS.sub(r"\1sec", text))
+    return sum(round(float(part["number"]) * _NANOSECONDS[part["unit"]]) for part in spans)
