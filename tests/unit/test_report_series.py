@@ -256,6 +256,17 @@ def test_a_queue_in_the_middle_of_a_known_topology() -> None:
     assert queue_plots(unknown) == []
 
 
+def test_links_that_the_same_segments_cross_have_one_plot() -> None:
+    """The captures do not show in which queue a segment is."""
+    record = told().record(END)
+    both = queue_plots(replace(record, header=header(("h1>s1:delay=25ms", "s1>h2:delay=25ms", "s1>h1:delay=1ms"))))
+
+    assert [(plot.sender, plot.receiver) for plot in both] == [("h1>s1, s1>h2", ""), ("s1", "h1")]
+    assert both[0].curves == queue_plots(record)[0].curves
+    svg = picture(both[:1], words("en"))
+    assert "Queue: links h1&gt;s1, s1&gt;h2" in svg
+
+
 def test_steps_omit_points_that_change_nothing() -> None:
     """And of one time the last one counts."""
     steps = Points("cwnd", "steps")

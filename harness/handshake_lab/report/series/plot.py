@@ -59,7 +59,7 @@ class Plot(msgspec.Struct, frozen=True):
     """What one picture shows.
 
     ``connection`` is the number of the connection, 0 for a link; ``sender`` and ``receiver`` are nodes: those of the
-    data, or the ends of the link.
+    data, or the ends of the link. Of several links, ``sender`` names all, and ``receiver`` is empty.
     """
 
     kind: Kind

@@ -1,8 +1,8 @@
 """The queues of impaired links, derived from the captures: segments that have left their sender and not arrived yet.
 
-This is the number in the queue of the link (netem holds a segment until its delay is over) if no other link on the
-segment's path delays it. A segment that is lost is not counted: a full queue does not take it, and neither does netem's
-loss.
+netem holds a segment until its delay is over. If a segment crosses several impaired links, the captures of its hosts do
+not show in which queue it is: these links have one plot. A segment that is lost is not counted: a full queue does not
+take it, and neither does netem's loss.
 """
 
 from __future__ import annotations
@@ -20,32 +20,46 @@ if TYPE_CHECKING:
 
 
 def queue_plots(record: Record) -> list[Plot]:
-    """For each impaired direction of a link that segments crossed: how many segments were on their way through it."""
+    """For each impaired direction of a link, or several that the same segments crossed: the segments in the queue."""
     network = _network(record.header.topology)
     originals = {segment.number: segment for segment in record.segments}
-    stays: dict[str, list[tuple[int, int]]] = {}
     links = [link.partition(":")[0] for link in record.header.links]
-    ways: dict[tuple[str, str], list[str]] = {}
+    ways: dict[tuple[str, str], tuple[str, ...]] = {}
+    stays: dict[tuple[str, ...], list[tuple[int, int]]] = {}
     for segment in (*record.segments, *record.datagrams):
         entered = _departure(segment, originals)
         if entered is None or segment.received is None or segment.received < entered:
             continue
         ends = segment.sender, segment.receiver
         if ends not in ways:
-            ways[ends] = _crossed(network, ends, links)
-        for link in ways[ends]:
-            stays.setdefault(link, []).append((entered, segment.received))
-    return [_plot(link, stays[link]) for link in links if link in stays]
+            ways[ends] = tuple(_crossed(network, ends, links))
+        if ways[ends]:
+            stays.setdefault(ways[ends], []).append((entered, segment.received))
+    groups = _together(stays)
+    return [_plot(sorted(group, key=links.index), times) for group, times in groups]
 
 
-def _plot(link: str, stays: list[tuple[int, int]]) -> Plot:
+def _together(stays: dict[tuple[str, ...], list[tuple[int, int]]]) -> list[tuple[set[str], list[tuple[int, int]]]]:
+    """Paths that have a link in common are one group: its links, and the times of its segments."""
+    groups: list[tuple[set[str], list[tuple[int, int]]]] = []
+    for crossed, times in stays.items():
+        links, merged = set(crossed), list(times)
+        for group in [each for each in groups if each[0] & links]:
+            groups.remove(group)
+            links |= group[0]
+            merged += group[1]
+        groups.append((links, merged))
+    return groups
+
+
+def _plot(links: list[str], stays: list[tuple[int, int]]) -> Plot:
     queue = Points("queue", "steps")
     changes = sorted([(entered, 1) for entered, _ in stays] + [(left, -1) for _, left in stays])
     length = 0
     for time, change in changes:
         length += change
         queue.add(time, length)
-    sender, _, receiver = link.partition(">")
+    sender, _, receiver = links[0].partition(">") if len(links) == 1 else (", ".join(links), "", "")
     return Plot("queue", 0, sender, receiver, (queue.curve(),))
 
 

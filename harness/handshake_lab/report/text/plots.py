@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def heading(plot: _Headed, words: Words) -> str:
     """For example "Congestion window: connection 1, h1 → h2"."""
     kind = words(f"plot_kind.{plot.kind}")
-    key = "plot.of_connection" if plot.connection else "plot.of_link"
+    key = "plot.of_connection" if plot.connection else "plot.of_link" if plot.receiver else "plot.of_links"
     return words(key, kind=kind, number=plot.connection, sender=plot.sender, receiver=plot.receiver)
 
 
