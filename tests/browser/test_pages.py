@@ -323,6 +323,16 @@ def test_plots_zoom_together(visit: Callable[..., Page]) -> None:
     assert after[0] > tab.evaluate("plotData.range[0]")
 
 
+def test_fingers_zoom_with_buttons(visit: Callable[..., Page]) -> None:
+    """A phone has neither a wheel nor keys."""
+    tab = visit("transfer-ko", width=375, height=700, has_touch=True, is_mobile=True)
+    whole = tab.evaluate("shown[1] - shown[0]")
+    for key, expected in (("+", 0.5), ("+", 0.25), ("ArrowRight", 0.25), ("-", 0.5), ("Home", 1)):
+        tab.tap(f".zoom [data-key='{key}']")
+        assert tab.evaluate("shown[1] - shown[0]") == pytest.approx(whole * expected)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 375
+
+
 def test_a_click_on_a_plot_shows_the_segment(visit: Callable[..., Page]) -> None:
     """The one that is nearest to the pointer."""
     tab = visit("bulk-en")

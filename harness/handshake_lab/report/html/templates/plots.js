@@ -261,6 +261,7 @@ if (plotData) {
   };
   for (const radio of all("input[name=plot]")) radio.addEventListener("change", () => radio.checked && choose(radio.value));
   choose(sections[0].dataset.kind);
+  for (const button of all(".zoom button")) button.addEventListener("click", () => pan(button.dataset.key));
   const redraw = () => drawn.forEach(({ u }) => u.redraw());
   addEventListener("resize", () => {
     for (const { u, frame } of drawn) if (frame.clientWidth) u.setSize({ width: Math.max(280, frame.clientWidth), height: 300 });
