@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: Characters of an answer that are read, and faults in one answer.
 LONGEST, MOST_FAULTS = 4000, 3
 #: How far an answer may be from a time that no timer determines: relative, and in seconds.
-_ROUNDED, _AT_LEAST = 0.02, 0.0015
+_ROUNDED, _AT_LEAST = 0.02, 0.0002
 #: Names of states in ss and in /proc/net/tcp.
 _ALIASES = {"ESTAB": "ESTABLISHED", "SYN-RECV": "SYN-RECEIVED", "SYN-RCVD": "SYN-RECEIVED", "FIN-WAIT": "FIN-WAIT-1"}
 
@@ -74,7 +74,7 @@ def _judge_read(unit: Unit, question: Question, answer: str, key: Key, seed: int
         return Judgement(False, f"not_{question.kind}")
     if isinstance(read, list):
         return _LISTS[question.kind](question, read, key)
-    if _same_time(read, key, timer=question.timer) if isinstance(read, float) else read == key.value:
+    if _same(read, key, timer=question.timer):
         return _RIGHT
     if question.kind == "segment":
         return _segment(unit, question, read, seed, laboratory)
@@ -136,6 +136,12 @@ def read_time(text: str) -> float | None:
         return None
 
 
+def read_word(text: str) -> str | None:
+    """One word; the brackets of a function are left out."""
+    found = text.strip().removesuffix("()")
+    return found if found and len(found.split()) == 1 else None
+
+
 _READ: dict[str, Callable[[str], list[Any] | int | float | str | None]] = {
     "states": read_states,
     "segment": read_number,
@@ -144,7 +150,14 @@ _READ: dict[str, Callable[[str], list[Any] | int | float | str | None]] = {
     "fields": read_numbers,
     "order": read_letters,
     "choice": read_letter,
+    "word": read_word,
 }
+
+
+def _same(read: float | str, key: Key, *, timer: bool) -> bool:
+    if isinstance(read, float):
+        return _same_time(read, key, timer=timer)
+    return read in key.value if isinstance(key.value, tuple) else read == key.value
 
 
 def _same_time(answered: float, key: Key, *, timer: bool) -> bool:

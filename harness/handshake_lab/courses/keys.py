@@ -71,11 +71,13 @@ def key_of(unit: Unit, question: Question, seed: int, laboratory: Laboratory, la
     run = laboratory.run(unit, question.experiment, seed)
     if question.kind == "fault":
         return Key(_comparable(run), shown=without_faults(run, lang))
-    measures = Measures(run, unit.numbers(seed))
+    measures = Measures(run, unit.numbers(seed), lambda name: laboratory.run(unit, name, seed))
     where = f"question {question.id}"
     if question.kind in _SPECIAL:
         return _SPECIAL[question.kind](question, measures, seed, where)
     value = measures.value(question.key, where)
+    if question.kind == "word":
+        return Key(tuple(value if isinstance(value, list) else [str(value)]), _labels(measures))
     wanted = (int, float) if question.kind == "time" else int
     if isinstance(value, bool) or not isinstance(value, wanted):
         raise UsageError(where, question.key, f"gives {value!r}, not a number", "count('SYN from h1')")

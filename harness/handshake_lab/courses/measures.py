@@ -10,6 +10,9 @@ Each function notes which segments it has used: they are what feedback names. Pu
 from __future__ import annotations
 
 import inspect
+import re
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -19,11 +22,12 @@ from handshake_lab.errors import UsageError
 from handshake_lab.plan.fault import Fault
 from handshake_lab.plan.fault_matching import matching
 from handshake_lab.plan.nearest_name import hint
-from handshake_lab.recording.observations import Program, SocketSeen, Step
+from handshake_lab.recording.observations import Program, Step
+from handshake_lab.tcp.diagram.lookup import EDGES
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from handshake_lab.reconcile.stored_run import Run
     from handshake_lab.recording.history import Endpoint, Transition, TransmittedSegment
@@ -38,14 +42,16 @@ class Measures:
     Args:
         run: The run.
         numbers: The student's numbers, which expressions can use by name.
+        others: Returns another run of the unit by its name; None: expressions have one run only.
 
     Attributes:
         used: The segments that were used since the last `value`, in the order of use.
         sequences: The connections, as host and number, whose states were used since then.
     """
 
-    def __init__(self, run: Run, numbers: Mapping[str, int | str]) -> None:
+    def __init__(self, run: Run, numbers: Mapping[str, int | str], others: Callable[[str], Run] | None = None) -> None:
         self._run = run
+        self._others = others
         self._numbers = numbers
         self.used: list[TransmittedSegment] = []
         self.sequences: list[tuple[str, int]] = []
@@ -65,6 +71,12 @@ class Measures:
 
     def _functions(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in FUNCTIONS}
+
+    def run(self, experiment: str) -> Measures:
+        """Another experiment, for a comparison: ``run('small').largest_rtt('h1')``."""
+        if self._others is None:
+            raise ValueError("there is no other run")
+        return Measures(self._others(experiment), self._numbers)
 
     # -- states -----------------------------------------------------------------------------
 
@@ -106,6 +118,23 @@ class Measures:
         """How many connections a host had, attempts included."""
         return len(self._endpoints(host))
 
+    def how_many(self, host: str, state: str) -> int:
+        """How many connections of a host were in a state at any time."""
+        wanted = _state(state)
+        return sum(wanted in each.states for each in self._endpoints(host))
+
+    def left_in(self, host: str, state: str) -> int:
+        """How many connections of a host were in a state when the recording ended."""
+        wanted = _state(state)
+        return sum(each.states[-1:] == [wanted] for each in self._endpoints(host))
+
+    def functions(self, host: str, state: str, nth: int = 1) -> list[str]:
+        """The functions of the kernel that take a host's nth connection into a state, for a `word`."""
+        edge = self._entered(host, state, nth).edge
+        found = next((each.linux for each in EDGES if each.id == edge), "")
+        # "connect(): tcp_v4_connect()": what stands before a colon is the call of the program.
+        return re.findall(r"(\w+)\(\)", found.rpartition(": ")[2])
+
     # -- segments ---------------------------------------------------------------------------
 
     def count(self, what: str) -> int:
@@ -115,6 +144,21 @@ class Measures:
     def lost(self, what: str) -> int:
         """How many of them did not arrive."""
         return sum(segment.lost for segment in self._matching(what))
+
+    def first_lost(self, what: str) -> int:
+        """The number of the first of them that did not arrive, as in the ladder."""
+        lost = [segment for segment in self._matching(what) if segment.lost]
+        if not lost:
+            raise ValueError(f"no {what} was lost")
+        self.used[-1:] = lost[:1]
+        return lost[0].number
+
+    def burst(self, host: str) -> int:
+        """How many segments with data a host sends before the first acknowledgment of its data arrives."""
+        data = self._matching(f"DATA from {host}")
+        answers = [each for each in self._matching(f"any to {host}") if each.rel_ack > 1 and each.received is not None]
+        first = min((each.received or 0 for each in answers), default=None)
+        return sum(first is None or (each.sent or 0) < first for each in data)
 
     def retransmitted(self, what: str) -> int:
         """How many of them were retransmissions."""
@@ -140,6 +184,14 @@ class Measures:
         """How many bytes of data the first of them has."""
         return self._first(what).length
 
+    def seen_from(self, what: str) -> str:
+        """The source address with which the first of them arrives: a router may have translated it."""
+        return self._first(what).arriving[0].ip
+
+    def sender(self, what: str) -> str:
+        """Which host or router has sent the first of them."""
+        return self._first(what).sender
+
     def octets(self, what: str) -> int:
         """How many bytes of data they have together; retransmissions are not counted."""
         return sum(segment.length for segment in self._matching(what) if segment.retransmits is None)
@@ -154,6 +206,18 @@ class Measures:
         if segment.received is None:
             raise ValueError(f"{what} did not arrive")
         return segment.received / _SECOND
+
+    def slowest_trip(self, what: str) -> float:
+        """The longest time that one of them took to arrive, in seconds."""
+        trips = [(each.received or 0) - each.sent for each in self._matching(what) if each.sent and not each.lost]
+        return max(trips, default=0) / _SECOND
+
+    def usual_gap(self, what: str) -> float:
+        """The median time between the arrivals of two of them, in seconds: the pace of the narrowest link."""
+        times = sorted(each.received for each in self._matching(what) if each.received is not None)
+        if len(times) < 2:
+            raise ValueError(f"fewer than two of {what} arrived")
+        return median(later - earlier for earlier, later in pairwise(times)) / _SECOND
 
     def entered(self, host: str, state: str, nth: int = 1) -> float:
         """When a host's nth connection entered a state for the last time, in seconds since the recording began."""
@@ -184,14 +248,6 @@ class Measures:
     def counter(self, host: str, name: str) -> int:
         """By how much a counter of a host's kernel grew: "ListenOverflows"."""
         return self._run.record.counters.get(host, {}).get(name, 0)
-
-    def largest_window(self, host: str) -> int:
-        """The largest congestion window that a poll saw at a host, in segments."""
-        return max((each.info.snd_cwnd for each in self._polls(host) if each.info), default=0)
-
-    def largest_rtt(self, host: str) -> float:
-        """The largest smoothed round-trip time that a poll saw at a host, in seconds."""
-        return max((each.info.rtt for each in self._polls(host) if each.info), default=0) / 1e6
 
     # -- for this package -------------------------------------------------------------------
 
@@ -263,9 +319,6 @@ class Measures:
 
     def _programs(self, phase: str) -> list[Program]:
         return [o for o in self._run.observations if isinstance(o, Program) and o.phase == phase]
-
-    def _polls(self, host: str) -> list[SocketSeen]:
-        return [o for o in self._run.observations if isinstance(o, SocketSeen) and o.node == host]
 
 
 #: The functions of expressions, by name, with their descriptions; docs/courses.md lists them.

@@ -95,6 +95,8 @@ def model_answer(unit: Unit, question: Question, key: Key, seed: int) -> str:
 def _written(question: Question, value: Any) -> str:
     if question.kind == "time":
         return f"{float(value):.9f} s"
+    if isinstance(value, tuple):
+        return str(value[0])
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -105,6 +107,8 @@ def wrong_answer(question: Question, key: Key) -> str:
     value = key.value
     if question.kind == "choice":
         return next(letter for letter in key.lettered if letter != value)
+    if isinstance(value, tuple):
+        return f"not_{value[0]}"
     if isinstance(value, list):
         return _written(question, _other_list(question, value))
     return _written(question, value * 1.5 + 0.1 if question.kind == "time" else value + 1)

@@ -15,6 +15,7 @@ import jinja2
 import jinja2.sandbox
 import msgspec
 
+from handshake_lab.courses.measures import FUNCTIONS
 from handshake_lab.courses.numbers import NumberSpec
 from handshake_lab.courses.unit_text import UnitText
 from handshake_lab.errors import UsageError
@@ -26,7 +27,7 @@ UNIT_FILE = "unit.toml"
 SHIPPED = Path(str(files("handshake_lab.courses") / "units"))
 
 Kind = Literal[
-    "states", "segment", "number", "time", "fields", "order", "choice", "fault", "program", "text"
+    "states", "segment", "number", "time", "fields", "order", "choice", "word", "fault", "program", "text"
 ]  # fmt: skip
 
 
@@ -189,7 +190,7 @@ def load_unit(folder: Path) -> Unit:
         # What experiments have in common is merged before the types are checked.
         document = msgspec.toml.decode(file.read_bytes())
         base = document.pop("base", {})
-        document["experiments"] = {n: {**base, **each} for n, each in document.get("experiments", {}).items()}
+        document["experiments"] = {n: _merged(base, each) for n, each in document.get("experiments", {}).items()}
         found = msgspec.convert(document, UnitFile)
     except OSError as error:
         raise UsageError("UNIT", str(file), f"cannot be read ({error.strerror})", example) from None
@@ -201,6 +202,14 @@ def load_unit(folder: Path) -> Unit:
     return unit
 
 
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """What experiments have in common with what one has of its own; their settings are joined."""
+    found = {**base, **own}
+    if "sysctls" in base and "sysctls" in own:
+        found["sysctls"] = {**base["sysctls"], **own["sysctls"]}
+    return found
+
+
 def _check(unit: Unit, file: Path) -> None:
     """Check what the types do not say.
 
@@ -209,6 +218,8 @@ def _check(unit: Unit, file: Path) -> None:
     """
     ids = [question.id for question in unit.file.questions]
     for name, spec in unit.file.numbers.items():
+        if not name.isidentifier() or name in FUNCTIONS:
+            raise UsageError("numbers", name, "is the name of a function of keys, or not a name", "delay")
         spec.check(name)
     if not unit.texts:
         raise UsageError("UNIT", str(file.parent), "has no text", "en.md")
@@ -256,7 +267,7 @@ def _lack(question: Question) -> str:
             return "" if question.program and question.passes else "program and passes"
         case "fault":
             return "" if question.on else "on: the experiment without the fault"
-        case "states" | "segment" | "number" | "time":
+        case "states" | "segment" | "number" | "time" | "word":
             return "" if question.key else "a key"
         case _:
             return ""

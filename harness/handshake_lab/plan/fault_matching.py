@@ -69,9 +69,9 @@ def icmp_kind(name: str) -> str:
 
 
 def _packet(segment: TransmittedSegment) -> Packet:
-    if segment.protocol == "UDP":
-        return Datagram("UDP", segment.length)
-    return Datagram(icmp_kind(segment.icmp)) if segment.icmp else segment
+    if segment.icmp:  # also one about a UDP datagram
+        return Datagram(icmp_kind(segment.icmp))
+    return Datagram("UDP", segment.length) if segment.protocol == "UDP" else segment
 
 
 _Condition = Callable[["TransmittedSegment"], bool]
