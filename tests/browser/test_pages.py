@@ -275,6 +275,8 @@ def test_axe_finds_no_serious_barrier(visit: Callable[..., Page], name: str, dar
     assert serious == []
 
 
+_NEXT_FRAME = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
 _COLOURED = """
 (canvas) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -316,7 +318,10 @@ def test_plots_zoom_together(visit: Callable[..., Page]) -> None:
     assert tab.evaluate("plotData.range[1] - plotData.range[0]") > 5 * (first[1] - first[0])
     tab.focus("[data-kind=inflight] .frame")
     tab.keyboard.press("Home")
-    tab.wait_for_function(f"JSON.stringify({labels}) === JSON.stringify({whole})")
+    tab.check("input[name=plot][value=sequence]")
+    tab.evaluate(_NEXT_FRAME)
+    assert tab.evaluate(labels) == whole
+    tab.focus("[data-kind=sequence] .frame")
     tab.keyboard.press("+")
     tab.keyboard.press("ArrowRight")
     after = tab.evaluate("[drawn[0].u.scales.x.min, drawn[0].u.scales.x.max]")
@@ -368,7 +373,7 @@ def test_a_hundred_thousand_segments_are_fluid(browser: Browser, tmp_path: Path)
     client = tab.context.new_cdp_session(tab)
     client.send("Performance.enable", {"timeDomain": "threadTicks"})
     tab.goto((tmp_path / "large.html").as_uri())
-    tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    tab.evaluate(_NEXT_FRAME)
     metrics = {each["name"]: each["value"] for each in client.send("Performance.getMetrics")["metrics"]}
     taken = tab.evaluate(
         "Array.from({ length: 41 }, (_, i) => { const begin = performance.now(); zoom(1 + i / 50, 1.4 + i / 50); "
@@ -386,7 +391,7 @@ def test_a_timeline_shows_what_is_in_flight(visit: Callable[..., Page]) -> None:
     canvas = tab.locator(".timeline canvas")
     canvas.scroll_into_view_if_needed()
     tab.evaluate("zoom(0.2, 0.202)")
-    tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    tab.evaluate(_NEXT_FRAME)
     canvas.click(position={"x": 400, "y": 200})
     panel = tab.inner_text("#panel")
     number = panel.partition("#")[2].partition(" ")[0]
@@ -400,7 +405,7 @@ def test_a_timeline_shows_what_is_in_flight(visit: Callable[..., Page]) -> None:
 
     assert apart < 12
     assert "nop,nop,ts:" in panel
-    tab.wait_for_function("document.querySelectorAll('tr[data-segment]').length > 100")
+    tab.wait_for_selector("tr[data-segment]:nth-child(101)", state="attached")
     tab.evaluate("document.querySelector('.timeline details').open = true")
     row = tab.locator("tr[data-segment]").nth(3)
     row.click()
