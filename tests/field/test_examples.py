@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 from handshake_lab.cli.main import command
-from page_blocks import is_session
+from page_blocks import blocks, is_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,14 @@ def cleaned(line: str) -> str:
     return re.split(r"\s+# |\s{2,}(?=[a-z])", line)[0].strip() if "--client" not in line else line
 
 
-COMMANDS = sorted({cleaned(line) for line in examples()} - {""})
+def run_in_sessions() -> set[str]:
+    """The commands that test_sessions.py runs."""
+    pages = [text for page in PAGES if is_session(text := page.read_text("utf-8"))]
+    found = [block for text in pages for block in blocks(text) if block.language == "bash"]
+    return {cleaned(line) for block in found for line in block.text.replace("\\\n", " ").splitlines()}
+
+
+COMMANDS = sorted({cleaned(line) for line in examples()} - {""} - run_in_sessions())
 KNOWN = [each for each in COMMANDS if not OTHERS.search(each)]
 
 
@@ -192,7 +199,7 @@ def test_there_are_examples() -> None:
     """The collection finds what is there, and little is left out."""
     assert len(KNOWN) > 80
     assert sum(not why_long(each) for each in KNOWN) > 45
-    assert {"handshake demo --delay 200ms", "handshake topology check ./course.py"} <= set(KNOWN)
+    assert {"handshake demo --topology routed", "handshake topology check ./course.py"} <= set(KNOWN)
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
