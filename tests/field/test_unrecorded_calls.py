@@ -167,3 +167,23 @@ def test_probes_are_not_without_effect(net: Net) -> None:
 
     assert len([each for each in record.segments if each.sender == "h1"]) > 4
     assert [each.number for each in record.segments if each.ignored] == []
+
+
+@pytest.mark.parametrize("before", ["fresh", "connected", "bound"])
+def test_a_listener_without_a_port(net: Net, before: str) -> None:
+    """listen() on a socket that is not bound chooses the port after the first event: it is one listener."""
+    made = net.h1.socket()
+    if before != "fresh":
+        listener = net.h2.listen(80)
+        if before == "bound":
+            made.bind((net.h1.ip, 5000))
+        made.connect(listener.getsockname())
+        listener.accept()
+        made.disconnect()
+    made.listen()
+    net.sleep(0.1)
+    found = [
+        (end.node, end.local.port) for end in net.record().endpoints if end.role == "listener" and end.node != "h2"
+    ]
+
+    assert found == [("h1", made.getsockname()[1])], describe(net.record())

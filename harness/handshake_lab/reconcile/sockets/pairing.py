@@ -38,14 +38,21 @@ def pair_listeners(
     for poll in polled:
         at_port[poll.local.port].append(poll)
     near = [
-        (not _same_cookie(trace, poll), distance_between(trace, poll), place, trace, poll)
+        (
+            not _same_cookie(trace, poll),
+            trace.local.port != poll.local.port,
+            distance_between(trace, poll),
+            place,
+            trace,
+            poll,
+        )
         for trace in traced
-        for place, poll in enumerate(at_port[trace.local.port])
+        for place, poll in enumerate(polled if trace.unbound else at_port[trace.local.port])
         if agree(trace, poll) and (_same_cookie(trace, poll) or _fresh(trace, poll, pause))
     ]
     paired: dict[int, PolledSocket] = {}
     taken: set[int] = set()
-    for *_, trace, poll in sorted(near, key=lambda pair: pair[:3]):
+    for *_, trace, poll in sorted(near, key=lambda pair: pair[:4]):
         if id(trace) not in paired and id(poll) not in taken:
             paired[id(trace)] = poll
             taken.add(id(poll))
@@ -69,9 +76,8 @@ def agree(traced: TracedSocket, polled: PolledSocket) -> bool:
     if traced.cookie and polled.cookie and traced.cookie != polled.cookie and not _took_over(traced, polled):
         return False
     if traced.listens:
-        return traced.local == polled.local or (
-            traced.local.port == polled.local.port and {traced.local.ip, polled.local.ip} <= WILDCARDS
-        )
+        same_ip = traced.local.ip == polled.local.ip or {traced.local.ip, polled.local.ip} <= WILDCARDS
+        return same_ip and (traced.unbound or traced.local.port == polled.local.port)
     mine, theirs = traced.local, polled.local
     if mine.port not in (0, theirs.port) or not (mine.ip in WILDCARDS or mine.ip == theirs.ip):
         return False

@@ -53,11 +53,14 @@ class TracedSocket:
         whole: Whether its first transition is known.
         followed: When the next connection with the same addresses begins.
         followed_from: The local address of the previous connection of this socket, if the first event repeats it.
+        unbound: Whether a listener may get its port only after its first event, which has none or that of the socket's
+            previous connection (inet_csk_listen_start(), net/ipv4/inet_connection_sock.c).
     """
 
-    def __init__(self, sk: int, first: TraceEvent, followed_from: Address | None = None) -> None:
+    def __init__(self, sk: int, first: TraceEvent, shown: Address, before: Address | None) -> None:
         self.sk = sk
-        self.followed_from = followed_from
+        self.followed_from = shown if before == shown else None
+        self.unbound = first.new is State.LISTEN and shown.port in (0, before.port if before else 0)
         self.events: list[TraceEvent] = []
         self.local = NOWHERE
         self.remote = NOWHERE
@@ -175,11 +178,11 @@ def trace(changes: Iterable[tuple[int, StateChange]], named: Iterable[TcpEvent])
         open_observed = current.get(change.sk)
         opening = change.old is State.CLOSED or (change.old is State.LISTEN and change.new is State.SYN_RECEIVED)
         if open_observed is None or opening or open_observed.is_other(change):
-            shown = plain(change.local)
             open_observed = current[change.sk] = TracedSocket(
                 change.sk,
                 TraceEvent(change.t, order, change.old, change.new, pid=change.pid),
-                shown if before.get(change.sk) == shown else None,
+                plain(change.local),
+                before.get(change.sk),
             )
             traced.append(open_observed)
         open_observed.add(order, change)
