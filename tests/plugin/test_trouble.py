@@ -264,3 +264,49 @@ def test_interrupted(project: Project) -> None:
     assert session.returncode == 2
     assert "KeyboardInterrupt" in printed
     assert comes_true(lambda: not any(runs(pid) for pid in kernels))
+
+
+def test_a_setting_that_the_kernel_lacks(project: Project) -> None:
+    """The test is skipped with the setting's name, wherever it asks for it; other missing files fail a test."""
+    project.write(
+        test_it="""
+            import pytest
+
+            MISSING = "net.ipv4.tcp_not_yet"
+
+            @pytest.fixture
+            def tuned(net):
+                net.h2.sysctl(MISSING, 1)
+                return net
+
+            def test_reads(net):
+                net.h1.sysctl(MISSING)
+
+            def test_sets(net):
+                net.h1.sysctl(MISSING, 2)
+
+            def test_in_a_fixture(tuned):
+                raise AssertionError("not reached")
+
+            @pytest.mark.handshake(sysctls={"h1": {MISSING: 1}})
+            def test_in_its_marker(net):
+                raise AssertionError("not reached")
+
+            def test_catches(net):
+                with pytest.raises(FileNotFoundError, match=MISSING):
+                    net.h1.sysctl(MISSING)
+
+            def test_other_file(net):
+                open("/proc/sys/net/ipv4/tcp_not_yet")
+
+            def test_existing(net):
+                assert net.h1.sysctl("net.ipv4.tcp_fin_timeout", 30) == "30"
+        """
+    )
+
+    result = project.run("-rs")
+
+    result.assert_outcomes(skipped=4, passed=2, failed=1)
+    for host in ("h1", "h2"):
+        result.stdout.fnmatch_lines([f"SKIPPED *{host}: this kernel has no net.ipv4.tcp_not_yet*"])
+    result.stdout.fnmatch_lines(["FAILED *test_other_file*"])

@@ -14,7 +14,7 @@ def script(net: Net, connections: Any) -> None:
     recorder = net.recorder
     listener = net.h2.listen(80)
     assert recorder._tracepoints is not None
-    (recorder._tracepoints._instance / "buffer_size_kb").write_text("8")
+    (recorder._tracepoints._buffer._instance / "buffer_size_kb").write_text("8")
     for capture in recorder._captures:
         capture._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
 
