@@ -6,6 +6,7 @@ test_sessions.py runs the pages whose commands belong together.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -25,18 +26,56 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").rglob("*.md")) if ".ko" not in page.suffixes)]
-#: Parsed only, with the reason.
+#: Commands that are parsed only here: why, and the test that runs the same with less, or elsewhere.
 LONG = {
-    r"--all|--kernels|--seeds": "runs all scenarios",
-    r"^handshake (test|claims|explore)\b": "has tests of its own: it runs tests",
-    r"^handshake docs\b": "has tests of its own: it builds the site",
-    r"^handshake course\b": "has tests of its own: it needs a student's folder",
-    r"\bhandshake run\b": "has tests of its own: it needs Mininet's programs",
-    r"^handshake bundle\b": "has tests of its own: it needs a finding",
-    r"doctor --determinism|iperf3": "takes minutes",
-    r"^handshake kernel (build|export|import|remove|wheel)": "builds or removes kernels",
-    r"--kernel (host|vm|lab:)": "needs another kernel",
-    r"--watch|--serve": "is for a terminal",
+    r"scenarios run --all.*--seeds": ("runs all scenarios often", "plugin/test_variants.py::test_seeds"),
+    r"scenarios mutate --all": ("runs all scenarios twice", "plugin/test_variants.py::test_mutations"),
+    r"scenarios run .*--kernels": (
+        "runs on several kernels",
+        "unit/test_json_schemas.py::test_what_a_command_prints_is_valid",
+    ),
+    r"scenarios run --all": ("runs all scenarios", "field/test_labels_are_faults.py::records"),
+    r"^handshake claims\b.*--markdown": ("runs all claims", "unit/test_claims.py::test_page"),
+    r"^handshake claims( --kernel lab:6.1 --json.*)?$": (
+        "runs all claims",
+        "unit/test_claims.py::test_json_of_chosen_claims",
+    ),
+    r"^handshake test\b.*--kernel vm": (
+        "needs a virtual machine",
+        "vm/test_command.py::test_a_session_of_pytest_boots_once",
+    ),
+    r"^handshake test\b": (
+        "runs this project's tests",
+        "unit/test_bootstrap.py::test_what_tests_need_is_installed_for_them",
+    ),
+    r"^handshake explore\b.*--replay": ("needs a finding", "explore/test_workers.py::test_a_run_repeats_itself"),
+    r"^handshake explore\b.*--server": ("takes minutes", "explore/test_double_faults.py::doubles"),
+    r"^handshake explore\b": ("takes minutes", "explore/test_planted.py::test_a_planted_bug_is_found"),
+    r"^handshake bundle\b": (
+        "needs a finding",
+        "explore/test_single_faults.py::test_a_lost_segment_that_breaks_a_test_is_found",
+    ),
+    r"^handshake docs\b": ("builds the site", "unit/test_site.py::site"),
+    r"^handshake course\b(?! list)": (
+        "needs a student's folder",
+        "courses/test_grading.py::test_a_student_from_start_to_hand_in",
+    ),
+    r"\bhandshake run\b": ("needs Mininet's programs", "run/test_scripts.py::test_two_hosts_and_a_web_server_twice"),
+    r"doctor --determinism": ("takes minutes", "kernel/test_determinism.py::test_random_device_follows_the_seed"),
+    r"iperf3": ("takes minutes", "recorder/test_record.py::test_iperf3_at_five_percent_loss"),
+    r"^handshake kernel build": ("takes minutes", "unit/test_kernel_store.py::test_a_kernel_is_built_and_found"),
+    r"^handshake kernel (export|import)": (
+        "needs room for a kernel",
+        "unit/test_kernel_packaging.py::test_an_exported_kernel_is_found_where_it_is_imported",
+    ),
+    r"^handshake kernel wheel": (
+        "needs room for a kernel",
+        "unit/test_kernel_packaging.py::test_a_wheel_is_installed_and_found",
+    ),
+    r"^handshake (kernel remove|cache clean --all)": ("removes kernels", "unit/test_kernel_store.py::test_removing"),
+    r"--kernel host": ("needs another kernel", "recorder/test_record.py::test_programs_run_where_the_command_is_given"),
+    r"--kernel vm": ("needs a virtual machine", "vm/test_connections.py::test_the_demonstration"),
+    r"--kernel lab:": ("needs another kernel", "unit/test_matrix.py::test_kernels_are_named_as_one_thinks_of_them"),
 }
 #: Not commands of this project, or the name of a verb in a sentence.
 OTHERS = re.compile(
@@ -112,7 +151,17 @@ def why_long(text: str) -> str:
     """Why a command is parsed only; empty if it is run."""
     if re.search(r"\bping\b", text) and shutil.which("ping") is None:
         return "needs ping"
-    return next((reason for pattern, reason in LONG.items() if re.search(pattern, text)), "")
+    return next((reason for pattern, (reason, _) in LONG.items() if re.search(pattern, text)), "")
+
+
+@pytest.mark.parametrize("pattern", LONG)
+def test_what_is_parsed_only_is_run_elsewhere(pattern: str) -> None:
+    """There is such a command, and the test or fixture that runs the same exists."""
+    file, name = LONG[pattern][1].split("::")
+    tree = ast.parse((ROOT / "tests" / file).read_text())
+
+    assert any(re.search(pattern, text) for text in KNOWN)
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import handshake_lab as hl
@@ -13,8 +16,6 @@ from handshake_lab.errors import KernelFailed
 from handshake_lab.recording.observations import NotRepeatable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from handshake_lab import Run
 
 _COUNTER = r"""
@@ -188,3 +189,51 @@ def test_metadata_of_files_is_that_of_a_copy(tmp_path: Path) -> None:
     assert "st_mtime=1767225600" in shown[0]
     assert str(tmp_path / "run-one") not in shown[0]
     assert shown[0].index("content of a") < shown[0].index("content of b") < shown[0].index("content of c")
+
+
+_HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()"]
+
+
+def _call(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*_HANDSHAKE, *words], cwd=place, capture_output=True, text=True, check=False, timeout=200)
+
+
+def test_a_run_that_repeats(tmp_path: Path) -> None:
+    """`--check-repeat` says so, with the number of events that it compared."""
+    done = _call(tmp_path, "demo", "--check-repeat", "--loss", "20%", "--seed", "7", "--plain")
+
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"repeated: all \d\d+ events and all output are the same", done.stderr)
+
+
+@pytest.mark.skipif("rdrand" not in Path("/proc/cpuinfo").read_text(), reason="this processor has no RDRAND")
+def test_a_run_that_does_not_repeat(tmp_path: Path) -> None:
+    """`--check-repeat` fails, and names the output that differs and its program."""
+    command = _compile(tmp_path, "draw", _DRAW.replace("return 0", 'printf("%llu\\n", x); return 0'), "-mrdrnd")
+    done = _call(tmp_path, "record", "--check-repeat", "--client", command, "--plain")
+
+    assert done.returncode == 1
+    assert "the run does not repeat: " in done.stderr
+    assert "h1-client-1" in done.stderr
+
+
+def test_memory_and_clock_are_chosen(tmp_path: Path) -> None:
+    """A certificate made today is valid, because programs see the date; and the memory is that which was chosen."""
+    code = "import os, time; print(time.gmtime()[:3], os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') >> 20)"
+    words = [
+        "record",
+        "--memory",
+        "1024",
+        "--clock-start",
+        "2031-05-06",
+        "--out",
+        "run",
+        "--client",
+        f'python3 -c "{code}"',
+    ]
+    done = _call(tmp_path, *words)
+    date, _, memory = (tmp_path / "run" / "h1-client-1.out").read_text().strip().rpartition(" ")
+
+    assert done.returncode == 0, done.stderr
+    assert date == "(2031, 5, 6)"
+    assert 680 < int(memory) <= 768

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
+from handshake_lab.kernel.lab.lab_machine import LabMachine
 from jobs import job_from_tests
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def do(image: LabKernelImage) -> Callable[..., Any]:
     """Run a job of `guest_jobs` in a separate lab kernel, and return its result."""
 
     def run(name: str, argument: Any = None, *, seed: int = 1, memory: int = 512) -> Any:
-        lab = LabKernel(image, seed=seed, wall_limit=120, memory=memory)
+        lab = LabKernel(image, seed=seed, wall_limit=120, machine=LabMachine(memory))
         with lab.run(job_from_tests(f"{JOBS}:{name}", argument=argument)) as outcome:
             assert outcome.status == 0, outcome.console
             return json.loads((outcome.results / "found.json").read_text())

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
-    import pytest
     from plugin.conftest import Project
 
 
@@ -360,3 +363,50 @@ def test_settings_of_the_project(project: Project, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setenv("MY_SETTING", "on")
     project.run_apart("--flavour=sweet").assert_outcomes(passed=1)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_certificate_made_today(project: Project) -> None:
+    """It is valid at the clock that is chosen, and not yet at the usual one, which is earlier."""
+    names = ["-subj", "/CN=h2", "-addext", "subjectAltName=DNS:h2", "-days", "1"]
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+        *names,
+    ]
+    subprocess.run(make, cwd=project.path, check=True, capture_output=True)
+    project.write(
+        test_it="""
+            import ssl
+            import threading
+
+            def test_tls(net):
+                served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                served.load_cert_chain("cert.pem", "key.pem")
+                trusted = ssl.create_default_context(cafile="cert.pem")
+                listener = net.h2.listen(443)
+
+                def serve():
+                    with served.wrap_socket(listener.accept()[0], server_side=True) as secured:
+                        secured.sendall(b"hello")
+
+                thread = threading.Thread(target=serve, daemon=True)
+                thread.start()
+                with trusted.wrap_socket(net.h1.connect(listener), server_hostname="h2") as secured:
+                    assert secured.recv(5) == b"hello"
+        """
+    )
+    now = datetime.now(UTC) + timedelta(hours=1)
+
+    project.run(f"--handshake-clock-start={now.isoformat(timespec='seconds')}").assert_outcomes(passed=1)
+    early = project.run()
+    early.assert_outcomes(failed=1)
+    early.stdout.fnmatch_lines(["*certificate is not yet valid*"])

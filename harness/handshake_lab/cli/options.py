@@ -72,6 +72,19 @@ def cost(default: str) -> Callable[[_Function], _Function]:
     )
 
 
+def machine(function: _Function) -> _Function:
+    """``--memory``, ``--clock-start``: with what a lab kernel boots."""
+    function = click.option(
+        "--clock-start",
+        metavar="TIME",
+        help="The lab kernel's wall clock at boot, in ISO 8601, UTC unless it names a zone: "
+        "$(date -I), for example, if a certificate was made today. Default: 2026-01-01.",
+    )(function)
+    return click.option("--memory", type=int, metavar="MIB", help="The lab kernel's memory in MiB. Default: 512.")(
+        function
+    )
+
+
 def curves(function: _Function) -> _Function:
     """``--curves``: whether what `handshake show --plot` draws of the kernel is recorded."""
     return click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import UsageError
+from handshake_lab.kernel.lab.lab_machine import USUAL, LabMachine
 
 if TYPE_CHECKING:
     from handshake_lab.kernel.shared.protocol import Kernel
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
 WALL_LIMIT = 120.0
 
 
-def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT, *, fresh_boot: bool = True) -> Kernel:
+def choose_kernel(
+    name: str,
+    seed: int,
+    wall_limit: float = WALL_LIMIT,
+    *,
+    fresh_boot: bool = True,
+    machine: LabMachine = USUAL,
+) -> Kernel:
     """The kernel that ``--kernel`` names, ready to run; a missing lab kernel is built.
 
     Args:
@@ -22,9 +30,10 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT, *, fresh
         wall_limit: Seconds of real time after which a run is killed.
         fresh_boot: Boot a lab kernel for every run. Otherwise it is booted once and forked, which is faster from the
             second run on.
+        machine: A lab kernel's memory and clock.
 
     Raises:
-        UsageError: There is no such kind of kernel.
+        UsageError: There is no such kind of kernel, or its memory and clock cannot be chosen.
         EnvironmentUnsupported: This machine cannot run it.
     """
     kind, _, version = name.partition(":")
@@ -39,7 +48,9 @@ def choose_kernel(name: str, seed: int, wall_limit: float = WALL_LIMIT, *, fresh
 
             with shown() as progress:
                 image = provide_lab.ensure(version or None, progress)
-        return LabKernel(image, seed=seed, wall_limit=wall_limit, fresh_boot=fresh_boot)
+        return LabKernel(image, seed=seed, wall_limit=wall_limit, fresh_boot=fresh_boot, machine=machine)
+    if machine != USUAL:
+        raise UsageError("--kernel", name, "has its own clock and memory; those of lab can be chosen", "--kernel lab")
     if kind == "host":
         from handshake_lab.kernel.host.host_kernel import HostKernel
         from handshake_lab.kernel.shared import helper_programs

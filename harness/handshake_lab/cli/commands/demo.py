@@ -10,6 +10,7 @@ from handshake_lab.cli import options
 from handshake_lab.cli.run_and_show import carry_out
 from handshake_lab.errors import UsageError
 from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.kernel.lab.lab_machine import LabMachine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @options.cost("only waiting takes virtual time")
 @options.seed
 @options.kernel
+@options.machine
 @options.out
 @options.html
 @options.ladder
@@ -42,6 +44,8 @@ def command(
     cost: str | None,
     seed: int,
     kernel_name: str,
+    memory: int | None,
+    clock_start: str | None,
     out: Path | None,
     html: Path | None,
     *,
@@ -81,7 +85,7 @@ def command(
     options.print_notes(planned)
     if sum(node.kind == "host" for node in planned.nodes.values()) < 2:
         raise UsageError("--topology", topology, "has fewer than two hosts", "--topology star,n=3")
-    kernel = choose_kernel(kernel_name, seed)
+    kernel = choose_kernel(kernel_name, seed, machine=LabMachine.of(memory, clock_start))
     plan = RunPlan(
         script="handshake_lab.experiment.workloads.request_response:script",
         topology=topology,

@@ -9,6 +9,7 @@ import click
 from handshake_lab.cli import options
 from handshake_lab.cli.run_and_show import carry_out
 from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.kernel.lab.lab_machine import LabMachine
 from handshake_lab.recording.observations import Program
 from handshake_lab.report.text.escaping import visible
 
@@ -66,6 +67,7 @@ SHOWN_LINES = 20
 @options.curves
 @options.seed
 @options.kernel
+@options.machine
 @options.out
 @options.html
 @click.option(
@@ -91,6 +93,8 @@ def command(
     cost: str | None,
     seed: int,
     kernel_name: str,
+    memory: int | None,
+    clock_start: str | None,
     out: Path | None,
     html: Path | None,
     *,
@@ -129,7 +133,7 @@ def command(
     options.print_notes(planned)
     actions, settings = options.read_timed(timed, planned), options.read_sysctls(sysctls, planned)
     wall = wall_limit_of(programs, kernel_name, duration("--wall-limit", wall_limit) / 1e9)
-    kernel = choose_kernel(kernel_name, seed, wall)
+    kernel = choose_kernel(kernel_name, seed, wall, machine=LabMachine.of(memory, clock_start))
     plan = plan_of(
         programs,
         topology,

@@ -10,6 +10,7 @@ import click
 from handshake_lab.cli import options
 from handshake_lab.errors import UsageError
 from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
+from handshake_lab.kernel.lab.lab_machine import LabMachine
 
 #: Seconds of real time for a script that may ask a person, who may think: a week, longer than anybody waits.
 _AT_A_TERMINAL = 7 * 86400.0
@@ -40,6 +41,7 @@ _AT_A_TERMINAL = 7 * 86400.0
 @options.curves
 @options.seed
 @options.kernel
+@options.machine
 @options.out
 @options.ladder
 @options.language
@@ -51,6 +53,8 @@ def command(
     wall_limit: str | None,
     seed: int,
     kernel_name: str,
+    memory: int | None,
+    clock_start: str | None,
     out: Path | None,
     *,
     curves: bool,
@@ -82,7 +86,7 @@ def command(
         limit = units.duration("--wall-limit", wall_limit) / 1e9
     else:
         limit = _AT_A_TERMINAL if sys.stdin and sys.stdin.isatty() else WALL_LIMIT
-    kernel = choose_kernel(kernel_name, seed, limit)
+    kernel = choose_kernel(kernel_name, seed, limit, machine=LabMachine.of(memory, clock_start))
     plan = ScriptPlan(
         script=str(script.absolute()),
         arguments=arguments,

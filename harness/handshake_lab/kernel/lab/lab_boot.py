@@ -18,9 +18,7 @@ from handshake_lab.kernel.shared.supervisor import Supervisor, new_scratch
 
 if TYPE_CHECKING:
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
-
-#: Virtual wall clock at boot: 2026-01-01 00:00:00 UTC, in seconds since the epoch.
-CLOCK_START = 1_767_225_600
+    from handshake_lab.kernel.lab.lab_machine import LabMachine
 
 #: Free bytes that the file system of the kernel's memory must have: a run uses about a third.
 MEMORY_ROOM = 256 << 20
@@ -65,12 +63,12 @@ def memory_directory() -> str:
     )
 
 
-def supervised(image: LabKernelImage, memory: int, *, wall_limit: float, forks: bool) -> Supervisor:
+def supervised(image: LabKernelImage, machine: LabMachine, *, wall_limit: float, forks: bool) -> Supervisor:
     """A lab kernel that can boot as soon as `prepare` has written the files for its guest.
 
     Args:
         image: The built kernel.
-        memory: The guest's memory, in MiB.
+        machine: Its memory and its clock.
         wall_limit: Seconds of real time after which it is killed.
         forks: Whether it will be parked and forked.
     """
@@ -86,7 +84,7 @@ def supervised(image: LabKernelImage, memory: int, *, wall_limit: float, forks: 
     return Supervisor(
         image.supervisor,
         scratch,
-        _command(image, memory),
+        _command(image, machine),
         environment,
         wall_limit=wall_limit,
         pinned=True,
@@ -108,14 +106,14 @@ def prepare(image: LabKernelImage, scratch: Path, preload: tuple[str, ...], *, p
     init.chmod(0o755)
 
 
-def _command(image: LabKernelImage, memory: int) -> list[str]:
+def _command(image: LabKernelImage, machine: LabMachine) -> list[str]:
     return [
         str(image.linux),
         # Of these, programs see the bytecode, and when a file was modified. This is not part of /proc/cmdline.
         *([f"hostfs_installed={':'.join(map(str, PACKAGES))}"] if image.forks else ()),
-        f"mem={memory}M",
+        f"mem={machine.memory}M",
         "time-travel=inf-cpu",
-        f"time-travel-start={CLOCK_START * 1_000_000_000}",
+        f"time-travel-start={machine.clock_start * 1_000_000_000}",
         "norandmaps",
         "seccomp=on",
         "root=none",  # a file system without a block device; Linux 6.1 would look for one

@@ -17,6 +17,7 @@ import msgspec
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
 from handshake_lab.kernel.lab import lab_boot, stalled
+from handshake_lab.kernel.lab.lab_machine import USUAL, LabMachine
 from handshake_lab.kernel.shared.guest_setup import ENVIRONMENT, RANDOM_DEVICE
 from handshake_lab.kernel.shared.job import (
     BRANCH_POINT,
@@ -61,7 +62,7 @@ class LabKernel:
         seed: Determines all random numbers of a run.
         wall_limit: Seconds of real time after which the kernel is killed. No limit in
             virtual time can end a loop that never blocks, because computing takes none.
-        memory: The guest's memory, in MiB.
+        machine: The guest's memory and its clock.
         fresh_boot: Boot for every job. Otherwise the kernel boots once for all jobs that preload the same modules, and
             forks for each of them, if the image forks: this is faster from the second job on. The results are the same.
     """
@@ -72,13 +73,13 @@ class LabKernel:
         *,
         seed: int = 1,
         wall_limit: float = 120.0,
-        memory: int = 512,
+        machine: LabMachine = USUAL,
         fresh_boot: bool = True,
     ) -> None:
         self._image = image
         self._seed = seed
         self._wall_limit = wall_limit
-        self._memory = memory
+        self._machine = machine
         self._fresh_boot = fresh_boot or not image.forks
 
     @property
@@ -120,7 +121,7 @@ class LabKernel:
             if trunk is not None:
                 yield from _all_branches(trunk)
                 return
-        with lab_boot.supervised(self._image, self._memory, wall_limit=self._wall_limit, forks=False) as booted:
+        with lab_boot.supervised(self._image, self._machine, wall_limit=self._wall_limit, forks=False) as booted:
             lab_boot.prepare(self._image, booted.scratch, job.preload, parks=False)
             results = self._hand_over(job, booted.scratch)
             yield self._outcome(booted.run(), booted.scratch, results)
@@ -148,7 +149,7 @@ class LabKernel:
             return None
         from handshake_lab.kernel.lab import parked_kernel  # noqa: PLC0415  few runs need it
 
-        kernel = parked_kernel.find(self._image, self._memory, job.preload)
+        kernel = parked_kernel.find(self._image, self._machine, job.preload)
         stage = self._stage(kernel, job) if job.stage else None
         machine = stack.enter_context(kernel.fork(self._wall_limit, parent=stage))
         results = self._hand_over(msgspec.structs.replace(job, branches=branches), machine.scratch)

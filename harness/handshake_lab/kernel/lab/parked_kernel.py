@@ -1,7 +1,7 @@
 """A lab kernel that is booted once, imports the modules that its jobs need, and is forked for each job.
 
 docs/explanation/fork.md explains how a kernel forks. A process has one parked kernel for all jobs with the same image,
-memory and modules; parked kernels end with the process.
+machine and modules; parked kernels end with the process.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from handshake_lab.kernel.lab.lab_images import LabKernelImage
+    from handshake_lab.kernel.lab.lab_machine import LabMachine
     from handshake_lab.kernel.shared.supervisor import Ending, Supervised
 
 #: Seconds of real time within which a kernel boots and imports its modules, even on a very busy machine.
@@ -63,7 +64,7 @@ class ParkedKernel:
 
     Args:
         image: A built kernel that supports forking.
-        memory: The guest's memory, in MiB.
+        machine: The guest's memory and its clock.
         preload: The modules that it imports before it is parked.
 
     Raises:
@@ -71,9 +72,9 @@ class ParkedKernel:
         KeyboardInterrupt: The user interrupted it.
     """
 
-    def __init__(self, image: LabKernelImage, memory: int, preload: tuple[str, ...]) -> None:
+    def __init__(self, image: LabKernelImage, machine: LabMachine, preload: tuple[str, ...]) -> None:
         self._stages: dict[str, _Parked | None] = {}
-        self._supervisor = lab_boot.supervised(image, memory, wall_limit=_BOOT_LIMIT, forks=True)
+        self._supervisor = lab_boot.supervised(image, machine, wall_limit=_BOOT_LIMIT, forks=True)
         self._supervisor.__enter__()
         try:
             lab_boot.prepare(image, self._supervisor.scratch, preload, parks=True)
@@ -172,11 +173,11 @@ class _Parked:
         return not self.machine.has_ended() and all(file.unchanged() for file in self.loaded)
 
 
-_Key = tuple["LabKernelImage", int, tuple[str, ...]]
+_Key = tuple["LabKernelImage", "LabMachine", tuple[str, ...]]
 
 
 class _Pool:
-    """The parked kernels of this process, by image, memory and modules; the most recently used comes last."""
+    """The parked kernels of this process, by image, machine and modules; the most recently used comes last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -207,10 +208,10 @@ close_all = _pool.close
 atexit.register(close_all)
 
 
-def find(image: LabKernelImage, memory: int, preload: tuple[str, ...]) -> ParkedKernel:
+def find(image: LabKernelImage, machine: LabMachine, preload: tuple[str, ...]) -> ParkedKernel:
     """A parked kernel that is current; booted if there is none in this process.
 
     Raises:
         KernelFailed: It could not be parked.
     """
-    return _pool.find((image, memory, preload))
+    return _pool.find((image, machine, preload))

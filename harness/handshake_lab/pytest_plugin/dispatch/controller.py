@@ -67,6 +67,7 @@ class Controller:
 
     def _kernel(self, seed: int) -> Kernel:
         from handshake_lab.kernel.choose import choose_kernel
+        from handshake_lab.kernel.lab.lab_machine import LabMachine
 
         if seed not in self._kernels:
             option = self._config.option
@@ -75,6 +76,7 @@ class Controller:
                 seed,
                 time_limits.wall_limit(self._config),
                 fresh_boot=option.handshake_fresh_boot,
+                machine=LabMachine.of(option.handshake_memory, option.handshake_clock_start, spell="--handshake-{}"),
             )
         return self._kernels[seed]
 

@@ -55,6 +55,12 @@ def _whole_number(text: str) -> int:
     return int(text)
 
 
+def _mebibytes(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("is not a number of MiB")
+    return int(text)
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -210,6 +216,19 @@ OPTIONS = (
         "a lab kernel (docs/explanation/determinism.md). A cost in the marker has precedence. Default: none.",
         example="syscall=1us,clock=1us",
         metavar="COSTS",
+    ),
+    Option(
+        "memory",
+        "Memory of the lab kernel, in MiB. Default: 512.",
+        example="1024",
+        read=_mebibytes,
+        metavar="MIB",
+    ),
+    Option(
+        "clock-start",
+        "Wall clock of the lab kernel at boot, in ISO 8601, UTC unless it names a zone. Default: 2026-01-01.",
+        example="2026-11-27T12:00:00",
+        metavar="TIME",
     ),
     Option(
         "check-repeat",
