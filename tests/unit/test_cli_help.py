@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Words that end a command in a shell.
-_OPERATORS = {"|", "&&", "||", ";", ">"}
+_OPERATORS = {"|", "&&", "||", ";", ">", "<"}
 
 
 def commands() -> Iterator[tuple[str, ...]]:

@@ -20,6 +20,7 @@ VERBS = (
     "show",
     "diff",
     "report",
+    "shell",
     "explore",
     "course",
     "bundle",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, overload
 
 from handshake_lab.errors import NotRecorded, WaitTimedOut
 from handshake_lab.experiment.branching import Branching, BranchingRun, SegmentBranching
-from handshake_lab.experiment.recorded_host import Host, address_of, describe, parse_state
+from handshake_lab.experiment.recorded_host import Host, address_of, describe, polled_state
+from handshake_lab.experiment.shell_session import ShellSession
 from handshake_lab.experiment.timed_socket import DEFAULT_TIMEOUT
 from handshake_lab.linux.timerfd import sleep_until
 from handshake_lab.network.echo import echo
@@ -51,11 +53,13 @@ class Net(FaultMethods):
     Attributes:
         recording: The run, for scripts that need its internal parts.
         kernel: The kernel it runs on.
+        reopen: Continues the record in a fork's own directory.
     """
 
     def __init__(self, recording: LiveRecording, journal: Journal, kernel: KernelInfo) -> None:
         self.recording = recording
         self.kernel = kernel
+        self.reopen = journal.reopen
         self._journal = journal
         self._hosts = {host.name: Host(recording, host) for host in recording.network.hosts}
 
@@ -143,9 +147,7 @@ class Net(FaultMethods):
             EnvironmentUnsupported: This kernel cannot be forked.
         """
         recording = self.recording
-        run = BranchingRun(
-            recording.branched, recording.follow, recording.results, self._journal.reopen, recording.clock.now
-        )
+        run = BranchingRun(recording.branched, recording.follow, recording.results, self.reopen, recording.clock.now)
         if not at:
             here = Branching(run, at, of)
             here.take(1 + sum(not step.at for step in recording.branched))
@@ -155,6 +157,24 @@ class Net(FaultMethods):
         active = self.network.decide(branching.watched, branching.decide)
         yield branching
         active.remove()
+
+    @cached_property
+    def shell(self) -> ShellSession:
+        """The commands of ``handshake shell``, for `play`: from the first use on, every segment waits in the middle."""
+        return ShellSession(self.recording, self._hosts, self, real_time=self.kernel.real_time)
+
+    def play(self, *commands: str) -> list[str]:
+        """Execute commands of ``handshake shell`` (docs/how-to/shell.md), and return the output of each.
+
+        From the first one on, every segment waits in the middle until ``step``, ``drop``, ``run`` or the like::
+
+            net.play("h2 python3 -m http.server 80 &", "h1 curl -s h2", "step", "drop", "run 30s")
+
+        Raises:
+            UsageError: One is not a command, or not possible at that moment.
+            EnvironmentUnsupported: This kernel runs in real time.
+        """
+        return [self.shell.perform(command) for command in commands]
 
     # -- the network ------------------------------------------------------------------------
 
@@ -296,7 +316,7 @@ class Net(FaultMethods):
             WaitTimedOut: It did not enter that state; the error contains its last state.
             UsageError: There is no such state.
         """
-        wanted = parse_state(state)
+        wanted = polled_state(state)
         found: list[SocketSnapshot] = []
 
         def came() -> bool:

@@ -24,7 +24,7 @@ from handshake_lab.linux import small_files
 from handshake_lab.linux.tcp_counters import read_counters
 from handshake_lab.plan.program import Listening, ProgramSpec
 from handshake_lab.tcp.address import Address
-from handshake_lab.tcp.states import State
+from handshake_lab.tcp.states import State, parse_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -322,7 +322,7 @@ class Host:
             UsageError: There is no such state.
         """
         recorder = self._recording.recorder
-        wanted = parse_state(state)
+        wanted = polled_state(state)
         found: list[SocketSnapshot] = []
 
         def came() -> bool:
@@ -364,7 +364,7 @@ def address_of(recording: LiveRecording, to: RecordedSocket | tuple[str, int]) -
     return recording.resolve(to)
 
 
-def parse_state(state: str) -> State:
+def polled_state(state: str) -> State:
     """A state that a poll can show, by its name in RFC 9293.
 
     Raises:
@@ -372,10 +372,7 @@ def parse_state(state: str) -> State:
     """
     if state == State.CLOSED:
         raise UsageError("state", state, "is shown by no poll: use wait_until_gone()", "TIME-WAIT")
-    try:
-        return State(state)
-    except ValueError:
-        raise UsageError("state", state, f"is not a state of TCP ({', '.join(State)})", "ESTABLISHED") from None
+    return parse_state(state)
 
 
 def describe(recording: LiveRecording, *names: str) -> list[str]:

@@ -5,17 +5,16 @@ All segments of the run are listed in a file beside the record (`POINTS`).
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from handshake_lab.experiment.segment_points import SegmentPoints, as_fault
 from handshake_lab.kernel.lab.branch_point import fork_here, skip_fork
 from handshake_lab.kernel.shared.job import BranchPoint
 from handshake_lab.plan import units
 from handshake_lab.plan.fault import Fault
-from handshake_lab.plan.fault_matching import is_kind
-from handshake_lab.plan.schedule import CUT_OFF, Schedule, SegmentPoint
+from handshake_lab.plan.schedule import CUT_OFF, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 POINTS = "points.jsonl"
 #: Later segments of a run are delivered, and are not in that file: each takes two mounts, which remain.
 MOST_SEGMENTS = 2000
-#: The most specific kind first.
-_KINDS = ("SYN", "SYN-ACK", "RST", "FIN", "DATA", "ACK", "any")
 
 
 class ScheduledFaults:
@@ -55,12 +52,9 @@ class ScheduledFaults:
         now: Callable[[], int],
     ) -> None:
         self._schedule = schedule
-        self._hosts = {ip: host.name for host in network.hosts for ip in host.addresses}
+        self._points = SegmentPoints(network, now)
         self._results = results
         self._moved = moved
-        self._now = now
-        self._from_sender: Counter[tuple[str, str]] = Counter()
-        self._from_both: Counter[str] = Counter()
         self._cuts: dict[frozenset[str], int] = {}
 
     def decide(self, watched: WatchedSegment) -> Fault | None:
@@ -72,7 +66,7 @@ class ScheduledFaults:
             self._schedule = msgspec.json.decode(fork_here(place, self._moved), type=Schedule)
         else:
             skip_fork(place, self._moved)
-        point = self._described(watched)
+        point = self._points.describe(watched)
         action = next((fate.action for fate in self._schedule.fates if fate.segment == watched.number), "")
         ends = frozenset((point.sender, point.receiver))
         if action.startswith("cut"):
@@ -82,38 +76,3 @@ class ScheduledFaults:
         with (self._results / POINTS).open("ab") as file:
             file.write(msgspec.json.encode(msgspec.structs.replace(point, fate=action)) + b"\n")
         return as_fault(action, point) if action else None
-
-    def _described(self, watched: WatchedSegment) -> SegmentPoint:
-        segment = watched.segment
-        sender = self._hosts.get(segment.src.ip, "")
-        found = [kind for kind in _KINDS if is_kind(segment, kind)]
-        self._from_sender.update((sender, kind) for kind in found)
-        self._from_both.update(found)
-        kind = found[0]
-        return SegmentPoint(
-            number=watched.number,
-            t=self._now(),
-            sender=sender,
-            receiver=watched.receiver,
-            flags=segment.flags,
-            length=segment.length,
-            kind=kind,
-            nth=self._from_sender[sender, kind],
-            nth_of_both=self._from_both[kind],
-            lost=watched.lost,
-        )
-
-
-def as_fault(action: str, point: SegmentPoint) -> Fault:
-    """The action on one segment, as a fault that can be activated before a run.
-
-    Args:
-        action: One of `handshake_lab.plan.schedule.FATES`, or `CUT_OFF`. A cut gives one fault for each segment that
-            is lost in it.
-        point: The segment.
-    """
-    if action == "reset":
-        return Fault.make("inject", "RST", to=point.receiver, on=point.kind, nth=point.nth_of_both)
-    kind, _, how = ("drop", "", "") if action.startswith("cut") else action.partition(" ")
-    nth = point.nth if point.sender else point.nth_of_both
-    return Fault.make(kind, point.kind, nth=nth, from_=point.sender or None, by=how or None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.experiment.scheduled import as_fault
+from handshake_lab.experiment.segment_points import as_fault
 from handshake_lab.explore.outcome import Failed, Outcome
 
 if TYPE_CHECKING:

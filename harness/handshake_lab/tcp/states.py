@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from handshake_lab.errors import UsageError
+
 
 class State(StrEnum):
     """A connection state, with its name in RFC 9293."""
@@ -37,3 +39,15 @@ FROM_LINUX: dict[int, State] = {
     11: State.CLOSING,
     12: State.SYN_RECEIVED,
 }
+
+
+def parse_state(state: str) -> State:
+    """A state by its name in RFC 9293.
+
+    Raises:
+        UsageError: There is no such state.
+    """
+    try:
+        return State(state)
+    except ValueError:
+        raise UsageError("state", state, f"is not a state of TCP ({', '.join(State)})", "ESTABLISHED") from None

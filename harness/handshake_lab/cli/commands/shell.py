@@ -1,0 +1,92 @@
+"""handshake shell: a live network whose clock stands while one thinks."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from handshake_lab.cli import options
+from handshake_lab.errors import UsageError
+from handshake_lab.kernel.choose import choose_kernel
+
+
+@click.command()
+@click.argument("topology", default="pair")
+@click.option(
+    "--sysctl",
+    "sysctls",
+    multiple=True,
+    metavar="[HOST:]NAME=VALUE",
+    help="A setting of the kernel in all hosts, or in one: h2:net.ipv4.tcp_syncookies=2. Repeatable.",
+)
+@options.links
+@options.seed
+@click.option(
+    "--kernel",
+    "kernel_name",
+    default="lab",
+    show_default=True,
+    metavar="KIND",
+    help="The lab kernel: lab or lab:7.3. It has to be one that forks (handshake kernel list).",
+)
+@options.language
+def command(
+    topology: str, links: tuple[str, ...], sysctls: tuple[str, ...], seed: int, kernel_name: str, *, lang: str
+) -> int:
+    """Use a network segment by segment; the clock waits for you.
+
+    TOPOLOGY is a name from `handshake topology list`, or a file with a Mininet Topo; by default, two hosts and
+    a switch. Every segment waits in the middle of the network until a command decides what happens to it. back
+    returns to an earlier moment, from which another future can be taken.
+
+    Commands are read from the terminal, or from a file: then the first one that fails ends the session. help lists
+    them.
+
+    \b
+    Examples:
+      handshake shell
+      handshake shell star,n=3 --link delay=25ms
+      handshake shell --link delay=25ms < commands.txt
+
+    \b
+    In the shell:
+      h2 python3 -m http.server 80 &
+      h1 curl -s h2                    the SYN waits in the middle
+      step                             it is delivered, and the SYN-ACK waits
+      drop                             the SYN-ACK is lost
+      run 5s                           the SYN is sent again, all is delivered
+      ladder
+      back #2                          the SYN-ACK waits again
+      step
+      diff                             both futures
+      save test_handshake.py
+    """
+    from handshake_lab.cli.waiting import waiting
+    from handshake_lab.experiment.execute import job_of
+    from handshake_lab.kernel.lab.lab_kernel import LabKernel
+    from handshake_lab.plan.checks import check_requests, parse_links
+    from handshake_lab.shell.moments import Moments
+    from handshake_lab.shell.prompt import ask, follow
+    from handshake_lab.shell.session import Session, Setting
+    from handshake_lab.shell.shell_job import shell_plan
+
+    link_specs = parse_links(links)
+    planned = check_requests(topology, link_specs, ())
+    options.print_notes(planned)
+    settings = options.read_sysctls(sysctls, planned)
+    if not kernel_name.startswith("lab"):
+        raise UsageError("--kernel", kernel_name, "runs in real time, which does not stand", "--kernel lab")
+    kernel = choose_kernel(kernel_name, seed, fresh_boot=False)
+    assert isinstance(kernel, LabKernel)  # noqa: S101 -- by its name
+    plan = shell_plan(kernel.info, topology, link_specs, settings)
+    with job_of(plan) as job:
+        with waiting(f"Starting Linux {kernel.info.release}"):
+            moments = Moments(job, kernel)
+        with moments:
+            session = Session(moments, Setting(planned, topology, links, settings, seed, lang))
+            if sys.stdin.isatty():
+                ask(session)
+            else:
+                follow(session, sys.stdin)
+    return 0

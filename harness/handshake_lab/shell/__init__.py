@@ -1,0 +1,1 @@
+"""The shell: a live network whose clock stands while one thinks (docs/how-to/shell.md)."""

@@ -1,0 +1,82 @@
+"""A session as a pytest test that does the same."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from handshake_lab.recording.history import Record
+
+_TEMPLATE = '''"""Saved by `handshake shell`."""
+
+import pytest
+
+
+@pytest.mark.handshake({settings})
+def test_{name}(net):
+    """The same segments and states as in the session."""
+    net.play(
+{commands}
+    )
+
+    record = net.record()
+    assert [(segment.sender, segment.name, segment.lost) for segment in record.segments] == [
+{segments}
+    ]
+    assert [(endpoint.node, " ".join(endpoint.states)) for endpoint in record.endpoints] == [
+{states}
+    ]
+'''
+
+
+def saved_test(
+    name: str,
+    commands: Sequence[str],
+    record: Record,
+    *,
+    topology: str,
+    links: Sequence[str],
+    sysctls: Mapping[str, str],
+    seed: int,
+) -> str:
+    """The text of the test.
+
+    Args:
+        name: Of the test, without ``test_``.
+        commands: All commands of the session.
+        record: The record up to its present moment.
+        topology: Of the session.
+        links: Impairments, as for ``--link``.
+        sysctls: Settings of hosts and routers.
+        seed: Of the kernel.
+    """
+    settings = [f"topology={topology!r}"] if topology != "pair" else []
+    settings += [f"links={list(links)!r}"] if links else []
+    settings += [f"sysctls={dict(sysctls)!r}"] if sysctls else []
+    settings.append(f"seed={seed}")
+    return _TEMPLATE.format(
+        settings=", ".join(settings),
+        name=name,
+        commands="\n".join(f"        {command!r}," for command in commands),
+        segments="\n".join(f"        {(each.sender, each.name, each.lost)!r}," for each in record.segments),
+        states="\n".join(f"        {(each.node, ' '.join(each.states))!r}," for each in record.endpoints),
+    )
+
+
+def name_of_test(file: Path) -> str:
+    """The name of the test in a file, without ``test_``: that of the file, as far as Python permits it.
+
+    Raises:
+        UsageError: The file is not one of Python, or exists already.
+    """
+    if file.suffix != ".py":
+        raise UsageError("save", str(file), "is not the name of a Python file", "save test_handshake.py")
+    if file.exists():
+        raise UsageError("save", str(file), "exists already", "save test_another.py")
+    return re.sub(r"\W", "_", file.stem).removeprefix("test_") or "session"

@@ -1,0 +1,172 @@
+"""A session of the shell: commands in, lines out. The prompt and files of commands both use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.errors import UsageError
+from handshake_lab.plan.shell_command import ACTING, ShellCommand
+from handshake_lab.report.terminal.ladder import text as ladder_text
+from handshake_lab.report.text.times import clock
+from handshake_lab.shell import views
+from handshake_lab.shell.help_texts import help_lines
+from handshake_lab.shell.saved_test import name_of_test, saved_test
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from handshake_lab.plan.network_plan import NetworkPlan
+    from handshake_lab.recording.history import Record
+    from handshake_lab.shell.moments import Moment, Moments
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The network of a session, as it was asked for.
+
+    Attributes:
+        planned: The network.
+        topology: Its name or file.
+        links: Impairments, as for ``--link``.
+        sysctls: Settings of hosts and routers.
+        seed: Of the kernel.
+        lang: The language of ladders.
+    """
+
+    planned: NetworkPlan
+    topology: str
+    links: Sequence[str]
+    sysctls: Mapping[str, str]
+    seed: int
+    lang: str = "en"
+
+
+class Session:
+    """Executes commands of the shell, one line each.
+
+    Args:
+        moments: The parked runs.
+        setting: The network.
+
+    Attributes:
+        now: The present moment.
+        hosts: The names of the hosts.
+        ended: Whether the session was ended.
+    """
+
+    def __init__(self, moments: Moments, setting: Setting) -> None:
+        self.now: Moment = moments.first
+        self.ended = False
+        self.hosts = [name for name, node in setting.planned.nodes.items() if node.kind == "host"]
+        self._moments = moments
+        self._setting = setting
+        self._left: Moment | None = None  # the future that the last `back` has left
+        self._views: dict[str, Callable[[str], list[str]]] = {
+            "nodes": lambda _: [" ".join(setting.planned.nodes)],
+            "net": lambda _: views.network_lines(setting.planned),
+            "links": lambda _: views.link_lines(setting.planned),
+            "ladder": lambda _: self._ladder(),
+            "sockets": lambda _: views.socket_lines(moments.observations(self.now), self._record()),
+            "why": lambda _: views.why_lines(self._record()),
+            "moments": lambda _: self._listed(),
+            "diff": lambda _: self._difference(),
+            "back": self._back,
+            "save": self._save,
+            "help": self._help,
+            "exit": lambda _: self._end(),
+            "quit": lambda _: self._end(),
+        }
+
+    @property
+    def words(self) -> list[str]:
+        """All words that a command can begin with."""
+        return sorted({*self.hosts, *ACTING, *self._views})
+
+    def execute(self, line: str) -> list[str]:
+        """Execute a line; empty ones and comments (``#``) do nothing.
+
+        Raises:
+            HandshakeError: It is not a command, or has failed: the present moment is still the one before.
+        """
+        line = line.strip()
+        if not line or line.startswith("#"):
+            return []
+        word, _, rest = line.partition(" ")
+        if word in self._views and word not in self.hosts:
+            if rest and word not in ("back", "save", "help"):
+                raise UsageError(word, rest.strip(), "is not needed", word)
+            return self._views[word](rest.strip())
+        ShellCommand.parse(line, self.hosts)
+        self.now = self._moments.after(self.now, line)
+        return [*self.now.answer.text.splitlines(), self.standing()]
+
+    def standing(self) -> str:
+        """Where the session is: the clock, the segment that waits, the programs that run."""
+        answer = self.now.answer
+        waiting = views.waiting_line(answer.waiting, self.now.number)
+        running = f" (running: {'; '.join(answer.running)})" if answer.running else ""
+        return f"[{clock(answer.now)} s] {waiting}{running}"
+
+    def _record(self) -> Record:
+        return self._moments.record(self.now)
+
+    def _ladder(self) -> list[str]:
+        # Without the remark that its run did not end.
+        record = msgspec.structs.replace(self._record(), complete=True)
+        return [*ladder_text(record, lang=self._setting.lang).splitlines(), "", self.standing()]
+
+    def _listed(self) -> list[str]:
+        way = self.now.way()[1:]
+        return [f"{number:3}  {clock(each.answer.now)} s  {each.command}" for number, each in enumerate(way, 1)]
+
+    def _difference(self) -> list[str]:
+        if self._left is None:
+            raise UsageError("command", "diff", "needs another future, which back leaves", "back #2")
+        return views.difference_lines(self._moments.record(self._left), self._record())
+
+    def _back(self, rest: str) -> list[str]:
+        way = self.now.way()
+        found: Moment | None = None
+        if rest.startswith("#"):
+            found = next((each for each in way[:-1] if rest == f"#{each.number}"), None)
+        elif not rest or (rest.isascii() and rest.isdigit() and int(rest)):
+            count = int(rest or 1)
+            found = way[-1 - count] if count < len(way) else None
+        if found is None:
+            raise UsageError("back", rest, "is not an earlier moment; moments lists them", "back 2")
+        self._left, self.now = self.now, found
+        return [self.standing()]
+
+    def _save(self, rest: str) -> list[str]:
+        if not rest:
+            raise UsageError("command", "save", "names no file", "save test_handshake.py")
+        file = Path(rest)
+        setting = self._setting
+        text = saved_test(
+            name_of_test(file),
+            self.now.commands,
+            self._record(),
+            topology=setting.topology,
+            links=setting.links,
+            sysctls=setting.sysctls,
+            seed=setting.seed,
+        )
+        try:
+            file.write_text(text, "utf-8")
+        except OSError as error:
+            raise UsageError("save", rest, f"cannot be written ({error.strerror})", "save test_it.py") from None
+        return [f"saved; run it with: pytest {rest}"]
+
+    def _help(self, rest: str) -> list[str]:
+        lines = help_lines("HOST" if rest in self.hosts else rest)
+        if not lines:
+            raise UsageError("help", rest, "is not a command", "help step")
+        return lines
+
+    def _end(self) -> list[str]:
+        self.ended = True
+        return []

@@ -1,0 +1,145 @@
+"""The shell's commands, its views, and the tests that it saves, without a kernel."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+import pytest
+from handshake_lab.errors import UsageError
+from handshake_lab.plan.checks import check_requests
+from handshake_lab.plan.shell_command import ACTING, FATES, ShellCommand, Until
+from handshake_lab.reconcile.stored_run import read
+from handshake_lab.shell import views
+from handshake_lab.shell.help_texts import COMMANDS, help_lines
+from handshake_lab.shell.saved_test import name_of_test, saved_test
+from recordings import RUNS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOSTS = ("h1", "h2")
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("h1 curl h2", ShellCommand("program", text="curl h2", host="h1")),
+        ("h2 nc -l 80 &", ShellCommand("program", text="nc -l 80", host="h2", background=True)),
+        ("h2 true && false", ShellCommand("program", text="true && false", host="h2")),
+        ("  step  3 ", ShellCommand("step", count=3)),
+        ("step until established on h2", ShellCommand("step", until=Until("ESTABLISHED", "h2"))),
+        ("run", ShellCommand("run")),
+        ("run 1.5s", ShellCommand("run", span=1_500_000_000)),
+        ("run until CLOSED on h1", ShellCommand("run", until=Until("CLOSED", "h1"))),
+        ("delay 300ms", ShellCommand("step", fate="delay 300ms")),
+        ("rst", ShellCommand("step", fate="reset")),
+        ("py 1 + 1", ShellCommand("py", text="1 + 1")),
+        ("pingall", ShellCommand("pingall")),
+    ],
+)
+def test_commands(line: str, command: ShellCommand) -> None:
+    """Each form."""
+    assert ShellCommand.parse(line, HOSTS) == command
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "h3 ls",
+        "h1",
+        "h1 &",
+        "py",
+        "step 0",
+        "step x",
+        "step 1001",
+        "step ²",
+        "step until ESTABLISHED",
+        "step until OPEN on h1",
+        "run until CLOSED on h9",
+        "run 30",
+        "delay",
+        "delay soon",
+        "drop #2",
+        "pingall now",
+        "stepp",
+    ],
+)
+def test_what_is_no_command(line: str) -> None:
+    """Each with a reason and an example."""
+    with pytest.raises(UsageError, match="For example"):
+        ShellCommand.parse(line, HOSTS)
+
+
+def test_every_command_has_help() -> None:
+    """And every example of the help that acts on the network is a command."""
+    assert {word.split()[0] for word in COMMANDS} >= {
+        *ACTING,
+        *FATES,
+        "back",
+        "diff",
+        "ladder",
+        "sockets",
+        "why",
+        "save",
+    }
+    for syntax, _, example in COMMANDS.values():
+        if example.split()[0] in (*ACTING, *HOSTS):
+            ShellCommand.parse(example, HOSTS)
+        assert all(len(line) <= 120 for line in help_lines(syntax.split()[0]))
+    assert not help_lines("stepp")
+
+
+def test_the_network_is_listed_as_in_mininet() -> None:
+    """Mininet prints the same words."""
+    planned = check_requests("pair", (), ())
+
+    assert views.network_lines(planned) == [
+        "h1 h1-eth0:s1-eth1",
+        "h2 h2-eth0:s1-eth2",
+        "s1 s1-eth1:h1-eth0 s1-eth2:h2-eth0",
+    ]
+    assert views.link_lines(planned) == ["h1-eth0<->s1-eth1", "s1-eth2<->h2-eth0"]
+
+
+def test_a_future_is_compared_with_another() -> None:
+    """Common events are counted; all that follows has a sign."""
+    one, other = (read(RUNS / f"{name}.jsonl").record for name in ("normal", "third_ack_lost_data"))
+
+    assert views.difference_lines(one, one) == ["both futures are the same so far"]
+    lines = views.difference_lines(one, other)
+    assert any(line.startswith("- ") for line in lines)
+    assert any(line.startswith("+ ") and "has not arrived" in line for line in lines)
+
+
+def test_a_saved_test_is_python(tmp_path: Path) -> None:
+    """Whatever the commands contain; with the network of the session."""
+    run = read(RUNS / "normal.jsonl")
+    commands = ["h1 echo 'a' \"b\"", "step"]
+    text = saved_test(
+        name_of_test(tmp_path / "test_it's.py"),
+        commands,
+        run.record,
+        topology="star,n=3",
+        links=["delay=25ms"],
+        sysctls={"net.ipv4.tcp_syncookies": "2"},
+        seed=7,
+    )
+
+    module = ast.parse(text)
+    played = [
+        ast.literal_eval(argument)
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "net.play"
+        for argument in node.args
+    ]
+    assert played == commands
+    assert "topology='star,n=3', links=['delay=25ms'], sysctls={'net.ipv4.tcp_syncookies': '2'}, seed=7" in text
+
+
+@pytest.mark.parametrize("name", ["test_it.txt", "there.py"])
+def test_where_no_test_is_saved(tmp_path: Path, name: str) -> None:
+    """Not over another file."""
+    (tmp_path / "there.py").touch()
+    with pytest.raises(UsageError):
+        name_of_test(tmp_path / name)
