@@ -285,6 +285,18 @@ def test_an_unsent_fin_is_no_deviation() -> None:
     assert verdict.ok
 
 
+@pytest.mark.parametrize("when", [0, 1_000_000_000])
+def test_a_socket_of_another_namespace_with_the_same_addresses(when: int) -> None:
+    """A run before had a connection with the same addresses, whose socket ends only now: it is not of this run."""
+    run = recorded("normal")
+    (opened,) = [each for each in _changes(run) if each.new is State.ESTABLISHED and each.remote.port == 80]
+    last = structs.replace(opened, t=when, sk=4711, old=State.LAST_ACK, new=State.CLOSED)
+    record = reconcile([run[0], last, *run[1:]])
+
+    assert [end.states for end in record.endpoints] == [end.states for end in reconcile(run).endpoints]
+    assert [each.code for each in record.objections] == ["sockets_of_earlier_runs"]
+
+
 def _changes(run: Iterable[Observation]) -> list[StateChange]:
     return [each for each in run if isinstance(each, StateChange)]
 

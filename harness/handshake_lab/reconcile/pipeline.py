@@ -102,6 +102,7 @@ class _Reconciliation:
             nodes,
             sockets_polled=polled,
             traced_at_all=bool(self._kinds[StateChange]),
+            all_traced=self._all_traced,
             # The tracepoint alone does not show which run a socket belongs to.
             shared=self.header.kernel.kind == "host" and polled and captured,
             cookies=self._cookie_senders,
@@ -151,10 +152,9 @@ class _Reconciliation:
         """The transitions of each socket, by its id()."""
         steps = [step for _, step in self._of(Step)]
         events = [event for _, event in self._of(TcpEvent)]
-        lost = any(each.observer == "tracepoint" for _, each in self._of(Missed))
         run = RunContext(
             all_observed, steps, self._grown, self._pause, self._blurred, events,
-            all_traced=bool(self._kinds[StateChange]) and not lost,
+            all_traced=self._all_traced,
         )  # fmt: skip
         anomalies = Anomalies(traffic.segments)
         built: dict[int, list[TransitionDraft]] = {}
@@ -178,6 +178,12 @@ class _Reconciliation:
             drafts = built[id(observed)] = sequence.build()
             CauseFinder(observed, index, run, legs[last] if last < len(legs) else None).assign(drafts)
         return built
+
+    @cached_property
+    def _all_traced(self) -> bool:
+        """Whether the tracepoints were available and lost no events."""
+        lost = any(each.observer == "tracepoint" for _, each in self._of(Missed))
+        return bool(self._kinds[StateChange]) and not lost
 
     @cached_property
     def _full_queues(self) -> dict[str, int]:

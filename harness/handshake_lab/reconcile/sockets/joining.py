@@ -37,6 +37,7 @@ class SocketJoin:
         nodes: The hosts.
         sockets_polled: Whether the sockets were polled.
         traced_at_all: Whether tracepoints were available.
+        all_traced: Whether they lost no events.
         shared: Whether the tracepoint also reports sockets of other runs on the same kernel.
         cookies: The nodes that send SYN cookies.
         pause: Nanoseconds that may pass between observations of the same event.
@@ -55,12 +56,14 @@ class SocketJoin:
         *,
         sockets_polled: bool,
         traced_at_all: bool,
+        all_traced: bool,
         shared: bool,
         cookies: frozenset[str],
         pause: int = SLACK,
     ) -> None:
         self.objections: list[Message] = []
         self._shared = shared
+        self._all_traced = all_traced
         self._pause = pause
         self._nodes = nodes
         self._traffic = traffic
@@ -76,6 +79,10 @@ class SocketJoin:
         for each_traced in in_order:
             each_traced.node = nodes.of(each_traced.local.ip)
         set_followers(in_order)
+        self._whole: dict[tuple[Address, Address], list[TracedSocket]] = defaultdict(list)
+        for each_traced in in_order:
+            if each_traced.whole:
+                self._whole[each_traced.local, each_traced.remote].append(each_traced)
         self._paired = pair_listeners([each for each in in_order if each.listens], self._listeners, pause)
         for each_traced in in_order:
             self._add_traced(each_traced)
@@ -93,6 +100,9 @@ class SocketJoin:
     # Traced sockets, and the polled socket that belongs to each.
 
     def _add_traced(self, traced: TracedSocket) -> None:
+        if self._is_of_another_namespace(traced):
+            self._strangers.append((traced.local, traced.remote))
+            return
         match = self._find(traced)
         if match is not None:
             self._taken.add(id(match))
@@ -110,6 +120,22 @@ class SocketJoin:
             return
         passive = traced.passive or (not traced.whole and self._is_passive(traced.node, local, remote, match))
         self.all_observed.append(ObservedSocket(traced.node, local, remote, passive, traced.listens, traced, match))
+
+    def _is_of_another_namespace(self, traced: TracedSocket) -> bool:
+        """Whether it is the end of a socket of another run that had the same addresses as a connection of this one.
+
+        Namespaces are removed later than their runs end. It began before the recording, since its beginning was not
+        reported. In one namespace, only one socket has these addresses at a time: it would have ended before the other
+        began, and would have sent or received something before its end.
+        """
+        if traced.whole or not self._all_traced:
+            return False
+        last = traced.events[-1].t
+        others = [each for each in self._whole.get((traced.local, traced.remote), ()) if each.sk != traced.sk]
+        if any(each.begins <= last for each in others):
+            return True
+        legs = self._legs(traced.node, traced.local, traced.remote)
+        return bool(others) and not any(leg.t <= last for leg in legs)
 
     def _find(self, traced: TracedSocket) -> PolledSocket | None:
         if traced.listens:
