@@ -59,12 +59,14 @@ def list_(lang: str) -> None:
       handshake course list
       handshake course list --lang ko
     """
+    from handshake_lab.courses.phrases import phrase
     from handshake_lab.courses.unit import units
 
     for unit in units():
         number, _, _ = unit.name.partition("-")
         points = sum(question.points for question in unit.file.questions)
-        click.echo(f"{number.lstrip('0'):>3}  {unit.text(lang).title}  ({len(unit.file.questions)}, {points:g})")
+        counts = phrase(lang, "work.listed", questions=len(unit.file.questions), points=f"{points:g}")
+        click.echo(f"{number.lstrip('0'):>3}  {unit.text(lang).title} ({counts})")
 
 
 @command.command()
