@@ -6,13 +6,14 @@ import ast
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.errors import UsageError
-from handshake_lab.plan.checks import check_requests
+from handshake_lab.errors import RecordUnreadable, UsageError
+from handshake_lab.plan.checks import check_requests, parse_links
 from handshake_lab.plan.shell_command import ACTING, FATES, ShellCommand, Until
 from handshake_lab.reconcile.stored_run import read
 from handshake_lab.shell import views
 from handshake_lab.shell.help_texts import COMMANDS, help_lines
 from handshake_lab.shell.saved_test import name_of_test, saved_test
+from handshake_lab.shell.shell_job import network_of
 from recordings import RUNS
 
 if TYPE_CHECKING:
@@ -135,6 +136,16 @@ def test_a_saved_test_is_python(tmp_path: Path) -> None:
     ]
     assert played == commands
     assert "topology='star,n=3', links=['delay=25ms'], sysctls={'net.ipv4.tcp_syncookies': '2'}, seed=7" in text
+
+
+def test_the_network_of_a_run() -> None:
+    """Its topology and links, by which it is built again; not that of a script, which has no topology."""
+    topology, links = network_of(RUNS / "normal.jsonl")
+    check_requests(topology, parse_links(links), ())
+    assert links
+
+    with pytest.raises(RecordUnreadable):
+        network_of(RUNS / "no-such-run.jsonl")
 
 
 @pytest.mark.parametrize("name", ["test_it.txt", "there.py"])

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Record
     from handshake_lab.shell.moments import Moment, Moments
 
+#: How many characters of a running command are shown.
+_NAME = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -108,7 +111,8 @@ class Session:
         """Where the session is: the clock, the segment that waits, the programs that run."""
         answer = self.now.answer
         waiting = views.waiting_line(answer.waiting, self.now.number)
-        running = f" (running: {'; '.join(answer.running)})" if answer.running else ""
+        names = [name if len(name) <= _NAME else f"{name[: _NAME - 1]}…" for name in answer.running]
+        running = f" (running: {'; '.join(names)})" if names else ""
         return f"[{clock(answer.now)} s] {waiting}{running}"
 
     def _record(self) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -36,9 +37,11 @@ def command(
 ) -> int:
     """Use a network segment by segment; the clock waits for you.
 
-    TOPOLOGY is a name from `handshake topology list`, or a file with a Mininet Topo; by default, two hosts and
-    a switch. Every segment waits in the middle of the network until a command decides what happens to it. back
-    returns to an earlier moment, from which another future can be taken.
+    TOPOLOGY is a name from `handshake topology list`, a file with a Mininet Topo, or the directory of a recorded run:
+    then the network has its topology and links. By default, it is two hosts and a switch.
+
+    Every segment waits in the middle of the network until a command decides what happens to it. back returns to an
+    earlier moment, from which another future can be taken.
 
     Commands are read from the terminal, or from a file: then the first one that fails ends the session. help lists
     them.
@@ -47,6 +50,7 @@ def command(
     Examples:
       handshake shell
       handshake shell star,n=3 --link delay=25ms
+      handshake shell my-run
       handshake shell --link delay=25ms < commands.txt
 
     \b
@@ -69,8 +73,11 @@ def command(
     from handshake_lab.shell.moments import Moments
     from handshake_lab.shell.prompt import ask, follow
     from handshake_lab.shell.session import Session, Setting
-    from handshake_lab.shell.shell_job import shell_plan
+    from handshake_lab.shell.shell_job import network_of, shell_plan
 
+    if Path(topology).is_dir():
+        topology, recorded = network_of(Path(topology))
+        links = (*recorded, *links)
     link_specs = parse_links(links)
     planned = check_requests(topology, link_specs, ())
     options.print_notes(planned)
