@@ -58,6 +58,18 @@ def test_two_hosts_and_a_web_server_twice(tmp_path: Path) -> None:
     assert other.stdout.partition("Page:")[0] == one.stdout.partition("Page:")[0]
 
 
+def test_system_calls_cost_what_is_chosen(tmp_path: Path) -> None:
+    """Each call takes that virtual time, and the script sees it on its clock."""
+    (tmp_path / "spins.py").write_text(
+        "import os, time\nbegin = time.monotonic()\nfor _ in range(1000):\n    os.getppid()\n"
+        "print('took', round((time.monotonic() - begin) * 1000), 'ms')\n"
+    )
+    done = run("--plain", "--cost", "syscall=10us,clock=1us", "spins.py", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "took 10 ms" in done.stdout
+
+
 def test_what_a_hosts_own_queue_drops_is_recorded_as_lost(tmp_path: Path) -> None:
     """Mininet's loss is in the sender's interface, before any capture."""
     done = run("--out", str(tmp_path / "run"), "two_hosts.py", "12")

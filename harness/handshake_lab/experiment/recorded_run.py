@@ -84,7 +84,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
                 with recorder:
                     if seed is not None:
                         begin(seed, "run")
-                    charge(plan)
+                    charge(plan.cost, plan.kernel.seed, optional=plan.cost_optional)
                     clock.start()
                     header = RunHeader(
                         t=0,

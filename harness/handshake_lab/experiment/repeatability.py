@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handshake_lab.experiment.live_recording import LiveRecording
-    from handshake_lab.plan.run_plan import RunPlan
+    from handshake_lab.plan.cost import Cost
 
 #: Seconds of this machine's processor time for which a program may compute without a system call.
 PATIENCE = 5.0
@@ -33,15 +33,20 @@ _SEARCHED = 4 << 20
 _ELF_LOAD, _ELF_EXECUTABLE = 1, 1
 
 
-def charge(plan: RunPlan) -> None:
-    """Have programs' use of the machine cost what the plan says, from now on.
+def charge(cost: Cost, seed: int | None, *, optional: bool) -> None:
+    """Have programs' use of the machine cost virtual time, from now on.
+
+    Args:
+        cost: What it costs.
+        seed: The seed of the run; None in real time.
+        optional: Whether a kernel that cannot do this is accepted.
 
     Raises:
-        EnvironmentUnsupported: This kernel cannot, and the plan requires it.
+        EnvironmentUnsupported: This kernel cannot, and it is required.
     """
-    if plan.kernel.seed is not None and virtual_time.can_cost():
-        virtual_time.set_costs(plan.cost.syscall, plan.cost.clock, plan.cost.tsc, int(PATIENCE * 1000))
-    elif plan.cost != NO_COST and not plan.cost_optional:
+    if seed is not None and virtual_time.can_cost():
+        virtual_time.set_costs(cost.syscall, cost.clock, cost.tsc, int(PATIENCE * 1000))
+    elif cost != NO_COST and not optional:
         raise EnvironmentUnsupported(
             "this kernel cannot let programs' use of the machine cost virtual time",
             "Leave --cost out, or use a lab kernel of Linux 7.3: --kernel lab:7.3",

@@ -19,6 +19,7 @@ import msgspec
 
 from handshake_lab.errors import HandshakeError, WaitTimedOut
 from handshake_lab.experiment.live_recording import Journal
+from handshake_lab.experiment.repeatability import charge
 from handshake_lab.experiment.run_start import begin, repeatable
 from handshake_lab.kernel.lab import writable_root
 from handshake_lab.linux import netns
@@ -31,6 +32,7 @@ from handshake_lab.mininet_scripts.script_plan import SCRIPT, ScriptPlan
 from handshake_lab.mininet_scripts.written_files import copy_written
 from handshake_lab.observers.clock import Clock
 from handshake_lab.observers.recorder import Recorder
+from handshake_lab.plan.cost import NO_COST
 from handshake_lab.recording.events_file import Writer
 from handshake_lab.recording.observations import FORMAT_VERSION, Program, RunEnd, RunHeader
 from handshake_lab.recording.run_files import ERROR, EVENTS, SCRIPT_FILES, SCRIPT_OUTPUT
@@ -106,6 +108,8 @@ def _record(plan: ScriptPlan, results: Path) -> None:
             return ask_for_line(results, next(numbers), real_time=kernel.real_time)
 
         with contextlib.closing(ScriptNodes(recorder, clock, plan.rate, read_line)) as nodes, recorder:
+            if plan.cost != NO_COST:
+                charge(plan.cost, seed, optional=False)
             if seed is not None:
                 begin(seed, "run")
             clock.start()

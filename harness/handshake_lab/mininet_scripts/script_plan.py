@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from handshake_lab.plan.cost import NO_COST, Cost
 from handshake_lab.recording.observations import KernelInfo
 
 #: The name of the script's process in the record.
@@ -27,5 +28,6 @@ class ScriptPlan(msgspec.Struct, frozen=True, kw_only=True):
     kernel: KernelInfo
     rate: int = 0
     heartbeat: float = 5.0
+    cost: Cost = NO_COST  #: what programs' use of the machine costs in virtual time
     curves: bool = False  #: whether congestion windows and round-trip times are recorded
     replay: str = ""

@@ -38,6 +38,7 @@ _AT_A_TERMINAL = 7 * 86400.0
     metavar="TIME",
     help="Limit for the run in real time; by default 120 s, but none at a terminal, where a script may ask for input.",
 )
+@options.cost("only waiting takes virtual time")
 @options.curves
 @options.seed
 @options.kernel
@@ -51,6 +52,7 @@ def command(
     python: str,
     rate: str,
     wall_limit: str | None,
+    cost: str | None,
     seed: int,
     kernel_name: str,
     memory: int | None,
@@ -78,6 +80,7 @@ def command(
     from handshake_lab.mininet_scripts.run_script import exit_status, script_run
     from handshake_lab.mininet_scripts.script_plan import ScriptPlan
     from handshake_lab.plan import units
+    from handshake_lab.plan.cost import NO_COST, parse_cost
 
     if not script.is_file():
         raise UsageError("SCRIPT", str(script), "is not a file", "handshake run two_hosts.py")
@@ -94,6 +97,7 @@ def command(
         directory=str(Path.cwd()),
         kernel=kernel.info,
         rate=0 if kernel.info.real_time or rate == "0" else units.rate("--rate", rate),
+        cost=parse_cost(cost) or NO_COST,
         curves=curves,
         replay=options.again(),
     )
