@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
 import re
+import select
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -17,7 +20,7 @@ from handshake_lab.plan.checks import check_requests, parse_links
 from handshake_lab.recording.run_files import EVENTS
 from handshake_lab.shell import moments as moments_module
 from handshake_lab.shell.moments import Moments
-from handshake_lab.shell.prompt import follow
+from handshake_lab.shell.prompt import PROMPT, follow
 from handshake_lab.shell.session import Session, Setting
 from handshake_lab.shell.shell_job import shell_plan
 from jobs import REPOSITORY
@@ -116,3 +119,32 @@ def test_states_are_waited_for(image: LabKernelImage) -> None:
         session.execute("step until ESTABLISHED on h2")
         session.execute("rst" if session.now.answer.waiting else "py client.close()")
         assert "running" not in session.execute("run until CLOSED on h1")[-1]
+
+
+def test_a_terminal_has_a_prompt_with_completion() -> None:
+    """Tab completes commands and hosts; an error does not end the session, Ctrl-D does."""
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()", "shell"]
+    environment = {**os.environ, "TERM": "dumb", "LC_ALL": "C.UTF-8"}
+    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, env=environment) as shell:
+        os.close(terminal)
+        assert "help lists them" in shown_until(controller, PROMPT)
+        for typed, expected in (
+            ("nod\t\n", "h1 h2 s1"),
+            ("drop\n", "none does"),
+            ("step until CLOSED on h\t2\n", "] no"),
+        ):
+            os.write(controller, typed.encode())
+            assert expected in shown_until(controller, PROMPT)
+        os.write(controller, b"\x04")
+        assert shell.wait(timeout=60) == 0
+    os.close(controller)
+
+
+def shown_until(controller: int, end: str) -> str:
+    """What a terminal shows, up to a text."""
+    shown = ""
+    while not shown.endswith(end):
+        assert select.select([controller], [], [], 60)[0], shown
+        shown += os.read(controller, 4096).decode()
+    return shown
