@@ -78,15 +78,22 @@ class SocketPoller:
             SockDiagError: The kernel refused.
         """
         t = self._clock.now()
-        snapshot = self._sockets.exact(flow)
-        if snapshot is not None and snapshot.state is State.LISTEN:
-            snapshot = None  # the kernel returns the listener if there is no such connection
-        cookie = self._flows.get(flow)
+        snapshot, cookie = self._exact(flow), self._flows.get(flow)
+        if snapshot is None and cookie is not None and not self._clock.virtual:
+            # The lookup takes no lock: it misses a socket that is being replaced by its mini-socket just then
+            # (__inet_lookup_established(), net/ipv4/inet_hashtables.c: refcount_inc_not_zero() fails).
+            snapshot = self._exact(flow)
         if cookie is not None and (snapshot is None or snapshot.cookie != cookie):
             yield self._gone(t, cookie)
         if snapshot is not None:
             yield from self._seen(t, snapshot)
         self._polled_at[flow] = t
+
+    def _exact(self, flow: Flow) -> SocketSnapshot | None:
+        """The socket of a connection; None if there is none, or it has just been closed."""
+        snapshot = self._sockets.exact(flow)
+        # The kernel returns the listener if there is no such connection.
+        return None if snapshot is None or snapshot.state in (State.LISTEN, State.CLOSED) else snapshot
 
     def poll_listeners(self) -> Iterator[SocketSeen | SocketGone]:
         """Poll the listening sockets, and the number of connections in their accept queues.
