@@ -71,6 +71,12 @@ def _links(file: Path) -> None:
     file.symlink_to("/etc/passwd")
 
 
+def _with_id(student: str) -> bytes:
+    """A document that is complete but for its id."""
+    made = Work(unit="small", version=1, package="0", student=student, course=COURSE, seed=1, lang="en")
+    return msgspec.json.encode(made)
+
+
 #: Files that are no hand-ins, or hostile ones, with the status that each must have.
 STRANGE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "empty": ("empty", lambda file: file.write_bytes(b"")),
@@ -81,6 +87,8 @@ STRANGE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "deep": ("unreadable", lambda file: archive(file, (DOCUMENT, b"[" * 500_000))),
     "deep-object": ("unreadable", lambda file: archive(file, (DOCUMENT, b'{"format":1,"x":' + b"[" * 500_000))),
     "other-document": ("unreadable", lambda file: archive(file, (DOCUMENT, b'{"format": 1, "student": "=cmd()"}'))),
+    "newline-in-id": ("unreadable", lambda file: archive(file, (DOCUMENT, _with_id("kim\n")))),
+    "climbing-id": ("unreadable", lambda file: archive(file, (DOCUMENT, _with_id("../kim")))),
     "old-format": ("version", lambda file: archive(file, (DOCUMENT, b'{"format": 0}'))),
     "climbs": ("hostile", lambda file: archive(file, ("../../.ssh/authorized_keys", b"ssh-rsa"))),
     "two": ("hostile", lambda file: archive(file, (DOCUMENT, b"{}"), ("/etc/cron.d/x", b"* * * * *"))),

@@ -141,8 +141,8 @@ def _row(*cells: object) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in a table of Markdown, without markup of its own."""
-    return visible(text, _LONGEST_TEXT).replace("|", "\\|").replace("<", "&lt;")
+    """Text in Markdown, without markup of its own: no columns, no HTML, no links and images."""
+    return visible(text, _LONGEST_TEXT).replace("|", "\\|").replace("<", "&lt;").replace("](", "]\\(")
 
 
 def _short(text: str) -> str:

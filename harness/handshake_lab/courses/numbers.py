@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 
 #: What an id may consist of: it becomes part of a file's name and of reports.
-ID = r"^[\w][\w.@+-]{0,63}$"
+ID = r"^\w[\w.@+-]{0,63}\Z"
 
 
 def seed_of(student: str, course: str) -> int:

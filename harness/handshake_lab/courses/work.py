@@ -12,7 +12,7 @@ from handshake_lab.courses.numbers import ID
 #: The version of the files of this module.
 FORMAT = 1
 _Short = Annotated[str, msgspec.Meta(max_length=200)]
-_Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+_Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Answers = Annotated[dict[_Short, Annotated[str, msgspec.Meta(max_length=100_000)]], msgspec.Meta(max_length=200)]
 
 
@@ -38,7 +38,7 @@ class Work(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """
 
     format: int = FORMAT
-    unit: Annotated[str, msgspec.Meta(pattern=r"^[\w-]{1,80}$")]
+    unit: Annotated[str, msgspec.Meta(pattern=r"^[\w-]{1,80}\Z")]
     version: int
     package: _Short
     student: Annotated[str, msgspec.Meta(pattern=ID)]
