@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from handshake_lab.errors import UsageError
 from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.kernel.lab import lab_boot
 from handshake_lab.kernel.lab.lab_machine import CLOCK_START, USUAL, LabMachine
 
 
@@ -47,3 +50,13 @@ def test_other_kernels_have_their_own(kernel: str) -> None:
     """It is not ignored in silence."""
     with pytest.raises(UsageError, match="its own clock and memory"):
         choose_kernel(kernel, 1, machine=LabMachine(memory=1024))
+
+
+@pytest.mark.parametrize(
+    ("release", "told"), [("6.1.192", True), ("5.15.3", True), ("6.2.0", False), ("6.12.117", False), ("7.3.4", False)]
+)
+def test_a_kernel_that_distrusts_its_seed_is_told_to_trust_it(release: str, told: bool) -> None:
+    """Otherwise it waits for random numbers without end; newer ones keep their command line, on which theirs depend."""
+    image = SimpleNamespace(linux="linux", forks=False, release=release)
+
+    assert ("random.trust_cpu=on" in lab_boot._command(image, USUAL)) is told  # type: ignore[arg-type]
