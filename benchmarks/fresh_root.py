@@ -105,7 +105,7 @@ def take(way: str, base: Path, root: Path) -> bool:
 
 def differing(records: list[Path], keep: Path | None) -> list[str]:
     """The records that differ from the first, with the first line in which they do."""
-    if keep:
+    if keep and records:
         keep.mkdir(parents=True, exist_ok=True)
         run("cp", *records, keep)
     found = []

@@ -18,12 +18,13 @@ Counters. Each socket and each pipe takes an inode number (fs/inode.c, get_next_
 
 from __future__ import annotations
 
+import _posixsubprocess
 import contextlib
 import gc
 import random
 import subprocess
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from handshake_lab.linux.inode_numbers import STAGE, skip_to
 from handshake_lab.linux.randomness import seed_randomness
@@ -60,20 +61,44 @@ def repeatable(seed: int | None) -> Iterator[None]:
     if seed is None:
         yield
         return
-    collecting, vfork = gc.isenabled(), subprocess._USE_VFORK  # noqa: SLF001  the documented switch
+    collecting = gc.isenabled()
     # The times of garbage collections, which close sockets that are no longer referenced, depend on Python's version.
     gc.disable()
-    # With vfork(), the caller waits until its child has called exec. Whether other threads run in the meantime depends
-    # on Python's version (they do from 3.11.4 on), and then so does the order of observations.
-    vars(subprocess)["_USE_VFORK"] = False
     try:
-        with free_of_time():
+        with _without_vfork(), free_of_time():
             begin(seed, "network")
             yield
     finally:
-        vars(subprocess)["_USE_VFORK"] = vfork
         if collecting:
             gc.enable()
+
+
+@contextlib.contextmanager
+def _without_vfork() -> Iterator[None]:
+    """Have subprocess start programs with fork().
+
+    With vfork(), the caller waits until its child has called exec. Whether other threads run in the meantime depends
+    on Python's version (they do from 3.11.4 on), and then so does the order of observations.
+    """
+    names = vars(subprocess)
+    name, wanted = ("_USE_VFORK", False) if "_USE_VFORK" in names else ("_fork_exec", _fork_exec)
+    before = names[name]
+    names[name] = wanted
+    try:
+        yield
+    finally:
+        names[name] = before
+
+
+def _fork_exec(*arguments: Any) -> int:
+    """Python 3.14 has no switch, but uses fork() if there is a function to call in the child: the last argument."""
+    *others, function = arguments
+    start: Any = _posixsubprocess.fork_exec  # of another type in each version
+    return int(start(*others, function or _nothing))
+
+
+def _nothing() -> None:
+    """Be called in a child, before exec."""
 
 
 def begin(seed: int, stage: Literal["network", "run"]) -> None:
