@@ -297,6 +297,21 @@ def test_a_socket_of_another_namespace_with_the_same_addresses(when: int) -> Non
     assert [each.code for each in record.objections] == ["sockets_of_earlier_runs"]
 
 
+def test_a_run_beside_this_one_with_the_same_addresses() -> None:
+    """Another run on the same kernel has the same connection ten seconds later: no segment of this run is near it."""
+    run = recorded("normal")
+    header = structs.replace(run[0], kernel=structs.replace(run[0].kernel, kind="host"))
+    beside = [
+        structs.replace(each, t=each.t + 10_000_000_000, sk=each.sk + 1)
+        for each in _changes(run)
+        if each.remote.port == 80
+    ]
+    record = reconcile([header, *run[1:-1], *beside, run[-1]])
+
+    assert [end.states for end in record.endpoints] == [end.states for end in reconcile([header, *run[1:]]).endpoints]
+    assert [each.code for each in record.objections] == ["sockets_of_other_runs"]
+
+
 def _changes(run: Iterable[Observation]) -> list[StateChange]:
     return [each for each in run if isinstance(each, StateChange)]
 

@@ -115,7 +115,7 @@ class SocketJoin:
             if is_loopback(traced.local.ip):
                 self.objections.append(sentence("socket_of_unknown_host", local=str(local), remote=str(remote)))
             return
-        if match is None and not self._legs(traced.node, local, remote) and (self._shared or not traced.whole):
+        if match is None and (self._shared or not traced.whole) and not self._is_captured(traced, local, remote):
             self._strangers.append((local, remote))
             return
         passive = traced.passive or (not traced.whole and self._is_passive(traced.node, local, remote, match))
@@ -136,6 +136,18 @@ class SocketJoin:
             return True
         legs = self._legs(traced.node, traced.local, traced.remote)
         return bool(others) and not any(leg.t <= last for leg in legs)
+
+    def _is_captured(self, traced: TracedSocket, local: Address, remote: Address) -> bool:
+        """Whether segments of a socket were captured: those that open it, if a run beside may have its addresses."""
+        legs = self._legs(traced.node, local, remote)
+        if not (self._shared and traced.whole):
+            return bool(legs)
+        return any(
+            abs(leg.t - traced.begins) <= self._pause
+            and ("S" in leg.segment.flags or (before is not None and "S" in before.segment.flags))
+            for before, leg in pairwise([None, *legs])
+            if leg is not None
+        )
 
     def _find(self, traced: TracedSocket) -> PolledSocket | None:
         if traced.listens:
