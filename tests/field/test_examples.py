@@ -56,6 +56,7 @@ LONG = {
         "explore/test_single_faults.py::test_a_lost_segment_that_breaks_a_test_is_found",
     ),
     r"^handshake docs\b": ("builds the site", "unit/test_site.py::site"),
+    r"^handshake diff\b": ("needs two runs, and exits with 1", "unit/test_report_diff.py::test_the_verb"),
     r"^handshake course\b(?! list)": (
         "needs a student's folder",
         "courses/test_grading.py::test_a_student_from_start_to_hand_in",
