@@ -135,7 +135,7 @@ def test_a_saved_test_is_python(tmp_path: Path) -> None:
         for argument in node.args
     ]
     assert played == commands
-    assert "topology='star,n=3', links=['delay=25ms'], sysctls={'net.ipv4.tcp_syncookies': '2'}, seed=7" in text
+    assert 'topology="star,n=3", links=["delay=25ms"], sysctls={"net.ipv4.tcp_syncookies": "2"}, seed=7' in text
 
 
 def test_the_network_of_a_run() -> None:

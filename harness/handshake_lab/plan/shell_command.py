@@ -75,8 +75,10 @@ class ShellCommand(msgspec.Struct, frozen=True, omit_defaults=True, repr_omit_de
             return cls("pingall")
         if word == "py" and rest:
             return cls("py", text=rest)
-        if word == "step" or word == "run":  # noqa: PLR1714 -- mypy narrows only this
-            return cls._advance(word, rest, hosts)
+        if word == "step":
+            return cls._advance("step", rest, hosts)
+        if word == "run":
+            return cls._advance("run", rest, hosts)
         raise UsageError("command", line.strip(), "is not known here; help lists all commands", "step")
 
     @classmethod

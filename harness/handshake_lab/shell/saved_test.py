@@ -56,17 +56,29 @@ def saved_test(
         sysctls: Settings of hosts and routers.
         seed: Of the kernel.
     """
-    settings = [f"topology={topology!r}"] if topology != "pair" else []
-    settings += [f"links={list(links)!r}"] if links else []
-    settings += [f"sysctls={dict(sysctls)!r}"] if sysctls else []
+    settings = [f"topology={_literal(topology)}"] if topology != "pair" else []
+    settings += [f"links={_literal(list(links))}"] if links else []
+    settings += [f"sysctls={_literal(dict(sysctls))}"] if sysctls else []
     settings.append(f"seed={seed}")
     return _TEMPLATE.format(
         settings=", ".join(settings),
         name=name,
-        commands="\n".join(f"        {command!r}," for command in commands),
-        segments="\n".join(f"        {(each.sender, each.name, each.lost)!r}," for each in record.segments),
-        states="\n".join(f"        {(each.node, ' '.join(each.states))!r}," for each in record.endpoints),
+        commands="\n".join(f"        {_literal(command)}," for command in commands),
+        segments="\n".join(f"        {_literal((each.sender, each.name, each.lost))}," for each in record.segments),
+        states="\n".join(f"        {_literal((each.node, ' '.join(each.states)))}," for each in record.endpoints),
     )
+
+
+def _literal(value: object) -> str:
+    """A value in Python's notation, with the quotation marks that formatters write."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_literal, value))})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_literal(key)}: {_literal(each)}' for key, each in value.items())}}}"
+    text = repr(value)
+    return f'"{text[1:-1]}"' if text.startswith("'") and '"' not in text else text
 
 
 def name_of_test(file: Path) -> str:
