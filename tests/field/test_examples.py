@@ -179,6 +179,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home.mkdir()
     (home / ".config" / "fish" / "completions").mkdir(parents=True)
     (home / "course.py").write_text(COURSE)
+    (home / "commands.txt").write_text("py server = h2.listen(80)\npy client = h1.connect(server)\nstep\nladder\n")
     for name in ("two_hosts.py", "bufferbloat.py"):
         (home / name).write_text(SCRIPT)
     run = shell("handshake demo --out my-run && handshake demo --out runs/1", home)

@@ -236,4 +236,4 @@ def test_memory_and_clock_are_chosen(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert date == "(2031, 5, 6)"
-    assert 680 < int(memory) <= 768
+    assert 900 < int(memory) <= 1024

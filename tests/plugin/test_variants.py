@@ -67,13 +67,17 @@ def test_what_is_not_documented_fails_with_a_whole_record(project: Project) -> N
     """A deviation that no loss of segments explains. Linux has none that is known: the diagram lacks an edge here."""
     project.write(
         conftest="""
+            import pytest
             from handshake_lab.tcp.diagram.lookup import edges_between
             from handshake_lab.verdict import judge
 
             def of_another_diagram(old, new):
                 return () if new == "FIN-WAIT-1" else edges_between(old, new)
 
-            judge.edges_between = of_another_diagram
+            def pytest_configure(config):
+                replaced = pytest.MonkeyPatch()
+                replaced.setattr(judge, "edges_between", of_another_diagram)
+                config.add_cleanup(replaced.undo)
         """,
         test_it="""
             import pytest

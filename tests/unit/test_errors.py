@@ -25,7 +25,10 @@ VALUES: dict[str, Any] = {
     "object": "50",
     "Iterable[str]": ["h2: CLOSE-WAIT", "h1: none"],
 }
-SOURCES = sorted(Path(handshake_lab.__file__).parent.rglob("*.py"))
+#: The programs of course units are what is tried there, not part of the package.
+SOURCES = sorted(
+    path for path in Path(handshake_lab.__file__).parent.rglob("*.py") if not path.match("courses/units/*/*.py")
+)
 #: Not this project's to replace: Python's own protocols, pytest's and click's.
 FOREIGN = {
     "AssertionError": "a defect of this program, not an error that a user can act on",
@@ -36,9 +39,16 @@ FOREIGN = {
     "pytest.fail.Exception": "what pytest.fail() raises, here without a traceback",
     "pytest.UsageError": "pytest prints it and exits with its own status",
     "Interrupted": "SIGTERM: a SystemExit",
+    "Refused": "why a hand-in is not read further: its grader catches it",
 }
 #: Files that run before anything could carry an error to the user: what they raise is printed on a console.
-BEFORE_A_JOB = ("doctor/host_probe.py", "kernel/host/private_namespaces.py", "kernel/lab/*.py", "kernel/shared/*.py")
+BEFORE_A_JOB = (
+    "courses/confinement.py",
+    "doctor/host_probe.py",
+    "kernel/host/private_namespaces.py",
+    "kernel/lab/*.py",
+    "kernel/shared/*.py",
+)
 
 
 def example_of(kind: type[HandshakeError]) -> HandshakeError:

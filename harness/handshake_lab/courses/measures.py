@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import jinja2.sandbox
 
-from handshake_lab.errors import UsageError
+from handshake_lab.errors import NotRecorded, UsageError
 from handshake_lab.plan.fault import Fault
 from handshake_lab.plan.fault_matching import matching
 from handshake_lab.plan.nearest_name import hint
@@ -66,7 +66,7 @@ class Measures:
         names = {**self._functions(), **self._numbers}
         try:
             return _EXPRESSIONS.compile_expression(expression, undefined_to_none=False)(**names)
-        except (jinja2.TemplateError, TypeError, ValueError, ZeroDivisionError) as error:
+        except (jinja2.TemplateError, NotRecorded, TypeError, ValueError, ZeroDivisionError) as error:
             raise UsageError(where, expression, f"cannot be computed ({error})", "count('SYN from h1')") from None
 
     def _functions(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Measures:
     def run(self, experiment: str) -> Measures:
         """Another experiment, for a comparison: ``run('small').largest_rtt('h1')``."""
         if self._others is None:
-            raise ValueError("there is no other run")
+            raise NotRecorded("there is no other run")
         return Measures(self._others(experiment), self._numbers)
 
     # -- states -----------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class Measures:
         """The number of the segment that was the cause of entering a state, or that was sent with it."""
         step = self._entered(host, state, nth)
         if step.cause.segment is None:
-            raise ValueError(f"no segment is on record as the cause of {state} at {host}")
+            raise NotRecorded(f"no segment is on record as the cause of {state} at {host}")
         return step.cause.segment
 
     def cause_kind(self, host: str, state: str, nth: int = 1) -> str:
@@ -149,7 +149,7 @@ class Measures:
         """The number of the first of them that did not arrive, as in the ladder."""
         lost = [segment for segment in self._matching(what) if segment.lost]
         if not lost:
-            raise ValueError(f"no {what} was lost")
+            raise NotRecorded(f"no {what} was lost")
         self.used[-1:] = lost[:1]
         return lost[0].number
 
@@ -204,7 +204,7 @@ class Measures:
         """When the first of them arrived, in seconds since the recording began."""
         segment = self._first(what)
         if segment.received is None:
-            raise ValueError(f"{what} did not arrive")
+            raise NotRecorded(f"{what} did not arrive")
         return segment.received / _SECOND
 
     def slowest_trip(self, what: str) -> float:
@@ -216,7 +216,7 @@ class Measures:
         """The median time between the arrivals of two of them, in seconds: the pace of the narrowest link."""
         times = sorted(each.received for each in self._matching(what) if each.received is not None)
         if len(times) < 2:
-            raise ValueError(f"fewer than two of {what} arrived")
+            raise NotRecorded(f"fewer than two of {what} arrived")
         return median(later - earlier for earlier, later in pairwise(times)) / _SECOND
 
     def entered(self, host: str, state: str, nth: int = 1) -> float:
@@ -229,7 +229,7 @@ class Measures:
         """The error of the nth such system call of a host: "ECONNREFUSED"; "" if it succeeded."""
         calls = self._calls(host, call)
         if len(calls) < nth:
-            raise ValueError(f"{host} has only {len(calls)} calls of {call}")
+            raise NotRecorded(f"{host} has only {len(calls)} calls of {call}")
         result = calls[nth - 1].result
         return result if result.startswith("E") or result.endswith("Error") else ""
 
@@ -242,7 +242,7 @@ class Measures:
         ends = {each.name: each.status for each in self._programs("ends")}
         begun = [each.name for each in self._programs("starts") if each.node == host]
         if len(begun) < nth:
-            raise ValueError(f"{host} has only {len(begun)} programs")
+            raise NotRecorded(f"{host} has only {len(begun)} programs")
         return ends.get(begun[nth - 1], "")
 
     def counter(self, host: str, name: str) -> int:
@@ -271,7 +271,7 @@ class Measures:
         found = self._endpoints(host)
         if len(found) < nth:
             nodes = self._run.record.header.nodes
-            raise ValueError(
+            raise NotRecorded(
                 f"{host} has only {len(found)} connections"
                 if host in nodes
                 else f"there is no {host}; {hint(host, nodes)}"
@@ -282,7 +282,7 @@ class Measures:
         wanted = _state(state)
         found = [step for step in self._endpoint(host, nth).transitions if step.new == wanted]
         if not found:
-            raise ValueError(f"{host} was never in {state}")
+            raise NotRecorded(f"{host} was never in {state}")
         self._use_causes(found[-1:])
         return found[-1]
 
@@ -303,7 +303,7 @@ class Measures:
     def _first(self, what: str) -> TransmittedSegment:
         found = self._matching(what)
         if not found:
-            raise ValueError(f"the run has no {what}")
+            raise NotRecorded(f"the run has no {what}")
         self.used[-1] = found[0]
         return found[0]
 
@@ -335,4 +335,4 @@ def _state(name: str) -> State:
     try:
         return State(name)
     except ValueError:
-        raise ValueError(f"{name} is not a state of TCP; {hint(name, State)}") from None
+        raise NotRecorded(f"{name} is not a state of TCP; {hint(name, State)}") from None
