@@ -8,8 +8,7 @@ in ``-emulated``. An endpoint is described by the edges it took (`handshake edge
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
-from itertools import accumulate, combinations
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +16,6 @@ from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.observations import (
     Address,
     Observation,
-    RunHeader,
     SegmentSeen,
     SocketGone,
     SocketSeen,
@@ -31,7 +29,7 @@ from handshake_lab.tcp.states import State
 from handshake_lab.verdict.judge import judge
 from handshake_lab.verdict.self_transitions import self_transitions
 from msgspec import structs
-from recordings import RUNS, only, recorded
+from recordings import RUNS, held_up, only, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -234,34 +232,6 @@ def test_recording_of_a_machine_that_is_held_up(name: str, share: float, longest
             assert [
                 (self_transition.edge, self_transition.node) for self_transition in self_transitions(record, run)
             ] == stayed
-
-
-def held_up(run: Sequence[Observation], chance: random.Random, share: float, longest: int) -> list[Observation]:
-    """A run as on a machine that pauses sometimes: after a share of the events, for at most this many nanoseconds.
-
-    In the lab all that a segment does happens in one moment; here its arrival is what comes first.
-    """
-    head = run[0]
-    assert isinstance(head, RunHeader)
-    real = structs.replace(head, kernel=structs.replace(head.kernel, kind="host", seed=None))
-    apart = [
-        structs.replace(each, t=max(each.t - MS // 1000, 0))
-        if isinstance(each, SegmentSeen) and each.direction == "received"
-        else each
-        for each in run[1:]
-    ]
-    moments = sorted({each.t for each in apart})
-    late = list(accumulate(chance.randrange(longest) if chance.random() < share else 0 for _ in moments))
-
-    def warped(t: int) -> int:
-        place = bisect_right(moments, t)
-        return t + (late[place - 1] if place else 0)
-
-    moved: list[Observation] = [real]
-    for each in apart:
-        since = {"since": warped(each.since)} if isinstance(each, SocketSeen | SocketGone) else {}
-        moved.append(structs.replace(each, t=warped(each.t), **since))
-    return moved
 
 
 def test_time_wait_is_seen_by_looks_alone() -> None:
