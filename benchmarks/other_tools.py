@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,15 +55,26 @@ with socket.create_server(("", 80)) as listener:
 RECEIVER = """
 import socket
 connection = socket.create_connection(("10.0.0.2", 80))
+connection.recv(65536)
+print("begun", flush=True)
 while connection.recv(65536): pass
 """
-#: What tcpdump would print of a host's interface: time, direction, flags and length of each segment.
+#: What tcpdump would print of a host's interface: time, direction, flags and length of each segment. After SIGTERM it
+#: continues until none has come for 0.3 s.
 CAPTURE = """
-import socket, sys, time
+import signal, socket, sys, time
+def drain(*_): raise InterruptedError
+signal.signal(signal.SIGTERM, drain)
 sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
 print("ready", flush=True)
 while True:
-    packet, (_, _, kind, *_) = sniffer.recvfrom(65536)
+    try:
+        packet, (_, _, kind, *_) = sniffer.recvfrom(65536)
+    except InterruptedError:
+        sniffer.settimeout(0.3)
+        continue
+    except TimeoutError:
+        break
     if packet[9] == 6:
         header = (packet[0] & 15) * 4
         length = int.from_bytes(packet[2:4], "big") - header - (packet[header + 12] >> 4) * 4
@@ -244,14 +256,17 @@ def line_of(program: subprocess.Popen[str]) -> None:
 
 
 def exchange(
-    hosts: Namespaces, server: str = SERVER, client: str = CLIENT, meanwhile: Callable[[], None] | None = None
+    hosts: Namespaces,
+    server: str = SERVER,
+    client: str = CLIENT,
+    meanwhile: Callable[[subprocess.Popen[str]], None] | None = None,
 ) -> None:
     """Run the two programs to their end."""
     with hosts.start("h2", server) as serving:
         line_of(serving)
         with hosts.start("h1", client) as asking:
             if meanwhile:
-                meanwhile()
+                meanwhile(asking)
             asking.wait()
         serving.terminate()
 
@@ -267,11 +282,13 @@ def until_gone(hosts: Namespaces) -> None:
         hosts.start(host, looking).wait()
 
 
-def cut(hosts: Namespaces) -> None:
-    """Take the link away for 30 s, after the transfer has begun."""
-    time.sleep(0.3)
+def cut(hosts: Namespaces, receiver: subprocess.Popen[str]) -> None:
+    """Take the link away for 30 s, after the transfer has begun: the receiver is stopped, so that it is not over."""
+    line_of(receiver)
+    receiver.send_signal(signal.SIGSTOP)
     hosts.run("h1", "ip", "link", "set", "h1-eth0", "down")
-    time.sleep(30)
+    receiver.send_signal(signal.SIGCONT)
+    time.sleep(30)  # what the task asks for
     hosts.run("h1", "ip", "link", "set", "h1-eth0", "up")
 
 
@@ -301,11 +318,10 @@ def by_hand(task: str, kind: type[Namespaces]) -> bytes:
                     drop(hosts, "h2", "tcp flags syn")
                     exchange(hosts)
                 case "7":
-                    exchange(hosts, SENDER, RECEIVER, lambda: cut(hosts))
+                    exchange(hosts, SENDER, RECEIVER, lambda receiver: cut(hosts, receiver))
                 case "9":
                     hosts.netem("delay", "50ms", "rate", "10mbit")
                     exchange(hosts, SENDER, RECEIVER)
-            time.sleep(0.3)
             capture.terminate()
             return capture.communicate()[0].encode()
     finally:
