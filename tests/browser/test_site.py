@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = tomllib.loads((ROOT / "docs" / "questions.toml").read_text("utf-8"))["question"]
-#: Of the pages that the search lists, the answer is one of so many.
+#: Of the pages that the search lists, the answer is one of this number.
 LISTED = 5
 
 

@@ -33,7 +33,7 @@ CHECKS = {
     "is root": lambda: os.getuid() == 0 or os.getgid() == 0 or os.getgroups() != [],
     "becomes root": lambda: can(lambda: os.setuid(0) is None),
     "writes into the system": lambda: can(lambda: open("/usr/written", "w")) or can(lambda: open("/bin/written", "w")),
-    "writes into its own root": lambda: can(lambda: open("/work/written", "w")) or can(lambda: os.mkdir("/x")),
+    "writes into its own root": lambda: can(lambda: open("written", "w")) or can(lambda: os.mkdir("/x")),
     "opens a raw socket": lambda: can(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
     "mounts": lambda: subprocess.run(["mount", "-t", "tmpfs", "none", "/usr"], capture_output=True).returncode == 0,
     "changes settings of the kernel": lambda: os.path.exists("/proc/sys"),

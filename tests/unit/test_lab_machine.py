@@ -53,10 +53,11 @@ def test_other_kernels_have_their_own(kernel: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "told"), [("6.1.192", True), ("5.15.3", True), ("6.2.0", False), ("6.12.117", False), ("7.3.4", False)]
+    ("release", "trusts"),
+    [("6.1.192", True), ("5.15.3", True), ("6.2.0", False), ("6.12.117", False), ("7.3.4", False)],
 )
-def test_a_kernel_that_distrusts_its_seed_is_told_to_trust_it(release: str, told: bool) -> None:
+def test_a_kernel_that_distrusts_its_seed_has_to_trust_it(release: str, trusts: bool) -> None:
     """Otherwise it waits for random numbers without end; newer ones keep their command line, on which theirs depend."""
     image = SimpleNamespace(linux="linux", forks=False, release=release)
 
-    assert ("random.trust_cpu=on" in lab_boot._command(image, USUAL)) is told  # type: ignore[arg-type]
+    assert ("random.trust_cpu=on" in lab_boot._command(image, USUAL)) is trusts  # type: ignore[arg-type]

@@ -90,7 +90,7 @@ def test_a_connection_of_one_run_only() -> None:
 
 
 def test_many_events_are_compared_in_time() -> None:
-    """Beyond the first difference, only so many are aligned; how many are left out is said."""
+    """Beyond the first difference, only a limited number are aligned; the number of those left out is stated."""
     one, other = bulk(3000), bulk(3001)
     shifted = replace(other, segments=tuple(replace(each, length=1000) for each in other.segments))
     (connection,) = compare(one, shifted, EN).connections

@@ -42,7 +42,7 @@ END = 2_000 * MS
 NO_THRESHOLD = 0x7FFFFFFF
 
 
-def told() -> Story:
+def reported() -> Story:
     """Three segments of 1000 bytes; the second is lost and sent again."""
     story = Story(links=("s1>h2:delay=50ms",))
     story.change("h1", State.SYN_SENT, 10 * MS, "connect()")
@@ -61,7 +61,7 @@ def told() -> Story:
 
 def way() -> Direction:
     """The direction of that story's data."""
-    return way_of(told().record(END))
+    return way_of(reported().record(END))
 
 
 def way_of(record: Record) -> Direction:
@@ -117,7 +117,7 @@ def test_the_sequence_plot_has_data_retransmissions_and_acknowledgments() -> Non
 
 def test_sack_blocks_count_from_the_syn() -> None:
     """The edges in the option are absolute."""
-    record = told().record(END)
+    record = reported().record(END)
     last = record.segments[-1]
     # The story's SYN has the sequence number 1000, and its ACKs count the other side's from 5000.
     block = b"\x01\x01\x05\x0a" + (5000 + 2001).to_bytes(4, "big") + (5000 + 3001).to_bytes(4, "big") + b"\x01\x01"
@@ -137,7 +137,7 @@ def test_bytes_in_flight_are_sent_and_not_acknowledged() -> None:
 
 def test_goodput_does_not_count_bytes_that_have_arrived_before() -> None:
     """The same segment twice: throughput counts both."""
-    story = told()
+    story = reported()
     story.send("h1", "A", 600 * MS, length=1000, again=5)
     plot = throughput_plot(way_of(story.record(END)))
     carried = {}
@@ -235,7 +235,7 @@ def test_round_trips_are_measured_of_segments_that_were_sent_once() -> None:
 
 def test_a_queue_holds_what_has_left_and_not_arrived() -> None:
     """The lost segment is not in it; the other direction's link is not impaired."""
-    (plot,) = queue_plots(told().record(END))
+    (plot,) = queue_plots(reported().record(END))
 
     assert (plot.sender, plot.receiver, plot.connection) == ("s1", "h2", 0)
     assert points(plot, "queue")[:6] == [(10, 1), (60, 0), (110, 1), (120, 3), (160, 2), (170, 0)]
@@ -243,7 +243,7 @@ def test_a_queue_holds_what_has_left_and_not_arrived() -> None:
 
 def test_a_queue_in_the_middle_of_a_known_topology() -> None:
     """The path says which segments cross it; of an unknown one only the links of the ends are known."""
-    record = told().record(END)
+    record = reported().record(END)
     dumbbell = replace(record, header=header(("s1>s2:rate=1mbit", "s2>s1:rate=1mbit"), topology="dumbbell"))
     unknown = replace(record, header=header(("s1>s2:rate=1mbit",), topology="/nowhere/topology.py"))
     renamed = tuple(
@@ -258,7 +258,7 @@ def test_a_queue_in_the_middle_of_a_known_topology() -> None:
 
 def test_links_that_the_same_segments_cross_have_one_plot() -> None:
     """The captures do not show in which queue a segment is."""
-    record = told().record(END)
+    record = reported().record(END)
     both = queue_plots(replace(record, header=header(("h1>s1:delay=25ms", "s1>h2:delay=25ms", "s1>h1:delay=1ms"))))
 
     assert [(plot.sender, plot.receiver) for plot in both] == [("h1>s1, s1>h2", ""), ("s1", "h1")]
@@ -280,7 +280,7 @@ def test_steps_omit_points_that_change_nothing() -> None:
 
 def everything() -> tuple[Record, Sequence[Observation]]:
     """A run of which every kind can be drawn."""
-    return told().record(END), [probe(170, 0, 10), probe(220, 170, 11, ssthresh=7), poll(240, 10)]
+    return reported().record(END), [probe(170, 0, 10), probe(220, 170, 11, ssthresh=7), poll(240, 10)]
 
 
 @pytest.mark.parametrize("lang", ["en", "ko"])
@@ -321,7 +321,7 @@ def test_only_the_chosen_connection_is_drawn() -> None:
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
 def test_ticks_are_inside_and_few(low: float, size: float) -> None:
-    """At least one for any range that a number can tell apart."""
+    """At least one for any range that a number can distinguish."""
     high = low + size
     found = ticks(low, high)
 

@@ -297,7 +297,7 @@ class Measures:
             found = found[-1:]
         if fault.first:
             found = found[: fault.first]
-        self.used += found[-1:]  # naming all of them would tell how many there are
+        self.used += found[-1:]  # naming all of them would reveal how many there are
         return found
 
     def _first(self, what: str) -> TransmittedSegment:

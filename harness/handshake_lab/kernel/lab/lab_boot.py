@@ -124,8 +124,9 @@ def _command(image: LabKernelImage, machine: LabMachine) -> list[str]:
         # contain paths of this machine or this run, or random numbers would not depend on the seed alone.
         # hostfs resolves paths relative to the kernel process's working directory, the scratch directory.
         "init=/proc/self/cwd/init",
-        # Before 6.2, a kernel trusts the seed only if it is told to: without it, getrandom() waits for interrupts, of
-        # which none comes (drivers/char/random.c, try_to_generate_entropy). For others it would change random numbers.
+        # Before 6.2, a kernel trusts the seed only with this parameter. Without it, getrandom() waits for interrupts,
+        # of which none comes (drivers/char/random.c, try_to_generate_entropy). For others it would change random
+        # numbers.
         *(["random.trust_cpu=on"] if _distrusts_the_seed(image.release) else ()),
         "con=null",
         "con0=fd:0,fd:1",
