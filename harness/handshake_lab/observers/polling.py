@@ -143,14 +143,13 @@ class SocketPoller:
             self._overdue.discard(snapshot.cookie)
             if abs(self._expected.get(snapshot.cookie, 0) - t - snapshot.expires) > _JITTER:
                 self._schedule(snapshot.cookie, t + snapshot.expires)
-                self._first_chance[snapshot.cookie] = self._chance(t, snapshot.expires)
+                if self._clock.virtual:  # otherwise the kernel's jiffies are not known
+                    self._first_chance[snapshot.cookie] = self._chance(t, snapshot.expires)
         elif snapshot.cookie not in self._overdue:
             self._schedule(snapshot.cookie, t + DUE_AGAIN)
 
     def _chance(self, t: int, left: int) -> int:
         """When a timer can fire at the earliest that had this time left at ``t``."""
-        if not self._clock.virtual:
-            return t + left  # this kernel's jiffies are not known
         began = self._clock.to_monotonic(0)
         # sock_diag rounds to milliseconds, and the kernel to jiffies.
         return first_chance(began + t + left - 2 * JIFFY, left) - began

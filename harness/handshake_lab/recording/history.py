@@ -152,6 +152,11 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
         """Whether it did not arrive."""
         return self.received is None
 
+    @property
+    def departed(self) -> int:
+        """When it was sent; for one that no host sent, when it arrived."""
+        return self.sent if self.sent is not None else self.received or 0
+
 
 class Record(msgspec.Struct, frozen=True):
     """A whole run, reconciled."""

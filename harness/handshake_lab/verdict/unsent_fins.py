@@ -44,7 +44,8 @@ def unsent_fins(record: Record) -> Iterator[UnsentFin]:
     for segment in record.segments:
         if segment.sent is not None:
             fins = flows[segment.sender, segment.src, segment.dst]
-            fins += [segment.sent] if "F" in segment.flags else []
+            if "F" in segment.flags:
+                fins.append(segment.sent)
     for place, end in enumerate(record.endpoints):
         flow = end.node, end.local, end.remote
         if flow in flows and end.node not in record.blurred:  # otherwise the FIN may be among the lost segments
@@ -55,8 +56,10 @@ def _of_endpoint(place: int, end: Endpoint, fins: list[int]) -> Iterator[UnsentF
     lefts = [after.time for _, after in pairwise(end.transitions)] + [end.ended]
     for number, (step, left) in enumerate(zip(end.transitions, lefts, strict=False)):
         code = _FINDINGS.get(step.new)
+        if code is None or step.flaw == "gap":
+            continue
         sent = [at for at in fins if at >= step.earliest - _TOLERANCE]
-        if code is None or step.flaw == "gap" or (sent and sent[0] <= left + _TOLERANCE):
+        if sent and sent[0] <= left + _TOLERANCE:
             continue
         what = {"who": f"{end.node} {end.local}", "step": f"{step.old}→{step.new}", "time": f"{step.time / 1e9:.3f}"}
         yield UnsentFin(place, number, bool(sent), sentence(code, **what))

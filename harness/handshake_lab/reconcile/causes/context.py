@@ -88,13 +88,12 @@ class RunContext:
         self.pause = pause
         #: When each socket of the kernel's began a connection, or to listen.
         self.used: dict[int, list[int]] = defaultdict(list)
+        self._opened: dict[tuple[str, Address, Address], list[int]] = defaultdict(list)
         for observed in all_observed:
             if observed.traced:
                 self.used[observed.traced.sk].append(observed.traced.begins)
-        self._opened: dict[tuple[str, Address, Address], list[int]] = defaultdict(list)
-        for observed in all_observed:
-            if observed.traced and not observed.passive:
-                self._opened[observed.node, observed.local, observed.remote].append(observed.traced.begins)
+                if not observed.passive:
+                    self._opened[observed.node, observed.local, observed.remote].append(observed.traced.begins)
         self.listeners = [observed for observed in all_observed if observed.listens]
         self._steps: dict[tuple[str, int], list[Step]] = defaultdict(list)
         self._accepted: set[tuple[str, str]] = set()

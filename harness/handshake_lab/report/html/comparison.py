@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handshake_lab.report.html.rendering import render
-from handshake_lab.report.layout.differences import compare
+from handshake_lab.report.layout.differences import compare, heading
 from handshake_lab.report.text.times import seconds, span
 from handshake_lab.report.text.translations import words
 
@@ -49,15 +49,14 @@ def comparison(
                     "sides": [
                         None if event is None else (seconds(event.time), event.text) for event in (row.left, row.right)
                     ],
-                    "mark": "" if row.same else "<" if row.right is None else ">",
+                    "mark": row.mark,
                     "first": not (marked or row.same),
                 }
             )
             marked = marked or not row.same
-        key = "diff.connection" if each.left and each.right else "diff.only"
         views.append(
             {
-                "heading": w(key, name=each.name, number=each.number),
+                "heading": heading(each, w),
                 "rows": rows,
                 "skipped": w("diff.skipped", count=each.skipped) if each.skipped else "",
                 "unaligned": w("diff.unaligned", count=each.unaligned) if each.unaligned else "",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from handshake_lab.recording.observations import Failure
+from handshake_lab.recording.observations import Failure, Program
 from handshake_lab.report.html import run_facts
 from handshake_lab.report.html.connection_rows import COLUMNS, connection_view, fate_of
 from handshake_lab.report.html.plot_data import plot_sections, with_much_data
@@ -81,9 +81,10 @@ def page(
     rich = with_much_data(found)
     kinds, curves = plot_sections(record, seen, rich, w)
     drawn = {view["number"] for view in views if view["drawn"]}
-    long = [each for each in rich if len(each.segments) > SEGMENTS_SHOWN and each.number in drawn]
+    long = {each.number: each for each in rich if len(each.segments) > SEGMENTS_SHOWN and each.number in drawn}
     for view in views:
-        view["timeline"] = any(each.number == view["number"] for each in long)
+        view["timeline"] = view["number"] in long
+    programs = [each for each in seen if isinstance(each, Program)]
     return render(
         "run.html.j2",
         w,
@@ -94,7 +95,10 @@ def page(
         plots_first=any(len(each.segments) > SEGMENTS_SHOWN for each in found),
         curves=curves,
         store=segment_store(
-            long, lambda each, segment: fate_of(each, segment, w), ways, lambda each: run_facts.marks(each, seen, w)
+            list(long.values()),
+            lambda each, segment: fate_of(each, segment, w),
+            ways,
+            lambda each: run_facts.marks(each, programs, w),
         )
         if long
         else "",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from handshake_lab.report.html.columns import differences
 from handshake_lab.report.series.plot import KINDS
 from handshake_lab.report.series.plots import plots
 from handshake_lab.report.svg.palette import CURVES, DASHED, ON_PAPER
@@ -51,8 +51,9 @@ def plot_sections(
     """
     if not chosen:
         return [], Markup()
-    by_kind: dict[Kind, list[Plot]] = {kind: plots(record, observations, [kind], found=chosen) for kind in KINDS}
-    by_kind = {kind: drawn for kind, drawn in by_kind.items() if drawn}
+    by_kind: dict[Kind, list[Plot]] = {}
+    for plot in plots(record, observations, KINDS, found=chosen):
+        by_kind.setdefault(plot.kind, []).append(plot)
     curves = [curve for drawn in by_kind.values() for plot in drawn for curve in plot.curves if curve.times]
     data = {
         "range": [min(each.times[0] for each in curves) / 1e9, max(each.times[-1] for each in curves) / 1e9],
@@ -83,12 +84,12 @@ def _encoded(plot: Plot) -> dict[str, Any]:
                 "shape": curve.shape,
                 "colour": CURVES[curve.name],
                 "dashed": curve.name in DASHED,
-                "t": _differences(curve.times),
+                "t": differences(curve.times),
                 "v": [None if value is None else _short(value) for value in curve.values],
                 "top": [
                     _short(top - (value or 0)) for top, value in zip(curve.tops, curve.values, strict=bool(curve.tops))
                 ],
-                "segment": _differences(curve.segments),
+                "segment": differences(curve.segments),
             }
             for curve in _shown(plot)
         ]
@@ -104,10 +105,6 @@ def _legend(plot: Plot, w: Words) -> list[dict[str, str]]:
         shape = f"{curve.shape} c-{curve.name}"
         out.append({"name": curve_name(curve.name, w), "style": shape, "range": span})
     return out
-
-
-def _differences(numbers: Sequence[int]) -> list[int]:
-    return [number - before for before, number in pairwise((0, *numbers))]
 
 
 def _short(value: float) -> float:

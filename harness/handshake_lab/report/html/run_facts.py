@@ -117,12 +117,12 @@ def tables(observations: Sequence[Observation], w: Words) -> list[dict[str, Any]
     return [table for table in found if table["rows"]]
 
 
-def marks(connection: Connection, observations: Iterable[Observation], w: Words) -> list[tuple[int, str]]:
+def marks(connection: Connection, programs: Iterable[Program], w: Words) -> list[tuple[int, str]]:
     """What happened around a connection: changes of links, and programs of its hosts that started or ended."""
     hosts = {connection.left.node, connection.right.node}
     found = [(each.t, link_changes.spell(each, w)) for each in connection.link_changes]
-    for each in observations:
-        if isinstance(each, Program) and each.node in hosts:
+    for each in programs:
+        if each.node in hosts:
             key = "page.program_starts" if each.phase == "starts" else "page.program_ends"
             what = w(key, name=each.name, status=each.status)
             found.append((each.t, visible(what, _MARK)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from handshake_lab.report.html.columns import differences
 from handshake_lab.report.text import flags
 from handshake_lab.tcp.options import show_options
 
@@ -45,8 +45,11 @@ def segment_store(
 def _stored(
     connection: Connection, fate: Callable[[Connection, TransmittedSegment], str], ways: Mapping[int, str]
 ) -> dict[str, Any]:
-    segments = sorted(connection.segments, key=_departure)
-    names = sorted({each.name for each in segments})
+    segments = sorted(connection.segments, key=lambda each: each.departed)
+    called = [each.name for each in segments]
+    letters = dict(zip(reversed(called), (each.flags for each in reversed(segments)), strict=True))  # the first has it
+    names = sorted(letters)
+    places = {name: place for place, name in enumerate(names)}
     sides = [connection.side_of(each) == "right" for each in segments]
     seq = [0, 0]
     ack = [0, 0]
@@ -59,21 +62,21 @@ def _stored(
         "ends": [_end(connection.left), _end(connection.right)],
         "states": [_states(connection.left), _states(connection.right)],
         "names": names,
-        "kinds": [flags.kind(_letters(name, segments)) for name in names],
+        "kinds": [flags.kind(letters[name]) for name in names],
         "base": [seq, ack],
-        "number": _differences([each.number for each in segments]),
-        "sent": _differences([_departure(each) for each in segments]),
-        "flight": [-1 if each.received is None else each.received - _departure(each) for each in segments],
+        "number": differences([each.number for each in segments]),
+        "sent": differences([each.departed for each in segments]),
+        "flight": [-1 if each.received is None else each.received - each.departed for each in segments],
         "made": [place for place, each in enumerate(segments) if each.sent is None],
         "side": "".join("1" if right else "0" for right in sides),
-        "name": [names.index(each.name) for each in segments],
+        "name": [places[name] for name in called],
         "seq": [each.rel_seq for each in segments],
         "ack": [each.rel_ack if "A" in each.flags else -1 for each in segments],
         "length": [each.length for each in segments],
         "window": [each.window for each in segments],
         "again": {place: each.retransmits for place, each in enumerate(segments) if each.retransmits is not None},
-        "value": _differences([stamp[0] if stamp else 0 for stamp in stamps]),
-        "echo": _differences([stamp[1] if stamp else 0 for stamp in stamps]),
+        "value": differences([stamp[0] if stamp else 0 for stamp in stamps]),
+        "echo": differences([stamp[1] if stamp else 0 for stamp in stamps]),
         "options": {
             place: show_options(each.raw_options)
             for place, (each, stamp) in enumerate(zip(segments, stamps, strict=True))
@@ -82,15 +85,6 @@ def _stored(
         "path": {place: ways[each.number] for place, each in enumerate(segments) if each.number in ways},
         "fate": {place: text for place, each in enumerate(segments) if (text := fate(connection, each))},
     }
-
-
-def _departure(segment: TransmittedSegment) -> int:
-    """When it was sent; for one that no host sent, when it arrived."""
-    return segment.sent if segment.sent is not None else segment.received or 0
-
-
-def _letters(name: str, segments: Sequence[TransmittedSegment]) -> str:
-    return next(each.flags for each in segments if each.name == name)
 
 
 def _end(lane: Lane) -> list[str]:
@@ -108,7 +102,3 @@ def _timestamps(segment: TransmittedSegment) -> tuple[int, int] | None:
         return None
     head, value, echo = _TIMESTAMPS.unpack(raw)
     return (value, echo) if head == _NOPS_AND_TIMESTAMPS else None
-
-
-def _differences(numbers: Sequence[int]) -> list[int]:
-    return [number - before for before, number in pairwise((0, *numbers))]

@@ -132,7 +132,7 @@ def connections(record: Record) -> list[Connection]:
             mine = tuple(
                 segment
                 for segment in segments.get(key, [])
-                if begins <= _when(segment) and (ends is None or _when(segment) < ends)
+                if begins <= segment.departed and (ends is None or segment.departed < ends)
             )
             found.append(_connection(record, pair, mine))
     why, lost = why_ignored(record), why_lost(record)
@@ -223,10 +223,6 @@ def _first(endpoint: Endpoint) -> int:
         if step.new not in (State.LISTEN, State.CLOSED):
             return step.time
     return endpoint.transitions[0].time if endpoint.transitions else endpoint.ended
-
-
-def _when(segment: TransmittedSegment) -> int:
-    return segment.sent if segment.sent is not None else segment.received or 0
 
 
 def _tuple(endpoint: Endpoint) -> frozenset[Address]:

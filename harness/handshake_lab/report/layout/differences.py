@@ -30,6 +30,9 @@ ALIGNED = 2_000
 #: The maximum length of an event's text.
 _LONGEST = 200
 
+#: Marks of an event that only the first or only the second run has.
+LEFT, RIGHT = "<", ">"
+
 
 class Event(msgspec.Struct, frozen=True):
     """Something that happened in a connection; ``number`` is that of a segment, 0 for a transition."""
@@ -50,6 +53,11 @@ class Row(msgspec.Struct, frozen=True):
     def same(self) -> bool:
         """Whether the same happened in both."""
         return self.left is not None and self.right is not None and self.left.text == self.right.text
+
+    @property
+    def mark(self) -> str:
+        """In which run it happened; "" for both."""
+        return "" if self.same else LEFT if self.right is None else RIGHT
 
 
 class ConnectionDifference(msgspec.Struct, frozen=True):
@@ -98,6 +106,12 @@ class RunDifference(msgspec.Struct, frozen=True):
     def same(self) -> bool:
         """Whether the same happened in both runs."""
         return all(each.same for each in self.connections)
+
+
+def heading(connection: ConnectionDifference, words: Words) -> str:
+    """Which connection it is in each run."""
+    key = "diff.connection" if connection.left and connection.right else "diff.only"
+    return words(key, name=connection.name, number=connection.number)
 
 
 def compare(one: Record, other: Record, words: Words, *, whole: bool = False) -> RunDifference:
@@ -156,8 +170,8 @@ def _events(connection: Connection, words: Words) -> Iterator[Event]:
     """What happened in a connection, in order of time."""
     found = []
     for segment in connection.segments:
-        time = segment.sent if segment.sent is not None else segment.received
-        found.append((time or 0, 1, Event(time or 0, _segment(segment, connection, words), segment.number)))
+        event = Event(segment.departed, _segment(segment, connection, words), segment.number)
+        found.append((event.time, 1, event))
     for _, lane in connection.lanes:
         for step in lane.endpoint.transitions if lane.endpoint else ():
             cause = words.message(step.cause.message)

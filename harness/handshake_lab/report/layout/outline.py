@@ -229,24 +229,23 @@ class _ConnectionOutline:
             yield sentence("outline_timed_out", who=self._names[side], why=_message(step.cause))
 
     def _orderly(self) -> Iterator[Message]:
-        closers = [side for side, end in self._ends.items() if end is not None and _first(end, State.FIN_WAIT_1)]
+        closed = {
+            side: step.time
+            for side, end in self._ends.items()
+            if end is not None and (step := _first(end, State.FIN_WAIT_1))
+        }
         ends = [end for end in self._ends.values() if end is not None]
         closing = any(_first(end, State.CLOSING) for end in ends)
-        if closing and len(closers) == 2:
-            before, after = sorted(closers, key=self._closed_at)
-            if self._closed_at(after) - self._closed_at(before) <= self._slowest():
+        if closing and len(closed) == 2:
+            before, after = sorted(closed, key=closed.__getitem__)
+            if closed[after] - closed[before] <= self._slowest():
                 yield sentence("outline_both_closed")
             else:
                 yield from self._closed_first(before)
-        elif len(closers) == 1:
-            yield from self._closed_first(closers[0])
-        elif not closers and ends and all(end.states and end.states[-1] is State.ESTABLISHED for end in ends):
+        elif len(closed) == 1:
+            yield from self._closed_first(*closed)
+        elif not closed and ends and all(end.states and end.states[-1] is State.ESTABLISHED for end in ends):
             yield sentence("outline_still_open")
-
-    def _closed_at(self, side: Side) -> int:
-        end = self._ends[side]
-        closed = _first(end, State.FIN_WAIT_1) if end is not None else None
-        return closed.time if closed is not None else 0
 
     def _slowest(self) -> int:
         """The longest time that a segment was on its way: within it, neither side can know that the other closed.

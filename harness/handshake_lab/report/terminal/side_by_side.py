@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handshake_lab.report.layout.differences import LEFT, RIGHT, heading
 from handshake_lab.report.text import cells
-from handshake_lab.report.text.times import seconds, span
+from handshake_lab.report.text.times import clock, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 #: Cells for a time: seconds with three decimals.
 _TIME = 10
-#: The marks between the columns: an event of both runs, of the first, of the second.
-SAME, LEFT, RIGHT = " ", "<", ">"
+#: The mark between the columns for an event of both runs.
+SAME = " "
 
 
 def side_by_side(difference: RunDifference, names: Sequence[str], words: Words, width: int, *, plain: bool) -> str:
@@ -46,12 +47,6 @@ def side_by_side(difference: RunDifference, names: Sequence[str], words: Words, 
     return "\n".join(convert(line).rstrip() for line in lines) + "\n"
 
 
-def heading(connection: ConnectionDifference, words: Words) -> str:
-    """Which connection it is in each run."""
-    key = "diff.connection" if connection.left and connection.right else "diff.only"
-    return words(key, name=connection.name, number=connection.number)
-
-
 def summary(difference: RunDifference, words: Words) -> Iterator[str]:
     """The result in one or two sentences: the first difference, or that there is none."""
     for connection in difference.connections:
@@ -79,7 +74,7 @@ def _counterpart(connection: ConnectionDifference, first: Row) -> Event | None:
 
 
 def _event(event: Event | None, words: Words) -> str:
-    return words("diff.nothing") if event is None else f"{seconds(event.time)[:-6]}  {event.text}"
+    return words("diff.nothing") if event is None else f"{clock(event.time, 3)}  {event.text}"
 
 
 def _skipped(count: int, words: Words, width: int) -> list[str]:
@@ -91,12 +86,11 @@ def _ascii(text: str) -> str:
 
 
 def _row(row: Row, half: int, convert: Callable[[str], str]) -> list[str]:
-    mark = SAME if row.same else LEFT if row.right is None else RIGHT
-    return _pair(_timed(row.left), _timed(row.right), mark, half, convert)
+    return _pair(_timed(row.left), _timed(row.right), row.mark or SAME, half, convert)
 
 
 def _timed(event: Event | None) -> str:
-    return "" if event is None else f"{seconds(event.time)[:-6]:>{_TIME - 2}}  {event.text}"
+    return "" if event is None else f"{clock(event.time, 3):>{_TIME - 2}}  {event.text}"
 
 
 def _pair(one: str, other: str, mark: str, half: int, convert: Callable[[str], str]) -> list[str]:

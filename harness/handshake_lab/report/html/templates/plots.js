@@ -34,21 +34,13 @@ function decoded(curve) {
 }
 // The lowest and the highest value of the curves between two times.
 function extent(curves, from, to) {
-  let low = 0;
+  let low = from > curves.begin + 1e-9 ? Infinity : 0;
   let high = -Infinity;
   for (const { shape, t, low: bottoms, high: tops } of curves) {
     const begin = Math.max(0, after(t, from) - (shape === "steps" ? 1 : 0));
     for (let i = begin; i < t.length && t[i] <= to; i++) {
       if (tops[i] > high) high = tops[i];
       if (bottoms[i] < low) low = bottoms[i];
-    }
-  }
-  if (from > curves.begin + 1e-9) {
-    low = Infinity;
-    for (const { shape, t, low: bottoms } of curves) {
-      for (let i = Math.max(0, after(t, from) - (shape === "steps" ? 1 : 0)); i < t.length && t[i] <= to; i++) {
-        if (bottoms[i] < low) low = bottoms[i];
-      }
     }
   }
   if (!(high > -Infinity)) return [0, 1];
