@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.history import Endpoint, Record
 
-_HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()"]
+HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()"]
 #: Exit statuses of a run that was recorded: as documented, or not.
 _RECORDED = (0, 1)
 
@@ -38,7 +38,7 @@ class RecordedRun(NamedTuple):
 
 def handshake(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a verb until it ends."""
-    return subprocess.run([*_HANDSHAKE, *arguments], capture_output=True, text=True, check=False, timeout=100, cwd=cwd)
+    return subprocess.run([*HANDSHAKE, *arguments], capture_output=True, text=True, check=False, timeout=200, cwd=cwd)
 
 
 def record(directory: Path, *arguments: str) -> RecordedRun:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from handshake_lab import State, seconds, sockets_in
@@ -30,6 +32,12 @@ def open_connection(net: Net) -> Connection:
     client = net.h1.connect(listener)
     server, _ = listener.accept()
     return Connection(client, server, listener)
+
+
+def abort(end: RecordedSocket) -> None:
+    """Close with SO_LINGER 0: with a RST."""
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    end.close()
 
 
 def read_to_end(end: RecordedSocket) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import sys
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import command_page
 import docstrings_page
 import events_page
+from markdown.extensions.toc import unique  # type: ignore[import-untyped]
 from pymdownx.slugs import slugify  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
@@ -66,12 +66,11 @@ def with_addresses(translated: str, original: str) -> str:
 def _addresses(original: str) -> list[str]:
     """The addresses that MkDocs gives the sections of a page; the second of a name gets a number."""
     found: list[str] = []
+    used: set[str] = set()
     for match in _HEADING.finditer(original):
         if match[1]:
             plain = re.sub(r"\[([^]]*)\]\([^)]*\)|`", r"\1", match[1].lstrip("#").strip())
-            slug = _slug(plain, "-")
-            numbered = (f"{slug}_{number}" for number in count(1))
-            found.append(slug if slug not in found else next(each for each in numbered if each not in found))
+            found.append(unique(_slug(plain, "-"), used))
     return found
 
 

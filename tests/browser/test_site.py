@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from handshake_lab.checkout.site import build_site
+from built_site import QUESTIONS, built
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from playwright.sync_api import Browser, Page
 
-ROOT = Path(__file__).resolve().parents[2]
-QUESTIONS = tomllib.loads((ROOT / "docs" / "questions.toml").read_text("utf-8"))["question"]
 #: Of the pages that the search lists, the answer is one of this number.
 LISTED = 5
 
@@ -23,10 +20,7 @@ LISTED = 5
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site."""
-    pytest.importorskip("mkdocs", reason="pip install -e '.[docs]'")
-    out = tmp_path_factory.mktemp("documentation") / "site"
-    assert build_site(out) == 0
-    return out
+    return built(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

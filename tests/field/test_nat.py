@@ -9,7 +9,7 @@ import pytest
 from complaints import complaints, describe, last
 from handshake_lab import judge, seconds, transition
 from handshake_lab.report.layout.connections import connections
-from tcp_steps import open_connection
+from tcp_steps import abort, open_connection
 
 if TYPE_CHECKING:
     from handshake_lab import Net, RecordedSocket, TransmittedSegment
@@ -173,8 +173,7 @@ def test_hairpin(net: Net, ending: str) -> None:
     client = net.h1.connect(("203.0.113.1", 80))
     server, _ = listener.accept()
     if ending == "abort":
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes((1, *bytes(7))))
-        server.close()
+        abort(server)
     else:
         client.close()
         server.recv(1)

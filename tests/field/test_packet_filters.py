@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
 from complaints import describe, last
 from handshake_lab import judge
-from tcp_steps import open_connection
+from tcp_steps import abort, open_connection
 
 if TYPE_CHECKING:
     from handshake_lab import Net
@@ -36,8 +35,7 @@ def test_a_reset_that_a_filter_drops(net: Net) -> None:
     """h1 captured the RST, its filter dropped it: the objection leaves that open, and does not make a deviation."""
     client, server, _ = open_connection(net)
     net.h1.run(["nft", INPUT.format("tcp flags rst drop")])
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes((1, *bytes(7))))
-    server.close()
+    abort(server)
     net.sleep(1)
     ours = net.history(client)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_a_page_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
             (cwd / title).write_text(text, "utf-8")
         elif language == "bash":
             for command in commands(text):
-                if NOT_HERE.search(command) or (command.startswith("jq ") and not _has("jq")):
+                if NOT_HERE.search(command) or (command.startswith("jq ") and shutil.which("jq") is None):
                     continue
                 done = run(command, cwd)
                 assert done.returncode == 0, (command, done.stdout[-3000:], done.stderr)
@@ -98,10 +99,6 @@ def test_a_page_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
                 assert "Traceback" not in done.stderr, done.stderr
                 if not (shows := re.search(r"Linux ([\d.]+) \(lab\)", text)) or shows[1] == release:
                     assert missing(shown, done.stdout) == [], (command, done.stdout, done.stderr)
-
-
-def _has(program: str) -> bool:
-    return subprocess.run(["which", program], capture_output=True, check=False).returncode == 0
 
 
 def test_there_are_sessions() -> None:

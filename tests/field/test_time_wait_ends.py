@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from complaints import complaints, describe, last
-from tcp_steps import PORT, errno_of
+from tcp_steps import PORT, abort, errno_of
 
 if TYPE_CHECKING:
     from handshake_lab import Net, RecordedSocket
@@ -90,8 +90,7 @@ def test_a_connection_in_one_instant(net: Net, address: str) -> None:
     place = (net.h1.ip if address == "own" else address, FROM)
     itself.bind(place)
     itself.connect(place)
-    itself.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes((1, *bytes(7))))
-    itself.close()
+    abort(itself)
     net.sleep(1)
 
     assert net.record().objections == (), describe(net.record())

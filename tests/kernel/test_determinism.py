@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import handshake_lab as hl
 import pytest
 from handshake_lab.errors import KernelFailed
 from handshake_lab.recording.observations import NotRepeatable
+from record_verb import handshake
 
 if TYPE_CHECKING:
     from handshake_lab import Run
@@ -191,16 +191,9 @@ def test_metadata_of_files_is_that_of_a_copy(tmp_path: Path) -> None:
     assert shown[0].index("content of a") < shown[0].index("content of b") < shown[0].index("content of c")
 
 
-_HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()"]
-
-
-def _call(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*_HANDSHAKE, *words], cwd=place, capture_output=True, text=True, check=False, timeout=200)
-
-
 def test_a_run_that_repeats(tmp_path: Path) -> None:
     """`--check-repeat` says so, with the number of events that it compared."""
-    done = _call(tmp_path, "demo", "--check-repeat", "--loss", "20%", "--seed", "7", "--plain")
+    done = handshake("demo", "--check-repeat", "--loss", "20%", "--seed", "7", "--plain", cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert re.search(r"repeated: all \d\d+ events and all output are the same", done.stderr)
@@ -210,7 +203,7 @@ def test_a_run_that_repeats(tmp_path: Path) -> None:
 def test_a_run_that_does_not_repeat(tmp_path: Path) -> None:
     """`--check-repeat` fails, and names the output that differs and its program."""
     command = _compile(tmp_path, "draw", _DRAW.replace("return 0", 'printf("%llu\\n", x); return 0'), "-mrdrnd")
-    done = _call(tmp_path, "record", "--check-repeat", "--client", command, "--plain")
+    done = handshake("record", "--check-repeat", "--client", command, "--plain", cwd=tmp_path)
 
     assert done.returncode == 1
     assert "the run does not repeat: " in done.stderr
@@ -231,7 +224,7 @@ def test_memory_and_clock_are_chosen(tmp_path: Path) -> None:
         "--client",
         f'python3 -c "{code}"',
     ]
-    done = _call(tmp_path, *words)
+    done = handshake(*words, cwd=tmp_path)
     date, _, memory = (tmp_path / "run" / "h1-client-1.out").read_text().strip().rpartition(" ")
 
     assert done.returncode == 0, done.stderr

@@ -24,6 +24,7 @@ from handshake_lab.shell.prompt import PROMPT, follow
 from handshake_lab.shell.session import Session, Setting
 from handshake_lab.shell.shell_job import shell_plan
 from jobs import REPOSITORY
+from record_verb import HANDSHAKE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -124,7 +125,7 @@ def test_states_are_waited_for(image: LabKernelImage) -> None:
 def test_a_terminal_has_a_prompt_with_completion() -> None:
     """Tab completes commands and hosts; an error does not end the session, Ctrl-D does."""
     controller, terminal = pty.openpty()
-    command = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()", "shell"]
+    command = [*HANDSHAKE, "shell"]
     environment = {**os.environ, "TERM": "dumb", "LC_ALL": "C.UTF-8"}
     with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, env=environment) as shell:
         os.close(terminal)

@@ -47,6 +47,15 @@ def image(tmp_path: Path, stub: Path, monkeypatch: pytest.MonkeyPatch) -> LabKer
 
 
 @pytest.fixture
+def for_all_users(tmp_path: Path, image: LabKernelImage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That kernel in the cache for all users, too."""
+    digest = archive.export(image, tmp_path / "k.tar.xz")
+    monkeypatch.setattr(archive.os, "geteuid", lambda: 0)
+    archive.import_(tmp_path / "k.tar.xz", digest, system=True)
+    monkeypatch.setattr(places, "is_trusted", lambda _directory: True)
+
+
+@pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
     """Makes this process that of another user, with an empty cache and no compiler."""
 
@@ -345,14 +354,9 @@ def test_the_oldest_glibc_is_read_from_the_programs() -> None:
     assert glibc_floor(programs) == (2, 34)
 
 
-def test_a_user_without_a_home_directory_can_use_what_others_installed(
-    tmp_path: Path, image: LabKernelImage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("for_all_users")
+def test_a_user_without_a_home_directory_can_use_what_others_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of a run needs the user's cache then."""
-    digest = archive.export(image, tmp_path / "k.tar.xz")
-    monkeypatch.setattr(archive.os, "geteuid", lambda: 0)
-    archive.import_(tmp_path / "k.tar.xz", digest, system=True)
-    monkeypatch.setattr(places, "is_trusted", lambda _directory: True)
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr("pathlib.Path.home", lambda: (_ for _ in ()).throw(RuntimeError("no home directory")))
     found = LabImages().find()
@@ -362,14 +366,9 @@ def test_a_user_without_a_home_directory_can_use_what_others_installed(
         LabImages().root  # noqa: B018
 
 
-def test_directories_of_others_are_passed_over(
-    tmp_path: Path, image: LabKernelImage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("for_all_users")
+def test_directories_of_others_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After su, PATH and HOME can lead to what this user may not look at: other places have a kernel and programs."""
-    digest = archive.export(image, tmp_path / "k.tar.xz")
-    monkeypatch.setattr(archive.os, "geteuid", lambda: 0)
-    archive.import_(tmp_path / "k.tar.xz", digest, system=True)
-    monkeypatch.setattr(places, "is_trusted", lambda _directory: True)
     closed = tmp_path / "home of another"
     stat = os.stat
 

@@ -194,7 +194,7 @@ def test_an_ipv6_socket_shows_the_address_that_it_talks_with(saddr6: bytes, ip: 
     assert (local, remote) == (Address(ip, 40000), Address("10.0.0.2", 80))
 
 
-def test_newer_events_carry_whole_socketaddresses() -> None:
+def test_newer_events_carry_whole_socket_addresses() -> None:
     """A struct sockaddr_in6 of either family; without a field sport there is no other place for the port."""
     text = "ID: 7\n\tfield:__u8 saddr[28];\toffset:0;\tsize:28;\tsigned:0;\n"
     text += "\tfield:__u8 daddr[28];\toffset:28;\tsize:28;\tsigned:0;\n"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 import json
 import re
-import tomllib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import handshake_lab
 import pytest
+from built_site import QUESTIONS, ROOT, built
 from handshake_lab.checkout.site import build_site
 from handshake_lab.cli import main
 from handshake_lab.errors import UsageError
@@ -18,8 +18,9 @@ from handshake_lab.pytest_plugin.options.command_line import OPTIONS
 from handshake_lab.recording import observations
 from page_blocks import blocks
 
-ROOT = Path(__file__).resolve().parents[2]
-QUESTIONS = tomllib.loads((ROOT / "docs" / "questions.toml").read_text("utf-8"))["question"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 TRANSLATED = [page for page in PAGES if ".ko" in page.suffixes and page.stem != "claims.ko"]
 
@@ -27,10 +28,7 @@ TRANSLATED = [page for page in PAGES if ".ko" in page.suffixes and page.stem != 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site."""
-    pytest.importorskip("mkdocs", reason="pip install -e '.[docs]'")
-    out = tmp_path_factory.mktemp("documentation") / "site"
-    assert build_site(out) == 0
-    return out
+    return built(tmp_path_factory)
 
 
 def test_every_page_is_built_in_both_languages(site: Path) -> None:
@@ -123,16 +121,7 @@ def test_a_translation_shows_the_same(page: Path) -> None:
     english = page.with_name(page.name.replace(".ko.md", ".md"))
 
     assert comparable(page) == comparable(english)
-    headings = [
-        [
-            len(marks)
-            for marks in re.findall(
-                r"^(#+) ", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE
-            )
-        ]
-        for text in (page.read_text("utf-8"), english.read_text("utf-8"))
-    ]
-    assert headings[0] == headings[1]
+    assert headings(page) == headings(english)
 
 
 def test_every_property_of_a_link_has_a_row() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -127,8 +126,7 @@ class LabImages:
         Args:
             version: "6.1" or "6.1.192"; None takes any.
         """
-        # Not Path.is_dir(), which raises an error for a directory in another user's home.
-        if not os.path.isdir(helper_programs.directory()):  # noqa: PTH112
+        if not helper_programs.exist():
             return None
         return self.newest(version)
 

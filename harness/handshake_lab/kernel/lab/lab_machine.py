@@ -28,13 +28,12 @@ class LabMachine(msgspec.Struct, frozen=True):
     clock_start: int = CLOCK_START
 
     @classmethod
-    def of(cls, memory: int | None = None, clock_start: str | None = None, *, spell: str = "--{}") -> Self:
+    def of(cls, memory: int | None = None, clock_start: str | None = None) -> Self:
         """A machine from the values of options; None means the default.
 
         Args:
             memory: MiB.
             clock_start: A date or a time of ISO 8601, UTC unless it names another zone: ``2026-11-27``.
-            spell: The format of the options' names in messages.
 
         Raises:
             UsageError: A value is invalid.
@@ -42,12 +41,10 @@ class LabMachine(msgspec.Struct, frozen=True):
         changed = {}
         if memory is not None:
             if not LEAST_MEMORY <= memory <= MOST_MEMORY:
-                raise UsageError(
-                    spell.format("memory"), memory, f"is not a number of MiB from {LEAST_MEMORY} on", "--memory 1024"
-                )
+                raise UsageError("--memory", memory, f"is not a number of MiB from {LEAST_MEMORY} on", "--memory 1024")
             changed["memory"] = memory
         if clock_start is not None:
-            changed["clock_start"] = _clock(clock_start, spell.format("clock-start"))
+            changed["clock_start"] = _clock(clock_start)
         return cls(**changed)
 
 
@@ -55,7 +52,8 @@ class LabMachine(msgspec.Struct, frozen=True):
 USUAL = LabMachine()
 
 
-def _clock(text: str, field: str) -> int:
+def _clock(text: str) -> int:
+    field = "--clock-start"
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -7,6 +7,7 @@ only these programs are compiled again (0.1 s), not the kernel.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from handshake_lab.errors import EnvironmentUnsupported
@@ -48,13 +49,19 @@ def directory() -> Path:
     return cache.cache_root() / compiled
 
 
+def exist() -> bool:
+    """Whether they are compiled."""
+    # Not Path.is_dir(), which raises an error for a directory in another user's home.
+    return os.path.isdir(directory())  # noqa: PTH112
+
+
 def provide(workshop: Path) -> None:
     """Compile all of them if they are not in the cache; the caller holds the cache's lock.
 
     Raises:
         EnvironmentUnsupported: The compiler is missing or fails, or the disk is full.
     """
-    if directory().is_dir():
+    if exist():
         return
     made = workshop / "helpers"
     with cache.disk_errors("compiling the programs beside the kernel"):
@@ -69,7 +76,7 @@ def supervisor() -> Path:
     Raises:
         EnvironmentUnsupported: As for `provide`.
     """
-    if not directory().is_dir():
+    if not exist():
         from handshake_lab.kernel.shared.processes import tidy_on_signals  # noqa: PLC0415  needed only to compile
 
         with tidy_on_signals(), cache.exclusive(lambda: None), cache.workshop() as workshop:

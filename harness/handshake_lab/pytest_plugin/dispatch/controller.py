@@ -76,7 +76,7 @@ class Controller:
                 seed,
                 time_limits.wall_limit(self._config),
                 fresh_boot=option.handshake_fresh_boot,
-                machine=LabMachine.of(option.handshake_memory, option.handshake_clock_start, spell="--handshake-{}"),
+                machine=LabMachine.of(option.handshake_memory, option.handshake_clock_start),
             )
         return self._kernels[seed]
 

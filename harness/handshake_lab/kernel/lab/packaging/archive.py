@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.kernel.lab.build import configuration
 from handshake_lab.kernel.lab.packaging.image_files import image_files
-from handshake_lab.kernel.lab.packaging.released import demand_released, released
+from handshake_lab.kernel.lab.packaging.released import demand, released
 from handshake_lab.kernel.shared import cache, helper_programs, places
 from handshake_lab.kernel.shared.processes import tidy_on_signals
 
@@ -84,7 +84,7 @@ def import_(file: Path, sha256: str | None, *, system: bool) -> Path:
     files = _unpacked(file, packed)
     name = _name_of(file, files)
     if sha256 is None:
-        if name not in released():
+        if (expected := released().get(name)) is None:
             raise UsageError(
                 "FILE",
                 str(file),
@@ -92,7 +92,7 @@ def import_(file: Path, sha256: str | None, *, system: bool) -> Path:
                 "SHA-256 with the one that 'handshake kernel export' printed",
                 f"handshake kernel import {file} --sha256 DIGEST",
             )
-        demand_released(name, files[f"kernels/{name}/linux"][1])
+        demand(name, files[f"kernels/{name}/linux"][1], expected)
     if system and os.geteuid() != 0:
         raise EnvironmentUnsupported(
             f"Only root can write to {places.SYSTEM_CACHE}", f"sudo handshake kernel import {file} --system"

@@ -14,9 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from handshake_lab.errors import EnvironmentUnsupported
-from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.packaging.image_files import directory_name
-from handshake_lab.kernel.lab.packaging.wheel import write_wheel
 
 KERNELS = Path(__file__).with_name("released.json")
 WHEEL = Path(__file__).with_name("released-wheel.txt")
@@ -28,19 +26,19 @@ def released() -> dict[str, str]:
     return digests
 
 
-def demand_released(name: str, linux: bytes) -> None:
+def demand(name: str, linux: bytes, expected: str) -> None:
     """Refuse a kernel that has the name of a released one, but another SHA-256.
 
     Args:
         name: Its `directory_name`.
         linux: Its program.
+        expected: The released SHA-256.
 
     Raises:
         EnvironmentUnsupported: The SHA-256 is not the released one.
     """
-    expected = released().get(name)
     actual = hashlib.sha256(linux).hexdigest()
-    if expected not in {None, actual}:
+    if actual != expected:
         raise EnvironmentUnsupported(
             f"The kernel {name} is not the one that was released: its SHA-256 is {actual}, not {expected}",
             "If you trust it, add the digest that 'handshake kernel export' printed: --sha256 DIGEST",
@@ -53,6 +51,10 @@ def main() -> None:
     Raises:
         EnvironmentUnsupported: There is none, or its wheel cannot be built.
     """
+    # Whoever imports a kernel needs neither.
+    from handshake_lab.kernel.lab.lab_images import LabImages  # noqa: PLC0415
+    from handshake_lab.kernel.lab.packaging.wheel import write_wheel  # noqa: PLC0415
+
     image = LabImages().find()
     if image is None:
         raise EnvironmentUnsupported("There is no current lab kernel to release", "Build it: handshake kernel build")
