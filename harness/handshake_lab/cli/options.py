@@ -109,15 +109,20 @@ def kernel(function: _Function) -> _Function:
     )(function)
 
 
-def network(function: _Function) -> _Function:
-    """``--link``, ``--fault``, ``--at``, ``--sysctl``: what the network does to segments, and settings of hosts."""
-    function = click.option(
+def sysctls(function: _Function) -> _Function:
+    """``--sysctl``: settings of hosts."""
+    return click.option(
         "--sysctl",
         "sysctls",
         multiple=True,
         metavar="[HOST:]NAME=VALUE",
         help="A setting of the kernel in all hosts, or in one: h2:net.ipv4.tcp_syncookies=2. Repeatable.",
     )(function)
+
+
+def network(function: _Function) -> _Function:
+    """``--link``, ``--fault``, ``--at``, ``--sysctl``: what the network does to segments, and settings of hosts."""
+    function = sysctls(function)
     function = click.option(
         "--at",
         "timed",

@@ -162,9 +162,8 @@ class Laboratory:
         *,
         faults: Sequence[str] = (),
         programs: Mapping[str, str] | None = None,
-        out: Path | None = None,
     ) -> Iterator[Run]:
-        """Run an experiment; its files are there within the block, or kept in ``out``.
+        """Run an experiment; its files are there within the block.
 
         Raises:
             HandshakeError: The experiment is invalid, or failed.
@@ -173,7 +172,7 @@ class Laboratory:
         with contextlib.ExitStack() as stack:
             directory = stack.enter_context(_with_programs(unit, programs)) if programs else None
             wanted = plan(unit, name, seed, kernel, faults=faults, directory=directory, mended=programs or ())
-            yield stack.enter_context(conducted(wanted, kernel, out))
+            yield stack.enter_context(conducted(wanted, kernel))
 
 
 def check_experiments(unit: Unit, seed: int) -> None:

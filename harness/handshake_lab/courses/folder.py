@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from handshake_lab.courses.confinement import LONGEST_PROGRAM
 from handshake_lab.courses.digest import digest
-from handshake_lab.courses.handing_in import PROGRAM, write
+from handshake_lab.courses.handing_in import write
 from handshake_lab.courses.judging import Judgement, judge_answer
 from handshake_lab.courses.keys import key_of
 from handshake_lab.courses.numbers import ID, seed_of
@@ -152,12 +153,12 @@ class Folder:
         return {question: str(answer) for question, answer in found.items()}
 
     def answers(self) -> dict[str, str]:
-        """All answers other than predictions; a program is the text of its file."""
+        """All answers other than predictions; a program is the text of its file, cut where it is too long to be run."""
         found = self.read(ANSWERS)
         for question in self.answered():
             file = self.path / question.program
             if question.program and file.is_file():
-                found[question.id] = file.read_text("utf-8", "replace")[:PROGRAM]
+                found[question.id] = file.read_text("utf-8", "replace")[: LONGEST_PROGRAM + 1]
         return found
 
     # -- the steps of the work --------------------------------------------------------------

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from handshake_lab.courses.confinement import LONGEST_PROGRAM as PROGRAM
 from handshake_lab.courses.work import FORMAT, Work
 
 if TYPE_CHECKING:
@@ -29,14 +28,12 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 #: What reading a damaged archive raises; RuntimeError: it is encrypted, NotImplementedError: another compression.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError)
 
-__all__ = ["DOCUMENT", "ENDING", "PROGRAM", "Refused", "read", "write"]
-
 
 class Refused(Exception):
     """A file that is not read further.
 
     Args:
-        status: "unreadable", "hostile", "empty" or "version": a key of ``course.status`` in the catalogues of texts.
+        status: "unreadable", "hostile", "empty" or "version": a key of ``status`` in the catalogues of texts.
         detail: What is wrong with it, in English.
     """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from handshake_lab.courses.confinement import LONGEST_PROGRAM
-from handshake_lab.courses.keys import parting
+from handshake_lab.courses.keys import label, parting
 from handshake_lab.courses.measures import Measures
 from handshake_lab.errors import FaultNeverFired, HandshakeError, UsageError
 from handshake_lab.expect.timer_windows import approx_timer
@@ -36,7 +36,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
     Attributes:
         right: Whether it is right; None if it is collected only.
-        code: What is said about it: a key of ``course.feedback`` in the catalogues of texts.
+        code: What is said about it: a key of ``feedback`` in the catalogues of texts.
         values: The values of that text.
     """
 
@@ -218,7 +218,7 @@ def _segment(unit: Unit, question: Question, number: object, seed: int, laborato
     found = next((each for each in run.record.segments if each.number == number), None)
     if found is None:
         return Judgement(False, "no_such_segment", {"number": str(number)})
-    what = f"#{found.number} {found.name}"
+    what = label(found)
     if found.lost:
         return Judgement(False, "segment_lost", {"what": what})
     return Judgement(False, "segment", {"what": what, "sender": found.sender, "receiver": found.receiver})
@@ -248,7 +248,7 @@ def _program(unit: Unit, question: Question, answer: str, _key: Key, seed: int, 
             measures = Measures(run, unit.numbers(seed))
             for place, expression in enumerate(question.passes, 1):
                 if not measures.value(expression, f"question {question.id}"):
-                    evidence = ", ".join(f"#{each.number} {each.name}" for each in measures.used[-2:])
+                    evidence = ", ".join(map(label, measures.used[-2:]))
                     values: dict[str, str | int] = {"place": place, "of": len(question.passes), "evidence": evidence}
                     return Judgement(False, "program" if evidence else "program_unseen", values)
     except HandshakeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import string
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,9 @@ import msgspec
 from handshake_lab.courses.measures import Measures
 from handshake_lab.courses.numbers import shuffled
 from handshake_lab.errors import UsageError
+from handshake_lab.report.layout.labels import numbers
 from handshake_lab.report.terminal.ladder import text as ladder_text
+from handshake_lab.report.text.cells import aligned
 
 if TYPE_CHECKING:
     from handshake_lab.courses.experiments import Laboratory
@@ -42,13 +43,9 @@ class Key(msgspec.Struct, frozen=True):
     hz: int = 100
 
 
-def label(segment: TransmittedSegment, *, numbered: bool = True) -> str:
-    """A segment as ladders print it: ``#2 SYN-ACK``; without a number, with its sequence numbers."""
-    if numbered:
-        return f"#{segment.number} {segment.name}"
-    text = f"{segment.sender} → {segment.receiver}: {segment.name} seq={segment.rel_seq}"
-    text += f" ack={segment.rel_ack}" if "A" in segment.flags else ""
-    return text + (f" len={segment.length}" if segment.length else "")
+def label(segment: TransmittedSegment) -> str:
+    """A segment as ladders print it: ``#2 SYN-ACK``."""
+    return f"#{segment.number} {segment.name}"
 
 
 def key_of(unit: Unit, question: Question, seed: int, laboratory: Laboratory, lang: str = "en") -> Key:
@@ -64,10 +61,8 @@ def key_of(unit: Unit, question: Question, seed: int, laboratory: Laboratory, la
     Raises:
         HandshakeError: It cannot be computed.
     """
-    if question.kind == "text":
+    if question.kind in ("text", "program"):
         return Key("")
-    if question.kind == "program":
-        return Key(list(question.passes))
     run = laboratory.run(unit, question.experiment, seed)
     if question.kind == "fault":
         return Key(_comparable(run), shown=without_faults(run, lang))
@@ -146,7 +141,7 @@ def _choice(question: Question, measures: Measures, seed: int, where: str) -> Ke
 
 def _order(question: Question, measures: Measures, seed: int, where: str) -> Key:
     found = measures.segments(question.rows)
-    shown = [label(segment, numbered=False) for segment in found]
+    shown = [f"{each.sender} → {each.receiver}: {each.name} {numbers(each)}" for each in found]
     if not 1 < len(found) <= _MOST_ROWS or len(set(shown)) < len(shown):
         raise UsageError(where, question.rows, "must be 2 to 26 different segments", 'rows = "any first=6"')
     mixed = shuffled(seed, question.id, shown)
@@ -174,13 +169,12 @@ def _fields(question: Question, measures: Measures, _seed: int, where: str) -> K
         ]
         shown = [blanks.get((segment.number, name), cell) for name, cell in zip(FIELDS, cells, strict=True)]
         rows.append((f"#{segment.number}", f"{segment.sender} → {segment.receiver}", segment.name, *shown))
-    return Key(values, tuple(evidence), dict(zip(string.ascii_uppercase, evidence, strict=False)), _table(rows))
+    return Key(
+        values,
+        tuple(evidence),
+        dict(zip(string.ascii_uppercase, evidence, strict=False)),
+        "\n".join(aligned(rows)) + "\n",
+    )
 
 
 _SPECIAL = {"states": _states, "choice": _choice, "order": _order, "fields": _fields}
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return re.sub(r" +$", "", "\n".join(lines), flags=re.MULTILINE) + "\n"

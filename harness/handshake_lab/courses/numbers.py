@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -58,7 +58,7 @@ class NumberSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     step: int = 1
     of: tuple[int | str, ...] = ()
 
-    def check(self, name: str) -> Self:
+    def check(self, name: str) -> None:
         """Check that it has values.
 
         Raises:
@@ -67,7 +67,6 @@ class NumberSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
         if not self.of and not (self.step > 0 and self.from_ <= self.to):
             example = f"{name} = {{ from = 20, to = 90, step = 5 }}"
             raise UsageError("numbers", name, "has no values: it needs from and to, or of", example)
-        return self
 
     def value(self, name: str, seed: int) -> int | str:
         """The value of a student."""

@@ -7,11 +7,10 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from handshake_lab.report.text.translations import LANGUAGES, flat
+
 if TYPE_CHECKING:
     from handshake_lab.courses.judging import Judgement
-
-#: The languages of the texts.
-LANGUAGES = ("en", "ko")
 
 
 @cache
@@ -19,7 +18,7 @@ def table(lang: str) -> dict[str, str]:
     """All texts of a language, by their keys; English where there is no such language."""
     name = lang if lang in LANGUAGES else "en"
     found = tomllib.loads((files(__package__) / f"phrases_{name}.toml").read_text("utf-8"))
-    return {f"{group}.{key}": text for group, texts in found.items() for key, text in texts.items()}
+    return flat(found)
 
 
 def phrase(lang: str, key: str, **values: object) -> str:

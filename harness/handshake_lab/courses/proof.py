@@ -14,8 +14,9 @@ from handshake_lab.courses.experiments import check_experiments, experiment_of
 from handshake_lab.courses.judging import judge_answer
 from handshake_lab.courses.keys import key_of
 from handshake_lab.courses.pages import answers_file, unit_page
-from handshake_lab.courses.phrases import LANGUAGES, feedback
+from handshake_lab.courses.phrases import feedback
 from handshake_lab.errors import HandshakeError
+from handshake_lab.report.text.translations import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,11 +125,10 @@ def _other_list(question: Question, value: list[Any]) -> list[Any]:
 
 def _tells(text: str, question: Question, key: Key) -> bool:
     """Whether feedback contains the key: as a number of its own, or as a list."""
-    if question.kind in ("fault", "program", "choice", "order"):
+    if question.kind in ("fault", "program", "choice", "order", "fields"):
         return False  # there is no short text that would be the key; letters are those of the answer
     if question.kind == "states":
         return _written(question, key.value) in text
     if question.kind == "segment":
         return re.search(rf"#{key.value}\b", text) is not None
-    written = _written(question, key.value[-1] if question.kind == "fields" else key.value)
-    return re.search(rf"(?<![#\w.]){re.escape(written)}(?![\w.])", text) is not None and question.kind != "fields"
+    return re.search(rf"(?<![#\w.]){re.escape(_written(question, key.value))}(?![\w.])", text) is not None

@@ -156,7 +156,10 @@ class ShellSession:
         action, _, how = fate.partition(" ")
         if action == "delay":
             self._gate.wait(lambda: False, units.duration("delay", how) / 1e9)
-        # Until it has arrived, and its receiver has answered it.
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait until what was delivered has arrived, and its receivers have answered it."""
         while not self._gate.wait(lambda: False, _AT_ONCE) and self._network.in_flight():
             pass
 
@@ -171,8 +174,7 @@ class ShellSession:
                 time.sleep(command.span / 1e9)
             else:
                 gate.wait(lambda: all(each.ended for each in self._activities if each.foreground), RUN_LIMIT)
-                while not gate.wait(lambda: False, _AT_ONCE) and self._network.in_flight():
-                    pass
+                self._settle()
 
     def _reached(self, until: Until) -> bool:
         self._recorder.sync()

@@ -87,7 +87,6 @@ class Moments:
 
     Attributes:
         first: The moment before the first command.
-        forks: How many machines were forked.
 
     Raises:
         EnvironmentUnsupported: The kernel cannot be forked.
@@ -95,7 +94,6 @@ class Moments:
     """
 
     def __init__(self, job: Job, kernel: LabKernel) -> None:
-        self.forks = 0
         self._stack = contextlib.ExitStack()
         self._parked: dict[Moment, _Parked] = {}
         with contextlib.ExitStack() as stack:
@@ -182,7 +180,6 @@ class Moments:
         return parked
 
     def _fork(self, parked: _Parked, commands: list[str]) -> _Parked:
-        self.forks += 1
         with contextlib.ExitStack() as stack:
             branch = stack.enter_context(parked.branch.fork(msgspec.json.encode(commands).decode()))
             if commands:

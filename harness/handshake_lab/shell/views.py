@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from handshake_lab.recording.observations import SocketGone, SocketSeen, StateChange, Witness
+from handshake_lab.report.text.cells import aligned
 from handshake_lab.report.text.times import clock, span
 from handshake_lab.report.text.translations import words
 from handshake_lab.tcp.flags import names
@@ -82,8 +83,7 @@ def socket_lines(observations: Iterable[Observation], record: Record) -> list[st
         rows.append((node, str(seen.local), str(seen.remote), str(seen.state), str(event or "-"), timer))
     if len(rows) == 1:
         return ["no sockets"]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return aligned(rows)
 
 
 def why_lines(record: Record) -> list[str]:

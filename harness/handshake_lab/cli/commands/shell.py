@@ -14,13 +14,7 @@ from handshake_lab.kernel.choose import choose_kernel
 
 @click.command()
 @click.argument("topology", default="pair")
-@click.option(
-    "--sysctl",
-    "sysctls",
-    multiple=True,
-    metavar="[HOST:]NAME=VALUE",
-    help="A setting of the kernel in all hosts, or in one: h2:net.ipv4.tcp_syncookies=2. Repeatable.",
-)
+@options.sysctls
 @options.links
 @options.seed
 @click.option(

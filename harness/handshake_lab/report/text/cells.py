@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @cache
@@ -62,3 +66,9 @@ def wrap(text: str, size: int) -> list[str]:
             rest = rest[len(head) :]
         lines[-1] = rest
     return lines
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table: each column as wide as its longest text, two spaces between them."""
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(left, row, widths)).rstrip() for row in rows]

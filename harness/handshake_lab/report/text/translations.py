@@ -34,7 +34,7 @@ class Words:
         import tomllib  # noqa: PLC0415 - needed for reports only
 
         self.lang = lang
-        self._table = _flat(tomllib.loads((files(__package__) / f"{lang}.toml").read_text("utf-8")))
+        self._table = flat(tomllib.loads((files(__package__) / f"{lang}.toml").read_text("utf-8")))
         if lang == "en":
             self._table |= {f"message.{kind}": sentence for kind, sentence in SENTENCES.items()}
 
@@ -92,11 +92,12 @@ def words(lang: str = "en") -> Words:
     return Words(lang)
 
 
-def _flat(table: dict[str, object], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
+def flat(table: dict[str, object], prefix: str = "") -> dict[str, str]:
+    """A table whose keys are the ways to the texts of nested tables: ``group.key``."""
+    found: dict[str, str] = {}
     for key, value in table.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = str(value)
-    return flat
+            found[prefix + key] = str(value)
+    return found
