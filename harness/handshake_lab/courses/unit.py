@@ -101,7 +101,7 @@ class UnitFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         version: Raised whenever an experiment, a key or a question changes: hand-ins state the version they are for.
         numbers: Numbers that differ between students, by name.
-        experiments: The runs, by name, in the order in which they are shown; each has what they have in common (``[base]``).
+        experiments: The runs, by name, in the order in which they are shown, each with what all have in common.
         questions: The questions, in their order.
     """
 
