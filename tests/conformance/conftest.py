@@ -48,6 +48,18 @@ class Established:
             self.peer.expect("A", seq=1, ack=1)
             net.wait_for_state(self.socket, "ESTABLISHED")
 
+    def kernel_since(self, major: int, minor: int) -> bool:
+        """Whether the kernel under test is of this version of Linux, or of a later one."""
+        version = self.net.kernel.release.split(".")
+        return (int(version[0]), int(version[1])) >= (major, minor)
+
+    def close_window(self) -> None:
+        """Announce a window of zero with a segment that every kernel believes: one with a later number."""
+        self.peer.send("PA", seq=1, payload="x")
+        self.peer.send("A", seq=2, ack=1, window=0)
+        self.net.sleep(0.06)
+        self.quiet()
+
     @property
     def state(self) -> str:
         """The state of the kernel's end; "" once it is gone."""

@@ -122,7 +122,7 @@ def test_a_timeout_shrinks_the_window(end: Established) -> None:
 def test_a_closed_window_is_probed(establish: Callable[..., Established]) -> None:
     """By segments without new data, at growing intervals (RFC 9293, 3.8.6.1). packetimpact: tcp_zero_window_probe."""
     end = establish()
-    end.peer.send("A", seq=1, ack=1, window=0)
+    end.close_window()
     end.socket.sendall(b"abc")
     probes = [end.peer.receive() for _ in range(5)]
     gaps = [(later.time - earlier.time) / 1e9 for earlier, later in itertools.pairwise(probes)]
@@ -134,11 +134,26 @@ def test_a_closed_window_is_probed(establish: Callable[..., Established]) -> Non
 def test_an_opened_window_ends_the_probes(establish: Callable[..., Established]) -> None:
     """The data follows at once. packetimpact: tcp_zero_window_probe."""
     end = establish()
-    end.peer.send("A", seq=1, ack=1, window=0)
+    end.close_window()
     end.socket.sendall(b"abc")
     end.peer.expect("A", seq=0, length=0)
-    end.peer.send("A", seq=1, ack=1, window=100)
+    end.peer.send("A", seq=2, ack=1, window=100)
     end.peer.expect("PA", seq=1, payload=b"abc", within=0.05)
+
+
+def test_a_window_closed_by_a_repeated_ack(establish: Callable[..., Established]) -> None:
+    """A window of zero counts though its segment has the numbers of the last one (RFC 9293, 3.10.7.4).
+
+    Until 6.6, Linux takes a window from a segment with the same numbers only if it is larger, and sends the data
+    (net/ipv4/tcp_input.c, tcp_may_update_window()). To a client, the numbers are later than those of the SYN-ACK.
+    """
+    end = establish()
+    end.peer.send("A", seq=1, ack=1, window=0)
+    end.socket.sendall(b"abc")
+    if end.kernel_since(6, 6) or end.side == "client":
+        end.peer.expect("A", seq=0, length=0)
+    else:
+        end.peer.expect("PA", seq=1, payload=b"abc", within=0.05)
 
 
 @pytest.mark.parametrize("window", [65535, 0])
