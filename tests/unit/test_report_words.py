@@ -22,7 +22,7 @@ _CODE = [
     path.read_text("utf-8")
     for path in Path(handshake_lab.__file__).parent.rglob("*")
     if path.suffix in (".py", ".j2")
-    and ("report" in path.parts or path.name in ("show.py", "report.py", "state_comparison.py"))
+    and ({"report", "serve"} & set(path.parts) or path.name in ("show.py", "report.py", "state_comparison.py"))
 ]
 
 

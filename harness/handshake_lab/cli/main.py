@@ -21,6 +21,7 @@ VERBS = (
     "diff",
     "report",
     "shell",
+    "serve",
     "explore",
     "course",
     "bundle",

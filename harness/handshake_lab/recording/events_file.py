@@ -106,6 +106,19 @@ def read(path: Path) -> StoredEvents:
         data = path.read_bytes()
     except OSError as error:
         raise RecordUnreadable(f"{path}: {error.strerror}. Name a run's directory or its {EVENTS}") from None
+    return parse(data, path)
+
+
+def parse(data: bytes, path: Path) -> StoredEvents:
+    """The observations in the content of a file.
+
+    Args:
+        data: The content.
+        path: The file, for messages.
+
+    Raises:
+        RecordUnreadable: As by `read`.
+    """
     lines = data.split(b"\n")
     rest = lines.pop()  # b"" after a complete last line
     if not lines:

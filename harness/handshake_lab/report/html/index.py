@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handshake_lab.recording.history import Record
+    from handshake_lab.report.html.rendering import Served
     from handshake_lab.verdict.expected_states import Claim, Covered
 
 Outcome = Literal["passed", "failed", "skipped", "recorded"]
@@ -64,6 +65,7 @@ def index(
     claims: Sequence[Claim] = (),
     coverage: Sequence[Covered] = (),
     lang: str = "en",
+    served: Served | None = None,
 ) -> str:
     """Write the index of a session as an HTML page. Failed runs come first.
 
@@ -74,6 +76,7 @@ def index(
         claims: The measured claims of the documents.
         coverage: Edges of the state diagram, and how often they were taken.
         lang: ``en`` or ``ko``.
+        served: How a server shows it; None: it is self-contained.
     """
     w = words(lang)
     ordered = sorted(runs, key=lambda each: (each.outcome != "failed", each.name))
@@ -82,6 +85,7 @@ def index(
     return render(
         "index.html.j2",
         w,
+        served=served,
         title=title,
         facts=facts,
         counts=[

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
+    from handshake_lab.report.html.rendering import Served
     from handshake_lab.report.text.translations import Words
     from handshake_lab.verdict.expected_states import Claim, Covered
     from handshake_lab.verdict.judge import Finding, Verdict
@@ -51,6 +52,7 @@ def page(
     printed: Sequence[tuple[str, str]] = (),
     back: str = "",
     lang: str = "en",
+    served: Served | None = None,
 ) -> str:
     """Write a run as a self-contained HTML page.
 
@@ -65,6 +67,7 @@ def page(
         printed: What a failed test printed, as titles and texts: its output, and its traceback with the title "".
         back: Where the index is, relative to the page.
         lang: ``en`` or ``ko``.
+        served: How a server shows it; None: it is self-contained.
     """
     w = words(lang)
     found = connections(record)
@@ -89,6 +92,7 @@ def page(
         "run.html.j2",
         w,
         with_plots=bool(kinds),
+        served=served,
         kinds=kinds,
         columns=[key for key in COLUMNS if key != "path" or ways],
         # A ladder that shows every segment comes first.

@@ -1,0 +1,84 @@
+"""The server itself: on a loopback address, in the foreground."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from handshake_lab.errors import UsageError
+from handshake_lab.serve.app import Pages
+from handshake_lab.serve.folder import Folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+#: Connections at the same time, and the longest head of a request in bytes.
+_MOST_CONNECTIONS, _LONGEST_HEAD = 100, 16 * 1024
+
+
+class Server:
+    """Serves a folder on 127.0.0.1.
+
+    Args:
+        path: The folder.
+        port: The port; 0 for any that is free.
+        lang: The language of the first page.
+
+    Attributes:
+        address: The address of the first page, with the token.
+
+    Raises:
+        UsageError: The folder is not one, or the port is in use.
+    """
+
+    def __init__(self, path: Path, port: int = 0, lang: str = "en") -> None:
+        if not path.is_dir():
+            raise UsageError("DIR", str(path), "is not a directory", "handshake serve handshake-artifacts")
+        self._socket = _listening(port)
+        port = self._socket.getsockname()[1]
+        token = secrets.token_urlsafe(24)
+        self.address = f"http://127.0.0.1:{port}/{token}/"
+        config = uvicorn.Config(
+            Pages(Folder(path), lang).app(token, port),
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_level="error",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            h11_max_incomplete_event_size=_LONGEST_HEAD,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+
+    def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop` is called, or the process is interrupted.
+
+        Args:
+            started: Called before the first request is answered; the port is open already.
+        """
+        started()
+        self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """End `run`, from another thread."""
+        self._server.should_exit = True
+
+
+def _listening(port: int) -> socket.socket:
+    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        opened.bind(("127.0.0.1", port))
+    except OSError as error:
+        opened.close()
+        raise UsageError("--port", port, f"cannot be used ({error.strerror})", "--port 8000") from None
+    opened.listen(128)
+    return opened
