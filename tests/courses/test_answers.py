@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from handshake_lab.courses import judging
+from handshake_lab.courses.confinement import LONGEST_PROGRAM
+from handshake_lab.courses.folder import Folder
 from handshake_lab.courses.judging import Judgement, judge_answer
 from handshake_lab.courses.keys import Key
 from handshake_lab.courses.numbers import NumberSpec, draw, seed_of, shuffled
 from handshake_lab.courses.phrases import LANGUAGES, feedback, table
-from handshake_lab.courses.unit import Question, load_unit, units
+from handshake_lab.courses.unit import SHIPPED, Question, load_unit, units
 from handshake_lab.courses.unit_text import UnitText
+from handshake_lab.courses.work import Work
 from handshake_lab.errors import UsageError
 from handshake_lab.plan.steps import VERBS, parse_steps
 
@@ -107,6 +110,27 @@ def test_other_answers(kind: str, answer: str, value: object, *, right: bool) ->
 def test_a_free_answer_is_not_judged() -> None:
     """A person reads it."""
     assert judged("text", "because", "").right is None
+
+
+@pytest.mark.parametrize("text", ["#" * (LONGEST_PROGRAM + 1), "가" * (LONGEST_PROGRAM // 3 + 1)])
+def test_a_program_that_is_too_long_is_not_run(text: str) -> None:
+    """It is refused by its bytes, not cut: the laboratory, which is None here, is not asked for a run."""
+    question = Question(id="mend", kind="program", experiment="leak", program="server.py", passes=("true",))
+    judged = judge_answer(None, question, text, Key(""), 1, None)
+
+    assert judged == Judgement(False, "program_too_long", {"most": LONGEST_PROGRAM})
+    assert all(str(LONGEST_PROGRAM) in feedback(lang, judged) for lang in LANGUAGES)
+
+
+def test_a_program_of_a_folder_stays_too_long(tmp_path: Path) -> None:
+    """What is handed in of a file that is too long is not a shorter program that could pass."""
+    unit = load_unit(SHIPPED / "07-close-wait-leak")
+    work = Work(unit=unit.name, version=unit.file.version, package="0", student="kim", course="", seed=1, lang="en")
+    (tmp_path / "server.py").write_text("가" * LONGEST_PROGRAM, "utf-8")
+    text = Folder(tmp_path, unit, work).answers()["mend"]
+    found = judge_answer(unit, unit.question("mend"), text, Key(""), 1, None)
+
+    assert found.code == "program_too_long"
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
