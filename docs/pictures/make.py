@@ -15,10 +15,8 @@ from pathlib import Path
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
 from handshake_lab.report.html.run_pages import find
-from handshake_lab.report.layout.connections import connections, middle
-from handshake_lab.report.layout.lines import ladder
-from handshake_lab.report.svg import diagram_svg, ladder_svg
-from handshake_lab.report.text.translations import LANGUAGES, words
+from handshake_lab.report.svg.record_svg import diagram_picture, ladder_picture
+from handshake_lab.report.text.translations import LANGUAGES
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -40,12 +38,10 @@ def main() -> int:
         for directory in find(Path(kept)):
             picture = next(name for name, test in PICTURES.items() if directory.name.endswith(test.partition("::")[2]))
             record = reconcile(read(directory).observations)
-            found = connections(record)
-            drawn = ladder(found[0], middle(record, found[0]))
             for lang in LANGUAGES:
                 end = "" if lang == "en" else f".{lang}"
-                (HERE / f"{picture}{end}.svg").write_text(ladder_svg.picture(drawn, words(lang)), "utf-8")
-                (HERE / f"{picture}-states{end}.svg").write_text(diagram_svg.picture(found, words(lang)), "utf-8")
+                (HERE / f"{picture}{end}.svg").write_text(ladder_picture(record, lang=lang), "utf-8")
+                (HERE / f"{picture}-states{end}.svg").write_text(diagram_picture(record, lang=lang), "utf-8")
     return 0
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
-    from handshake_lab.report.layout.connections import Connection
     from handshake_lab.report.series.plot import Kind
 
 
@@ -148,19 +147,15 @@ def command(
 
 
 def _picture(record: Record, svg: str, axis: str, number: int | None, lang: str, *, fold: bool) -> str:
-    from handshake_lab.report.layout.connections import connections, middle
-    from handshake_lab.report.layout.lines import ladder
-    from handshake_lab.report.svg import diagram_svg, ladder_svg
-    from handshake_lab.report.text.translations import words
+    from handshake_lab.report.layout.connections import connections
+    from handshake_lab.report.svg.record_svg import diagram_picture, ladder_picture
 
-    found = connections(record)
-    _number(record, number)
+    number = _number(record, number)
     if svg == "diagram":
-        return diagram_svg.picture([each for each in found if number in (None, each.number)], words(lang))
-    if not found:
+        return diagram_picture(record, number, lang=lang)
+    if not connections(record):
         raise UsageError("--svg", svg, "cannot be drawn: no TCP connection was recorded", "--svg diagram")
-    one: Connection = found[(number or 1) - 1]
-    return ladder_svg.picture(ladder(one, middle(record, one), fold=fold), words(lang), axis)
+    return ladder_picture(record, number or 1, lang=lang, axis=axis, fold=fold)
 
 
 def _plotted(

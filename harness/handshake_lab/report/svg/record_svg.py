@@ -1,0 +1,41 @@
+"""The pictures of a record as SVG files: the ladder of a connection, and the state diagram."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handshake_lab.report.layout.connections import connections, middle
+from handshake_lab.report.layout.lines import ladder
+from handshake_lab.report.svg import diagram_svg, ladder_svg
+from handshake_lab.report.text.translations import words
+
+if TYPE_CHECKING:
+    from handshake_lab.recording.history import Record
+
+
+def ladder_picture(
+    record: Record, number: int = 1, *, lang: str = "en", axis: str = "sequence", fold: bool = True
+) -> str:
+    """Draw the ladder of a connection.
+
+    Args:
+        record: The run.
+        number: The connection's number, from 1 in order of time; it must be one of the record's.
+        lang: ``en`` or ``ko``.
+        axis: ``sequence`` or ``time``.
+        fold: Whether to fold long sequences of ordinary data into one line each.
+    """
+    one = connections(record)[number - 1]
+    return ladder_svg.picture(ladder(one, middle(record, one), fold=fold), words(lang), axis)
+
+
+def diagram_picture(record: Record, number: int | None = None, *, lang: str = "en") -> str:
+    """Draw the state diagram with the transitions of a run.
+
+    Args:
+        record: The run.
+        number: Show only the transitions of this connection.
+        lang: ``en`` or ``ko``.
+    """
+    shown = [each for each in connections(record) if number in (None, each.number)]
+    return diagram_svg.picture(shown, words(lang))
