@@ -30,6 +30,8 @@ _MARK = re.compile(r"<!-- generated: (\w+) -->")
 #: Korean are only in its pages, others are sought in English.
 BOOST = {"start.md": 3, "how-to/": 2, "reference/commands.md": 2, "explanation/claims": 0.2}
 TRANSLATED = 0.2
+#: Beginnings of pages that the search does not find: transcripts have the words of many others.
+NOT_FOUND = "courses/"
 _HEADING = re.compile(r"^(#{2,6} .*)$|^```.*?^```$", re.MULTILINE | re.DOTALL)
 _slug = slugify(case="lower")
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[^)#\s]*|[^):#\s]+)(#[^)\s]*)?\)")
@@ -41,6 +43,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     folder = source.parent
     boost = next((value for name, value in BOOST.items() if page.file.src_uri.startswith(name)), 1)
     page.meta["search"] = {"boost": TRANSLATED if ".ko" in source.suffixes else boost}
+    if page.file.src_uri.startswith(NOT_FOUND):
+        page.meta["search"] = {"exclude": True}
     if ".ko" in source.suffixes:
         markdown = with_addresses(markdown, source.with_name(source.name.replace(".ko", "")).read_text("utf-8"))
 

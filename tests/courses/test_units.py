@@ -1,24 +1,42 @@
-"""Every unit of the package: each key is computed from a run, judged right, and a wrong answer is not."""
+"""Every unit of the package: each key is computed from a run, judged right, and a wrong answer is not.
+
+The transcripts of the documentation are what the commands print.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import runpy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab.courses.new_unit import new_unit
 from handshake_lab.courses.proof import prove
 from handshake_lab.courses.unit import SHIPPED, load_unit
+from handshake_lab.report.text.translations import LANGUAGES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from handshake_lab.courses.experiments import Laboratory
 
 
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def transcripts() -> dict[str, Any]:
+    """What docs/make_transcripts.py defines."""
+    return runpy.run_path(str(DOCS / "make_transcripts.py"))
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in SHIPPED.iterdir()))
-def test_unit(name: str, laboratory: Laboratory) -> None:
-    """For one student; `handshake course test --seeds 20` does it for more."""
-    assert list(prove(load_unit(SHIPPED / name), range(1, 2), laboratory)) == []
+def test_unit(name: str, transcripts: dict[str, Any]) -> None:
+    """For the student of the transcripts, whose runs are used for both; `handshake course test` does it for more."""
+    unit, laboratory = load_unit(SHIPPED / name), transcripts["SharedLaboratory"]("lab")
+
+    assert list(prove(unit, [transcripts["SEED"]], laboratory)) == []
+    for lang in LANGUAGES:
+        written = transcripts["page"](unit, lang).read_text("utf-8")
+        assert transcripts["transcript"](unit, lang, laboratory) == written, f"run docs/make_transcripts.py {name}"
 
 
 def test_a_new_unit(tmp_path: Path, laboratory: Laboratory) -> None:

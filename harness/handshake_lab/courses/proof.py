@@ -19,7 +19,7 @@ from handshake_lab.errors import HandshakeError
 from handshake_lab.report.text.translations import LANGUAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from handshake_lab.courses.experiments import Laboratory
     from handshake_lab.courses.keys import Key
@@ -37,7 +37,9 @@ class Defect(msgspec.Struct, frozen=True):
     what: str
 
 
-def prove(unit: Unit, seeds: range, laboratory: Laboratory, langs: tuple[str, ...] = LANGUAGES) -> Iterator[Defect]:
+def prove(
+    unit: Unit, seeds: Iterable[int], laboratory: Laboratory, langs: tuple[str, ...] = LANGUAGES
+) -> Iterator[Defect]:
     """Check a unit for seeds, and yield its defects.
 
     Args:
