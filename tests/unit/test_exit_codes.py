@@ -49,6 +49,7 @@ ARGUMENTS = {
     "course start": ["1", "--id", "kim"],
     "course grade": ["."],
     "course new": ["my-unit"],
+    "course bundle": ["class.tar"],
     "bundle": ["."],
     "kernel export": ["a-file"],
     "kernel import": ["a-file"],

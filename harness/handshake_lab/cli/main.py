@@ -6,11 +6,15 @@ import io
 import sys
 import traceback
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 from handshake_lab.errors import HandshakeError
 from handshake_lab.report.text.as_typed import as_typed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Every verb, in the order of the help text; each is `command` in the module of its name.
 VERBS = (
@@ -82,26 +86,36 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a character shows another one.
             stream.reconfigure(errors="replace")
+    sys.exit(status_of())
+
+
+def status_of(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command, print its errors, and return its exit status.
+
+    Args:
+        arguments: The words after ``handshake``; None: those of this process.
+    """
     command.help = as_typed(command.help or "")
     try:
         # A verb returns its exit status; click returns that of --help and --version.
-        sys.exit(command.main(standalone_mode=False) or 0)
+        name = None if arguments is None else "handshake"
+        return command.main(args=arguments, prog_name=name, standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return 2
     except (click.Abort, KeyboardInterrupt):
         _say("interrupted")
-        sys.exit(130)
+        return 130
     except HandshakeError as error:
         _say(str(error))
-        sys.exit(error.exit_code)
+        return error.exit_code
     except BrokenPipeError:
         # The reader of the output has closed it: the status of a shell for SIGPIPE.
         sys.stderr.close()
-        sys.exit(141)
+        return 141
     except Exception:  # noqa: BLE001 -- Python would exit with status 1, which has another meaning here
         traceback.print_exc()
-        sys.exit(DEFECT)
+        return DEFECT
 
 
 def _say(what: str) -> None:

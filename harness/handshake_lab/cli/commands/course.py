@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from handshake_lab.courses.experiments import Laboratory
     from handshake_lab.courses.folder import Folder
 
+_OWN_UNITS = click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The folder of a unit that is not of this package. Repeatable.",
+)
 _FOLDER = click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -44,6 +52,8 @@ def command() -> None:
     \b
     For an instructor:
       handshake course grade hand-ins --out grades
+      handshake course pictures 1 --out slides
+      handshake course bundle class.tar
       handshake course new my-unit
       handshake course test my-unit
     """
@@ -251,14 +261,7 @@ def hand_in(folder: Path, out: Path | None) -> None:
     metavar="FILE",
     help="The ids of all students, one a line: those without a hand-in are reported.",
 )
-@click.option(
-    "--unit",
-    "units",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The folder of a unit that is not of this package. Repeatable.",
-)
+@_OWN_UNITS
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write all reports here.")
 @click.option("-n", "--workers", default=2, show_default=True, metavar="N", help="Processes that grade.")
 @options.kernel
@@ -303,6 +306,81 @@ def grade(
         for file in write_reports(results, out, lang):
             click.echo(str(file), err=True)
     return int(any(result.status != "graded" for result in results))
+
+
+@command.command()
+@click.argument("names", nargs=-1, metavar="[UNITS]...")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("pictures"),
+    show_default=True,
+    metavar="DIR",
+    help="The folder for the pictures; each unit has a folder in it.",
+)
+@options.seed
+@options.kernel
+@options.language
+def pictures(names: tuple[str, ...], out: Path, seed: int, kernel_name: str, lang: str) -> None:
+    """Make the pictures for slides: run the experiments of units, and write their ladders and states as SVG.
+
+    UNITS are numbers, names or folders; without any, all of this package. --seed chooses the numbers; course start
+    prints the seed of a student. Experiments that send much data also get curves.
+
+    \b
+    Examples:
+      handshake course pictures 4
+      handshake course pictures 1 2 3 --out slides --lang ko
+    """
+    from handshake_lab.courses.experiments import Laboratory
+    from handshake_lab.courses.pictures import write_pictures
+    from handshake_lab.courses.unit import find_unit, units
+    from handshake_lab.errors import UsageError
+
+    wanted = [find_unit(name) for name in names] or units()
+    laboratory = Laboratory(kernel_name)
+    try:
+        for unit in wanted:
+            for file in write_pictures(unit, seed, lang, laboratory, out):
+                click.echo(str(file))
+            laboratory.forget()
+    except OSError as error:
+        raise UsageError("--out", str(out), f"cannot be written ({error.strerror})", "--out slides") from None
+
+
+@command.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_OWN_UNITS
+@click.option("--version", metavar="X.Y", help="Version of the lab kernel.  [default: the newest]")
+@click.option(
+    "--python", "pythons", multiple=True, metavar="X.Y", help="A further version of Python in the room. Repeatable."
+)
+@click.option("--notebook", is_flag=True, help="Include what notebooks need: handshake-lab[notebook].")
+def bundle(
+    file: Path, units: tuple[Path, ...], version: str | None, pythons: tuple[str, ...], *, notebook: bool
+) -> None:
+    """Pack all that a room without internet needs into one archive.
+
+    It contains the lab kernel, the Python packages, your own units, and install.sh, which installs them without a
+    network. Packing needs pip and a package index.
+
+    \b
+    Examples:
+      handshake course bundle class.tar
+      handshake course bundle class.tar --unit my-unit --python 3.12 --python 3.13
+    """
+    from handshake_lab.courses.class_bundle import FOLDER, write_bundle
+    from handshake_lab.courses.unit import load_unit
+    from handshake_lab.kernel.lab import provide_lab
+    from handshake_lab.kernel.shared import progress
+
+    own = [load_unit(folder) for folder in units]
+    with progress.shown() as shown:
+        image = provide_lab.ensure(version, shown)
+    with waiting("Collecting packages"):
+        write_bundle(file, image, own, pythons, notebook=notebook)
+    click.echo(f"{file}: Linux {image.release}, {file.stat().st_size / 1e6:.1f} MB. In the room:")
+    click.echo(f"tar -xf {file.name} && sh {FOLDER}/install.sh")
 
 
 @command.command()

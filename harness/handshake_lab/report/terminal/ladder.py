@@ -4,13 +4,16 @@
     text(record, width=80)                                 # plain text, the same bytes every time
     show(record, verdict=verdict)                          # to stdout, with its width
 
-Commands use `show`: it uses the terminal's width, and colours only on a terminal.
+Commands use `show`: it uses the terminal's width, and colours only on a terminal. A notebook has no terminal: what
+`drawn_by` is given draws there.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, TextIO, cast
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol, TextIO, cast
 
 import msgspec
 
@@ -24,7 +27,7 @@ from handshake_lab.report.text.translations import words
 from handshake_lab.verdict.expected_states import marks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console, Group
 
@@ -42,6 +45,35 @@ PLAIN = 80
 
 #: The minimum and maximum width of a report in cells.
 WIDTHS = (72, 132)
+
+
+class Drawing(Protocol):
+    """Draws a run in place of the terminal; the arguments are those of `ladder`."""
+
+    def __call__(
+        self,
+        record: Record,
+        *,
+        verdict: Verdict | None,
+        only: int | None,
+        lang: str,
+        fold: bool,
+        failures: Sequence[str],
+    ) -> None:
+        """Draw it."""
+
+
+_in_place_of_terminal: ContextVar[Drawing | None] = ContextVar("_in_place_of_terminal", default=None)
+
+
+@contextmanager
+def drawn_by(drawing: Drawing) -> Iterator[None]:
+    """Within the block, `show` has runs drawn by ``drawing``, unless it is to print plain text."""
+    before = _in_place_of_terminal.set(drawing)
+    try:
+        yield
+    finally:
+        _in_place_of_terminal.reset(before)
 
 
 def ladder(
@@ -125,6 +157,10 @@ def show(
         fold: Whether to fold long sequences of ordinary data into one line each.
         failures: The failures of the run.
     """
+    drawing = _in_place_of_terminal.get()
+    if drawing is not None and console is None and not plain:
+        drawing(record, verdict=verdict, only=only, lang=lang, fold=fold, failures=failures)
+        return
     if plain or not _can_draw(sys.stdout if console is None else cast("TextIO", console.file)):
         written = text(
             record, width=width or PLAIN, verdict=verdict, only=only, lang=lang, fold=fold, failures=failures
