@@ -118,7 +118,7 @@ def test_states_are_waited_for(image: LabKernelImage) -> None:
         session.execute("step until SYN-RECEIVED on h2")
         assert [line.split()[3] for line in session.execute("sockets")[1:]] == ["SYN-SENT", "LISTEN", "SYN-RECEIVED"]
         session.execute("step until ESTABLISHED on h2")
-        session.execute("rst" if session.now.answer.waiting else "py client.close()")
+        session.execute("rst" if session.now.answer.undecided.waiting else "py client.close()")
         assert "running" not in session.execute("run until CLOSED on h1")[-1]
 
 

@@ -11,6 +11,7 @@ from handshake_lab.experiment.branching import Branching, BranchingRun, SegmentB
 from handshake_lab.experiment.recorded_host import Host, address_of, describe, polled_state
 from handshake_lab.experiment.shell_session import ShellSession
 from handshake_lab.experiment.timed_socket import DEFAULT_TIMEOUT
+from handshake_lab.experiment.under_way import with_under_way
 from handshake_lab.linux.timerfd import sleep_until
 from handshake_lab.network.echo import echo
 from handshake_lab.network.faults.fault_methods import FaultMethods
@@ -276,7 +277,8 @@ class Net(FaultMethods):
         self.recorder.sync()
         # The counters are evidence for causes, such as SYN cookies. They are recorded only once, at the end.
         now = self.clock.now()
-        return reconcile([*self._journal.observations, *self.recorder.counters(now)], until=now)
+        record = reconcile([*self._journal.observations, *self.recorder.counters(now)], until=now)
+        return with_under_way(record, self.shell.undecided()) if "shell" in self.__dict__ else record
 
     def history(self, of: RecordedSocket, *, connection: int = -1) -> Endpoint:
         """The history of one socket up to now: if it was used for several connections, that of the last.

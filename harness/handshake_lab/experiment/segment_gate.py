@@ -6,30 +6,16 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from handshake_lab.experiment.segment_points import SegmentPoints, as_fault
+from handshake_lab.experiment.under_way import SegmentInMiddle, Undecided
+from handshake_lab.plan import units
 from handshake_lab.plan.fault import Fault
-from handshake_lab.tcp.address import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from handshake_lab.network.faults.middlebox import WatchedSegment
     from handshake_lab.network.network import Network
-
-
-class WaitingSegment(msgspec.Struct, frozen=True):
-    """The segment that is about to be delivered."""
-
-    sender: str  #: the host; "" if it is unknown
-    receiver: str
-    src: Address
-    dst: Address
-    flags: str
-    seq: int
-    ack: int
-    length: int
 
 
 class SegmentGate:
@@ -49,7 +35,11 @@ class SegmentGate:
 
     def __init__(self, network: Network, now: Callable[[], int]) -> None:
         self.changed = threading.Condition()
-        self.waiting: WaitingSegment | None = None
+        self.waiting: SegmentInMiddle | None = None
+        self._network = network
+        self._now = now
+        self._dropped: list[SegmentInMiddle] = []
+        self._delayed: list[tuple[int, SegmentInMiddle]] = []
         self._points = SegmentPoints(network, now)
         self._fate: str | None = None
         self._open = False
@@ -57,25 +47,39 @@ class SegmentGate:
     def decide(self, watched: WatchedSegment) -> Fault | None:
         """The fault to apply to a segment; None delivers it. Called by the middlebox, which waits until it returns."""
         point = self._points.describe(watched)
+        segment = watched.segment
+        here = SegmentInMiddle(
+            point.sender,
+            point.receiver,
+            segment.src,
+            segment.dst,
+            segment.flags,
+            segment.seq,
+            segment.ack,
+            segment.length,
+        )
         if watched.lost:
+            self._dropped.append(here)
             return None
         with self.changed:
             if not self._open:
-                segment = watched.segment
-                self.waiting = WaitingSegment(
-                    point.sender,
-                    point.receiver,
-                    segment.src,
-                    segment.dst,
-                    segment.flags,
-                    segment.seq,
-                    segment.ack,
-                    segment.length,
-                )
+                self.waiting = here
                 self.changed.notify_all()
                 self.changed.wait_for(lambda: self._fate is not None or self._open)
             fate, self._fate, self.waiting = self._fate, None, None
+        action, _, how = (fate or "").partition(" ")
+        if action == "drop":
+            self._dropped.append(here)
+        elif action == "delay":
+            self._delayed.append((self._now() + units.duration("delay", how), here))
         return as_fault(fate, point) if fate else None
+
+    def undecided(self) -> Undecided:
+        """What is known of the segments that have not arrived."""
+        now = self._now()
+        self._delayed = [each for each in self._delayed if each[0] > now]
+        delayed = tuple(each for _, each in self._delayed)
+        return Undecided(self.waiting, tuple(self._dropped), delayed, self._network.in_flight())
 
     def settle(self, fate: str) -> None:
         """Decide about the waiting segment.

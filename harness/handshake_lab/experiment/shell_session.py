@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError, UsageError, WaitTimedOut
-from handshake_lab.experiment.segment_gate import SegmentGate, WaitingSegment
+from handshake_lab.experiment.segment_gate import SegmentGate
 from handshake_lab.experiment.shell_activity import Activity, ProgramActivity, PythonActivity
+from handshake_lab.experiment.under_way import Undecided
 from handshake_lab.plan import units
 from handshake_lab.plan.shell_command import ShellCommand
 from handshake_lab.tcp.states import State
@@ -38,14 +39,14 @@ class Answer(msgspec.Struct, frozen=True):
     Attributes:
         now: The run's clock, in nanoseconds.
         text: The output of programs and Python code.
-        waiting: The segment that is about to be delivered.
+        undecided: The segment that is about to be delivered, and what is known of others that have not arrived.
         running: The commands whose programs are still running.
         error: The error of the last command, as a document; it has changed nothing that can be relied on.
     """
 
     now: int
     text: str = ""
-    waiting: WaitingSegment | None = None
+    undecided: Undecided = Undecided()
     running: tuple[str, ...] = ()
     error: dict[str, Any] | None = None
 
@@ -103,7 +104,11 @@ class ShellSession:
         """What is shown now."""
         running = tuple(each.name for each in self._activities)
         document = error.to_document() if error else None
-        return Answer(self._now(), text, self._gate.waiting, running, document)
+        return Answer(self._now(), text, self._gate.undecided(), running, document)
+
+    def undecided(self) -> Undecided:
+        """What is known now of the segments that have not arrived."""
+        return self._gate.undecided()
 
     def close(self) -> None:
         """Deliver all segments from now on, and end all programs."""

@@ -102,6 +102,9 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     is the number of bytes, if the SYNs of both sides are on record.
 
     ``ignored`` says why the kernel of its receiver discarded it, if the kernel reported that.
+
+    ``under_way``: it had not arrived when the record was made, and was not lost up to then. Only the records of a
+    session of the shell have such segments; otherwise one that did not arrive counts as lost.
     """
 
     number: int
@@ -129,6 +132,7 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
     dropped: Message | None = None
     raw_options: bytes = b""
     scaled_window: int | None = None
+    under_way: bool = False
 
     @property
     def options(self) -> Options:
@@ -149,8 +153,8 @@ class TransmittedSegment(msgspec.Struct, frozen=True):
 
     @property
     def lost(self) -> bool:
-        """Whether it did not arrive."""
-        return self.received is None
+        """Whether it did not arrive, and is not under way."""
+        return self.received is None and not self.under_way
 
     @property
     def departed(self) -> int:

@@ -16,10 +16,10 @@ from handshake_lab.errors import KernelFailed, UsageError, from_document
 from handshake_lab.experiment.execute import raise_stored_error
 from handshake_lab.experiment.shell_script import ANSWER
 from handshake_lab.experiment.shell_session import Answer
+from handshake_lab.experiment.under_way import number_of, with_under_way
 from handshake_lab.kernel.shared.job import INTERRUPTED
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
-from handshake_lab.shell.views import segment_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,9 +126,8 @@ class Moments:
             parked.stack.close()
             raise from_document(answer.error)
         number = None
-        if answer.waiting is not None:
-            record = reconcile(read(parked.branch.results).observations, until=answer.now)
-            number = segment_number(record, answer.waiting)
+        if answer.undecided.waiting is not None:
+            number = number_of(_record(parked.branch.results, answer), answer.undecided.waiting)
         made = Moment(moment, command, answer, number)
         self._keep(made, parked)
         return made
@@ -139,7 +138,7 @@ class Moments:
 
     def record(self, moment: Moment) -> Record:
         """The record up to a moment."""
-        return reconcile(self.observations(moment), until=moment.answer.now)
+        return _record(self._machine(moment).branch.results, moment.answer)
 
     @contextlib.contextmanager
     def ended(self, moment: Moment) -> Iterator[Path]:
@@ -207,6 +206,10 @@ def _check_parked(branch: Branch) -> None:
 def _answer(branch: Branch) -> Answer:
     _check_parked(branch)
     return msgspec.json.decode((branch.results / ANSWER).read_bytes(), type=Answer)
+
+
+def _record(results: Path, answer: Answer) -> Record:
+    return with_under_way(reconcile(read(results).observations, until=answer.now), answer.undecided)
 
 
 def _chunks(commands: list[str]) -> Iterator[list[str]]:

@@ -110,7 +110,7 @@ class Session:
     def standing(self) -> str:
         """Where the session is: the clock, the segment that waits, the programs that run."""
         answer = self.now.answer
-        waiting = views.waiting_line(answer.waiting, self.now.number)
+        waiting = views.waiting_line(answer.undecided.waiting, self.now.number)
         names = [name if len(name) <= _NAME else f"{name[: _NAME - 1]}…" for name in answer.running]
         running = f" (running: {'; '.join(names)})" if names else ""
         return f"[{clock(answer.now)} s] {waiting}{running}"

@@ -15,7 +15,7 @@ from handshake_lab.tcp.states import State
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handshake_lab.experiment.segment_gate import WaitingSegment
+    from handshake_lab.experiment.under_way import SegmentInMiddle
     from handshake_lab.plan.network_plan import NetworkPlan
     from handshake_lab.recording.history import Endpoint, Record, Transition
     from handshake_lab.recording.observations import Address, Observation
@@ -31,20 +31,7 @@ def link_lines(plan: NetworkPlan) -> list[str]:
     return [f"{one.name}<->{other.name}" for one, other in plan.links]
 
 
-def segment_number(record: Record, waiting: WaitingSegment) -> int | None:
-    """The number in the ladder of the segment that waits when the record ends; None if it was not captured."""
-    ends = (waiting.src, waiting.dst)
-    found = [
-        each.number
-        for each in record.segments
-        if each.lost
-        and ends in ((each.src, each.dst), each.arriving)
-        and (each.flags, each.seq, each.length) == (waiting.flags, waiting.seq, waiting.length)
-    ]
-    return found[-1] if found else None
-
-
-def waiting_line(waiting: WaitingSegment | None, number: int | None) -> str:
+def waiting_line(waiting: SegmentInMiddle | None, number: int | None) -> str:
     """The segment that is about to be delivered, with its number in the ladder."""
     if waiting is None:
         return "no segment waits"

@@ -144,6 +144,8 @@ def fate_of(connection: Connection, segment: TransmittedSegment, w: Words) -> st
     ignored = connection.ignored.get(segment.number)
     if segment.lost:
         fate.append(w("page.lost"))
+    if segment.under_way:
+        fate.append(w("page.under_way"))
     if segment.number in connection.lost_because:
         fate.append(w.message(connection.lost_because[segment.number]))
     if segment.sent is None:

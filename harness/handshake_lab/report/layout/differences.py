@@ -190,6 +190,8 @@ def _segment(segment: TransmittedSegment, connection: Connection, words: Words) 
         parts.append(words("page.made"))
     if segment.lost:
         parts.append(words("page.lost"))
+    if segment.under_way:
+        parts.append(words("page.under_way"))
     reasons = connection.lost_because.get(segment.number), connection.ignored.get(segment.number)
     parts += [words.message(reason) for reason in reasons if reason is not None]
     return visible(", ".join(parts), _LONGEST)

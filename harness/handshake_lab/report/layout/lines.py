@@ -141,7 +141,7 @@ def _folded(connection: Connection, events: list[Happening]) -> list[Happening |
             and segment.number not in causes
             and segment.number not in connection.ignored
             and segment.number not in originals
-            and not (segment.lost or segment.damaged)
+            and not (segment.received is None or segment.damaged)
             and segment.retransmits is None
             and segment.sent is not None
         )

@@ -288,7 +288,7 @@ def _first(end: Endpoint, state: State) -> Transition | None:
 
 
 def _is_lost(segment: TransmittedSegment) -> bool:
-    return segment.received is None or segment.damaged
+    return segment.lost or segment.damaged
 
 
 def _lost(segments: list[TransmittedSegment], until: int) -> int:

@@ -121,5 +121,5 @@ def _columns(line: Row | Bulk | LinkRow | NoEffectRow, wide: bool) -> list[str]:
     columns = [side for side in ("left", "right") if (line.left if side == "left" else line.right)]
     piece = line.piece
     if isinstance(piece, Departure) or (isinstance(piece, Arrival) and piece.segment.sent is None):
-        columns += ["from left", "from right"] if wide or piece.segment.lost else [f"from {piece.side}"]
+        columns += ["from left", "from right"] if wide or piece.segment.received is None else [f"from {piece.side}"]
     return columns

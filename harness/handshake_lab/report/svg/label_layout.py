@@ -123,7 +123,7 @@ class Arrows:
         crossing = set() if geometry.narrow else self._crossing()
         for segment in self.segments.values():
             crossed = segment.number in crossing
-            room = geometry.half if crossed or (segment.lost and not geometry.narrow) else geometry.room
+            room = geometry.half if crossed or (segment.received is None and not geometry.narrow) else geometry.room
             texts[segment.number] = labels.fitting(labels.forms(segment, "↻"), room)
             if room == geometry.half:
                 self._halved.add(segment.number)

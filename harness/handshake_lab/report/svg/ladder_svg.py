@@ -242,6 +242,8 @@ class Drawing:
         if segment.lost:
             cross = f"M{course.x2 - 5} {number(course.y2 - 5)}l10 10m0-10l-10 10"
             group.add(Element("path", class_="mark cross", d=cross))
+        elif segment.under_way:
+            group.add(Element("circle", class_="mark waits", cx=course.x2, cy=course.y2, r=5))
         else:
             group.add(_arrowhead(course))
         if segment.sent is None:
@@ -273,7 +275,7 @@ class Drawing:
     def _fate(self, segment: TransmittedSegment) -> str:
         if segment.number in self._ladder.connection.ignored:
             return " ignored"
-        return " lost" if segment.lost else ""
+        return " lost" if segment.lost else " under-way" if segment.under_way else ""
 
     def _again(self, segment: TransmittedSegment, side: Side, axis: axes.Axis) -> Element:
         """A dotted curve beside the lane, from the original to its retransmission."""

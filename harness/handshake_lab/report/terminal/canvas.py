@@ -48,6 +48,7 @@ class Glyphs(msgspec.Struct, frozen=True):
     crossing: str
     middle: str
     lost: str
+    under_way: str
     made: str
     again: str
     fold: str
@@ -87,6 +88,7 @@ BOX = Glyphs(
     crossing="┼",
     middle="┊",
     lost="✗",
+    under_way="○",
     made="◆",
     again="↻",
     fold="⋮",
@@ -116,6 +118,7 @@ ASCII = Glyphs(
     crossing="+",
     middle=":",
     lost="X",
+    under_way="o",
     made="*",
     again="rtx ",
     fold="...",

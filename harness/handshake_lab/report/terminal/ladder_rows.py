@@ -256,8 +256,8 @@ class LadderRows:
         forms = labels.forms(segment, glyphs.again)
         if segment.retransmits is not None:
             self.seen.add("again")
-        if segment.lost:
-            self._loses(strip, piece, forms, style)
+        if segment.received is None:
+            self._ends_midway(strip, piece, forms, style)
             return
         column = self._channel(piece.side)
         if piece.side == "left":
@@ -278,10 +278,11 @@ class LadderRows:
         if text:
             strip.put(self._at.left + 1 + x, f" {text} ", style)
 
-    def _loses(self, strip: Strip, piece: Departure, forms: list[str], style: str) -> None:
-        """A line to the middle that ends in a cross; text that does not fit before the cross comes after it."""
+    def _ends_midway(self, strip: Strip, piece: Departure, forms: list[str], style: str) -> None:
+        """A line to the middle that ends in a mark; text that does not fit before the mark comes after it."""
         middle, glyphs = self._at.middle, self._glyphs
-        self.seen.add("lost")
+        lost = piece.segment.lost
+        self.seen.add("lost" if lost else "under_way")
         text = labels.fitting(forms, middle - 5)
         behind = "" if text == forms[0] else labels.numbers(piece.segment)
         if behind and text == forms[1]:
@@ -297,7 +298,7 @@ class LadderRows:
             self._line(strip, middle + 1, self._at.area, style)
             self._write(strip, self._at.area - 4 - cells.width(text), text, style)
             strip.put(self._at.left + 1 + middle - 1 - cells.width(behind), behind, style)
-        strip.put(self._at.left + 1 + middle, glyphs.lost, "bold red")
+        strip.put(self._at.left + 1 + middle, glyphs.lost if lost else glyphs.under_way, "bold red" if lost else "bold")
 
     def _arrives(self, strip: Strip, piece: Arrival, column: int | None) -> None:
         glyphs, area, left = self._glyphs, self._at.area, self._at.left + 1

@@ -232,6 +232,7 @@ def legend(seen: set[str], glyphs: Glyphs, words: Words, width: int) -> Lines:
         text
         for key, text in (
             ("lost", words("ladder.legend_lost", mark=glyphs.lost)),
+            ("under_way", words("ladder.legend_under_way", mark=glyphs.under_way)),
             ("again", words("ladder.legend_again", mark=glyphs.again)),
             ("made", words("ladder.legend_made", mark=glyphs.made)),
             ("ignored", words("ladder.legend_ignored", mark=glyphs.ignored_right)),
