@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.recording.observations import Address, SocketSeen, TcpEvent, TcpInfo, TcpProbe
-from handshake_lab.report.export.plot_csv import COLUMNS, plot_csv
+from handshake_lab.report.export.plot_csv import plot_csv
+from handshake_lab.report.export.plot_parquet import plot_parquet
+from handshake_lab.report.export.plot_points import PlotPoint
 from handshake_lab.report.layout.connections import connections
 from handshake_lab.report.series.congestion import ReportsBySocket, round_trip_plot, window_plot
 from handshake_lab.report.series.direction import main_direction
@@ -30,6 +34,7 @@ from report_records import MS, Story, header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
@@ -298,9 +303,42 @@ def test_every_kind_is_drawn_and_written(kind: Any, lang: str) -> None:
     for each in drawn[0].curves:
         assert (words(lang)(f"curve.{each.name}") in texts) == bool(each.times)
     assert words(lang)(f"plot_unit.{kind}") in texts
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == PlotPoint._fields
     assert len(rows) == sum(len(each.times) for each in drawn[0].curves)
     assert not re.search(r"nan|inf\b|None", svg)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parquet_has_the_lines_of_the_csv(kind: Any, tmp_path: Path) -> None:
+    """With types: numbers, and nothing where the CSV is empty."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (pip install pyarrow)")
+    record, seen = everything()
+    drawn = plots(record, seen, [kind])
+    plot_parquet(drawn, tmp_path / "points.parquet")
+    rows = parquet.read_table(tmp_path / "points.parquet").to_pylist()
+    expected = list(csv.DictReader(io.StringIO(plot_csv(drawn))))
+
+    assert len(rows) == len(expected)
+    for row, line in zip(rows, expected, strict=True):
+        assert tuple(row) == tuple(line)
+        for name, value in row.items():
+            if value is None:
+                assert line[name] == ""
+            elif isinstance(value, float):
+                assert value == pytest.approx(float(line[name]), rel=1e-9)
+            else:
+                assert str(value) == line[name]
+            assert isinstance(value, {"connection": int, "segment": int}.get(name, str | float) | None)
+
+
+def test_without_pyarrow_parquet_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The error has the command that installs it; no file is written."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    record, seen = everything()
+
+    with pytest.raises(EnvironmentUnsupported, match="pip install pyarrow"):
+        plot_parquet(plots(record, seen, ["cwnd"]), tmp_path / "points.parquet")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_curve_has_a_colour_and_a_name() -> None:

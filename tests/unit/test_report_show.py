@@ -124,6 +124,8 @@ def test_cut_record_is_shown_and_said_to_be_cut(stored: Path) -> None:
         (("--connection", "2"), "is not one of the 1 recorded"),
         (("--svg", "ladder", "--connection", "9"), "is not one of the 1 recorded"),
         (("--html", "/nonexistent/page.html"), "cannot be written"),
+        (("--parquet", "cwnd.parquet"), "needs --plot"),
+        (("--plot", "cwnd", "--csv", "--parquet", "cwnd.parquet"), "are alternatives"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(stored: Path, words: tuple[str, ...], reported: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
-    from handshake_lab.report.series.plot import Kind
+    from handshake_lab.report.series.plot import Kind, Plot
 
 
 @click.command()
@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     "flight, throughput, or the queues of links.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="With --plot: print the curves' points as CSV instead.")
+@click.option(
+    "--parquet",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --plot: write the curves' points to a Parquet file instead (needs pyarrow).",
+)
 @click.option(
     "--axis",
     type=click.Choice(["sequence", "time"]),
@@ -64,6 +70,7 @@ def command(
     directory: Path,
     svg: str | None,
     plot: Kind | None,
+    parquet: Path | None,
     axis: str,
     html: Path | None,
     pcapng: Path | None,
@@ -85,6 +92,7 @@ def command(
       handshake show my-run --svg ladder --axis time > ladder.svg
       handshake show my-run --plot cwnd > cwnd.svg
       handshake show my-run --plot rtt --connection 1 --csv > rtt.csv
+      handshake show my-run --plot cwnd --parquet cwnd.parquet
       handshake show my-run --html my-run.html --lang ko
       handshake show my-run --pcapng my-run.pcapng
     """
@@ -94,14 +102,7 @@ def command(
     from handshake_lab.report.text.translations import words
     from handshake_lab.verdict.judge import judge
 
-    wanted = (("--json", as_json), ("--svg", svg), ("--plot", plot), ("--plain", plain))
-    chosen = [name for name, given in wanted if given]
-    if as_csv and not plot:
-        raise UsageError("--csv", True, "needs --plot", f"handshake show {directory} --plot cwnd --csv")
-    if len(chosen) > 1:
-        raise UsageError(
-            chosen[-1], True, f"and {chosen[0]} cannot both be printed", f"handshake show {directory} {chosen[0]}"
-        )
+    _check(directory, {"--json": as_json, "--svg": svg, "--plot": plot, "--plain": plain}, parquet, as_csv=as_csv)
     with waiting(f"Reading {visible(str(directory))}"):
         log = read(directory)
         record = reconcile(log.observations)
@@ -127,9 +128,16 @@ def command(
 
         click.echo(to_json(run_document(record, verdict)), nl=False)
     elif plot:
-        sys.stdout.write(_plotted(record, log.observations, plot, connection, lang, as_csv=as_csv))
+        drawn = _plots(record, log.observations, plot, connection)
+        if parquet:
+            from handshake_lab.report.export.plot_parquet import plot_parquet
+
+            with _writing("--parquet", parquet):
+                plot_parquet(drawn, parquet)
+        else:
+            sys.stdout.write(_plotted(drawn, lang, as_csv=as_csv))
     elif svg:
-        sys.stdout.write(_picture(record, svg, axis, connection, lang, fold=not every))
+        sys.stdout.write(_picture(record, log.observations, svg, axis, connection, lang, fold=not every))
     elif not html and not pcapng:
         from handshake_lab.report.terminal.ladder import show
 
@@ -146,7 +154,29 @@ def command(
     return verdict.exit_code
 
 
-def _picture(record: Record, svg: str, axis: str, number: int | None, lang: str, *, fold: bool) -> str:
+def _check(directory: Path, wanted: dict[str, object], parquet: Path | None, *, as_csv: bool) -> None:
+    """Refuse options that exclude each other, and those that need another one."""
+    show = f"handshake show {directory}"
+    if as_csv and not wanted["--plot"]:
+        raise UsageError("--csv", True, "needs --plot", f"{show} --plot cwnd --csv")
+    if parquet and (as_csv or not wanted["--plot"]):
+        reason = "and --csv are alternatives" if as_csv else "needs --plot"
+        raise UsageError("--parquet", str(parquet), reason, f"{show} --plot cwnd --parquet cwnd.parquet")
+    chosen = [name for name, given in wanted.items() if given]
+    if len(chosen) > 1:
+        raise UsageError(chosen[-1], True, f"and {chosen[0]} cannot both be printed", f"{show} {chosen[0]}")
+
+
+def _picture(
+    record: Record,
+    observations: Sequence[Observation],
+    svg: str,
+    axis: str,
+    number: int | None,
+    lang: str,
+    *,
+    fold: bool,
+) -> str:
     from handshake_lab.report.layout.connections import connections
     from handshake_lab.report.svg.record_svg import diagram_picture, ladder_picture
 
@@ -155,27 +185,24 @@ def _picture(record: Record, svg: str, axis: str, number: int | None, lang: str,
         return diagram_picture(record, number, lang=lang)
     if not connections(record):
         raise UsageError("--svg", svg, "cannot be drawn: no TCP connection was recorded", "--svg diagram")
-    return ladder_picture(record, number or 1, lang=lang, axis=axis, fold=fold)
+    return ladder_picture(record, number or 1, observations, lang=lang, axis=axis, fold=fold)
 
 
-def _plotted(
-    record: Record,
-    observations: Sequence[Observation],
-    kind: Kind,
-    number: int | None,
-    lang: str,
-    *,
-    as_csv: bool,
-) -> str:
-    from handshake_lab.report.export.plot_csv import plot_csv
+def _plots(record: Record, observations: Sequence[Observation], kind: Kind, number: int | None) -> list[Plot]:
     from handshake_lab.report.series.plots import plots
-    from handshake_lab.report.svg.plot_svg import picture
-    from handshake_lab.report.text.translations import words
 
     drawn = plots(record, observations, [kind], _number(record, number))
     if not drawn:
         why = "no segment crossed a link with a delay or a rate" if kind == "queue" else "no data was sent"
         raise UsageError("--plot", kind, f"cannot be drawn: {why}", "handshake show my-run --svg ladder")
+    return drawn
+
+
+def _plotted(drawn: Sequence[Plot], lang: str, *, as_csv: bool) -> str:
+    from handshake_lab.report.export.plot_csv import plot_csv
+    from handshake_lab.report.svg.plot_svg import picture
+    from handshake_lab.report.text.translations import words
+
     return plot_csv(drawn) if as_csv else picture(drawn, words(lang))
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
+from handshake_lab.report.export.plot_points import PlotPoint, plot_points
 from handshake_lab.report.text.times import seconds
 
 if TYPE_CHECKING:
@@ -13,34 +14,21 @@ if TYPE_CHECKING:
 
     from handshake_lab.report.series.plot import Plot
 
-COLUMNS = ("plot", "connection", "sender", "receiver", "curve", "shape", "unit", "time", "value", "top", "segment")
-
 
 def plot_csv(plots: Iterable[Plot]) -> str:
     """Write plots as CSV (RFC 4180, with LF), with a heading.
 
-    ``time`` is in seconds of the run, with nine decimals; ``value`` is empty where a curve ends; ``top`` is the upper
-    end of a bar; ``segment`` is the number of the segment in the ladder, if the point stands for one.
+    The columns are the fields of `PlotPoint`; ``time`` is in seconds of the run, with nine decimals; what is None is
+    empty.
     """
     out = io.StringIO()
     lines = csv.writer(out, lineterminator="\n")
-    lines.writerow(COLUMNS)
-    for plot in plots:
-        for curve in plot.curves:
-            for place, (time, value) in enumerate(zip(curve.times, curve.values, strict=True)):
-                lines.writerow(
-                    (
-                        plot.kind,
-                        plot.connection or "",
-                        plot.sender,
-                        plot.receiver,
-                        curve.name,
-                        curve.shape,
-                        plot.unit,
-                        seconds(time),
-                        "" if value is None else f"{value:.10g}",
-                        f"{curve.tops[place]:.10g}" if curve.tops else "",
-                        curve.segments[place] if curve.segments else "",
-                    )
-                )
+    lines.writerow(PlotPoint._fields)
+    for point in plot_points(plots):
+        *texts, time, value, top, segment = point
+        lines.writerow((*texts, seconds(time), _decimal(value), _decimal(top), segment))
     return out.getvalue()
+
+
+def _decimal(value: float | None) -> str | None:
+    return None if value is None else f"{value:.10g}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from handshake_lab.report.layout.connections import middle
+from handshake_lab.report.layout.hops import path
 from handshake_lab.report.layout.lines import ladder
 from handshake_lab.report.svg import diagram_svg
 from handshake_lab.report.svg.ladder_svg import switchable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.history import Endpoint, Record, Transition, TransmittedSegment
     from handshake_lab.report.layout.connections import Connection, Lane
+    from handshake_lab.report.layout.hops import Hop
     from handshake_lab.report.text.translations import Words
     from handshake_lab.verdict.expected_states import ComparedState
     from handshake_lab.verdict.judge import Verdict
@@ -43,7 +45,7 @@ def connection_view(
     verdict: Verdict | None,
     w: Words,
     marked: Mapping[str, str],
-    ways: Mapping[int, str],
+    ways: Mapping[int, tuple[Hop, ...]],
     *,
     drawn: bool,
 ) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def connection_view(
     edges = {side: [f"{old}>{new}" for old, new in diagram_svg.edges([connection], side)] for side in ("left", "right")}
     view["edges"] = json.dumps(edges)
     # The drawing escapes all text: see svg/elements.py.
-    view["svg"] = Markup(switchable(ladder(connection, middle(record, connection)), w, marked))  # noqa: S704
+    view["svg"] = Markup(switchable(ladder(connection, middle(record, connection), ways=ways), w, marked))  # noqa: S704
     caused: dict[int, list[tuple[Lane, int]]] = defaultdict(list)
     for _, lane in connection.lanes:
         if lane.endpoint and lane.index is not None:
@@ -74,7 +76,7 @@ def connection_view(
                 if step.cause.segment is not None and step.cause.kind in ("segment", "reset"):
                     caused[step.cause.segment].append((lane, place))
     view["segments"] = [
-        _segment(segment, caused[segment.number], connection, w) | {"path": ways.get(segment.number, "")}
+        _segment(segment, caused[segment.number], connection, w) | {"path": path(ways.get(segment.number, ()), w)}
         for segment in connection.segments[:LISTED]
     ]
     return view

@@ -12,12 +12,13 @@ from handshake_lab.recording.messages import Message
 from handshake_lab.recording.observations import LinkChange
 from handshake_lab.report.layout.connections import Connection, Side
 from handshake_lab.report.layout.happenings import TOGETHER, Arrival, Change, Departure, Happening, happenings
+from handshake_lab.report.layout.hops import Hop, Translation, routers_between
 from handshake_lab.report.text import flags
 from handshake_lab.report.text.times import MILLISECOND
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 #: A longer sequence of ordinary data segments is folded, except for its first and last two segments.
 DATA_SHOWN = 8
@@ -89,13 +90,16 @@ class Ladder(msgspec.Struct, frozen=True):
     """The layout of a connection.
 
     ``start`` contains the first state of each side that has an endpoint; ``middle`` is the name of the
-    node between them.
+    node between them. ``routers`` are those whose captures show segments of the connection, from left to right, with
+    what each makes of addresses from the left; ``ways`` are the hops of each segment, by its number.
     """
 
     connection: Connection
     lines: tuple[Line, ...]
     start: dict[Side, State]
     middle: str
+    routers: dict[str, Translation | None] = {}
+    ways: dict[int, tuple[Hop, ...]] = {}
 
     @property
     def rows(self) -> list[Row]:
@@ -103,13 +107,16 @@ class Ladder(msgspec.Struct, frozen=True):
         return [line for line in self.lines if isinstance(line, Row)]
 
 
-def ladder(connection: Connection, middle: str = "", *, fold: bool = True) -> Ladder:
+def ladder(
+    connection: Connection, middle: str = "", *, fold: bool = True, ways: Mapping[int, tuple[Hop, ...]] = {}
+) -> Ladder:
     """Compute the layout of a connection.
 
     Args:
         connection: The connection.
         middle: The name of the node between its sides.
         fold: Whether to fold long sequences of ordinary data into one line each.
+        ways: The routers that each segment reached, by its number (`handshake_lab.report.layout.hops.hops`).
     """
     start: dict[Side, State] = {}
     for side, lane in connection.lanes:
@@ -118,7 +125,8 @@ def ladder(connection: Connection, middle: str = "", *, fold: bool = True) -> La
     events = happenings(connection)
     rows = _rows(_folded(connection, events) if fold else events)
     lines = _with_waits(_with_link_changes(_with_reasons(rows, connection), connection), connection)
-    return Ladder(connection, tuple(lines), start, middle)
+    own = {each.number: ways[each.number] for each in connection.segments if each.number in ways}
+    return Ladder(connection, tuple(lines), start, middle, routers_between(connection, own), own)
 
 
 def _folded(connection: Connection, events: list[Happening]) -> list[Happening | Bulk]:

@@ -50,6 +50,10 @@ class Geometry(msgspec.Struct, frozen=True):
         """Characters of a line of a caption."""
         return int((self.right - self.left - 12) / self.caption)
 
+    def between(self, count: int) -> list[float]:
+        """The positions of lanes between the two outer ones, with equal distances."""
+        return [self.left + (self.right - self.left) * place / (count + 1) for place in range(1, count + 1)]
+
     def edge(self, side: Side) -> int:
         """The inner edge of a lane's bar; the arrows are between both."""
         return self.left if side == LEFT else self.right

@@ -23,22 +23,33 @@ if TYPE_CHECKING:
 
 #: Labels of arrows whose slopes differ by less than this, in degrees, do not intersect.
 SAME_SLOPE = 2
+#: An arrow is drawn as one line if no router is farther from it, in pixels.
+STRAIGHT = 1.5
 OTHER: dict[Side, Side] = {LEFT: RIGHT, RIGHT: LEFT}
 
 
 class Course(msgspec.Struct, frozen=True):
-    """The line of an arrow, in pixels, and the side from which it comes."""
+    """The line of an arrow, in pixels, and the side from which it comes.
+
+    ``bends`` are where it reaches and leaves the lanes of routers, unless that is on the straight line.
+    """
 
     side: Side
     x1: float
     y1: float
     x2: float
     y2: float
+    bends: tuple[tuple[float, float], ...] = ()
 
     @property
     def sign(self) -> int:
         """1 from left to right, otherwise -1."""
         return 1 if self.side == LEFT else -1
+
+    @property
+    def last_leg(self) -> tuple[float, float]:
+        """Where the straight line to its end begins."""
+        return self.bends[-1] if self.bends else (self.x1, self.y1)
 
     @property
     def angle(self) -> float:
@@ -65,11 +76,13 @@ class Arrows:
     Attributes:
         segments: The segments by number, in the order of drawing.
         places: The lines on which each segment departs and arrives.
+        lanes: The positions of the routers' lanes, from left to right.
     """
 
     def __init__(self, ladder: Ladder, geometry: Geometry = WIDE) -> None:
         self._ladder = ladder
         self._geometry = geometry
+        self.lanes = dict(zip(ladder.routers, geometry.between(len(ladder.routers)), strict=True))
         self.segments = {row.piece.segment.number: row.piece.segment for row in ladder.rows if row.piece}
         self.places = self._lines()
         self._halved: set[int] = set()  # segments with a label on their half of the area
@@ -92,7 +105,7 @@ class Arrows:
         """The label of each arrow. It follows its arrow unless something is in the way."""
         courses = self.courses(axis)
         texts = {number: self._fitted(number) for number in courses}
-        flat = set(courses) if self._geometry.narrow else self._flat(courses, texts, axis)
+        flat = set(courses) if self._geometry.narrow else self._flat(courses, texts, axis) | self._bent(courses)
         arrivals: dict[Side, list[float]] = {LEFT: [], RIGHT: []}
         for number, (_, arrives) in self.places.items():
             if arrives is not None:
@@ -141,11 +154,41 @@ class Arrows:
         begin, end = self._geometry.edge(side), self._geometry.edge(OTHER[side])
         if departs is None:
             y = axis.ys[arrives or 0]
-            return Course(side, self._geometry.middle, y - 8, end, y)
+            origin = self.lanes.get(self.segments[number].sender, self._geometry.middle)
+            return Course(side, origin, y - 8, end, y)
         y = axis.ys[departs]
         if arrives is None:
-            return Course(side, begin, y, self._geometry.middle, y + self._geometry.drop)
-        return Course(side, begin, y, end, axis.ys[arrives])
+            return self._lost(number, side, y)
+        return Course(side, begin, y, end, axis.ys[arrives], self._bends(number, y, axis.ys[arrives], begin, end))
+
+    def _bends(self, number: int, y1: float, y2: float, x1: float, x2: float) -> tuple[tuple[float, float], ...]:
+        """Where an arrow reaches and leaves the lanes of routers; nothing if that is on its straight line."""
+        segment = self.segments[number]
+        sent, flight = segment.sent or 0, max(1, (segment.received or 0) - (segment.sent or 0))
+        bends = [
+            (self.lanes[hop.node], y1 + (y2 - y1) * (time - sent) / flight)
+            for hop in self._ladder.ways.get(number, ())
+            for time in (hop.received, hop.sent)
+            if time is not None
+        ]
+        straight = all(abs(y1 + (y2 - y1) * (x - x1) / (x2 - x1) - y) < STRAIGHT for x, y in bends)
+        return () if straight else tuple(dict.fromkeys(bends))
+
+    def _lost(self, number: int, side: Side, y: float) -> Course:
+        """The course of a lost segment, which ends at the router that dropped it, or halfway to the next node."""
+        geometry = self._geometry
+        passed = [self.lanes[hop.node] for hop in self._ladder.ways.get(number, ())]
+        begin = geometry.edge(side)
+        last = passed[-1] if passed else begin
+        ahead = (
+            x for x in (*self.lanes.values(), geometry.edge(OTHER[side])) if (x > last if side == LEFT else x < last)
+        )
+        x = last if passed and self.segments[number].dropped else (last + min(ahead, key=lambda x: abs(x - last))) / 2
+        return Course(side, begin, y, x, y + geometry.drop)
+
+    def _bent(self, courses: dict[int, Course]) -> set[int]:
+        """The segments whose arrows do not run along one line, or end before their labels do."""
+        return {number for number, each in courses.items() if each.bends or (self.lanes and self.segments[number].lost)}
 
     def _crossing(self) -> set[int]:
         """The segments that are in flight at the same time as one in the opposite direction."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from handshake_lab.report.layout import labels
 from handshake_lab.report.layout.connections import LEFT, RIGHT, Side
 from handshake_lab.report.layout.lines import NoEffectRow, Row, WaitRow
 from handshake_lab.report.svg import axes
@@ -18,7 +19,7 @@ from handshake_lab.report.text.escaping import visible
 from handshake_lab.report.text.times import clock, digits_for, span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from handshake_lab.recording.history import TransmittedSegment
     from handshake_lab.report.layout.connections import Lane
@@ -92,9 +93,9 @@ class Drawing:
         )
         for side, lane in connection.lanes:
             root.add(self._head(side, lane))
-        x = geometry.middle
-        middle = Element("text", visible(self._ladder.middle, 20), x=x, y=30, class_="dim mid")
-        root.add(middle, Element("line", class_="middle", x1=x, x2=x, y1=axes.TOP - 30, y2=axis.bottom))
+        for x, texts in self._between():
+            root.add(*(Element("text", text, x=x, y=y, class_=f"{style} mid") for y, text, style in texts))
+            root.add(Element("line", class_="middle", x1=x, x2=x, y1=axes.TOP - 30, y2=axis.bottom))
         for side in (LEFT, RIGHT):
             root.add(*self._states(side, axis))
         root.add(*self._times(axis))
@@ -113,6 +114,23 @@ class Drawing:
                 ref = f"p{line.number}" if isinstance(line, NoEffectRow) else None
                 root.add(Element("g", *zigzag, *self._caption(self._captions[place], axis.ys[place]), data_ref=ref))
         return root
+
+    def _between(self) -> Iterator[tuple[float, list[tuple[int, str, str]]]]:
+        """The lanes between the sides: each with its place, and the heights, texts and classes of its head."""
+        geometry = self._geometry
+        routers = self._ladder.routers
+        if not routers:
+            yield geometry.middle, [(30, visible(self._ladder.middle, 20), "dim")]
+        room = int((geometry.right - geometry.left) / (len(routers) + 1) / geometry.character)
+        for (node, translation), x in zip(routers.items(), self._arrows.lanes.values(), strict=True):
+            texts = [(30, visible(node, min(20, room)), "dim")]
+            if translation and not geometry.narrow:
+                forms = [[f"{before} ⇒ {after}", f"⇒ {after}"] for before, after in translation.changes]
+                texts = [(18, texts[0][1], "dim")] + [
+                    (place, labels.fitting(form, room), "dim mono")
+                    for place, form in zip((34, 50), forms, strict=False)
+                ]
+            yield x, texts
 
     def _head(self, side: Side, lane: Lane) -> Element:
         # In the narrow drawing the addresses begin at the edges: they are longer than the place beside the lanes.
@@ -234,7 +252,7 @@ class Drawing:
         order = 3 * arrives if departs is None and arrives is not None else 3 * (departs or 0) + 2
         group = Element(
             "g",
-            Element("line", class_="arrow", x1=course.x1, y1=course.y1, x2=course.x2 - course.sign * 2, y2=course.y2),
+            _line(course),
             class_=f"segment k-{flags.kind(segment.flags)}{self._fate(segment)}",
             data_ref=f"p{segment.number}",
             data_at=str(order),
@@ -306,8 +324,19 @@ def _anchor(side: Side) -> str:
     return "end" if side == LEFT else "start"
 
 
+def _line(course: Course) -> Element:
+    x2 = course.x2 - course.sign * 2
+    if not course.bends:
+        return Element("line", class_="arrow", x1=course.x1, y1=course.y1, x2=x2, y2=course.y2)
+    points = [(course.x1, course.y1), *course.bends, (x2, course.y2)]
+    return Element(
+        "polyline", class_="arrow", fill="none", points=" ".join(f"{number(x)},{number(y)}" for x, y in points)
+    )
+
+
 def _arrowhead(course: Course) -> Element:
-    angle = math.atan2(course.y2 - course.y1, course.x2 - course.x1)
+    x1, y1 = course.last_leg
+    angle = math.atan2(course.y2 - y1, course.x2 - x1)
     corners = [
         (course.x2 - 9 * math.cos(angle + turn), course.y2 - 9 * math.sin(angle + turn)) for turn in (0.42, -0.42)
     ]
