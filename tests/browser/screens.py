@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
@@ -18,37 +21,69 @@ from handshake_lab.report.html.page import page
 from handshake_lab.verdict.judge import judge
 from playwright.sync_api import sync_playwright
 
-#: Name, language, size, whether the whole page, and what else the browser is.
-_VIEWS: tuple[tuple[str, str, tuple[int, int], bool, dict[str, Any]], ...] = (
-    ("first", "en", (1280, 800), False, {}),
-    ("whole", "en", (1280, 800), True, {}),
-    ("dark-ko", "ko", (1280, 800), True, {"color_scheme": "dark"}),
-    ("phone-ko", "ko", (375, 700), False, {"has_touch": True, "is_mobile": True, "device_scale_factor": 2}),
-)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+
+@dataclass(frozen=True)
+class View:
+    """A language, the size of the window, whether the whole page is shown, and other properties of the browser."""
+
+    lang: str = "en"
+    size: tuple[int, int] = (1280, 800)
+    whole: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+VIEWS = {
+    "first": View(),
+    "whole": View(whole=True),
+    "dark-ko": View("ko", whole=True, options={"color_scheme": "dark"}),
+    "phone-ko": View("ko", (375, 700), options={"has_touch": True, "is_mobile": True, "device_scale_factor": 2}),
+}
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's browser, headless."""
+    executable = shutil.which(os.environ.get("CHROMIUM", "chromium"))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+def photograph(
+    browser: Browser, run: Path, picture: Path, view: View, *, title: str, replay: str = "", pdf: Path | None = None
+) -> None:
+    """Write a screenshot of a run's page, and the page as PDF if that is requested."""
+    observations = read(run).observations
+    record = reconcile(observations)
+    html = page(record, observations, title=title, verdict=judge(record), replay=replay, lang=view.lang)
+    width, height = view.size
+    context = browser.new_context(viewport={"width": width, "height": height}, **view.options)
+    tab = context.new_page()
+    with tempfile.NamedTemporaryFile("w", suffix=".html", encoding="utf-8") as file:
+        file.write(html)
+        file.flush()
+        tab.goto(Path(file.name).as_uri())
+        tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        tab.screenshot(path=picture, full_page=view.whole)
+        if pdf:
+            tab.pdf(path=pdf, format="A4")
+    context.close()
 
 
 def main(out: Path, runs: list[Path]) -> None:
     """Write the screenshots of each run."""
     out.mkdir(parents=True, exist_ok=True)
-    executable = shutil.which(os.environ.get("CHROMIUM", "chromium"))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         for run in runs:
-            observations = read(run).observations
-            record = reconcile(observations)
-            for name, lang, (width, height), whole, options in _VIEWS:
-                file = out / f"{run.name}-{lang}.html"
-                html = page(record, observations, title=run.name, verdict=judge(record), lang=lang)
-                file.write_text(html, "utf-8")
-                context = browser.new_context(viewport={"width": width, "height": height}, **options)
-                tab = context.new_page()
-                tab.goto(file.resolve().as_uri())
-                tab.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-                tab.screenshot(path=out / f"{run.name}-{name}.png", full_page=whole)
-                if name == "whole":
-                    tab.pdf(path=out / f"{run.name}.pdf", format="A4")
-                context.close()
-        browser.close()
+            for name, view in VIEWS.items():
+                pdf = out / f"{run.name}.pdf" if name == "whole" else None
+                photograph(browser, run, out / f"{run.name}-{name}.png", view, title=run.name, pdf=pdf)
 
 
 if __name__ == "__main__":

@@ -31,13 +31,25 @@ def text_of(record: Record, lang: str = "en") -> str:
     [
         ("normal", "h1 connected to h2 in 100 ms. h1 closed first and waited 60.9 s in TIME-WAIT."),
         ("server_first", "h1 connected to h2 in 100 ms. h2 closed first and waited 60.9 s in TIME-WAIT."),
-        ("refused", "h2 refused the connection from h1 with a RST."),
-        ("syn_blackhole", "h1 sent 11 SYN to h2 and gave up after 135 s; lost: 11 of them."),
+        ("refused", "h2 refused the connection from h1 to port 81 with a RST."),
+        ("syn_blackhole", "h1 sent 11 SYNs to h2, all of which were lost, and gave up after 135 s."),
         ("close_in_ss", "h1 closed the socket after 300 ms, before it was connected to h2."),
-        ("linger0", "h1 connected to h2 in 100 ms. h1 reset the connection."),
-        ("unread", "h1 connected to h2 in 100 ms. h2 sent 100 B. h1 reset the connection."),
-        ("fin_blackhole", "h1 connected to h2 in 100 ms. h1 gave up the connection (the retransmission timer)."),
-        ("keepalive", "h1 connected to h2 in 100 ms. h1 gave up the connection (the keepalive timer)."),
+        ("linger0", "h1 connected to h2 in 100 ms. h1 reset the connection: its close() sent a RST."),
+        ("unread", "h1 connected to h2 in 100 ms. h2 sent 100 B. h1 reset the connection: its close() sent a RST."),
+        (
+            "fin_blackhole",
+            (
+                "h1 connected to h2 in 100 ms. h1 gave up the connection after 158 s without a segment from h2 "
+                "(the retransmission timer)."
+            ),
+        ),
+        (
+            "keepalive",
+            (
+                "h1 connected to h2 in 100 ms. h1 gave up the connection after 4.08 s without a segment from h2 "
+                "(the keepalive timer)."
+            ),
+        ),
         ("sim_close", "h1 connected to h2 in 100 ms. Both sides closed at the same time."),
         (
             "sim_open",
@@ -54,7 +66,7 @@ def text_of(record: Record, lang: str = "en") -> str:
         ("tw_overflow", "h1 connected to h2 in 100 ms. h1 closed first."),
         (
             "unsent_fin_later",
-            "h1 connected to h2 in 100 ms. h1 sent 8000 B. h1 closed first and waited 60.9 s in TIME-WAIT.",
+            "h1 connected to h2 in 100 ms. h1 sent 8,000 B. h1 closed first and waited 60.9 s in TIME-WAIT.",
         ),
     ],
 )
@@ -74,8 +86,13 @@ def test_no_sentence_contradicts_the_record(record: Record, lang: str) -> None:
         assert State.ESTABLISHED in visited
     if {"outline_syn_lost", "outline_opened_late"} & codes.keys():
         assert any(each.lost or each.damaged for each in record.segments)
-    if {"outline_refused", "outline_reset"} & codes.keys():
+    if {"outline_refused", "outline_reset", "outline_reset_by_call"} & codes.keys():
         assert any(each.sent is not None for each in resets)
+    if "outline_syns_lost" in codes:
+        assert all(each.lost or each.damaged for each in record.segments if each.flags == "S")
+    if "outline_silent" in codes:
+        last = max(end.transitions[-1].time for end in record.endpoints if end.transitions)
+        assert any(last - (each.received or 0) > 0 for each in record.segments)
     if "outline_closed_first_waited" in codes:
         assert State.TIME_WAIT in visited
     if "outline_still_open" in codes:
@@ -116,4 +133,4 @@ def test_nothing_is_claimed_of_what_was_not_captured() -> None:
 def test_many_connections_are_counted() -> None:
     """One sentence for all of them."""
     text = text_of(reconcile(recorded("queue_full3")))
-    assert text == "3 connections, 2 open until the recording ended."
+    assert text == "3 connections from h1 to h2, 2 open until the recording ended."

@@ -73,7 +73,7 @@ def page(
     found = connections(record)
     differences, marked = _differences(record, verdict, w)
     seen = list(observations)
-    ways = {number: path(each, w) for number, each in hops(record.segments, seen).items()}
+    ways = hops((*record.segments, *record.datagrams), seen)
     views = [
         connection_view(record, each, verdict, w, marked, ways, drawn=place < DRAWN) for place, each in enumerate(found)
     ]
@@ -101,7 +101,7 @@ def page(
         store=segment_store(
             list(long.values()),
             lambda each, segment: fate_of(each, segment, w),
-            ways,
+            {number: path(each, w) for number, each in ways.items()},
             lambda each: run_facts.marks(each, programs, w),
         )
         if long
@@ -112,7 +112,7 @@ def page(
         unusual=unusual(found, w),
         outline=" ".join(w.message(each) for each in outline(record, found)),
         facts=run_facts.facts(record, w),
-        replay=replay or record.header.replay,
+        replay=command.split("\n") if (command := replay or record.header.replay) else [],
         complete=record.complete,
         blinds=[
             w("verdict.blind", observer=observer, reason=reason)

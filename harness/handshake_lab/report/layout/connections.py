@@ -137,7 +137,7 @@ def connections(record: Record) -> list[Connection]:
             found.append(_connection(record, pair, mine))
     why, lost = why_ignored(record), why_lost(record)
     found = _with_listeners(found) + _exchanges(record)
-    found.sort(key=lambda connection: (connection.began, str(connection.left.address), str(connection.right.address)))
+    found.sort(key=_place)
     return [
         msgspec.structs.replace(
             connection,
@@ -148,6 +148,12 @@ def connections(record: Record) -> list[Connection]:
         )
         for place, connection in enumerate(found, start=1)
     ]
+
+
+def _place(connection: Connection) -> tuple[bool, int, str, str]:
+    """The order of connections: by time; last those that are only a listener to which nobody connected."""
+    idle = not connection.segments and not any(lane.role == "client" for _, lane in connection.lanes)
+    return idle, connection.began, str(connection.left.address), str(connection.right.address)
 
 
 def _exchanges(record: Record) -> list[Connection]:

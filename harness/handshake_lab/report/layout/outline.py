@@ -15,7 +15,7 @@ from handshake_lab.report.text.times import span
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from handshake_lab.recording.history import Cause, Endpoint, Record, Transition, TransmittedSegment
     from handshake_lab.report.layout.connections import Connection, Lane, Side
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 _GIVEN_UP = {"retransmission_timer", "retransmission_timer_orphans", "keepalive_timer", "persist_timer"}
 
 _UNITS = {"s": "time_s", "ms": "time_ms", "us": "time_us", "ns": "time_ns"}
+
+# What is said of connections that both sides closed, unless one is said not to have closed.
+_CLOSED = {
+    "outline_both_closed",
+    "outline_closed_first",
+    "outline_closed_first_waited",
+    "outline_closed_first_waits",
+}
 
 #: The maximum length of a host's name in a sentence.
 _NAME = 40
@@ -40,12 +48,16 @@ def outline(record: Record, found: Sequence[Connection]) -> list[Message]:
         found: Its connections.
 
     Returns:
-        Up to four sentences about the only connection, one about several connections, none if nothing is certain.
+        Up to four sentences about the only connection, one about several connections, one about UDP datagrams; none if
+        nothing is certain.
     """
-    attempts = [each for each in found if each.segments or _role(each.left) == "client"]
+    exchanges = [each for each in found if _role(each.left) == "udp"]
+    attempts = [each for each in found if each not in exchanges and (each.segments or _role(each.left) == "client")]
     if len(attempts) == 1:
-        return list(_of_one(record, attempts[0], _by_number(record)))
-    return [_of_many(record, attempts)] if attempts else []
+        said = list(_of_one(record, attempts[0], _by_number(record)))
+    else:
+        said = [_of_many(record, attempts)] if attempts else []
+    return [*said, *_of_datagrams(exchanges)]
 
 
 def _role(lane: Lane) -> str:
@@ -68,19 +80,39 @@ def _of_one(record: Record, connection: Connection, segments: Mapping[int, Trans
     yield from outline_of.ending()
 
 
+def _of_datagrams(exchanges: Iterable[Connection]) -> Iterator[Message]:
+    datagrams = [each for exchange in exchanges for each in exchange.segments if not each.icmp and each.copies is None]
+    if datagrams:
+        yield sentence("outline_datagrams", count=len(datagrams), lost=sum(map(_is_lost, datagrams)))
+
+
 def _of_many(record: Record, found: Sequence[Connection]) -> Message:
-    """How many connections there were, and how many of them opened and were reset or refused."""
+    """How many connections there were, between which hosts, and how many of them were closed, reset or refused."""
     segments = _by_number(record)
     codes = [{each.code for each in _of_one(record, connection, segments)} for connection in found]
+    lost = sum(connection.lost for connection in found)
     counts = {
+        "outline_count_closed": sum(bool(_CLOSED & each) and "outline_never_closed" not in each for each in codes),
         "outline_count_refused": sum("outline_refused" in each for each in codes),
         "outline_count_reset": sum("outline_reset" in each for each in codes),
         "outline_count_open": sum("outline_still_open" in each for each in codes),
-        "outline_count_lost": sum(connection.lost for connection in found),
+        "outline_count_unclosed": sum("outline_never_closed" in each for each in codes),
+        "outline_count_lost" if lost > 1 else "outline_count_lost_one": lost,
     }
-    parts = [sentence("outline_count", count=len(found))]
+    parts = [_counted(found)]
     parts += [sentence(code, count=count) for code, count in counts.items() if count]
     return sentence("outline_many", what=_listed(parts))
+
+
+def _counted(found: Sequence[Connection]) -> Message:
+    """The number of connections; with the hosts, if all are from one to the same other."""
+    hosts = {(each.left.node, each.right.node) for each in found}
+    if len(hosts) == 1:
+        ((client, server),) = hosts
+        if client and server and all(_role(each.left) == "client" for each in found):
+            names = {"client": visible(client, _NAME), "server": visible(server, _NAME)}
+            return sentence("outline_count_between", count=len(found), **names)
+    return sentence("outline_count", count=len(found))
 
 
 def _listed(parts: list[Message]) -> Message:
@@ -173,14 +205,19 @@ class _ConnectionOutline:
             if segment.icmp and segment.sent is not None:
                 yield sentence("outline_icmp", **self._both, node=visible(segment.sender, _NAME), name=segment.name)
             elif "R" in segment.flags and self._is_of(segment, "right"):
-                yield sentence("outline_refused", **self._both)
+                yield sentence("outline_refused", **self._both, port=self._connection.right.address.port)
             elif "R" in segment.flags:
                 yield sentence("outline_refused_between", **self._both)
         elif _code(last.cause) == "retransmission_timer":
-            lost = sum(map(_is_lost, syns))
-            yield sentence("outline_no_answer", **self._both, count=len(syns), lost=lost, time=time)
+            yield self._unanswered(syns, time)
         elif last.cause.kind == "call":
             yield sentence("outline_closed_early", **self._both, time=time)
+
+    def _unanswered(self, syns: list[TransmittedSegment], time: Message) -> Message:
+        lost = sum(map(_is_lost, syns))
+        if lost == len(syns) > 1:
+            return sentence("outline_syns_lost", **self._both, count=lost, time=time)
+        return sentence("outline_no_answer", **self._both, count=len(syns), lost=lost, time=time)
 
     def data(self) -> Iterator[Message]:
         """How much each side sent, without retransmissions."""
@@ -192,7 +229,9 @@ class _ConnectionOutline:
         if not any(octets.values()):
             return
         sent = [
-            sentence("outline_sent", who=self._names[side], octets=count) for side, count in octets.items() if count
+            sentence("outline_sent", who=self._names[side], octets=f"{count:,}")
+            for side, count in octets.items()
+            if count
         ]
         listed = _listed(sent)
         if lost := sum(map(_is_lost, carrying)):
@@ -220,13 +259,34 @@ class _ConnectionOutline:
             if segment is not None and step.cause.kind == "reset":
                 other: Side = "right" if side == "left" else "left"
                 if self._is_of(segment, other):
-                    yield sentence("outline_reset", who=self._names[other])
+                    yield self._reset(other)
                 else:
                     yield sentence("outline_reset_between", who=self._names[side])
                 return
         step, side = steps[0], sides[0]
         if _code(step.cause) in _GIVEN_UP:
-            yield sentence("outline_timed_out", who=self._names[side], why=_message(step.cause))
+            yield self._gave_up(step, side)
+
+    def _reset(self, side: Side) -> Message:
+        """A side sent a RST; because of a call, if its own end has that cause."""
+        end, who = self._ends[side], self._names[side]
+        last = end.transitions[-1] if end is not None and end.transitions else None
+        if last is not None and last.new is State.CLOSED and last.cause.kind == "call":
+            return sentence("outline_reset_by_call", who=who, call=_message(last.cause))
+        return sentence("outline_reset", who=who)
+
+    def _gave_up(self, step: Transition, side: Side) -> Message:
+        """A timer ended a side's connection; for how long nothing had arrived, if its capture shows that."""
+        other: Side = "right" if side == "left" else "left"
+        arrivals = [
+            each.received
+            for each in self._connection.segments
+            if self._connection.side_of(each) == other and each.received is not None and each.received <= step.time
+        ]
+        names = {"who": self._names[side], "other": self._names[other]}
+        if not arrivals or _code(step.cause) == "persist_timer":  # a window that stays closed is reported by segments
+            return sentence("outline_timed_out", who=names["who"], why=_message(step.cause))
+        return sentence("outline_silent", **names, time=_time(step.time - max(arrivals)), why=_message(step.cause))
 
     def _orderly(self) -> Iterator[Message]:
         closed = {
