@@ -64,8 +64,8 @@ def record(
         faults: Faults on chosen segments: ``drop SYN nth=1 from h1``.
         at: What happens to the network at given times of the run: ``[("10s", "cut h1-s1 for 30s")]``.
         sysctls: Settings of the kernel in all hosts, or in one: ``{"h2:net.ipv4.tcp_syncookies": 2}``.
-        kernel: The kernel that it runs on: ``lab``, ``lab:6.1``, ``host``, ``vm``.
-        seed: The seed of a lab kernel: the same seed gives the same record.
+        kernel: The kernel that it runs on: ``lab``, ``lab:6.1``, ``host``, ``vm``, ``vm:6.12+real-time``.
+        seed: The seed of a lab or vm kernel: the same seed gives the same record.
         out: The directory for the run's files: events, capture, and output of the programs. None: they are not kept.
         time_limit: Limit for the clients, in seconds of the kernel's time.
         after: Limit for their connections to end after the clients, in seconds of the kernel's time.

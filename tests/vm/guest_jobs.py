@@ -47,3 +47,31 @@ def wait_for_ever(_: Any, results: Path) -> None:
     (results / "began").touch()
     while True:
         time.sleep(60)
+
+
+def pass_time(argument: Any, results: Path) -> None:
+    """Wait for an hour, compute, and write down the clock, random numbers and the counts of interrupts."""
+    began = time.monotonic_ns()
+    time.sleep(3600)
+    slept = time.monotonic_ns() - began
+    computed = sum(number * number % 7 for number in range(argument["steps"]))
+    found = {
+        "slept": slept,
+        "computed": computed,
+        "ended": time.monotonic_ns(),
+        "date": time.time_ns(),
+        "random": os.urandom(16).hex(),
+        "uuid": Path("/proc/sys/kernel/random/uuid").read_text(),
+        "interrupts": Path("/proc/interrupts").read_text(),
+        "flags": Path("/proc/cpuinfo").read_text(),
+    }
+    (results / "found.json").write_text(json.dumps(found))
+
+
+def see_files(argument: Any, results: Path) -> None:
+    """Write down what is there of some files, and write to a directory of the system."""
+    Path("/usr/handshake-written").touch()
+    found = {path: Path(path).exists() for path in argument["paths"]}
+    found["written"] = Path("/usr/handshake-written").exists()
+    (results / "deep").mkdir()
+    (results / "deep/found.json").write_text(json.dumps(found))

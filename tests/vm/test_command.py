@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from handshake_lab.checkout.pytest_run import run_pytest
+from handshake_lab.kernel.shared.kernel_name import KernelName
 from handshake_lab.kernel.vm import whole_session
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ SAYS = "echo said; uname -r; pwd; touch kept/written; touch refused; exit 3"
 
 def test_it_runs_as_on_a_machine_of_its_own(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """What it prints is printed and kept, its status is returned, and it writes to one directory only."""
-    version = str(request.config.getoption("--handshake-kernel")).partition(":")[2]
+    version = KernelName.parse(request.config.getoption("--handshake-kernel")).version
     printed = io.BytesIO()
 
     status = whole_session.run(version, ["sh", "-c", SAYS], tmp_path, tmp_path / "kept", printed)

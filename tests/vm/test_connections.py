@@ -1,4 +1,4 @@
-"""Connections on a stock kernel, in real time: over links and through faults as on the lab kernel."""
+"""Connections on a stock kernel: over links and through faults as on the lab kernel."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_a_lost_syn_is_sent_again(net: Net) -> None:
     opened, accepted = net.history(client), net.history(server)
     assert opened.states == ["CLOSED", "SYN-SENT", "ESTABLISHED"]
     assert accepted.states == ["CLOSED", "LISTEN", "SYN-RECEIVED", "ESTABLISHED"]
-    # Real time: never too early. How late, depends on how busy this machine is.
+    # Never too early. How late, depends on how long programs compute.
     assert 1.0 + net.rtt <= opened.time_in("SYN-SENT") / 1e9 < 3.0
 
 
 def test_the_demonstration(request: pytest.FixtureRequest) -> None:
-    """The README's demonstration: as documented, with TIME-WAIT's minute in real time (TCP_TIMEWAIT_LEN)."""
+    """The README's demonstration: as documented, with TIME-WAIT's minute (TCP_TIMEWAIT_LEN)."""
     words = ["demo", "--json", "--kernel", request.config.getoption("--handshake-kernel")]
     done = subprocess.run(
         [sys.executable, "-c", "from handshake_lab.cli.main import main; main()", *words],

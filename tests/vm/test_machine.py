@@ -1,4 +1,4 @@
-"""Booting a stock kernel: time, what is seen of the host, and that nothing of the machine stays."""
+"""Booting a stock kernel in real time: time, what is seen of the host, and that nothing of the machine stays."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.kernel.shared.kernel_name import in_real_time
 from jobs import REPOSITORY, job_from_tests
 from polling import comes_true
 from vm.guest_jobs import INTERVAL
@@ -29,8 +30,13 @@ JOBS = "tests.vm.guest_jobs"
 
 @pytest.fixture(scope="module")
 def kernel(request: pytest.FixtureRequest) -> Kernel:
-    """The kernel that the command line names."""
-    return choose_kernel(request.config.getoption("--handshake-kernel"), seed=1, wall_limit=60)
+    """The kernel that the command line names, in real time."""
+    return choose_kernel(name_of(request), seed=1, wall_limit=60)
+
+
+def name_of(request: pytest.FixtureRequest) -> str:
+    """The name of that kernel."""
+    return in_real_time(request.config.getoption("--handshake-kernel"))
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +91,7 @@ import sys
 sys.path.insert(0, {str(REPOSITORY / "tests")!r})
 from pathlib import Path
 from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.kernel.shared.kernel_name import in_real_time
 from jobs import job_from_tests
 with choose_kernel(sys.argv[1], 1).run(job_from_tests("tests.vm.guest_jobs:wait_for_ever", results=Path(sys.argv[2]))):
     pass
@@ -105,7 +112,7 @@ def test_nothing_stays_when_the_caller_is_killed(request: pytest.FixtureRequest,
     """No machine and no file outlives the one who started it, even if that one is given no time to tidy up."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name).resolve()
-        words = [sys.executable, "-c", PROGRAM, request.config.getoption("--handshake-kernel"), str(tmp_path)]
+        words = [sys.executable, "-c", PROGRAM, name_of(request), str(tmp_path)]
         process = subprocess.Popen(words, env={**os.environ, "TMPDIR": str(directory)})
         try:
             assert comes_true((tmp_path / "began").exists, 150), "the job did not begin"

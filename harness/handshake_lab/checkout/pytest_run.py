@@ -23,7 +23,8 @@ def one_boot(function: _Function) -> _Function:
     return click.option(
         "--boot-once",
         is_flag=True,
-        help="With --kernel vm: boot one machine, and run all tests in it as with --kernel host. For example: "
+        help="With --kernel vm: boot one machine, and run all tests in it in real time, as with --kernel host. "
+        "For example: "
         "--kernel vm --boot-once",
     )(function)
 
@@ -55,8 +56,10 @@ def run_pytest(
         line += ["--handshake-kernel", kernel_name, *words]
         done = subprocess.run(line, cwd=root, stdout=sys.stderr if quiet else None, check=False)
         return _checked(done.returncode, words)
-    kind, _, version = kernel_name.partition(":")
-    if kind != "vm":
+    from handshake_lab.kernel.shared.kernel_name import KernelName
+
+    kernel = KernelName.parse(kernel_name)
+    if kernel.kind != "vm":
         raise UsageError("--boot-once", kernel_name, "is not a virtual machine", "--kernel vm --boot-once")
     from handshake_lab.kernel.vm import whole_session
 
@@ -64,7 +67,7 @@ def run_pytest(
     line = ["env", "HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis", *line, "-p", "no:cacheprovider"]
     line += ["--handshake-kernel", "host"]
     output = (sys.stderr if quiet else sys.stdout).buffer
-    return _checked(whole_session.run(version, [*line, *words], root, writable, output), words)
+    return _checked(whole_session.run(kernel.version, [*line, *words], root, writable, output), words)
 
 
 def _checked(status: int, words: Sequence[str]) -> int:

@@ -38,13 +38,13 @@ class Seed(click.ParamType[int]):
 
 
 def seed(function: _Function) -> _Function:
-    """``--seed``: all random numbers of a run on the lab kernel are derived from it."""
+    """``--seed``: all random numbers of a run in virtual time are derived from it."""
     return click.option(
         "--seed",
         type=Seed(),
         default=1,
         show_default=True,
-        help="Seed of all random numbers on the lab kernel: the same seed gives the same run, to the byte.",
+        help="Seed of all random numbers on lab and vm kernels: the same seed gives the same run, to the byte.",
     )(function)
 
 
@@ -97,16 +97,40 @@ def curves(function: _Function) -> _Function:
 
 
 def kernel(function: _Function) -> _Function:
-    """``--kernel``: the kernel of the run."""
+    """``--kernel`` and ``--real-time``: the kernel of the run."""
+    function = click.option(
+        "--real-time",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_note_real_time,
+        help="With --kernel vm: let time pass as on the wall clock, with all of this machine's files. Runs do not "
+        "repeat then, and take as long as their timers.",
+    )(function)
     return click.option(
         "--kernel",
         "kernel_name",
         default="lab",
         show_default=True,
         metavar="KIND",
+        callback=_kernel_name,
         help="The kernel that runs it: lab or lab:6.1 (User-Mode Linux), host (this machine's own), "
         "vm or vm:6.12 (a stock kernel under QEMU).",
     )(function)
+
+
+_REAL_TIME = f"{__name__}.real_time"
+
+
+def _note_real_time(context: click.Context, _: click.Parameter, value: bool) -> None:
+    context.meta[_REAL_TIME] = value
+
+
+def _kernel_name(context: click.Context, _: click.Parameter, value: str) -> str:
+    """The kernel's name, with what ``--real-time`` adds to it."""
+    from handshake_lab.kernel.shared.kernel_name import in_real_time
+
+    return in_real_time(value) if context.meta[_REAL_TIME] else value
 
 
 def sysctls(function: _Function) -> _Function:

@@ -61,7 +61,7 @@ def expect_of(kernel: KernelInfo, latency: Callable[[], float] = lambda: 0.0, sl
         slowness: How many times slower than an ordinary machine this one computes.
     """
     _Tolerance.slowness = slowness
-    _Tolerance.real = kernel.real_time
+    _Tolerance.real = kernel.computing_takes_time
     _Tolerance.latency = staticmethod(latency)
 
 

@@ -60,7 +60,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
     seed = plan.kernel.seed
     topology = load_topology(plan.found_topology or plan.topology)
     with repeatable(seed), Network(topology, plan.links, plan.faults, sysctls=plan.sysctls) as network:
-        clock = Clock(virtual=seed is not None)
+        clock = Clock(virtual=not plan.kernel.computing_takes_time)
         with Writer(results / EVENTS) as writer:
             journal = Journal(writer)
             routers = [node for node in network.nodes.values() if node.kind == "router"]
@@ -107,7 +107,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
             finally:
                 recording.close()
             ended = recorder.ended
-            exceptions = not_repeatable(ended, recording) if seed is not None else ()
+            exceptions = not_repeatable(ended, recording) if plan.kernel.kind == "lab" else ()
             journal.write_all([*network.reports(ended), *exceptions, RunEnd(t=ended)])
             _check(network.idle_faults(), unreached, journal)
 

@@ -78,6 +78,8 @@ def _entries(root: Path) -> Iterator[CacheEntry]:
         yield CacheEntry(helpers, size_of(helpers), purpose, needed)
     for stock in _within(root / "stock"):
         yield CacheEntry(stock, size_of(stock), f"stock kernel {stock.name}", needed=True)
+    for machine in _within(root / "machines"):
+        yield CacheEntry(machine, size_of(machine), f"stock kernel {machine.name}, booted", needed=True)
     for checkout in _within(root / "checkouts"):
         yield CacheEntry(checkout, size_of(checkout), "Python packages for a checkout that is read-only", needed=True)
     for name, purpose in _DIRECTORIES.items():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.errors import UsageError
 from handshake_lab.kernel.lab.lab_machine import USUAL, LabMachine
+from handshake_lab.kernel.shared.kernel_name import KernelName
 
 if TYPE_CHECKING:
     from handshake_lab.kernel.shared.protocol import Kernel
@@ -26,7 +27,7 @@ def choose_kernel(
 
     Args:
         name: The option's value.
-        seed: A lab kernel's seed.
+        seed: The seed of a kernel in virtual time.
         wall_limit: Seconds of real time after which a run is killed.
         fresh_boot: Boot a lab kernel for every run. Otherwise it is booted once and forked, which is faster from the
             second run on.
@@ -36,7 +37,7 @@ def choose_kernel(
         UsageError: There is no such kind of kernel, or its memory and clock cannot be chosen.
         EnvironmentUnsupported: This machine cannot run it.
     """
-    kind, _, version = name.partition(":")
+    kind, version, real_time = KernelName.parse(name)
     if kind == "lab":
         from handshake_lab.kernel.lab.lab_images import LabImages
         from handshake_lab.kernel.lab.lab_kernel import LabKernel
@@ -57,7 +58,10 @@ def choose_kernel(
 
         return HostKernel(helper_programs.supervisor(), wall_limit=wall_limit)
     if kind == "vm":
-        from handshake_lab.kernel.vm.vm_kernel import prepared
+        from handshake_lab.kernel.vm import vm_kernel
+        from handshake_lab.kernel.vm.virtual import virtual_vm
 
-        return prepared(version, wall_limit=wall_limit)
+        if real_time:
+            return vm_kernel.prepared(version, wall_limit=wall_limit)
+        return virtual_vm.prepared(version, seed, wall_limit=wall_limit)
     raise UsageError("--kernel", name, "is not a kind of kernel", "--kernel lab")

@@ -60,7 +60,7 @@ def script_run(plan: ScriptPlan, kernel: Kernel, out: Path | None, shown: Binary
             readable=tuple(each for each in directories if str(each) not in PRIVATE),
         )
         (results / SCRIPT_OUTPUT).write_bytes(b"")
-        progress = None if plan.kernel.real_time else SlowProgress(results)
+        progress = SlowProgress(results) if plan.kernel.kind == "lab" else None
         with _accompanied(results, shown, sys.stdin, progress):
             run = stack.enter_context(carried_out(job, kernel, kept=out is not None))
         yield run

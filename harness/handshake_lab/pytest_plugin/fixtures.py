@@ -58,7 +58,7 @@ def _expecting(plan: RunPlan) -> Iterator[None]:
     from handshake_lab.expect.timer_windows import expect_of
     from handshake_lab.experiment.scheduling_latency import SchedulingLatency
 
-    if not plan.kernel.real_time:
+    if not plan.kernel.computing_takes_time:
         expect_of(plan.kernel)
         yield
         return

@@ -86,7 +86,7 @@ class _Reconciliation:
         for place, (_, observation) in enumerate(ordered):
             self._kinds[type(observation)].append((place, observation))
         self.objections: list[Message] = []
-        self._pause = HELD_UP if self.header.kernel.real_time else SLACK
+        self._pause = HELD_UP if self.header.kernel.computing_takes_time else SLACK
 
     def record(self) -> Record:
         nodes = Nodes(self.header.nodes)

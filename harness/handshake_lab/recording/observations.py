@@ -68,7 +68,7 @@ Context = Literal["", "task", "interrupt"]
 
 
 class KernelInfo(msgspec.Struct, frozen=True):
-    """The kernel of a run. ``seed`` is None where random numbers are not seeded."""
+    """The kernel of a run. ``seed`` is None where time is real and random numbers are not seeded."""
 
     kind: Literal["lab", "host", "vm"]
     release: str
@@ -77,7 +77,12 @@ class KernelInfo(msgspec.Struct, frozen=True):
 
     @property
     def real_time(self) -> bool:
-        """Whether time on this kernel passes as fast as on the wall clock."""
+        """Whether time on this kernel passes as fast as on the wall clock: then no two runs are the same."""
+        return self.seed is None
+
+    @property
+    def computing_takes_time(self) -> bool:
+        """Whether time passes while programs compute: on all kernels except the lab kernel."""
         return self.kind != "lab"
 
 

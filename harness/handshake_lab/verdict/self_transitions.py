@@ -69,7 +69,7 @@ class _Search:
                 self._steps.append(observation)
             elif isinstance(observation, Counters):
                 self._grown[observation.node] = observation.grown
-        self._pause = _AT_ONCE_IN_REAL_TIME if record.header.kernel.real_time else _AT_ONCE
+        self._pause = _AT_ONCE_IN_REAL_TIME if record.header.kernel.computing_takes_time else _AT_ONCE
         self._ends: dict[tuple[str, tuple[Address, Address]], list[Endpoint]] = {}
         for endpoint in record.endpoints:
             self._ends.setdefault((endpoint.node, (endpoint.remote, endpoint.local)), []).append(endpoint)

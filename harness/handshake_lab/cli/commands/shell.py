@@ -77,7 +77,7 @@ def command(
     options.print_notes(planned)
     settings = options.read_sysctls(sysctls, planned)
     if not kernel_name.startswith("lab"):
-        raise UsageError("--kernel", kernel_name, "runs in real time, which does not stand", "--kernel lab")
+        raise UsageError("--kernel", kernel_name, "cannot be forked, which moments require", "--kernel lab")
     kernel = choose_kernel(kernel_name, seed, fresh_boot=False)
     assert isinstance(kernel, LabKernel)  # noqa: S101 -- by its name
     plan = shell_plan(kernel.info, topology, link_specs, settings)

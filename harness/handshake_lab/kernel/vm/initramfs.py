@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import os
 import re
@@ -14,6 +15,8 @@ from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.kernel.shared.processes import plain_environment
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from handshake_lab.kernel.vm.stock_kernels import StockKernel
 
 #: The modules for mounting the host's files; the kernel requests all others when it needs them.
@@ -28,29 +31,25 @@ class Cpio:
     Source: Documentation/driver-api/early-userspace/buffer-format.rst.
     """
 
-    def __init__(self) -> None:
-        self._data = bytearray()
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
         self._count = 0
 
-    def add(self, name: str, mode: int, content: bytes = b"", device: int = 0) -> None:
-        """Append a file; ``mode`` includes its type."""
+    def add(self, name: str, mode: int, content: bytes = b"", device: int = 0, modified: int = 0) -> None:
+        """Append a file; ``mode`` includes its type, ``modified`` is in seconds since the epoch."""
         self._count += 1
+        path = os.fsencode(name) + b"\0"
         numbers = (
-            *(self._count, mode, 0, 0, 1, 0, len(content), 0, 0),
-            *(os.major(device), os.minor(device), len(name) + 1, 0),
+            *(self._count, mode, 0, 0, 1, modified, len(content), 0, 0),
+            *(os.major(device), os.minor(device), len(path), 0),
         )
-        self._data += b"070701" + b"".join(b"%08X" % number for number in numbers) + name.encode() + b"\0"
-        self._align()
-        self._data += content
-        self._align()
+        head = b"070701" + b"".join(b"%08X" % number for number in numbers) + path
+        for part in (head, content):
+            self._out.write(part + b"\0" * (-len(part) % 4))
 
-    def _align(self) -> None:
-        self._data += b"\0" * (-len(self._data) % 4)
-
-    def finished(self) -> bytes:
-        """The archive."""
+    def finish(self) -> None:
+        """End the archive."""
         self.add(_TRAILER, 0)
-        return bytes(self._data)
 
 
 def build(kernel: StockKernel, init: Path) -> bytes:
@@ -63,7 +62,8 @@ def build(kernel: StockKernel, init: Path) -> bytes:
     Raises:
         EnvironmentUnsupported: A module is missing, or cannot be unpacked.
     """
-    archive = Cpio()
+    out = io.BytesIO()
+    archive = Cpio(out)
     for directory in ("dev", "root"):
         archive.add(directory, stat.S_IFDIR | 0o755)
     archive.add("dev/console", stat.S_IFCHR | 0o600, device=os.makedev(5, 1))
@@ -74,7 +74,8 @@ def build(kernel: StockKernel, init: Path) -> bytes:
         archive.add(name, stat.S_IFREG | 0o644, plain(module))
         names.append(f"/{name}\n")
     archive.add("modules", stat.S_IFREG | 0o644, "".join(names).encode())
-    return archive.finished()
+    archive.finish()
+    return out.getvalue()
 
 
 def modules_for(kernel: StockKernel) -> list[Path]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from handshake_lab.errors import UsageError
+from handshake_lab.kernel.shared.kernel_name import in_real_time
 from handshake_lab.pytest_plugin.options.time_limits import SLOW, SLOW_WALL_LIMIT, WALL_LIMIT
 
 if TYPE_CHECKING:
@@ -160,14 +161,20 @@ OPTIONS = (
     Option(
         "kernel",
         "Where tests with the fixture `net` run: lab or lab:VERSION (User-Mode Linux, virtual time), host (this "
-        "machine's own kernel), vm or vm:RELEASE (a distribution's kernel in QEMU). Default: lab.",
+        "machine's own kernel), vm or vm:RELEASE (a distribution's kernel in QEMU, virtual time). Default: lab.",
         example="lab:6.1",
         default="lab",
         metavar="KIND",
     ),
     Option(
+        "real-time",
+        "With --handshake-kernel=vm: let time pass as on the wall clock, with all of this machine's files.",
+        default=False,
+        kind="flag",
+    ),
+    Option(
         "seed",
-        "Seed of the random numbers of every lab kernel: the same seed gives the same run. Default: 1.",
+        "Seed of the random numbers of every lab and vm kernel: the same seed gives the same run. Default: 1.",
         example="7",
         default=1,
         read=_whole_number,
@@ -206,7 +213,7 @@ OPTIONS = (
     ),
     Option(
         "slow",
-        "On kernels that run in real time (host, vm), also run tests with the marker handshake_slow.",
+        "On kernels that run in real time, also run tests with the marker handshake_slow.",
         default=False,
         kind="flag",
     ),
@@ -350,6 +357,11 @@ def settle(config: pytest.Config) -> None:
             setattr(config.option, option.key, _in_force(option, config))
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
+    if config.option.handshake_real_time:
+        try:
+            config.option.handshake_kernel = in_real_time(config.option.handshake_kernel)
+        except UsageError as error:
+            raise pytest.UsageError(spelled(str(error))) from None
 
 
 def _in_force(option: Option, config: pytest.Config) -> Any:

@@ -1,0 +1,1 @@
+"""Stock kernels in virtual time: a machine that counts instructions, restored from a template for each job."""

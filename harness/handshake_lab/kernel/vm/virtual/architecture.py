@@ -1,0 +1,82 @@
+"""What is different between the processor architectures that virtual machines in virtual time can have."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handshake_lab.errors import EnvironmentUnsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A processor architecture.
+
+    Attributes:
+        name: As ``uname -m`` prints it: "x86_64".
+        debian: As Debian's packages call it: "amd64".
+        qemu: The program that emulates it.
+        package: The package of that program in Debian and Ubuntu.
+        machine: QEMU's machine type. Its memory has two parts that are not adjacent on x86-64, where the firmware puts
+            its tables at the end of the first one.
+        processor: The emulated processor: one without instructions for random numbers.
+        mailbox: The physical address of the second part of the memory.
+        words: Words of the kernel's command line, besides those of all architectures.
+    """
+
+    name: str
+    debian: str
+    qemu: str
+    package: str
+    machine: str
+    processor: str
+    mailbox: int
+    words: tuple[str, ...]
+
+
+X86_64 = Architecture(
+    name="x86_64",
+    debian="amd64",
+    qemu="qemu-system-x86_64",
+    package="qemu-system-x86",
+    machine="q35,hpet=off,max-ram-below-4g=2G",
+    processor="Nehalem",
+    mailbox=4 << 30,
+    words=("console=ttyS0", "mem=4G", "no_timer_check", "clocksource=tsc", "tsc=reliable"),
+)
+ARM64 = Architecture(
+    name="aarch64",
+    debian="arm64",
+    qemu="qemu-system-aarch64",
+    package="qemu-system-arm",
+    machine="virt,gic-version=3",
+    processor="cortex-a57",
+    mailbox=3 << 30,
+    words=("console=ttyAMA0", "mem=2G"),
+)
+
+#: By the names that ``--kernel vm:NAME`` accepts.
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "x86_64": X86_64,
+    "amd64": X86_64,
+    "aarch64": ARM64,
+    "arm64": ARM64,
+}
+
+
+def of_this_machine() -> Architecture:
+    """The architecture of this machine.
+
+    Raises:
+        EnvironmentUnsupported: Virtual machines do not support it.
+    """
+    name = platform.machine()
+    if name not in ARCHITECTURES:
+        raise EnvironmentUnsupported(
+            f"--kernel vm supports {X86_64.name} and {ARM64.name}; this machine is {name}", "Use --kernel host."
+        )
+    return ARCHITECTURES[name]

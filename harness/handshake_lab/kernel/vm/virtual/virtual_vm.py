@@ -1,0 +1,152 @@
+"""The stock kernel in virtual time: a distribution's own, in a machine that is restored for one job.
+
+Its time is that of the instructions that it executes, and waiting takes no wall time. Random numbers depend on the
+seed. Therefore a run is determined by its seed, as on the lab kernel; but computing takes virtual time there.
+"""
+
+from __future__ import annotations
+
+import io
+import shlex
+import tarfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from handshake_lab.errors import KernelFailed
+from handshake_lab.kernel.shared import helper_programs
+from handshake_lab.kernel.shared.guest_setup import ENVIRONMENT, RESULTS, SCRATCH
+from handshake_lab.kernel.shared.job import Job, JobResult, hand_over
+from handshake_lab.kernel.shared.job_outcome import outcome
+from handshake_lab.kernel.shared.progress import shown
+from handshake_lab.kernel.shared.supervisor import Supervisor, new_scratch
+from handshake_lab.kernel.vm import provide_vm, stock_kernels
+from handshake_lab.kernel.vm.virtual import job_files, machine, mailbox, templates
+from handshake_lab.kernel.vm.virtual.architecture import of_this_machine
+from handshake_lab.kernel.vm.virtual.monitor import Monitor
+from handshake_lab.recording.observations import KernelInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from handshake_lab.kernel.vm.stock_kernels import StockKernel
+    from handshake_lab.kernel.vm.virtual.architecture import Architecture
+
+#: Seconds of wall time that an emulated processor may need in addition to a job's own limit.
+EMULATION_LIMIT = 90.0
+
+
+class VirtualVmKernel:
+    """Restores a machine for one job at a time.
+
+    Args:
+        kernel: The stock kernel.
+        architecture: Its architecture.
+        seed: Determines all random numbers of a run.
+        wall_limit: Seconds that a job may take.
+    """
+
+    def __init__(
+        self, kernel: StockKernel, architecture: Architecture, *, seed: int = 1, wall_limit: float = 120.0
+    ) -> None:
+        self._kernel = kernel
+        self._architecture = architecture
+        self._seed = seed
+        self._wall_limit = wall_limit + EMULATION_LIMIT
+
+    @property
+    def info(self) -> KernelInfo:
+        """The description in a record. It has a seed: time is virtual."""
+        return KernelInfo(kind="vm", release=self._kernel.release, hz=self._kernel.hz, seed=self._seed)
+
+    @contextmanager
+    def run(self, job: Job) -> Iterator[JobResult]:
+        """Restore, do the job, power off. Results without a directory of the job are removed at the end of the block.
+
+        Raises:
+            KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit.
+            EnvironmentUnsupported: It could not be started on this machine.
+        """
+        with self._template() as template:
+            scratch = new_scratch()
+            line = machine.command(
+                self._architecture,
+                kernel=self._kernel.vmlinuz,
+                initramfs=None,
+                memory=template.memory,
+                shared=False,
+                mailbox_file=scratch / "mailbox",
+                scratch=scratch,
+            )
+            supervisor = helper_programs.supervisor()
+            with Supervisor(supervisor, scratch, line, None, wall_limit=self._wall_limit, pinned=False) as running:
+                results = self._hand_over(job, scratch)
+                with Monitor(scratch) as monitor:
+                    monitor.restore(f"cat {shlex.quote(str(template.state))}")
+                    ending = running.run()
+                reply = mailbox.read_reply(scratch / "mailbox")
+                if reply is not None:
+                    (scratch / "status").write_text(str(reply.status))
+                    _unpack(reply.results, results)
+                yield outcome(ending, scratch, results, kernel="the virtual machine", limit=self._wall_limit)
+
+    @contextmanager
+    def _template(self) -> Iterator[templates.Template]:
+        """A template that is not removed during the block."""
+        for _ in range(3):  # another process may remove it before it is used here
+            with shown() as progress:
+                template = templates.provide(self._kernel, self._architecture, progress)
+            with template.used() as there:
+                if there:
+                    yield template
+                    return
+        raise KernelFailed("the template of a virtual machine was removed while it was started", "")
+
+    def _hand_over(self, job: Job, scratch: Path) -> Path:
+        """Write a job and its files to the mailbox; returns the directory for its results."""
+        # For programs that the job starts: the iteration order of their sets depends on it.
+        environment = {**ENVIRONMENT, "PYTHONHASHSEED": str(self._seed % 2**32)}
+        whole = msgspec.structs.replace(job, stage="")  # its steps are taken in each machine
+        results = hand_over(whole, scratch, environment, seed=self._seed)
+        document = msgspec.json.decode((scratch / "job.json").read_bytes())
+        # The paths of this machine are different in every run, and reading them would take another time.
+        document.update(scratch=SCRATCH, results=RESULTS)
+        delivery = mailbox.Delivery(msgspec.json.encode(document), job_files.packed(job, results))
+        mailbox.write_delivery(scratch / "mailbox", delivery)
+        return results
+
+
+def _unpack(archive: bytes, results: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as source:
+        for member in source:
+            place = results / member.name
+            if not place.resolve().is_relative_to(results):
+                raise KernelFailed(f"a result of the run has an invalid name: {member.name!r}", "")
+            if member.isdir():
+                place.mkdir(parents=True, exist_ok=True)
+            elif content := source.extractfile(member):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content.read())
+
+
+def prepared(version: str, seed: int, *, wall_limit: float) -> VirtualVmKernel:
+    """The stock kernel that a version refers to; downloaded if this machine does not have it.
+
+    Args:
+        version: As in `handshake_lab.kernel.vm.stock_kernels.StockKernels.find`.
+        seed: Determines all random numbers of a run.
+        wall_limit: Seconds that a job may take.
+
+    Raises:
+        UsageError: ``version`` is invalid.
+        EnvironmentUnsupported: This machine cannot run it.
+    """
+    provide_vm.check_version(version)
+    architecture = of_this_machine()
+    machine.qemu(architecture)
+    stock = stock_kernels.StockKernels()
+    with shown() as progress:
+        kernel = provide_vm.provide(version, progress, stock)
+    return VirtualVmKernel(kernel, architecture, seed=seed, wall_limit=wall_limit)

@@ -1,0 +1,304 @@
+"""Stock kernels in virtual time: mailbox, files, templates and QEMU's arguments. Nothing is booted."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import stat
+import tarfile
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.kernel.shared.job import Job
+from handshake_lab.kernel.shared.kernel_name import KernelName, in_real_time
+from handshake_lab.kernel.vm.virtual import architecture, guest_files, job_files, machine, mailbox, templates
+from handshake_lab.kernel.vm.virtual.guest_files import GuestFiles
+from handshake_lab.kernel.vm.virtual.monitor import Monitor
+from handshake_lab.recording.observations import KernelInfo
+from unit.test_vm_images import read_cpio
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("lab:6.1", KernelName("lab", "6.1", real_time=False)),
+        ("vm", KernelName("vm", "", real_time=False)),
+        ("vm:7.2.13+deb14-amd64", KernelName("vm", "7.2.13+deb14-amd64", real_time=False)),
+        ("vm:7.2.13+deb14-amd64+real-time", KernelName("vm", "7.2.13+deb14-amd64", real_time=True)),
+    ],
+)
+def test_the_name_of_a_kernel(text: str, name: KernelName) -> None:
+    """A release may contain a plus sign."""
+    assert KernelName.parse(text) == name
+
+
+def test_real_time_is_for_stock_kernels() -> None:
+    """The option can be given twice, but not for a kernel that has only one kind of time."""
+    assert in_real_time(in_real_time("vm:6.12")) == "vm:6.12+real-time"
+    for name in ("lab", "host", "lab:6.1"):
+        with pytest.raises(UsageError, match="--real-time"):
+            in_real_time(name)
+
+
+@pytest.mark.parametrize(
+    ("info", "real_time", "computing_takes_time"),
+    [
+        (KernelInfo("lab", "7.3.4", 250, 1), False, False),
+        (KernelInfo("vm", "6.1.0-56-amd64", 250, 1), False, True),
+        (KernelInfo("vm", "6.1.0-56-amd64", 250, None), True, True),
+        (KernelInfo("host", "6.1.0", 250, None), True, True),
+    ],
+)
+def test_what_time_is_on_a_kernel(info: KernelInfo, *, real_time: bool, computing_takes_time: bool) -> None:
+    """Whether time is real is a property of the run; whether computing takes some, one of the kind of kernel."""
+    assert (info.real_time, info.computing_takes_time) == (real_time, computing_takes_time)
+
+
+class Memory(mailbox.GuestMailbox):
+    """A mailbox as the guest sees it, without its kernel."""
+
+    def __init__(self, file: Path) -> None:
+        with file.open("r+b") as shared:
+            self._memory = mailbox.mmap.mmap(shared.fileno(), mailbox.SIZE)
+
+
+@pytest.mark.parametrize("length", [0, 1, 4095, 4096, 4097, 300_000])
+def test_a_job_goes_in_and_results_come_out(tmp_path: Path, length: int) -> None:
+    """Of any length: in the guest, everything begins at a page."""
+    delivery = mailbox.Delivery(b"j" * length, b"a" * length)
+    mailbox.write_delivery(tmp_path / "mailbox", delivery)
+    assert mailbox.read_reply(tmp_path / "mailbox") is None
+    guest = Memory(tmp_path / "mailbox")
+
+    assert guest.delivery() == delivery
+
+    guest.reply(mailbox.Reply(-9, b"r" * length))
+    assert mailbox.read_reply(tmp_path / "mailbox") == mailbox.Reply(-9, b"r" * length)
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a remedy, before a machine is started; and in the guest, instead of a cut archive."""
+    monkeypatch.setattr(mailbox, "SIZE", 64 << 10)
+    with pytest.raises(EnvironmentUnsupported, match="--real-time"):
+        mailbox.write_delivery(tmp_path / "mailbox", mailbox.Delivery(b"{}", bytes(64 << 10)))
+    mailbox.write_delivery(tmp_path / "mailbox", mailbox.Delivery(b"{}", b""))
+    with pytest.raises(ValueError, match="mailbox"):
+        Memory(tmp_path / "mailbox").reply(mailbox.Reply(0, bytes(64 << 10)))
+
+
+def test_a_file_is_added_with_all_that_leads_to_it(tmp_path: Path) -> None:
+    """A link comes with its target, at the one path that leads through no link; a missing file is left out."""
+    (tmp_path / "real/deep").mkdir(parents=True)
+    (tmp_path / "real/deep/file").write_text("text")
+    (tmp_path / "real/link").symlink_to("deep/file")
+    (tmp_path / "other").symlink_to("real")
+    files = GuestFiles()
+
+    files.add(tmp_path / "other/link")
+    files.add(tmp_path / "other/missing")
+
+    added = [path.removeprefix(f"{tmp_path}/") for path, _ in files.items() if path.startswith(f"{tmp_path}/")]
+    assert added == ["other", "real", "real/deep", "real/deep/file", "real/link"]
+    assert files.size == 4
+
+
+def test_files_that_are_too_large_for_a_machine_are_refused() -> None:
+    """With a remedy."""
+    files = GuestFiles()
+    files.size = 1 << 30
+    with pytest.raises(EnvironmentUnsupported, match="--real-time"):
+        files.check_size()
+
+
+def test_this_python_is_among_the_files() -> None:
+    """The interpreter, its library, installed packages and this project; bytecode does not change their key."""
+    paths = {str(path) for path in guest_files.python_files()}
+
+    for module in (json, pytest, guest_files):
+        assert os.path.realpath(str(module.__file__)) in {os.path.realpath(path) for path in paths}
+    assert guest_files.key() == guest_files.key()
+
+
+def packed(job: Job, results: Path) -> dict[str, bytes]:
+    """The files of a job by their paths."""
+    with tarfile.open(fileobj=io.BytesIO(job_files.packed(job, results))) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive if member.isfile()}
+
+
+def test_the_files_of_a_job(tmp_path: Path) -> None:
+    """Its directories, without what tools keep, other environments and what every machine has; and its results."""
+    project, results = tmp_path / "project", tmp_path / "results"
+    for name in ("test_it.py", "data/a.txt", ".git/config", "__pycache__/b.pyc", "venv/pyvenv.cfg", "venv/lib/c.py"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(name)
+    results.mkdir()
+    (results / "output").write_text("begun")
+    job = Job(call="x:y", readable=(project, tmp_path / "missing"), environment={"PATH": "/usr/bin"})
+
+    found = packed(job, results)
+
+    inside = {name.removeprefix(f"{project}/"[1:]): text for name, text in found.items() if "project" in name}
+    assert inside == {"test_it.py": b"test_it.py", "data/a.txt": b"data/a.txt"}
+    assert [text for name, text in found.items() if name.endswith("/output")] == [b"begun"]
+
+
+def test_the_same_files_are_the_same_archive(tmp_path: Path) -> None:
+    """Whenever and by whom they were written: a run must not depend on it."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "results").mkdir()
+    (tmp_path / "project/a").write_text("a")
+    job = Job(call="x:y", import_from=(tmp_path / "project",))
+    before = job_files.packed(job, tmp_path / "results")
+
+    os.utime(tmp_path / "project/a", (1, 1))
+
+    assert job_files.packed(job, tmp_path / "results") == before
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with five templates, the first of them the least recently used."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for number in range(5):
+        directory = templates.root() / f"6.1-{number}"
+        directory.mkdir(parents=True)
+        for name in ("memory", "state", "template.json"):
+            (directory / name).write_text("{}")
+        os.utime(directory / "template.json", (number, number))
+    return templates.root()
+
+
+def test_the_least_recently_used_templates_are_removed(store: Path) -> None:
+    """To use one is to keep it."""
+    with templates.Template(store / "6.1-0").used() as there:
+        assert there
+
+    templates.remove_old(2)
+
+    assert sorted(path.name for path in store.iterdir()) == ["6.1-0", "6.1-4"]
+
+
+def test_a_template_in_use_is_not_removed(store: Path) -> None:
+    """Whatever its age; and one that was removed is reported, not used."""
+    with templates.Template(store / "6.1-0").used() as there:
+        os.utime(store / "6.1-0/template.json", (0, 0))
+        templates.remove_old(1)
+        assert there
+        assert (store / "6.1-0/state").exists()
+
+    assert sorted(path.name for path in store.iterdir()) == ["6.1-0", "6.1-4"]
+    with templates.Template(store / "6.1-1").used() as there:
+        assert not there
+
+
+def qemu_line(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, *, restored: bool) -> list[str]:
+    """The command of a machine, with a QEMU that is never started."""
+    chosen = architecture.ARCHITECTURES[name]
+    (tmp_path / chosen.qemu).write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / chosen.qemu).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return machine.command(
+        chosen,
+        kernel=tmp_path / "vmlinuz",
+        initramfs=None if restored else tmp_path / "initramfs",
+        memory=tmp_path / "a,b",
+        shared=not restored,
+        mailbox_file=tmp_path / "mailbox",
+        scratch=tmp_path,
+    )
+
+
+@pytest.mark.parametrize("name", ["x86_64", "arm64"])
+def test_a_machine_counts_instructions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A restored one differs from its template only in where its memory goes and its state comes from."""
+    saved, restored = (qemu_line(tmp_path, name, monkeypatch, restored=each) for each in (False, True))
+
+    assert saved[saved.index("-icount") + 1] == "shift=0,sleep=off,align=off"
+    assert [word for word in saved if word not in restored] == [
+        f"memory-backend-file,id=ram,size={machine.MEMORY}M,mem-path={tmp_path}/a,,b,share=on",
+        "-initrd",
+        str(tmp_path / "initramfs"),
+    ]
+    assert restored[restored.index("-incoming") + 1] == "defer"
+    assert "share=off" in restored[restored.index("-object") + 1]
+
+
+@pytest.mark.parametrize("name", ["x86_64", "arm64"])
+def test_a_missing_qemu_is_reported_with_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """For each architecture."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    chosen = architecture.ARCHITECTURES[name]
+    with pytest.raises(EnvironmentUnsupported, match=rf"{chosen.qemu} is not installed.*{chosen.package}"):
+        machine.qemu(chosen)
+
+
+def fake_qemu(scratch: Path, reports: list[dict[str, Any]], commands: list[str], expected: int) -> threading.Thread:
+    """A thread that reads commands from a monitor's pipe, and sends reports after the first two."""
+
+    def follow() -> None:
+        with (scratch / "monitor.in").open("rb") as source, (scratch / "monitor.out").open("wb", 0) as out:
+            for _ in range(expected):
+                commands.append(json.loads(source.readline())["execute"])
+                if len(commands) == 2:
+                    for report in reports:
+                        out.write(json.dumps(report).encode() + b"\r\n")
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_restored_machine_continues_when_its_state_was_read(tmp_path: Path) -> None:
+    """Not earlier: QEMU would refuse."""
+    commands: list[str] = []
+    events = [{"event": "MIGRATION", "data": {"status": status}} for status in ("setup", "active", "completed")]
+    with Monitor(tmp_path) as monitor:
+        thread = fake_qemu(tmp_path, events, commands, 4)
+        monitor.restore("cat state")
+        thread.join(10)
+
+    assert commands == ["qmp_capabilities", "migrate-set-capabilities", "migrate-incoming", "cont"]
+
+
+def test_a_machine_that_ends_ends_its_monitor(tmp_path: Path) -> None:
+    """Even in the middle of a line; nobody waits for an event that never occurs."""
+    with Monitor(tmp_path) as monitor:
+        monitor.save_when_ready("cat > state")
+        with (tmp_path / "monitor.out").open("wb", 0) as out:
+            out.write(b'{"event": "GUEST_PAN')
+
+
+def test_the_archive_has_a_directory_before_what_is_in_it(tmp_path: Path) -> None:
+    """Also one that this machine does not have, such as that of a downloaded kernel's modules."""
+    (tmp_path / "module.ko").write_bytes(b"ko")
+    files = GuestFiles()
+    files.add("/usr/lib/modules/0.0.0-none/net/module.ko", tmp_path / "module.ko")
+
+    templates.write_archive(tmp_path / "archive", files, architecture.X86_64)
+
+    found = read_cpio((tmp_path / "archive").read_bytes())
+    names = list(found)
+    place = f"{os.path.realpath('/usr/lib')}/modules/0.0.0-none/net/module.ko".lstrip("/")
+    parent = place.rpartition("/")[0]
+    assert found[place][1] == b"ko"
+    assert stat.S_ISDIR(found[parent][0])
+    assert names.index(parent) < names.index(place)
+    assert stat.S_IFMT(found["dev/console"][0]) == stat.S_IFCHR
+
+
+def test_a_template_is_removed_under_its_lock(store: Path) -> None:
+    """Another process that has just found it either uses it whole, or finds that it is gone."""
+    with (store / "6.1-0/template.json").open() as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        templates.remove_old(0)
+
+    assert [path.name for path in store.iterdir()] == ["6.1-0"]
