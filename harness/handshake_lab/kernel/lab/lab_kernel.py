@@ -124,7 +124,7 @@ class LabKernel:
         with lab_boot.supervised(self._image, self._machine, wall_limit=self._wall_limit, forks=False) as booted:
             lab_boot.prepare(self._image, booted.scratch, job.preload, parks=False)
             results = self._hand_over(job, booted.scratch)
-            yield self._outcome(booted.run(), booted.scratch, results)
+            yield _outcome(booted.run(), booted.scratch, results, self._wall_limit)
 
     @contextmanager
     def trunk(self, job: Job) -> Iterator[Branch]:
@@ -169,10 +169,6 @@ class LabKernel:
         hashing = {"PYTHONHASHSEED": str(self._seed % 2**32)}
         return hand_over(job, scratch, {**ENVIRONMENT, **_PREDICTABLE, **hashing}, seed=self._seed)
 
-    def _outcome(self, ending: Ending, scratch: Path, results: Path) -> JobResult:
-        too_long = (stalled.described(ending.console, results) if ending.word == "timeout" else "") or _TOO_LONG
-        return outcome(ending, scratch, results, kernel="the lab kernel", limit=self._wall_limit, too_long=too_long)
-
 
 class Branch:
     """A fork that does a job: it has ended, or is parked and can be forked any number of times.
@@ -216,11 +212,8 @@ class Branch:
             KernelFailed: The kernel crashed, was killed, or ran into the wall-clock limit; it names the branch.
             EnvironmentUnsupported: It could not be started on this machine.
         """
-        scratch, limit = self._machine.scratch, self._wall_limit
         try:
-            found = outcome(
-                self._ending, scratch, self.results, kernel="the lab kernel", limit=limit, too_long=_TOO_LONG
-            )
+            found = _outcome(self._ending, self._machine.scratch, self.results, self._wall_limit)
         except KernelFailed as error:
             if not self.taken:
                 raise
@@ -244,6 +237,12 @@ class Branch:
             shutil.copytree(self.results, place)
             path = (*self.taken, taken) if taken else self.taken
             yield Branch(self._kernel, machine, machine.run(), place, self._wall_limit, path)
+
+
+def _outcome(ending: Ending, scratch: Path, results: Path, limit: float) -> JobResult:
+    """The result of a machine that has ended; where the wall-clock limit came, the error says what it was doing."""
+    too_long = (stalled.described(ending.console, results) if ending.word == "timeout" else "") or _TOO_LONG
+    return outcome(ending, scratch, results, kernel="the lab kernel", limit=limit, too_long=too_long)
 
 
 def _all_branches(branch: Branch) -> Iterator[JobResult]:
