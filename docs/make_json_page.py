@@ -23,7 +23,7 @@ from handshake_lab.recording.observations import FORMAT_VERSION
 from handshake_lab.report.export.schemas import DOCUMENTS, FOLDER, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from handshake_lab.report.export.json_document import Document
 
@@ -135,16 +135,23 @@ def shell(command: str, cwd: Path) -> str:
     return done.stdout
 
 
-def example(kind: str, cwd: Path) -> Any:
-    """A document of a kind, printed by the command of the page."""
-    if kind == "tests":
+def printed(run: Callable[[str, Path], str] = shell) -> dict[str, str]:
+    """The documents that the commands of the page print, by kind; and under "events", the record of the first one.
+
+    Args:
+        run: Returns what a command prints in a directory.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        cwd = Path(name)
         (cwd / "test_syn.py").write_text(TEST, "utf-8")
-        shell("pytest -q -p no:cacheprovider --handshake-json tests.json test_syn.py", cwd)
-        return read((cwd / "tests.json").read_text("utf-8"))
-    if kind == "report":
         for command in PREPARED:
-            shell(command, cwd)
-    return read(shell(COMMANDS[kind][0], cwd))
+            run(command, cwd)
+        found = {kind: run(commands[0], cwd) for kind, commands in COMMANDS.items() if kind != "tests"}
+        run("pytest -q -p no:cacheprovider --handshake-json tests.json test_syn.py", cwd)
+        found["tests"] = (cwd / "tests.json").read_text("utf-8")
+        run(f"{COMMANDS['run'][0]} --out record", cwd)
+        found["events"] = (cwd / "record" / "events.jsonl").read_text("utf-8")
+    return found
 
 
 def read(text: str) -> Any:
@@ -177,11 +184,10 @@ def of_any_machine(document: Any) -> Any:
     return document
 
 
-def lines_of_a_record(cwd: Path) -> list[str]:
-    """The first line of each kind in a record, as it was written but for frames."""
-    shell(f"{COMMANDS['run'][0]} --out record", cwd)
+def first_of_each_type(lines: str) -> list[str]:
+    """The first line of each type in a record, as it was written but for frames."""
     found: dict[str, str] = {}
-    for line in (cwd / "record" / "events.jsonl").read_text("utf-8").splitlines():
+    for line in lines.splitlines():
         observation = json.loads(line)
         if "frame" in observation:
             observation["frame"] = observation["frame"][:12] + "…"
@@ -201,11 +207,11 @@ def described(document: type[Document]) -> str:
     return "\n".join([" ".join(paragraphs[0].split()), "", *paragraphs[1:]]).rstrip()
 
 
-def section(document: type[Document], printed: Any) -> str:
+def section(document: type[Document], example: Any) -> str:
     """A document's section of the page."""
     kind = kind_of(document)
     commands = ", ".join(f"`{command}`" for command in COMMANDS[kind])
-    shown = written(abridged(of_any_machine(printed)))
+    shown = written(abridged(of_any_machine(example)))
     schema = f"../../harness/handshake_lab/report/export/schemas/{kind}.schema.json"
     return f"\n### {kind}\n\n{commands}; [schema]({schema})\n\n{described(document)}\n\n```json\n{shown}\n```\n"
 
@@ -229,19 +235,17 @@ def rows(table: Mapping[str, str]) -> str:
     return "".join(f"| `{code}` | {inspect.cleandoc(text)} |\n" for code, text in table.items())
 
 
-def page() -> str:
-    """The whole page."""
+def page(examples: Mapping[str, str]) -> str:
+    """The whole page, with what `printed` returns."""
     order = list(COMMANDS)
-    with tempfile.TemporaryDirectory() as name:
-        cwd = Path(name)
-        text = BEGINNING
-        beginning = {"version": FORMAT_VERSION, "shown": SHOWN, "events": "\n".join(lines_of_a_record(cwd))}
-        for placeholder, value in beginning.items():
-            text = text.replace(f"{{{placeholder}}}", str(value))
-        for document in sorted(DOCUMENTS, key=lambda each: order.index(kind_of(each))):
-            text += section(document, example(kind_of(document), cwd)).replace(str(Path.home()), "~")
+    text = BEGINNING
+    events = "\n".join(first_of_each_type(examples["events"]))
+    for placeholder, value in {"version": FORMAT_VERSION, "shown": SHOWN, "events": events}.items():
+        text = text.replace(f"{{{placeholder}}}", str(value))
+    for document in sorted(DOCUMENTS, key=lambda each: order.index(kind_of(each))):
+        text += section(document, read(examples[kind_of(document)])).replace(str(Path.home()), "~")
     return text + codes()
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), "utf-8")
+    PAGE.write_text(page(printed()), "utf-8")

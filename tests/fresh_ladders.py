@@ -26,11 +26,11 @@ SEED = 1
 
 def kernel() -> Kernel:
     """The lab kernel in use."""
-    return choose_kernel("lab", SEED)
+    return choose_kernel("lab", SEED, fresh_boot=False)
 
 
 def fresh(name: str, on: Kernel) -> str:
-    """Boot a kernel, record a run, and draw its report."""
+    """Record a run, and draw its report."""
     plan = RunPlan(
         script="handshake_lab.experiment.workloads.request_response:script",
         links=parse_links(["delay=50ms"]),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from command_line import handshake
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from handshake_lab.recording.history import Endpoint, Record
 
-HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()"]
 #: Exit statuses of a run that was recorded: as documented, or not.
 _RECORDED = (0, 1)
 
@@ -34,11 +32,6 @@ class RecordedRun(NamedTuple):
             for end in self.record.endpoints
             if end.node == node and end.role != "listener" and role in ("", end.role)
         ]
-
-
-def handshake(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a verb until it ends."""
-    return subprocess.run([*HANDSHAKE, *arguments], capture_output=True, text=True, check=False, timeout=200, cwd=cwd)
 
 
 def record(directory: Path, *arguments: str) -> RecordedRun:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from record_verb import handshake
+from command_line import handshake
 
 if TYPE_CHECKING:
     import subprocess

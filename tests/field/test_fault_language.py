@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from command_line import handshake
 from handshake_lab import FaultNeverFired, UsageError, record
-from record_verb import handshake
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from record_verb import handshake
+from command_line import COMMAND, handshake
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +100,7 @@ def test_a_terminal_without_the_characters(arguments: tuple[str, ...]) -> None:
     """ASCII, or Latin-1: no traceback; the ladder is drawn with what there is."""
     for encoding in ("ascii", "latin-1"):
         done = subprocess.run(
-            [sys.executable, "-c", "from handshake_lab.cli.main import main; main()", *arguments],
+            [*COMMAND, *arguments],
             env={**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C", "PYTHONUTF8": "0"},
             capture_output=True,
             timeout=100,

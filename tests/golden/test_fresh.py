@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+from command_line import handshake
 from fresh_ladders import FAULTS, fresh, kernel, ladder_of
 
 
@@ -18,7 +17,7 @@ def _drawn(name: str) -> str:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_seed_gives_one_ladder(name: str) -> None:
-    """Two boots, one text: every time, port, state and witness."""
+    """Two runs, one text: every time, port, state and witness."""
     assert fresh(name, kernel()) == _drawn(name)
 
 
@@ -51,8 +50,7 @@ def test_readme_shows_what_is_printed(page: str) -> None:
     release = kernel().info.release
     if shown.partition(" ")[0] != release:
         pytest.skip(f"{page} shows Linux {shown.partition(' ')[0]}, this is {release}")
-    words = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()", "demo", "--plain"]
-    printed = iter(subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines())
+    printed = iter(handshake("demo", "--plain").stdout.splitlines())
 
     missing = [line for line in f"Linux {shown}".splitlines() if line and line not in printed]
     assert missing == []

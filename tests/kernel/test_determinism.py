@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import handshake_lab as hl
 import pytest
+from command_line import handshake, parked_kernels
 from handshake_lab.errors import KernelFailed
 from handshake_lab.recording.observations import NotRepeatable
-from record_verb import handshake
 
 if TYPE_CHECKING:
     from handshake_lab import Run
@@ -85,12 +86,8 @@ def _compile(place: Path, name: str, source: str, *flags: str, compiler: str = "
 
 
 def _record(place: Path, command: str, out: str = "run", **options: object) -> Run:
-    before = os.getcwd()  # noqa: PTH109
-    os.chdir(place)
-    try:
+    with parked_kernels(), contextlib.chdir(place):
         return hl.record(clients=[command], out=place / out, **options)  # type: ignore[arg-type]
-    finally:
-        os.chdir(before)
 
 
 def _printed(run: Run) -> str:
@@ -135,12 +132,15 @@ def test_a_loop_without_a_system_call_ends_and_is_declared(tmp_path: Path) -> No
 
 
 def test_a_program_that_never_ends_is_named_with_its_stack(tmp_path: Path) -> None:
-    """A Python that waits for nothing: at the wall-clock limit, the message says what it did, and where."""
+    """A Python that waits for nothing: at the wall-clock limit, the message says what it did, and where.
+
+    In a fork; tests/recorder/test_record.py has a kernel that was booted for its run.
+    """
     (tmp_path / "forever.py").write_text(
         "import time\n\n\ndef wait():\n    while True:\n        time.time()\n\n\nwait()\n"
     )
     with pytest.raises(KernelFailed, match=r"waits in a loop") as failed:
-        _record(tmp_path, "python3 forever.py", wall_limit=30.0)
+        _record(tmp_path, "python3 forever.py", wall_limit=12.0)
     assert "python3" in str(failed.value)
     assert 'forever.py", line 6 in wait' in str(failed.value)
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import COMMAND
 from handshake_lab.errors import UsageError, WaitTimedOut
 from handshake_lab.experiment.execute import conducted, job_of
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
@@ -24,7 +25,6 @@ from handshake_lab.shell.prompt import PROMPT, follow
 from handshake_lab.shell.session import Session, Setting
 from handshake_lab.shell.shell_job import shell_plan
 from jobs import REPOSITORY
-from record_verb import HANDSHAKE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,7 +125,7 @@ def test_states_are_waited_for(image: LabKernelImage) -> None:
 def test_a_terminal_has_a_prompt_with_completion() -> None:
     """Tab completes commands and hosts; an error does not end the session, Ctrl-D does."""
     controller, terminal = pty.openpty()
-    command = [*HANDSHAKE, "shell"]
+    command = [*COMMAND, "shell"]
     environment = {**os.environ, "TERM": "dumb", "LC_ALL": "C.UTF-8"}
     with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, env=environment) as shell:
         os.close(terminal)

@@ -29,10 +29,10 @@ def image() -> LabKernelImage:
 
 @pytest.fixture(scope="session")
 def do(image: LabKernelImage) -> Callable[..., Any]:
-    """Run a job of `guest_jobs` in a separate lab kernel, and return its result."""
+    """Run a job of `guest_jobs` in a fork of its own of a lab kernel, and return its result."""
 
     def run(name: str, argument: Any = None, *, seed: int = 1, memory: int = 512) -> Any:
-        lab = LabKernel(image, seed=seed, wall_limit=120, machine=LabMachine(memory))
+        lab = LabKernel(image, seed=seed, wall_limit=120, fresh_boot=False, machine=LabMachine(memory))
         with lab.run(job_from_tests(f"{JOBS}:{name}", argument=argument)) as outcome:
             assert outcome.status == 0, outcome.console
             return json.loads((outcome.results / "found.json").read_text())

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import handshake_lab as hl
 import pytest
+from command_line import parked_kernels
 from handshake_lab.recording.observations import TcpProbe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
@@ -17,6 +19,13 @@ SERVER = [f"{sys.executable} -m http.server 80"]
 CLIENT = [
     f'{sys.executable} -c "import urllib.request as r; print(len(r.urlopen(\\"http://h2/\\").read()) > 0)"',
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _parked() -> Iterator[None]:
+    """No run of this file boots a kernel of its own."""
+    with parked_kernels():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -13,21 +13,16 @@ from pathlib import Path
 
 import ctrl_c
 import pytest
+from command_line import COMMAND, handshake
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
 from handshake_lab.recording.observations import RunHeader
 from handshake_lab.verdict.judge import judge
 from polling import comes_true
 
-HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()"]
 HERE = Path(__file__).parent
 LEAKY = f"{sys.executable} {HERE / 'leaky.py'}"
 LOSSY = ("--link", "delay=20ms,loss=5%")
-
-
-def handshake(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """A verb, until it ends."""
-    return subprocess.run([*HANDSHAKE, *arguments], capture_output=True, text=True, check=False, timeout=100, cwd=cwd)
 
 
 def needs(program: str) -> pytest.MarkDecorator:
@@ -150,9 +145,12 @@ def test_a_name_that_no_host_has_is_refused_at_once(kernel: str) -> None:
 
 
 def test_a_run_into_the_wall_limit_keeps_what_was_recorded(tmp_path: Path) -> None:
-    """A program that computes indefinitely is killed, and the message names the record; no other program ran."""
-    spins = "python3 -c 'while True: pass'"
-    done = handshake("record", "--client", spins, "--wall-limit", "5s", "--out", str(tmp_path / "run"))
+    """A program that computes indefinitely is killed, and the message names the record; no other program ran.
+
+    In a kernel that was booted for it; tests/kernel/test_determinism.py has a fork.
+    """
+    words = ("--client", "python3 -c 'while True: pass'", "--wall-limit", "5s", "--out", str(tmp_path / "run"))
+    done = subprocess.run([*COMMAND, "record", *words], capture_output=True, text=True, check=False)
 
     assert done.returncode == 3
     assert re.search(r"killed after 5 s of wall time: .*python3 \(process \d+\) computes", done.stderr)
@@ -223,7 +221,7 @@ def _endless(out: Path, kernel: str) -> subprocess.Popen[str]:
     spins = f"{sys.executable} -c 'while True: pass'"
     words = ["--kernel", kernel, "--server", LEAKY, "--client", ask(), "--client", spins, "--out", str(out)]
     return subprocess.Popen(
-        [*HANDSHAKE, "record", *words],
+        [*COMMAND, "record", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()"]
+from command_line import handshake
 
 
 def test_record_a_program_below_tmp(tmp_path: Path) -> None:
@@ -20,14 +15,7 @@ def test_record_a_program_below_tmp(tmp_path: Path) -> None:
     program.write_text(f"#!/bin/sh\ncat {tmp_path}/program/data\n")
     program.chmod(0o755)
 
-    done = subprocess.run(
-        [*_HANDSHAKE, "record", "--client", str(program)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=150,
-        cwd="/usr",
-    )
+    done = handshake("record", "--client", str(program), cwd=Path("/usr"))
 
     assert "h1-client-1: exit status 0" in done.stdout, done.stdout + done.stderr
     assert "    beside it" in done.stdout

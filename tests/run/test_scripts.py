@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import COMMAND
 from handshake_lab.reconcile.stored_run import read
 
 if TYPE_CHECKING:
     from handshake_lab.recording.history import Record
 
-_HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()"]
 SCRIPTS = Path(__file__).parent / "scripts"
 
 _PROGRAMS = {"mnexec": "mininet", "ifconfig": "net-tools", "brctl": "bridge-utils", "curl": "curl", "iperf": "iperf"}
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.jo
 def run(*arguments: str, typed: str = "", cwd: Path = SCRIPTS) -> subprocess.CompletedProcess[str]:
     """``handshake run``, to its end."""
     return subprocess.run(
-        [*_HANDSHAKE, "run", *arguments],
+        [*COMMAND, "run", *arguments],
         input=typed,
         capture_output=True,
         text=True,

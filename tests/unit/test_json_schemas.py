@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import handshake
 from handshake_lab.recording import schema as events
 from handshake_lab.recording.observations import FORMAT_VERSION
 from handshake_lab.recording.run_files import EVENTS
@@ -24,23 +24,7 @@ if TYPE_CHECKING:
 
     from handshake_lab.report.export.json_document import Document
 
-HANDSHAKE = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()"]
 RENEW = "python -m handshake_lab.report.export.schemas"
-
-#: Commands that print a document, with its kind. Each runs on this machine as it is, in seconds.
-COMMANDS = {
-    "run": ("demo", "--json", "--loss", "20%", "--seed", "7", "--fault", "drop SYN-ACK nth=1"),
-    "scenarios": ("scenarios", "list", "--json"),
-    "scenario-results": ("scenarios", "run", "syn_lost_1", "-n", "0", "--json"),
-    "scenario-matrix": ("scenarios", "run", "syn_lost_1", "-n", "0", "--kernels", "newest", "--json"),
-    "scenario-mutations": ("scenarios", "mutate", "syn_lost_1", "-n", "0", "--json"),
-    "claims": ("claims", "C1", "--json"),
-    "edges": ("edges", "--json"),
-    "topologies": ("topology", "list", "--json"),
-    "topology-check": ("topology", "check", "--link", "delay=20ms", "--json"),
-    "kernels": ("kernel", "list", "--json"),
-    "doctor": ("doctor", "--json"),
-}
 
 
 @pytest.mark.parametrize("file", schemas.generate(), ids=lambda file: file.name)
@@ -79,32 +63,15 @@ def test_run_documents_are_valid(name: str) -> None:
     validate(json.loads(to_json(run_document(record, judge(record)))))
 
 
-@pytest.mark.parametrize("kind", COMMANDS)
-def test_what_a_command_prints_is_valid(kind: str) -> None:
-    """The real document, and nothing else on standard output."""
-    done = subprocess.run([*HANDSHAKE, *COMMANDS[kind]], capture_output=True, text=True, check=False, timeout=300)
-    document = json.loads(done.stdout)
-
-    assert done.returncode == 0, done.stderr
-    assert document["document"] == kind
-    validate(document)
-
-
 def test_the_document_of_a_report_is_valid(tmp_path: Path) -> None:
     """``handshake report --json`` names the pages that it has written."""
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / EVENTS).write_bytes((RUNS / "normal.jsonl").read_bytes())
-    words = [*HANDSHAKE, "report", str(tmp_path), "--json"]
-    document = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+    document = json.loads(handshake("report", str(tmp_path), "--json").stdout)
 
     validate(document)
     assert document["index"] == str(tmp_path / "report/index.html")
     assert [run["page"] for run in document["runs"]] == [str(tmp_path / "report/001-run.html")]
-
-
-def test_every_kind_of_document_is_tested() -> None:
-    """Those that no command here prints are a report's, above, and a test session's, in tests/plugin."""
-    assert {*COMMANDS, "report", "tests"} == {schemas.kind_of(each) for each in schemas.DOCUMENTS}
 
 
 def test_a_recorded_run_is_valid_line_by_line(tmp_path: Path) -> None:
@@ -122,7 +89,7 @@ def test_a_recorded_run_is_valid_line_by_line(tmp_path: Path) -> None:
     programs = ("--server", "python3 -m http.server 80", "--client", f"{sys.executable} -c 'pass'")
     client = "import urllib.request; urllib.request.urlopen('http://h2/').read()"
     words += (*programs, "--client", f'{sys.executable} -c "{client}"')
-    subprocess.run([*HANDSHAKE, "record", *words], capture_output=True, check=True, timeout=300)
+    assert handshake("record", *words).returncode == 0
     checked = validator(events.FILE.read_text("utf-8"))
     lines = [json.loads(line) for line in (tmp_path / EVENTS).read_bytes().splitlines()]
 
