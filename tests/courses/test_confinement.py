@@ -11,7 +11,7 @@ from handshake_lab.courses.unit import SHIPPED, load_unit
 if TYPE_CHECKING:
     from handshake_lab.courses.experiments import Laboratory
 
-#: What a program must not be able to do; it exits, and thereby fails, if it can do one of these.
+#: What a program must not be able to do, or must be able to do; it exits, and thereby fails, if one is otherwise.
 PROBES = """
 import os, pathlib, socket, subprocess, sys
 
@@ -38,6 +38,7 @@ CHECKS = {
     "mounts": lambda: subprocess.run(["mount", "-t", "tmpfs", "none", "/usr"], capture_output=True).returncode == 0,
     "changes settings of the kernel": lambda: os.path.exists("/proc/sys"),
     "has all the memory": lambda: can(lambda: bytearray(1 << 30)),
+    "cannot serve a low port": lambda: not can(lambda: socket.create_server(("", 80))),
     "kills others": lambda: can(lambda: os.kill(1, 9) is None),
 }
 found = [what for what, check in CHECKS.items() if can(check)]
@@ -60,4 +61,5 @@ def test_a_program_in_confinement(laboratory: Laboratory) -> None:
     exits = judge_answer(unit, question, f"{succeeds}\n{mended}", key, 1, laboratory)
 
     assert (serves.right, serves.code) == (True, "right")
-    assert exits.right is False
+    assert (exits.right, exits.code) == (False, "program_said")
+    assert exits.values["said"] == "escaped: ['runs Python']"

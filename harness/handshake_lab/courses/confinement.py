@@ -20,6 +20,8 @@ from pathlib import Path
 LONGEST_PROGRAM = 64 * 1024
 #: Where the root is made: in a tmpfs of the run.
 _ROOT = Path("/tmp/confined")  # noqa: S108 -- private to the run
+#: The lowest port that a program without privileges may bind to, in this host's network namespace (ip(7)).
+_LOWEST_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _FILES = ("/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/ld.so.cache", "/dev/null", "/dev/urandom")
 _NOBODY = 65_534
@@ -59,6 +61,8 @@ def confine(program: Path) -> None:
             raise OSError(number, f"{name}{arguments}: {os.strerror(number)}")
 
     text = program.read_bytes()[:LONGEST_PROGRAM]
+    # It serves the port that the program served which it replaces, and that one had all privileges.
+    _LOWEST_PORT.write_text("0", "utf-8")
     interpreter = Path(sys.executable).resolve()
     call("unshare", _NEW_NAMESPACES)
     call("mount", "none", "/", None, _RECURSIVE | _PRIVATE, None)

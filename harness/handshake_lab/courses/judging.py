@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +15,8 @@ from handshake_lab.errors import FaultNeverFired, HandshakeError, UsageError
 from handshake_lab.expect.timer_windows import approx_timer
 from handshake_lab.plan import units
 from handshake_lab.plan.fault import Fault
+from handshake_lab.recording.observations import Program
+from handshake_lab.report.text.escaping import visible
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from handshake_lab.courses.experiments import Laboratory
     from handshake_lab.courses.keys import Key
     from handshake_lab.courses.unit import Question, Unit
+    from handshake_lab.reconcile.stored_run import Run
 
 #: Characters of an answer that are read, and faults in one answer.
 LONGEST, MOST_FAULTS = 4000, 3
@@ -248,12 +252,28 @@ def _program(unit: Unit, question: Question, answer: str, _key: Key, seed: int, 
             measures = Measures(run, unit.numbers(seed))
             for place, expression in enumerate(question.passes, 1):
                 if not measures.value(expression, f"question {question.id}"):
-                    evidence = ", ".join(map(label, measures.used[-2:]))
-                    values: dict[str, str | int] = {"place": place, "of": len(question.passes), "evidence": evidence}
-                    return Judgement(False, "program" if evidence else "program_unseen", values)
+                    return _unmet(run, question, place, ", ".join(map(label, measures.used[-2:])))
     except HandshakeError:
         return Judgement(False, "program_failed")
     return _RIGHT
+
+
+def _unmet(run: Run, question: Question, place: int, evidence: str) -> Judgement:
+    """What contradicts a program: what it wrote last to standard error, or the segments of the condition."""
+    values: dict[str, str | int] = {"place": place, "of": len(question.passes), "evidence": evidence}
+    if said := _last_words(run, question.program):
+        return Judgement(False, "program_said", {**values, "said": said})
+    return Judgement(False, "program" if evidence else "program_unseen", values)
+
+
+def _last_words(run: Run, program: str) -> str:
+    """The last line that a program wrote to standard error; "" if there is none."""
+    for each in run.observations:
+        if isinstance(each, Program) and each.phase == "starts" and each.command.split()[-1:] == [program]:
+            file = (run.directory or Path()) / f"{each.name}.err"
+            lines = file.read_bytes()[-LONGEST:].decode("utf-8", "replace").split("\n") if file.is_file() else []
+            return next((visible(line.strip()) for line in reversed(lines) if line.strip()), "")
+    return ""
 
 
 _RUN_AGAIN = {"fault": _fault, "program": _program}
