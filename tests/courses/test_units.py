@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
+from handshake_lab.cli.commands.course import command
 from handshake_lab.courses.new_unit import new_unit
 from handshake_lab.courses.proof import prove
 from handshake_lab.courses.unit import SHIPPED, load_unit
@@ -55,3 +57,22 @@ def test_a_key_that_does_not_fit_is_found(tmp_path: Path, laboratory: Laboratory
 
     assert "must be exactly one option" in two[0]
     assert "the run has no RST from h2" in none[0]
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """In two processes: what is right, and which seeds a defect is of."""
+    made = new_unit(tmp_path / "unit")
+    right = CliRunner().invoke(command, ["test", str(made.folder), "--seeds", "2", "-n", "2"], standalone_mode=False)
+    text = (made.folder / "unit.toml").read_text()
+    (made.folder / "unit.toml").write_text(text.replace("delay={{ delay }}ms", "delay={{ dela }}ms"))
+    wrong = CliRunner().invoke(
+        command, ["test", str(made.folder), "--seeds", "2", "--langs", "en,fr"], standalone_mode=False
+    )
+
+    assert (right.return_value, right.output.partition(", Linux")[0]) == (0, "+ unit: 2 questions, 2 seeds")
+    assert wrong.return_value == 1
+    assert [line[:16] for line in wrong.output.splitlines()] == [
+        "x unit: seed 0: ",
+        "x unit: seed 1: ",
+        "x unit: seed 2: ",
+    ]

@@ -5,23 +5,26 @@ Feedback on a wrong answer must not contain the key.
 
 from __future__ import annotations
 
+import multiprocessing
 import re
+from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from handshake_lab.courses.experiments import check_experiments, experiment_of
+from handshake_lab.courses.experiments import Laboratory, check_experiments, experiment_of
 from handshake_lab.courses.judging import judge_answer
 from handshake_lab.courses.keys import key_of
 from handshake_lab.courses.pages import answers_file, unit_page
 from handshake_lab.courses.phrases import feedback
+from handshake_lab.courses.unit import load_unit
 from handshake_lab.errors import HandshakeError
 from handshake_lab.report.text.translations import LANGUAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
-    from handshake_lab.courses.experiments import Laboratory
     from handshake_lab.courses.keys import Key
     from handshake_lab.courses.unit import Question, Unit
 
@@ -63,6 +66,33 @@ def prove(
             yield Defect(seed, unit.name, str(error))
         finally:
             laboratory.forget()
+
+
+def prove_for_seeds(
+    unit: Unit, seeds: Sequence[int], kernel: str, langs: tuple[str, ...] = LANGUAGES, workers: int = 1
+) -> Iterator[Defect]:
+    """The same in several processes, each with a kernel of its own.
+
+    Args:
+        unit: The unit.
+        seeds: The seeds.
+        kernel: The kernel, as for ``--kernel``.
+        langs: The languages in which it must have a text.
+        workers: How many processes.
+    """
+    if min(workers, len(seeds)) < 2:
+        yield from prove(unit, seeds, Laboratory(kernel), langs)
+        return
+    # A parked kernel cannot be shared by processes: each begins from nothing, and boots its own.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        shares = [(unit.folder, tuple(seeds[place::workers]), kernel, langs) for place in range(workers)]
+        found = {defect for share in pool.map(_share, shares) for defect in share}
+    yield from sorted(found, key=lambda defect: defect.seed)
+
+
+def _share(share: tuple[Path, tuple[int, ...], str, tuple[str, ...]]) -> list[Defect]:
+    folder, seeds, kernel, langs = share
+    return list(prove(load_unit(folder), seeds, Laboratory(kernel), langs))
 
 
 def _question(unit: Unit, question: Question, seed: int, laboratory: Laboratory) -> Iterator[str]:

@@ -23,6 +23,9 @@ _OWN_UNITS = click.option(
     metavar="DIR",
     help="The folder of a unit that is not of this package. Repeatable.",
 )
+_WORKERS = click.option(
+    "-n", "--workers", type=click.IntRange(min=1), default=2, show_default=True, metavar="N", help="How many processes."
+)
 _FOLDER = click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -263,7 +266,7 @@ def hand_in(folder: Path, out: Path | None) -> None:
 )
 @_OWN_UNITS
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write all reports here.")
-@click.option("-n", "--workers", default=2, show_default=True, metavar="N", help="Processes that grade.")
+@_WORKERS
 @options.kernel
 @options.language
 def grade(
@@ -410,8 +413,9 @@ def new(folder: Path) -> None:
     metavar="LANGS",
     help="The languages in which each unit must have a text.",
 )
+@_WORKERS
 @options.kernel
-def test(names: tuple[str, ...], seeds: int, langs: str, kernel_name: str) -> int:
+def test(names: tuple[str, ...], seeds: int, langs: str, workers: int, kernel_name: str) -> int:
     """Prove units: compute every key from a run, and judge it, and a wrong answer too.
 
     UNITS are numbers, names or folders; without any, all of this package.
@@ -423,20 +427,18 @@ def test(names: tuple[str, ...], seeds: int, langs: str, kernel_name: str) -> in
       handshake course test my-unit --langs en
     """
     from handshake_lab.courses.experiments import Laboratory
-    from handshake_lab.courses.proof import prove
+    from handshake_lab.courses.proof import prove_for_seeds
     from handshake_lab.courses.unit import find_unit, units
 
     wanted = [find_unit(name) for name in names] or units()
-    laboratory = Laboratory(kernel_name)
+    release = Laboratory(kernel_name).release  # a missing kernel is built now, with its progress shown
     failed = False
     for unit in wanted:
         count = 0
-        for defect in prove(unit, range(1, seeds + 1), laboratory, tuple(langs.split(","))):
+        for defect in prove_for_seeds(unit, range(1, seeds + 1), kernel_name, tuple(langs.split(",")), workers):
             count += 1
             click.echo(f"x {unit.name}: seed {defect.seed}: {defect.where}: {defect.what}")
         failed |= count > 0
         if not count:
-            click.echo(
-                f"+ {unit.name}: {len(unit.file.questions)} questions, {seeds} seeds, Linux {laboratory.release}"
-            )
+            click.echo(f"+ {unit.name}: {len(unit.file.questions)} questions, {seeds} seeds, Linux {release}")
     return int(failed)
