@@ -64,7 +64,7 @@ def had(curve: Curve, begin: int, end: int) -> set[float | None]:
 @pytest.mark.handshake(delay="20ms", loss="1%", rate="10mbit", curves=True)
 @pytest.mark.parametrize("algorithm", ["reno", "cubic"])
 def test_curves_are_what_ss_prints(net: Net, algorithm: str) -> None:
-    """Ten moments of a transfer under 1 % loss: window, threshold and RTT are exactly those of ``ss -ti``."""
+    """Ten moments of a transfer under 1 % loss: window, threshold, RTT and RTO are exactly those of ``ss -ti``."""
     net.h1.sysctl("net.ipv4.tcp_congestion_control", algorithm)
     printed = []
     for _ in transfer(net, 600_000):
@@ -74,7 +74,7 @@ def test_curves_are_what_ss_prints(net: Net, algorithm: str) -> None:
     window, trip = curves(net, "cwnd"), curves(net, "rtt")
     compared = 0
     for begin, end, text in printed:
-        found = dict(re.findall(r"\b(cwnd|ssthresh|rtt):([\d.]+)", text))
+        found = dict(re.findall(r"\b(cwnd|ssthresh|rtt|rto):([\d.]+)", text))
         if "cwnd" not in found:
             continue
         compared += 1
@@ -84,9 +84,11 @@ def test_curves_are_what_ss_prints(net: Net, algorithm: str) -> None:
         assert threshold in had(window["ssthresh"], begin, end), (begin, end, text)
         smoothed = {value and round(value, 3) for value in had(trip["srtt"], begin, end)}
         assert float(found["rtt"]) in smoothed, (begin, end, text, smoothed)
+        assert float(found["rto"]) in had(trip["rto"], begin, end), (begin, end, text)
 
     assert compared == 10
     assert len(window["cwnd"].times) > 20
+    assert len(trip["rto"].times) > 5
     assert any(segment.lost for segment in net.record().segments)
 
 

@@ -102,3 +102,13 @@ def test_a_kernel_without_the_event_is_refused() -> None:
     """The recording then has no such lines."""
     with pytest.raises(EnvironmentUnsupported, match="does not report"):
         _fields("")
+
+
+def test_a_timeout_that_changed_is_reported() -> None:
+    """It is polled after each segment; a report is omitted only if that is the same, too."""
+    timeouts = iter([200_000, 200_000, 204_000])
+    found = list(
+        watching((5, event(10)), (8, event(10)), (9, event(10))).read({HERE.ip}, lambda *_ends: next(timeouts))
+    )
+
+    assert [(each.t, each.since, each.rto) for each in found] == [(5, 0, 200_000), (9, 8, 204_000)]

@@ -238,6 +238,14 @@ def test_round_trips_are_measured_of_segments_that_were_sent_once() -> None:
     assert points(plot, "rto") == [(50, None), (240, 300)]
 
 
+def test_timeouts_are_those_of_probes_and_polls() -> None:
+    """A probe has the timeout after its segment; before the first measurement there is none."""
+    timed = replace(probe(220, 170, 11), rto=280_000)
+    reports = ReportsBySocket([poll(100, 10, rtt=0), poll(170, 10), timed]).of(way())
+
+    assert points(round_trip_plot(way(), reports), "rto") == [(100, None), (170, 300), (220, 280)]
+
+
 def test_a_queue_holds_what_has_left_and_not_arrived() -> None:
     """The lost segment is not in it; the other direction's link is not impaired."""
     (plot,) = queue_plots(reported().record(END))

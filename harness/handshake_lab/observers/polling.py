@@ -89,6 +89,15 @@ class SocketPoller:
             yield from self._seen(t, snapshot)
         self._polled_at[flow] = t
 
+    def timeout(self, flow: Flow) -> int:
+        """Poll the retransmission timeout of one connection, in microseconds; 0 if there is none. Not reported.
+
+        Raises:
+            SockDiagError: The kernel refused.
+        """
+        snapshot = self._exact(flow)
+        return snapshot.rto if snapshot is not None else 0
+
     def _exact(self, flow: Flow) -> SocketSnapshot | None:
         """The socket of a connection; None if there is none, or it has just been closed."""
         snapshot = self._sockets.exact(flow)

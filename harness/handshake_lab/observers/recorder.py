@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from handshake_lab.observers.observer import Observer
     from handshake_lab.observers.socket_snapshot import SocketSnapshot
     from handshake_lab.recording.observations import Observation
-    from handshake_lab.tcp.address import Flow
+    from handshake_lab.tcp.address import Address, Flow
 
 #: Flags of segments that only carry or acknowledge data.
 _PLAIN = frozenset("AP")
@@ -396,12 +396,17 @@ class Recorder:
                 seen.extend(self._by_descriptor[descriptor].read(descriptor))
         if self._probes:
             # Their descriptors do not wake this loop: the capture reports each arriving segment as well.
-            seen.extend(self._probes.read(self._node_of))
+            seen.extend(self._probes.read(self._node_of, self._timeout))
         while self._handed_in:
             seen.append(self._handed_in.popleft())
         for observation in seen:
             self._aim(observation, targets)
         return seen
+
+    def _timeout(self, local: Address, remote: Address) -> int:
+        """The retransmission timeout of a connection, if polling it takes no time; in microseconds, otherwise 0."""
+        node = self._node_of.get(local.ip)
+        return self._diags[node].timeout((local, remote)) if node in self._diags and self._clock.virtual else 0
 
     def _aim(self, observation: Observation, targets: Targets) -> None:
         """Determine what to poll after an observation."""

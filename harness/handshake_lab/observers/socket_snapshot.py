@@ -110,6 +110,12 @@ class SocketSnapshot(msgspec.Struct, gc=False):
             bytes_acked, bytes_received, segs_out, segs_in,
         )  # fmt: skip
 
+    @property
+    def rto(self) -> int:
+        """Its retransmission timeout in microseconds; 0 if the answer has no tcp_info."""
+        raw = find_attribute(self.details, INET_DIAG_INFO)
+        return TCP_INFO.unpack_from(raw)[4] if len(raw) >= TCP_INFO.size else 0
+
     def differs(self, other: SocketSnapshot) -> bool:
         """Whether a value that shows the connection's progress has changed."""
         if self.word != other.word:

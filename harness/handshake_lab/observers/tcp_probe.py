@@ -12,9 +12,10 @@ from handshake_lab.observers.trace_buffer import Field, TraceBuffer, addresses, 
 from handshake_lab.recording.observations import TcpProbe
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from handshake_lab.observers.clock import Clock
+    from handshake_lab.tcp.address import Address
 
 EVENT = "tcp/tcp_probe"
 #: The event's fields, in the order of the fields of `TcpProbe`.
@@ -33,7 +34,7 @@ class TcpProbes:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._last: dict[int, tuple[int, tuple[int, ...]]] = {}  # cookie of the socket -> when, and the values
+        self._last: dict[int, tuple[int, tuple[int, ...], int]] = {}  # cookie of the socket -> when, values, timeout
         self._buffer = TraceBuffer()
         try:
             self._fields = _fields(self._buffer.format(EVENT))
@@ -44,24 +45,36 @@ class TcpProbes:
             self._buffer.close()
             raise
 
-    def read(self, local: Container[str]) -> Iterator[TcpProbe]:
-        """What was reported since the last call, of sockets with these local IP addresses; repeated values omitted."""
+    def read(
+        self, local: Container[str], timeout: Callable[[Address, Address], int] = lambda _local, _remote: 0
+    ) -> Iterator[TcpProbe]:
+        """What was reported since the last call; repeated values are omitted.
+
+        Args:
+            local: The local IP addresses of the sockets that are observed.
+            timeout: Returns the retransmission timeout that a socket has now, in microseconds; 0 if it is unknown.
+        """
         for descriptor in self._buffer.descriptors():
             for stamp, record in self._buffer.read(descriptor):
-                probe = self._probe(stamp, record)
-                if probe is not None and probe.local.ip in local:
+                probe = self._probe(stamp, record, local, timeout)
+                if probe is not None:
                     yield probe
 
-    def _probe(self, stamp: int, record: bytes) -> TcpProbe | None:
-        t = self._clock.from_monotonic(stamp)
-        fields = self._fields
-        cookie = fields["sock_cookie"].integer(record)
-        values = tuple(field.integer(record) for field in self._values)
-        since, before = self._last.get(cookie, (0, ()))
-        self._last[cookie] = t, values
-        if values == before:
+    def _probe(
+        self, stamp: int, record: bytes, known: Container[str], timeout: Callable[[Address, Address], int]
+    ) -> TcpProbe | None:
+        local, remote = addresses(self._fields, record)
+        if local.ip not in known:
             return None
-        return TcpProbe(t, since, *addresses(fields, record), *values)
+        t = self._clock.from_monotonic(stamp)
+        cookie = self._fields["sock_cookie"].integer(record)
+        cwnd, ssthresh, srtt, window = values = tuple(field.integer(record) for field in self._values)
+        rto = timeout(local, remote)
+        since, before, rto_before = self._last.get(cookie, (0, (), 0))
+        self._last[cookie] = t, values, rto
+        if (values, rto) == (before, rto_before):
+            return None
+        return TcpProbe(t, since, local, remote, cwnd, ssthresh, srtt, window, rto)
 
     def lost(self) -> int:
         """The number of events that the kernel lost."""

@@ -167,6 +167,8 @@ class TcpProbe(_Observation, frozen=True, tag="probe"):
     ssthresh: int  #: the slow-start threshold in segments; 2147483647 as long as there is none
     srtt: int  #: the smoothed round-trip time in microseconds; 0 as long as there is none
     window: int  #: the send window in bytes: what the peer last advertised
+    #: The retransmission timeout in microseconds, after the segment: polled where that takes no time; 0: not polled.
+    rto: int = 0
 
 
 class TcpInfo(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

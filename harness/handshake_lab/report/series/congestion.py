@@ -84,8 +84,11 @@ def round_trip_plot(way: Direction, reports: KernelReports) -> Plot:
     """The round-trip times in the capture, the kernel's smoothed one, and its retransmission timeout, in ms."""
     srtt = _steps("srtt", way, reports, lambda probe: probe.srtt / 1000 or None, lambda info: info.rtt / 1000 or None)
     timeout = Points("rto", "steps")
-    for time, info in reports.polls:
-        timeout.add(time, info.rto / 1000 if info.rtt else None)  # before the first measurement it is a constant
+    # Before the first measurement it is a constant.
+    polled = [(time, info.rto if info.rtt else 0) for time, info in reports.polls]
+    after = [(probe.t, probe.rto) for probe in reports.probes if probe.rto]
+    for time, rto in sorted(polled + after, key=lambda pair: pair[0]):
+        timeout.add(time, rto / 1000 or None)
     curves = (_measured(way).curve(), srtt.curve(), timeout.curve())
     return Plot("rtt", way.connection, way.sender, way.receiver, curves)
 
