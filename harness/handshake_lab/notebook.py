@@ -12,7 +12,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError as CommandFailed  # the kind of error that is shown without a traceback
+from IPython.core.error import UsageError as IPythonUsageError  # it is shown without a traceback
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.display import HTML, display
 
@@ -47,16 +47,16 @@ class HandshakeMagics(Magics):
         goes on after a run that is not as documented.
 
         Raises:
-            CommandFailed: The command failed; it has printed why.
+            IPythonUsageError: The command failed; it has printed why.
         """
         try:
             arguments = shlex.split(line)
         except ValueError as error:
-            raise CommandFailed(f"handshake {line}: {error}") from None
+            raise IPythonUsageError(f"handshake {line}: {error}") from None
         with drawn_by(_display):
             status = status_of(arguments)
         if status not in _GOES_ON:
-            raise CommandFailed(f"handshake {line}: exit status {status}")
+            raise IPythonUsageError(f"handshake {line}: exit status {status}")
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "notebooks.md"
-NEVER, MISSING = "%handshake demo --plain --fault 'drop SYN nth=9'", "%handshake show no-such-run"
+WRONG = "%handshake course check server-states --folder 01-three-way-handshake"
+MISSING = "%handshake show no-such-run"
 _PICTURE = re.compile(r'<img alt="[^"]+" src="data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)">')
 
 
@@ -41,7 +42,7 @@ class Executed:
 def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
     """The page's cells, and some more."""
     cells = [block.text for block in blocks(PAGE.read_text("utf-8")) if block.language == "ipython"]
-    cells += [NEVER, MISSING]
+    cells += [WRONG, MISSING]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in cells])
     found = Executed()
 
@@ -86,10 +87,15 @@ def test_ladders_are_pictures(executed: Executed) -> None:
     assert len(list(pictures(executed.of("%handshake course predict")))) == 3
 
 
-def test_a_finding_as_text(executed: Executed) -> None:
-    """With --plain, a ladder is as in a file; after a fault that never fires, the notebook goes on."""
-    found = executed.of(NEVER)
+def test_plain_is_text(executed: Executed) -> None:
+    """A ladder as in a file."""
+    found = executed.of("%handshake show my-run --plain")
 
     assert list(pictures(found)) == []
     assert "TIME-WAIT" in printed(found)
-    assert "handshake: " in printed(found)
+
+
+def test_a_finding_does_not_end_the_notebook(executed: Executed) -> None:
+    """Such as an answer that is wrong: it is printed, and the next cell follows."""
+    assert executed.succeeded[WRONG]
+    assert printed(executed.of(WRONG)) == "x server-states: not answered\n"

@@ -38,6 +38,7 @@ FOREIGN = {
     "TimeoutError": "what a call on a Python socket raises",
     "pytest.fail.Exception": "what pytest.fail() raises, here without a traceback",
     "pytest.UsageError": "pytest prints it and exits with its own status",
+    "IPythonUsageError": "IPython shows it without a traceback, and ends the notebook",
     "Interrupted": "SIGTERM: a SystemExit",
     "Refused": "why a hand-in is not read further: its grader catches it",
 }
