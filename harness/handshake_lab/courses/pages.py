@@ -29,7 +29,8 @@ def unit_page(unit: Unit, seed: int, lang: str, laboratory: Laboratory) -> str:
         laboratory: Where experiments run whose results are part of the questions.
     """
     text, numbers = unit.text(lang), unit.numbers(seed)
-    parts = [f"# {rendered(text.title, numbers, 'title')}", rendered(text.introduction, numbers, "introduction")]
+    parts = [f"# {rendered(text.title, numbers, 'title')}", phrase(lang, "page.kernel", release=laboratory.release)]
+    parts.append(rendered(text.introduction, numbers, "introduction"))
     parts.append(phrase(lang, "page.steps").strip())
     predicted = [each for each in unit.file.questions if each.predict]
     others = [each for each in unit.file.questions if not each.predict]
