@@ -365,24 +365,49 @@ def test_paper_has_every_plot(visit: Callable[..., Page]) -> None:
     assert kinds >= 3
 
 
+#: Draws a frame for each of 40 steps of a moving timeline.
+_SCROLLED = """
+(length) => new Promise((done) => {
+  let step = 0;
+  const next = () => {
+    if (++step > 40) return done();
+    zoom(1 + step / 50, 1 + length + step / 50);
+    requestAnimationFrame(next);
+  };
+  requestAnimationFrame(next);
+})
+"""
+
+
 def test_a_hundred_thousand_segments_are_fluid(browser: Browser, tmp_path: Path) -> None:
-    """Less than a second of script before the first picture; a frame of a moving timeline takes less than 16 ms."""
+    """Less than a second of script before the first picture; a frame of a moving timeline takes less than 16 ms.
+
+    This is processor time of the page's thread: the time between two frames is that of the screen (16.7 ms) on a blank
+    page, too, and longer on a busy machine.
+    """
     record = transfer(100_000)
     (tmp_path / "large.html").write_text(page(record, title="large"), "utf-8")
     tab = browser.new_page(viewport={"width": 1280, "height": 800})
     client = tab.context.new_cdp_session(tab)
     client.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent(what: str) -> float:
+        found = {each["name"]: each["value"] for each in client.send("Performance.getMetrics")["metrics"]}
+        return float(found[what])
+
     tab.goto((tmp_path / "large.html").as_uri())
     tab.evaluate(_NEXT_FRAME)
-    metrics = {each["name"]: each["value"] for each in client.send("Performance.getMetrics")["metrics"]}
-    taken = tab.evaluate(
-        "Array.from({ length: 41 }, (_, i) => { const begin = performance.now(); zoom(1 + i / 50, 1.4 + i / 50); "
-        "timelines.forEach(paint); return performance.now() - begin }).sort((one, other) => one - other)"
-    )
+    first = spent("ScriptDuration")
+    tab.locator(".timeline canvas").scroll_into_view_if_needed()
+    taken = {}
+    for length in (0.4, 4, 9):  # seconds in view: a few, many, and nearly all segments
+        before = spent("TaskDuration")
+        tab.evaluate(_SCROLLED, length)
+        taken[length] = (spent("TaskDuration") - before) / 40
     tab.close()
 
-    assert metrics["ScriptDuration"] < 1
-    assert taken[20] < 16
+    assert first < 1
+    assert max(taken.values()) < 0.016, taken
 
 
 def test_a_timeline_shows_what_is_in_flight(visit: Callable[..., Page]) -> None:

@@ -10,11 +10,19 @@ function unpacked(raw) {
   const flight = Float64Array.from(raw.flight, (each) => (each < 0 ? NaN : each * 1e-9));
   let longest = 0;
   for (const each of flight) if (each > longest) longest = each;
+  // One number for each way of drawing: the place of the kind among all kinds, or behind them if lost, and the side.
+  const kinds = [...new Set(raw.kinds), "bad"];
+  const look = Uint8Array.from(raw.name, (name, i) => {
+    const kind = Number.isNaN(flight[i]) ? kinds.length - 1 : kinds.indexOf(raw.kinds[name]);
+    return 2 * kind + (raw.side[i] === "1" ? 1 : 0);
+  });
   return {
     ...raw,
     sent,
     flight,
     longest,
+    kinds,
+    look,
     number: summed(raw.number),
     value: summed(raw.value),
     echo: summed(raw.echo),
@@ -111,21 +119,22 @@ function paint(timeline) {
   // By kind, in few paths; of the arrows that begin and end in the same rows, one.
   const ordinary = {};
   const losses = [];
-  const rows = {};
+  const rows = new Int32Array(4 * data.kinds.length).fill(-1e9);
+  const scaled = (height - TOP - 8) / (to - from);
+  const origin = TOP - from * scaled;
   for (let i = first; i < last; i++) {
-    const right = data.side[i] === "1" ? 1 : 0;
-    const lost = data.flight[i] !== data.flight[i];
-    const kind = data.kinds[data.name[i]];
-    const begin = Math.round(y(data.sent[i]));
-    const end = lost ? begin + 10 : Math.round(y(data.sent[i] + data.flight[i]));
-    const key = (lost ? "bad" : kind) + right;
-    const row = rows[key];
-    if (row && row[0] === begin && row[1] === end && !few) continue;
-    rows[key] = [begin, end];
-    if (lost) losses.push([begin, end, right]);
-    const start = lanes[right];
-    const stop = lost ? middle : lanes[1 - right];
-    (ordinary[lost ? "bad" : kind] ??= []).push([start, begin, stop, end, i]);
+    const look = data.look[i];
+    const kind = data.kinds[look >> 1];
+    const lost = kind === "bad";
+    const begin = Math.round(origin + data.sent[i] * scaled);
+    const end = lost ? begin + 10 : Math.round(origin + (data.sent[i] + data.flight[i]) * scaled);
+    if (rows[2 * look] === begin && rows[2 * look + 1] === end && !few) continue;
+    rows[2 * look] = begin;
+    rows[2 * look + 1] = end;
+    if (lost) losses.push([begin, end]);
+    const start = lanes[look & 1];
+    const stop = lost ? middle : lanes[1 - (look & 1)];
+    (ordinary[kind] ??= []).push([start, begin, stop, end, i]);
   }
   for (const [kind, arrows] of Object.entries(ordinary)) {
     context.strokeStyle = colours[kind];
