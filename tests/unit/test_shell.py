@@ -13,6 +13,7 @@ from handshake_lab.reconcile.stored_run import read
 from handshake_lab.shell import views
 from handshake_lab.shell.help_texts import COMMANDS, help_lines
 from handshake_lab.shell.saved_test import name_of_test, saved_test
+from handshake_lab.shell.session import write_new
 from handshake_lab.shell.shell_job import network_of
 from recordings import RUNS
 
@@ -148,9 +149,11 @@ def test_the_network_of_a_run() -> None:
         network_of(RUNS / "no-such-run.jsonl")
 
 
-@pytest.mark.parametrize("name", ["test_it.txt", "there.py"])
-def test_where_no_test_is_saved(tmp_path: Path, name: str) -> None:
-    """Not over another file."""
+def test_where_no_test_is_saved(tmp_path: Path) -> None:
+    """Neither in another kind of file, nor over another file, nor in a directory that does not exist."""
     (tmp_path / "there.py").touch()
     with pytest.raises(UsageError):
-        name_of_test(tmp_path / name)
+        name_of_test(tmp_path / "test_it.txt")
+    for name in ("there.py", "none/test_it.py"):
+        with pytest.raises(UsageError, match="For example"):
+            write_new(str(tmp_path / name), "")

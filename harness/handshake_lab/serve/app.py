@@ -7,23 +7,36 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+import msgspec
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
 from handshake_lab.errors import HandshakeError
 from handshake_lab.report.html.rendering import css, script
-from handshake_lab.report.text.translations import LANGUAGES
 from handshake_lab.serve import changes
+from handshake_lab.serve.answers import frame_of, nothing, problem
 from handshake_lab.serve.changes import Changes
 from handshake_lab.serve.guard import Guard
-from handshake_lab.serve.stored_pages import Frame, StoredPages, name_of, own_page
+from handshake_lab.serve.session_pages import what_if_view
+from handshake_lab.serve.session_routes import Asked, SessionRoutes
+from handshake_lab.serve.stored_pages import StoredPages, name_of
+from handshake_lab.serve.what_if import another_run
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
     from handshake_lab.serve.folder import Folder
+    from handshake_lab.serve.lab import Lab
+    from handshake_lab.serve.what_if import Replayed
 
 
 class Pages:
@@ -32,13 +45,20 @@ class Pages:
     Args:
         folder: The folder.
         lang: The language of the first page.
+        lab: Where sessions and other runs are carried out; None: pages of recorded runs only.
+        replayed: Makes the plan of a recorded command again.
     """
 
-    def __init__(self, folder: Folder, lang: str) -> None:
+    def __init__(self, folder: Folder, lang: str, lab: Lab | None, replayed: Replayed | None) -> None:
         self._folder = folder
         self._lang = lang
+        self._lab = lab
+        self._replayed = replayed
         self._stored = StoredPages(folder)
-        self._changes = Changes(folder.find)
+        self._changes = Changes(self._states)
+
+    def _states(self) -> dict[str, object]:
+        return {**self._folder.find(), **(self._lab.states() if self._lab else {})}
 
     def app(self, token: str, port: int) -> ASGIApp:
         """The application, behind its guard."""
@@ -48,7 +68,11 @@ class Pages:
             Route("/files/{name}", _file),
             Route("/{lang}/", self._index),
             Route("/{lang}/runs/{name:path}", self._run),
+            Route("/{lang}/runs/{name:path}", self._what_if, methods=["POST"]),
         ]
+        if self._lab is not None:
+            sessions = SessionRoutes(self._lab, self._states, self._changes)
+            routes += sessions.routes()
         return Guard(Starlette(routes=routes), token, port)
 
     async def _home(self, request: Request) -> Response:
@@ -64,45 +88,49 @@ class Pages:
         return StreamingResponse(events, media_type="text/event-stream")
 
     async def _index(self, request: Request) -> Response:
-        frame = _frame(request)
+        frame = frame_of(request)
         if frame is None:
-            return _nothing()
+            return nothing()
         found = await asyncio.to_thread(self._folder.find)
-        frame = frame.watching("", found)
-        return HTMLResponse(await asyncio.to_thread(self._stored.index_page, found, frame))
+        frame = frame.watching("", self._states())
+        sessions = None if self._lab is None else [(each.name, each.setting) for each in self._lab.sessions.values()]
+        page = await asyncio.to_thread(self._stored.index_page, found, frame, sessions)
+        return HTMLResponse(page)
 
     async def _run(self, request: Request) -> Response:
-        frame, name = _frame(request), name_of(request.path_params["name"])
+        frame, name = frame_of(request), name_of(request.path_params["name"])
         found = await asyncio.to_thread(self._folder.find)
         if frame is None or name not in found:
-            return _nothing()
+            return nothing()
         frame = frame.watching(name, found)
         try:
-            return HTMLResponse(await asyncio.to_thread(self._stored.run_page, name, frame))
+            again = self._lab is not None and self._replayed is not None
+            return HTMLResponse(await asyncio.to_thread(self._stored.run_page, name, frame, again=again))
         except HandshakeError as error:
-            return _problem(frame, name, str(error))
+            return problem(frame, name, str(error))
 
+    async def _what_if(self, request: Request) -> Response:
+        frame, name = frame_of(request), name_of(request.path_params["name"])
+        lab, replayed = self._lab, self._replayed
+        if frame is None or lab is None or replayed is None or name not in await asyncio.to_thread(self._folder.find):
+            return nothing()
 
-def _frame(request: Request) -> Frame | None:
-    """What the pages have in common; None if there is no such language."""
-    lang = request.path_params["lang"]
-    root = request.scope["root_path"]
-    here = request.url.path.removeprefix(f"{root}/{lang}/")
-    return Frame(root, lang, here) if lang in LANGUAGES else None
+        def view(number: int, fate: str) -> str:
+            record = self._stored.record(name)
+            other, command = another_run(record, number, fate, replayed)
+            return what_if_view(record, other, frame, command)
 
-
-def _nothing() -> Response:
-    return PlainTextResponse("there is nothing at this address\n", 404)
-
-
-def _problem(frame: Frame, title: str, message: str) -> Response:
-    return HTMLResponse(own_page("problem.html.j2", frame, title=title, message=message), 500)
+        try:
+            asked = msgspec.json.decode(await request.body(), type=Asked)
+            return JSONResponse({"view": await lab.do(lambda: view(asked.number, asked.fate))})
+        except (HandshakeError, msgspec.MsgspecError) as error:
+            return JSONResponse({"error": str(error)}, 409)
 
 
 async def _file(request: Request) -> Response:
     found = _files().get(request.path_params["name"])
     if found is None:
-        return _nothing()
+        return nothing()
     content, kind = found
     # They do not change while the server runs, and their address has its token.
     return Response(content, media_type=kind, headers={"cache-control": "private, max-age=3600"})

@@ -11,10 +11,13 @@ import uvicorn
 from handshake_lab.errors import UsageError
 from handshake_lab.serve.app import Pages
 from handshake_lab.serve.folder import Folder
+from handshake_lab.serve.lab import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from handshake_lab.serve.what_if import Replayed
 
 #: Connections at the same time, and the longest head of a request in bytes.
 _MOST_CONNECTIONS, _LONGEST_HEAD = 100, 16 * 1024
@@ -27,6 +30,8 @@ class Server:
         path: The folder.
         port: The port; 0 for any that is free.
         lang: The language of the first page.
+        kernel: The lab kernel for sessions and other runs, as for ``--kernel``; "" for recorded pages only.
+        replayed: Makes the plan of a recorded command again.
 
     Attributes:
         address: The address of the first page, with the token.
@@ -35,15 +40,19 @@ class Server:
         UsageError: The folder is not one, or the port is in use.
     """
 
-    def __init__(self, path: Path, port: int = 0, lang: str = "en") -> None:
+    def __init__(
+        self, path: Path, port: int = 0, lang: str = "en", kernel: str = "", replayed: Replayed | None = None
+    ) -> None:
         if not path.is_dir():
             raise UsageError("DIR", str(path), "is not a directory", "handshake serve handshake-artifacts")
         self._socket = _listening(port)
         port = self._socket.getsockname()[1]
         token = secrets.token_urlsafe(24)
         self.address = f"http://127.0.0.1:{port}/{token}/"
+        folder = Folder(path)
+        self._lab = Lab(folder, kernel) if kernel else None
         config = uvicorn.Config(
-            Pages(Folder(path), lang).app(token, port),
+            Pages(folder, lang, self._lab, replayed).app(token, port),
             http="h11",
             ws="none",
             loop="asyncio",
@@ -65,7 +74,11 @@ class Server:
             started: Called before the first request is answered; the port is open already.
         """
         started()
-        self._server.run(sockets=[self._socket])
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            if self._lab is not None:
+                self._lab.close()
 
     def stop(self) -> None:
         """End `run`, from another thread."""

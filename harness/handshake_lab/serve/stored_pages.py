@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from handshake_lab.errors import HandshakeError
+from handshake_lab.plan.load_topology import MODULES
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import parse
 from handshake_lab.recording.observations import Failure
@@ -22,10 +23,12 @@ from handshake_lab.serve.changes import state_of
 from handshake_lab.verdict.judge import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from handshake_lab.recording.events_file import StoredEvents
+    from handshake_lab.recording.history import Record
     from handshake_lab.serve.folder import Folder, FoundFile
+    from handshake_lab.shell.session import Setting
 
 #: How the server's own templates are found.
 PACKAGE = "handshake_lab.serve"
@@ -59,6 +62,7 @@ class Frame(msgspec.Struct, frozen=True):
         common = {
             "root": self.root,
             "home": f"{self.root}/{self.lang}/",
+            "here": self.here,
             "watched": self.watched,
             "state": self.state,
             "languages": [
@@ -102,27 +106,42 @@ class StoredPages:
         """
         return parse(self._folder.read(name), Path(name) / EVENTS)
 
-    def run_page(self, name: str, frame: Frame) -> str:
+    def record(self, name: str) -> Record:
+        """The record of a run up to now.
+
+        Raises:
+            RecordUnreadable: It is damaged, too long, or gone.
+        """
+        return reconcile(self.events(name).observations)
+
+    def run_page(self, name: str, frame: Frame, *, again: bool) -> str:
         """The page of a run.
+
+        Args:
+            name: Its directory.
+            frame: What all pages have in common.
+            again: Whether runs can be had again with another fate of a segment.
 
         Raises:
             RecordUnreadable: It is damaged, too long, or gone.
         """
         events = self.events(name)
         record = reconcile(events.observations)
-        served = frame.served("served_run.html.j2")
+        served = frame.served("served_run.html.j2", again=again and bool(record.header.replay))
         title = self._folder.path.name if name == "." else name
         return page(
             record, events.observations, title=title, verdict=judge(record), back=f"{frame.root}/{frame.lang}/",
             lang=frame.lang, served=served,
         )  # fmt: skip
 
-    def index_page(self, found: Mapping[str, FoundFile], frame: Frame) -> str:
-        """The index of the runs that were found."""
+    def index_page(
+        self, found: Mapping[str, FoundFile], frame: Frame, sessions: Sequence[tuple[str, Setting]] | None
+    ) -> str:
+        """The index of the runs that were found, and of the sessions; None: there are none, and cannot be any."""
         rows = {(name, frame.lang, state): self._row(name, state, frame) for name, state in found.items()}
         # Rows of runs that are gone, or have changed, are not needed any more.
         self._rows = {key: row for key, row in self._rows.items() if key[1] != frame.lang} | rows
-        served = frame.served("served_index.html.j2")
+        served = frame.served("served_index.html.j2", sessions=sessions, topologies=sorted(MODULES))
         return index(list(rows.values()), title=self._folder.path.name or "/", lang=frame.lang, served=served)
 
     def _row(self, name: str, state: FoundFile, frame: Frame) -> RunRow:

@@ -85,10 +85,8 @@ def name_of_test(file: Path) -> str:
     """The name of the test in a file, without ``test_``: that of the file, as far as Python permits it.
 
     Raises:
-        UsageError: The file is not one of Python, or exists already.
+        UsageError: The file is not one of Python.
     """
     if file.suffix != ".py":
         raise UsageError("save", str(file), "is not the name of a Python file", "save test_handshake.py")
-    if file.exists():
-        raise UsageError("save", str(file), "exists already", "save test_another.py")
     return re.sub(r"\W", "_", file.stem).removeprefix("test_") or "session"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable  # noqa: TC003 -- dataclass reads the annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from handshake_lab.shell.help_texts import help_lines
 from handshake_lab.shell.saved_test import name_of_test, saved_test
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from handshake_lab.plan.network_plan import NetworkPlan
     from handshake_lab.recording.history import Record
@@ -25,6 +26,23 @@ if TYPE_CHECKING:
 
 #: How many characters of a running command are shown.
 _NAME = 32
+#: How many steps are made to reach a segment that passed during ``run``.
+_MOST_STEPS = 200
+
+
+def write_new(name: str, text: str) -> None:
+    """Write a new file.
+
+    Raises:
+        UsageError: It exists, or cannot be written.
+    """
+    try:
+        with Path(name).open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError("save", name, "exists already", "save test_another.py") from None
+    except OSError as error:
+        raise UsageError("save", name, f"cannot be written ({error.strerror})", "save test_it.py") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +56,7 @@ class Setting:
         sysctls: Settings of hosts and routers.
         seed: Of the kernel.
         lang: The language of ladders.
+        write: Writes a new file that is to be saved, given its name and text.
     """
 
     planned: NetworkPlan
@@ -46,6 +65,7 @@ class Setting:
     sysctls: Mapping[str, str]
     seed: int
     lang: str = "en"
+    write: Callable[[str, str], None] = write_new
 
 
 class Session:
@@ -59,6 +79,7 @@ class Session:
         now: The present moment.
         hosts: The names of the hosts.
         ended: Whether the session was ended.
+        left: The future that the last ``back`` has left; None before.
     """
 
     def __init__(self, moments: Moments, setting: Setting) -> None:
@@ -67,7 +88,7 @@ class Session:
         self.hosts = [name for name, node in setting.planned.nodes.items() if node.kind == "host"]
         self._moments = moments
         self._setting = setting
-        self._left: Moment | None = None  # the future that the last `back` has left
+        self.left: Moment | None = None
         self._views: dict[str, Callable[[str], list[str]]] = {
             "nodes": lambda _: [" ".join(setting.planned.nodes)],
             "net": lambda _: views.network_lines(setting.planned),
@@ -128,22 +149,34 @@ class Session:
         return [f"{number:3}  {clock(each.answer.now)} s  {each.command}" for number, each in enumerate(way, 1)]
 
     def _difference(self) -> list[str]:
-        if self._left is None:
+        if self.left is None:
             raise UsageError("command", "diff", "needs another future, which back leaves", "back #2")
-        return views.difference_lines(self._moments.record(self._left), self._record())
+        return views.difference_lines(self._moments.record(self.left), self._record())
 
     def _back(self, rest: str) -> list[str]:
         way = self.now.way()
         found: Moment | None = None
         if rest.startswith("#"):
-            found = next((each for each in way[:-1] if rest == f"#{each.number}"), None)
+            found = next((each for each in way[:-1] if rest == f"#{each.number}"), None) or self._reached(rest)
         elif not rest or (rest.isascii() and rest.isdigit() and int(rest)):
             count = int(rest or 1)
             found = way[-1 - count] if count < len(way) else None
         if found is None:
             raise UsageError("back", rest, "is not an earlier moment; moments lists them", "back 2")
-        self._left, self.now = self.now, found
+        self.left, self.now = self.now, found
         return [self.standing()]
+
+    def _reached(self, label: str) -> Moment | None:
+        """The moment at which a segment waited that passed during ``run``: it is reached again step by step."""
+        sent = next((each.sent for each in self._record().segments if label == f"#{each.number}"), None)
+        if sent is None:
+            return None
+        moment: Moment | None = next((each for each in self.now.way()[::-1] if each.answer.now <= sent), None)
+        for _ in range(_MOST_STEPS):
+            if moment is None or label == f"#{moment.number}":
+                return moment
+            moment = self._moments.after(moment, "step")
+        return None
 
     def _save(self, rest: str) -> list[str]:
         if not rest:
@@ -159,10 +192,7 @@ class Session:
             sysctls=setting.sysctls,
             seed=setting.seed,
         )
-        try:
-            file.write_text(text, "utf-8")
-        except OSError as error:
-            raise UsageError("save", rest, f"cannot be written ({error.strerror})", "save test_it.py") from None
+        setting.write(rest, text)
         return [f"saved; run it with: pytest {rest}"]
 
     def _help(self, rest: str) -> list[str]:

@@ -41,8 +41,8 @@ def waiting_line(waiting: SegmentInMiddle | None, number: int | None) -> str:
     return f"{label}{names(waiting.flags)} from {sender} to {waiting.receiver}{carried} waits: about to be delivered"
 
 
-def socket_lines(observations: Iterable[Observation], record: Record) -> list[str]:
-    """The sockets that exist, as each observer reported them last.
+def socket_rows(observations: Iterable[Observation], record: Record) -> list[tuple[str, ...]]:
+    """The sockets that exist: host, both addresses, the state as each observer reported it last, the timer.
 
     A poll shows sockets of all states; the tracepoint has no event for a request in SYN-RECEIVED.
     """
@@ -62,15 +62,19 @@ def socket_lines(observations: Iterable[Observation], record: Record) -> list[st
             polled.pop((each.node, each.cookie), None)
         elif isinstance(each, StateChange):
             traced[each.local, each.remote] = each.new
-    rows = [("host", "local", "remote", "sock_diag", "tracepoint", "timer")]
+    rows: list[tuple[str, ...]] = []
     for (node, _), seen in sorted(polled.items()):
         due = max(seen.t + seen.expires - now, 0)
         timer = f"{seen.timer} in {span(due)}" if seen.timer else "-"
         event = traced.get((seen.local, seen.remote))
         rows.append((node, str(seen.local), str(seen.remote), str(seen.state), str(event or "-"), timer))
-    if len(rows) == 1:
-        return ["no sockets"]
-    return aligned(rows)
+    return rows
+
+
+def socket_lines(observations: Iterable[Observation], record: Record) -> list[str]:
+    """The rows of `socket_rows`, aligned below their headings."""
+    rows = socket_rows(observations, record)
+    return aligned([("host", "local", "remote", "sock_diag", "tracepoint", "timer"), *rows]) if rows else ["no sockets"]
 
 
 def why_lines(record: Record) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,9 @@ from handshake_lab.kernel.lab.lab_machine import LabMachine
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from handshake_lab.kernel.shared.protocol import Kernel
     from handshake_lab.plan.link import Impairment
+    from handshake_lab.plan.run_plan import RunPlan
 
 
 @click.command()
@@ -34,25 +36,7 @@ if TYPE_CHECKING:
 @options.language
 @options.with_grammar
 def command(
-    delay: str,
-    loss: str,
-    links: tuple[str, ...],
-    faults: tuple[str, ...],
-    timed: tuple[tuple[str, str], ...],
-    sysctls: tuple[str, ...],
-    topology: str,
-    cost: str | None,
-    seed: int,
-    kernel_name: str,
-    memory: int | None,
-    clock_start: str | None,
-    out: Path | None,
-    html: Path | None,
-    *,
-    check_repeat: bool,
-    as_json: bool,
-    plain: bool,
-    lang: str,
+    out: Path | None, html: Path | None, *, check_repeat: bool, as_json: bool, plain: bool, lang: str, **asked: Any
 ) -> int:
     """Run one TCP connection and show every segment and state.
 
@@ -73,6 +57,32 @@ def command(
       handshake demo --html my-run.html
       handshake demo --out my-run && handshake show my-run
     """
+    plan, kernel = planned(**asked)
+    return carry_out(plan, kernel, out, as_json=as_json, plain=plain, lang=lang, html=html, check_repeat=check_repeat)
+
+
+def planned(
+    *,
+    delay: str,
+    loss: str,
+    links: tuple[str, ...],
+    faults: tuple[str, ...],
+    timed: tuple[tuple[str, str], ...],
+    sysctls: tuple[str, ...],
+    topology: str,
+    cost: str | None,
+    seed: int,
+    kernel_name: str,
+    memory: int | None,
+    clock_start: str | None,
+    fresh_boot: bool = True,
+) -> tuple[RunPlan, Kernel]:
+    """The plan of the options, and the kernel for it.
+
+    Raises:
+        UsageError: One is invalid.
+        EnvironmentUnsupported: This machine cannot run the kernel.
+    """
     from handshake_lab.plan.checks import check_requests, parse_faults, parse_links
     from handshake_lab.plan.cost import NO_COST, parse_cost
     from handshake_lab.plan.link import LinkSpec
@@ -81,24 +91,24 @@ def command(
     impairment = _impairment({"delay": delay, "loss": loss})
     link_specs = (*((LinkSpec(impairment),) if impairment else ()), *parse_links(links))
     wanted = parse_faults(faults)
-    planned = check_requests(topology, link_specs, wanted)
-    options.print_notes(planned)
-    if sum(node.kind == "host" for node in planned.nodes.values()) < 2:
+    network = check_requests(topology, link_specs, wanted)
+    options.print_notes(network)
+    if sum(node.kind == "host" for node in network.nodes.values()) < 2:
         raise UsageError("--topology", topology, "has fewer than two hosts", "--topology star,n=3")
-    kernel = choose_kernel(kernel_name, seed, machine=LabMachine.of(memory, clock_start))
+    kernel = choose_kernel(kernel_name, seed, machine=LabMachine.of(memory, clock_start), fresh_boot=fresh_boot)
     plan = RunPlan(
         script="handshake_lab.experiment.workloads.request_response:script",
         topology=topology,
         links=link_specs,
         faults=wanted,
-        timed=options.read_timed(timed, planned),
-        sysctls=options.read_sysctls(sysctls, planned),
+        timed=options.read_timed(timed, network),
+        sysctls=options.read_sysctls(sysctls, network),
         kernel=kernel.info,
         replay=options.again(),
         cost=parse_cost(cost) or NO_COST,
         cost_optional=False,
     )
-    return carry_out(plan, kernel, out, as_json=as_json, plain=plain, lang=lang, html=html, check_repeat=check_repeat)
+    return plan, kernel
 
 
 def _impairment(wanted: dict[str, object]) -> Impairment:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,8 @@ from handshake_lab.report.text.escaping import visible
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from handshake_lab.kernel.shared.protocol import Kernel
+    from handshake_lab.plan.run_plan import RunPlan
     from handshake_lab.reconcile.stored_run import Run
 
 #: Lines of output that are printed per program where its output is not kept.
@@ -80,30 +82,7 @@ SHOWN_LINES = 20
 @options.language
 @options.with_grammar
 def command(
-    topology: str,
-    servers: tuple[str, ...],
-    clients: tuple[str, ...],
-    links: tuple[str, ...],
-    faults: tuple[str, ...],
-    timed: tuple[tuple[str, str], ...],
-    sysctls: tuple[str, ...],
-    time_limit: str,
-    after: str,
-    wall_limit: str,
-    cost: str | None,
-    seed: int,
-    kernel_name: str,
-    memory: int | None,
-    clock_start: str | None,
-    out: Path | None,
-    html: Path | None,
-    *,
-    check_repeat: bool,
-    curves: bool,
-    watch: bool,
-    as_json: bool,
-    plain: bool,
-    lang: str,
+    out: Path | None, html: Path | None, *, check_repeat: bool, as_json: bool, plain: bool, lang: str, **asked: Any
 ) -> int:
     """Run programs over a network and record their connections.
 
@@ -120,6 +99,48 @@ def command(
       handshake record --topology star,n=3 --server h3="python3 -m http.server 80" \\
           --client h1="curl -s http://h3/" --client h2="curl -s http://h3/"
     """
+    plan, kernel = planned(**asked)
+    return carry_out(
+        plan,
+        kernel,
+        out,
+        as_json=as_json,
+        plain=plain,
+        lang=lang,
+        watch=asked["watch"],
+        html=html,
+        check_repeat=check_repeat,
+        after=lambda run: _print_programs(run, kept=out is not None),
+    )
+
+
+def planned(
+    *,
+    topology: str,
+    servers: tuple[str, ...],
+    clients: tuple[str, ...],
+    links: tuple[str, ...],
+    faults: tuple[str, ...],
+    timed: tuple[tuple[str, str], ...],
+    sysctls: tuple[str, ...],
+    time_limit: str,
+    after: str,
+    wall_limit: str,
+    cost: str | None,
+    seed: int,
+    kernel_name: str,
+    memory: int | None,
+    clock_start: str | None,
+    curves: bool,
+    watch: bool,
+    fresh_boot: bool = True,
+) -> tuple[RunPlan, Kernel]:
+    """The plan of the options, and the kernel for it.
+
+    Raises:
+        UsageError: One is invalid.
+        EnvironmentUnsupported: This machine cannot run the kernel.
+    """
     from handshake_lab.plan.checks import parse_faults, parse_links
     from handshake_lab.plan.cost import parse_cost
     from handshake_lab.plan.program_run import check_programs, parse_programs, plan_of, wall_limit_of
@@ -129,11 +150,12 @@ def command(
         servers, clients, duration("--time-limit", time_limit) / 1e9, duration("--after", after) / 1e9
     )
     link_specs, wanted = parse_links(links), parse_faults(faults)
-    planned = check_programs(programs, topology, link_specs, wanted)
-    options.print_notes(planned)
-    actions, settings = options.read_timed(timed, planned), options.read_sysctls(sysctls, planned)
+    network = check_programs(programs, topology, link_specs, wanted)
+    options.print_notes(network)
+    actions, settings = options.read_timed(timed, network), options.read_sysctls(sysctls, network)
     wall = wall_limit_of(programs, kernel_name, duration("--wall-limit", wall_limit) / 1e9)
-    kernel = choose_kernel(kernel_name, seed, wall, machine=LabMachine.of(memory, clock_start))
+    machine = LabMachine.of(memory, clock_start)
+    kernel = choose_kernel(kernel_name, seed, wall, machine=machine, fresh_boot=fresh_boot)
     plan = plan_of(
         programs,
         topology,
@@ -148,18 +170,7 @@ def command(
         sysctls=settings,
         curves=curves,
     )
-    return carry_out(
-        plan,
-        kernel,
-        out,
-        as_json=as_json,
-        plain=plain,
-        lang=lang,
-        watch=watch,
-        html=html,
-        check_repeat=check_repeat,
-        after=lambda run: _print_programs(run, kept=out is not None),
-    )
+    return plan, kernel
 
 
 def _print_programs(run: Run, *, kept: bool) -> None:

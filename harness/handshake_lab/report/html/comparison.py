@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from handshake_lab.report.html.rendering import render
 from handshake_lab.report.layout.differences import compare, heading
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handshake_lab.recording.history import Record
+    from handshake_lab.report.layout.differences import RunDifference
+    from handshake_lab.report.text.translations import Words
 
 
 def comparison(
@@ -38,7 +40,21 @@ def comparison(
     """
     w = words(lang)
     difference = compare(one, other, w)
-    views = []
+    return render(
+        "comparison.html.j2",
+        w,
+        title=title,
+        facts=[*facts, *([w("diff.same", latest=span(difference.latest))] if difference.same else [])],
+        back=back,
+        names=names or (w("page.passing"), w("page.failing")),
+        settings=[(w(key), left, right) for key, left, right in difference.settings],
+        views=difference_views(difference, w),
+    )
+
+
+def difference_views(difference: RunDifference, w: Words) -> list[dict[str, Any]]:
+    """What differs between two runs, by connection, as plain values for a template."""
+    views: list[dict[str, Any]] = []
     marked = False
     for each in difference.connections:
         rows = []
@@ -62,13 +78,4 @@ def comparison(
                 "unaligned": w("diff.unaligned", count=each.unaligned) if each.unaligned else "",
             }
         )
-    return render(
-        "comparison.html.j2",
-        w,
-        title=title,
-        facts=[*facts, *([w("diff.same", latest=span(difference.latest))] if difference.same else [])],
-        back=back,
-        names=names or (w("page.passing"), w("page.failing")),
-        settings=[(w(key), left, right) for key, left, right in difference.settings],
-        views=views,
-    )
+    return views

@@ -78,3 +78,13 @@ def with_alternative(first: Element, second: Element) -> Element:
         if isinstance(one, Element) and isinstance(other, Element):
             with_alternative(one, other)
     return first
+
+
+def without(element: Element, *names: str) -> Element:
+    """An element without some attributes, in which its children have none of them either."""
+    for name in names:
+        element.attributes.pop(name, None)
+    for each in element.children:
+        if isinstance(each, Element):
+            without(each, *names)
+    return element

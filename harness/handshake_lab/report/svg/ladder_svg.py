@@ -10,7 +10,7 @@ from handshake_lab.report.layout.connections import LEFT, RIGHT, Side
 from handshake_lab.report.layout.lines import NoEffectRow, Row, WaitRow
 from handshake_lab.report.svg import axes
 from handshake_lab.report.svg.captions import captions
-from handshake_lab.report.svg.elements import Element, Style, number, with_alternative
+from handshake_lab.report.svg.elements import Element, Style, number, with_alternative, without
 from handshake_lab.report.svg.geometry import NARROW, WIDE
 from handshake_lab.report.svg.label_layout import OTHER, Arrows, Course, Label
 from handshake_lab.report.svg.palette import EXPORT_CSS, SVG_CSS
@@ -50,7 +50,7 @@ def picture(ladder: Ladder, words: Words, axis: str = "sequence") -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{root}\n'
 
 
-def switchable(ladder: Ladder, words: Words, marked: Mapping[str, str] = {}) -> str:
+def switchable(ladder: Ladder, words: Words, marked: Mapping[str, str] = {}, *, linked: bool = True) -> str:
     """Draw a ladder for a page: on the sequence axis, with the time axis in ``data-time``.
 
     It is drawn twice: for wide screens and for phones. The page's style sheet shows one of them.
@@ -60,9 +60,11 @@ def switchable(ladder: Ladder, words: Words, marked: Mapping[str, str] = {}) -> 
         words: The language.
         marked: The first differences from the expected states: the ``data-ref`` of a transition; ``t0-start`` for
             the first state of endpoint 0; or ``t0-end`` with the state that it did not reach.
+        linked: Whether its elements refer to the rows of tables on the page.
     """
     drawings = [Drawing(ladder, words, marked, geometry) for geometry in (WIDE, NARROW)]
-    return "".join(str(with_alternative(each.on(each.sequence), each.on(each.time))) for each in drawings)
+    drawn = [with_alternative(each.on(each.sequence), each.on(each.time)) for each in drawings]
+    return "".join(str(each if linked else without(each, "data-ref", "data-at")) for each in drawn)
 
 
 class Drawing:

@@ -1,9 +1,10 @@
 "use strict";
 // What only the pages of the server do; the rest is in page.js.
-const { root, watched, state } = document.body.dataset;
+const { root, watched, state, live } = document.body.dataset;
+const problem = document.getElementById("problem");
 
-// Reload a page when what it shows has changed: its run, or for the index any run.
-function watch() {
+// Report what has changed: the run or session that a page shows, or for the index anything.
+function watch(changed) {
   const status = document.getElementById("live");
   const address = root + "/events?" + new URLSearchParams({ name: watched, state });
   let source = null;
@@ -13,7 +14,7 @@ function watch() {
       status.textContent = "";
     });
     source.addEventListener("message", (event) => {
-      if (!watched || JSON.parse(event.data).includes(watched)) location.reload();
+      if (!watched || JSON.parse(event.data).includes(watched)) changed();
     });
     source.addEventListener("error", () => {
       status.textContent = status.dataset.lost;
@@ -31,4 +32,118 @@ function watch() {
   document.addEventListener("visibilitychange", attend);
   attend();
 }
-if (watched !== undefined) watch();
+
+// Ask the server to do something; null if it was refused, which is shown.
+let waiting = 0;
+async function ask(address, body, where = problem) {
+  waiting += 1;
+  document.body.classList.add("busy");
+  const late = setTimeout(() => tell(where, where.dataset.busy), 300);
+  try {
+    const answer = await fetch(address, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const found = await answer.json();
+    clearTimeout(late);
+    tell(where, found.error ?? "");
+    return found;
+  } catch {
+    clearTimeout(late);
+    tell(where, document.getElementById("live").dataset.lost);
+    return null;
+  } finally {
+    waiting -= 1;
+    document.body.classList.toggle("busy", waiting > 0);
+  }
+}
+function tell(where, text) {
+  where.textContent = text;
+  where.hidden = !text;
+}
+function put(place, html) {
+  // The server's own markup; the policy of the page lets no script in it run.
+  place.replaceChildren(...new DOMParser().parseFromString(html, "text/html").body.childNodes);
+  place.hidden = false;
+  equip(place);
+}
+
+// The segment that the panel shows, and its fates.
+let chosen = 0;
+function choose(reference) {
+  chosen = /^p[0-9]+$/.test(reference ?? "") ? Number(reference.slice(1)) : 0;
+  for (const each of all(".fates")) each.hidden = !chosen;
+}
+for (const kind of ["click", "focusin", "pointerover"]) {
+  document.addEventListener(kind, (event) => {
+    const reference = target(event);
+    if (reference && (kind !== "pointerover" || !pinned)) choose(reference);
+  });
+}
+
+// A session of the shell.
+let shown = state;
+async function show_session(found) {
+  if (!found) return;
+  if (found.ended) {
+    location.href = root + "/" + document.documentElement.lang + "/";
+    return;
+  }
+  const log = document.getElementById("log");
+  if (found.lines) {
+    // The last line is where the session is, which the page shows in its own words.
+    log.textContent = found.lines.filter((line) => !/^\[[0-9.]+ s\] /.test(line)).join("\n");
+    log.hidden = !log.textContent;
+  }
+  if (found.view === undefined) return;
+  shown = found.state;
+  pinned = null;
+  put(document.getElementById("view"), found.view);
+}
+let turn = Promise.resolve();
+function send(body) {
+  // One after the other, in the order in which they were asked for.
+  turn = turn.then(async () => show_session(await ask(location.pathname, body)));
+  return turn;
+}
+async function refresh() {
+  await turn;
+  const answer = await fetch(location.pathname + "/view");
+  if (!answer.ok) return show_session({ ended: true });
+  const found = await answer.json();
+  if (found.state !== shown) show_session(found);
+}
+function value(name) {
+  return document.getElementById(name).value.trim();
+}
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("button");
+  if (button?.dataset.command) {
+    const { command, value: name } = button.dataset;
+    send({ command: name ? command + " " + value(name) : command });
+  } else if (button?.dataset.fate && live) {
+    send({ number: chosen, fate: button.dataset.fate });
+  } else if (button?.dataset.fate) {
+    const place = document.getElementById("future");
+    const found = await ask(location.pathname, { number: chosen, fate: button.dataset.fate }, place);
+    if (!found?.view) return;
+    put(place, found.view);
+    place.scrollIntoView({ block: "start" });
+  }
+});
+for (const form of all("form[data-fill]")) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const fields = Object.fromEntries(new FormData(form));
+    send({ command: form.dataset.fill.replace(/\{([a-z]+)\}/g, (_, name) => fields[name].trim()) });
+  });
+}
+document.getElementById("start")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const { topology, links, seed } = Object.fromEntries(new FormData(event.target));
+  const found = await ask(location.pathname + "sessions", { topology, links, seed: Number(seed) });
+  if (found?.address) location.href = found.address;
+});
+
+if (watched !== undefined) watch(live ? refresh : () => location.reload());

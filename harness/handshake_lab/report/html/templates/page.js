@@ -25,20 +25,23 @@ for (const radio of all("input[name=axis]")) {
   });
 }
 
-// Thin arrows are hard to hit with the pointer: each gets a wide transparent copy beneath it.
-for (const arrow of all(".segment .arrow")) {
-  const hit = arrow.cloneNode();
-  hit.setAttribute("class", "hit");
-  arrow.parentNode.prepend(hit);
-}
-
-// Drawn elements get the role and the name of their table rows.
-for (const drawn of all("svg [data-ref]")) {
-  drawn.setAttribute("role", "button");
-  drawn.setAttribute("tabindex", "-1");
-  const texts = all("text", drawn).map((text) => text.textContent).join(" ");
-  const title = document.getElementById(drawn.dataset.ref)?.dataset.title ?? "#" + drawn.dataset.ref.slice(1);
-  drawn.setAttribute("aria-label", [texts, title].filter(Boolean).join(", "));
+// Drawings get what their files leave out; also those that a server has sent later.
+function equip(root) {
+  // Thin arrows are hard to hit with the pointer: each gets a wide transparent copy beneath it.
+  for (const arrow of all(".segment .arrow", root)) {
+    const hit = arrow.cloneNode();
+    hit.setAttribute("class", "hit");
+    arrow.parentNode.prepend(hit);
+  }
+  // Drawn elements get the role and the name of their table rows.
+  for (const drawn of all("svg [data-ref]", root)) {
+    drawn.setAttribute("role", "button");
+    drawn.setAttribute("tabindex", "-1");
+    const texts = all("text", drawn).map((text) => text.textContent).join(" ");
+    const title = document.getElementById(drawn.dataset.ref)?.dataset.title ?? "#" + drawn.dataset.ref.slice(1);
+    drawn.setAttribute("aria-label", [texts, title].filter(Boolean).join(", "));
+  }
+  for (const ladder of all("svg.ladder", root)) walk(ladder);
 }
 
 // Pointing at an element of a ladder shows its table row in the panel, and marks it.
@@ -112,7 +115,7 @@ panel?.querySelector("button").addEventListener("click", () => {
 });
 
 // One tab stop per ladder; the arrow keys move inside it, in the order of time.
-for (const ladder of all("svg.ladder")) {
+function walk(ladder) {
   const line = all("[data-at]", ladder).sort((one, other) => one.dataset.at - other.dataset.at);
   line[0]?.setAttribute("tabindex", "0");
   ladder.addEventListener("keydown", (event) => {
@@ -139,6 +142,8 @@ for (const ladder of all("svg.ladder")) {
     }
   });
 }
+
+equip(document);
 
 // Filters: a connection is shown if its number and one of its hosts are selected.
 const filters = all("[data-filter]");
