@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_LIMIT = 20.0
+    from handshake_lab.serve.what_if import Replayed
+
+_LIMIT = 60.0
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Served]:
+def serving(folder: Path, kernel: str = "", replayed: Replayed | None = None) -> Iterator[Served]:
     """Serve a folder in a thread, within the block."""
-    server = Server(folder)
+    server = Server(folder, kernel=kernel, replayed=replayed)
     thread = threading.Thread(target=server.run, name="serving")
     thread.start()
     try:

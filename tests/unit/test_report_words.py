@@ -77,7 +77,7 @@ def test_every_key_is_asked_for() -> None:
         if key not in code and not re.search(rf"""["']{key.partition(".")[2]}["']""", code)
     }
     # Keys made from the values of a type, such as a witness or a claim's verdict.
-    made = {"witness", "role", "claim", "flaw", "message", "tally", "link", "plot_kind", "plot_unit", "curve"}
+    made = {"witness", "role", "claim", "flaw", "message", "tally", "link", "plot_kind", "plot_unit", "curve", "fate"}
 
     assert {key for key in unused if key.partition(".")[0] not in made} <= {"page.begins", "page.ends"}
 

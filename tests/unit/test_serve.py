@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
+from handshake_lab.cli.replayed import replayed
 from handshake_lab.errors import RecordUnreadable, UsageError
 from handshake_lab.recording.run_files import EVENTS
 from handshake_lab.serve import changes
@@ -153,6 +154,8 @@ def test_a_change_needs_an_origin_and_json(served: Served) -> None:
     assert served.ask("ROOT/en/", "POST", b"{}", Origin=served.origin)[0] == 415
     assert served.ask("ROOT/en/", "POST", b"{}", Origin=served.origin, Content_Type="text/plain")[0] == 415
     assert served.ask("ROOT/en/", "POST", b"{}", Origin=served.origin, **kind)[0] == 405  # this page changes nothing
+    assert served.ask("ROOT/en/runs/normal", "POST", b"{}", Origin=served.origin, **kind)[0] == 404  # without a lab
+    assert served.ask("ROOT/en/sessions", "POST", b"{}", Origin=served.origin, **kind)[0] == 404
 
 
 def test_a_long_body_is_refused(served: Served) -> None:
@@ -286,3 +289,28 @@ def test_pages_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
         again = threading.Event()
         while server.ask("ROOT/events", "HEAD")[0] == 503:
             again.wait(0.05)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "ls",
+        "handshake",
+        "handshake run evil.py",
+        "handshake test --seed 1",
+        "handshake demo --help",
+        "handshake demo --no-such-option",
+        "handshake demo 'unbalanced",
+        "handshake demo --topology ./evil.py",
+        "handshake demo --topology /tmp/evil.py:topo",
+        "handshake demo --kernel host",
+        "handshake record --kernel vm --client true",
+        "handshake record",
+        "sh -c 'handshake demo'",
+    ],
+)
+def test_no_record_has_commands_executed_on_this_machine(command: str) -> None:
+    """A record names the command that made it, and can come from anybody."""
+    with pytest.raises(UsageError):
+        replayed(command)

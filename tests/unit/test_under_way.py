@@ -105,7 +105,7 @@ def test_it_is_drawn_with_a_circle(record: Record) -> None:
     assert "o still under way" in text(marked)
     assert "lost in transit" not in text(marked)
     html = page(marked, title="a session", lang="ko")
-    assert html.count('class="mark waits"') == 2
+    assert html.count('class="waits"') == 2
     assert 'class="mark cross"' not in html
     assert "아직 전송 중" in html
     assert not any("lost" in str(each) for each in outline(marked, connections(marked)))

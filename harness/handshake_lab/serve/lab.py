@@ -11,10 +11,11 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.errors import EnvironmentUnsupported, HandshakeError, UsageError
 from handshake_lab.experiment.execute import job_of
 from handshake_lab.kernel.choose import choose_kernel
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
+from handshake_lab.plan import units
 from handshake_lab.plan.checks import check_requests, parse_links
 from handshake_lab.plan.topology_file import split_file
 from handshake_lab.shell.moments import Moments
@@ -85,7 +86,7 @@ class LiveSession:
             lines = [] if waits else self.execute(f"back #{number}")
             lines = self.execute(FATES[fate])
             if not waits and (rest := until - session.now.answer.now) > 0:
-                lines = self.execute(f"run {rest}ns")
+                lines = self.execute(f"run {units.show_duration(rest)}")
         except BaseException:
             session.now, session.left = before, left
             raise
@@ -148,16 +149,26 @@ class Lab:
             raise UsageError("topology", topology, "is not the name of a topology", "star,n=3")
         if len(self.sessions) >= MOST_SESSIONS:
             raise UsageError("sessions", len(self.sessions), "exist already; end one first", "exit")
-        texts = links.split()
-        planned = check_requests(topology, parse_links(texts), ())
-        setting = Setting(planned, topology, texts, {}, seed, write=self._folder.create)
-        made = LiveSession(setting, self.kernel(seed))
+        made = LiveSession(self._setting(topology, links.split(), seed), self.kernel(seed))
         self.sessions[made.name] = made
         return made
 
     def end(self, name: str) -> None:
         """End a session."""
         self.sessions.pop(name).close()
+
+    def prepare(self) -> None:
+        """Boot the kernel in the background, so that the first session does not have to wait for it."""
+        self._thread.submit(self._boot)
+
+    def _boot(self) -> None:
+        # Whoever starts a session is shown why it cannot be booted.
+        with contextlib.suppress(HandshakeError):
+            LiveSession(self._setting("pair", [], 1), self.kernel(1)).close()
+
+    def _setting(self, topology: str, links: list[str], seed: int) -> Setting:
+        planned = check_requests(topology, parse_links(links), ())
+        return Setting(planned, topology, links, {}, seed, write=self._folder.create)
 
     def close(self) -> None:
         """End all sessions, and the thread."""

@@ -74,6 +74,8 @@ class Server:
             started: Called before the first request is answered; the port is open already.
         """
         started()
+        if self._lab is not None:
+            self._lab.prepare()
         try:
             self._server.run(sockets=[self._socket])
         finally:

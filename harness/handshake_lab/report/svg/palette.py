@@ -97,7 +97,6 @@ SVG_CSS = (
         f".k-{kind} .arrow{{stroke:var(--{kind})}}.k-{kind} :is(.head,.label){{fill:var(--{kind})}}"
         for kind in ("syn", "fin", "rst", "data")
     )
-    + ".waits{fill:var(--paper);stroke:var(--ink);stroke-width:2}"
     + ".lost .arrow{stroke-dasharray:5 3}"
     + ".ignored .head{fill-opacity:.25}"
     + "".join(f".s-{name}{{fill:var(--s-{name})}}" for name in _STATES)

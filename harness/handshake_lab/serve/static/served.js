@@ -100,6 +100,7 @@ async function show_session(found) {
   shown = found.state;
   pinned = null;
   put(document.getElementById("view"), found.view);
+  if (chosen) show("p" + chosen);
 }
 let turn = Promise.resolve();
 function send(body) {
@@ -146,4 +147,15 @@ document.getElementById("start")?.addEventListener("submit", async (event) => {
   if (found?.address) location.href = found.address;
 });
 
-if (watched !== undefined) watch(live ? refresh : () => location.reload());
+// The index keeps what is being typed in its forms.
+async function relist() {
+  const answer = await fetch(location.pathname);
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const id of ["counts", "session-list", "none", "runs"]) {
+    const found = fresh.getElementById(id);
+    if (found) document.getElementById(id)?.replaceWith(found);
+  }
+  find();
+}
+
+if (watched !== undefined) watch(live ? refresh : watched ? () => location.reload() : relist);

@@ -30,7 +30,7 @@ function equip(root) {
   // Thin arrows are hard to hit with the pointer: each gets a wide transparent copy beneath it.
   for (const arrow of all(".segment .arrow", root)) {
     const hit = arrow.cloneNode();
-    hit.setAttribute("class", "hit");
+    hit.classList = "hit";
     arrow.parentNode.prepend(hit);
   }
   // Drawn elements get the role and the name of their table rows.
@@ -41,7 +41,34 @@ function equip(root) {
     const title = document.getElementById(drawn.dataset.ref)?.dataset.title ?? "#" + drawn.dataset.ref.slice(1);
     drawn.setAttribute("aria-label", [texts, title].filter(Boolean).join(", "));
   }
-  for (const ladder of all("svg.ladder", root)) walk(ladder);
+  // One tab stop per ladder; the arrow keys move inside it, in the order of time.
+  for (const ladder of all("svg.ladder", root)) {
+    const line = all("[data-at]", ladder).sort((one, other) => one.dataset.at - other.dataset.at);
+    line[0]?.setAttribute("tabindex", "0");
+    ladder.addEventListener("keydown", (event) => {
+      const here = line.indexOf(document.activeElement);
+      const to = {
+        ArrowDown: here + 1,
+        ArrowRight: here + 1,
+        ArrowUp: here - 1,
+        ArrowLeft: here - 1,
+        Home: 0,
+        End: line.length - 1,
+      }[event.key];
+      if (event.key === "Enter" || event.key === " ") {
+        event.preventDefault();
+        document.activeElement.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+      } else if (event.key === "Escape") {
+        pinned = null;
+        panel.classList.remove("open");
+      } else if (to !== undefined && line[to]) {
+        event.preventDefault();
+        for (const stop of line) stop.setAttribute("tabindex", "-1");
+        line[to].setAttribute("tabindex", "0");
+        line[to].focus();
+      }
+    });
+  }
 }
 
 // Pointing at an element of a ladder shows its table row in the panel, and marks it.
@@ -113,35 +140,6 @@ panel?.querySelector("button").addEventListener("click", () => {
   pinned = null;
   panel.classList.remove("open");
 });
-
-// One tab stop per ladder; the arrow keys move inside it, in the order of time.
-function walk(ladder) {
-  const line = all("[data-at]", ladder).sort((one, other) => one.dataset.at - other.dataset.at);
-  line[0]?.setAttribute("tabindex", "0");
-  ladder.addEventListener("keydown", (event) => {
-    const here = line.indexOf(document.activeElement);
-    const to = {
-      ArrowDown: here + 1,
-      ArrowRight: here + 1,
-      ArrowUp: here - 1,
-      ArrowLeft: here - 1,
-      Home: 0,
-      End: line.length - 1,
-    }[event.key];
-    if (event.key === "Enter" || event.key === " ") {
-      event.preventDefault();
-      document.activeElement.dispatchEvent(new MouseEvent("click", { bubbles: true }));
-    } else if (event.key === "Escape") {
-      pinned = null;
-      panel.classList.remove("open");
-    } else if (to !== undefined && line[to]) {
-      event.preventDefault();
-      for (const stop of line) stop.setAttribute("tabindex", "-1");
-      line[to].setAttribute("tabindex", "0");
-      line[to].focus();
-    }
-  });
-}
 
 equip(document);
 

@@ -1,0 +1,146 @@
+"""The server of pages with a lab kernel: sessions, and other futures of recorded runs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from handshake_lab.cli.replayed import replayed
+from handshake_lab.errors import UsageError
+from handshake_lab.experiment.execute import conducted
+from handshake_lab.serve import lab as lab_module
+from handshake_lab.serve.folder import Folder
+from handshake_lab.serve.lab import Lab
+from handshake_lab.serve.what_if import another_run
+from served import Served, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a recorded run."""
+    top = tmp_path_factory.mktemp("runs")
+    with conducted(*replayed("handshake demo --seed 3"), top / "demo"):
+        pass
+    return top
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path) -> Iterator[Served]:
+    """The folder, served with a lab."""
+    with serving(folder, kernel="lab", replayed=replayed) as found:
+        yield found
+
+
+def post(served: Served, path: str, status: int = 200, **body: object) -> dict[str, Any]:
+    """The answer to a request of a page."""
+    found, _, answer = served.ask(
+        path, "POST", json.dumps(body).encode(), Origin=served.origin, Content_Type="application/json"
+    )
+    assert found == status, answer
+    return dict(json.loads(answer))
+
+
+def test_a_session_in_a_page(served: Served, folder: Path) -> None:
+    """Step by step, a lost SYN-ACK, back, and the same one delivered; both futures are there, and it can be saved."""
+    address = post(served, "ROOT/ko/sessions", topology="pair", links="delay=25ms")["address"]
+    for command in ("py server = h2.listen(80)", "py client = h1.connect(server)", "step"):
+        view = post(served, address, command=command)["view"]
+    assert "#2 SYN-ACK 세그먼트가 중간에서 대기" in view
+    assert 'class="waits"' in view
+    assert post(served, address, command="drop")["view"].count('class="mark cross"') == 2  # wide and narrow
+    post(served, address, command="run 2s")
+    found = post(served, address, number=2, fate="deliver")
+    assert found["view"].count('class="mark cross"') == 2
+    assert "ESTABLISHED" in found["view"].partition("sockets")[2]
+    assert found["lines"][-1].startswith("[2.0262")  # as long as the future before
+    page = served.ask(address)[2].decode()
+    assert "되돌리기 전의 전개" in page
+    assert served.ask(f"{address}/view")[0] == 200
+
+    post(served, address, command="save test_it.py")
+    assert "net.play(" in (folder / "test_it.py").read_text("utf-8")
+    for name in ("test_it.py", "../test_b.py", "/test_b.py", "sub/test_b.py", "test_b.txt"):
+        assert "For example" in post(served, address, 409, command=f"save {name}")["error"]
+    assert "none does" in post(served, address, 409, command="drop")["error"]
+    assert "is not an earlier moment" in post(served, address, 409, number=77, fate="drop")["error"]
+    assert post(served, address, command="exit") == {"ended": True}
+    assert served.ask(address)[0] == 404
+
+
+def test_a_segment_that_passed_is_reached_again(tmp_path: Path) -> None:
+    """A run delivered it: its moment is reached step by step, and the other future is that of its commands."""
+    lab = Lab(Folder(tmp_path))
+    live = lab.start("pair", "delay=25ms", 1)
+    try:
+        live.execute("py server = h2.listen(80)")
+        live.execute("py client = h1.connect(server)")
+        live.execute("run 1s")
+        live.what_if(2, "drop")
+        assert live.session.now.commands[2:4] == ["step", "drop"]
+        states = [end.states[-1] for end in live.moments.record(live.session.now).endpoints]
+        assert states == ["SYN-SENT", "SYN-RECEIVED"]
+        before = live.session.now
+        for number, fate in ((2, "explode"), (0, "drop"), (99, "drop")):
+            with pytest.raises(UsageError):
+                live.what_if(number, fate)
+            assert live.session.now is before
+    finally:
+        lab.close()
+
+
+def test_what_is_asked_for_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions, and topologies that are files, which would be executed on this machine."""
+    monkeypatch.setattr(lab_module, "MOST_SESSIONS", 0)
+    lab = Lab(Folder(tmp_path))
+    try:
+        for topology in ("/evil.py", "evil.py:x", "no-such-name"):
+            with pytest.raises(UsageError):
+                lab.start(topology, "", 1)
+        with pytest.raises(UsageError, match="end one first"):
+            lab.start("pair", "", 1)
+    finally:
+        lab.close()
+
+
+@pytest.mark.parametrize(("fate", "shown"), [("drop", "drop #2"), ("reset", "inject RST to h1 on #2")])
+def test_another_future_of_a_recorded_run(served: Served, fate: str, shown: str) -> None:
+    """It stands beside the recorded one, with the command that gives it."""
+    view = post(served, "ROOT/en/runs/demo", number=2, fate=fate)["view"]
+
+    assert f"handshake demo --seed 3 --fault &#34;{shown}&#34;" in view
+    assert "The recorded run" in view
+    assert "first difference" in view
+    assert view.count('class="mark cross"') == (2 if fate == "drop" else 0)
+
+
+def test_the_other_future_is_that_of_its_command() -> None:
+    """Its segments are those of the command that is shown; up to the fate, they are the recorded ones.
+
+    A fault makes segments pass the middlebox, which takes microseconds; initial sequence numbers follow from the time.
+    """
+    with conducted(*replayed("handshake demo --seed 3")) as run:
+        record = run.record
+    other, command = another_run(record, 2, "drop", replayed)
+    with conducted(*replayed(command)) as again:
+        assert again.record.segments == other.segments
+    for one, same in zip(record.segments[:2], other.segments, strict=False):
+        assert (one.sender, one.flags, one.rel_seq) == (same.sender, same.flags, same.rel_seq)
+        assert abs(one.sent - same.sent) < 10_000
+    assert other.segments[1].lost
+
+
+def test_what_is_no_fate_of_a_recorded_run(served: Served) -> None:
+    """Segments and fates that there are not, and what is not JSON of this kind."""
+    for body in (
+        {"number": 999, "fate": "drop"},
+        {"number": 2, "fate": "delay #3 5s"},
+        {"number": "2", "fate": "drop"},
+        {"number": -1, "fate": "drop"},
+        {"number": 2, "fate": "drop", "more": 1},
+    ):
+        assert post(served, "ROOT/en/runs/demo", 409, **body)["error"]
