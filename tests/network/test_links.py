@@ -105,7 +105,7 @@ def test_a_rate_is_right_within_two_per_cent(do: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("percent", [1, 5, 20])
 def test_loss_is_as_frequent_as_asked(do: Callable[..., Any], percent: int) -> None:
     """Over several seeds, the number of losses is in the binomial distribution's 99 % interval; and seeds differ."""
-    count = 4000
+    count = 1000
     by_seed = [do("lost_of", [f"loss={percent}%", count], seed=seed) for seed in range(1, 6)]
     lost, sent = sum(map(sum, by_seed)), len(by_seed) * 2 * count
     chance = percent / 100
