@@ -16,6 +16,30 @@ if TYPE_CHECKING:
     from plugin.conftest import Project
 
 
+def test_the_time_limit(project: Project) -> None:
+    """A test that waits for what never comes fails at its limit in the kernel's time, where it is; others do not."""
+    project.write(
+        test_it="""
+            def test_in_time(net):
+                net.sleep(29)
+
+            def test_waits(net):
+                net.h2.start(["sleep", "1000"])
+                net.h1.connect(net.h2.listen(80)).recv(1)
+        """
+    )
+    result = project.run("--handshake-time-limit=30")
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "> *net.h1.connect(net.h2.listen(80)).recv(1)",
+            "*the test has taken 30 s of the kernel's time, which is its limit",
+            "*h2: 'sleep 1000' waits in clock_nanosleep()",
+        ]
+    )
+
+
 def test_kernel_fails(project: Project) -> None:
     """A kernel that panics, spins or runs out of memory fails its own test, with its last words and its record."""
     project.write(

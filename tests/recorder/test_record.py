@@ -16,7 +16,7 @@ import pytest
 from command_line import COMMAND, handshake
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
-from handshake_lab.recording.observations import RunHeader
+from handshake_lab.recording.observations import Program, RunHeader
 from handshake_lab.verdict.judge import judge
 from polling import comes_true
 
@@ -115,10 +115,19 @@ def test_exit_statuses_and_signals_are_reported() -> None:
 
 def test_a_client_is_ended_at_its_limit(tmp_path: Path) -> None:
     """It is recorded in the kernel's time: a client that waits indefinitely takes no wall time."""
-    handshake("record", "--client", "sleep infinity", "--time-limit", "3s", "--out", str(tmp_path / "run"))
-    starts, ends = [each for each in read(tmp_path / "run").observations if each.__class__.__name__ == "Program"]
+    python = f"{sys.executable} -c 'import signal; signal.pause()'"
+    words = ("--client", "sleep 1000", "--client", python, "--time-limit", "3s", "--out", str(tmp_path / "run"))
+    done = handshake("record", *words)
+    programs = [each for each in read(tmp_path / "run").observations if isinstance(each, Program)]
+    ends = {each.name: (each.status, each.doing) for each in programs if each.phase == "ends"}
 
-    assert (ends.status, round((ends.t - starts.t) / 1e9)) == ("SIGTERM", 3)
+    assert ends == {
+        "h1-client-1": ("SIGTERM", "waits in clock_nanosleep()"),
+        "h1-client-2": ("SIGABRT", "waits in pause()"),
+    }
+    assert all(3e9 <= each.t < 3.1e9 for each in programs if each.phase == "ends")
+    assert "h1-client-1: ended at the time limit, by SIGTERM (it waits in clock_nanosleep())" in done.stdout
+    assert "line 1 in <module>" in (tmp_path / "run" / "h1-client-2.err").read_text()
 
 
 @pytest.mark.parametrize("kernel", ["lab", "host"])

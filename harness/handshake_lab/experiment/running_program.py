@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from handshake_lab.errors import UsageError, WaitTimedOut
 from handshake_lab.experiment.program_setup import ProgramSetup, find_program, why_not_started
+from handshake_lab.linux import process_activity
 from handshake_lab.recording.observations import Program
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class RunningProgram:
         self.ended = threading.Event()
         self._output = recording.results / f"{spec.name}.out"
         self._errors = recording.results / f"{spec.name}.err"
+        self._doing = ""  #: when its time was up
         self._report("starts", "")
         words = shlex.split(spec.command)
         options = setup.options()
@@ -123,14 +125,16 @@ class RunningProgram:
             WaitTimedOut: It is still running; the error contains the last lines of its output.
         """
         if not self.ended.wait(limit):
-            raise WaitTimedOut(f"{self.spec.node}: the end of {self.spec.command!r}", limit, self.last_lines())
+            what = f"{self.spec.node}: the end of {self.spec.command!r}, which {self.described()}"
+            raise WaitTimedOut(what, limit, self.last_lines())
         return self._process.wait()
 
     def described(self) -> str:
-        """Its status in words: ``runs``, ``exited with status 1``, ``was ended by SIGTERM``."""
+        """In words: ``computes``, ``waits in accept4()``, ``exited with status 1``, ``was ended by SIGTERM``."""
+        doing = process_activity.described(self.pid)
         status = self.status
         if status is None:
-            return "runs"
+            return doing or "ends"
         return f"exited with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
 
     def last_lines(self) -> list[str]:
@@ -145,7 +149,17 @@ class RunningProgram:
     def _report(self, phase: Literal["starts", "ends"], status: str) -> None:
         spec = self.spec
         now = self._recording.clock.now()
-        self._recording.report(Program(now, spec.node, spec.name, spec.command, phase, status))
+        self._recording.report(Program(now, spec.node, spec.name, spec.command, phase, status, self._doing))
+
+    def time_is_up(self) -> None:
+        """End it, and record what it was doing; a Python that does not handle SIGTERM shows its stack."""
+        if self.ended.is_set():
+            return
+        self._doing = process_activity.described(self.pid)
+        if process_activity.shows_stack_when_aborted(self.pid):
+            self.signal(signal.SIGABRT)
+            self.ended.wait(PROGRAM_ENDS)
+        self.close()
 
     def close(self) -> None:
         """Send SIGTERM to the program's session, and SIGKILL if it does not end."""

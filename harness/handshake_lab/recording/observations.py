@@ -266,13 +266,17 @@ class Step(_Observation, frozen=True, tag="step"):
 
 
 class Program(_Observation, frozen=True, tag="program"):
-    """A program of a host started or ended; ``status`` is its exit status or the signal that ended it."""
+    """A program of a host started or ended; ``status`` is its exit status or the signal that ended it.
+
+    ``doing`` is what it did when its time was up, if that is why it was ended: "waits in recvfrom() on socket:[1234]".
+    """
 
     node: str
     name: str
     command: str
     phase: Literal["starts", "ends"]
     status: str = ""
+    doing: str = ""
 
 
 class LinkChange(_Observation, frozen=True, tag="link"):

@@ -175,13 +175,16 @@ def planned(
 
 def _print_programs(run: Run, *, kept: bool) -> None:
     """Print how each program ended, and its output where it is not kept."""
-    ends = {each.name: each.status for each in run.observations if isinstance(each, Program) and each.phase == "ends"}
+    ends = {each.name: each for each in run.observations if isinstance(each, Program) and each.phase == "ends"}
     click.echo()
     for each in run.observations:
         if not (isinstance(each, Program) and each.phase == "starts"):
             continue
-        status = ends.get(each.name, "still running when the recording ended")
+        end = ends.get(each.name)
+        status = end.status if end else "still running when the recording ended"
         ended = f"exit status {status}" if status.isdigit() else status
+        if end and end.doing:
+            ended = f"ended at the time limit, by {status} (it {end.doing})"
         click.echo(f"{each.name}: {ended}: {visible(each.command)}")
         for ending in ("out", "err"):
             output = run.directory / f"{each.name}.{ending}" if run.directory and not kept else None

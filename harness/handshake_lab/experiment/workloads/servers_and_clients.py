@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def script(net: Net, argument: Any) -> None:
     """Start the servers, wait until each listens, run the clients, wait for the connections that they leave.
 
-    A client that takes longer than its limit is ended. A program that still runs when the record
-    ends is ended after it: what it left open, such as a socket in CLOSE-WAIT, shows as left open.
+    A client that takes longer than its limit is ended, and the record says what it was doing. A program that still runs
+    when the record ends is ended after it: what it left open, such as a socket in CLOSE-WAIT, shows as left open.
     """
     request = msgspec.convert(argument, ProgramsSpec)
     recording = net.recording
@@ -33,7 +33,7 @@ def script(net: Net, argument: Any) -> None:
     for each in clients or servers:
         each.ended.wait(max(0.0, (ends - net.clock.now()) / 1e9))
     for client in clients:
-        client.close()
+        client.time_is_up()
     with contextlib.suppress(WaitTimedOut):  # the record shows the connections that remain open
         net.wait_until_closed(request.after)
     net.recorder.checkpoint()

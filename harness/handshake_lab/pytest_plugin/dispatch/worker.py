@@ -18,6 +18,7 @@ from handshake_lab.kernel.lab.stage import reach_stage
 from handshake_lab.plan.schedule import Schedule
 from handshake_lab.pytest_plugin.dispatch import shared_fixtures
 from handshake_lab.pytest_plugin.dispatch.code_coverage import measured
+from handshake_lab.pytest_plugin.dispatch.time_limit import limited
 from handshake_lab.pytest_plugin.options import time_limits
 from handshake_lab.pytest_plugin.options.command_line import spelled
 from handshake_lab.pytest_plugin.options.report_properties import COMPARED, RAISED, RAISED_CLASS
@@ -100,7 +101,10 @@ class Reporter:
         from handshake_lab.experiment.net import Net
 
         net = pyfuncitem.funcargs.get("net")
-        with net.recording.script() if isinstance(net, Net) else contextlib.nullcontext():
+        with contextlib.ExitStack() as stack:
+            if isinstance(net, Net):
+                stack.enter_context(net.recording.script())
+                stack.enter_context(limited(self._options["handshake_time_limit"], net.recording.programs))
             return (yield)
 
     @pytest.hookimpl(wrapper=True)

@@ -212,6 +212,14 @@ OPTIONS = (
         metavar="SECONDS",
     ),
     Option(
+        "time-limit",
+        "Seconds of the kernel's time after which a test fails, with its stack and with what its programs do. Default: "
+        "none.",
+        example="600",
+        read=_seconds,
+        metavar="SECONDS",
+    ),
+    Option(
         "slow",
         "On kernels that run in real time, also run tests with the marker handshake_slow.",
         default=False,
