@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
+from handshake_lab.kernel.lab.lab_machine import LabMachine
 from handshake_lab.plan.checks import parse_faults, parse_links
 from handshake_lab.plan.cost import parse_cost
 from handshake_lab.plan.program_run import check_programs, parse_programs, plan_of, wall_limit_of
@@ -44,6 +45,8 @@ def record(
     wall_limit: float = WALL_LIMIT,
     cost: str | None = None,
     curves: bool = True,
+    memory: int | None = None,
+    clock_start: str | None = None,
 ) -> Run:
     """Run programs in the hosts of a network, and record every connection that they make.
 
@@ -74,6 +77,8 @@ def record(
         cost: Virtual time that system calls, clock readings and readings of the time-stamp counter take on a lab
             kernel: ``syscall=1us,clock=1us``, or ``none``.
         curves: Whether to record congestion windows and round-trip times, for ``handshake show --plot``.
+        memory: The lab kernel's memory in MiB; 512 by default.
+        clock_start: The lab kernel's wall clock at boot, in ISO 8601: ``2026-11-27T12:00``. By default, 2026-01-01.
 
     Raises:
         UsageError: An invalid value.
@@ -90,7 +95,8 @@ def record(
         action.check(planned, "at")
     settings = {name: str(value) for name, value in (sysctls or {}).items()}
     sysctl_settings(planned, settings)
-    chosen = choose_kernel(kernel, seed, wall_limit_of(programs, kernel, wall_limit))
+    machine = LabMachine.of(memory, clock_start)
+    chosen = choose_kernel(kernel, seed, wall_limit_of(programs, kernel, wall_limit), machine=machine)
     costs = parse_cost(cost, "cost")
     plan = plan_of(
         programs, topology, link_specs, wanted, chosen.info, timed=timed, sysctls=settings, cost=costs, curves=curves

@@ -93,6 +93,8 @@ def test_it_is_the_same_again(run: hl.Run) -> None:
         ({"clients": ["h9=true"]}, hl.UsageError, {"field": "--client", "value": "h9"}),
         ({"clients": ["true"], "topology": "ring"}, hl.UsageError, {"field": "topology", "value": "ring"}),
         ({"clients": ["true"], "links": ["h1>h9:loss=1%"]}, hl.UsageError, {"value": "h9"}),
+        ({"clients": ["true"], "memory": 1}, hl.UsageError, {"field": "--memory", "value": 1}),
+        ({"clients": ["true"], "clock_start": "noon"}, hl.UsageError, {"value": "noon"}),
         # These are raised inside the kernel.
         ({"clients": ["/no/such/program -x"]}, hl.UsageError, {"field": "--client", "value": "/no/such/program -x"}),
         ({"clients": ["true"], "faults": ["drop SYN nth=1"]}, hl.FaultNeverFired, {}),
@@ -106,6 +108,16 @@ def test_errors(wanted: dict[str, Any], error: type[hl.HandshakeError], fields: 
     assert {name: getattr(caught.value, name) for name in fields} == fields
     if isinstance(caught.value, hl.UsageError):
         assert str(caught.value).endswith(f"For example: {caught.value.example}")
+
+
+def test_memory_and_clock_of_the_kernel(tmp_path: Path) -> None:
+    """As with the options of ``handshake record``."""
+    program = "sh -c 'date -u +%F; grep MemTotal /proc/meminfo'"
+    hl.record(clients=[program], memory=256, clock_start="2026-11-27", out=tmp_path / "run")
+    printed = (tmp_path / "run" / "h1-client-1.out").read_text().split()
+
+    assert printed[0] == "2026-11-27"
+    assert 128 * 1024 < int(printed[2]) < 256 * 1024
 
 
 def test_a_server_that_fails(tmp_path: Path) -> None:
