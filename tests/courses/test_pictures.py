@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-import pytest
 from handshake_lab.courses.new_unit import new_unit
 from handshake_lab.courses.pictures import write_pictures
 from handshake_lab.courses.unit import load_unit
+from handshake_lab.report.text.translations import LANGUAGES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,19 +36,21 @@ steps = "h2 listen 80"
 [[questions]]"""
 
 
-@pytest.mark.parametrize(("lang", "word"), [("en", "close()"), ("ko", "클라이언트")])
-def test_pictures(tmp_path: Path, laboratory: Laboratory, lang: str, word: str) -> None:
+def test_pictures(tmp_path: Path, laboratory: Laboratory) -> None:
     """A ladder of each connection, the diagram, and curves of much data; each is a well-formed SVG file."""
     folder = new_unit(tmp_path / "unit").folder
     text = (folder / "unit.toml").read_text("utf-8")
     (folder / "unit.toml").write_text(text.replace("\n[[questions]]", MORE, 1), "utf-8")
-    files = list(write_pictures(load_unit(folder), 1, lang, laboratory, tmp_path / "slides"))
+    unit = load_unit(folder)
+    files = {lang: list(write_pictures(unit, 1, lang, laboratory, tmp_path / lang)) for lang in LANGUAGES}
     laboratory.forget()
 
-    assert [file.name for file in files] == [
-        *("plain.svg", "plain-states.svg", "lost-syn.svg", "lost-syn-states.svg"),
-        *("much-1.svg", "much-2.svg", "much-states.svg", "much-sequence.svg", "much-cwnd.svg"),
-    ]
-    assert {file.parent for file in files} == {tmp_path / "slides" / "unit"}
-    assert all(ET.fromstring(file.read_text("utf-8")).tag.endswith("svg") for file in files)  # noqa: S314 -- made here
-    assert word in files[0].read_text("utf-8")
+    for lang, word in {"en": "client", "ko": "클라이언트"}.items():
+        assert [str(file.relative_to(tmp_path / lang)) for file in files[lang]] == [
+            *("unit/plain.svg", "unit/plain-states.svg", "unit/lost-syn.svg", "unit/lost-syn-states.svg"),
+            *("unit/much-1.svg", "unit/much-2.svg", "unit/much-states.svg"),
+            *("unit/much-sequence.svg", "unit/much-cwnd.svg"),
+        ]
+        texts = [file.read_text("utf-8") for file in files[lang]]
+        assert all(ET.fromstring(text).tag.endswith("svg") for text in texts)  # noqa: S314 -- made here
+        assert word in texts[0]
