@@ -227,3 +227,19 @@ def test_a_reset_in_anothers_name(net: Net) -> None:
 
     assert (syn.lost, syn.stopped_at) == (True, "r1")
     assert (reset.sender, reset.receiver, reset.src.ip, reset.lost) == ("r1", "h1", net.h2.ip, False)
+
+
+@pytest.mark.parametrize("flags", ["SYN", "SYN-ACK", "DATA"])
+def test_what_the_router_drops_is_lost_at_the_router(net: Net, flags: str) -> None:
+    """In both directions: an answer has the router's own address until it is translated, but is not for the router."""
+    dropped = net.fault(f"drop {flags} nth=1" + (" from h2" if flags == "DATA" else ""))
+    client, server, _ = open_connection(net)
+    server.sendall(b"answer")
+    assert client.recv(10) == b"answer"
+    net.settle()
+    lost = [each for each in net.record().segments if each.lost]
+
+    assert dropped.fired == 1
+    assert [(each.name, each.stopped_at) for each in lost] == [(flags if flags != "DATA" else "PSH-ACK", "r1")]
+    assert {each.receiver for each in net.record().segments} == {"h1", "h2"}
+    assert complaints(net.record()) == []

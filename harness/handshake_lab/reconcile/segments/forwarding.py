@@ -64,6 +64,10 @@ class ForwardedSegments:
             self._sort(capture, received)
         for waiting in received.values():
             self.arrivals += waiting
+        self._errors: dict[tuple[str, Flow], list[SegmentSeen]] = defaultdict(list)
+        for capture in self.departures:
+            if capture.segment.icmp or "R" in capture.segment.flags:
+                self._errors[capture.segment.node, flow_of(capture.segment)].append(capture.segment)
 
     def _sort(self, capture: CapturedSegment, received: dict[tuple[str, object], deque[CapturedSegment]]) -> None:
         seen = capture.segment
@@ -86,6 +90,19 @@ class ForwardedSegments:
         self._next[before].append((t, after))
         self._next[_back(after)].append((t, _back(before)))
         self._origin[after] = self._origin.get(before, before)
+
+    def is_held(self, capture: CapturedSegment) -> bool:
+        """Whether a translator should have forwarded what it received: a segment to its own address, but not for it.
+
+        It is for the translator if that has forgotten the connection: then it has no socket for it, and answers with a
+        RST (tcp_v4_send_reset()) or an ICMP error.
+        """
+        seen, flow = capture.segment, flow_of(capture.segment)
+        if self.final(flow, capture.t) == flow or seen.node not in self.routers:
+            return False
+        answers = self._errors.get((seen.node, _back(flow)), ())
+        expected = seen.ack if "A" in seen.flags else 0
+        return not any(each.t >= capture.t and (each.icmp or each.seq == expected) for each in answers)
 
     @property
     def routers(self) -> frozenset[str]:

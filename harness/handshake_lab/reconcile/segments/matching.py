@@ -92,7 +92,7 @@ def join(segments: Iterable[tuple[int, SegmentSeen]], nodes: Nodes, *, after: in
     taken: set[_Content] = set()
     for capture in forwarded.arrivals:
         flow, seen = flow_of(capture.segment), capture.segment
-        if flow.node or nodes.of(flow.dst.ip) == seen.node:
+        if flow.node or (nodes.of(flow.dst.ip) == seen.node and not forwarded.is_held(capture)):
             content = _content(flow, seen)
             taken.add(content)
             arrivals[flow.src.ip, flow.dst.ip, flow.node][content].append(capture)

@@ -123,7 +123,8 @@ class Drawing:
         routers = self._ladder.routers
         if not routers:
             yield geometry.middle, [(30, visible(self._ladder.middle, 20), "dim")]
-        room = int((geometry.right - geometry.left) / (len(routers) + 1) / geometry.character)
+        # The heads of the outer lanes are outside: there is room up to them, and halfway to another router.
+        room = int((geometry.right - geometry.left) / max(1, len(routers)) / geometry.character)
         for (node, translation), x in zip(routers.items(), self._arrows.lanes.values(), strict=True):
             texts = [(30, visible(node, min(20, room)), "dim")]
             if translation and not geometry.narrow:
