@@ -8,7 +8,7 @@ import pytest
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.observations import Address, SegmentSeen
 from handshake_lab.report.layout.connections import connections
-from handshake_lab.report.layout.hops import hops, routers_between
+from handshake_lab.report.layout.hops import Hop, hops, routers_between
 from handshake_lab.report.layout.lines import ladder
 from handshake_lab.report.svg import axes, ladder_svg
 from handshake_lab.report.svg.geometry import WIDE
@@ -16,7 +16,7 @@ from handshake_lab.report.svg.label_layout import Arrows
 from handshake_lab.report.text.translations import words
 from msgspec.structs import replace
 from recordings import recorded
-from report_records import MS
+from report_records import MS, lost_syn_ack
 
 if TYPE_CHECKING:
     from handshake_lab.recording.observations import Observation
@@ -62,3 +62,17 @@ def test_a_router_has_a_lane_with_the_addresses_it_translates() -> None:
     assert picture.count("<polyline") == len(connection.segments)
     assert f"{client} ⇒ {OUTSIDE}" in picture
     assert "<polyline" not in ladder_svg.picture(ladder(connection), words("en"))
+
+
+def test_a_lost_segment_ends_where_it_was_seen_last() -> None:
+    """At the router that did not send it on; halfway to the router, if that did not receive it."""
+    (connection,) = connections(lost_syn_ack())
+    (number,) = (each.number for each in connection.segments if each.lost)
+    others = {each.number: (Hop("r1", each.sent, each.received),) for each in connection.segments if not each.lost}
+    for way, expected in (
+        ((Hop("r1", 1, None),), WIDE.middle),
+        ((Hop("r1", 1, 2),), (WIDE.middle + WIDE.left) / 2),
+        ((), (WIDE.middle + WIDE.right) / 2),
+    ):
+        drawn = ladder(connection, ways=others | {number: way})
+        assert Arrows(drawn).courses(axes.sequence(drawn))[number].x2 == expected

@@ -175,15 +175,12 @@ class Arrows:
         return () if straight else tuple(dict.fromkeys(bends))
 
     def _lost(self, number: int, side: Side, y: float) -> Course:
-        """The course of a lost segment, which ends at the router that dropped it, or halfway to the next node."""
-        geometry = self._geometry
-        passed = [self.lanes[hop.node] for hop in self._ladder.ways.get(number, ())]
-        begin = geometry.edge(side)
-        last = passed[-1] if passed else begin
-        ahead = (
-            x for x in (*self.lanes.values(), geometry.edge(OTHER[side])) if (x > last if side == LEFT else x < last)
-        )
-        x = last if passed and self.segments[number].dropped else (last + min(ahead, key=lambda x: abs(x - last))) / 2
+        """The course of a lost segment: to the router that did not send it on, or halfway to the next node."""
+        geometry, way = self._geometry, self._ladder.ways.get(number, ())
+        begin, end = geometry.edge(side), geometry.edge(OTHER[side])
+        last = self.lanes[way[-1].node] if way else begin
+        ahead = (x for x in (*self.lanes.values(), end) if (x > last if side == LEFT else x < last))
+        x = last if way and way[-1].sent is None else (last + min(ahead, key=lambda x: abs(x - last))) / 2
         return Course(side, begin, y, x, y + geometry.drop)
 
     def _bent(self, courses: dict[int, Course]) -> set[int]:
