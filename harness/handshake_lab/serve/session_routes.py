@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Characters and lines of a command's output that are sent to a page.
 _LINE, _MOST_LINES = 400, 500
+#: The answer to the page of a session that has ended, perhaps in another page.
+_ENDED = {"ended": True}
 _Text = Annotated[str, msgspec.Meta(max_length=4000)]
 
 
@@ -91,7 +93,7 @@ class SessionRoutes:
 
     async def _view(self, request: Request) -> Response:
         found = self._found(request)
-        return nothing() if found is None else JSONResponse(await self._shown(*found))
+        return JSONResponse(await self._shown(*found) if found else _ENDED)
 
     async def _shown(self, frame: Frame, live: LiveSession) -> dict[str, str]:
         state = live.changes
@@ -100,7 +102,7 @@ class SessionRoutes:
     async def _execute(self, request: Request) -> Response:
         found = self._found(request)
         if found is None:
-            return nothing()
+            return JSONResponse(_ENDED)
         frame, live = found
 
         def work(asked: Asked) -> list[str]:
@@ -113,7 +115,7 @@ class SessionRoutes:
             return JSONResponse({"error": visible(str(error), 4000), **await self._shown(frame, live)}, 409)
         if live.session.ended:
             await self._lab.do(lambda: self._lab.end(live.name))
-            return JSONResponse({"ended": True})
+            return JSONResponse(_ENDED)
         self._changes.report([f"sessions/{live.name}"])
         shown = [visible(line, _LINE) for line in lines[:_MOST_LINES]]
         return JSONResponse({"lines": shown, **await self._shown(frame, live)})

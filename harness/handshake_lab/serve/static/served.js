@@ -99,7 +99,11 @@ async function show_session(found) {
   if (found.view === undefined) return;
   shown = found.state;
   pinned = null;
-  put(document.getElementById("view"), found.view);
+  const view = document.getElementById("view");
+  const inside = view.contains(document.activeElement);
+  put(view, found.view);
+  // What had the focus is gone: the next Tab goes on from here, not from the beginning of the page.
+  if (inside) view.focus({ preventScroll: true });
   if (chosen) show("p" + chosen);
 }
 let turn = Promise.resolve();
@@ -111,7 +115,6 @@ function send(body) {
 async function refresh() {
   await turn;
   const answer = await fetch(location.pathname + "/view");
-  if (!answer.ok) return show_session({ ended: true });
   const found = await answer.json();
   if (found.state !== shown) show_session(found);
 }
