@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import handshake_lab as hl
 import pytest
 from command_line import handshake, parked_kernels
+from handshake_lab.doctor import determinism
+from handshake_lab.doctor.host_conditions import SHORT
 from handshake_lab.errors import KernelFailed
 from handshake_lab.recording.observations import NotRepeatable
 
@@ -143,6 +145,14 @@ def test_a_program_that_never_ends_is_named_with_its_stack(tmp_path: Path) -> No
         _record(tmp_path, "python3 forever.py", wall_limit=12.0)
     assert "python3" in str(failed.value)
     assert 'forever.py", line 6 in wait' in str(failed.value)
+
+
+def test_a_run_repeats_under_conditions_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``handshake doctor --determinism --short`` compares it, for the program in Python."""
+    monkeypatch.setattr(determinism, "SUBJECTS", determinism.SUBJECTS[:1])
+    found = list(determinism.examine(short=True))
+
+    assert [(each.language, each.same, each.detail) for each in found] == [("Python", True, "")] * (len(SHORT) - 1)
 
 
 def test_instructions_that_draw_random_numbers_are_declared(tmp_path: Path) -> None:
