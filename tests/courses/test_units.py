@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from handshake_lab.courses.experiments import Laboratory
 
 
+WRITTEN = Path(__file__).with_name("written")
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -46,6 +47,12 @@ def test_a_new_unit(tmp_path: Path, laboratory: Laboratory) -> None:
     assert list(prove(new_unit(tmp_path / "unit"), range(1, 2), laboratory)) == []
 
 
+@pytest.mark.parametrize("name", ["half-close", "own-net"])
+def test_a_unit_written_by_the_page(name: str, laboratory: Laboratory) -> None:
+    """By docs/courses.md alone: every kind of question, and a topology, programs and settings of one's own."""
+    assert list(prove(load_unit(WRITTEN / name), [1], laboratory, ("en",))) == []
+
+
 def test_a_key_that_does_not_fit_is_found(tmp_path: Path, laboratory: Laboratory) -> None:
     """Two options that are true of the run; a key that measures what the run does not have."""
     made = new_unit(tmp_path / "unit")
@@ -66,7 +73,7 @@ def test_the_command(tmp_path: Path) -> None:
     text = (made.folder / "unit.toml").read_text()
     (made.folder / "unit.toml").write_text(text.replace("delay={{ delay }}ms", "delay={{ dela }}ms"))
     wrong = CliRunner().invoke(
-        command, ["test", str(made.folder), "--seeds", "2", "--langs", "en,fr"], standalone_mode=False
+        command, ["test", str(made.folder), "--seeds", "2", "--langs", "en,fr", "-n", "1"], standalone_mode=False
     )
 
     assert (right.return_value, right.output.partition(", Linux")[0]) == (0, "+ unit: 2 questions, 2 seeds")

@@ -1,0 +1,3 @@
+import urllib.request
+
+print(len(urllib.request.urlopen("http://server/").read()))
