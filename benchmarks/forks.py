@@ -70,6 +70,9 @@ def test_nothing(net, number):
     pass
 """
 
+#: The tests that are timed, however many forks are asked for.
+MOST_TESTS = 200
+
 
 def trivial_tests(count: int, *options: str) -> list[float]:
     """How long tests with the fixture ``net`` take that do nothing, from the request to the result."""
@@ -170,7 +173,7 @@ def main() -> int:
     of_a_fork, of_a_boot = processor_times(forks, boots, 30)
     print(f"processor time of a fork {of_a_fork:.1f} ms, of a boot {of_a_boot:.1f} ms")
 
-    row("trivial tests, forked", trivial_tests(wanted.forks))
+    row("trivial tests, forked", trivial_tests(min(wanted.forks, MOST_TESTS)))
     row("trivial tests, booted", trivial_tests(wanted.boots, "--handshake-fresh-boot"))
 
     points = {"at": "any", "deviations": 1}
