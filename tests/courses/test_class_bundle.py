@@ -102,3 +102,10 @@ def test_a_file_is_not_overwritten(room: Path) -> None:
     with pytest.raises(UsageError, match="exists"):
         CliRunner().invoke(command, ["bundle", str(room / "class.tar")], catch_exceptions=False)
     assert (room / "class.tar").read_bytes() == before
+
+
+def test_a_version_of_python_is_a_version(tmp_path: Path) -> None:
+    """It is refused before anything is fetched."""
+    with pytest.raises(UsageError, match="is not a version of Python"):
+        CliRunner().invoke(command, ["bundle", str(tmp_path / "x.tar"), "--python", "python3"], catch_exceptions=False)
+    assert not (tmp_path / "x.tar").exists()

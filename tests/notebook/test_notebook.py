@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "notebooks.md"
 WRONG = "%handshake course check server-states --folder 01-three-way-handshake"
 MISSING = "%handshake show no-such-run"
-_PICTURE = re.compile(r'<img alt="[^"]+" src="data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)">')
+_PICTURE = re.compile(r'<img alt="[^"]+" src="data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)" />')
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -46,10 +47,13 @@ def write_bundle(
         notebook: Whether to include what the notebook view needs.
 
     Raises:
-        UsageError: The file exists, or cannot be written.
+        UsageError: The file exists, or cannot be written; a version is invalid.
         EnvironmentUnsupported: pip is missing, or did not get all packages.
         KernelFailed: The kernel's wheel could not be built.
     """
+    for python in pythons:
+        if not re.fullmatch(r"3\.\d+", python):
+            raise UsageError("--python", python, "is not a version of Python", "--python 3.12")
     try:
         with file.open("xb") as archive, tempfile.TemporaryDirectory(prefix="handshake-class-") as scratch:
             place = Path(scratch) / FOLDER

@@ -21,12 +21,15 @@ is_version() { # python, version
 	"$1" -c "import ensurepip, sys, venv; sys.exit('%d.%d' % sys.version_info[:2] != '$2')" 2>/dev/null
 }
 
-# Sets "python": one for which this folder has packages.
+# Sets "python": one for which this folder has packages; the machine's own before others.
 find_python() {
 	for version in $pythons; do
-		for python in python3 "python$version"; do
-			is_version "$python" "$version" && return
-		done
+		python=python3
+		is_version "$python" "$version" && return
+	done
+	for version in $pythons; do
+		python=python$version
+		is_version "$python" "$version" && return
 	done
 	return 1
 }
