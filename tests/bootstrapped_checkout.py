@@ -75,6 +75,7 @@ class Checkout:
             self.stub(program, "#!/bin/sh\n")
         self.stub("python3", PYTHON)
         self.stub("id", "#!/bin/sh\necho 0\n")
+        self.stub("uname", "#!/bin/sh\necho x86_64\n")
         self.environment = {
             "PATH": str(self.bin),
             "HOME": str(place / "home"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from handshake_lab.experiment.execute import conducted
 from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
 from handshake_lab.kernel.lab.lab_machine import LabMachine
+from handshake_lab.kernel.shared.kernel_name import USUAL
 from handshake_lab.plan.checks import parse_faults, parse_links
 from handshake_lab.plan.cost import parse_cost
 from handshake_lab.plan.program_run import check_programs, parse_programs, plan_of, wall_limit_of
@@ -37,7 +38,7 @@ def record(
     faults: Sequence[str] = (),
     at: Sequence[tuple[str, str]] = (),
     sysctls: Mapping[str, str | int] | None = None,
-    kernel: str = "lab",
+    kernel: str = USUAL,
     seed: int = 1,
     out: str | Path | None = None,
     time_limit: float = TIME_LIMIT,

@@ -303,6 +303,24 @@ def test_a_virtual_machine_needs_other_programs(checkout: Checkout, words: tuple
     assert apt.endswith("install --no-install-recommends qemu-system-x86 gcc libc6-dev (noninteractive)")
 
 
+@pytest.mark.parametrize(
+    ("machine", "words"), [("aarch64", ()), ("aarch64", ("--kernel", "vm:6.12")), ("x86_64", ("--kernel=vm:arm64",))]
+)
+def test_an_arm64_kernel_needs_qemu_for_arm64(checkout: Checkout, machine: str, words: tuple[str, ...]) -> None:
+    """On an arm64 machine it is the usual kernel, as User-Mode Linux does not exist there."""
+    checkout.stub("uname", f"#!/bin/sh\necho {machine}\n")
+    checkout.stub("apt-get", APT_GET)
+    checkout.stub("apt-cache", "#!/bin/sh\n")
+    for program in ("zstd", "modprobe"):
+        checkout.stub(program, "#!/bin/sh\n")
+    checkout.lack("flex")
+
+    assert checkout.run("demo", *words)[0] == 7
+
+    (apt,) = [line for line in checkout.log if line.startswith("apt-get")]
+    assert apt.endswith("install --no-install-recommends qemu-system-arm (noninteractive)")
+
+
 def test_a_mininet_script_needs_what_mininet_calls(checkout: Checkout) -> None:
     """Only to be run: not for help, nor for other verbs."""
     checkout.stub("apt-get", APT_GET)

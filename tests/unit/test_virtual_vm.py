@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.kernel.packages.archives import Archive, of_architecture
 from handshake_lab.kernel.shared.job import Job
 from handshake_lab.kernel.shared.kernel_name import KernelName, in_real_time
-from handshake_lab.kernel.vm.virtual import architecture, guest_files, job_files, machine, mailbox, templates
+from handshake_lab.kernel.vm import architecture, own_kernel, provide_vm
+from handshake_lab.kernel.vm.virtual import guest_files, job_files, machine, mailbox, templates
 from handshake_lab.kernel.vm.virtual.guest_files import GuestFiles
 from handshake_lab.kernel.vm.virtual.monitor import Monitor
 from handshake_lab.recording.observations import KernelInfo
@@ -302,3 +304,87 @@ def test_a_template_is_removed_under_its_lock(store: Path) -> None:
         templates.remove_old(0)
 
     assert [path.name for path in store.iterdir()] == ["6.1-0"]
+
+
+def bzimage(release: str) -> bytes:
+    """The beginning of a kernel for x86-64, with its release."""
+    head = bytearray(0x3000)
+    head[0x202:0x206] = b"HdrS"
+    head[0x20E:0x210] = (0x2000 - 0x200).to_bytes(2, "little")
+    text = f"{release} (me@here) #1 SMP\0".encode()
+    head[0x2000 : 0x2000 + len(text)] = text
+    return bytes(head)
+
+
+@pytest.mark.parametrize("name", ["boot/bzImage", "arch/x86/boot/bzImage"])
+def test_a_kernel_of_the_users_own(tmp_path: Path, name: str) -> None:
+    """Its release is in it, its configuration beside it or at the top of its source tree, its modules above it."""
+    kernel = tmp_path / name
+    kernel.parent.mkdir(parents=True)
+    kernel.write_bytes(bzimage("6.12.9-mine"))
+    config = kernel.with_name("config-6.12.9-mine") if name.startswith("boot") else tmp_path / ".config"
+    config.write_text("CONFIG_HZ=300\n")
+    (kernel.parent.parent / "lib/modules/6.12.9-mine").mkdir(parents=True)
+
+    found = own_kernel.find(str(kernel))
+
+    assert (found.release, found.hz, found.base) == ("6.12.9-mine", 300, kernel.parent.parent)
+    provide_vm.check_version(str(kernel))
+
+
+def test_a_kernel_of_arm64_has_its_release_beside_it(tmp_path: Path) -> None:
+    """In the name of its file, or in the tree that it was built in."""
+    (tmp_path / "config").write_text("CONFIG_HZ=250\n")
+    (tmp_path / "vmlinuz-6.12.9").write_bytes(b"MZ")
+    assert own_kernel.find(str(tmp_path / "vmlinuz-6.12.9")).release == "6.12.9"
+    (tmp_path / "include/config").mkdir(parents=True)
+    (tmp_path / "include/config/kernel.release").write_text("6.13.0\n")
+    (tmp_path / "Image").write_bytes(b"MZ")
+    assert own_kernel.find(str(tmp_path / "Image")).release == "6.13.0"
+
+
+def test_what_is_no_kernel_is_refused(tmp_path: Path) -> None:
+    """A missing file, one without a release, and one without a configuration."""
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "bzImage").write_bytes(bzimage("6.12.9"))
+    for name, reason in (
+        ("missing", "not a file"),
+        ("text", "does not contain its release"),
+        ("bzImage", "config-6.12.9"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            own_kernel.find(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("version", "chosen", "rest"),
+    [("arm64", "aarch64", ""), ("arm64:6.12", "aarch64", "6.12"), ("arm64:/a/Image", "aarch64", "/a/Image")],
+)
+def test_another_architecture_is_named_first(version: str, chosen: str, rest: str) -> None:
+    """And its kernels are kept apart: in Ubuntu they have the same names."""
+    found, left = architecture.named(version)
+    assert (found.name, left) == (chosen, rest)
+
+
+@pytest.mark.parametrize("version", ["", "6.12", "newest", "/boot/vmlinuz"])
+def test_without_an_architecture_it_is_this_machines(version: str) -> None:
+    """The whole is the version."""
+    assert architecture.named(version) == (architecture.of_this_machine(), version)
+
+
+def test_a_machine_that_is_not_supported_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what else to use."""
+    monkeypatch.setattr(architecture.platform, "machine", lambda: "riscv64")
+    with pytest.raises(EnvironmentUnsupported, match=r"riscv64\. Use --kernel host"):
+        architecture.of_this_machine()
+
+
+def test_ubuntus_packages_of_arm64_are_elsewhere() -> None:
+    """Debian's are where the others are."""
+    ubuntu = Archive("http://kr.archive.ubuntu.com/ubuntu/", "noble")
+    debian = Archive("http://deb.debian.org/debian", "bookworm")
+
+    found = of_architecture([ubuntu, debian], "arm64")
+
+    assert [each.uri for each in found] == ["http://ports.ubuntu.com/ubuntu-ports", debian.uri]
+    assert of_architecture([ubuntu, debian], "") == [ubuntu, debian]

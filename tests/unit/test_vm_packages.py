@@ -13,6 +13,7 @@ from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.kernel.packages.archives import Archive
 from handshake_lab.kernel.shared.progress import Silent
 from handshake_lab.kernel.vm import stock_packages
+from handshake_lab.kernel.vm.architecture import X86_64
 from handshake_lab.kernel.vm.provide_vm import provide
 from handshake_lab.kernel.vm.stock_kernels import StockKernels
 
@@ -169,6 +170,6 @@ def test_only_kernels_for_ordinary_machines_count() -> None:
         *("linux-image-6.8.0-40-generic", "linux-image-unsigned-6.8.0-40-generic", "linux-image-6.1.0-56-cloud-amd64"),
     ]
 
-    assert stock_packages.releases_in(names) == [
+    assert stock_packages.releases_in(names, X86_64.flavours) == [
         *("6.1.0-56-amd64", "6.12.117+deb12-amd64", "6.12.90+deb12.1-amd64", "6.8.0-40-generic")
     ]

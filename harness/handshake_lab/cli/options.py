@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from handshake_lab.errors import UsageError
+from handshake_lab.kernel.shared.kernel_name import USUAL, in_real_time
 from handshake_lab.report.text.escaping import visible
 
 if TYPE_CHECKING:
@@ -110,12 +111,12 @@ def kernel(function: _Function) -> _Function:
     return click.option(
         "--kernel",
         "kernel_name",
-        default="lab",
+        default=USUAL,
         show_default=True,
         metavar="KIND",
         callback=_kernel_name,
         help="The kernel that runs it: lab or lab:6.1 (User-Mode Linux), host (this machine's own), "
-        "vm or vm:6.12 (a stock kernel under QEMU).",
+        "vm or vm:6.12 (a stock kernel under QEMU, virtual time; docs/how-to/stock-kernels.md).",
     )(function)
 
 
@@ -128,8 +129,6 @@ def _note_real_time(context: click.Context, _: click.Parameter, value: bool) -> 
 
 def _kernel_name(context: click.Context, _: click.Parameter, value: str) -> str:
     """The kernel's name, with what ``--real-time`` adds to it."""
-    from handshake_lab.kernel.shared.kernel_name import in_real_time
-
     return in_real_time(value) if context.meta[_REAL_TIME] else value
 
 

@@ -8,40 +8,48 @@ import subprocess
 from pathlib import Path
 
 from handshake_lab.doctor.check import Check, Findings, apt_install, as_root, program
+from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.kernel.vm.architecture import ARM64, of_this_machine
 from handshake_lab.kernel.vm.qemu import noted_kvm
 from handshake_lab.kernel.vm.stock_kernels import StockKernels
 
 _TIMEOUT = 20.0  # seconds
+_PURPOSE = "a stock kernel in a virtual machine, in virtual or real time"
 
 
 def examine() -> Findings:
     """Check what a virtual machine needs."""
+    try:
+        own = of_this_machine()
+    except EnvironmentUnsupported as error:
+        return Findings("vm", _PURPOSE, (Check("processor", ok=False, detail=str(error), remedy=error.remedy),))
     checks = (
-        _answers("qemu-system-x86_64", "qemu", apt_install("qemu-system-x86")),
+        _answers(own.qemu, "qemu", apt_install(own.package)),
+        *([] if own == ARM64 else [_answers(ARM64.qemu, "arm64", apt_install(ARM64.package), needed=False)]),
         program("modprobe", "kmod"),
         program("gcc", "gcc"),
         _kvm(),
         _kernels(),
     )
-    return Findings("vm", "a stock kernel in a virtual machine, in real time", checks)
+    return Findings("vm", _PURPOSE, checks)
 
 
-def _answers(name: str, called: str, remedy: str) -> Check:
+def _answers(name: str, called: str, remedy: str, *, needed: bool = True) -> Check:
     """Check that a program is installed, and runs."""
     if shutil.which(name) is None:
-        return Check(called, ok=False, detail=f"{name} is not on PATH", remedy=remedy)
+        return Check(called, ok=False, detail=f"{name} is not on PATH", remedy=remedy, needed=needed)
     try:
         done = subprocess.run([name, "--version"], capture_output=True, text=True, timeout=_TIMEOUT, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        return Check(called, ok=False, detail=f"{name} does not run: {error}", remedy=remedy)
+        return Check(called, ok=False, detail=f"{name} does not run: {error}", remedy=remedy, needed=needed)
     lines = (done.stdout or done.stderr).strip().splitlines()
-    return Check(called, ok=True, detail=lines[0] if lines else name)
+    return Check(called, ok=True, detail=lines[0] if lines else name, needed=needed)
 
 
 def _kvm() -> Check:
     """Check that /dev/kvm can be opened, and that a kernel started with it if one was tried.
 
-    Without KVM, QEMU emulates the processor, which is about ten times slower.
+    Real time uses it; in virtual time, QEMU always emulates the processor, which is about ten times slower.
     """
     device = Path("/dev/kvm")
     nested = "enable virtualization in the firmware, or nested virtualization if this is a virtual machine"

@@ -9,6 +9,7 @@ import click
 from handshake_lab.cli import options
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.kernel.shared.kernel_name import USUAL
 
 if TYPE_CHECKING:
     from handshake_lab.doctor.check import Findings
@@ -29,7 +30,8 @@ def command(*, as_json: bool, determinism: bool, short: bool) -> int:
     """Check which kernels this machine can run.
 
     The checks use temporary namespaces and change nothing on the machine. If something is missing, the command that
-    installs it is printed. The exit status is 0 if the lab kernel can be used, and 3 otherwise.
+    installs it is printed. The exit status is 0 if the usual kernel can be used (lab, on arm64 machines vm), and 3
+    otherwise.
 
     \b
     Examples:
@@ -52,7 +54,8 @@ def command(*, as_json: bool, determinism: bool, short: bool) -> int:
         click.echo(to_json(_document(findings)), nl=False)
     else:
         _show(findings)
-    return 0 if findings[0].usable else EnvironmentUnsupported.exit_code
+    usual = next(each for each in findings if each.kind == USUAL)
+    return 0 if usual.usable else EnvironmentUnsupported.exit_code
 
 
 def _compare_runs(*, short: bool) -> int:

@@ -149,6 +149,20 @@ def wanted(own: Iterable[Archive], machine: Distribution, keyrings: Mapping[str,
     return list(unique.values())
 
 
+def of_architecture(archives: Iterable[Archive], architecture: str) -> list[Archive]:
+    """The archives that have packages of an architecture other than that of the machine.
+
+    Ubuntu has those of arm64 at another address (https://wiki.ubuntu.com/ARM); Debian has all at one.
+    """
+    ports = "http://ports.ubuntu.com/ubuntu-ports"
+    return [
+        replace(archive, uri=re.sub(r"https?://\S*ubuntu\.com/ubuntu/?$", ports, archive.uri))
+        if architecture == "arm64"
+        else archive
+        for archive in archives
+    ]
+
+
 def later_suites(machine: Distribution) -> list[str]:
     """Suites beside and after a release that carry kernels to build from.
 

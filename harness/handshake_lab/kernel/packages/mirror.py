@@ -74,14 +74,22 @@ class Mirror:
         packages: The directory for downloaded packages.
         archives: The archives to search; by default those of the machine's apt, and later suites of them.
         progress: Receives the steps and their progress.
+        architecture: The architecture of the packages, if it is not this machine's: "arm64".
     """
 
     def __init__(
-        self, state: Path, packages: Path, progress: Progress, archives: Iterable[archives.Archive] | None = None
+        self,
+        state: Path,
+        packages: Path,
+        progress: Progress,
+        archives: Iterable[archives.Archive] | None = None,
+        *,
+        architecture: str = "",
     ) -> None:
         self._state = state
         self._packages = packages
         self._progress = progress
+        self._architecture = architecture
         self._archives = list(machine_archives() if archives is None else archives)
         self._config = state / "apt.conf"
 
@@ -147,10 +155,16 @@ class Mirror:
             "Acquire::http::Timeout": "20",
             "Acquire::https::Timeout": "20",
         }
+        if self._architecture:
+            # No package of it is installed here, so that all that a package depends on is wanted, too.
+            (self._state / "status").touch()
+            settings |= {"APT::Architecture": self._architecture, "Dir::State::status": f"{self._state}/status"}
         # The machine's hooks after an update apply to its own lists.
         hooks = ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")
         lines = [f'{name} "{value}";' for name, value in settings.items()]
         lines += [f"#clear APT::Update::{hook};" for hook in hooks]
+        if self._architecture:
+            lines += ["#clear APT::Architectures;", f'APT::Architectures {{ "{self._architecture}"; }};']
         self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _apt(self, arguments: list[str], output: list[str], at: Callable[[float], None] | None = None) -> int:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 from typing import NamedTuple, Self
 
 from handshake_lab.errors import UsageError
 
 _SUFFIX = "+real-time"
+
+#: The kernel where none is named. User-Mode Linux exists for x86-64 only.
+USUAL = "vm" if platform.machine() == "aarch64" else "lab"
 
 
 class KernelName(NamedTuple):

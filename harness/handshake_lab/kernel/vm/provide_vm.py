@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.kernel.shared import cache
 from handshake_lab.kernel.shared.processes import tidy_on_signals
+from handshake_lab.kernel.vm import own_kernel
 from handshake_lab.kernel.vm.stock_kernels import NEEDED
 from handshake_lab.kernel.vm.stock_packages import fetch
 
@@ -25,7 +26,8 @@ def check_version(version: str) -> None:
     Raises:
         UsageError: It is invalid.
     """
-    if version not in {"", "stock", "newest"} and not re.match(r"\d+\.\d+", version):
+    known = version in {"", "stock", "newest"} or own_kernel.is_path(version)
+    if not known and not re.match(r"\d+\.\d+", version):
         raise UsageError("--kernel", f"vm:{version}", "is not a release of Linux", "--kernel vm:6.1, or vm:newest")
 
 
@@ -33,7 +35,7 @@ def provide(version: str, progress: Progress, kernels: StockKernels) -> StockKer
     """A kernel that is ready to boot; downloaded from the distribution's mirror if there is none.
 
     Args:
-        version: As in `StockKernels.find`.
+        version: As in `StockKernels.find`, or the path of a kernel.
         progress: Receives the steps and their progress.
         kernels: The kernels of this machine; a downloaded one is added.
 
@@ -42,6 +44,8 @@ def provide(version: str, progress: Progress, kernels: StockKernels) -> StockKer
         EnvironmentUnsupported: It cannot be downloaded.
     """
     check_version(version)
+    if own_kernel.is_path(version):
+        return own_kernel.find(version)
     if found := kernels.find(version):
         return found
 
@@ -52,7 +56,7 @@ def provide(version: str, progress: Progress, kernels: StockKernels) -> StockKer
         if found := kernels.find(version):
             return found
         cache.demand_space(SPACE_NEEDED, "Downloading a stock kernel")
-        made = fetch(version or "stock", workshop, progress)
+        made = fetch(version or "stock", workshop, progress, kernels.architecture)
         with cache.disk_errors("installing the kernel"):
             cache.install(made, kernels.root / made.name)
     found = kernels.find(version)

@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING
 from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.kernel.packages.releases import stock_order
 from handshake_lab.kernel.shared import cache
+from handshake_lab.kernel.vm.architecture import of_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from handshake_lab.kernel.vm.architecture import Architecture
 
 #: Modules that a kernel must have: for the host's files, and for impairments.
 NEEDED = ("virtio_pci", "9pnet_virtio", "9p", "sch_netem")
@@ -59,11 +62,18 @@ class StockKernel:
 
 
 class StockKernels:
-    """The stock kernels of this machine and of the user's cache directory."""
+    """The stock kernels of this machine and of the user's cache directory.
 
-    def __init__(self, installed: Path = Path("/")) -> None:
+    Args:
+        installed: Where the machine's own kernels are.
+        architecture: Another architecture, whose kernels can only be in the cache.
+    """
+
+    def __init__(self, installed: Path = Path("/"), architecture: Architecture | None = None) -> None:
         self._installed = installed
-        self.root = cache.cache_root() / "stock"
+        self.architecture = architecture or of_this_machine()
+        self._foreign = self.architecture != of_this_machine()
+        self.root = cache.cache_root() / (f"stock-{self.architecture.name}" if self._foreign else "stock")
 
     def kernels(self) -> list[StockKernel]:
         """All kernels that can be booted on this machine, the newest first."""
@@ -104,6 +114,8 @@ class StockKernels:
         return place
 
     def _of_machine(self) -> Iterator[StockKernel]:
+        if self._foreign:
+            return
         # Debian and Ubuntu have kernels in /boot, Fedora in the directory of their modules.
         for modules in (self._installed / "lib/modules").glob("*"):
             release = modules.name

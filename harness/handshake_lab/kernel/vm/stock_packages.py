@@ -12,23 +12,23 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.kernel.packages.archives import of_architecture
 from handshake_lab.kernel.packages.mirror import Mirror, Offer, machine_archives
 from handshake_lab.kernel.packages.releases import stock_order
 from handshake_lab.kernel.shared import cache
 from handshake_lab.kernel.shared.processes import plain_environment
+from handshake_lab.kernel.vm.architecture import of_this_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from handshake_lab.kernel.packages.archives import Archive
     from handshake_lab.kernel.shared.progress import Progress
+    from handshake_lab.kernel.vm.architecture import Architecture
 
 #: The packages that make up one kernel; not every distribution has all of them.
 _PARTS = ("linux-image-", "linux-base-", "linux-binary-", "linux-modules-", "linux-modules-extra-")
-
-#: The flavours for ordinary machines; cloud kernels lack 9p, and real-time kernels are not supported.
-_FLAVOURS = ("amd64", "generic")
 
 #: The modules to unpack: whole directories, and single files.
 _MODULES = (
@@ -37,7 +37,7 @@ _MODULES = (
 )
 
 
-def fetch(version: str, workshop: Path, progress: Progress) -> Path:
+def fetch(version: str, workshop: Path, progress: Progress, architecture: Architecture) -> Path:
     """Download a kernel and unpack it.
 
     Args:
@@ -45,6 +45,7 @@ def fetch(version: str, workshop: Path, progress: Progress) -> Path:
             newest in its later suites; "6.12": the newest of that version.
         workshop: An empty directory.
         progress: Receives the steps and their progress.
+        architecture: That of the kernel.
 
     Returns:
         A directory in ``workshop`` whose name is the release.
@@ -56,7 +57,7 @@ def fetch(version: str, workshop: Path, progress: Progress) -> Path:
     if version == "stock":
         archives = [archive for archive in archives if not archive.added]
     (workshop / "apt").mkdir()
-    mirror = KernelPackages(workshop / "apt", progress, archives)
+    mirror = KernelPackages(workshop / "apt", progress, archives, architecture)
     release = mirror.choose(version)
     packages = mirror.fetch_parts(release)
     progress.stage(f"Unpacking Linux {release}")
@@ -75,10 +76,15 @@ class KernelPackages(Mirror):
         state: An empty directory for apt's lists and downloads.
         progress: Receives the steps and their progress.
         archives: The archives to search.
+        architecture: The architecture of the kernels.
     """
 
-    def __init__(self, state: Path, progress: Progress, archives: Iterable[Archive]) -> None:
-        super().__init__(state, state / "downloads", progress, archives)
+    def __init__(
+        self, state: Path, progress: Progress, archives: Iterable[Archive], architecture: Architecture
+    ) -> None:
+        other = "" if architecture == of_this_machine() else architecture.debian
+        super().__init__(state, state / "downloads", progress, of_architecture(archives, other), architecture=other)
+        self._flavours = architecture.flavours
         self._trouble = self._update()
 
     def choose(self, version: str) -> str:
@@ -89,7 +95,9 @@ class KernelPackages(Mirror):
         """
         if version == "stock" and (release := self._default()):
             return release
-        releases = sorted(releases_in(self._ask("apt-cache", "pkgnames", _PARTS[0]).split()), key=stock_order)
+        releases = sorted(
+            releases_in(self._ask("apt-cache", "pkgnames", _PARTS[0]).split(), self._flavours), key=stock_order
+        )
         fitting = [
             release
             for release in releases
@@ -110,10 +118,10 @@ class KernelPackages(Mirror):
 
     def _default(self) -> str:
         """The release that the distribution's meta package depends on; "" if there is none."""
-        for flavour in _FLAVOURS:
+        for flavour in self._flavours:
             output = self._ask("apt-cache", "depends", f"linux-image-{flavour}")
             for name in re.findall(r"Depends: (linux-image-\S+)", output):
-                for release in releases_in([name]):
+                for release in releases_in([name], self._flavours):
                     return release
         return ""
 
@@ -133,9 +141,9 @@ class KernelPackages(Mirror):
         return fetched
 
 
-def releases_in(names: Iterable[str]) -> list[str]:
+def releases_in(names: Iterable[str], flavours: Sequence[str]) -> list[str]:
     """The releases in the names of packages with kernels to boot: no meta packages, no other flavours."""
-    flavour = "|".join(_FLAVOURS)
+    flavour = "|".join(flavours)
     pattern = re.compile(rf"linux-image-(\d+\.\d+\.\d+(?:-\d+)?(?:\+[a-z0-9.]+)?-(?:{flavour}))$")
     return [found[1] for name in names if (found := pattern.match(name))]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from handshake_lab.errors import UsageError
-from handshake_lab.kernel.shared.kernel_name import in_real_time
+from handshake_lab.kernel.shared.kernel_name import USUAL, in_real_time
 from handshake_lab.pytest_plugin.options.time_limits import SLOW, SLOW_WALL_LIMIT, WALL_LIMIT
 
 if TYPE_CHECKING:
@@ -161,9 +161,9 @@ OPTIONS = (
     Option(
         "kernel",
         "Where tests with the fixture `net` run: lab or lab:VERSION (User-Mode Linux, virtual time), host (this "
-        "machine's own kernel), vm or vm:RELEASE (a distribution's kernel in QEMU, virtual time). Default: lab.",
+        "machine's own kernel), vm or vm:RELEASE (a distribution's kernel in QEMU). Default: lab, on arm64 vm.",
         example="lab:6.1",
-        default="lab",
+        default=USUAL,
         metavar="KIND",
     ),
     Option(

@@ -90,17 +90,24 @@ class GuestFiles:
         parent = os.path.realpath(parent)
         path = os.path.join(parent, name)  # noqa: PTH118  as the rest here: thousands of paths
         source = source or Path(path)
+        if path not in self._sources and self.put(path, source) and source.is_symlink():
+            self.add(os.path.normpath(os.path.join(parent, source.readlink())))  # noqa: PTH118
+
+    def put(self, path: str, source: Path) -> bool:
+        """Add a file, a directory or a symbolic link alone; returns whether there is one.
+
+        Args:
+            path: The path in the guest, which leads through no link.
+            source: Where it is here.
+        """
         try:
             found = source.lstat()
         except OSError:
-            return
-        if path in self._sources:
-            return
-        self._sources[path] = source
+            return False
         if stat.S_ISREG(found.st_mode):
             self.size += found.st_size
-        elif stat.S_ISLNK(found.st_mode):
-            self.add(os.path.normpath(os.path.join(parent, source.readlink())))  # noqa: PTH118
+        self._sources[path] = source
+        return True
 
     def items(self) -> list[tuple[str, Path]]:
         """Paths in the guest and sources here, in a fixed order; each directory comes before what is in it."""
@@ -194,14 +201,20 @@ def python_directories() -> list[Path]:
     return list(dict.fromkeys(existing))
 
 
+def package_directories() -> list[Path]:
+    """Directories of installed packages."""
+    return [each for each in python_directories() if each.name in {"site-packages", "dist-packages"}]
+
+
 def python_files() -> Iterator[Path]:
     """Python's library, installed packages and this project, without what no run needs."""
     yield Path(sys.prefix) / "pyvenv.cfg"
     for directory in (*python_directories(), *PACKAGES):
-        yield from _walk(directory)
+        yield from walk(directory)
 
 
-def _walk(directory: Path) -> Iterator[Path]:
+def walk(directory: Path) -> Iterator[Path]:
+    """The files of Python's library or of packages below a directory, without what no run needs."""
     for parent, directories, names in os.walk(directory):
         directories[:] = sorted(
             each

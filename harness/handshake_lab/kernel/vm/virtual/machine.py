@@ -20,7 +20,7 @@ from handshake_lab.kernel.vm.virtual import mailbox, monitor
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from handshake_lab.kernel.vm.virtual.architecture import Architecture
+    from handshake_lab.kernel.vm.architecture import Architecture
 
 #: MiB of memory of a machine, without its mailbox. `Architecture.mailbox` is where it ends.
 MEMORY = 2048

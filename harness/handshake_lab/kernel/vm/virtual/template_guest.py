@@ -16,6 +16,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import tarfile
 import time
 import traceback
@@ -121,8 +122,10 @@ def main() -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
     mailbox = GuestMailbox(boot["mailbox"])
-    with contextlib.suppress(ValueError):
+    try:
         mailbox.reply(Reply(status, _packed(RESULTS)))
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
     guest_setup.power_off()
 
 

@@ -28,8 +28,9 @@ from handshake_lab.kernel.shared.guest_setup import is_private
 from handshake_lab.kernel.shared.job import PACKAGE_ROOT
 from handshake_lab.kernel.shared.processes import tidy_on_signals
 from handshake_lab.kernel.shared.supervisor import Supervisor, new_scratch
+from handshake_lab.kernel.vm.architecture import of_this_machine
 from handshake_lab.kernel.vm.initramfs import Cpio
-from handshake_lab.kernel.vm.virtual import guest_files, machine, mailbox
+from handshake_lab.kernel.vm.virtual import guest_files, machine, mailbox, package_root
 from handshake_lab.kernel.vm.virtual.monitor import Monitor
 from handshake_lab.kernel.vm.virtual.template_guest import BOOT
 
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handshake_lab.kernel.shared.progress import Progress
+    from handshake_lab.kernel.vm.architecture import Architecture
     from handshake_lab.kernel.vm.stock_kernels import StockKernel
-    from handshake_lab.kernel.vm.virtual.architecture import Architecture
     from handshake_lab.kernel.vm.virtual.guest_files import GuestFiles
 
 #: How many templates are kept.
@@ -135,7 +136,10 @@ def provide(kernel: StockKernel, architecture: Architecture, progress: Progress)
         with cache.disk_errors("preparing a virtual machine"):
             made.mkdir()
             progress.stage(f"Collecting the files for Linux {kernel.release}")
-            files = guest_files.of_this_machine(kernel)
+            if architecture == of_this_machine():
+                files = guest_files.of_this_machine(kernel)
+            else:
+                files = package_root.files(kernel, package_root.provide(architecture, progress, workshop))
             files.check_size()
             write_archive(workshop / "initramfs", files, architecture)
             progress.stage(f"Booting Linux {kernel.release} once, to be restored for each run (about half a minute)")
@@ -157,8 +161,9 @@ def _key(kernel: StockKernel, architecture: Architecture) -> str:
     )
     about = [*line, *_preload(), PACKAGE_ROOT]
     for path in (program, kernel.vmlinuz, kernel.modules / "modules.dep"):
-        found = path.stat()
-        about += [path, found.st_size, found.st_mtime_ns]
+        if path.exists():  # a kernel of the user's own may have no modules
+            found = path.stat()
+            about += [path, found.st_size, found.st_mtime_ns]
     digest = hashlib.sha256("\0".join(map(str, about)).encode())
     digest.update(guest_files.key().encode())
     return digest.hexdigest()[:12]
@@ -189,8 +194,15 @@ def write_archive(place: Path, files: GuestFiles, architecture: Architecture) ->
         {"/".join(path.split("/")[:3]) for path, _ in files.items() if is_private(path) and path.count("/") > 1}
     )
     boot = {"preload": _preload(), "mailbox": architecture.mailbox, "hidden": hidden}
-    settings = {"PYTHONHASHSEED": "0", "PYTHONPATH": str(PACKAGE_ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    words = [sys.executable, "-P", "-m", "handshake_lab.kernel.vm.virtual.template_guest"]
+    own = architecture == of_this_machine()
+    modules = [PACKAGE_ROOT, *(() if own else guest_files.package_directories())]
+    settings = {"PYTHONHASHSEED": "0", "PYTHONPATH": ":".join(map(str, modules)), "PYTHONDONTWRITEBYTECODE": "1"}
+    words = [
+        sys.executable if own else "/usr/bin/python3",
+        "-P",
+        "-m",
+        "handshake_lab.kernel.vm.virtual.template_guest",
+    ]
     assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
     with place.open("wb") as out:
         archive = Cpio(out)

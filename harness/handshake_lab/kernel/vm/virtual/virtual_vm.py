@@ -22,8 +22,8 @@ from handshake_lab.kernel.shared.job_outcome import outcome
 from handshake_lab.kernel.shared.progress import shown
 from handshake_lab.kernel.shared.supervisor import Supervisor, new_scratch
 from handshake_lab.kernel.vm import provide_vm, stock_kernels
+from handshake_lab.kernel.vm.architecture import named
 from handshake_lab.kernel.vm.virtual import job_files, machine, mailbox, templates
-from handshake_lab.kernel.vm.virtual.architecture import of_this_machine
 from handshake_lab.kernel.vm.virtual.monitor import Monitor
 from handshake_lab.recording.observations import KernelInfo
 
@@ -31,11 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from handshake_lab.kernel.vm.architecture import Architecture
     from handshake_lab.kernel.vm.stock_kernels import StockKernel
-    from handshake_lab.kernel.vm.virtual.architecture import Architecture
 
 #: Seconds of wall time that an emulated processor may need in addition to a job's own limit.
 EMULATION_LIMIT = 90.0
+
+#: The templates of this process.
+_templates: dict[tuple[StockKernel, Architecture], templates.Template] = {}
 
 
 class VirtualVmKernel:
@@ -94,14 +97,17 @@ class VirtualVmKernel:
 
     @contextmanager
     def _template(self) -> Iterator[templates.Template]:
-        """A template that is not removed during the block."""
+        """A template that is not removed during the block: one for all runs of this process, so that they are alike."""
+        of = (self._kernel, self._architecture)
         for _ in range(3):  # another process may remove it before it is used here
-            with shown() as progress:
-                template = templates.provide(self._kernel, self._architecture, progress)
-            with template.used() as there:
+            if of not in _templates:
+                with shown() as progress:
+                    _templates[of] = templates.provide(self._kernel, self._architecture, progress)
+            with _templates[of].used() as there:
                 if there:
-                    yield template
+                    yield _templates[of]
                     return
+            del _templates[of]
         raise KernelFailed("the template of a virtual machine was removed while it was started", "")
 
     def _hand_over(self, job: Job, scratch: Path) -> Path:
@@ -135,7 +141,8 @@ def prepared(version: str, seed: int, *, wall_limit: float) -> VirtualVmKernel:
     """The stock kernel that a version refers to; downloaded if this machine does not have it.
 
     Args:
-        version: As in `handshake_lab.kernel.vm.stock_kernels.StockKernels.find`.
+        version: As in `handshake_lab.kernel.vm.stock_kernels.StockKernels.find`, after the name of an architecture
+            and a colon if it is not that of this machine: "arm64", "arm64:6.12".
         seed: Determines all random numbers of a run.
         wall_limit: Seconds that a job may take.
 
@@ -143,10 +150,10 @@ def prepared(version: str, seed: int, *, wall_limit: float) -> VirtualVmKernel:
         UsageError: ``version`` is invalid.
         EnvironmentUnsupported: This machine cannot run it.
     """
+    architecture, version = named(version)
     provide_vm.check_version(version)
-    architecture = of_this_machine()
     machine.qemu(architecture)
-    stock = stock_kernels.StockKernels()
+    stock = stock_kernels.StockKernels(architecture=architecture)
     with shown() as progress:
         kernel = provide_vm.provide(version, progress, stock)
     return VirtualVmKernel(kernel, architecture, seed=seed, wall_limit=wall_limit)

@@ -26,6 +26,8 @@ class Architecture:
         processor: The emulated processor: one without instructions for random numbers.
         mailbox: The physical address of the second part of the memory.
         words: Words of the kernel's command line, besides those of all architectures.
+        flavours: The flavours of kernel packages for ordinary machines, in Debian and in Ubuntu: cloud kernels lack 9p,
+            and real-time kernels are not supported.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Architecture:
     processor: str
     mailbox: int
     words: tuple[str, ...]
+    flavours: tuple[str, ...]
 
 
 X86_64 = Architecture(
@@ -47,6 +50,7 @@ X86_64 = Architecture(
     processor="Nehalem",
     mailbox=4 << 30,
     words=("console=ttyS0", "mem=4G", "no_timer_check", "clocksource=tsc", "tsc=reliable"),
+    flavours=("amd64", "generic"),
 )
 ARM64 = Architecture(
     name="aarch64",
@@ -57,6 +61,7 @@ ARM64 = Architecture(
     processor="cortex-a57",
     mailbox=3 << 30,
     words=("console=ttyAMA0", "mem=2G"),
+    flavours=("arm64", "generic"),
 )
 
 #: By the names that ``--kernel vm:NAME`` accepts.
@@ -80,3 +85,13 @@ def of_this_machine() -> Architecture:
             f"--kernel vm supports {X86_64.name} and {ARM64.name}; this machine is {name}", "Use --kernel host."
         )
     return ARCHITECTURES[name]
+
+
+def named(version: str) -> tuple[Architecture, str]:
+    """The architecture and the rest of a version: "arm64", "arm64:6.12", or "6.12" for that of this machine.
+
+    Raises:
+        EnvironmentUnsupported: Virtual machines do not support this machine's architecture.
+    """
+    name, _, rest = version.partition(":")
+    return (ARCHITECTURES[name], rest) if name in ARCHITECTURES else (of_this_machine(), version)
