@@ -147,6 +147,10 @@ def test_a_student_from_start_to_hand_in(tmp_path: Path, unit: Unit, laboratory:
     folder.lock(folder.read(PREDICTIONS))
     with pytest.raises(UsageError, match="is locked"):
         folder.lock({"how-long": right["how-long"]})
+    folder.work.release = "6.1.192"
+    with pytest.raises(UsageError, match=r"started with Linux 6\.1\.192.*--kernel lab:6\.1"):
+        next(iter(folder.run(laboratory)))
+    folder.work.release = laboratory.release
     shown = [name for name, _ in folder.run(laboratory)]
     predicted = folder.judge(unit.question("how-long"), "3 s", laboratory)
     wrong = "a" if right["who-waits"] == "b" else "b"

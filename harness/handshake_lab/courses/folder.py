@@ -79,7 +79,7 @@ class Folder:
             raise UsageError("--out", str(path), "is not empty", f"--out {path}-2")
         work = Work(
             unit=unit.name, version=unit.file.version, package=version("handshake-lab"), student=student, course=course,
-            seed=seed_of(student, course), lang=lang,
+            seed=seed_of(student, course), lang=lang, release=laboratory.release,
         )  # fmt: skip
         made = cls(path, unit, work)
         page = unit_page(unit, work.seed, lang, laboratory)
@@ -184,12 +184,13 @@ class Folder:
         """Run the experiments, keep their files, and yield the name of each and its record.
 
         Raises:
-            UsageError: Predictions are not locked yet.
+            UsageError: Predictions are not locked yet, or were made for another kernel.
         """
         if self.predicted() and self.work.predictions is None:
             raise UsageError(
                 PREDICTIONS, str(self.path), "is not locked yet: predict first", "handshake course predict"
             )
+        self._check_kernel(laboratory)
         self.work.release = laboratory.release
         for name, experiment in self.unit.file.experiments.items():
             run = laboratory.run(self.unit, name, self.work.seed)
@@ -199,6 +200,17 @@ class Folder:
             self._keep(run, name)
             yield name, run.record
         self.save()
+
+    def _check_kernel(self, laboratory: Laboratory) -> None:
+        """Check that the kernel is the folder's: other versions of Linux have other right answers.
+
+        Raises:
+            UsageError: It is another one.
+        """
+        wanted, given = (".".join(each.split(".")[:2]) for each in (self.work.release, laboratory.release))
+        if self.work.release and wanted != given:
+            reason = f"is not the kernel of this folder: it was started with Linux {self.work.release}"
+            raise UsageError("--kernel", laboratory.release, reason, f"--kernel lab:{wanted}")
 
     def _keep(self, run: Run, name: str) -> None:
         """Keep the files of a run: its ladder, its page, its capture."""
@@ -216,10 +228,11 @@ class Folder:
         """Judge an answer, or a locked prediction. Wrong answers are counted.
 
         Raises:
-            UsageError: The experiments were not run yet.
+            UsageError: The experiments were not run yet, or on another kernel.
         """
         if not self.work.runs:
             raise UsageError("check", question.id, "comes after the run", "handshake course run")
+        self._check_kernel(laboratory)
         key = key_of(self.unit, question, self.work.seed, laboratory)
         found = judge_answer(self.unit, question, answer, key, self.work.seed, laboratory)
         if found.right is False and not question.predict and found.code != "empty":

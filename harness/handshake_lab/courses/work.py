@@ -28,7 +28,7 @@ class Work(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         course: The course that the seed is for.
         seed: The seed.
         lang: The language of the texts.
-        release: The kernel on which the experiments ran; "" before.
+        release: The kernel on which the experiments ran; before, the one with which the folder was started.
         predictions: The locked predictions by question; None: they are not locked yet.
         lock: The digest of the predictions, made when they were locked.
         runs: The digest of each run that was seen, by experiment.
