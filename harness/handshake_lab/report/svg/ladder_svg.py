@@ -264,7 +264,7 @@ class Drawing:
             cross = f"M{course.x2 - 5} {number(course.y2 - 5)}l10 10m0-10l-10 10"
             group.add(Element("path", class_="mark cross", d=cross))
         elif segment.under_way:
-            ring = {"fill": "var(--paper)", "stroke": "var(--ink)", "stroke_width": 2}
+            ring: dict[str, str | float | None] = {"fill": "var(--paper)", "stroke": "var(--ink)", "stroke_width": 2}
             group.add(Element("circle", class_="waits", cx=course.x2, cy=course.y2, r=5, **ring))
         else:
             group.add(_arrowhead(course))
