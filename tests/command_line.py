@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Starts the command line in a process of its own.
 COMMAND = [sys.executable, "-c", "from handshake_lab.cli.main import main; main()"]
+
+#: What only a shell understands: pipes, lists, redirections, variables, patterns, assignments.
+_NEEDS_A_SHELL = re.compile(r"[|&;<>$*?~(`\n]|^\w+=")
 
 
 @contextlib.contextmanager
@@ -64,6 +69,36 @@ def handshake(
                     stream.flush()
         output, errors = ((caught / name).read_text() for name in ("output", "errors"))
     return subprocess.CompletedProcess(list(arguments), status, output, errors)
+
+
+def write_program(directory: Path) -> Path:
+    """Write the program ``handshake`` to a directory; its path."""
+    program = directory / "handshake"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def shell(line: str, cwd: Path, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a line as a shell does in which this project's environment is active, where each part of a pipe must succeed.
+
+    A single command of this project is run in this process.
+    """
+    words = [] if _NEEDS_A_SHELL.search(line) else shlex.split(line)
+    if words[:1] == ["handshake"]:
+        return handshake(*words[1:], cwd=cwd, environment=environment)
+    with tempfile.TemporaryDirectory() as programs:
+        write_program(Path(programs))
+        path = os.pathsep.join([programs, str(Path(sys.executable).parent), os.environ["PATH"]])
+        return subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line],
+            env={**os.environ, **(environment or {}), "PATH": path},
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
 
 
 @contextlib.contextmanager

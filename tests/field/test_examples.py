@@ -11,18 +11,17 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import pytest
-from command_line import handshake
+from command_line import shell, write_program
 from handshake_lab.cli.main import command
 from page_blocks import blocks, is_session
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
@@ -168,14 +167,8 @@ def test_what_is_parsed_only_is_run_elsewhere(pattern: str) -> None:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory in which the examples find what they need: runs, topologies, scripts, and `handshake` on PATH."""
+    """A directory in which the examples find what they need: runs, topologies and scripts."""
     directory = tmp_path_factory.mktemp("examples")
-    (directory / "bin").mkdir()
-    shim = directory / "bin" / "handshake"
-    shim.write_text(
-        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "from handshake_lab.cli.main import main; main()" "$@"\n'
-    )
-    shim.chmod(0o755)
     home = directory / "work"
     home.mkdir()
     (home / ".config" / "fish" / "completions").mkdir(parents=True)
@@ -183,27 +176,15 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "commands.txt").write_text("py server = h2.listen(80)\npy client = h1.connect(server)\nstep\nladder\n")
     for name in ("two_hosts.py", "bufferbloat.py"):
         (home / name).write_text(SCRIPT)
-    run = shell("handshake demo --out my-run && handshake demo --out runs/1", home)
+    run = in_shell("handshake demo --out my-run && handshake demo --out runs/1", home)
     assert run.returncode == 0, run.stderr
     return home
 
 
-def shell(text: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a line as a shell does; in this process, if it is a single command of ours."""
+def in_shell(text: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line as a shell does, in a home directory, with this user's kernels."""
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    own = {"PATH": f"{home.parent / 'bin'}:{os.environ['PATH']}", "HOME": str(home), "XDG_CACHE_HOME": cache}
-    words = [] if re.search(r"[|&;<>$*?~(`\n]|\w=\S+ ", text) else shlex.split(text)
-    if words[:1] == ["handshake"]:
-        return handshake(*words[1:], cwd=home, environment={**own, **environment})
-    return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", text],
-        env={**os.environ, **own, **environment},
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    return shell(text, home, {"HOME": str(home), "XDG_CACHE_HOME": cache, **environment})
 
 
 @pytest.mark.parametrize("text", [each for each in KNOWN if not why_long(each)])
@@ -211,10 +192,9 @@ def test_runs(kept: Path, tmp_path: Path, text: str) -> None:
     """In a shell, in a directory with what it reads."""
     work = tmp_path / "home" / "work"
     shutil.copytree(kept, work, ignore=shutil.ignore_patterns("my-run") if "--out my-run" in text else None)
-    (work.parent / "bin").symlink_to(kept.parent / "bin")
     if "--out runs/1" in text:
         shutil.rmtree(work / "runs")
-    done = shell(text if shutil.which("jq") else re.sub(r"\| jq .*", "> /dev/null", text), work)
+    done = in_shell(text if shutil.which("jq") else re.sub(r"\| jq .*", "> /dev/null", text), work)
 
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert "Traceback" not in done.stderr
@@ -266,13 +246,13 @@ def test_no_mark_of_the_formatter_is_printed(width: int) -> None:
         assert "\\b" not in text
 
 
-def test_run_it_again(kept: Path) -> None:
+def test_run_it_again(kept: Path, tmp_path: Path) -> None:
     """The line can be pasted where the program was called by a path, and gives the same."""
-    path = str(kept.parent / "bin" / "handshake")
-    first = shell(f"{path} demo --plain --delay 30ms --fault 'drop #2'", kept, HANDSHAKE_CALLED_AS=path)
+    path = str(write_program(tmp_path))
+    first = in_shell(f"{path} demo --plain --delay 30ms --fault 'drop #2'", kept, HANDSHAKE_CALLED_AS=path)
     again = re.search(rf"Run again: ({re.escape(path)} demo.*(?:\n\S.*)*)", first.stdout)
     assert again is not None, first.stdout
-    second = shell(f"{again[1].replace(chr(10), ' ')} --plain", kept, HANDSHAKE_CALLED_AS=path)
+    second = in_shell(f"{again[1].replace(chr(10), ' ')} --plain", kept, HANDSHAKE_CALLED_AS=path)
 
     assert second.stdout == first.stdout
 

@@ -6,17 +6,18 @@ commands with what they print, where "…" stands for anything.
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from command_line import shell
 from fresh_ladders import kernel
 from page_blocks import blocks, is_session
+
+if TYPE_CHECKING:
+    import subprocess
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [
@@ -26,36 +27,19 @@ PAGES = [
 NOT_HERE = re.compile(r"^(sudo|pip|handshake kernel (build|export|import|wheel|remove))\b|--kernel ")
 
 
+#: Sessions of pytest leave nothing beside the tests, and keep their order.
+_PYTEST = {"PYTEST_ADDOPTS": "-p no:cacheprovider -p no:randomly"}
+
 _printed: dict[str, subprocess.CompletedProcess[str]] = {}
 
 
 def run(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command, unless it is one that depends on nothing, leaves nothing, and was run before."""
     if not re.match("handshake demo", command) or re.search("--(out|html)|>", command):
-        return shell(command, cwd)
+        return shell(command, cwd, _PYTEST)
     if command not in _printed:
-        _printed[command] = shell(command, cwd)
+        _printed[command] = shell(command, cwd, _PYTEST)
     return _printed[command]
-
-
-def shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command as a reader does who has activated the environment."""
-    (cwd.parent / "bin").mkdir(exist_ok=True)
-    shim = cwd.parent / "bin" / "handshake"
-    if not shim.exists():
-        main = "from handshake_lab.cli.main import main; main()"
-        shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{main}" "$@"\n')
-        shim.chmod(0o755)
-    path = os.pathsep.join([str(shim.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
-    return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command],
-        env={**os.environ, "PATH": path, "PYTEST_ADDOPTS": "-p no:cacheprovider -p no:randomly"},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
 
 
 def commands(text: str) -> list[str]:
