@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from handshake_lab.cli.replayed import replayed
 from handshake_lab.errors import UsageError
 from handshake_lab.experiment.execute import conducted
+from handshake_lab.recording.run_files import EVENTS
 from handshake_lab.serve import lab as lab_module
 from handshake_lab.serve.folder import Folder
 from handshake_lab.serve.lab import Lab
@@ -144,3 +146,58 @@ def test_what_is_no_fate_of_a_recorded_run(served: Served) -> None:
         {"number": 2, "fate": "drop", "more": 1},
     ):
         assert post(served, "ROOT/en/runs/demo", 409, **body)["error"]
+
+
+def test_a_course_unit_in_a_page(served: Served, folder: Path) -> None:
+    """Started, predicted, run and checked; what was typed is kept in the student's files, for the command line."""
+    address = post(served, "ROOT/en/units", unit="04-time-wait", student="2026-7")["address"]
+    page = served.ask(address)[2].decode()
+    asked = re.findall(r'data-answer="([a-z-]+)"', page)
+    assert asked
+    assert "is locked" not in page
+    assert "not locked yet" in post(served, address, 409, action="run")["error"]
+    found = post(served, address, action="predict", answers=dict.fromkeys(asked, 'a "quoted" <b>'))
+    assert "&lt;b&gt;" in found["view"]
+    assert "<b>" not in found["view"]
+    assert "predictions are made once" in post(served, address, 409, action="predict")["error"]
+    view = post(served, address, action="run")["view"]
+    assert view.count("<svg") >= 2
+    (question, *_) = re.findall(r'data-action="check" data-question="([a-z-]+)"', view)
+    checked = post(served, address, action="check", question=question, answers={question: "x"})["view"]
+    assert re.search(r'class="(good|bad)?" role="status"', checked)
+    assert f'{question} = "x"' in (folder / "04-time-wait" / "answers.toml").read_text("utf-8")
+    assert "handin.zip" in post(served, address, action="hand-in")["said"]
+    assert "already" in post(served, "ROOT/en/units", 409, unit="4", student="2026-7")["error"]
+
+
+def test_a_course_unit_does_not_lead_out_of_the_folder(served: Served, folder: Path, tmp_path: Path) -> None:
+    """Units of elsewhere, names that leave the folder, and directories with links."""
+    for unit in (str(tmp_path), "../x", "99", ""):
+        assert post(served, "ROOT/en/units", 409, unit=unit, student="kim")["error"]
+    assert post(served, "ROOT/en/units", 409, unit="2", student="../../kim")["error"]
+    address = post(served, "ROOT/en/units", unit="2", student="kim")["address"]
+    (folder / "02-four-way-close" / "runs").symlink_to(tmp_path)
+    assert "symbolic links" in post(served, address, 409, action="run")["error"]
+    (folder / "02-four-way-close" / "runs").unlink()
+    work = folder / "02-four-way-close" / ".course.json"
+    text = work.read_text("utf-8")
+    work.write_text(text.replace('"source": ""', json.dumps({"source": str(tmp_path)})[1:-1]), "utf-8")
+    assert post(served, address, 409, action="run")["error"]
+    for name in ("..", "02-four-way-close/..", "demo", "%2e%2e"):
+        assert served.ask(f"ROOT/en/units/{name}")[0] == 404
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shell_is_followed(tmp_path: Path) -> None:
+    """Its record up to now is in a directory: it grows, and is shorter after ``back``."""
+    lab = Lab(Folder(tmp_path))
+    sizes = []
+    try:
+        live = lab.start("pair", "delay=25ms", 1, out=tmp_path)
+        for command in ("py server = h2.listen(80)", "py client = h1.connect(server)", "step", "run 1s", "back #2"):
+            live.execute(command)
+            sizes.append((tmp_path / EVENTS).stat().st_size)
+    finally:
+        lab.close()
+    assert sizes[:4] == sorted(sizes[:4])
+    assert sizes[4] == sizes[2] < sizes[3]

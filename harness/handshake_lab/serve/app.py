@@ -24,10 +24,11 @@ from handshake_lab.report.html.rendering import css, script
 from handshake_lab.serve import changes
 from handshake_lab.serve.answers import frame_of, nothing, problem
 from handshake_lab.serve.changes import Changes
+from handshake_lab.serve.futures import what_if_view
 from handshake_lab.serve.guard import Guard
-from handshake_lab.serve.session_pages import what_if_view
 from handshake_lab.serve.session_routes import Asked, SessionRoutes
 from handshake_lab.serve.stored_pages import StoredPages, name_of
+from handshake_lab.serve.unit_routes import UnitRoutes
 from handshake_lab.serve.what_if import another_run
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Pages:
         ]
         if self._lab is not None:
             sessions = SessionRoutes(self._lab, self._states, self._changes)
-            routes += sessions.routes()
+            routes += [*sessions.routes(), *UnitRoutes(self._lab, self._lab.units).routes()]
         return Guard(Starlette(routes=routes), token, port)
 
     async def _home(self, request: Request) -> Response:
@@ -94,7 +95,8 @@ class Pages:
         found = await asyncio.to_thread(self._folder.find)
         frame = frame.watching("", self._states())
         sessions = None if self._lab is None else [(each.name, each.setting) for each in self._lab.sessions.values()]
-        page = await asyncio.to_thread(self._stored.index_page, found, frame, sessions)
+        units = None if self._lab is None else self._lab.units
+        page = await asyncio.to_thread(self._stored.index_page, found, frame, sessions, units)
         return HTMLResponse(page)
 
     async def _run(self, request: Request) -> Response:

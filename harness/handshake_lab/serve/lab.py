@@ -18,12 +18,14 @@ from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from handshake_lab.plan import units
 from handshake_lab.plan.checks import check_requests, parse_links
 from handshake_lab.plan.topology_file import split_file
+from handshake_lab.serve.units import Units
 from handshake_lab.shell.moments import Moments
 from handshake_lab.shell.session import Session, Setting
 from handshake_lab.shell.shell_job import shell_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from handshake_lab.serve.folder import Folder
 
@@ -106,10 +108,12 @@ class Lab:
 
     Attributes:
         sessions: The sessions, by name.
+        units: The course units of the folder.
     """
 
     def __init__(self, folder: Folder, kernel: str = "lab") -> None:
         self.sessions: dict[str, LiveSession] = {}
+        self.units = Units(folder, kernel)
         self._folder = folder
         self._kernel = kernel
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab")
@@ -133,13 +137,14 @@ class Lab:
         """The state of each session: another one after each change."""
         return {f"sessions/{name}": each.changes for name, each in list(self.sessions.items())}
 
-    def start(self, topology: str, links: str, seed: int) -> LiveSession:
+    def start(self, topology: str, links: str, seed: int, out: Path | None = None) -> LiveSession:
         """Start a session.
 
         Args:
             topology: One of this project's, by name: a file would be executed on this machine.
             links: Impairments, separated by blanks.
             seed: Of the kernel.
+            out: The directory that has its record up to the present moment.
 
         Raises:
             UsageError: A value is invalid, or there are too many sessions.
@@ -149,7 +154,7 @@ class Lab:
             raise UsageError("topology", topology, "is not the name of a topology", "star,n=3")
         if len(self.sessions) >= MOST_SESSIONS:
             raise UsageError("sessions", len(self.sessions), "exist already; end one first", "exit")
-        made = LiveSession(self._setting(topology, links.split(), seed), self.kernel(seed))
+        made = LiveSession(self._setting(topology, links.split(), seed, out), self.kernel(seed))
         self.sessions[made.name] = made
         return made
 
@@ -166,9 +171,9 @@ class Lab:
         with contextlib.suppress(HandshakeError):
             LiveSession(self._setting("pair", [], 1), self.kernel(1)).close()
 
-    def _setting(self, topology: str, links: list[str], seed: int) -> Setting:
+    def _setting(self, topology: str, links: list[str], seed: int, out: Path | None = None) -> Setting:
         planned = check_requests(topology, parse_links(links), ())
-        return Setting(planned, topology, links, {}, seed, write=self._folder.create)
+        return Setting(planned, topology, links, {}, seed, write=self._folder.create, out=out)
 
     def close(self) -> None:
         """End all sessions, and the thread."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote
 
 import msgspec
 
 from handshake_lab.errors import HandshakeError
+from handshake_lab.experiment.under_way import Undecided, with_under_way
 from handshake_lab.plan.load_topology import MODULES
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import parse
@@ -34,6 +35,18 @@ if TYPE_CHECKING:
 PACKAGE = "handshake_lab.serve"
 #: The languages, each by its name in itself.
 _LANGUAGES = (("en", "English"), ("ko", "한국어"))
+
+
+class Startable(Protocol):
+    """The course units of the folder."""
+
+    def listed(self, lang: str) -> list[tuple[str, str]]:
+        """The units that can be started: names and titles."""
+        ...
+
+    def started(self) -> list[str]:
+        """The directories of units that were started."""
+        ...
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -127,6 +140,9 @@ class StoredPages:
         """
         events = self.events(name)
         record = reconcile(events.observations)
+        if not record.complete:
+            # It may go on: what has not arrived, and was not overtaken, is not known to be lost.
+            record = with_under_way(record, Undecided(in_flight=1))
         served = frame.served("served_run.html.j2", again=again and bool(record.header.replay))
         title = self._folder.path.name if name == "." else name
         return page(
@@ -135,13 +151,20 @@ class StoredPages:
         )  # fmt: skip
 
     def index_page(
-        self, found: Mapping[str, FoundFile], frame: Frame, sessions: Sequence[tuple[str, Setting]] | None
+        self,
+        found: Mapping[str, FoundFile],
+        frame: Frame,
+        sessions: Sequence[tuple[str, Setting]] | None,
+        units: Startable | None,
     ) -> str:
-        """The index of the runs that were found, and of the sessions; None: there are none, and cannot be any."""
+        """The index of the runs that were found, of sessions and course units; None: there cannot be any."""
         rows = {(name, frame.lang, state): self._row(name, state, frame) for name, state in found.items()}
         # Rows of runs that are gone, or have changed, are not needed any more.
         self._rows = {key: row for key, row in self._rows.items() if key[1] != frame.lang} | rows
-        served = frame.served("served_index.html.j2", sessions=sessions, topologies=sorted(MODULES))
+        served = frame.served("served_index.html.j2", sessions=sessions, topologies=sorted(MODULES),
+            started=[(each, quote(each)) for each in units.started()] if units else [],
+            units=units.listed(frame.lang) if units else [],
+        )  # fmt: skip
         return index(list(rows.values()), title=self._folder.path.name or "/", lang=frame.lang, served=served)
 
     def _row(self, name: str, state: FoundFile, frame: Frame) -> RunRow:

@@ -20,6 +20,7 @@ from handshake_lab.experiment.under_way import number_of, with_under_way
 from handshake_lab.kernel.shared.job import INTERRUPTED
 from handshake_lab.reconcile.pipeline import reconcile
 from handshake_lab.recording.events_file import read
+from handshake_lab.recording.run_files import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +132,10 @@ class Moments:
         made = Moment(moment, command, answer, number)
         self._keep(made, parked)
         return made
+
+    def events(self, moment: Moment) -> bytes:
+        """The content of ``events.jsonl`` up to a moment."""
+        return (self._machine(moment).branch.results / EVENTS).read_bytes()
 
     def observations(self, moment: Moment) -> tuple[Observation, ...]:
         """What the observers reported up to a moment."""

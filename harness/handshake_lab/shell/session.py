@@ -11,6 +11,7 @@ import msgspec
 
 from handshake_lab.errors import UsageError
 from handshake_lab.plan.shell_command import ACTING, ShellCommand
+from handshake_lab.recording.run_files import EVENTS
 from handshake_lab.report.terminal.ladder import text as ladder_text
 from handshake_lab.report.text.times import clock
 from handshake_lab.shell import views
@@ -57,6 +58,7 @@ class Setting:
         seed: Of the kernel.
         lang: The language of ladders.
         write: Writes a new file that is to be saved, given its name and text.
+        out: The directory that has the record up to the present moment, for programs that follow it; None: none has.
     """
 
     planned: NetworkPlan
@@ -66,6 +68,7 @@ class Setting:
     seed: int
     lang: str = "en"
     write: Callable[[str, str], None] = write_new
+    out: Path | None = None
 
 
 class Session:
@@ -126,6 +129,7 @@ class Session:
             return self._views[word](rest.strip())
         ShellCommand.parse(line, self.hosts)
         self.now = self._moments.after(self.now, line)
+        self._follow()
         return [*self.now.answer.text.splitlines(), self.standing()]
 
     def standing(self) -> str:
@@ -164,6 +168,7 @@ class Session:
         if found is None:
             raise UsageError("back", rest, "is not an earlier moment; moments lists them", "back 2")
         self.left, self.now = self.now, found
+        self._follow()
         return [self.standing()]
 
     def _reached(self, label: str) -> Moment | None:
@@ -200,6 +205,13 @@ class Session:
         if not lines:
             raise UsageError("help", rest, "is not a command", "help step")
         return lines
+
+    def _follow(self) -> None:
+        """Write the record up to now, in place of the one before, which a reader sees whole in either case."""
+        if self._setting.out is not None:
+            new = self._setting.out / f".{EVENTS}"
+            new.write_bytes(self._moments.events(self.now))
+            new.replace(self._setting.out / EVENTS)
 
     def _end(self) -> list[str]:
         self.ended = True

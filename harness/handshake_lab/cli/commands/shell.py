@@ -25,9 +25,22 @@ from handshake_lab.kernel.choose import choose_kernel
     metavar="KIND",
     help="The lab kernel: lab or lab:7.3. It has to be one that forks (handshake kernel list).",
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep the record up to the present moment in this directory: handshake serve shows how it grows.",
+)
 @options.language
 def command(
-    topology: str, links: tuple[str, ...], sysctls: tuple[str, ...], seed: int, kernel_name: str, *, lang: str
+    topology: str,
+    links: tuple[str, ...],
+    sysctls: tuple[str, ...],
+    seed: int,
+    kernel_name: str,
+    out: Path | None,
+    *,
+    lang: str,
 ) -> int:
     """Use a network segment by segment; the clock waits for you.
 
@@ -46,6 +59,7 @@ def command(
       handshake shell star,n=3 --link delay=25ms
       handshake shell my-run
       handshake shell --link delay=25ms < commands.txt
+      handshake shell --out my-runs/now
 
     \b
     In the shell:
@@ -61,7 +75,7 @@ def command(
       save test_handshake.py
     """
     from handshake_lab.cli.waiting import waiting
-    from handshake_lab.experiment.execute import job_of
+    from handshake_lab.experiment.execute import job_of, prepare_directory
     from handshake_lab.kernel.lab.lab_kernel import LabKernel
     from handshake_lab.plan.checks import check_requests, parse_links
     from handshake_lab.shell.moments import Moments
@@ -80,12 +94,13 @@ def command(
         raise UsageError("--kernel", kernel_name, "cannot be forked, which moments require", "--kernel lab")
     kernel = choose_kernel(kernel_name, seed, fresh_boot=False)
     assert isinstance(kernel, LabKernel)  # noqa: S101 -- by its name
+    out = prepare_directory(out) if out else None
     plan = shell_plan(kernel.info, topology, link_specs, settings)
     with job_of(plan) as job:
         with waiting(f"Starting Linux {kernel.info.release}"):
             moments = Moments(job, kernel)
         with moments:
-            session = Session(moments, Setting(planned, topology, links, settings, seed, lang))
+            session = Session(moments, Setting(planned, topology, links, settings, seed, lang, out=out))
             if sys.stdin.isatty():
                 ask(session)
             else:

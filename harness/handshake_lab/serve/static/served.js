@@ -150,11 +150,37 @@ document.getElementById("start")?.addEventListener("submit", async (event) => {
   if (found?.address) location.href = found.address;
 });
 
+document.getElementById("start-unit")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const found = await ask(location.pathname + "units", Object.fromEntries(new FormData(event.target)));
+  if (found?.address) location.href = found.address;
+});
+
+// A course unit: whatever is asked for, the answers that were typed are kept.
+async function act(action, question) {
+  const answers = Object.fromEntries(all("[data-answer]").map((each) => [each.dataset.answer, each.value]));
+  const found = await ask(location.pathname, { action, question, answers });
+  if (!found?.view) return;
+  const view = document.getElementById("view");
+  const open = new Set(all("details[open] summary", view).map((each) => each.textContent));
+  put(view, found.view);
+  for (const each of all("details", view)) each.open = open.has(each.querySelector("summary").textContent);
+  tell(document.getElementById("log"), found.said);
+  const again = all("[data-action]", view).find(
+    (each) => each.dataset.action === action && (each.dataset.question ?? "") === question,
+  );
+  (again ?? view).focus({ preventScroll: Boolean(again) });
+}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-action]");
+  if (button) act(button.dataset.action, button.dataset.question ?? "");
+});
+
 // The index keeps what is being typed in its forms.
 async function relist() {
   const answer = await fetch(location.pathname);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const id of ["counts", "session-list", "none", "runs"]) {
+  for (const id of ["counts", "session-list", "unit-list", "none", "runs"]) {
     const found = fresh.getElementById(id);
     if (found) document.getElementById(id)?.replaceWith(found);
   }
