@@ -381,6 +381,9 @@ def test_the_cache_is_listed_and_cleaned(tmp_path: Path, monkeypatch: pytest.Mon
     (root / "kernels/6.1.9-0123456789ab").mkdir()
     (root / "stock").mkdir()
     (root / "stock/kvm.json").write_text("{}")
+    of_stock_kernels = ["stock-aarch64/6.1.0-56-arm64", "roots/aarch64", "machines/6.1.0-56-arm64-0123456789ab"]
+    for name in of_stock_kernels:
+        (root / name).mkdir(parents=True)
 
     found = {str(entry.path.relative_to(root)): entry for entry in entries(root)}
     assert sorted(found) == sorted(
@@ -389,6 +392,7 @@ def test_the_cache_is_listed_and_cleaned(tmp_path: Path, monkeypatch: pytest.Mon
             "kernels/6.1.9-0123456789ab",
             f"helpers/{helper_programs.key()}",
             "packages",
+            *of_stock_kernels,
         ]
     )
     assert found["packages"].size >= 5000

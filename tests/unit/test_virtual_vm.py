@@ -12,6 +12,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
+from handshake_lab.cli import main
 from handshake_lab.errors import EnvironmentUnsupported, UsageError
 from handshake_lab.kernel.packages.archives import Archive, of_architecture
 from handshake_lab.kernel.shared.job import Job
@@ -388,3 +390,19 @@ def test_ubuntus_packages_of_arm64_are_elsewhere() -> None:
 
     assert [each.uri for each in found] == ["http://ports.ubuntu.com/ubuntu-ports", debian.uri]
     assert of_architecture([ubuntu, debian], "") == [ubuntu, debian]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--kernel", "vm", "--watch"), "--kernel vm --real-time --watch"),
+        (("--kernel", "lab", "--real-time"), "runs in virtual time only"),
+        (("--real-time", "--kernel=host"), "always runs in real time"),
+    ],
+)
+def test_what_a_kernel_does_not_do_is_refused(words: tuple[str, ...], reason: str) -> None:
+    """Before one is looked for; in which order the options are given does not matter."""
+    result = CliRunner().invoke(main.command, ["record", "--server", "nc -l 80", "--client", "true", *words])
+
+    assert isinstance(result.exception, UsageError)
+    assert reason in str(result.exception)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.kernel.shared import cache
 from handshake_lab.kernel.vm.virtual import templates
 from jobs import job_from_tests
 from polling import comes_true
@@ -95,6 +96,28 @@ def test_a_panic_fails_the_job_at_once(kernel: Kernel) -> None:
         pass
 
     assert "Kernel panic" in caught.value.console
+
+
+def test_a_template_that_is_not_finished_is_not_in_the_cache(name: str, tmp_path: Path) -> None:
+    """Killed while the machine boots: it ends, nothing of it is found, and the next one begins from nothing."""
+    own, scratch, results = tmp_path / "cache/handshake-lab", tmp_path / "scratch", tmp_path / "results"
+    for directory in (own, scratch, results):
+        directory.mkdir(parents=True)
+    for each in ("stock", "helpers"):
+        (own / each).symlink_to(cache.cache_root() / each)
+    environment = {**os.environ, "TMPDIR": str(scratch), "XDG_CACHE_HOME": str(own.parent)}
+    with subprocess.Popen([sys.executable, "-c", PROGRAM, name, str(results)], env=environment) as process:
+        try:
+            assert comes_true(lambda: any(own.glob("work/*/*/memory")), 200), "no machine was started"
+            assert processes_below(scratch)
+        finally:
+            process.kill()
+
+    assert comes_true(lambda: not processes_below(scratch)), "the machine outlived its caller"
+    assert comes_true(lambda: not list(scratch.iterdir())), "the scratch directory outlived its caller"
+    assert not (own / "machines").exists()
+    with cache.exclusive(lambda: pytest.fail("the lock is held"), own), cache.workshop(own):
+        assert len(list(own.glob("work/*"))) == 1, "what was left is still there"
 
 
 def test_nothing_stays_when_the_caller_is_killed(name: str, tmp_path: Path) -> None:

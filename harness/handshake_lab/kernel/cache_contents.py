@@ -76,8 +76,10 @@ def _entries(root: Path) -> Iterator[CacheEntry]:
         needed = helpers.name == helper_programs.key()
         purpose = "programs beside the kernel" if needed else "programs of another version of handshake"
         yield CacheEntry(helpers, size_of(helpers), purpose, needed)
-    for stock in _within(root / "stock"):
+    for stock in (*_within(root / "stock"), *(each for place in root.glob("stock-*") for each in _within(place))):
         yield CacheEntry(stock, size_of(stock), f"stock kernel {stock.name}", needed=True)
+    for programs in _within(root / "roots"):
+        yield CacheEntry(programs, size_of(programs), f"programs of {programs.name} for stock kernels", needed=True)
     for machine in _within(root / "machines"):
         yield CacheEntry(machine, size_of(machine), f"stock kernel {machine.name}, booted", needed=True)
     for checkout in _within(root / "checkouts"):

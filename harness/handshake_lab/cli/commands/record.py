@@ -8,8 +8,10 @@ import click
 
 from handshake_lab.cli import options
 from handshake_lab.cli.run_and_show import carry_out
+from handshake_lab.errors import UsageError
 from handshake_lab.kernel.choose import choose_kernel
 from handshake_lab.kernel.lab.lab_machine import LabMachine
+from handshake_lab.kernel.shared.kernel_name import KernelName
 from handshake_lab.recording.observations import Program
 from handshake_lab.report.text.escaping import visible
 
@@ -153,6 +155,10 @@ def planned(
     network = check_programs(programs, topology, link_specs, wanted)
     options.print_notes(network)
     actions, settings = options.read_timed(timed, network), options.read_sysctls(sysctls, network)
+    named = KernelName.parse(kernel_name)
+    if watch and named.kind == "vm" and not named.real_time:
+        reason = "shows a run while it takes place, but a machine in virtual time has its record only at the end"
+        raise UsageError("--watch", kernel_name, reason, "--kernel vm --real-time --watch")
     wall = wall_limit_of(programs, kernel_name, duration("--wall-limit", wall_limit) / 1e9)
     machine = LabMachine.of(memory, clock_start)
     kernel = choose_kernel(kernel_name, seed, wall, machine=machine, fresh_boot=fresh_boot)
