@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from explore.watched import Watched
 from handshake_lab.experiment.execute import job_of
 from handshake_lab.explore.search import explore
 from handshake_lab.explore.settings import Settings
@@ -20,7 +21,7 @@ from handshake_lab.plan.run_plan import RunPlan
 from handshake_lab.tcp.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from handshake_lab.explore.outcome import Outcome
     from handshake_lab.kernel.shared.job import JobResult
@@ -28,27 +29,8 @@ if TYPE_CHECKING:
 
     Fates = tuple[Fate, ...]
 
-#: A hundred runs and more.
-pytestmark = pytest.mark.handshake_slow
-
 #: A handshake, a request with its response, and a close.
 EXCHANGE = "handshake_lab.experiment.workloads.request_response:script"
-
-
-class Watched:
-    """Workers whose outcomes are kept; given outcomes that are known, they run nothing."""
-
-    def __init__(self, workers: ThisProcess | None, known: dict[Fates, Outcome] | None = None) -> None:
-        self._workers = workers
-        self._known = known or {}
-        self.outcomes: dict[Fates, Outcome] = {}
-
-    def run(self, schedules: Sequence[Fates]) -> Iterator[Outcome]:
-        """The outcomes of schedules."""
-        known = [self._known[fates] for fates in schedules if fates in self._known]
-        for outcome in self._workers.run(schedules) if self._workers else known:
-            self.outcomes[outcome.fates] = outcome
-            yield outcome
 
 
 def passes(_: JobResult) -> None:
@@ -87,9 +69,9 @@ def test_every_double_loss_is_survived(doubles: dict[Fates, Outcome]) -> None:
         assert f"states {State.CLOSED} {State.CLOSED}" in outcome.features
 
 
-def test_cutting_loses_nothing(doubles: dict[Fates, Outcome]) -> None:
+def test_cutting_loses_nothing(workers: ThisProcess, doubles: dict[Fates, Outcome]) -> None:
     """What a search with cuts leaves out has shown nothing else, and has the same end as a run that it makes."""
-    cut = Watched(None, doubles)
+    cut = Watched(workers, doubles)
     exploration = explore(cut, Settings(faults=2))
 
     left_out = [outcome for fates, outcome in doubles.items() if fates not in cut.outcomes]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from handshake_lab.errors import UsageError
 from handshake_lab.explore.settings import Settings
 from handshake_lab.explore.workers import parts
-from handshake_lab.plan.schedule import Fate
+from handshake_lab.plan.schedule import Fate, SegmentPoint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,3 +41,11 @@ def test_parts_are_neighbours(schedules: set[tuple[Fate, ...]], count: int) -> N
     divided = parts(list(schedules), count)
     assert [fates for part in divided for fates in part] == sorted(schedules)
     assert len(divided) <= count
+
+
+def test_servers_are_restarted_only_where_one_runs() -> None:
+    """At a segment to a host without a server, such a schedule would be the run without a fault."""
+    settings = Settings.parse("of=drop,stop,kill,restart")
+    point = SegmentPoint(1, 0, "h1", "h2", "S", 0, "SYN", 1, 1)
+    assert settings.kinds_at(point) == ["drop"]
+    assert settings.kinds_at(msgspec.structs.replace(point, serves=True)) == ["drop", "stop", "kill", "restart"]

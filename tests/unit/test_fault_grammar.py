@@ -40,6 +40,9 @@ def test_the_page_has_the_grammar() -> None:
         ("drop FIN nth=last", Fault("drop", "FIN", last=True)),
         ("drop SYN IPv6", Fault("drop", "SYN", family="ipv6")),
         ("drop udp port=53", Fault("drop", "UDP", port=53)),
+        ("restart h2 on DATA nth=1 from h1", Fault("restart", "DATA", (1,), sender="h1", receiver="h2")),
+        ("stop h2 10s on SYN port=80", Fault("stop", "SYN", receiver="h2", by=10_000_000_000, port=80)),
+        ("kill h2 on #4 optional", Fault("kill", "any", receiver="h2", number=4, optional=True)),
         ("inject RST to h2 on #4", Fault("inject", "RST", receiver="h2", number=4)),
         (
             "inject ICMP-host-unreachable from r1 to h1 on SYN",
@@ -76,6 +79,10 @@ def test_is_read_and_written_back(text: str, fault: Fault) -> None:
         ("drop SYN window=3", "which is for inject only"),
         ("inject SYN to h1 window=65536 on any", "does not fit into the window"),
         ("drop ICMP-nothing", "is not a kind of segment"),
+        ("kill h2", "does not name the segment"),
+        ("restart h2 on DATA to h1", "names a second host"),
+        ("stop h2 on DATA", "has no duration"),
+        ("kill h2 10s on DATA", "for delay and stop only"),
     ],
 )
 def test_is_refused(text: str, reason: str) -> None:

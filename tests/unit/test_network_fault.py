@@ -56,7 +56,7 @@ REFUSED = [
     ("drop SYN from h1 to h1", "to", "is also the sender"),
     ("drop SYN from h/1", "from", "is not the name of a host"),
     ("drop SYN port=70000", "port", "is above 65535"),
-    ("drop SYN 300ms", "by", "has by, which is for delay only"),
+    ("drop SYN 300ms", "by", "has by, which is for delay and stop only"),
     ("drop SYN seq=5", "seq", "which are for inject only"),
     ("delay FIN", "by", "has no duration"),
     ("delay FIN 300", "by", "has no unit"),

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from typing import TYPE_CHECKING, Protocol
 
+from handshake_lab.experiment.servers import Servers
 from handshake_lab.experiment.timed_actions import TimedActions
 from handshake_lab.linux.timerfd import sleep_until
 from handshake_lab.recording.observations import LinkChange, Step
@@ -65,6 +66,7 @@ class LiveRecording:
         numbers: The numbers of the programs that are started, from 1.
         follow: Indexes of the decisions to take at branch points, instead of branching.
         timed: Actions at given times of the run.
+        servers: The servers that were started.
         script_ended: When the script ended, on the run's clock; 0 until then.
         programs: Of each program that was started, by the number of its session: its host and its command.
     """
@@ -80,6 +82,8 @@ class LiveRecording:
         self.script_ended = 0
         self.programs: dict[int, tuple[str, str]] = {}
         self.timed = TimedActions(network, clock)
+        self.servers = Servers(clock, self.timed, self.report)
+        network.act_on_servers = self.servers.act
         self._closing = False
         network.on_link_change = self.link_changed
         self._opened: list[Closable] = []

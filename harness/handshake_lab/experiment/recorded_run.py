@@ -76,7 +76,7 @@ def recorded(plan: RunPlan, results: Path) -> Iterator[Net]:
             recording = LiveRecording(network, recorder, clock, results)
             recording.follow = None if plan.follow is None else list(plan.follow)
             if plan.schedule is not None:
-                scheduled = ScheduledFaults(plan.schedule, network, results, journal.reopen, clock.now)
+                scheduled = ScheduledFaults(plan.schedule, network, results, journal.reopen, recording)
                 network.decide(scheduled.watched, scheduled.decide)
             kernel = msgspec.structs.replace(plan.kernel, release=os.uname().release)
             net = Net(recording, journal, kernel)

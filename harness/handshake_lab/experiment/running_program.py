@@ -16,6 +16,8 @@ from handshake_lab.linux import process_activity
 from handshake_lab.recording.observations import Program
 
 if TYPE_CHECKING:
+    import subprocess
+
     from handshake_lab.experiment.live_recording import LiveRecording
     from handshake_lab.plan.program import ProgramSpec
 
@@ -40,24 +42,38 @@ class RunningProgram:
         self._errors = recording.results / f"{spec.name}.err"
         self._doing = ""  #: when its time was up
         self._report("starts", "")
+        self._setup = setup
+        self._lock = threading.Lock()
+        self._restarting: threading.Event | None = None
+        self._over = False
         words = shlex.split(spec.command)
-        options = setup.options()
         find_program(words)
         try:
-            with (
-                self._output.open("wb", buffering=0) as stdout,
-                self._errors.open("wb", buffering=0) as stderr,
-                setup.input_file() if setup.stdin else Path(os.devnull).open("rb") as stdin,
-            ):
-                self._process = recording.network[spec.node].popen(
-                    words, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True, **options
-                )
+            self._process = self._launched("wb")
         except OSError as error:
             reason = why_not_started(words, error)
             raise UsageError(f"--{spec.role}", spec.command, reason, '--client "curl -s http://h2/"') from None
-        recording.programs[self._process.pid] = (spec.node, spec.command)
         self._thread = threading.Thread(target=self._wait, name=spec.name, daemon=True)
         self._thread.start()
+
+    def _launched(self, mode: Literal["wb", "ab"]) -> subprocess.Popen[bytes]:
+        """A new process of the program; its output is written to new files, or appended."""
+        options = self._setup.options()
+        with (
+            self._output.open(mode, buffering=0) as stdout,
+            self._errors.open(mode, buffering=0) as stderr,
+            self._setup.input_file() if self._setup.stdin else Path(os.devnull).open("rb") as stdin,
+        ):
+            process = self._recording.network[self.spec.node].popen(
+                shlex.split(self.spec.command),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+                **options,
+            )
+        self._recording.programs[process.pid] = (self.spec.node, self.spec.command)
+        return process
 
     def __repr__(self) -> str:
         return f"<program {self.spec.command!r} of {self.spec.node}: {self.described()}>"
@@ -87,7 +103,20 @@ class RunningProgram:
     def kill(self) -> None:
         """End it and the processes of its session at once (SIGKILL), as a crash does."""
         if not self.ended.is_set():
-            os.killpg(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may end at this moment
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def restart(self) -> None:
+        """End it and the processes of its session at once (SIGKILL), and start it again; its output is appended.
+
+        It does not wait until the program is ready again. A program that has ended stays ended.
+        """
+        with self._lock:
+            if self._over:
+                return
+            started = self._restarting = threading.Event()
+        self.kill()
+        started.wait()
 
     def stop(self) -> None:
         """Stop it and its session (SIGSTOP): the kernel still answers segments to its sockets."""
@@ -142,8 +171,23 @@ class RunningProgram:
         return [line for text in (self.output, self.errors) for line in text.splitlines()[-_LINES:]]
 
     def _wait(self) -> None:
-        status = self._process.wait()
-        self._report("ends", str(status) if status >= 0 else signal.Signals(-status).name)
+        restarting: threading.Event | None
+        while True:
+            status = self._process.wait()
+            self._report("ends", str(status) if status >= 0 else signal.Signals(-status).name)
+            with self._lock:
+                restarting, self._restarting = self._restarting, None
+                self._over = restarting is None
+            if restarting is None:
+                break
+            self._report("starts", "")
+            try:
+                self._process = self._launched("ab")
+            except OSError:  # its file or directory is not there any more
+                self._over = True
+                break
+            finally:
+                restarting.set()
         self.ended.set()
 
     def _report(self, phase: Literal["starts", "ends"], status: str) -> None:
@@ -180,4 +224,6 @@ def start(recording: LiveRecording, spec: ProgramSpec, setup: ProgramSetup | Non
     """
     started = RunningProgram(recording, spec, setup or ProgramSetup())
     recording.own(started)
+    if spec.role == "server":
+        recording.servers.add(started)
     return started

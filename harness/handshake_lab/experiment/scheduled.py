@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from handshake_lab.experiment.live_recording import LiveRecording
     from handshake_lab.network.faults.middlebox import WatchedSegment
     from handshake_lab.network.network import Network
 
@@ -37,7 +38,7 @@ class ScheduledFaults:
         network: The network.
         results: The directory with the run's results.
         moved: Called in a fork as soon as its own directory is mounted there.
-        now: The run's clock, in nanoseconds.
+        recording: The run.
     """
 
     #: The segments that it decides about. A run without segments is not an error.
@@ -49,12 +50,13 @@ class ScheduledFaults:
         network: Network,
         results: Path,
         moved: Callable[[], None],
-        now: Callable[[], int],
+        recording: LiveRecording,
     ) -> None:
         self._schedule = schedule
-        self._points = SegmentPoints(network, now)
+        self._points = SegmentPoints(network, recording.clock.now)
         self._results = results
         self._moved = moved
+        self._recording = recording
         self._cuts: dict[frozenset[str], int] = {}
 
     def decide(self, watched: WatchedSegment) -> Fault | None:
@@ -73,6 +75,12 @@ class ScheduledFaults:
             self._cuts[ends] = point.t + units.duration("cut", action.partition(" ")[2])
         elif point.t < self._cuts.get(ends, 0):
             action = CUT_OFF
+        point = msgspec.structs.replace(
+            point,
+            fate=action,
+            serves=bool(self._recording.servers.of(point.receiver)),
+            after_script=bool(self._recording.script_ended),
+        )
         with (self._results / POINTS).open("ab") as file:
-            file.write(msgspec.json.encode(msgspec.structs.replace(point, fate=action)) + b"\n")
+            file.write(msgspec.json.encode(point) + b"\n")
         return as_fault(action, point) if action else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.plan.fault import Fault
 from handshake_lab.plan.fault_matching import is_kind
+from handshake_lab.plan.fault_text import PROGRAM_ACTIONS
 from handshake_lab.plan.schedule import SegmentPoint
 
 if TYPE_CHECKING:
@@ -67,4 +68,5 @@ def as_fault(action: str, point: SegmentPoint) -> Fault:
         return Fault.make("inject", "RST", to=point.receiver, on=point.kind, nth=point.nth_of_both)
     kind, _, how = ("drop", "", "") if action.startswith("cut") else action.partition(" ")
     nth = point.nth if point.sender else point.nth_of_both
-    return Fault.make(kind, point.kind, nth=nth, from_=point.sender or None, by=how or None)
+    to = point.receiver if kind in PROGRAM_ACTIONS else None
+    return Fault.make(kind, point.kind, nth=nth, from_=point.sender or None, to=to, by=how or None)

@@ -59,6 +59,10 @@ class TimedActions:
             raise UsageError("at", units.show_duration(action.at), f"has passed: the run is at {shown}", "at('10s', …)")
         self._put(action.at, str(action), lambda: self._carry_out(action))
 
+    def later(self, at: int, act: Callable[[], None]) -> None:
+        """Call a function at a time of the run, to undo an earlier action; not called if the run ends before."""
+        self._put(at, "", act)
+
     def _put(self, at: int, what: str, act: Callable[[], None]) -> None:
         with self._lock:
             self._order += 1
@@ -130,4 +134,4 @@ class TimedActions:
                 undo = link.mend
         if action.lasts and undo is not None:
             end = undo
-            self._put(action.at + action.lasts, "", lambda: (end(), None)[1])
+            self.later(action.at + action.lasts, lambda: (end(), None)[1])

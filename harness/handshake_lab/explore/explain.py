@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _TRIED = ("drop", "delay")
 #: How many segments after the last fault are tried: later segments are rarely the cause of a failure.
 _SEGMENTS = 24
+#: For how many segments other fates are tried at the same time, from the last one on.
+_TOGETHER = 6
 
 
 class Inevitable(msgspec.Struct, frozen=True):
@@ -53,13 +55,16 @@ def inevitable(workers: Workers, outcome: Outcome) -> Inevitable | None:
         return None
     last = outcome.fates[-1].segment
     later = [point for point in outcome.points if point.number > last and not point.lost and not point.fate]
-    tried = {
-        (*outcome.fates, Fate(point.number, ACTIONS[kind])): (point, ACTIONS[kind])
-        for point in later[:_SEGMENTS]
-        for kind in _TRIED
-    }
-    saved = [tried[run.fates] for run in workers.run(list(tried)) if run.failed is None]
-    if saved:
-        point, action = max(saved, key=lambda each: each[0].number)
-        return Inevitable(point, action)
+    if not (outcome.failed and outcome.failed.of_property):
+        later = [point for point in later if not point.after_script]  # the test had failed by then
+    later = later[:_SEGMENTS]
+    for end in range(len(later), 0, -_TOGETHER):
+        tried = {
+            (*outcome.fates, Fate(point.number, ACTIONS[kind])): (point, ACTIONS[kind])
+            for point in later[max(end - _TOGETHER, 0) : end]
+            for kind in _TRIED
+        }
+        saved = [tried[run.fates] for run in workers.run(list(tried)) if run.failed is None]
+        if saved:
+            return Inevitable(*max(saved, key=lambda each: each[0].number))
     return Inevitable(outcome.points[last - 1], "deliver")

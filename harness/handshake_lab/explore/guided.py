@@ -84,10 +84,14 @@ class Corpus:
         if len(fates) >= self._settings.faults:
             fates.pop(chance.randrange(len(fates)))
         taken = {fate.segment for fate in fates}
-        free = [point.number for point in parent.points if point.number not in taken and not point.lost]
+        free = [point for point in parent.points if point.number not in taken and not point.lost]
         if not free:
             return ()
-        fates.append(Fate(chance.choice(free), ACTIONS[chance.choice(kinds)]))
+        point = chance.choice(free)
+        possible = [kind for kind in kinds if kind in self._settings.kinds_at(point)]
+        if not possible:
+            return ()
+        fates.append(Fate(point.number, ACTIONS[chance.choice(possible)]))
         return tuple(sorted(fates))
 
     def _worth(self, member: Outcome) -> float:

@@ -20,6 +20,7 @@ from handshake_lab.report.kept_run import write_capture, write_page
 from handshake_lab.verdict.judge import judge
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from handshake_lab.explore.target import Target
@@ -88,3 +89,29 @@ def load(directory: Path) -> KeptFinding:
         raise UsageError(
             "FINDING", str(directory), f"is not a finding ({error})", "handshake explore --replay DIR"
         ) from None
+
+
+def kept_since(place: Path, time: float) -> list[KeptFinding]:
+    """The findings in a directory that were kept, or kept again, since a time (`time.time`)."""
+    files = sorted(place.glob(f"*/*/{FINDING}"))
+    return [load(file.parent) for file in files if file.stat().st_mtime >= time]
+
+
+def compared(findings: Mapping[str, Sequence[KeptFinding]]) -> str:
+    """Which kernels break a target, as text: a line for each failure.
+
+    Args:
+        findings: By kernel.
+    """
+    broken: dict[tuple[str, str], dict[str, str]] = {}
+    for kernel, each in findings.items():
+        for kept in each:
+            faults = ", ".join(map(str, kept.finding.faults)) or "no fault"
+            broken.setdefault((kept.target, kept.finding.failed.signature), {})[kernel] = faults
+    if not broken:
+        return f"nothing found on Linux {', '.join(findings)}"
+    lines = []
+    for (target, signature), found in broken.items():
+        shown = [f"Linux {kernel}: {found.get(kernel, 'nothing found')}" for kernel in findings]
+        lines.append("\n  ".join([f"{target}: {signature}", *shown]))
+    return "\n".join(lines)

@@ -19,6 +19,11 @@ class Failed(msgspec.Struct, frozen=True):
     signature: str
     text: str
 
+    @property
+    def of_property(self) -> bool:
+        """Whether the run lacks a property (`handshake_lab.explore.properties`), rather than that its test failed."""
+        return self.signature.startswith("property ")
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """The outcome of a run.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import shlex
 from typing import TYPE_CHECKING
 
 from handshake_lab.experiment.execute import job_of
 from handshake_lab.explore.outcome import Failed
-from handshake_lab.explore.target import Target
-from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.explore.target import Target, kernel_maker
 from handshake_lab.plan.checks import parse_links
 from handshake_lab.plan.program_run import check_programs, parse_programs, plan_of
 from handshake_lab.recording.run_files import ERROR
@@ -44,7 +42,7 @@ def programs_target(
     """
     programs, link_specs = parse_programs(servers, clients, _LIMIT, _AFTER), parse_links(links)
     check_programs(programs, topology, link_specs, ())
-    make_kernel = functools.partial(choose_kernel, kernel_name, seed, wall_limit, fresh_boot=False)
+    make_kernel = kernel_maker(kernel_name, seed, wall_limit)
     plan = plan_of(programs, topology, link_specs, (), make_kernel().info)
     with job_of(plan) as job:
         yield Target("programs", job, make_kernel, _judge, properties)

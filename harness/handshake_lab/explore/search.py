@@ -136,7 +136,8 @@ class _Search:
         if outcome.keys and self._settings.equivalent == "cut":
             keys = [outcome.keys[point.number - 1] for point in points]
             kept = extensible(points, keys, self._known)
-            self.state.equivalent += (len(points) - len(kept)) * len(self._settings.of)
+            cut = {point.number for point in points} - {point.number for point in kept}
+            self.state.equivalent += sum(len(self._settings.kinds_at(point)) for point in points if point.number in cut)
             points = kept
         return extended(outcome, self._settings, points)
 
@@ -225,7 +226,7 @@ def extended(outcome: Outcome, settings: Settings, points: Sequence[SegmentPoint
         points: The segments for the added fault; None for all.
     """
     for point in _after_faults(outcome) if points is None else points:
-        for kind in settings.of:
+        for kind in settings.kinds_at(point):
             yield (*outcome.fates, Fate(point.number, ACTIONS[kind]))
 
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from handshake_lab.explore.choose_workers import chosen
 from handshake_lab.explore.explain import inevitable
 from handshake_lab.explore.keep import COMPARISON, FINDING, keep, load
 from handshake_lab.explore.progress import Progress, line
 from handshake_lab.explore.search import explore
 from handshake_lab.explore.walk import Walker
-from handshake_lab.explore.workers import chosen
 from handshake_lab.plan.schedule import Fate
 
 if TYPE_CHECKING:

@@ -14,6 +14,8 @@ from handshake_lab.plan.nearest_name import hint
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from handshake_lab.plan.schedule import SegmentPoint
+
 #: The property that programs hold no more sockets at the end of a run than without faults.
 DESCRIPTORS = "descriptors"
 
@@ -25,7 +27,12 @@ ACTIONS: dict[str, str] = {
     "reorder": "reorder",
     "reset": "reset",
     "cut": "cut 10s",
+    "stop": "stop 10s",
+    "kill": "kill",
+    "restart": "restart",
 }
+#: Those that are done to the servers of a segment's receiver: they are tried where one runs.
+_OF_SERVERS = ("stop", "kill", "restart")
 _EXAMPLE = "faults=2 of=drop,delay runs=500 budget=60s workers=2"
 
 
@@ -43,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             and "descriptors".
         equivalent: "cut": of places in runs that are equivalent, only one is continued; "run": all are.
         workers: The number of processes that run schedules.
+        on: The scheduler of a Dask cluster whose workers run them instead: "tls://scheduler:8786".
     """
 
     faults: int = 1
@@ -54,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     properties: tuple[str, ...] = DEFAULT
     equivalent: str = "cut"
     workers: int = 1
+    on: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -70,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 values[name] = units.count(field, value, _EXAMPLE)
             elif name == "budget":
                 values[name] = units.duration(field, value, "budget=60s") / 1e9
+            elif name == "on":
+                values[name] = value
             elif name == "of":
                 values[name] = tuple(kind for kind in ACTIONS if kind in _listed(field, value, ACTIONS))
             elif name == "equivalent":
@@ -86,6 +97,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The properties that are checked without other runs."""
         return tuple(name for name in self.properties if name != DESCRIPTORS)
 
+    def kinds_at(self, point: SegmentPoint) -> list[str]:
+        """The kinds of faults that can be done at a segment."""
+        return [kind for kind in self.of if point.serves or kind not in _OF_SERVERS]
+
     def __str__(self) -> str:
         words = [f"faults={self.faults}", f"of={','.join(self.of)}"]
         words += [f"runs={self.runs}"] if self.runs else []
@@ -95,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         words += [f"properties={','.join(self.properties) or 'none'}"] if self.properties != DEFAULT else []
         words += [f"equivalent={self.equivalent}"] if self.equivalent != "cut" else []
         words += [f"workers={self.workers}"] if self.workers > 1 else []
+        words += [f"on={self.on}"] if self.on else []
         return " ".join(words)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from handshake_lab.errors import UsageError
+from handshake_lab.kernel.choose import choose_kernel
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from handshake_lab.explore.outcome import Failed
     from handshake_lab.kernel.shared.job import Job, JobResult
@@ -29,6 +32,7 @@ class Target:
         make_kernel: Creates the kernel, in the process that uses it.
         judge: Returns the failure of a run; None if it did not fail.
         properties: Names of the properties that every run must have in addition.
+        files: The files whose code is explored: a worker on another machine must have them.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Target:
     make_kernel: Callable[[], Kernel]
     judge: Callable[[JobResult], Failed | None]
     properties: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
     def scheduled(self, schedule: Schedule) -> Job:
         """The job with a schedule."""
@@ -43,12 +48,26 @@ class Target:
         return msgspec.structs.replace(self.job, argument=argument)
 
     def kernel(self) -> LabKernel:
-        """A kernel that forks.
+        """The kernel. If it can be forked, its runs share what they have in common.
 
         Raises:
             UsageError: The selected kernel is not a lab kernel.
         """
         made = self.make_kernel()
         if not isinstance(made, LabKernel):
-            raise UsageError("--kernel", made.info.kind, "cannot be forked, which exploring requires", "--kernel lab")
+            raise UsageError(
+                "--kernel", made.info.kind, "does not repeat a run exactly, which exploring requires", "--kernel lab"
+            )
         return made
+
+
+def kernel_maker(name: str, seed: int, wall_limit: float) -> Callable[[], Kernel]:
+    """A function that creates the kernel of that name; another process gets the same release.
+
+    Raises:
+        UsageError: There is no such kind of kernel.
+        EnvironmentUnsupported: This machine cannot run it.
+    """
+    made = choose_kernel(name, seed, wall_limit, fresh_boot=False)
+    exact = f"lab:{made.info.release}" if isinstance(made, LabKernel) else name
+    return functools.partial(choose_kernel, exact, seed, wall_limit, fresh_boot=False)

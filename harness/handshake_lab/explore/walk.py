@@ -2,7 +2,7 @@
 
 Schedules form a tree: two of them are the same up to the first segment with different faults. The run is parked at this
 segment, and forked once for each of these faults. A parked run is ended after its last fork, so that only few exist at
-the same time.
+the same time. On a kernel that cannot be forked, each schedule is run from the start in a fresh boot.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -21,12 +23,12 @@ from handshake_lab.kernel.shared.job import INTERRUPTED
 from handshake_lab.plan.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     from handshake_lab.explore.outcome import Outcome
     from handshake_lab.explore.target import Target
     from handshake_lab.kernel.lab.lab_kernel import Branch
+    from handshake_lab.kernel.shared.job import JobResult
     from handshake_lab.plan.schedule import Fate
 
     Fates = tuple[Fate, ...]
@@ -67,17 +69,29 @@ class Walker:
             schedules: The faults of each, in the order of their segments. Equal schedules are run once.
 
         Raises:
-            EnvironmentUnsupported: The kernel cannot be forked.
             KeyboardInterrupt: The run was interrupted.
         """
         group = sorted(set(schedules))
         if not group:
+            return
+        if not self.kernel.forks:
+            for fates in group:
+                yield self._afresh(fates)
             return
         if self._root is None:
             self._root = self._stack.enter_context(self.kernel.trunk(self._target.scheduled(Schedule(park=1))))
             self.forks += 1
         with contextlib.ExitStack() as kept:
             yield from self._follow(kept, self._root, 1, group, 0, 1)
+
+    def _afresh(self, fates: Fates) -> Outcome:
+        """Boot the kernel, and run one schedule from the start."""
+        # Not a directory of the kernel: the record must remain if the kernel fails.
+        with tempfile.TemporaryDirectory(prefix="handshake-explored-", ignore_cleanup_errors=True) as place:
+            results = Path(place).resolve()
+            job = msgspec.structs.replace(self._target.scheduled(Schedule(fates)), results=results)
+            with contextlib.ExitStack() as stack:
+                return self._outcome(lambda: stack.enter_context(self.kernel.run(job)), results, fates)
 
     def keep(self, fates: Fates, directory: Path) -> Outcome:
         """Run one schedule, and copy the files of its results into a directory."""
@@ -136,19 +150,29 @@ class Walker:
 
     def _ended(self, branch: Branch, group: list[Fates]) -> Iterator[Outcome]:
         """The outcome of a run that has ended; it is that of all schedules in the group."""
+        outcome = self._outcome(lambda: branch.result, branch.results, group[0])
+        for fates in group:
+            yield msgspec.structs.replace(outcome, fates=fates)
+
+    def _outcome(self, result: Callable[[], JobResult], results: Path, fates: Fates) -> Outcome:
+        """The outcome of a run.
+
+        Args:
+            result: Returns how it ended, or raises `KernelFailed`.
+            results: The directory of its results.
+            fates: Its schedule.
+        """
         failed: Failed | None
         try:
-            result = branch.result
-            if result.status == INTERRUPTED:
+            ended = result()
+            if ended.status == INTERRUPTED:
                 raise KeyboardInterrupt
-            failed = self._target.judge(result)
+            failed = self._target.judge(ended)
         except KernelFailed as error:
             failed = Failed("KernelFailed", str(error))
         if self._keep is not None:
-            shutil.copytree(branch.results, self._keep, dirs_exist_ok=True)
-        outcome = read_outcome(branch.results, group[0], failed, self._target.properties)
-        for fates in group:
-            yield msgspec.structs.replace(outcome, fates=fates)
+            shutil.copytree(results, self._keep, dirs_exist_ok=True)
+        return read_outcome(results, fates, failed, self._target.properties)
 
 
 def _from(fates: Fates, at: int) -> Fates:

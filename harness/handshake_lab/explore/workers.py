@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from handshake_lab.explore.outcome import Outcome
-    from handshake_lab.explore.settings import Settings
     from handshake_lab.explore.target import Target
     from handshake_lab.plan.schedule import Fate
 
@@ -133,8 +132,3 @@ def parts(schedules: Sequence[Fates], count: int) -> list[Sequence[Fates]]:
     ordered = sorted(schedules)
     size = -(-len(ordered) // count)
     return [ordered[first : first + size] for first in range(0, len(ordered), size)] if size else []
-
-
-def chosen(target: Target, settings: Settings) -> ThisProcess | Processes:
-    """The workers for a target, as the settings select them."""
-    return Processes(target, settings.workers) if settings.workers > 1 else ThisProcess(target)

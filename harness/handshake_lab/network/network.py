@@ -10,7 +10,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Self
 
-from handshake_lab.errors import UsageError
+from handshake_lab.errors import FaultImpossible, UsageError
 from handshake_lab.linux import netns
 from handshake_lab.network import construction
 from handshake_lab.network.faults.active_faults import ActiveFaults
@@ -90,6 +90,8 @@ class Network(FaultMethods):
         self.nodes: dict[str, NetworkNode] = {}
         #: Called with each change of a link: the link, what was done, the properties that were set.
         self.on_link_change: Callable[[str, LinkAction, str], None] = lambda *_: None
+        #: Called with each fault that is done to the servers of a host, while the segment waits.
+        self.act_on_servers: Callable[[Fault], None] = _no_servers
         self.interfaces: list[Interface] = []
 
     def __enter__(self) -> Self:
@@ -105,7 +107,7 @@ class Network(FaultMethods):
             self._create_nodes()
             self._impairer = stack.enter_context(Impairments(self.plan, self._spaces.descriptors))
             self._impairer.set(self._asked)
-            self._faults = ActiveFaults(self.plan, self._spaces.descriptors)
+            self._faults = ActiveFaults(self.plan, self._spaces.descriptors, self._act_on_servers)
             stack.callback(self._faults.close)
             self._faults.watch()
             for fault in self._wanted:
@@ -226,6 +228,9 @@ class Network(FaultMethods):
         check_fault(self.plan, watched)
         return self._faults.decide(watched, decide)
 
+    def _act_on_servers(self, fault: Fault) -> None:
+        self.act_on_servers(fault)  # it is set after the faults were activated
+
     def idle_faults(self) -> list[Fault]:
         """The faults that never fired so far, and are not optional."""
         return self._faults.idle()
@@ -245,6 +250,10 @@ class Network(FaultMethods):
             ImpairmentNotApplied: The parameters of a link no longer match the request.
         """
         return [*self._impairer.reports(now), *self._faults.reports(now)]
+
+
+def _no_servers(fault: Fault) -> None:
+    raise FaultImpossible(str(fault), "only the servers of a recorded run can be stopped, killed or restarted")
 
 
 def _wait_for_fine_timers() -> None:

@@ -1,4 +1,4 @@
-"""Faults: chosen segments are dropped, delayed, duplicated, reordered, corrupted, held, or injected.
+"""Faults: chosen segments are dropped, delayed, duplicated, reordered, corrupted, held, or injected; or a server ends.
 
     >>> str(Fault.parse("drop SYN nth=1 from h1"))
     'drop SYN nth=1 from h1'
@@ -19,7 +19,7 @@ import msgspec
 
 from handshake_lab.errors import UsageError
 from handshake_lab.plan import units
-from handshake_lab.plan.fault_text import ACTIONS, KINDS, MADE, OTHER_KINDS, WORDS, read_words
+from handshake_lab.plan.fault_text import ACTIONS, KINDS, MADE, OTHER_KINDS, PROGRAM_ACTIONS, WORDS, read_words
 from handshake_lab.plan.fault_values import node, numbers, positive, read_kind, read_value
 from handshake_lab.plan.nearest_name import hint
 
@@ -34,9 +34,9 @@ class Fault(msgspec.Struct, frozen=True):
         first: It acts on the first N only; 0: no limit.
         every: It acts on each Nth only; 0: on all.
         sender: Only segments from this host; for ``inject``: the host that the segment appears to come from.
-        receiver: Only segments to this host.
+        receiver: Only segments to this host; for ``stop``, ``kill`` and ``restart``: the host of the servers.
         port: Only segments from or to this port; 0 for any.
-        by: ``delay``: nanoseconds.
+        by: ``delay`` and ``stop``: nanoseconds.
         behind: ``reorder``: the number of later segments of the flow that go first.
         copies: ``duplicate``: the number of copies that follow the segment.
         seq: ``inject``: distance from the sequence number that the receiver expects next.
@@ -160,14 +160,15 @@ class Fault(msgspec.Struct, frozen=True):
             raise refuse("nth", str(self), "uses more than one of nth, first and every")
         if self.number and (self.nth or self.last or self.first or self.every):
             raise refuse("nth", str(self), f"counts segments, but #{self.number} is one segment")
-        if self.sender and self.sender == self.receiver:
+        if self.action in PROGRAM_ACTIONS and not self.receiver:
+            raise refuse("to", str(self), "does not name the host of the servers")
+        if self.sender and self.sender == self.receiver and self.action not in PROGRAM_ACTIONS:
             raise refuse("to", self.receiver, "is also the sender")
-        for part, action in (("by", "delay"), ("behind", "reorder"), ("copies", "duplicate")):
-            if (self.action == action) != bool(getattr(self, part)):
-                what = "has no duration" if part == "by" else f"has {part}, which is for {action} only"
-                raise refuse(
-                    part, str(self), what if self.action == action else f"has {part}, which is for {action} only"
-                )
+        for part, actions in (("by", ("delay", "stop")), ("behind", ("reorder",)), ("copies", ("duplicate",))):
+            if (self.action in actions) != bool(getattr(self, part)):
+                lacks = part == "by" and self.action in actions
+                only = f"has {part}, which is for {' and '.join(actions)} only"
+                raise refuse(part, str(self), "has no duration" if lacks else only)
         if self.kind in OTHER_KINDS and self.action == "reorder":
             raise refuse("segment", self.kind, "has no later segments of its flow")
         wrong = self._wrong_injection() if self.action == "inject" else self._wrong_match()
@@ -229,6 +230,8 @@ class Fault(msgspec.Struct, frozen=True):
         return self.action != "drop" or bool(self.number) or self.kind.startswith("ICMP-")
 
     def __str__(self) -> str:
+        if self.action in PROGRAM_ACTIONS:
+            return self._of_programs()
         made = self.action == "inject"
         words = [self.action]
         words += [f"#{self.number}"] * bool(self.number and not made)
@@ -257,3 +260,9 @@ class Fault(msgspec.Struct, frozen=True):
             words += [f"from {self.sender}"] * bool(self.sender) + [f"to {self.receiver}"] * bool(self.receiver)
         words += [f"port={self.port}"] * bool(self.port) + [self.family] * bool(self.family)
         return " ".join([*words, *["optional"] * self.optional])
+
+    def _of_programs(self) -> str:
+        """The text of an action on the servers of a host: ``restart h2 on DATA nth=1 from h1``."""
+        segment = str(msgspec.structs.replace(self, action="drop", receiver="", by=0)).partition(" ")[2]
+        by = [units.show_duration(self.by)] if self.by else []
+        return " ".join([self.action, self.receiver, *by, "on", segment])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from handshake_lab.plan.fault_text import OTHER_KINDS
+from handshake_lab.plan.fault_text import OTHER_KINDS, PROGRAM_ACTIONS
 from handshake_lab.tcp import flags
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def conditions(fault: Fault) -> list[tuple[str, _Condition]]:
     own = (
         fault.action != "inject"
     )  # the sender and receiver of an injected segment are not those of the counted segments
+    to = own and fault.action not in PROGRAM_ACTIONS
     length = fault.length
     every: list[tuple[bool, str, _Condition]] = [
         (bool(fault.number), f"#{fault.number}", lambda s: s.number == fault.number),
@@ -94,7 +95,7 @@ def conditions(fault: Fault) -> list[tuple[str, _Condition]]:
         (fault.rel_ack is not None, f"ack={fault.rel_ack}", lambda s: s.rel_ack == fault.rel_ack),
         (length is not None, f"len={length}", lambda s: s.length == length),
         (own and bool(fault.sender), f"from {fault.sender}", lambda s: s.sender == fault.sender),
-        (own and bool(fault.receiver), f"to {fault.receiver}", lambda s: s.receiver == fault.receiver),
+        (to and bool(fault.receiver), f"to {fault.receiver}", lambda s: s.receiver == fault.receiver),
         (bool(fault.port), f"port={fault.port}", lambda s: fault.port in (s.src.port, s.dst.port)),
         (bool(fault.family), fault.family, lambda s: (":" in s.src.ip) == (fault.family == "ipv6")),
     ]

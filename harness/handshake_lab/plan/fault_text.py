@@ -26,13 +26,20 @@ ACTIONS: dict[str, str] = {
     "corrupt": "corrupt DATA nth=1",
     "hold": "hold ACK nth=1",
     "inject": "inject RST to h2 on SYN-ACK nth=1",
+    "stop": "stop h2 10s on DATA nth=1 from h1",
+    "kill": "kill h2 on DATA nth=1 from h1",
+    "restart": "restart h2 on DATA nth=1 from h1",
 }
+#: Actions on the servers of a host, just before a segment leaves the middle. Its kind is that of the segment, its
+#: receiver the host.
+PROGRAM_ACTIONS = ("stop", "kill", "restart")
 
 #: The grammar, for help texts and docs/how-to/faults.md.
 GRAMMAR = """\
 FAULT   = drop WHAT | delay WHAT TIME | duplicate WHAT [copies=N] | reorder WHAT [behind=N]
         | corrupt WHAT | hold WHAT | inject MADE [from HOST] to HOST [seq=±N] [ack=±N] on WHAT
                                                    hold: until a test releases it
+        | stop HOST TIME on WHAT | kill HOST on WHAT | restart HOST on WHAT    the servers of a host
 WHAT    = KIND [WHICH] [from HOST] [to HOST] [port=N] [ipv4 | ipv6] [optional]
         | #N [KIND] [seq=N] [ack=N] [len=N]        a segment as a ladder prints it: #11 FIN-ACK seq=18 ack=16
 KIND    = SYN | SYN-ACK | ACK | DATA | FIN | RST | any    ACK: without data; DATA: with data
@@ -107,7 +114,19 @@ def read_words(text: object, field: str) -> tuple[str, str, dict[str, Any]]:
     parts = _parts(text, words, action, field, labelled=number is not None and action != "inject")
     if number is not None:
         parts["number"] = number
+    if action in PROGRAM_ACTIONS:
+        return action, *_of_programs(text, kind, parts, field, action)
     return action, kind, parts
+
+
+def _of_programs(text: str, host: str, parts: dict[str, Any], field: str, action: str) -> tuple[str, dict[str, Any]]:
+    """The kind and the parts of an action on the servers of a host, whose name is in the place of the kind."""
+    if "to" in parts:
+        raise UsageError(f"{field} to", text, "names a second host", ACTIONS[action])
+    kind = parts.pop("on", "any" if "number" in parts else "")
+    if not kind:
+        raise UsageError(f"{field} on", text, "does not name the segment at which it happens", ACTIONS[action])
+    return kind, {**parts, "to": host}
 
 
 def _joined(match: re.Match[str]) -> str:

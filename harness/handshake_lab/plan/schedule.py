@@ -13,7 +13,9 @@ from __future__ import annotations
 import msgspec
 
 #: The actions on a segment, each with an example. "reset": it is delivered, and then a RST is sent to the same host.
-#: "cut": it and all later segments between the two hosts are dropped for a time.
+#: "cut": it and all later segments between the two hosts are dropped for a time. "stop", "kill" and "restart": the
+#: servers of the host that receives it are stopped for a time, killed, or killed and started again, and then it is
+#: delivered.
 FATES: dict[str, str] = {
     "drop": "drop",
     "duplicate": "duplicate",
@@ -22,6 +24,9 @@ FATES: dict[str, str] = {
     "corrupt": "corrupt",
     "reset": "reset",
     "cut": "cut 10s",
+    "stop": "stop 10s",
+    "kill": "kill",
+    "restart": "restart",
 }
 #: The value of `SegmentPoint.fate` for a segment that is lost in a cut that began with an earlier segment.
 CUT_OFF = "cut off"
@@ -75,6 +80,8 @@ class SegmentPoint(msgspec.Struct, frozen=True):
         nth_of_both: Its number among the segments of that kind from any sender.
         lost: Whether a fault of the test itself drops it.
         fate: The schedule's action on it; "" if it was delivered.
+        serves: Whether a server of the receiver runs (`handshake_lab.experiment.servers`).
+        after_script: Whether the script, such as a test's function, had ended.
     """
 
     number: int
@@ -88,3 +95,5 @@ class SegmentPoint(msgspec.Struct, frozen=True):
     nth_of_both: int
     lost: bool = False
     fate: str = ""
+    serves: bool = False
+    after_script: bool = False

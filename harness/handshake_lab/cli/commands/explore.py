@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from pathlib import Path
 
 import click
@@ -10,11 +11,11 @@ import click
 from handshake_lab.checkout.pytest_run import run_pytest
 from handshake_lab.cli import options
 from handshake_lab.errors import UsageError
-from handshake_lab.explore.keep import load
+from handshake_lab.explore.keep import compared, kept_since, load
 from handshake_lab.explore.programs import programs_target, record_command
 from handshake_lab.explore.properties import DEFAULT, PROPERTIES
 from handshake_lab.explore.session import search_and_keep
-from handshake_lab.explore.settings import DESCRIPTORS, Settings
+from handshake_lab.explore.settings import ACTIONS, DESCRIPTORS, Settings
 from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
 
 
@@ -33,7 +34,7 @@ from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
     default="drop",
     show_default=True,
     metavar="KINDS",
-    help="Kinds of faults to try: drop, duplicate, delay, reorder, reset, cut.",
+    help=f"Kinds of faults to try: {', '.join(ACTIONS)}.",
 )
 @click.option("--runs", default=0, metavar="N", help="Maximum number of runs, over all workers together.")
 @click.option("--budget", default="", metavar="TIME", help="Start no more runs after this wall time: 60s.")
@@ -52,6 +53,13 @@ from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
     f"Default: {', '.join(DEFAULT)}.",
 )
 @click.option("-n", "--workers", default=1, show_default=True, metavar="N", help="Processes that run schedules.")
+@click.option(
+    "--on",
+    "scheduler",
+    default="",
+    metavar="ADDRESS",
+    help="Run schedules on the workers of a Dask cluster: tls://scheduler:8786.",
+)
 @click.option(
     "--kernels",
     default="",
@@ -88,6 +96,7 @@ def command(
     shuffle: int,
     properties: str,
     workers: int,
+    scheduler: str,
     kernels: str,
     replay: Path | None,
     servers: tuple[str, ...],
@@ -115,6 +124,7 @@ def command(
       handshake explore tests/test_shop.py --faults 2 -n 2
       handshake explore tests/test_shop.py --of drop,delay,reset --runs 500
       handshake explore tests/test_shop.py -x --kernels 6.1,7.3
+      handshake explore tests/test_shop.py --faults 2 --on tls://scheduler:8786
       handshake explore --server "python3 -m http.server 80" --client "curl -s http://h2/" --of drop,reset
       handshake explore --replay handshake-findings/test_shop.py-test_order/drop-syn-nth-1-from-h1-47ecf5
     """
@@ -127,27 +137,31 @@ def command(
         raise UsageError("TESTS", "", "names no test", "handshake explore tests/test_shop.py::test_order")
     words = [f"faults={most_faults}", f"of={kinds}", f"workers={workers}"]
     given = {"runs": runs, "budget": budget, "findings": int(first), "shuffle": shuffle, "properties": properties}
+    given["on"] = scheduler
     words += [f"{name}={value}" for name, value in given.items() if value]
     settings = Settings.parse(" ".join(words))
-    if servers or clients:
-        names = (kernel_name, seed, WALL_LIMIT, settings.of_one_run)
+    line += ["--handshake-explore", str(settings), "--handshake-seed", str(seed)]
+
+    def explored(name: str, place: Path) -> int:
+        """Explore on one kernel; returns the exit status."""
+        choose_kernel(name, seed)  # built now, with its progress shown
+        if not (servers or clients):
+            return run_pytest([*line, "--handshake-findings", str(place), *tests], Path.cwd(), name)
+        names = (name, seed, WALL_LIMIT, settings.of_one_run)
         again = functools.partial(record_command, servers, clients, topology, links, seed)
         with programs_target(servers, clients, topology, links, *names) as wanted:
-            exploration, text = search_and_keep(wanted, settings, out / "programs", again)
+            exploration, text = search_and_keep(wanted, settings, place / "programs", again)
         click.echo(text)
         if exploration.interrupted:
             raise KeyboardInterrupt
         return int(bool(exploration.findings))
-    line += ["--handshake-explore", str(settings), "--handshake-seed", str(seed)]
-    statuses = []
-    versions = [version.strip() for version in kernels.split(",")] if kernels else [""]
-    for version in versions:
-        name, place = (f"lab:{version}", out / version) if version else (kernel_name, out)
-        choose_kernel(name, seed)  # built now, with its progress shown
-        if version:
-            click.echo(f"Linux {version}")
-        statuses.append(run_pytest([*line, "--handshake-findings", str(place), *tests], Path.cwd(), name))
-    if kernels:
-        for version, status in zip(versions, statuses, strict=True):
-            click.echo(f"Linux {version}: {'findings' if status else 'nothing found'}")
-    return max(statuses)
+
+    if not kernels:
+        return explored(kernel_name, out)
+    began = time.time()
+    statuses = {}
+    for version in dict.fromkeys(version.strip() for version in kernels.split(",")):
+        click.echo(f"Linux {version}")
+        statuses[version] = explored(f"lab:{version}", out / version)
+    click.echo(compared({version: kept_since(out / version, began) for version in statuses}))
+    return max(statuses.values())

@@ -19,7 +19,7 @@ from handshake_lab.network.faults import drop_rules
 from handshake_lab.network.faults.connection_numbers import ConnectionNumbers
 from handshake_lab.network.faults.crafting import Egress, craft_for
 from handshake_lab.network.faults.middlebox import Middlebox, Rule
-from handshake_lab.plan.fault_text import OTHER_KINDS
+from handshake_lab.plan.fault_text import OTHER_KINDS, PROGRAM_ACTIONS
 from handshake_lab.plan.network_plan import MIDDLE
 from handshake_lab.recording.observations import FaultReport
 from handshake_lab.tcp.address import Address
@@ -119,9 +119,10 @@ class ActiveFaults:
     Args:
         plan: The network.
         spaces: A descriptor of each namespace, by node; the switches' under `MIDDLE`.
+        act: Carries out an action on the servers of a host; called by the middlebox, while the segment waits.
     """
 
-    def __init__(self, plan: NetworkPlan, spaces: Mapping[str, int]) -> None:
+    def __init__(self, plan: NetworkPlan, spaces: Mapping[str, int], act: Callable[[Fault], None]) -> None:
         self._spaces = spaces
         self._addresses = {name: set(node.addresses) for name, node in plan.nodes.items() if node.kind != "switch"}
         self._aliases = _aliases(plan)
@@ -145,6 +146,7 @@ class ActiveFaults:
         self._datagrams = False
         self._connections = ConnectionNumbers()
         self._watching: dict[str, socket.socket] = {}
+        self._act = act
 
     def middlebox(self, fault: Fault) -> Middlebox:
         """The middlebox, which executes a fault; it is inserted into the path on first use.
@@ -155,7 +157,8 @@ class ActiveFaults:
         if self._middlebox is None:
             # It needs the sequence numbers of connections that already exist.
             self._poll(fault)
-            self._middlebox = Middlebox(self._edges, self._addresses, copy.deepcopy(self._connections))
+            numbers = copy.deepcopy(self._connections)
+            self._middlebox = Middlebox(self._edges, self._addresses, numbers, self._act)
             for space in self._ports:
                 self._insert(space)
         return self._middlebox
@@ -192,7 +195,9 @@ class ActiveFaults:
                 self._divert_datagrams()
             handle = ActiveFault(fault, self, rule=rule)
         else:
-            rule = Rule(fault, senders, {fault.receiver} if fault.receiver else set())
+            # An action on the servers of a host counts segments to any host.
+            to = {fault.receiver} if fault.receiver and fault.action not in PROGRAM_ACTIONS else set()
+            rule = Rule(fault, senders, to)
             self.middlebox(fault).add(rule)
             if fault.number or fault.watched.startswith(OTHER_KINDS):
                 self._divert_datagrams()

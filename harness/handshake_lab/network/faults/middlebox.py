@@ -29,6 +29,7 @@ from handshake_lab.network.faults.crafting import Egress, craft_for
 from handshake_lab.network.faults.drop_rules import PASSED, SHOWN_LOST
 from handshake_lab.plan.fault import Fault
 from handshake_lab.plan.fault_matching import Datagram, icmp_kind, is_kind
+from handshake_lab.plan.fault_text import PROGRAM_ACTIONS
 from handshake_lab.tcp import craft
 from handshake_lab.tcp.address import Address
 from handshake_lab.tcp.icmp import decode_error
@@ -136,10 +137,15 @@ class Middlebox:
         edges: All exits, by the host's hardware address.
         addresses: The IP addresses of each host.
         connections: The connections observed before it was inserted into the path.
+        act: Carries out an action on the servers of a host.
     """
 
     def __init__(
-        self, edges: Mapping[bytes, Egress], addresses: Mapping[str, set[str]], connections: ConnectionNumbers
+        self,
+        edges: Mapping[bytes, Egress],
+        addresses: Mapping[str, set[str]],
+        connections: ConnectionNumbers,
+        act: Callable[[Fault], None],
     ) -> None:
         self._edges = edges
         self._addresses = addresses
@@ -150,6 +156,7 @@ class Middlebox:
         self._behind: list[tuple[int, tuple[object, object], Egress, bytes]] = []
         self._order = 0
         self._connections = connections
+        self._act = act
         self._error: BaseException | None = None
         self._stopping = False
         self._changed = threading.Condition()
@@ -263,18 +270,13 @@ class Middlebox:
         passing = self._passing(frame, edge) if edge else None
         if edge is None or passing is None:
             return
-        hit: list[Fault] = []
-        held: Rule | None = None
-        turn: Fault | None = None
-        for rule in self._rules:
-            fault = rule.count(passing, lost=lost)
-            if fault is None:
-                continue
-            hit.append(fault)
-            if fault.action == "hold":
-                held = held or rule
-            elif fault.action == "reorder":
-                turn = turn or fault
+        counted = [(rule, rule.count(passing, lost=lost)) for rule in self._rules]
+        hit = [fault for _, fault in counted if fault is not None]
+        held = next((rule for rule, fault in counted if fault is not None and fault.action == "hold"), None)
+        turn = next((fault for fault in hit if fault.action == "reorder"), None)
+        for fault in hit:
+            if fault.action in PROGRAM_ACTIONS:
+                self._act(fault)
         if not lost and not any(fault.action == "drop" for fault in hit):
             if not isinstance(passing.packet, Datagram):
                 self._connections.given(passing.packet)
@@ -313,7 +315,7 @@ class Middlebox:
     ) -> None:
         if any(fault.action == "corrupt" for fault in hit):
             frame = craft.damaged(frame)
-        delay = sum(fault.by for fault in hit)
+        delay = sum(fault.by for fault in hit if fault.action == "delay")
         for _ in range(1 + sum(fault.copies for fault in hit)):
             if held is not None:
                 held.held.append((edge, frame))

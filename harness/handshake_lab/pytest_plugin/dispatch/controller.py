@@ -149,7 +149,7 @@ class Controller:
         began = time.time()
         interrupted = False
         try:
-            job = self._job(item, self._kernel(seed_of(item)), None)
+            job = self._job(item, self._kernel(seed_of(item)), None, tbstyle="no")
             limit = time_limits.wall_limit(self._config)
             settings = Settings.parse(option.handshake_explore or "")
             names = (option.handshake_kernel, seed_of(item), limit)
@@ -192,15 +192,22 @@ class Controller:
             return [time_limits.skipped(item, reason)]
         return self._replayed_branches(item, kernel, self._job(item, kernel, results), results)
 
-    def _job(self, item: pytest.Item, kernel: Kernel, results: Path | None) -> Job:
-        """What a worker is given to do for a test."""
+    def _job(self, item: pytest.Item, kernel: Kernel, results: Path | None, **changed: str) -> Job:
+        """What a worker is given to do for a test.
+
+        Args:
+            item: The test.
+            kernel: The kernel.
+            results: The directory for its results; None: a temporary one.
+            changed: Options that have other values than in this session.
+        """
         variant = variants.of(item)
         coverage = code_coverage.settings(self._config)
         readable, environment = serialise.readable(item), serialise.environment()
         # Equal for all tests of a file, which share one collection.
         common = {
             "args": serialise.arguments(item),
-            "options": serialise.options(self._config),
+            "options": serialise.options(self._config) | changed,
             "markers": self._config.getini("markers"),
             "plugins": serialise.plugins(self._config),
             "path": sys.path,

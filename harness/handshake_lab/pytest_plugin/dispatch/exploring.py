@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,10 @@ import msgspec
 
 from handshake_lab.explore.outcome import Failed
 from handshake_lab.explore.session import search_and_keep
-from handshake_lab.explore.target import Target
-from handshake_lab.kernel.choose import choose_kernel
-from handshake_lab.kernel.shared.job import PACKAGE_ROOT
+from handshake_lab.explore.target import Target, kernel_maker
 from handshake_lab.pytest_plugin.dispatch import finding_test
 from handshake_lab.pytest_plugin.dispatch.worker import REPORTS
-from handshake_lab.pytest_plugin.options.report_properties import RAISED_CLASS
+from handshake_lab.pytest_plugin.options.report_properties import RAISED_AT, RAISED_CLASS
 
 if TYPE_CHECKING:
     import pytest
@@ -31,8 +28,10 @@ def target(
     item: pytest.Item, job: Job, kernel_name: str, seed: int, wall_limit: float, properties: tuple[str, ...] = ()
 ) -> Target:
     """A test as a target of the exploration."""
-    kernel = functools.partial(choose_kernel, kernel_name, seed, wall_limit, fresh_boot=False)
-    return Target(item.nodeid, job, kernel, judge, properties)
+    loaded = item.config.pluginmanager._getconftestmodules(item.path)  # noqa: SLF001  pytest has no public access to it
+    conftests = [Path(module.__file__) for module in loaded if module.__file__]
+    kernel = kernel_maker(kernel_name, seed, wall_limit)
+    return Target(item.nodeid, job, kernel, judge, properties, (item.path, *conftests))
 
 
 def judge(result: JobResult) -> Failed | None:
@@ -49,23 +48,13 @@ def judge(result: JobResult) -> Failed | None:
 
 def _failed(report: dict[str, Any]) -> Failed:
     """The first line of a failure with its place; the signature has neither numbers nor times."""
-    longrepr = report["longrepr"]
     name = ".".join(report.get(RAISED_CLASS) or ("", "failed"))
-    place = _place(longrepr) if isinstance(longrepr, dict) else ""
-    if not place:
+    longrepr = report["longrepr"]
+    if not isinstance(longrepr, dict) or not longrepr.get("reprcrash"):
         text = str(longrepr)
         return Failed(f"{name} {re.sub(r'[0-9]+', '0', text)[:80]}", text)
+    place = report[RAISED_AT]
     return Failed(f"{name} {place}", f"{longrepr['reprcrash']['message']}\n({place})")
-
-
-def _place(longrepr: dict[str, Any]) -> str:
-    """The last line of a traceback outside this package, as ``file:line``."""
-    if not longrepr.get("reprcrash"):
-        return ""
-    entries = [entry["data"].get("reprfileloc") for entry in longrepr["reprtraceback"]["reprentries"]]
-    found = [entry for entry in entries if entry and not Path(entry["path"]).absolute().is_relative_to(PACKAGE_ROOT)]
-    place = (found or [longrepr["reprcrash"]])[-1]
-    return f"{Path(place['path']).name}:{place['lineno']}"
 
 
 def explored(item: pytest.Function, wanted: Target, settings: Settings, directory: Path) -> tuple[Exploration, str]:

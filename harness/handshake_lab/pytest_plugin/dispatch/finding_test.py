@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from handshake_lab.plan import units
+from handshake_lab.plan.fault_text import PROGRAM_ACTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,6 +55,8 @@ def _heading(item: pytest.Function, finding: Finding) -> str:
 
 def call(fault: Fault, *, optional: bool = False) -> str:
     """A fault as a call of a test's network: ``net.drop("FIN", nth=2, from_="h1")``."""
+    if fault.action in PROGRAM_ACTIONS:
+        return f'net.fault("{fault}{" optional" if optional else ""}")'
     words = [f'"{fault.kind}"']
     if fault.action == "delay":
         words.append(f'"{units.show_duration(fault.by)}"')

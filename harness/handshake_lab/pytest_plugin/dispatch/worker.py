@@ -15,13 +15,14 @@ import pytest
 from handshake_lab.errors import EnvironmentUnsupported, HandshakeError, SettingMissing
 from handshake_lab.kernel.lab.branch_point import end_here
 from handshake_lab.kernel.lab.stage import reach_stage
+from handshake_lab.kernel.shared.job import PACKAGE_ROOT
 from handshake_lab.plan.schedule import Schedule
 from handshake_lab.pytest_plugin.dispatch import shared_fixtures
 from handshake_lab.pytest_plugin.dispatch.code_coverage import measured
 from handshake_lab.pytest_plugin.dispatch.time_limit import limited
 from handshake_lab.pytest_plugin.options import time_limits
 from handshake_lab.pytest_plugin.options.command_line import spelled
-from handshake_lab.pytest_plugin.options.report_properties import COMPARED, RAISED, RAISED_CLASS
+from handshake_lab.pytest_plugin.options.report_properties import COMPARED, RAISED, RAISED_AT, RAISED_CLASS
 from handshake_lab.pytest_plugin.results import state_comparison
 from handshake_lab.recording.observations import KernelInfo
 
@@ -118,6 +119,7 @@ class Reporter:
             kinds = [kind.__name__ for kind in type(error).__mro__]
             setattr(report, RAISED, kinds)
             setattr(report, RAISED_CLASS, (type(error).__module__, type(error).__qualname__))
+            setattr(report, RAISED_AT, _place_of(call.excinfo))
             setattr(report, COMPARED, self._compared)
             if isinstance(error, HandshakeError):
                 report.longrepr = spelled(str(error))
@@ -183,6 +185,13 @@ def run(argument: Any, results: Path) -> int:
     plugins = ["handshake_lab.pytest_plugin.hooks", *argument["plugins"]]
     with measured(argument["coverage"], results):
         return int(pytest.main(argument["args"], plugins=[*map(_load, plugins), Reporter(argument, results)]))
+
+
+def _place_of(raised: pytest.ExceptionInfo[BaseException]) -> str:
+    """The last line of a traceback outside this package."""
+    found = [entry for entry in raised.traceback if not Path(entry.path).absolute().is_relative_to(PACKAGE_ROOT)]
+    entry = (found or list(raised.traceback))[-1]
+    return f"{Path(entry.path).name}:{entry.lineno + 1}"
 
 
 def _place(argument: dict[str, Any], results: Path) -> Place:

@@ -6,6 +6,8 @@ from __future__ import annotations
 RAISED = "handshake_raised"
 #: Attribute of a failed report: module and qualified name of its exception's class.
 RAISED_CLASS = "handshake_raised_class"
+#: Attribute of a failed report: the last line of the traceback outside this package, as ``file:line``.
+RAISED_AT = "handshake_raised_at"
 #: Attribute of a failed report: the states that were recorded, and those that the test expected.
 COMPARED = "handshake_compared"
 
