@@ -114,6 +114,7 @@ def test_another_future_of_a_recorded_run(served: Served, fate: str, shown: str)
     """It stands beside the recorded one, with the command that gives it."""
     view = post(served, "ROOT/en/runs/demo", number=2, fate=fate)["view"]
 
+    assert "data-fate" in served.ask("ROOT/en/runs/demo")[2].decode()
     assert f"handshake demo --seed 3 --fault &#34;{shown}&#34;" in view
     assert "The recorded run" in view
     assert "first difference" in view

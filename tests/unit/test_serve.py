@@ -16,7 +16,10 @@ from handshake_lab.serve import changes
 from handshake_lab.serve.folder import LONGEST_FILE, Folder
 from handshake_lab.serve.guard import LONGEST_BODY
 from handshake_lab.serve.server import Server
+from handshake_lab.serve.what_if import can_be_had_again
+from msgspec.structs import replace
 from recordings import RUNS
+from report_records import normal
 from served import Served, serving
 
 if TYPE_CHECKING:
@@ -289,6 +292,21 @@ def test_pages_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
         again = threading.Event()
         while server.ask("ROOT/events", "HEAD")[0] == 503:
             again.wait(0.05)
+
+
+def test_only_what_can_be_had_again_is_offered() -> None:
+    """Runs of demo and record on a lab kernel."""
+    lab = normal().header
+    for replay, kind, offered in (
+        ("handshake demo --seed 3", "lab", True),
+        ("handshake record --client true", "lab", True),
+        ("handshake demo --kernel host", "host", False),
+        ("handshake test -k lost", "lab", False),
+        ("sh -c evil", "lab", False),
+        ("", "lab", False),
+    ):
+        header = replace(lab, replay=replay, kernel=replace(lab.kernel, kind=kind))
+        assert can_be_had_again(replace(normal(), header=header)) is offered
 
 
 @pytest.mark.parametrize(

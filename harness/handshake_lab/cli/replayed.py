@@ -10,13 +10,13 @@ import click
 
 from handshake_lab.errors import UsageError
 from handshake_lab.plan.topology_file import split_file
+from handshake_lab.serve.what_if import VERBS
 
 if TYPE_CHECKING:
     from handshake_lab.kernel.shared.protocol import Kernel
     from handshake_lab.plan.run_plan import RunPlan
 
-#: The verbs whose runs can be had again here.
-_VERBS = ("demo", "record")
+_OUTPUT = frozenset({"out", "html", "check_repeat", "as_json", "plain", "lang"})
 
 
 def replayed(command: str) -> tuple[RunPlan, Kernel]:
@@ -32,7 +32,7 @@ def replayed(command: str) -> tuple[RunPlan, Kernel]:
     try:
         words = shlex.split(command)
         program, verb, *options = words or ["", ""]
-        if program != "handshake" or verb not in _VERBS:
+        if program != "handshake" or verb not in VERBS:
             raise UsageError("run", command, "cannot be run again here", example)
         module = import_module(f"handshake_lab.cli.commands.{verb}")
         with module.command.make_context(verb, options) as context:
@@ -45,6 +45,3 @@ def replayed(command: str) -> tuple[RunPlan, Kernel]:
             return found
     except (click.ClickException, click.exceptions.Exit, ValueError) as error:
         raise UsageError("run", command, f"cannot be run again ({error})", example) from None
-
-
-_OUTPUT = frozenset({"out", "html", "check_repeat", "as_json", "plain", "lang"})

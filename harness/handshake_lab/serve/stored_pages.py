@@ -21,6 +21,7 @@ from handshake_lab.report.html.rendering import Served, render
 from handshake_lab.report.html.run_facts import headline
 from handshake_lab.report.text.translations import words
 from handshake_lab.serve.changes import state_of
+from handshake_lab.serve.what_if import can_be_had_again
 from handshake_lab.verdict.judge import judge
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class StoredPages:
         if not record.complete:
             # It may go on: what has not arrived, and was not overtaken, is not known to be lost.
             record = with_under_way(record, Undecided(in_flight=1))
-        served = frame.served("served_run.html.j2", again=again and bool(record.header.replay))
+        served = frame.served("served_run.html.j2", again=again and can_be_had_again(record))
         title = self._folder.path.name if name == "." else name
         return page(
             record, events.observations, title=title, verdict=judge(record), back=f"{frame.root}/{frame.lang}/",

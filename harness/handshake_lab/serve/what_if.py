@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     #: Makes the plan of a command again, and the kernel for it.
     Replayed = Callable[[str], tuple[RunPlan, Kernel]]
 
+#: The verbs whose runs can be had again.
+VERBS = ("demo", "record")
 #: The fault for each fate. The same seed gives the same run up to this segment.
 _FAULTS = {
     "drop": "drop #{number}",
@@ -27,6 +29,14 @@ _FAULTS = {
     "duplicate": "duplicate #{number}",
     "reset": "inject RST to {receiver} on #{number}",
 }
+
+
+def can_be_had_again(record: Record) -> bool:
+    """Whether a run is one of `VERBS` on a lab kernel, so that it can be asked what if; it may be refused nevertheless."""
+    words = record.header.replay.split()
+    return (
+        words[:1] == ["handshake"] and words[1:2] in [[verb] for verb in VERBS] and record.header.kernel.kind == "lab"
+    )
 
 
 def another_run(record: Record, number: int, fate: str, replayed: Replayed) -> tuple[Record, str]:
