@@ -27,7 +27,9 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     unit = new_unit(place / "my-unit").folder
     try:
         made = CliRunner().invoke(
-            command, ["bundle", str(place / "class.tar"), "--unit", str(unit)], catch_exceptions=False
+            command,
+            ["bundle", str(place / "class.tar"), "--unit", str(unit), "--with", "serve"],
+            catch_exceptions=False,
         )
     except EnvironmentUnsupported as error:
         if "No matching distribution found" not in str(error):  # a package that cannot be built is a defect
@@ -67,6 +69,7 @@ def test_a_room_without_network(room: Path, tmp_path: Path) -> None:
         check=False,
     )
 
+    assert (place / "bin" / "uvicorn").exists()
     assert "The three-way handshake" in done.stdout
     assert str(place / "units" / "my-unit") in done.stdout
     assert started.returncode == 0, started.stderr

@@ -35,7 +35,7 @@ _SHOWN_LINES = 15
 
 
 def write_bundle(
-    file: Path, image: LabKernelImage, units: Sequence[Unit], pythons: Sequence[str] = (), *, notebook: bool = False
+    file: Path, image: LabKernelImage, units: Sequence[Unit], pythons: Sequence[str] = (), extras: Sequence[str] = ()
 ) -> None:
     """Write the archive. It needs a package index; installing from the archive needs no network.
 
@@ -44,7 +44,7 @@ def write_bundle(
         image: The lab kernel.
         units: Units that are not of this package.
         pythons: Versions of Python that the room has besides that of this process: "3.12".
-        notebook: Whether to include what the notebook view needs.
+        extras: Extras of this package besides ``kernel``: "notebook", "serve".
 
     Raises:
         UsageError: The file exists, or cannot be written; a version is invalid.
@@ -57,7 +57,7 @@ def write_bundle(
     try:
         with file.open("xb") as archive, tempfile.TemporaryDirectory(prefix="handshake-class-") as scratch:
             place = Path(scratch) / FOLDER
-            _collect(place, image, pythons, "kernel,notebook" if notebook else "kernel")
+            _collect(place, image, pythons, ",".join(["kernel", *extras]))
             for unit in units:
                 shutil.copytree(unit.folder, place / "units" / unit.name)
             with tarfile.open(fileobj=archive, mode="w") as packed:

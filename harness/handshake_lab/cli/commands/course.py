@@ -358,9 +358,15 @@ def pictures(names: tuple[str, ...], out: Path, seed: int, kernel_name: str, lan
 @click.option(
     "--python", "pythons", multiple=True, metavar="X.Y", help="A further version of Python in the room. Repeatable."
 )
-@click.option("--notebook", is_flag=True, help="Include what notebooks need: handshake-lab[notebook].")
+@click.option(
+    "--with",
+    "extras",
+    multiple=True,
+    type=click.Choice(["notebook", "serve"]),
+    help="Include what notebooks, or handshake serve, need. Repeatable.",
+)
 def bundle(
-    file: Path, units: tuple[Path, ...], version: str | None, pythons: tuple[str, ...], *, notebook: bool
+    file: Path, units: tuple[Path, ...], version: str | None, pythons: tuple[str, ...], extras: tuple[str, ...]
 ) -> None:
     """Pack all that a room without internet needs into one archive.
 
@@ -370,6 +376,7 @@ def bundle(
     \b
     Examples:
       handshake course bundle class.tar
+      handshake course bundle class.tar --with serve --with notebook
       handshake course bundle class.tar --unit my-unit --python 3.12 --python 3.13
     """
     from handshake_lab.courses.class_bundle import FOLDER, write_bundle
@@ -381,7 +388,7 @@ def bundle(
     with progress.shown() as shown:
         image = provide_lab.ensure(version, shown)
     with waiting("Collecting packages"):
-        write_bundle(file, image, own, pythons, notebook=notebook)
+        write_bundle(file, image, own, pythons, extras)
     click.echo(f"{file}: Linux {image.release}, {file.stat().st_size / 1e6:.1f} MB. In the room:")
     click.echo(f"tar -xf {file.name} && sh {FOLDER}/install.sh")
 
