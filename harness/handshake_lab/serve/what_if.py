@@ -32,11 +32,9 @@ _FAULTS = {
 
 
 def can_be_had_again(record: Record) -> bool:
-    """Whether a run is one of `VERBS` on a lab kernel, so that it can be asked what if; it may be refused nevertheless."""
-    words = record.header.replay.split()
-    return (
-        words[:1] == ["handshake"] and words[1:2] in [[verb] for verb in VERBS] and record.header.kernel.kind == "lab"
-    )
+    """Whether a run is one of `VERBS` on a lab kernel; to have it again may be refused nevertheless."""
+    ours = record.header.replay.startswith(tuple(f"handshake {verb}" for verb in VERBS))
+    return ours and record.header.kernel.kind == "lab"
 
 
 def another_run(record: Record, number: int, fate: str, replayed: Replayed) -> tuple[Record, str]:
