@@ -1,12 +1,18 @@
 """Skips tests whose programs are missing, with the package's name."""
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
+#: Where packages put programs that are not on everybody's path: Debian's PostgreSQL, and servers.
+PLACES = ("/usr/sbin", *(str(place) for place in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)))
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker."""
+    """Declare the marker, and find more programs."""
+    os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *PLACES])
     config.addinivalue_line("markers", "needs(program, package): the test is skipped where the program is missing")
 
 
