@@ -49,6 +49,7 @@ BEFORE_A_JOB = (
     "kernel/host/private_namespaces.py",
     "kernel/lab/*.py",
     "kernel/shared/*.py",
+    "kernel/vm/virtual/template_guest.py",
 )
 
 

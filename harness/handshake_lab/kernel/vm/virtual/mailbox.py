@@ -18,7 +18,7 @@ import os
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from handshake_lab.errors import EnvironmentUnsupported
+from handshake_lab.errors import EnvironmentUnsupported, KernelFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,11 +111,11 @@ class GuestMailbox:
         """Leave the results.
 
         Raises:
-            ValueError: They do not fit.
+            KernelFailed: They do not fit.
         """
         length = len(reply.results)
         if _PAGE + _padded(length) > SIZE:
-            raise ValueError(f"the results have {length >> 20} MiB, and the mailbox has room for {SIZE >> 20} MiB")
+            raise KernelFailed(f"the results have {length >> 20} MiB, and the mailbox has room for {SIZE >> 20} MiB")
         self._memory[_PAGE : _PAGE + _padded(length)] = reply.results.ljust(_padded(length), b"\0")
         header = _HEADER.pack(_ENDED, reply.status, 0, 0, length)
         self._memory[:_PAGE] = header.ljust(_PAGE, b"\0")

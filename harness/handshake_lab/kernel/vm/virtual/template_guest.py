@@ -23,6 +23,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.shared import guest_setup, job_runner
 from handshake_lab.kernel.shared.guest_setup import RESULTS, SCRATCH
 from handshake_lab.kernel.vm.virtual.mailbox import GuestMailbox, Reply
@@ -124,7 +125,7 @@ def main() -> None:
     mailbox = GuestMailbox(boot["mailbox"])
     try:
         mailbox.reply(Reply(status, _packed(RESULTS)))
-    except ValueError as error:
+    except KernelFailed as error:
         sys.stderr.write(f"{error}\n")
     guest_setup.power_off()
 
