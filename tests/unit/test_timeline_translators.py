@@ -44,8 +44,8 @@ class Path:
         """Send a segment that is lost behind a number of links, or ``stopped`` by the router there.
 
         Returns:
-            Its sender, its receiver, and whether it arrives. A translator that neither passes on nor answers what has its
-            own address has dropped it: it is for the host behind.
+            Its sender, its receiver, and whether it arrives. A translator that neither passes on nor answers what has
+            its own address has dropped it: it is for the host behind.
         """
         flows = [(dst, src) for src, dst in reversed(self.flows)] if back else self.flows
         nodes = ["h1", *(f"r{number}" for number in range(1, len(self.flows))), "h2"]
