@@ -5,9 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 from handshake_lab.errors import UsageError
+from handshake_lab.explore.finding import Finding
+from handshake_lab.explore.keep import KeptFinding, compared
+from handshake_lab.explore.outcome import Failed, Outcome
 from handshake_lab.explore.settings import Settings
 from handshake_lab.explore.workers import parts
 from handshake_lab.plan.schedule import Fate, SegmentPoint
+from handshake_lab.recording.observations import KernelInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,3 +53,22 @@ def test_servers_are_restarted_only_where_one_runs() -> None:
     point = SegmentPoint(1, 0, "h1", "h2", "S", 0, "SYN", 1, 1)
     assert settings.kinds_at(point) == ["drop"]
     assert settings.kinds_at(msgspec.structs.replace(point, serves=True)) == ["drop", "stop", "kill", "restart"]
+
+
+def test_the_kernels_that_break_a_test_are_listed() -> None:
+    """One line for each kernel; the same failure by another fault is the same failure."""
+
+    def kept(fate: str) -> KeptFinding:
+        point = SegmentPoint(1, 0, "h1", "h2", "S", 0, "SYN", 1, 1, fate=fate)
+        outcome = Outcome((Fate(1, fate),), (point,), Failed("TimeoutError test_it.py:7", "timed out"), "")
+        return KeptFinding("test_it.py::test_it", KernelInfo("lab", "7.3.4", 250, 1), Finding(outcome, 2))
+
+    shown = compared({"6.1": [kept("drop")], "6.12": [], "7.3": [kept("duplicate")]})
+
+    assert shown.splitlines() == [
+        "test_it.py::test_it: TimeoutError test_it.py:7",
+        "  Linux 6.1: drop SYN nth=1 from h1",
+        "  Linux 6.12: nothing found",
+        "  Linux 7.3: duplicate SYN nth=1 from h1",
+    ]
+    assert compared({"6.1": [], "7.3": []}) == "nothing found on Linux 6.1, 7.3"
