@@ -27,6 +27,12 @@ MEMORY = 2048
 #: The clock when a machine boots: 2026-01-01 00:00:00 UTC, in seconds since the epoch.
 CLOCK_START = 1_767_225_600
 
+_ICOUNT = "shift=0,sleep=off,align=off"
+#: QEMU has a thread for the processor and one for timers. When the processor has just halted, the other one may advance
+#: the clock before the last instructions are counted (icount_start_warp_timer(), accel/tcg/icount-common.c), and then
+#: by too much. When a run is recorded, only one of them works at a time; nobody reads the recording.
+_IN_TURN = ",rr=record,rrfile=/dev/null"
+
 #: The kernel's command line: no wait after a panic, no mitigations (there are no other users in it), no random
 #: addresses, and no trust in random numbers from the machine; access to the memory of the mailbox and to the device
 #: that reports.
@@ -76,7 +82,7 @@ def command(
     share = "on" if shared else "off"
     return [
         *(qemu(architecture), "-machine", architecture.machine, "-accel", "tcg", "-cpu", architecture.processor),
-        *("-smp", "1", "-icount", "shift=0,sleep=off,align=off", "-m", f"{MEMORY + mailbox_size}M"),
+        *("-smp", "1", "-icount", _ICOUNT if initramfs else _ICOUNT + _IN_TURN, "-m", f"{MEMORY + mailbox_size}M"),
         *("-object", f"memory-backend-file,id=ram,size={MEMORY}M,mem-path={_escaped(memory)},share={share}"),
         *("-object", f"memory-backend-file,id=box,size={mailbox_size}M,mem-path={_escaped(mailbox_file)},share=on"),
         *("-numa", "node,nodeid=0,cpus=0,memdev=ram", "-numa", "node,nodeid=1,memdev=box"),
