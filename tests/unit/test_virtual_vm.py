@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 from handshake_lab.cli import main
-from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.errors import EnvironmentUnsupported, KernelFailed, UsageError
 from handshake_lab.kernel.packages.archives import Archive, of_architecture
 from handshake_lab.kernel.shared.job import Job
 from handshake_lab.kernel.shared.kernel_name import KernelName, in_real_time
@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(EnvironmentUnsupported, match="--real-time"):
         mailbox.write_delivery(tmp_path / "mailbox", mailbox.Delivery(b"{}", bytes(64 << 10)))
     mailbox.write_delivery(tmp_path / "mailbox", mailbox.Delivery(b"{}", b""))
-    with pytest.raises(ValueError, match="mailbox"):
+    with pytest.raises(KernelFailed, match="mailbox"):
         Memory(tmp_path / "mailbox").reply(mailbox.Reply(0, bytes(64 << 10)))
 
 
