@@ -132,7 +132,8 @@ def command(
     if replay is not None:
         kept = load(replay)
         line += ["--handshake-replay", str(replay), "--handshake-seed", str(kept.kernel.seed), kept.target]
-        return run_pytest(line, Path.cwd(), kernel_name)
+        found_on = f"lab:{kept.kernel.release}" if kernel_name == "lab" else kernel_name
+        return run_pytest(line, Path.cwd(), found_on)
     if not (tests or servers or clients):
         raise UsageError("TESTS", "", "names no test", "handshake explore tests/test_shop.py::test_order")
     words = [f"faults={most_faults}", f"of={kinds}", f"workers={workers}"]

@@ -150,6 +150,8 @@ class Controller:
         interrupted = False
         try:
             job = self._job(item, self._kernel(seed_of(item)), None, tbstyle="no")
+            # The command would run the test without the faults; and the record must not depend on the kernel's name.
+            job = msgspec.structs.replace(job, argument={**job.argument, "replay": ""})
             limit = time_limits.wall_limit(self._config)
             settings = Settings.parse(option.handshake_explore or "")
             names = (option.handshake_kernel, seed_of(item), limit)
