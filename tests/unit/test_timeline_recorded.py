@@ -148,6 +148,22 @@ def place(end: Endpoint) -> tuple[str, Address, Address]:
     return end.node, end.local, end.remote
 
 
+@pytest.mark.parametrize("name", EXPECTED)
+def test_edges_of_linux_are_not_called_edges_of_the_rfc(name: str) -> None:
+    """The summary of a verdict counts them."""
+    record = reconcile(recorded(name))
+    edges = [step.edge for end in record.endpoints for step in end.transitions if step.edge is not None]
+    own = [edge for edge in edges if BY_ID[edge].source == "Linux"]
+    message = judge(record).message
+    assert message is not None
+
+    if message.code == "agrees":
+        assert own == []
+    if message.code == "agrees_with_linux":
+        assert own
+        assert message.values == {"count": len(own), "all": len(edges)}
+
+
 def test_every_recording_is_expected_to_hold_something() -> None:
     """No recording lies about unused."""
     assert {file.stem for file in RUNS.iterdir()} == EXPECTED.keys()

@@ -19,6 +19,9 @@ CALL = "call"
 #: Summaries of a verdict.
 SUMMARIES = {
     "agrees": "as documented: all {all} transitions are edges of RFC 9293's diagram",
+    "agrees_with_linux": (
+        "as documented: {all} transitions, of which {count} only Linux has; the others are edges of RFC 9293's diagram"
+    ),
     "partly_unobserved": "as documented, as far as it was observed",
     "causes_unknown": "not explained: the cause of {count} of {all} transitions is unknown",
     "nothing_observed": "no TCP was observed: there is nothing to compare with RFC 9293",

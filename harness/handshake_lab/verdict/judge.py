@@ -117,8 +117,12 @@ def judge(record: Record) -> Verdict:
         summary = sentence(_NOTHING)
     elif unknown := sum(step.cause.kind == "unknown" for end in record.endpoints for step in end.transitions):
         summary = sentence(_UNEXPLAINED, count=unknown, all=transitions)
+    elif unseen:
+        summary = sentence("partly_unobserved")
+    elif own := sum(finding.message is not None and finding.message.code == "linux_edge" for finding in findings):
+        summary = sentence("agrees_with_linux", count=own, all=transitions)
     else:
-        summary = sentence("partly_unobserved") if unseen else sentence("agrees", all=transitions)
+        summary = sentence("agrees", all=transitions)
     return Verdict(not deviations, str(summary), tuple(findings), message=summary)
 
 
