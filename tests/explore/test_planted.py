@@ -28,7 +28,7 @@ BUGS = {
     "order_assumed": ("of=drop", 5, 21, ["drop DATA nth=1 from h1"]),
     "ports_exhausted": ("of=drop", 9, 21, ["drop FIN nth=1 from h2"]),
     "leaked_attempt": ("of=drop", 2, 7, ["drop SYN nth=1 from h1", "drop SYN-ACK nth=1 from h2"]),
-    "short_read": ("of=drop", 6, 10, ["drop ACK nth=1 from h2"]),
+    "short_read": ("of=drop", 6, 10, ["drop ACK nth=1 from h2", "drop DATA nth=2 from h1"]),
     "one_retry": (
         "faults=2 of=drop",
         10,
