@@ -45,8 +45,8 @@ BUGS = {
 
 #: In the repaired programs, this number of schedules is tried: more than are needed to find each bug.
 REPAIRED_RUNS = 12
-#: Bugs whose findings are kept and written as tests here: of one fault, of a reset, and of two.
-#: benchmarks/explore.py does the same with all of them.
+#: Bugs whose findings are kept and written as tests here, which takes as long as finding all: of one fault, of a reset,
+#: and of two.
 WRITTEN = ("half_close", "dead_accept_loop", "one_retry")
 
 
