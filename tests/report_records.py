@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from handshake_lab.recording.history import Cause, Endpoint, Record, Transition, TransmittedSegment
 from handshake_lab.recording.messages import Message, sentence
@@ -23,6 +23,9 @@ from handshake_lab.recording.observations import (
     Witness,
 )
 from handshake_lab.tcp.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 S = State
 MS = 1_000_000
@@ -281,14 +284,25 @@ def injected() -> Record:
     return story.record(t + 5 * SECOND)
 
 
-def many(count: int = 40) -> Record:
-    """Several connections, one after the other."""
+def reset_by_the_client(story: Story, t: int) -> None:
+    """The client's close() sends a RST: because data is unread, or as SO_LINGER says."""
+    from msgspec.structs import replace
+
+    story.change("h1", S.CLOSED, t, "close()", seen=(TP, APP))
+    number = story.send("h1", "RA", t)
+    story.change("h2", S.CLOSED, t + story.delay, sentence("received", what="RST"), segment=number)
+    step = story.steps["h2"][-1]
+    story.steps["h2"][-1] = replace(step, cause=replace(step.cause, kind="reset"))
+
+
+def many(count: int = 40, end: Callable[[Story, int], object] = _closing) -> Record:
+    """Several connections, one after the other, each of which ends in the same way."""
     endpoints: list[Endpoint] = []
     segments: list[TransmittedSegment] = []
     for number in range(count):
         story = Story(left_port=40000 + number)
         t = _opening(story, 10 * MS + number * 20 * MS)
-        _closing(story, t + 100 * MS)
+        end(story, t + 100 * MS)
         shift = len(segments)
         for steps in story.steps.values():
             steps[:] = [_renumbered(step, shift) for step in steps]

@@ -41,6 +41,7 @@ def test_many_connections_are_counted() -> None:
     assert len(pictures(fragment(record))) == DRAWN
     assert "3" in fragment(record).rpartition("</p>")[0].rpartition("<p>")[2]
     assert len(pictures(fragment(record, only=2))) == 1
+    assert re.findall(r'alt="([^"]+)"', fragment(record, only=2)) == ["Connection 2"]
 
 
 def test_failures_are_listed() -> None:

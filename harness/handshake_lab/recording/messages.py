@@ -172,6 +172,7 @@ OUTLINES = {
     "outline_refused_between": "{client} could not connect to {server}: a RST came, which {server} had not sent.",
     "outline_icmp": "{client} could not connect to {server}: {node} sent {name}.",
     "outline_no_answer": "{client} sent {count} SYNs to {server} and gave up after {time}; lost: {lost}.",
+    "outline_one_syn": "{client} sent one SYN to {server} and gave up after {time}; lost: {lost}.",
     "outline_syns_lost": "{client} sent {count} SYNs to {server}, all of which were lost, and gave up after {time}.",
     "outline_closed_early": "{client} closed the socket after {time}, before it was connected to {server}.",
     "outline_data": "{sent}.",

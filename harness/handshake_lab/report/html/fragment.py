@@ -37,13 +37,16 @@ def fragment(
     w = words(lang)
     found = connections(record)
     chosen = [each for each in found if only in (None, each.number) and each.segments]
-    drawn = [ladder_picture(record, each.number, lang=lang, fold=fold) for each in chosen[:DRAWN]]
+    drawn = [(each.number, ladder_picture(record, each.number, lang=lang, fold=fold)) for each in chosen[:DRAWN]]
     deviations = [each for each in verdict.findings if each.ok is False] if verdict else []
     return render(
         "fragment.html.j2",
         w,
         sentences=" ".join(map(w.message, outline(record, found))),
-        pictures=[Markup(base64.b64encode(each.encode()).decode()) for each in drawn],  # noqa: S704 -- our own
+        pictures=[
+            (number, Markup(base64.b64encode(picture.encode()).decode()))  # noqa: S704 -- our own
+            for number, picture in drawn
+        ],
         more=len(chosen) - len(drawn),
         problems=[*(w.message(each.message or each.text) for each in deviations), *failures],
         verdict=w.summary(verdict) if verdict else "",

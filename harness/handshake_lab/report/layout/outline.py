@@ -33,6 +33,8 @@ _CLOSED = {
     "outline_closed_first_waits",
 }
 
+_RESET = {"outline_reset", "outline_reset_by_call"}
+
 #: The maximum length of a host's name in a sentence.
 _NAME = 40
 
@@ -94,7 +96,7 @@ def _of_many(record: Record, found: Sequence[Connection]) -> Message:
     counts = {
         "outline_count_closed": sum(bool(_CLOSED & each) and "outline_never_closed" not in each for each in codes),
         "outline_count_refused": sum("outline_refused" in each for each in codes),
-        "outline_count_reset": sum("outline_reset" in each for each in codes),
+        "outline_count_reset": sum(bool(_RESET & each) for each in codes),
         "outline_count_open": sum("outline_still_open" in each for each in codes),
         "outline_count_unclosed": sum("outline_never_closed" in each for each in codes),
         "outline_count_lost" if lost > 1 else "outline_count_lost_one": lost,
@@ -215,7 +217,9 @@ class _ConnectionOutline:
 
     def _unanswered(self, syns: list[TransmittedSegment], time: Message) -> Message:
         lost = sum(map(_is_lost, syns))
-        if lost == len(syns) > 1:
+        if len(syns) == 1:
+            return sentence("outline_one_syn", **self._both, lost=lost, time=time)
+        if lost == len(syns):
             return sentence("outline_syns_lost", **self._both, count=lost, time=time)
         return sentence("outline_no_answer", **self._both, count=len(syns), lost=lost, time=time)
 
