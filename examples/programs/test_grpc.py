@@ -49,7 +49,7 @@ def vanish(net: Net, deadline: int, *options: str) -> RunningProgram:
 
 
 def test_a_call_without_a_deadline_waits(net: Net) -> None:
-    """Two minutes later it still waits: the kernel retransmits for a quarter of an hour before it gives up."""
+    """Two minutes later it still waits: nothing but the kernel's retransmissions could end it."""
     client = vanish(net, 0)
     with pytest.raises(WaitTimedOut):
         client.wait(120)

@@ -1,4 +1,4 @@
-"""The limit of a test in the kernel's time: one that waits for what never comes fails, and says where."""
+"""The limit of a test in the kernel's time: one that waits for an event that never occurs fails, and reports where."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def limited(seconds: float | None, programs: Mapping[int, tuple[str, str]]) -> I
     def expired(*_: object) -> None:
         running = [
             f"{node}: {command!r} {doing}"
-            for pid, (node, command) in programs.items()
+            for pid, (node, command) in list(programs.items())
             if (doing := process_activity.described(pid))
         ]
         pytest.fail("\n".join((f"the test has taken {seconds:g} s of the kernel's time, which is its limit", *running)))

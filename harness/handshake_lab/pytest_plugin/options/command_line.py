@@ -213,8 +213,8 @@ OPTIONS = (
     ),
     Option(
         "time-limit",
-        "Seconds of the kernel's time after which a test fails, with its stack and with what its programs do. Default: "
-        "none.",
+        "Seconds of the kernel's time after which a test with the fixture `net` fails, with its stack and with what "
+        "its programs do; its fixtures are not counted. Default: none.",
         example="600",
         read=_seconds,
         metavar="SECONDS",
