@@ -7,6 +7,14 @@ set -eu
 
 here=$(dirname "$(readlink -f "$0")")
 place=${1:-$HOME/handshake-lab}
+case $place in
+/*) ;;
+-*)
+	echo 'usage: sh install.sh [DIRECTORY]' >&2
+	exit 2
+	;;
+*) place=$PWD/$place ;;
+esac
 # An ordinary user's PATH lacks these on Debian, and nft lives there.
 PATH=$PATH:/usr/sbin:/sbin
 pythons='@pythons@'
