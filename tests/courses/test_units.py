@@ -73,7 +73,7 @@ def test_the_command(tmp_path: Path) -> None:
     text = (made.folder / "unit.toml").read_text()
     (made.folder / "unit.toml").write_text(text.replace("delay={{ delay }}ms", "delay={{ dela }}ms"))
     wrong = CliRunner().invoke(
-        command, ["test", str(made.folder), "--seeds", "2", "--langs", "en,fr", "-n", "1"], standalone_mode=False
+        command, ["test", str(made.folder), "--seeds", "2", "--langs", "en,fr", "-n", "2"], standalone_mode=False
     )
 
     assert (right.return_value, right.output.partition(", Linux")[0]) == (0, "+ unit: 2 questions, 2 seeds")

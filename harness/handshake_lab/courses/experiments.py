@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import shutil
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -24,7 +26,7 @@ from handshake_lab.plan.timed_action import parse_timed
 from handshake_lab.plan.units import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from handshake_lab.courses.unit import Unit
     from handshake_lab.kernel.shared.protocol import Kernel
@@ -34,6 +36,21 @@ if TYPE_CHECKING:
 WALL_LIMIT, STUDENTS_LIMIT = 120.0, 20.0
 #: Seconds of the kernel's time that the clients of a program run may take.
 _CLIENTS_TAKE = 600.0
+
+
+def processes(
+    workers: int, begin: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
+) -> ProcessPoolExecutor:
+    """A pool of processes, each of which may have a laboratory.
+
+    A parked kernel cannot be shared by processes: each begins from nothing, and boots its own.
+
+    Args:
+        workers: How many.
+        begin: What each does first.
+        arguments: Its arguments.
+    """
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), begin, arguments)
 
 
 def experiment_of(unit: Unit, name: str, seed: int) -> Experiment:

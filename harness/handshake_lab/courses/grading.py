@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from handshake_lab.courses.digest import digest
-from handshake_lab.courses.experiments import Laboratory
+from handshake_lab.courses.experiments import Laboratory, processes
 from handshake_lab.courses.handing_in import ENDING, Refused, read
 from handshake_lab.courses.judging import Judgement, judge_answer
 from handshake_lab.courses.keys import key_of
@@ -208,9 +206,7 @@ def _in_order(
     if min(workers, len(files)) < 2:
         yield from map(Grader(*arguments).grade, files, names)
         return
-    # A parked kernel cannot be shared by processes: each begins from nothing, and boots its own.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _begin_worker, arguments) as pool:
+    with processes(workers, _begin_worker, arguments) as pool:
         yield from pool.map(_grade_in_worker, files, names)
 
 

@@ -5,14 +5,12 @@ Feedback on a wrong answer must not contain the key.
 
 from __future__ import annotations
 
-import multiprocessing
 import re
-from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from handshake_lab.courses.experiments import Laboratory, check_experiments, experiment_of
+from handshake_lab.courses.experiments import Laboratory, check_experiments, experiment_of, processes
 from handshake_lab.courses.judging import judge_answer
 from handshake_lab.courses.keys import key_of
 from handshake_lab.courses.pages import answers_file, unit_page
@@ -80,13 +78,13 @@ def prove_for_seeds(
         langs: The languages in which it must have a text.
         workers: How many processes.
     """
-    if min(workers, len(seeds)) < 2:
+    workers = min(workers, len(seeds))
+    if workers < 2:
         yield from prove(unit, seeds, Laboratory(kernel), langs)
         return
-    # A parked kernel cannot be shared by processes: each begins from nothing, and boots its own.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with processes(workers) as pool:
         shares = [(unit.folder, tuple(seeds[place::workers]), kernel, langs) for place in range(workers)]
-        found = {defect for share in pool.map(_share, shares) for defect in share}
+        found = dict.fromkeys(defect for share in pool.map(_share, shares) for defect in share)
     yield from sorted(found, key=lambda defect: defect.seed)
 
 
