@@ -61,5 +61,5 @@ def test_a_program_in_confinement(laboratory: Laboratory) -> None:
     exits = judge_answer(unit, question, f"{succeeds}\n{mended}", key, 1, laboratory)
 
     assert (serves.right, serves.code) == (True, "right")
-    assert (exits.right, exits.code) == (False, "program_said")
-    assert exits.values["said"] == "escaped: ['runs Python']"
+    assert (exits.right, exits.code) == (False, "program_stderr")
+    assert exits.values["line"] == "escaped: ['runs Python']"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Characters of an answer that are read, and faults in one answer.
 LONGEST, MOST_FAULTS = 4000, 3
+#: Characters of a line of standard error that are shown.
+_LONGEST_LINE = 200
 #: How far an answer may be from a time that no timer determines: relative, and in seconds.
 _ROUNDED, _AT_LEAST = 0.02, 0.0002
 #: Names of states in ss and in /proc/net/tcp.
@@ -261,18 +263,18 @@ def _program(unit: Unit, question: Question, answer: str, _key: Key, seed: int, 
 def _unmet(run: Run, question: Question, place: int, evidence: str) -> Judgement:
     """What contradicts a program: what it wrote last to standard error, or the segments of the condition."""
     values: dict[str, str | int] = {"place": place, "of": len(question.passes), "evidence": evidence}
-    if said := _last_words(run, question.program):
-        return Judgement(False, "program_said", {**values, "said": said})
+    if stderr_line := _last_stderr_line(run, question.program):
+        return Judgement(False, "program_stderr", {**values, "line": stderr_line})
     return Judgement(False, "program" if evidence else "program_unseen", values)
 
 
-def _last_words(run: Run, program: str) -> str:
-    """The last line that a program wrote to standard error; "" if there is none."""
+def _last_stderr_line(run: Run, program: str) -> str:
+    """The last line that a program wrote to standard error, cut; "" if there is none."""
     for each in run.observations:
         if isinstance(each, Program) and each.phase == "starts" and each.command.split()[-1:] == [program]:
             file = (run.directory or Path()) / f"{each.name}.err"
             lines = file.read_bytes()[-LONGEST:].decode("utf-8", "replace").split("\n") if file.is_file() else []
-            return next((visible(line.strip()) for line in reversed(lines) if line.strip()), "")
+            return next((visible(line.strip(), _LONGEST_LINE) for line in reversed(lines) if line.strip()), "")
     return ""
 
 

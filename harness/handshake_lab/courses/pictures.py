@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from handshake_lab.courses.phrases import phrase
+from handshake_lab.errors import UsageError
 from handshake_lab.report.layout.connections import connections
 from handshake_lab.report.series.plots import plots
 from handshake_lab.report.svg import plot_svg
@@ -12,7 +15,7 @@ from handshake_lab.report.terminal.ladder import DRAWN
 from handshake_lab.report.text.translations import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from handshake_lab.courses.experiments import Laboratory
@@ -23,8 +26,12 @@ if TYPE_CHECKING:
 _BULK = 20_000
 
 
-def write_pictures(unit: Unit, seed: int, lang: str, laboratory: Laboratory, out: Path) -> Iterator[Path]:
+def write_pictures(
+    unit: Unit, seed: int, lang: str, laboratory: Laboratory, out: Path, report: Callable[[str], object] = print
+) -> Iterator[Path]:
     """Run the experiments of a unit that students see, and write their pictures as SVG; yields each file.
+
+    An experiment without TCP has no pictures, and connections after the first `DRAWN` have no ladder.
 
     Args:
         unit: The unit.
@@ -32,20 +39,42 @@ def write_pictures(unit: Unit, seed: int, lang: str, laboratory: Laboratory, out
         lang: ``en`` or ``ko``.
         laboratory: Where experiments run.
         out: The directory for the unit's folder, which is created if it is missing.
+        report: Prints a line for an experiment of which something has no picture.
 
     Raises:
-        OSError: A file cannot be written.
+        UsageError: A file cannot be written.
         HandshakeError: An experiment failed.
     """
     place = out / unit.name
-    place.mkdir(parents=True, exist_ok=True)
+    with _written_to(out):
+        place.mkdir(parents=True, exist_ok=True)
     for name, experiment in unit.file.experiments.items():
         if not experiment.shown:
             continue
-        for ending, picture in pictures(laboratory.run(unit, name, seed), lang):
+        run = laboratory.run(unit, name, seed)
+        for ending, picture in pictures(run, lang):
             file = place / f"{name}{ending}.svg"
-            file.write_text(picture, "utf-8")
+            with _written_to(out):
+                file.write_text(picture, "utf-8")
             yield file
+        if omitted := _omitted(run, lang):
+            report(f"{name}: {omitted}")
+
+
+@contextmanager
+def _written_to(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError("--out", str(out), f"cannot be written ({error.strerror})", "--out slides") from None
+
+
+def _omitted(run: Run, lang: str) -> str:
+    """What of a run has no picture; "" if all has."""
+    found = sum(1 for each in connections(run.record) if each.segments)
+    if not found:
+        return phrase(lang, "work.no_pictures")
+    return phrase(lang, "work.not_drawn", most=DRAWN, all=found) if found > DRAWN else ""
 
 
 def pictures(run: Run, lang: str) -> Iterator[tuple[str, str]]:

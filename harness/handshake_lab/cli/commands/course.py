@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -328,7 +329,8 @@ def pictures(names: tuple[str, ...], out: Path, seed: int, kernel_name: str, lan
     """Make the pictures for slides: run the experiments of units, and write their ladders and states as SVG.
 
     UNITS are numbers, names or folders; without any, all of this package. --seed chooses the numbers; course start
-    prints the seed of a student. Experiments that send much data also get curves.
+    prints the seed of a student. Experiments that send much data also get curves. An experiment has up to 6 ladders;
+    one without TCP has no pictures.
 
     \b
     Examples:
@@ -338,17 +340,13 @@ def pictures(names: tuple[str, ...], out: Path, seed: int, kernel_name: str, lan
     from handshake_lab.courses.experiments import Laboratory
     from handshake_lab.courses.pictures import write_pictures
     from handshake_lab.courses.unit import find_unit, units
-    from handshake_lab.errors import UsageError
 
     wanted = [find_unit(name) for name in names] or units()
     laboratory = Laboratory(kernel_name)
-    try:
-        for unit in wanted:
-            for file in write_pictures(unit, seed, lang, laboratory, out):
-                click.echo(str(file))
-            laboratory.forget()
-    except OSError as error:
-        raise UsageError("--out", str(out), f"cannot be written ({error.strerror})", "--out slides") from None
+    for unit in wanted:
+        for file in write_pictures(unit, seed, lang, laboratory, out, partial(click.echo, err=True)):
+            click.echo(str(file))
+        laboratory.forget()
 
 
 @command.command()
