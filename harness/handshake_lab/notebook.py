@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 #: The exit statuses after which a notebook goes on: success, and a run that is not as documented.
-_GOES_ON = (0, 1)
+_CONTINUES = (0, 1)
 #: What is shown as a run, and how its record is had.
 _SHOWN: dict[type, Callable[[Any], Record]] = {Run: lambda run: run.record, Record: lambda record: record}
 
@@ -55,7 +55,7 @@ class HandshakeMagics(Magics):
             raise IPythonUsageError(f"handshake {line}: {error}") from None
         with drawn_by(_display):
             status = status_of(arguments)
-        if status not in _GOES_ON:
+        if status not in _CONTINUES:
             raise IPythonUsageError(f"handshake {line}: exit status {status}")
 
 
