@@ -1,9 +1,9 @@
 # ruff: noqa: INP001 - a script, not part of a package
 """Write the transcripts of the course units, docs/courses: ``python docs/make_transcripts.py [UNIT]...``.
 
-A student's sitting with each unit, in both languages: the commands, what they print, and the files as the student fills
-them in. The student is wrong once, looks at the hint, and corrects the answer. Every line is printed by the commands;
-answers are made from the keys. tests/courses/test_units.py repeats it.
+A student's session with each unit, in both languages: the commands, what they print, and the files as the student fills
+them in. The student is wrong once, looks at the hint, and corrects the answer. Blocks are what the commands print, long
+runs without their ends; answers are made from the keys. tests/courses/test_units.py repeats it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ The student mends `{file}`.""",
 }
 
 
-class _Sitting:
+class _Session:
     """Commands in a student's folder, in one language, and their transcript."""
 
     def __init__(self, unit: Unit, lang: str, laboratory: Laboratory) -> None:
@@ -77,16 +77,16 @@ class _Sitting:
         yield f"# {rendered(self.unit.text(self.lang).title, self.unit.numbers(SEED), 'title')}"
         yield f"{first}\n{second}".format(student=STUDENT, release=self.laboratory.release)
         yield f"## {start}"
-        yield self.said("start", number, "--id", STUDENT, "--lang", self.lang)
+        yield self.command_output("start", number, "--id", STUDENT, "--lang", self.lang)
         with contextlib.chdir(self.unit.name):
             predicted = [each for each in self.unit.file.questions if each.predict]
             answered = [each for each in self.unit.file.questions if not each.predict and each.kind != "text"]
             if predicted:
                 yield f"## {predict}"
                 yield self.filled_in(PREDICTIONS, predicted, wrong=predicted[0])
-                yield self.said("predict")
+                yield self.command_output("predict")
             yield f"## {run}"
-            yield self.shortened(self.said("run", "--plain"))
+            yield self.shortened(self.command_output("run", "--plain"))
             yield f"## {answer}"
             wrong = next(each for each in answered if not each.program)
             yield self.filled_in(ANSWERS, [each for each in answered if not each.program], wrong=wrong)
@@ -94,29 +94,40 @@ class _Sitting:
                 if question.program:
                     Path(question.program).write_text(self.right(question), "utf-8")
                     yield mends.format(file=question.program)
-            yield self.said("check")
-            yield self.said("check", wrong.id, "--hint")
+            yield self.command_output("check")
+            yield self.command_output("check", wrong.id, "--hint")
             self.filled_in(ANSWERS, [wrong], wrong=None)
-            yield self.said("check", wrong.id)
+            yield self.command_output("check", wrong.id)
             yield f"## {hand_in}"
-            yield self.said("hand-in", "--out", f"{STUDENT}.handin.zip")
+            yield self.command_output("hand-in", "--out", f"{STUDENT}.handin.zip")
             yield f"## {grade}"
             Path("hand-ins").mkdir()
             Path(f"{STUDENT}.handin.zip").rename(f"hand-ins/{STUDENT}.handin.zip")
-            yield self.said("grade", "hand-ins", "--lang", self.lang)
+            yield self.command_output("grade", "hand-ins", "--lang", self.lang)
 
     def right(self, question: Question) -> str:
         """The right answer; times are rounded as a student would."""
         key = key_of(self.unit, question, SEED, self.laboratory)
         return f"{key.value:.3g} s" if question.kind == "time" else model_answer(self.unit, question, key, SEED)
 
+    def wrong(self, question: Question) -> str:
+        """A wrong answer: times are rounded, and a word is the right one of another question."""
+        key = key_of(self.unit, question, SEED, self.laboratory)
+        answer = wrong_answer(question, key)
+        if question.kind == "time":
+            return f"{float(answer.removesuffix(' s')):.3g} s"
+        if question.kind == "word":
+            others = [self.right(each) for each in self.unit.file.questions if each.kind == "word" and each != question]
+            known = key.value if isinstance(key.value, tuple) else (key.value,)
+            return next((other for other in others if other not in known), answer)
+        return answer
+
     def filled_in(self, name: str, questions: list[Question], wrong: Question | None) -> str:
         """Write answers into a file of the folder, and show it."""
         file = Path(name)
         text = file.read_text("utf-8")
         for question in questions:
-            key = key_of(self.unit, question, SEED, self.laboratory)
-            answer = wrong_answer(question, key) if question is wrong else self.right(question)
+            answer = self.wrong(question) if question is wrong else self.right(question)
             text = re.sub(
                 rf'^{question.id} = ".*"$', lambda _, line=f'{question.id} = "{answer}"': line, text, flags=re.MULTILINE
             )
@@ -131,7 +142,7 @@ class _Sitting:
         parts = re.split(rf"\n\n(?=(?:{names})\n\n)", body)
         return "\n\n".join(map(_page, parts)) + end
 
-    def said(self, *words: str) -> str:
+    def command_output(self, *words: str) -> str:
         """Carry out a command, and show it with what it prints."""
         done = CliRunner().invoke(command, words, catch_exceptions=False)
         return f"```output\n$ handshake course {' '.join(words)}\n{done.output.strip()}\n```"
@@ -155,7 +166,7 @@ def transcript(unit: Unit, lang: str, laboratory: Laboratory) -> str:
         for module in modules:
             module.Laboratory = lambda _: laboratory  # type: ignore[assignment,misc]
         with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
-            return "\n\n".join(_Sitting(unit, lang, laboratory).transcript()) + "\n"
+            return "\n\n".join(_Session(unit, lang, laboratory).transcript()) + "\n"
     finally:
         for module in modules:
             module.Laboratory = Laboratory  # type: ignore[misc]
