@@ -45,14 +45,13 @@ class RunningProgram:
         self._setup = setup
         self._lock = threading.Lock()
         self._restarting: threading.Event | None = None
+        self._not_restarted: Exception | None = None
         self._over = False
-        words = shlex.split(spec.command)
-        find_program(words)
+        find_program(shlex.split(spec.command))
         try:
             self._process = self._launched("wb")
         except OSError as error:
-            reason = why_not_started(words, error)
-            raise UsageError(f"--{spec.role}", spec.command, reason, '--client "curl -s http://h2/"') from None
+            raise self._refusal(error) from None
         self._thread = threading.Thread(target=self._wait, name=spec.name, daemon=True)
         self._thread.start()
 
@@ -74,6 +73,11 @@ class RunningProgram:
             )
         self._recording.programs[process.pid] = (self.spec.node, self.spec.command)
         return process
+
+    def _refusal(self, error: OSError) -> UsageError:
+        """The error that its command cannot be started."""
+        reason = why_not_started(shlex.split(self.spec.command), error)
+        return UsageError(f"--{self.spec.role}", self.spec.command, reason, '--client "curl -s http://h2/"')
 
     def __repr__(self) -> str:
         return f"<program {self.spec.command!r} of {self.spec.node}: {self.described()}>"
@@ -110,21 +114,30 @@ class RunningProgram:
         """End it and the processes of its session at once (SIGKILL), and start it again; its output is appended.
 
         It does not wait until the program is ready again. A program that has ended stays ended.
+
+        Raises:
+            UsageError: It cannot be started again: its file or directory does not exist any more.
         """
         with self._lock:
             if self._over:
                 return
-            started = self._restarting = threading.Event()
+            started = self._restarting = self._restarting or threading.Event()
         self.kill()
         started.wait()
+        if isinstance(self._not_restarted, OSError):
+            raise self._refusal(self._not_restarted) from None
+        if self._not_restarted is not None:
+            raise self._not_restarted
 
     def stop(self) -> None:
         """Stop it and its session (SIGSTOP): the kernel still answers segments to its sockets."""
-        os.killpg(self.pid, signal.SIGSTOP)
+        with contextlib.suppress(ProcessLookupError):  # it may end at this moment
+            os.killpg(self.pid, signal.SIGSTOP)
 
     def cont(self) -> None:
         """Have it continue after `stop` (SIGCONT)."""
-        os.killpg(self.pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # it may end at this moment
+            os.killpg(self.pid, signal.SIGCONT)
 
     @property
     def failed(self) -> bool:
@@ -171,28 +184,33 @@ class RunningProgram:
         return [line for text in (self.output, self.errors) for line in text.splitlines()[-_LINES:]]
 
     def _wait(self) -> None:
-        restarting: threading.Event | None
-        while True:
-            status = self._process.wait()
-            self._report("ends", str(status) if status >= 0 else signal.Signals(-status).name)
-            with self._lock:
-                restarting, self._restarting = self._restarting, None
-                self._over = restarting is None
-            if restarting is None:
-                break
-            self._report("starts", "")
-            try:
-                self._process = self._launched("ab")
-            except OSError:  # its file or directory is not there any more
-                self._over = True
-                break
-            finally:
+        restarting: threading.Event | None = None
+        try:
+            while True:
+                status = self._process.wait()
+                self._report("ends", str(status) if status >= 0 else signal.Signals(-status).name)
+                with self._lock:  # another restart() waits, and then ends the new process
+                    restarting, self._restarting = self._restarting, None
+                    if restarting is None:
+                        break
+                    began = self._recording.clock.now()
+                    self._process = self._launched("ab")
+                self._report("starts", "", began)
                 restarting.set()
-        self.ended.set()
+        except Exception as error:  # noqa: BLE001  restart() raises it
+            self._not_restarted = error
+        finally:
+            with self._lock:
+                self._over = True
+                waiting = (restarting, self._restarting)
+            self.ended.set()
+            for each in waiting:
+                if each is not None:
+                    each.set()
 
-    def _report(self, phase: Literal["starts", "ends"], status: str) -> None:
+    def _report(self, phase: Literal["starts", "ends"], status: str, t: int | None = None) -> None:
         spec = self.spec
-        now = self._recording.clock.now()
+        now = self._recording.clock.now() if t is None else t
         self._recording.report(Program(now, spec.node, spec.name, spec.command, phase, status, self._doing))
 
     def time_is_up(self) -> None:
