@@ -72,7 +72,7 @@ def check_running(fault: Fault, *, field: str = "fault") -> None:
     """Check that a fault can be activated during a run.
 
     Raises:
-        UsageError: It is for the last segment of its kind, which only a run without the fault tells.
+        UsageError: It is for the last segment of its kind, which only a run without the fault shows.
     """
     if fault.last:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Faults: chosen segments are dropped, delayed, duplicated, reordered, corrupted, held, or injected; or a server ends.
+"""Faults on chosen segments: drop, delay, duplicate, reorder, corrupt, hold, inject; on servers: stop, kill, restart.
 
     >>> str(Fault.parse("drop SYN nth=1 from h1"))
     'drop SYN nth=1 from h1'
@@ -45,7 +45,7 @@ class Fault(msgspec.Struct, frozen=True):
         on: ``inject``: the kind of the segment after which it is sent; ``nth``, ``first`` and ``every`` count these.
             Empty: at once (from Python only).
         optional: Whether the run may succeed if it never fires.
-        last: It acts on the last matching segment, which only a run without the fault tells.
+        last: It acts on the last matching segment, which only a run without the fault shows.
         number: It acts on the segment with this number in the ladder (#11); 0 for any. ``kind`` then is a check.
         rel_seq: Only a segment with this relative sequence number, as in the ladder; with ``number`` only. Likewise
             ``rel_ack`` and ``length``.
