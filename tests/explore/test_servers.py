@@ -86,6 +86,12 @@ ACTIVATED = """
         server = start(net, False)
         assert ask(net) is None
         assert server.wait() == -9
+
+    @pytest.mark.handshake(delay="20ms")
+    def test_killed_nothing(net):
+        net.fault("kill h1 on DATA nth=1 from h1")
+        start(net, False)
+        assert ask(net) == 1
 """
 
 
@@ -101,5 +107,6 @@ def test_a_restart_that_loses_state_is_found(project: Project) -> None:
     assert finding_test.call(fault) == f'net.fault("{fault}")'
     project.write(test_shop=SHOP.format(program=COUNTER) + ACTIVATED.format(restart=fault))
     result = project.run("-k", "restarted or stopped or killed")
-    result.assert_outcomes(failed=1, passed=3)
+    result.assert_outcomes(failed=2, passed=3)
+    result.stdout.fnmatch_lines(["*never fired: of * segments, * DATA, * from h1; no server was running on h1.*"])
     result.stdout.fnmatch_lines(["FAILED test_shop.py::test_restarted[[]False]*"])

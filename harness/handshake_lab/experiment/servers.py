@@ -62,9 +62,14 @@ class Servers:
         """The servers that run in a host at present."""
         return [server for server in self._started if server.spec.node == host and not server.ended.is_set()]
 
-    def act(self, fault: Fault) -> None:
-        """Stop, kill or restart the servers of a host. The middlebox calls this while a segment waits."""
-        for server in self.of(fault.receiver):
+    def act(self, fault: Fault) -> bool:
+        """Stop, kill or restart the servers of a host. The middlebox calls this while a segment waits.
+
+        Returns:
+            Whether a server was running there.
+        """
+        running = self.of(fault.receiver)
+        for server in running:
             if fault.action == "restart":
                 server.restart()
             elif fault.action == "kill":
@@ -72,6 +77,7 @@ class Servers:
                 server.ended.wait()
             else:
                 self._stop(server, fault.by)
+        return bool(running)
 
     def _stop(self, server: Server, by: int) -> None:
         """Stop a server for some nanoseconds."""

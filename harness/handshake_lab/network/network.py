@@ -90,8 +90,8 @@ class Network(FaultMethods):
         self.nodes: dict[str, NetworkNode] = {}
         #: Called with each change of a link: the link, what was done, the properties that were set.
         self.on_link_change: Callable[[str, LinkAction, str], None] = lambda *_: None
-        #: Called with each fault that is done to the servers of a host, while the segment waits.
-        self.act_on_servers: Callable[[Fault], None] = _no_servers
+        #: Called with each fault on the servers of a host, while the segment waits; returns whether one was running.
+        self.act_on_servers: Callable[[Fault], bool] = _no_servers
         self.interfaces: list[Interface] = []
 
     def __enter__(self) -> Self:
@@ -228,8 +228,8 @@ class Network(FaultMethods):
         check_fault(self.plan, watched)
         return self._faults.decide(watched, decide)
 
-    def _act_on_servers(self, fault: Fault) -> None:
-        self.act_on_servers(fault)  # it is set after the faults were activated
+    def _act_on_servers(self, fault: Fault) -> bool:
+        return self.act_on_servers(fault)  # it is set after the faults were activated
 
     def idle_faults(self) -> list[Fault]:
         """The faults that never fired so far, and are not optional."""
@@ -252,7 +252,7 @@ class Network(FaultMethods):
         return [*self._impairer.reports(now), *self._faults.reports(now)]
 
 
-def _no_servers(fault: Fault) -> None:
+def _no_servers(fault: Fault) -> bool:
     raise FaultImpossible(str(fault), "only the servers of a recorded run can be stopped, killed or restarted")
 
 

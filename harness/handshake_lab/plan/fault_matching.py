@@ -132,4 +132,6 @@ def why_never(fault: Fault, segments: Iterable[TransmittedSegment]) -> str:
         if not left:
             return ", ".join(steps)
     counted = next((part for part in str(fault).split() if part.startswith(("nth=", "every=", "first="))), "")
+    if fault.action in PROGRAM_ACTIONS and any(fault.hits(number + 1) for number in range(len(left))):
+        return f"{', '.join(steps)}; no server was running on {fault.receiver}"
     return ", ".join(steps) + (f"; {counted} was not reached" if counted else "")

@@ -119,10 +119,11 @@ class ActiveFaults:
     Args:
         plan: The network.
         spaces: A descriptor of each namespace, by node; the switches' under `MIDDLE`.
-        act: Carries out an action on the servers of a host; called by the middlebox, while the segment waits.
+        act: Carries out an action on the servers of a host; called by the middlebox, while the segment waits. It
+            returns whether one was running.
     """
 
-    def __init__(self, plan: NetworkPlan, spaces: Mapping[str, int], act: Callable[[Fault], None]) -> None:
+    def __init__(self, plan: NetworkPlan, spaces: Mapping[str, int], act: Callable[[Fault], bool]) -> None:
         self._spaces = spaces
         self._addresses = {name: set(node.addresses) for name, node in plan.nodes.items() if node.kind != "switch"}
         self._aliases = _aliases(plan)

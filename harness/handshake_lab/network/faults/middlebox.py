@@ -137,7 +137,7 @@ class Middlebox:
         edges: All exits, by the host's hardware address.
         addresses: The IP addresses of each host.
         connections: The connections observed before it was inserted into the path.
-        act: Carries out an action on the servers of a host.
+        act: Carries out an action on the servers of a host; returns whether one was running.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Middlebox:
         edges: Mapping[bytes, Egress],
         addresses: Mapping[str, set[str]],
         connections: ConnectionNumbers,
-        act: Callable[[Fault], None],
+        act: Callable[[Fault], bool],
     ) -> None:
         self._edges = edges
         self._addresses = addresses
@@ -274,9 +274,9 @@ class Middlebox:
         hit = [fault for _, fault in counted if fault is not None]
         held = next((rule for rule, fault in counted if fault is not None and fault.action == "hold"), None)
         turn = next((fault for fault in hit if fault.action == "reorder"), None)
-        for fault in hit:
-            if fault.action in PROGRAM_ACTIONS:
-                self._act(fault)
+        for rule, fault in counted:
+            if fault is not None and fault.action in PROGRAM_ACTIONS and not self._act(fault) and rule.decide is None:
+                rule.fired -= 1  # it did nothing
         if not lost and not any(fault.action == "drop" for fault in hit):
             if not isinstance(passing.packet, Datagram):
                 self._connections.given(passing.packet)
