@@ -53,6 +53,7 @@ class Servers:
         self._timed = timed
         self._report = report
         self._started: list[Server] = []
+        self._until: dict[int, int] = {}  #: when each stopped server continues, by its identity
 
     def add(self, server: Server) -> None:
         """Add a server that was started."""
@@ -80,13 +81,16 @@ class Servers:
         return bool(running)
 
     def _stop(self, server: Server, by: int) -> None:
-        """Stop a server for some nanoseconds."""
+        """Stop a server for some nanoseconds; of overlapping stops, the latest end counts."""
         step = Step(self._clock.now(), server.spec.node, f"{server.spec.command} is stopped", "begins")
         self._report(step)
         server.stop()
-        self._timed.later(step.t + by, lambda: self._continue(server, step.call))
+        until = step.t + by
+        self._until[id(server)] = max(until, self._until.get(id(server), 0))
+        self._timed.later(until, lambda: self._continue(server, step.call, until))
 
-    def _continue(self, server: Server, call: str) -> None:
+    def _continue(self, server: Server, call: str, until: int) -> None:
         if not server.ended.is_set():
-            server.cont()
+            if until >= self._until[id(server)]:
+                server.cont()
             self._report(Step(self._clock.now(), server.spec.node, call, "ends"))
