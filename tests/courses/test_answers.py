@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from string import Formatter
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 from handshake_lab.courses import judging
@@ -19,6 +20,7 @@ from handshake_lab.courses.unit_text import UnitText
 from handshake_lab.courses.work import Work
 from handshake_lab.errors import UsageError
 from handshake_lab.plan.steps import VERBS, parse_steps
+from handshake_lab.recording.observations import Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -259,3 +261,13 @@ def test_the_page_is_made_from_the_code() -> None:
     made = runpy.run_path(str(page.with_name("make_courses_page.py")))["made"]
 
     assert made(page.read_text("utf-8")) == page.read_text("utf-8"), "run docs/make_courses_page.py"
+
+
+def test_the_line_of_standard_error_is_cut(tmp_path: Path) -> None:
+    """The last one that is not empty; a program may write one that fills the terminal."""
+    (tmp_path / "server.err").write_text(f"first\n{'x' * 3000}\n\n", "utf-8")
+    started = Program(0, "h2", "server", "python3 server.py", "starts")
+    line = judging._last_stderr_line(Mock(observations=[started], directory=tmp_path), "server.py")
+
+    assert line.startswith("x" * 200)
+    assert "x" * 201 not in line
