@@ -9,24 +9,33 @@ import os
 import stat
 import tarfile
 import threading
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from handshake_lab.cli import main
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed, UsageError
+from handshake_lab.kernel.cache_contents import clean
 from handshake_lab.kernel.packages.archives import Archive, of_architecture
 from handshake_lab.kernel.shared.job import Job
 from handshake_lab.kernel.shared.kernel_name import KernelName, in_real_time
-from handshake_lab.kernel.vm import architecture, own_kernel, provide_vm
-from handshake_lab.kernel.vm.virtual import guest_files, job_files, machine, mailbox, templates
+from handshake_lab.kernel.shared.supervisor import Ending
+from handshake_lab.kernel.vm import architecture, own_kernel, provide_vm, qemu, vm_kernel
+from handshake_lab.kernel.vm.virtual import (
+    guest_files,
+    job_files,
+    machine,
+    mailbox,
+    package_root,
+    template_guest,
+    templates,
+    virtual_vm,
+)
 from handshake_lab.kernel.vm.virtual.guest_files import GuestFiles
 from handshake_lab.kernel.vm.virtual.monitor import Monitor
 from handshake_lab.recording.observations import KernelInfo
 from unit.test_vm_images import read_cpio
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -269,11 +278,45 @@ def test_a_restored_machine_continues_when_its_state_was_read(tmp_path: Path) ->
     commands: list[str] = []
     events = [{"event": "MIGRATION", "data": {"status": status}} for status in ("setup", "active", "completed")]
     with Monitor(tmp_path) as monitor:
-        thread = fake_qemu(tmp_path, events, commands, 4)
+        thread = fake_qemu(tmp_path, events, commands, 5)
         monitor.restore("cat state")
         thread.join(10)
 
-    assert commands == ["qmp_capabilities", "migrate-set-capabilities", "migrate-incoming", "cont"]
+    assert commands == ["qmp_capabilities", "migrate-set-capabilities", "set-action", "migrate-incoming", "cont"]
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_only_a_machine_that_was_saved_is_a_template(tmp_path: Path, status: str) -> None:
+    """And only if QEMU ended by itself: what was killed has half of its state."""
+    commands: list[str] = []
+    events: list[dict[str, Any]] = [{"event": "GUEST_PANICKED"}, {"event": "MIGRATION", "data": {"status": status}}]
+    with Monitor(tmp_path) as monitor:
+        thread = fake_qemu(tmp_path, events, commands, 4)
+        monitor.save_when_ready("cat > state")
+        thread.join(10)
+
+    assert commands == ["qmp_capabilities", "migrate-set-capabilities", "migrate", "quit"]
+    if status == "completed":
+        templates.check_saved(Ending("exit", "0", ""), monitor)
+    else:
+        with pytest.raises(KernelFailed, match=r"\(exit 0\)"):
+            templates.check_saved(Ending("exit", "0", ""), monitor)
+    for ending in (Ending("timeout", "", ""), Ending("signal", "9", ""), Ending("exit", "1", "")):
+        with pytest.raises(KernelFailed, match=ending.word):
+            templates.check_saved(ending, monitor)
+
+
+def test_a_machine_that_refuses_a_command_is_ended(tmp_path: Path) -> None:
+    """With QEMU's reason."""
+    commands: list[str] = []
+    with Monitor(tmp_path) as monitor:
+        thread = fake_qemu(tmp_path, [{"error": {"class": "GenericError", "desc": "no such thing"}}], commands, 3)
+        monitor.save_when_ready("cat > state")
+        thread.join(10)
+
+    assert commands[2:] == ["quit"]
+    with pytest.raises(KernelFailed, match="could not save the virtual machine: no such thing"):
+        templates.check_saved(Ending("exit", "0", ""), monitor)
 
 
 def test_a_machine_that_ends_ends_its_monitor(tmp_path: Path) -> None:

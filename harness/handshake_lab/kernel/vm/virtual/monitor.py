@@ -31,7 +31,7 @@ def arguments(scratch: Path) -> list[str]:
 
 
 class Monitor:
-    """Sends commands to a machine, from its start on.
+    """Sends commands to a machine, from its start on. A machine that refuses one is ended.
 
     Args:
         scratch: The machine's scratch directory, which exists.
@@ -45,6 +45,10 @@ class Monitor:
         self._commands, self._reports = (os.open(pipe, os.O_RDWR | os.O_CLOEXEC) for pipe in pipes)
         self._unread = b""
         self._thread: threading.Thread | None = None
+        #: Whether the machine's state was saved completely.
+        self.saved = False
+        #: Why QEMU refused a command; "" if it refused none.
+        self.error = ""
         self.send("qmp_capabilities")
         self.send("migrate-set-capabilities", capabilities=_CAPABILITIES)
 
@@ -65,16 +69,18 @@ class Monitor:
         os.write(self._commands, line.encode() + b"\n")
 
     def restore(self, state: str) -> None:
-        """Have a machine continue where its template was saved.
+        """Have a machine continue where its template was saved. A panic ends it from then on.
 
         Args:
             state: A shell command that prints the state.
         """
 
         def follow() -> None:
+            self.send("set-action", panic="shutdown")
             self.send("migrate-incoming", uri=f"exec:{state}")
-            if self._await("MIGRATION", status=("completed",)):
+            if self._await("MIGRATION", status=("completed",)) is not None:
                 self.send("cont")
+                self._await("SHUTDOWN")  # for its answer
 
         self._start(follow)
 
@@ -86,9 +92,11 @@ class Monitor:
         """
 
         def follow() -> None:
-            if self._await("GUEST_PANICKED"):
+            if self._await("GUEST_PANICKED") is not None:
                 self.send("migrate", uri=f"exec:{state}")
-                if self._await("MIGRATION", status=("completed", "failed")):
+                found = self._await("MIGRATION", status=("completed", "failed"))
+                if found is not None:
+                    self.saved = found["status"] == "completed"
                     self.send("quit")
 
         self._start(follow)
@@ -97,13 +105,17 @@ class Monitor:
         self._thread = threading.Thread(target=follow, daemon=True, name="monitor")
         self._thread.start()
 
-    def _await(self, event: str, **wanted: tuple[str, ...]) -> bool:
-        """Read reports up to an event; False at the end of the block of this object."""
+    def _await(self, event: str, **wanted: tuple[str, ...]) -> Mapping[str, Any] | None:
+        """Read reports up to an event; returns its data, or None if a command is refused or the block ends."""
         while report := self._report():
+            if "error" in report:
+                self.error = str(report["error"].get("desc", report["error"]))
+                self.send("quit")
+                return None
             data: Mapping[str, Any] = report.get("data", {})
             if report.get("event") == event and all(data.get(key) in values for key, values in wanted.items()):
-                return True
-        return False
+                return data
+        return None
 
     def _report(self) -> dict[str, Any]:
         while True:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handshake_lab.kernel.shared.progress import Progress
+    from handshake_lab.kernel.shared.supervisor import Ending
     from handshake_lab.kernel.vm.architecture import Architecture
     from handshake_lab.kernel.vm.stock_kernels import StockKernel
     from handshake_lab.kernel.vm.virtual.guest_files import GuestFiles
@@ -252,10 +253,21 @@ def _boot(made: Path, kernel: StockKernel, architecture: Architecture, workshop:
             ending = running.run()
     if ending.word == "killed":
         raise KeyboardInterrupt
-    if not (template.state.exists() and template.state.stat().st_size):
-        reported = f"{ending.word} {ending.detail}".strip()
-        raise KernelFailed(f"the virtual machine ended before it was ready ({reported})", ending.console)
+    check_saved(ending, monitor)
     (made / _ABOUT).write_text(json.dumps({"release": kernel.release}))
     for file in (template.memory, template.state):
         with file.open("rb") as written:
             os.fsync(written.fileno())
+
+
+def check_saved(ending: Ending, monitor: Monitor) -> None:
+    """Check that a machine was saved completely.
+
+    Raises:
+        KernelFailed: It was not.
+    """
+    if monitor.error:
+        raise KernelFailed(f"QEMU could not save the virtual machine: {monitor.error}", ending.console)
+    if (ending.word, ending.detail, monitor.saved) != ("exit", "0", True):
+        reported = f"{ending.word} {ending.detail}".strip() or "its supervisor was killed"
+        raise KernelFailed(f"the virtual machine ended before it was ready ({reported})", ending.console)

@@ -89,6 +89,8 @@ class VirtualVmKernel:
                 with Monitor(scratch) as monitor:
                     monitor.restore(f"cat {shlex.quote(str(template.state))}")
                     ending = running.run()
+                if monitor.error:
+                    raise KernelFailed(f"QEMU could not restore the virtual machine: {monitor.error}", ending.console)
                 reply = mailbox.read_reply(scratch / "mailbox")
                 if reply is not None:
                     (scratch / "status").write_text(str(reply.status))
