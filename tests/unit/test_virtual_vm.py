@@ -193,7 +193,7 @@ def test_the_least_recently_used_templates_are_removed(store: Path) -> None:
     with templates.Template(store / "6.1-0").used() as there:
         assert there
 
-    templates.remove_old(2)
+    templates.remove_old(2, store.parent)
 
     assert sorted(path.name for path in store.iterdir()) == ["6.1-0", "6.1-4"]
 
@@ -202,13 +202,49 @@ def test_a_template_in_use_is_not_removed(store: Path) -> None:
     """Whatever its age; and one that was removed is reported, not used."""
     with templates.Template(store / "6.1-0").used() as there:
         os.utime(store / "6.1-0/template.json", (0, 0))
-        templates.remove_old(1)
+        templates.remove_old(1, store.parent)
         assert there
         assert (store / "6.1-0/state").exists()
 
     assert sorted(path.name for path in store.iterdir()) == ["6.1-0", "6.1-4"]
     with templates.Template(store / "6.1-1").used() as there:
         assert not there
+
+
+def test_half_a_template_is_not_used_but_removed(store: Path) -> None:
+    """What an interrupted removal left, by an earlier version."""
+    (store / "6.1-4/template.json").unlink()
+    with templates.Template(store / "6.1-4").used() as there:
+        assert not there
+
+    templates.remove_old(9, store.parent)
+
+    assert sorted(path.name for path in store.iterdir()) == [f"6.1-{number}" for number in range(4)]
+
+
+def test_a_template_that_was_moved_meanwhile_is_not_used(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lock is that of another file, or of none."""
+    locked = fcntl.flock
+
+    def late(handle: int, operation: int) -> None:
+        (store / "6.1-0").rename(store.parent / "removed")
+        locked(handle, operation)
+
+    monkeypatch.setattr(templates.fcntl, "flock", late)
+    with templates.Template(store / "6.1-0").used() as there:
+        assert not there
+
+
+def test_cleaning_the_cache_leaves_machines_in_use(store: Path) -> None:
+    """Even if everything is to be removed."""
+    root = store.parent
+    with templates.Template(store / "6.1-0").used():
+        removed = [entry.path.name for entry in clean(root, everything=True)]
+    assert removed == [f"6.1-{number}" for number in range(1, 5)]
+    assert [path.name for path in store.iterdir()] == ["6.1-0"]
+
+    clean(root, everything=True)
+    assert not root.exists()
 
 
 def qemu_line(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, *, restored: bool) -> list[str]:
@@ -349,7 +385,7 @@ def test_a_template_is_removed_under_its_lock(store: Path) -> None:
     """Another process that has just found it either uses it whole, or finds that it is gone."""
     with (store / "6.1-0/template.json").open() as held:
         fcntl.flock(held, fcntl.LOCK_SH)
-        templates.remove_old(0)
+        templates.remove_old(0, store.parent)
 
     assert [path.name for path in store.iterdir()] == ["6.1-0"]
 

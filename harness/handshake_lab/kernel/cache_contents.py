@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from handshake_lab.kernel.lab.build import configuration
 from handshake_lab.kernel.shared import cache, helper_programs
+from handshake_lab.kernel.vm.architecture import ARCHITECTURES
+from handshake_lab.kernel.vm.virtual import package_root, templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +48,8 @@ def entries(root: Path) -> list[CacheEntry]:
 def clean(root: Path, *, everything: bool) -> list[CacheEntry]:
     """Remove the directories that no run needs, or all, and then the cache itself; wait for a build in progress.
 
+    Saved machines that a run uses stay.
+
     Returns:
         The removed directories.
 
@@ -55,14 +59,23 @@ def clean(root: Path, *, everything: bool) -> list[CacheEntry]:
     if not root.is_dir():
         return []
     with cache.disk_errors("cleaning the cache"), cache.exclusive(lambda: None, root):
-        chosen = [entry for entry in entries(root) if everything or not entry.needed]
-        for entry in chosen:
-            cache.discard(entry.path)
+        removed: list[CacheEntry] = []
+        for entry in entries(root):
+            if not (everything or not entry.needed):
+                continue
+            if entry.path.parent == root / "machines":
+                with cache.workshop(root) as workshop:
+                    if not templates.remove(templates.Template(entry.path), workshop):
+                        continue
+            else:
+                cache.discard(entry.path)
+            removed.append(entry)
         if everything:
             for directory in _within(root):
-                cache.discard(directory)
+                if directory.name != "machines" or not _within(directory):
+                    cache.discard(directory)
             cache.remove_root(root)
-    return chosen
+    return removed
 
 
 def _entries(root: Path) -> Iterator[CacheEntry]:

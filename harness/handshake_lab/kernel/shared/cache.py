@@ -117,7 +117,7 @@ def exclusive(on_wait: Callable[[], None], root: Path | None = None) -> Iterator
                     on_wait()
                 waited = True
                 fcntl.flock(handle, fcntl.LOCK_EX)
-            if _is_at(handle, file):
+            if is_at(handle, file):
                 yield
                 return
         finally:
@@ -131,8 +131,8 @@ def _opened(file: Path) -> int:
             return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
 
-def _is_at(handle: int, file: Path) -> bool:
-    """Whether a path still leads to an open file, which `remove_root` may have removed during the wait for its lock."""
+def is_at(handle: int, file: Path) -> bool:
+    """Whether a path still leads to an open file, which may have been removed during the wait for its lock."""
     try:
         return os.path.samestat(os.fstat(handle), file.stat())
     except FileNotFoundError:

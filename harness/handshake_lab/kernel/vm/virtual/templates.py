@@ -75,6 +75,11 @@ class Template:
     directory: Path
 
     @property
+    def about(self) -> Path:
+        """The file that is locked while the machine is used; without it, the template is not complete."""
+        return self.directory / _ABOUT
+
+    @property
     def memory(self) -> Path:
         """The machine's memory."""
         return self.directory / "memory"
@@ -88,13 +93,13 @@ class Template:
     def used(self) -> Iterator[bool]:
         """Keep it from being removed during the block; yields whether it is still there."""
         try:
-            handle = os.open(self.directory / _ABOUT, os.O_RDONLY | os.O_CLOEXEC)
+            handle = os.open(self.about, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             yield False
             return
         try:
             fcntl.flock(handle, fcntl.LOCK_SH)
-            there = (self.directory / _ABOUT).exists()
+            there = cache.is_at(handle, self.about)
             if there:
                 with contextlib.suppress(OSError):  # a cache of another user
                     os.utime(handle)
@@ -122,16 +127,16 @@ def provide(kernel: StockKernel, architecture: Architecture, progress: Progress)
     """
     name = f"{kernel.release}-{_key(kernel, architecture)}"
     template = Template(root() / name)
-    if template.state.exists():
+    if template.about.exists():
         return template
 
     def waiting() -> None:
         progress.note("Another handshake is preparing a kernel; waiting for it.")
 
     with tidy_on_signals(), cache.exclusive(waiting), cache.workshop() as workshop:
-        if template.state.exists():
+        if template.about.exists():
             return template
-        remove_old(KEPT - 1)
+        remove_old(KEPT - 1, workshop)
         cache.demand_space(_SPACE_NEEDED, "Preparing a virtual machine")
         made = workshop / name
         with cache.disk_errors("preparing a virtual machine"):
@@ -161,6 +166,8 @@ def _key(kernel: StockKernel, architecture: Architecture) -> str:
         scratch=Path("scratch"),
     )
     about = [*line, *_preload(), PACKAGE_ROOT]
+    if architecture != of_this_machine():
+        about.append(package_root.place_of(architecture))
     for path in (program, kernel.vmlinuz, kernel.modules / "modules.dep"):
         if path.exists():  # a kernel of the user's own may have no modules
             found = path.stat()
@@ -174,19 +181,42 @@ def _preload() -> list[str]:
     return [*_PRELOAD, *(module for package, module in _PRELOAD_WITH.items() if find_spec(package))]
 
 
-def remove_old(kept: int) -> None:
-    """Remove the least recently used templates that no machine uses; the caller holds the cache's lock."""
+def remove_old(kept: int, workshop: Path) -> None:
+    """Remove incomplete templates, and the least recently used that no machine uses; the caller holds the cache's lock.
+
+    Args:
+        kept: How many of the complete ones stay.
+        workshop: From `handshake_lab.kernel.shared.cache.workshop`.
+    """
     if not root().is_dir():
         return
-    known = sorted(root().glob(f"*/{_ABOUT}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for about in known[kept:]:
-        with about.open("rb") as file:
+    found = [Template(directory) for directory in root().iterdir() if directory.is_dir()]
+    complete = [template for template in found if template.about.exists()]
+    complete.sort(key=lambda template: template.about.stat().st_mtime_ns, reverse=True)
+    for template in (*(each for each in found if each not in complete), *complete[kept:]):
+        remove(template, workshop)
+
+
+def remove(template: Template, workshop: Path) -> bool:
+    """Remove a template unless a machine uses it; returns whether it was removed. The caller holds the cache's lock.
+
+    It is moved to the workshop first: after an interruption, no half of it is at its place.
+
+    Args:
+        template: The template.
+        workshop: A directory on the cache's disk.
+    """
+    with contextlib.ExitStack() as stack:
+        if template.about.exists():
+            file = stack.enter_context(template.about.open("rb"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                continue
-            about.unlink()
-            cache.discard(about.parent)
+                return False
+        moved = workshop / f"{template.directory.name}.removed"
+        template.directory.rename(moved)
+    cache.discard(moved)
+    return True
 
 
 def write_archive(place: Path, files: GuestFiles, architecture: Architecture) -> None:
