@@ -102,8 +102,57 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(EnvironmentUnsupported, match="--real-time"):
         mailbox.write_delivery(tmp_path / "mailbox", mailbox.Delivery(b"{}", bytes(64 << 10)))
     mailbox.write_delivery(tmp_path / "mailbox", mailbox.Delivery(b"{}", b""))
-    with pytest.raises(KernelFailed, match="mailbox"):
-        Memory(tmp_path / "mailbox").reply(mailbox.Reply(0, bytes(64 << 10)))
+    Memory(tmp_path / "mailbox").reply(mailbox.Reply(0, bytes(64 << 10)))
+    with pytest.raises(KernelFailed, match="results of the run have 0 MiB"):
+        mailbox.read_reply(tmp_path / "mailbox")
+
+
+def test_a_link_among_the_results_is_copied(tmp_path: Path) -> None:
+    """Wherever it leads to in the guest; one that leads nowhere is left out."""
+    guest, results = tmp_path / "guest", tmp_path / "results"
+    guest.mkdir()
+    results.mkdir()
+    (tmp_path / "elsewhere").write_text("text")
+    (guest / "link").symlink_to(tmp_path / "elsewhere")
+    (guest / "dangling").symlink_to("nowhere")
+
+    virtual_vm._unpack(template_guest._packed(str(guest)), results)
+
+    assert {path.name: path.read_text() for path in results.iterdir()} == {"link": "text"}
+    assert not (results / "link").is_symlink()
+
+
+def test_results_that_cannot_be_unpacked_are_reported(tmp_path: Path) -> None:
+    """As an error of the kernel; a link is never followed."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name in ("link", "directory"):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = (tarfile.SYMTYPE, "/etc/passwd") if name == "link" else (tarfile.REGTYPE, "")
+            archive.addfile(member)
+    (tmp_path / "directory").mkdir()
+
+    with pytest.raises(KernelFailed, match="could not be unpacked"):
+        virtual_vm._unpack(out.getvalue(), tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["directory"]
+
+
+def test_a_program_that_cannot_be_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could be executed here, but not copied."""
+    for name in ("readable", "secret"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+
+    def access(path: str | Path, mode: int) -> bool:
+        return not (mode & os.R_OK and str(path).endswith("secret"))
+
+    monkeypatch.setattr(guest_files, "_PROGRAMS", (str(tmp_path),))
+    monkeypatch.setattr(guest_files.os, "access", access)
+    assert [path.name for path in guest_files._programs() if path.parent == tmp_path] == ["readable"]
+    files = GuestFiles()
+    assert files.put("/readable", tmp_path / "readable")
+    assert not files.put("/secret", tmp_path / "secret")
 
 
 def test_a_file_is_added_with_all_that_leads_to_it(tmp_path: Path) -> None:
@@ -163,7 +212,7 @@ def test_the_files_of_a_job(tmp_path: Path) -> None:
 
 
 def test_the_same_files_are_the_same_archive(tmp_path: Path) -> None:
-    """Whenever and by whom they were written: a run must not depend on it."""
+    """Whenever and by whom they were written, and with which umask: a run must not depend on it."""
     (tmp_path / "project").mkdir()
     (tmp_path / "results").mkdir()
     (tmp_path / "project/a").write_text("a")
@@ -171,8 +220,40 @@ def test_the_same_files_are_the_same_archive(tmp_path: Path) -> None:
     before = job_files.packed(job, tmp_path / "results")
 
     os.utime(tmp_path / "project/a", (1, 1))
+    (tmp_path / "project/a").chmod(0o600)
+    (tmp_path / "project").chmod(0o700)
 
     assert job_files.packed(job, tmp_path / "results") == before
+
+
+def test_directories_of_the_distribution_are_not_copied() -> None:
+    """Their programs are among the files of every machine, or nowhere."""
+    for name in ("/usr/bin", "/usr/lib/python3/dist-packages", "/usr", "/etc/ssl"):
+        assert job_files.files_of(Job(call="x:y", readable=(Path(name),))) == []
+
+
+@pytest.mark.parametrize("name", ["project", "build/dist/site"])
+def test_a_project_below_usr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """As in many containers; and directories that are called as those of some tools."""
+    monkeypatch.setattr(job_files, "_SYSTEM", (f"{tmp_path}/usr/lib",))
+    for each in (f"usr/src/{name}/a.py", "usr/lib/b.py"):
+        (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / each).write_text("")
+
+    found = job_files.files_of(Job(call="x:y", readable=(tmp_path / "usr/src", tmp_path / "usr/lib")))
+
+    assert [str(path.relative_to(tmp_path)) for path in found if path.is_file()] == [f"usr/src/{name}/a.py"]
+
+
+def test_a_file_that_vanishes_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that cannot be read: the archive is complete without it."""
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    listed = [tmp_path / "a", tmp_path / "gone", tmp_path / "b"]
+    monkeypatch.setattr(job_files, "files_of", lambda _: listed)
+    (tmp_path / "results").mkdir()
+
+    assert [*packed(Job(call="x:y"), tmp_path / "results").values()] == [b"a", b"b"]
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ class GuestFiles:
             self.add(os.path.normpath(os.path.join(parent, source.readlink())))  # noqa: PTH118
 
     def put(self, path: str, source: Path) -> bool:
-        """Add a file, a directory or a symbolic link alone; returns whether there is one.
+        """Add a file, a directory or a symbolic link alone; returns whether there is one that this user can read.
 
         Args:
             path: The path in the guest, which leads through no link.
@@ -105,6 +105,8 @@ class GuestFiles:
         except OSError:
             return False
         if stat.S_ISREG(found.st_mode):
+            if not os.access(source, os.R_OK):
+                return False
             self.size += found.st_size
         self._sources[path] = source
         return True
@@ -186,7 +188,7 @@ def _programs() -> Iterator[Path]:
             continue
         for path in sorted(Path(directory).iterdir()):
             try:
-                if path.is_file() and path.stat().st_size <= _LARGEST_PROGRAM and os.access(path, os.X_OK):
+                if path.is_file() and path.stat().st_size <= _LARGEST_PROGRAM and os.access(path, os.R_OK | os.X_OK):
                     yield path
             except OSError:
                 continue

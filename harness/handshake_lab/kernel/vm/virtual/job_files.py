@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from handshake_lab.kernel.shared.job import Job
 
 #: Where only a distribution has files: programs of it are among those of every machine, or nowhere.
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/boot", "/snap")
+_SYSTEM = (
+    *("/bin", "/sbin", "/lib", "/lib64", "/etc", "/boot", "/snap", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64"),
+    *("/usr/libexec", "/usr/include", "/usr/games", "/usr/local/bin", "/usr/local/sbin", "/usr/local/lib"),
+)
+#: Directories of a distribution below which projects can be, too.
+_SHARED = ("/", "/usr", "/usr/local", "/usr/share")
 #: Directories that tools keep for themselves.
 _TOOLS = frozenset(
     {
         *(".git", ".hg", ".svn", "__pycache__", "node_modules", ".tox", ".nox", ".mypy_cache", ".pytest_cache"),
-        *(".ruff_cache", ".hypothesis", ".idea", ".vscode", "site", "dist", "build", "handshake-artifacts"),
+        *(".ruff_cache", ".hypothesis", ".idea", ".vscode", "handshake-artifacts"),
     }
 )
 #: Bytes: a larger file of a directory is left out.
@@ -37,15 +42,29 @@ def packed(job: Job, results: Path) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for path in files_of(job):
-            archive.add(path, str(path), recursive=False, filter=_anonymous)
+            _add(archive, path, str(path))
         for path in sorted(results.rglob("*")):
-            archive.add(path, f"{RESULTS}/{path.relative_to(results)}", recursive=False, filter=_anonymous)
+            _add(archive, path, f"{RESULTS}/{path.relative_to(results)}")
     return out.getvalue()
 
 
+def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
+    """Add a file, unless this user cannot read it, or it was removed in the meantime."""
+    try:
+        member: tarfile.TarInfo | None = archive.gettarinfo(path, name)
+        content = path.read_bytes() if member and member.isreg() else b""
+    except OSError:
+        return
+    if member:  # not of a socket
+        member.size = len(content)
+        archive.addfile(_anonymous(member), io.BytesIO(content))
+
+
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """A member without what would make the same files another archive, and so another run: time and owner."""
+    """A member without what would make the same files another archive, and so another run: time, owner and umask."""
     member.mtime = CLOCK_START
+    if not member.issym():
+        member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
     return member
@@ -54,14 +73,12 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
 def files_of(job: Job) -> list[Path]:
     """The directories and files of the directories that a job names, in a fixed order."""
     known = [*guest_files.python_directories(), *PACKAGES]
-    programs = {Path(name) for name in job.environment.get("PATH", "").split(":") if name}
+    programs = {Path(os.path.realpath(name)) for name in job.environment.get("PATH", "").split(":") if name}
     found: dict[Path, None] = {}
-    wanted = [path for path in (*job.readable, *job.import_from) if path not in programs]
-    for directory in sorted({Path(os.path.realpath(path)) for path in wanted}):
-        if not str(directory).startswith(tuple(f"{system}/" for system in _SYSTEM)) and str(directory) not in (
-            "/",
-            *_SYSTEM,
-        ):
+    wanted = {Path(os.path.realpath(path)) for path in (*job.readable, *job.import_from)}
+    for directory in sorted(wanted - programs):
+        of_system = any(directory.is_relative_to(system) for system in _SYSTEM)
+        if not of_system and str(directory) not in _SHARED:
             found.update(dict.fromkeys(_below(directory, known)))
     return sorted(found)
 

@@ -1,6 +1,6 @@
 """The mailbox: memory that a virtual machine shares with this one, for one job and its results.
 
-It is the machine's last memory, which its kernel is told not to use. The host writes a job into it before the machine
+It is the machine's last memory, which its kernel does not use. The host writes a job into it before the machine
 continues, and reads the results after it has ended; in between only the guest uses it. So neither side ever waits for
 the other, and the time at which the host answers cannot have an effect on a run.
 
@@ -30,6 +30,8 @@ _PAGE = 4096
 #: Whether the job has ended, its exit status, and the lengths of the job, of the archive and of the results.
 _HEADER = struct.Struct("<QqQQQ")
 _ENDED = 1
+#: In place of that: it has ended, and its results do not fit.
+_TOO_LARGE = 2
 
 
 class Delivery(NamedTuple):
@@ -73,9 +75,18 @@ def write_delivery(file: Path, delivery: Delivery) -> None:
 
 
 def read_reply(file: Path) -> Reply | None:
-    """What the guest left; None if its job did not end."""
+    """What the guest left; None if its job did not end.
+
+    Raises:
+        KernelFailed: The results do not fit.
+    """
     with file.open("rb") as source:
         ended, status, _, _, length = _HEADER.unpack(source.read(_HEADER.size))
+        if ended == _TOO_LARGE:
+            raise KernelFailed(
+                f"the results of the run have {length >> 20} MiB, and a virtual machine in virtual time returns at "
+                f"most {SIZE >> 20} MiB: record less, or use --real-time"
+            )
         if ended != _ENDED:
             return None
         source.seek(_PAGE)
@@ -108,14 +119,10 @@ class GuestMailbox:
         )
 
     def reply(self, reply: Reply) -> None:
-        """Leave the results.
-
-        Raises:
-            KernelFailed: They do not fit.
-        """
+        """Leave the results; if they do not fit, only their size."""
         length = len(reply.results)
-        if _PAGE + _padded(length) > SIZE:
-            raise KernelFailed(f"the results have {length >> 20} MiB, and the mailbox has room for {SIZE >> 20} MiB")
-        self._memory[_PAGE : _PAGE + _padded(length)] = reply.results.ljust(_padded(length), b"\0")
-        header = _HEADER.pack(_ENDED, reply.status, 0, 0, length)
+        fits = _PAGE + _padded(length) <= SIZE
+        if fits:
+            self._memory[_PAGE : _PAGE + _padded(length)] = reply.results.ljust(_padded(length), b"\0")
+        header = _HEADER.pack(_ENDED if fits else _TOO_LARGE, reply.status, 0, 0, length)
         self._memory[:_PAGE] = header.ljust(_PAGE, b"\0")

@@ -16,14 +16,12 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tarfile
 import time
 import traceback
 from pathlib import Path
 from typing import Any
 
-from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.shared import guest_setup, job_runner
 from handshake_lab.kernel.shared.guest_setup import RESULTS, SCRATCH
 from handshake_lab.kernel.vm.virtual.mailbox import GuestMailbox, Reply
@@ -93,9 +91,9 @@ def _prepare_and_do(boot: dict[str, Any]) -> int:
 
 
 def _packed(directory: str) -> bytes:
-    """The files of a directory as a tar archive; each file as it is now."""
+    """The files of a directory as a tar archive; each file as it is now, and what a link leads to in its place."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
+    with tarfile.open(fileobj=out, mode="w", dereference=True) as archive:
         for path in sorted(Path(directory).rglob("*")):
             if path.is_file() or path.is_dir():
                 archive.add(path, str(path.relative_to(directory)), recursive=False)
@@ -122,11 +120,7 @@ def main() -> None:
     status = guest_setup.in_child(lambda: _prepare_and_do(boot))
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
-    mailbox = GuestMailbox(boot["mailbox"])
-    try:
-        mailbox.reply(Reply(status, _packed(RESULTS)))
-    except KernelFailed as error:
-        sys.stderr.write(f"{error}\n")
+    GuestMailbox(boot["mailbox"]).reply(Reply(status, _packed(RESULTS)))
     guest_setup.power_off()
 
 
