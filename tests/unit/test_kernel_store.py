@@ -23,6 +23,8 @@ from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.kernel.lab.build import configuration, patch_series
 from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.shared import cache, helper_programs
+from handshake_lab.kernel.vm.architecture import ARM64
+from handshake_lab.kernel.vm.virtual import package_root
 from miniature_builds import MAKE, RecordedProgress, build, leftovers, stub, tree
 
 if TYPE_CHECKING:
@@ -381,8 +383,9 @@ def test_the_cache_is_listed_and_cleaned(tmp_path: Path, monkeypatch: pytest.Mon
     (root / "kernels/6.1.9-0123456789ab").mkdir()
     (root / "stock").mkdir()
     (root / "stock/kvm.json").write_text("{}")
-    of_stock_kernels = ["stock-aarch64/6.1.0-56-arm64", "roots/aarch64", "machines/6.1.0-56-arm64-0123456789ab"]
-    for name in of_stock_kernels:
+    programs = package_root.place_of(ARM64).name
+    of_stock_kernels = ["stock-aarch64/6.1.0-56-arm64", f"roots/{programs}", "machines/6.1.0-56-arm64-0123456789ab"]
+    for name in (*of_stock_kernels, "roots/aarch64-of-another-release"):
         (root / name).mkdir(parents=True)
 
     found = {str(entry.path.relative_to(root)): entry for entry in entries(root)}
@@ -393,12 +396,13 @@ def test_the_cache_is_listed_and_cleaned(tmp_path: Path, monkeypatch: pytest.Mon
             f"helpers/{helper_programs.key()}",
             "packages",
             *of_stock_kernels,
+            "roots/aarch64-of-another-release",
         ]
     )
     assert found["packages"].size >= 5000
     removed = {str(entry.path.relative_to(root)) for entry in clean(root, everything=False)}
     assert removed == {name for name, entry in found.items() if not entry.needed}
-    assert removed == {"packages", "kernels/6.1.9-0123456789ab"}
+    assert removed == {"packages", "kernels/6.1.9-0123456789ab", "roots/aarch64-of-another-release"}
     assert LabImages().find() == image
 
     monkeypatch.setattr(configuration, "key", lambda: "ffffffffffff")

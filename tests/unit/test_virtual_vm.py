@@ -544,6 +544,33 @@ def test_a_machine_that_is_not_supported_is_refused(monkeypatch: pytest.MonkeyPa
         architecture.of_this_machine()
 
 
+def test_real_time_is_for_this_machines_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason is the time, not the kernel."""
+    with pytest.raises(UsageError, match=r"--real-time: 'vm:arm64:6.12' runs in virtual time only.*x86-64"):
+        vm_kernel.prepared("arm64:6.12", wall_limit=1)
+    monkeypatch.setattr(qemu.platform, "machine", lambda: "aarch64")
+    with pytest.raises(EnvironmentUnsupported, match="--real-time supports x86-64 only"):
+        qemu.qemu()
+
+
+@pytest.mark.parametrize("changed", ["release", "mirror", "package"])
+def test_the_root_of_another_architecture_is_renewed(monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
+    """With a release of the distribution, another mirror, and another version of msgspec."""
+    place = package_root.place_of(architecture.ARM64)
+    assert package_root.place_of(architecture.ARM64) == place
+    if changed == "release":
+        monkeypatch.setattr(package_root, "_codename", lambda: "duke")
+    elif changed == "mirror":
+        monkeypatch.setattr(
+            package_root, "machine_archives", lambda: [Archive("http://mirror.example.org/debian", "x")]
+        )
+    else:
+        monkeypatch.setattr(package_root, "version", lambda _: "0.0")
+    other = package_root.place_of(architecture.ARM64)
+    assert other != place
+    assert other.name.startswith("aarch64-")
+
+
 def test_ubuntus_packages_of_arm64_are_elsewhere() -> None:
     """Debian's are where the others are."""
     ubuntu = Archive("http://kr.archive.ubuntu.com/ubuntu/", "noble")

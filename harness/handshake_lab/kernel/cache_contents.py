@@ -92,7 +92,10 @@ def _entries(root: Path) -> Iterator[CacheEntry]:
     for stock in (*_within(root / "stock"), *(each for place in root.glob("stock-*") for each in _within(place))):
         yield CacheEntry(stock, size_of(stock), f"stock kernel {stock.name}", needed=True)
     for programs in _within(root / "roots"):
-        yield CacheEntry(programs, size_of(programs), f"programs of {programs.name} for stock kernels", needed=True)
+        needed = programs.name in {package_root.place_of(each).name for each in ARCHITECTURES.values()}
+        purpose = f"programs of {programs.name.partition('-')[0]} for stock kernels"
+        purpose += "" if needed else ", of another version of handshake or of this machine's distribution"
+        yield CacheEntry(programs, size_of(programs), purpose, needed)
     for machine in _within(root / "machines"):
         yield CacheEntry(machine, size_of(machine), f"stock kernel {machine.name}, booted", needed=True)
     for checkout in _within(root / "checkouts"):

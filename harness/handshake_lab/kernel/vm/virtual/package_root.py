@@ -4,11 +4,12 @@ The packages are those of this machine's distribution, with all that they depend
 scripts is run: it would have to run there. Python's packages come from this machine, as far as they are Python; the
 compiled part of msgspec comes from the package index.
 
-~/.cache/handshake-lab/roots/aarch64/      the root; wheels/ has the compiled parts
+~/.cache/handshake-lab/roots/aarch64-<key>/      the root; wheels/ has the compiled parts
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handshake_lab.errors import EnvironmentUnsupported
-from handshake_lab.kernel.packages.archives import of_architecture
+from handshake_lab.kernel.packages.archives import distribution, of_architecture
 from handshake_lab.kernel.packages.mirror import Mirror, machine_archives
 from handshake_lab.kernel.shared import cache
 from handshake_lab.kernel.shared.job import PACKAGES
@@ -52,8 +53,23 @@ def python_of(root: Path) -> str:
 
 
 def place_of(architecture: Architecture) -> Path:
-    """Where the root of an architecture is."""
-    return cache.cache_root() / "roots" / architecture.name
+    """Where the root of an architecture is: another place for another release or mirror, or other packages."""
+    archives = [archive for archive in machine_archives() if not archive.added]
+    about = [f"{archive.uri} {archive.suite}" for archive in archives]
+    about += [_codename(), *_WANTED, *_compiled()]
+    key = hashlib.sha256("\n".join(about).encode()).hexdigest()[:12]
+    return cache.cache_root() / "roots" / f"{architecture.name}-{key}"
+
+
+def _codename() -> str:
+    try:
+        return distribution(Path("/etc/os-release").read_text(encoding="utf-8")).codename
+    except OSError:
+        return ""
+
+
+def _compiled() -> list[str]:
+    return [f"{name}=={version(name)}" for name in _COMPILED]
 
 
 def provide(architecture: Architecture, progress: Progress, workshop: Path) -> Path:
@@ -147,7 +163,7 @@ def _complete(root: Path) -> None:
 def _fetch_compiled(root: Path, architecture: Architecture) -> None:
     python = python_of(root)
     tag = f"cp{python.replace('.', '')}"
-    wanted = [f"{name}=={version(name)}" for name in _COMPILED]
+    wanted = _compiled()
     words = [
         "download",
         "--no-deps",
