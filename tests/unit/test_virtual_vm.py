@@ -345,7 +345,7 @@ def qemu_line(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, *, res
     )
 
 
-@pytest.mark.parametrize("name", ["x86_64", "arm64"])
+@pytest.mark.parametrize("name", ["x86_64", "aarch64"])
 def test_a_machine_counts_instructions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A restored one differs from its template only in where its memory goes and its state comes from."""
     saved, restored = (qemu_line(tmp_path, name, monkeypatch, restored=each) for each in (False, True))
@@ -363,7 +363,7 @@ def test_a_machine_counts_instructions(tmp_path: Path, monkeypatch: pytest.Monke
     assert "share=off" in restored[restored.index("-object") + 1]
 
 
-@pytest.mark.parametrize("name", ["x86_64", "arm64"])
+@pytest.mark.parametrize("name", ["x86_64", "aarch64"])
 def test_a_missing_qemu_is_reported_with_its_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -531,7 +531,7 @@ def test_another_architecture_is_named_first(version: str, chosen: str, rest: st
     assert (found.name, left) == (chosen, rest)
 
 
-@pytest.mark.parametrize("version", ["", "6.12", "newest", "/boot/vmlinuz"])
+@pytest.mark.parametrize("version", ["", "6.12", "newest", "/boot/vmlinuz", "aarch64"])
 def test_without_an_architecture_it_is_this_machines(version: str) -> None:
     """The whole is the version."""
     assert architecture.named(version) == (architecture.of_this_machine(), version)

@@ -28,7 +28,7 @@ def examine() -> Findings:
         *([] if own == ARM64 else [_answers(ARM64.qemu, "arm64", apt_install(ARM64.package), needed=False)]),
         program("modprobe", "kmod"),
         program("gcc", "gcc"),
-        _kvm(),
+        _real_time() if own == ARM64 else _kvm(),
         _kernels(),
     )
     return Findings("vm", _PURPOSE, checks)
@@ -44,6 +44,11 @@ def _answers(name: str, called: str, remedy: str, *, needed: bool = True) -> Che
         return Check(called, ok=False, detail=f"{name} does not run: {error}", remedy=remedy, needed=needed)
     lines = (done.stdout or done.stderr).strip().splitlines()
     return Check(called, ok=True, detail=lines[0] if lines else name, needed=needed)
+
+
+def _real_time() -> Check:
+    detail = "--real-time supports x86-64 only; stock kernels run in virtual time"
+    return Check("real time", ok=False, detail=detail, remedy="use --kernel vm without --real-time", needed=False)
 
 
 def _kvm() -> Check:

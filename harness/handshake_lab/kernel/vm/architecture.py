@@ -64,13 +64,10 @@ ARM64 = Architecture(
     flavours=("arm64", "generic"),
 )
 
+#: By the names that ``uname -m`` prints.
+ARCHITECTURES: Mapping[str, Architecture] = {each.name: each for each in (X86_64, ARM64)}
 #: By the names that ``--kernel vm:NAME`` accepts.
-ARCHITECTURES: Mapping[str, Architecture] = {
-    "x86_64": X86_64,
-    "amd64": X86_64,
-    "aarch64": ARM64,
-    "arm64": ARM64,
-}
+NAMED: Mapping[str, Architecture] = {"arm64": ARM64}
 
 
 def of_this_machine() -> Architecture:
@@ -94,4 +91,4 @@ def named(version: str) -> tuple[Architecture, str]:
         EnvironmentUnsupported: Virtual machines do not support this machine's architecture.
     """
     name, _, rest = version.partition(":")
-    return (ARCHITECTURES[name], rest) if name in ARCHITECTURES else (of_this_machine(), version)
+    return (NAMED[name], rest) if name in NAMED else (of_this_machine(), version)

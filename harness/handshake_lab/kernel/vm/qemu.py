@@ -90,7 +90,8 @@ def qemu() -> str:
     machine = platform.machine()
     if machine != "x86_64":
         raise EnvironmentUnsupported(
-            f"--kernel vm supports x86-64 only; this machine is {machine}", "Use --kernel host."
+            f"--real-time supports x86-64 only; this machine is {machine}",
+            "Use --kernel vm without it, or --kernel host.",
         )
     found = shutil.which(_PROGRAM)
     if found is None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from handshake_lab.errors import UsageError
 from handshake_lab.kernel.shared import helper_programs
 from handshake_lab.kernel.shared.guest_setup import ENVIRONMENT
 from handshake_lab.kernel.shared.job import PACKAGE_ROOT, Job, JobResult, hand_over
@@ -20,6 +21,7 @@ from handshake_lab.kernel.shared.job_outcome import outcome
 from handshake_lab.kernel.shared.progress import shown
 from handshake_lab.kernel.shared.supervisor import Supervisor, new_scratch
 from handshake_lab.kernel.vm import initramfs, provide_vm, qemu, stock_kernels
+from handshake_lab.kernel.vm.architecture import NAMED
 from handshake_lab.recording.observations import KernelInfo
 
 if TYPE_CHECKING:
@@ -115,9 +117,12 @@ def prepared(version: str, *, wall_limit: float, memory: int = MEMORY) -> VmKern
         memory: As for `VmKernel`.
 
     Raises:
-        UsageError: ``version`` is invalid.
+        UsageError: ``version`` is invalid, or of another architecture.
         EnvironmentUnsupported: This machine cannot run it.
     """
+    if version.partition(":")[0] in NAMED:
+        reason = "runs in virtual time only: real time supports x86-64 only"
+        raise UsageError("--real-time", f"vm:{version}", reason, f"--kernel vm:{version}")
     provide_vm.check_version(version)
     qemu.demand_programs()
     stock = stock_kernels.StockKernels()
