@@ -176,7 +176,9 @@ def test_build_tools_only_where_a_kernel_is_to_be_built(checkout: Checkout, tmp_
     checkout.lack("flex")
     assert checkout.run("demo", "--kernel", "host")[0] == 7
     assert checkout.run("demo", "--kernel=host")[0] == 7
+    assert checkout.run("serve", "runs", "--no-lab")[0] == 7
     assert checkout.run("demo")[0] == 3
+    assert checkout.run("test", "--no-lab")[0] == 3
 
     for place in (
         tmp_path / "home/.cache/handshake-lab",
