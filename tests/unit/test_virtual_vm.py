@@ -180,12 +180,21 @@ def test_files_that_are_too_large_for_a_machine_are_refused() -> None:
 
 
 def test_this_python_is_among_the_files() -> None:
-    """The interpreter, its library, installed packages and this project; bytecode does not change their key."""
+    """The interpreter, its library, installed packages and this project."""
     paths = {str(path) for path in guest_files.python_files()}
 
     for module in (json, pytest, guest_files):
         assert os.path.realpath(str(module.__file__)) in {os.path.realpath(path) for path in paths}
-    assert guest_files.key() == guest_files.key()
+
+
+def test_a_module_changes_the_key_and_its_bytecode_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python writes bytecode when it likes."""
+    monkeypatch.setattr(guest_files, "python_directories", lambda: [tmp_path])
+    before = guest_files.key()
+    (tmp_path / "module.pyc").write_text("text")
+    assert guest_files.key() == before
+    (tmp_path / "module.py").write_text("text")
+    assert guest_files.key() != before
 
 
 def packed(job: Job, results: Path) -> dict[str, bytes]:

@@ -140,4 +140,6 @@ def test_nothing_stays_when_the_caller_is_killed(name: str, tmp_path: Path) -> N
         finally:
             process.kill()
             process.wait()
-    assert all((each / "state").exists() for each in templates.root().iterdir())
+    saved = list(templates.root().iterdir())
+    assert saved
+    assert all((each / "state").exists() for each in saved)
