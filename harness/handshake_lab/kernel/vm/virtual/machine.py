@@ -2,8 +2,8 @@
 
 It executes each instruction in one nanosecond (``-icount shift=0``), and when all processes wait, its clock is set to
 the next timer (``sleep=off``). No device of it works beside the processor: what a machine does depends on its memory
-and its state alone. Therefore all machines that are restored from one template with one job are the same, as long as
-it is the same QEMU.
+and its state alone. Therefore the same seed on the same saved machine with the same files gives the same record, to
+the byte. A machine that is saved again can give other times: how it boots is not repeatable to the nanosecond.
 
 Source: docs/devel/tcg-icount.rst of QEMU.
 """

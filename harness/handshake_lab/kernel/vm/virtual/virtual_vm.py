@@ -1,7 +1,8 @@
 """The stock kernel in virtual time: a distribution's own, in a machine that is restored for one job.
 
 Its time is that of the instructions that it executes, and waiting takes no wall time. Random numbers depend on the
-seed. Therefore a run is determined by its seed, as on the lab kernel; but computing takes virtual time there.
+seed. Therefore the same seed on the same saved machine with the same files gives the same record, to the byte; but
+computing takes virtual time there, unlike on the lab kernel.
 """
 
 from __future__ import annotations
