@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from handshake_lab.errors import UsageError
+from handshake_lab.kernel.shared.processes import tidy_on_signals
 from handshake_lab.serve.app import Pages
 from handshake_lab.serve.folder import Folder
 from handshake_lab.serve.lab import Lab
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from handshake_lab.serve.what_if import Replayed
@@ -67,20 +67,17 @@ class Server:
         )
         self._server = uvicorn.Server(config)
 
-    def run(self, started: Callable[[], None] = lambda: None) -> None:
-        """Serve until `stop` is called, or the process is interrupted.
-
-        Args:
-            started: Called before the first request is answered; the port is open already.
-        """
-        started()
-        if self._lab is not None:
-            self._lab.prepare()
-        try:
-            self._server.run(sockets=[self._socket])
-        finally:
-            if self._lab is not None:
-                self._lab.close()
+    def run(self) -> None:
+        """Serve until `stop` is called, or the process receives SIGINT, SIGTERM or SIGHUP."""
+        # uvicorn raises a signal again after it has stopped, for the handler that was there before.
+        with tidy_on_signals():
+            try:
+                if self._lab is not None:
+                    self._lab.prepare()
+                self._server.run(sockets=[self._socket])
+            finally:
+                if self._lab is not None:
+                    self._lab.close()
 
     def stop(self) -> None:
         """End `run`, from another thread."""
