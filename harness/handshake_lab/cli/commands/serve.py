@@ -8,8 +8,9 @@ import click
 
 from handshake_lab.cli import options
 from handshake_lab.cli.replayed import replayed
-from handshake_lab.errors import EnvironmentUnsupported, UsageError
+from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.kernel.shared.kernel_name import check_lab
 
 
 @click.command()
@@ -55,8 +56,7 @@ def command(folder: Path, port: int, kernel_name: str, *, no_lab: bool, lang: st
             "Install it: pip install 'handshake-lab[serve]'",
         ) from None
     if not no_lab:
-        if not kernel_name.startswith("lab"):
-            raise UsageError("--kernel", kernel_name, "runs in real time, which does not stand", "--kernel lab")
+        check_lab(kernel_name, "runs in real time, which does not stand")
         choose_kernel(kernel_name, 1)  # a missing kernel is built now, with its progress shown
     server = Server(folder, port, lang, kernel="" if no_lab else kernel_name, replayed=replayed)
     click.echo(f"Serving {folder}; Ctrl-C ends it. Open in a browser:\n{server.address}")

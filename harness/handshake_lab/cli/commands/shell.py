@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from handshake_lab.cli import options
-from handshake_lab.errors import UsageError
 from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.kernel.shared.kernel_name import check_lab
 
 
 @click.command()
@@ -90,8 +90,7 @@ def command(
     planned = check_requests(topology, link_specs, ())
     options.print_notes(planned)
     settings = options.read_sysctls(sysctls, planned)
-    if not kernel_name.startswith("lab"):
-        raise UsageError("--kernel", kernel_name, "cannot be forked, which moments require", "--kernel lab")
+    check_lab(kernel_name, "cannot be forked, which moments require")
     kernel = choose_kernel(kernel_name, seed, fresh_boot=False)
     assert isinstance(kernel, LabKernel)  # noqa: S101 -- by its name
     out = prepare_directory(out) if out else None

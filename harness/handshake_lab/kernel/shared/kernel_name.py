@@ -42,6 +42,22 @@ class KernelName(NamedTuple):
         return cls(kind, version, real_time)
 
 
+def check_lab(name: str, reason: str) -> KernelName:
+    """The parts of a lab kernel's name.
+
+    Args:
+        name: The name of a kernel.
+        reason: Why another kind is refused.
+
+    Raises:
+        UsageError: It is another kind.
+    """
+    found = KernelName.parse(name)
+    if found.kind != "lab":
+        raise UsageError("--kernel", name, reason, "--kernel lab")
+    return found
+
+
 def in_real_time(name: str) -> str:
     """The name of the same kernel in real time.
 
