@@ -32,10 +32,12 @@ from handshake_lab.serve.unit_routes import UnitRoutes
 from handshake_lab.serve.what_if import another_run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from handshake_lab.serve.folder import Folder
+    from handshake_lab.serve.folder import Folder, FoundFile
     from handshake_lab.serve.lab import Lab
     from handshake_lab.serve.what_if import Replayed
 
@@ -59,7 +61,10 @@ class Pages:
         self._changes = Changes(self._states)
 
     def _states(self) -> dict[str, object]:
-        return {**self._folder.find(), **(self._lab.states() if self._lab else {})}
+        return self._with_sessions(self._folder.find())
+
+    def _with_sessions(self, found: Mapping[str, FoundFile]) -> dict[str, object]:
+        return {**found, **(self._lab.states() if self._lab else {})}
 
     def app(self, token: str, port: int) -> ASGIApp:
         """The application, behind its guard."""
@@ -72,7 +77,7 @@ class Pages:
             Route("/{lang}/runs/{name:path}", self._what_if, methods=["POST"]),
         ]
         if self._lab is not None:
-            sessions = SessionRoutes(self._lab, self._states, self._changes)
+            sessions = SessionRoutes(self._lab, self._changes)
             routes += [*sessions.routes(), *UnitRoutes(self._lab, self._lab.units).routes()]
         return Guard(Starlette(routes=routes), token, port)
 
@@ -93,7 +98,7 @@ class Pages:
         if frame is None:
             return nothing()
         found = await asyncio.to_thread(self._folder.find)
-        frame = frame.watching("", self._states())
+        frame = frame.watching("", self._with_sessions(found))
         sessions = None if self._lab is None else [(each.name, each.setting) for each in self._lab.sessions.values()]
         units = None if self._lab is None else self._lab.units
         page = await asyncio.to_thread(self._stored.index_page, found, frame, sessions, units)

@@ -159,8 +159,9 @@ class Lab:
         return made
 
     def end(self, name: str) -> None:
-        """End a session."""
-        self.sessions.pop(name).close()
+        """End a session, if there is one."""
+        if live := self.sessions.pop(name, None):
+            live.close()
 
     def prepare(self) -> None:
         """Boot the kernel in the background, so that the first session does not have to wait for it."""

@@ -10,11 +10,11 @@ from starlette.routing import Route
 
 from handshake_lab.errors import HandshakeError
 from handshake_lab.report.text.escaping import visible
-from handshake_lab.serve.answers import frame_of, nothing
+from handshake_lab.serve.answers import frame_of, nothing, problem
 from handshake_lab.serve.session_pages import session_page, session_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.requests import Request
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from handshake_lab.serve.lab import Lab, LiveSession
     from handshake_lab.serve.stored_pages import Frame
 
-#: Characters and lines of a command's output that are sent to a page.
-_LINE, _MOST_LINES = 400, 500
+#: Characters and lines of a command's output that are sent to a page, and characters of an error.
+_LINE, _MOST_LINES, _LONGEST = 400, 500, 4000
 #: The answer to the page of a session that has ended, perhaps in another page.
 _ENDED = {"ended": True}
 _Text = Annotated[str, msgspec.Meta(max_length=4000)]
@@ -50,13 +50,11 @@ class SessionRoutes:
 
     Args:
         lab: The sessions.
-        states: The states of everything that pages show.
         changes: Reports changes to open pages.
     """
 
-    def __init__(self, lab: Lab, states: Callable[[], Mapping[str, object]], changes: Changes) -> None:
+    def __init__(self, lab: Lab, changes: Changes) -> None:
         self._lab = lab
-        self._states = states
         self._changes = changes
 
     def routes(self) -> list[Route]:
@@ -79,43 +77,68 @@ class SessionRoutes:
             return JSONResponse({"error": str(error)}, 409)
         return JSONResponse({"address": f"{frame.root}/{frame.lang}/sessions/{made.name}"})
 
-    def _found(self, request: Request) -> tuple[Frame, LiveSession] | None:
-        frame, live = frame_of(request), self._lab.sessions.get(request.path_params["name"])
-        return None if frame is None or live is None else (frame, live)
-
     async def _page(self, request: Request) -> Response:
-        found = self._found(request)
-        if found is None:
+        frame, name = frame_of(request), request.path_params["name"]
+        if frame is None:
             return nothing()
-        frame, live = found
-        watching = frame.watching(f"sessions/{live.name}", self._states())
-        return HTMLResponse(await self._lab.do(lambda: session_page(live, watching)))
 
-    async def _view(self, request: Request) -> Response:
-        found = self._found(request)
-        return JSONResponse(await self._shown(*found) if found else _ENDED)
-
-    async def _shown(self, frame: Frame, live: LiveSession) -> dict[str, str]:
-        state = live.changes
-        return {"view": await self._lab.do(lambda: session_view(live, frame)), "state": str(state)}
-
-    async def _execute(self, request: Request) -> Response:
-        found = self._found(request)
-        if found is None:
-            return JSONResponse(_ENDED)
-        frame, live = found
-
-        def work(asked: Asked) -> list[str]:
-            return live.what_if(asked.number, asked.fate) if asked.number else live.execute(asked.command)
+        def page() -> str | None:
+            live = self._lab.sessions.get(name)
+            if live is None:
+                return None
+            return session_page(live, frame.watching(f"sessions/{name}", self._lab.states()))
 
         try:
+            found = await self._lab.do(page)
+        except HandshakeError as error:
+            return problem(frame, name, str(error))
+        return nothing() if found is None else HTMLResponse(found)
+
+    async def _view(self, request: Request) -> Response:
+        frame, name = frame_of(request), request.path_params["name"]
+        if frame is None:
+            return nothing()
+
+        def view() -> Mapping[str, object]:
+            live = self._lab.sessions.get(name)
+            return _shown(live, frame) if live else _ENDED
+
+        try:
+            return JSONResponse(await self._lab.do(view))
+        except HandshakeError as error:
+            return JSONResponse({"error": visible(str(error), _LONGEST)}, 409)
+
+    async def _execute(self, request: Request) -> Response:
+        frame, name = frame_of(request), request.path_params["name"]
+        if frame is None:
+            return nothing()
+        try:
             asked = msgspec.json.decode(await request.body(), type=Asked)
-            lines = await self._lab.do(lambda: work(asked))
+            answer = await self._lab.do(lambda: self._executed(name, asked, frame))
         except (HandshakeError, msgspec.MsgspecError) as error:
-            return JSONResponse({"error": visible(str(error), 4000), **await self._shown(frame, live)}, 409)
+            return JSONResponse({"error": visible(str(error), _LONGEST)}, 409)
+        if "lines" in answer:
+            self._changes.report([f"sessions/{name}"])
+        return JSONResponse(answer, 409 if "error" in answer else 200)
+
+    def _executed(self, name: str, asked: Asked, frame: Frame) -> Mapping[str, object]:
+        """Execute a command, and end the session if that was the command: in the thread of the lab, at once.
+
+        Raises:
+            HandshakeError: The session cannot be shown.
+        """
+        live = self._lab.sessions.get(name)
+        if live is None:
+            return _ENDED
+        try:
+            lines = live.what_if(asked.number, asked.fate) if asked.number else live.execute(asked.command)
+        except HandshakeError as error:
+            return {"error": visible(str(error), _LONGEST), **_shown(live, frame)}
         if live.session.ended:
-            await self._lab.do(lambda: self._lab.end(live.name))
-            return JSONResponse(_ENDED)
-        self._changes.report([f"sessions/{live.name}"])
-        shown = [visible(line, _LINE) for line in lines[:_MOST_LINES]]
-        return JSONResponse({"lines": shown, **await self._shown(frame, live)})
+            self._lab.end(name)
+            return _ENDED
+        return {"lines": [visible(line, _LINE) for line in lines[:_MOST_LINES]], **_shown(live, frame)}
+
+
+def _shown(live: LiveSession, frame: Frame) -> dict[str, object]:
+    return {"view": session_view(live, frame), "state": str(live.changes)}
