@@ -285,6 +285,15 @@ def find_unit(name: str) -> Unit:
     """
     if (Path(name) / UNIT_FILE).is_file():
         return load_unit(Path(name))
+    return shipped_unit(name)
+
+
+def shipped_unit(name: str) -> Unit:
+    """A unit of this package by its number or name.
+
+    Raises:
+        UsageError: There is none.
+    """
     names = sorted(each.parent.name for each in SHIPPED.glob(f"*/{UNIT_FILE}"))
     for each in names:
         number, _, rest = each.partition("-")

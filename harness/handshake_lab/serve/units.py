@@ -19,9 +19,9 @@ from handshake_lab.courses.folder import Folder as CourseFolder
 from handshake_lab.courses.handing_in import ENDING
 from handshake_lab.courses.pages import question_text
 from handshake_lab.courses.phrases import feedback, phrase
-from handshake_lab.courses.unit import SHIPPED, find_unit, rendered, units
-from handshake_lab.errors import UsageError
-from handshake_lab.report.text.translations import words
+from handshake_lab.courses.unit import SHIPPED, rendered, shipped_unit, units
+from handshake_lab.errors import RecordUnreadable, UsageError
+from handshake_lab.report.text.translations import LANGUAGES, words
 from handshake_lab.serve.futures import drawings
 from handshake_lab.serve.stored_pages import Frame, own_page
 
@@ -63,7 +63,7 @@ class Units:
         self._folder = folder
         self._kernel = kernel
         self._made: Laboratory | None = None
-        self._said: dict[tuple[str, str], tuple[str, str]] = {}  # mark and text, by directory and question
+        self._feedback: dict[tuple[str, str], tuple[str, str]] = {}  # mark and text, by directory and question
 
     @property
     def _laboratory(self) -> Laboratory:
@@ -86,7 +86,7 @@ class Units:
         """
         if not re.fullmatch(r"[\w-]+", asked.unit):
             raise UsageError("unit", asked.unit, "is not a unit of this package", "4")
-        unit = find_unit(asked.unit)
+        unit = shipped_unit(asked.unit)
         path = self._folder.path / unit.name
         if path.is_symlink() or path.exists():
             raise UsageError("unit", unit.name, "was started here already", "handshake serve another-folder")
@@ -119,7 +119,7 @@ class Units:
                 return ""
             case "hint":
                 question = opened.unit.question(asked.question)
-                self._said[name, question.id] = "", opened.hint(question)
+                self._feedback[name, question.id] = "", opened.hint(question)
                 return ""
             case "hand-in":
                 file = opened.path / f"{opened.work.unit}-{opened.work.student}{ENDING}"
@@ -130,13 +130,14 @@ class Units:
     def _judge(self, opened: CourseFolder, name: str, question: Question, answer: str) -> None:
         found = opened.judge(question, answer, self._laboratory)
         mark = {True: "good", False: "bad", None: ""}[found.right]
-        self._said[name, question.id] = mark, feedback(opened.work.lang, found)
+        self._feedback[name, question.id] = mark, feedback(opened.work.lang, found)
 
     def _opened(self, name: str) -> CourseFolder:
         """The directory of a unit.
 
         Raises:
             UsageError: Its unit is not one of this package, or it has links, which could lead out of the folder.
+            RecordUnreadable: Its file is damaged.
         """
         if name not in self._folder.find(WORK):
             raise UsageError("unit", name, "was not started here", "handshake course start 1")
@@ -145,6 +146,8 @@ class Units:
         if links:
             raise UsageError("unit", name, f"has symbolic links ({', '.join(links[:3])})", "handshake course start 1")
         opened = CourseFolder.open(path)
+        if opened.work.lang not in LANGUAGES:
+            raise RecordUnreadable(f"{name}/{WORK}: {opened.work.lang!r} is not a language")
         if opened.unit.folder.parent != SHIPPED:
             raise UsageError("unit", name, "is not of this package; use the command line", "handshake course check")
         return opened
@@ -185,7 +188,7 @@ class Units:
 
         def shown(question: Question, answer: str) -> dict[str, object]:
             text = question_text(opened.unit, question, work.seed, frame.lang, self._laboratory)
-            mark, said = self._said.get((name, question.id), ("", ""))
+            mark, said = self._feedback.get((name, question.id), ("", ""))
             return {
                 "id": question.id,
                 "text": _marked_up(text),
