@@ -122,13 +122,15 @@ class Moments:
                 "command", f"{command[:40]}…", "is too long; put it into a file", "py exec(open('x.py').read())"
             )
         parked = self._fork(self._machine(moment), [command])
-        answer = _answer(parked.branch)
-        if answer.error is not None:
-            parked.stack.close()
-            raise from_document(answer.error)
-        number = None
-        if answer.undecided.waiting is not None:
-            number = number_of(_record(parked.branch.results, answer), answer.undecided.waiting)
+        with contextlib.ExitStack() as stack:
+            stack.callback(parked.stack.close)
+            answer = _answer(parked.branch)
+            if answer.error is not None:
+                raise from_document(answer.error)
+            number = None
+            if answer.undecided.waiting is not None:
+                number = number_of(_record(parked.branch.results, answer), answer.undecided.waiting)
+            stack.pop_all()  # it is kept
         made = Moment(moment, command, answer, number)
         self._keep(made, parked)
         return made
@@ -176,9 +178,11 @@ class Moments:
         """Fork a machine with the commands of later moments, as many at once as a request has room for."""
         source = parked
         for commands in _chunks([each.command for each in way]):
-            made = self._fork(parked, commands)
-            if parked is not source:
-                parked.stack.close()
+            try:
+                made = self._fork(parked, commands)
+            finally:
+                if parked is not source:
+                    parked.stack.close()
             parked = made
         self._keep(moment, parked)
         return parked
