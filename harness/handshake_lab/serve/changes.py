@@ -56,7 +56,7 @@ class Changes:
         self._pages.add(page)
         try:
             found = await asyncio.to_thread(self._search)
-            if self._watching is None:
+            if self._watching is None or self._watching.done():
                 self._watching = asyncio.create_task(self._watch(found))
             if state_of(found, name) != state:
                 page.add([name])

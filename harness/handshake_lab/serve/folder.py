@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -49,14 +49,14 @@ class Folder:
     def find(self, file: str = EVENTS) -> dict[str, FoundFile]:
         """The directories that contain a file of some name, as paths relative to the folder, in order; "." is itself.
 
-        Directories whose names begin with a dot are not searched, and links are not followed.
+        Directories whose names begin with a dot are not searched, and links are not followed. Nothing is found if the
+        folder was removed.
         """
         found: dict[str, FoundFile] = {}
-        top = str(self.path)
-        for count, (where, inside, files, descriptor) in enumerate(os.fwalk(top, follow_symlinks=False)):
+        for count, (where, inside, files, descriptor) in enumerate(self._directories()):
             if count >= _MOST_DIRECTORIES or len(found) >= MOST_FOUND:
                 break
-            name = os.path.relpath(where, top)
+            name = os.path.relpath(where, self.path)
             deep = name.count("/") >= _DEEPEST
             inside[:] = [] if deep else sorted(each for each in inside if each[0] != "." and each.isprintable())
             if file not in files:
@@ -68,6 +68,11 @@ class Folder:
             if stat.S_ISREG(status.st_mode):
                 found[name] = FoundFile(status.st_size, status.st_mtime_ns, status.st_ino)
         return dict(sorted(found.items()))
+
+    def _directories(self) -> Iterator[tuple[str, list[str], list[str], int]]:
+        """The directories in the folder, from its top; those that are removed meanwhile are left out."""
+        with suppress(OSError):
+            yield from os.fwalk(str(self.path), follow_symlinks=False)
 
     def read(self, directory: str, file: str = EVENTS) -> bytes:
         """The content of a file.
@@ -108,8 +113,13 @@ class Folder:
         try:
             with self._opened(".") as place:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                with os.fdopen(os.open(name, flags, 0o644, dir_fd=place), "w", encoding="utf-8") as file:
-                    file.write(text)
+                descriptor = os.open(name, flags, 0o644, dir_fd=place)
+                try:
+                    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                        file.write(text)
+                except BaseException:
+                    os.unlink(name, dir_fd=place)
+                    raise
         except OSError as error:
             raise UsageError("save", name, f"cannot be written ({error.strerror})", "save test_another.py") from None
 
