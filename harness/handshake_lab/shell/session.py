@@ -38,8 +38,13 @@ def write_new(name: str, text: str) -> None:
         UsageError: It exists, or cannot be written.
     """
     try:
-        with Path(name).open("x", encoding="utf-8") as file:
-            file.write(text)
+        file = Path(name).open("x", encoding="utf-8")  # noqa: SIM115 -- closed below, before it is removed
+        try:
+            with file:
+                file.write(text)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
     except FileExistsError:
         raise UsageError("save", name, "exists already", "save test_another.py") from None
     except OSError as error:
@@ -128,8 +133,7 @@ class Session:
                 raise UsageError(word, rest.strip(), "is not needed", word)
             return self._views[word](rest.strip())
         ShellCommand.parse(line, self.hosts)
-        self.now = self._moments.after(self.now, line)
-        self._follow()
+        self._continue_at(self._moments.after(self.now, line))
         return [*self.now.answer.text.splitlines(), self.standing()]
 
     def standing(self) -> str:
@@ -167,8 +171,9 @@ class Session:
             found = way[-1 - count] if count < len(way) else None
         if found is None:
             raise UsageError("back", rest, "is not an earlier moment; moments lists them", "back 2")
-        self.left, self.now = self.now, found
-        self._follow()
+        left = self.now
+        self._continue_at(found)
+        self.left = left
         return [self.standing()]
 
     def _reached(self, label: str) -> Moment | None:
@@ -206,12 +211,25 @@ class Session:
             raise UsageError("help", rest, "is not a command", "help step")
         return lines
 
-    def _follow(self) -> None:
-        """Write the record up to now, in place of the one before, which a reader sees whole in either case."""
-        if self._setting.out is not None:
-            new = self._setting.out / f".{EVENTS}"
-            new.write_bytes(self._moments.events(self.now))
-            new.replace(self._setting.out / EVENTS)
+    def _continue_at(self, moment: Moment) -> None:
+        """Make a moment the present one, and write the record up to it in place of the one before, as a whole.
+
+        Raises:
+            UsageError: It cannot be written: the present moment is still the one before.
+        """
+        if (out := self._setting.out) is not None:
+            new = out / f".{EVENTS}"
+            content = self._moments.events(moment)
+            try:
+                try:
+                    new.write_bytes(content)
+                    new.replace(out / EVENTS)
+                except BaseException:
+                    new.unlink(missing_ok=True)
+                    raise
+            except OSError as error:
+                raise UsageError("--out", str(out), f"cannot be written ({error.strerror})", "--out my-run") from None
+        self.now = moment
 
     def _end(self) -> list[str]:
         self.ended = True
