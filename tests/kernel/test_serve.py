@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from command_line import COMMAND
+from ctrl_c import hear
 from handshake_lab.cli.replayed import replayed
 from handshake_lab.errors import UsageError
 from handshake_lab.experiment.execute import conducted
@@ -15,6 +21,7 @@ from handshake_lab.serve import lab as lab_module
 from handshake_lab.serve.folder import Folder
 from handshake_lab.serve.lab import Lab
 from handshake_lab.serve.what_if import another_run
+from kernel_processes import kernels_of, runs
 from served import Served, serving
 
 if TYPE_CHECKING:
@@ -70,7 +77,9 @@ def test_a_session_in_a_page(served: Served, folder: Path) -> None:
         assert "For example" in post(served, address, 409, command=f"save {name}")["error"]
     assert "none does" in post(served, address, 409, command="drop")["error"]
     assert "is not an earlier moment" in post(served, address, 409, number=77, fate="drop")["error"]
-    assert post(served, address, command="exit") == {"ended": True}
+    with ThreadPoolExecutor(4) as pages:
+        answers = pages.map(lambda _: post(served, address, command="exit"), range(4))
+    assert list(answers) == [{"ended": True}] * 4
     assert served.ask(address)[0] == 404
 
 
@@ -97,12 +106,15 @@ def test_a_segment_that_passed_is_reached_again(tmp_path: Path) -> None:
 
 def test_what_is_asked_for_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions, and topologies that are files, which would be executed on this machine."""
-    monkeypatch.setattr(lab_module, "MOST_SESSIONS", 0)
+    (tmp_path / "evil.py").write_text("open('mark', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
     lab = Lab(Folder(tmp_path))
     try:
-        for topology in ("/evil.py", "evil.py:x", "no-such-name"):
-            with pytest.raises(UsageError):
+        for topology in (f"{tmp_path}/evil.py", "evil.py:x", "./evil.py", "no-such-name"):
+            with pytest.raises(UsageError, match=r"topology: .* is (not|neither) "):
                 lab.start(topology, "", 1)
+        assert [each.name for each in tmp_path.iterdir()] == ["evil.py"]
+        monkeypatch.setattr(lab_module, "MOST_SESSIONS", 0)
         with pytest.raises(UsageError, match="end one first"):
             lab.start("pair", "", 1)
     finally:
@@ -171,10 +183,16 @@ def test_a_course_unit_in_a_page(served: Served, folder: Path) -> None:
     assert "already" in post(served, "ROOT/en/units", 409, unit="4", student="2026-7")["error"]
 
 
-def test_a_course_unit_does_not_lead_out_of_the_folder(served: Served, folder: Path, tmp_path: Path) -> None:
+def test_a_course_unit_does_not_lead_out_of_the_folder(
+    served: Served, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Units of elsewhere, names that leave the folder, and directories with links."""
     for unit in (str(tmp_path), "../x", "99", ""):
         assert post(served, "ROOT/en/units", 409, unit=unit, student="kim")["error"]
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "unit.toml").touch()
+    monkeypatch.chdir(folder)
+    assert "is neither a unit" in post(served, "ROOT/en/units", 409, unit="elsewhere", student="kim")["error"]
     assert post(served, "ROOT/en/units", 409, unit="2", student="../../kim")["error"]
     address = post(served, "ROOT/en/units", unit="2", student="kim")["address"]
     (folder / "02-four-way-close" / "runs").symlink_to(tmp_path)
@@ -182,11 +200,51 @@ def test_a_course_unit_does_not_lead_out_of_the_folder(served: Served, folder: P
     (folder / "02-four-way-close" / "runs").unlink()
     work = folder / "02-four-way-close" / ".course.json"
     text = work.read_text("utf-8")
+    work.write_text(text.replace('"lang": "en"', '"lang": "xx"'), "utf-8")
+    assert "is not a language" in post(served, address, 409, action="run")["error"]
+    status, _, page = served.ask(address)
+    assert status == 500
+    assert b"is not a language" in page
+    work.write_text(text, "utf-8")
+    predictions = folder / "02-four-way-close" / "predictions.toml"
+    predictions.write_bytes(b"\xff")
+    assert post(served, address, 409, action="predict")["error"]
+    assert served.ask(address)[0] == 500
+    predictions.unlink()
     work.write_text(text.replace('"source": ""', json.dumps({"source": str(tmp_path)})[1:-1]), "utf-8")
     assert post(served, address, 409, action="run")["error"]
     for name in ("..", "02-four-way-close/..", "demo", "%2e%2e"):
         assert served.ask(f"ROOT/en/units/{name}")[0] == 404
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=str
+)
+def test_nothing_is_left_after_a_signal(number: signal.Signals, status: int, tmp_path: Path) -> None:
+    """No parked kernel, and no file of a run."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with subprocess.Popen(
+        [*COMMAND, "serve", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        preexec_fn=hear,  # noqa: PLW1509 -- it only restores a signal
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            address = next(line for line in process.stdout if line.startswith("http"))
+            post(Served(address.strip()), "ROOT/en/sessions")
+            kernels = list(kernels_of(process.pid))
+            assert kernels
+            assert list(scratch.iterdir())
+            process.send_signal(number)
+            assert process.wait(60) == status
+        finally:
+            process.kill()
+    assert not [pid for pid in kernels if runs(pid)]
+    assert not list(scratch.glob("handshake-*"))
 
 
 def test_a_shell_is_followed(tmp_path: Path) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import threading
 from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
+from handshake_lab.cli import replayed as replayed_module
+from handshake_lab.cli.commands import record as record_verb
 from handshake_lab.cli.replayed import replayed
 from handshake_lab.errors import RecordUnreadable, UsageError
+from handshake_lab.kernel.lab import provide_lab
 from handshake_lab.recording.run_files import EVENTS
 from handshake_lab.serve import changes
 from handshake_lab.serve.folder import LONGEST_FILE, Folder
 from handshake_lab.serve.guard import LONGEST_BODY
 from handshake_lab.serve.server import Server
 from handshake_lab.serve.what_if import can_be_had_again
+from handshake_lab.shell.session import write_new
 from msgspec.structs import replace
 from recordings import RUNS
 from report_records import normal
@@ -239,6 +244,16 @@ def test_a_link_that_appears_between_search_and_reading(folder: Path, tmp_path: 
     assert not (folder / "new.py").exists()
 
 
+def test_no_file_is_left_that_was_not_written_completely(tmp_path: Path) -> None:
+    """Neither where a page saves a test, nor where a terminal does."""
+    for write in (Folder(tmp_path).create, lambda name, text: write_new(str(tmp_path / name), text)):
+        with pytest.raises(UnicodeEncodeError):
+            write("test_it.py", "x" * 100_000 + "\udc80")
+        assert list(tmp_path.iterdir()) == []
+        write("test_it.py", "pass\n")
+        (tmp_path / "test_it.py").unlink()
+
+
 def test_it_listens_on_loopback_only(served: Served) -> None:
     """Another address of this machine, which loopback also has, is not answered."""
     with pytest.raises(OSError, match="refused"):
@@ -266,6 +281,23 @@ def test_changes_are_reported(tmp_path: Path) -> None:
         with (tmp_path / "a run" / EVENTS).open("ab") as file:
             file.write(b"".join(lines[3:]))
         until(stream, b'data: ["a run"]')
+
+
+def test_changes_are_reported_after_the_folder_was_removed(tmp_path: Path) -> None:
+    """As soon as there is one again."""
+    top = tmp_path / "top"
+    (top / "a").mkdir(parents=True)
+    shutil.copyfile(RUNS / "normal.jsonl", top / "a" / EVENTS)
+    with serving(top) as server, socket.create_connection(("127.0.0.1", server.port), timeout=20) as page:
+        page.sendall(f"GET {server.root}/events HTTP/1.1\r\nHost: {server.host}\r\n\r\n".encode())
+        stream = page.makefile("rb")
+        until(stream, b"data: ")
+        shutil.rmtree(top)
+        until(stream, b'data: ["a"]')
+        assert server.ask("ROOT/en/")[0] == 200
+        (top / "b").mkdir(parents=True)
+        (top / "b" / EVENTS).touch()
+        until(stream, b'data: ["b"]')
 
 
 def until(stream: BinaryIO, wanted: bytes) -> None:
@@ -310,25 +342,63 @@ def test_only_what_can_be_had_again_is_offered() -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "why"),
     [
-        "",
-        "ls",
-        "handshake",
-        "handshake run evil.py",
-        "handshake test --seed 1",
-        "handshake demo --help",
-        "handshake demo --no-such-option",
-        "handshake demo 'unbalanced",
-        "handshake demo --topology ./evil.py",
-        "handshake demo --topology /tmp/evil.py:topo",
-        "handshake demo --kernel host",
-        "handshake record --kernel vm --client true",
-        "handshake record",
-        "sh -c 'handshake demo'",
+        ("", "cannot be run again here"),
+        ("ls", "cannot be run again here"),
+        ("handshake", "cannot be run again here"),
+        ("handshake run evil.py", "cannot be run again here"),
+        ("handshake test --seed 1", "cannot be run again here"),
+        ("handshake demo --help", "cannot be run again"),
+        ("handshake demo --no-such-option", "No such option"),
+        ("handshake demo 'unbalanced", "No closing quotation"),
+        ("handshake demo --topology ./evil.py", "is a file"),
+        ("handshake demo --topology TMP/evil.py:topo", "is a file"),
+        ("handshake demo --kernel host", "is not a lab kernel"),
+        ("handshake demo --kernel labour", "is not a lab kernel"),
+        ("handshake demo --kernel lab:2.4", "is not installed. For example: handshake kernel build --version 2.4"),
+        ("handshake demo --memory 1048576", "is more than the 1024 MiB"),
+        ("handshake record --kernel vm --client true", "is not a lab kernel"),
+        ("handshake record", "--client"),
+        ("sh -c 'handshake demo'", "cannot be run again here"),
     ],
 )
-def test_no_record_has_commands_executed_on_this_machine(command: str) -> None:
-    """A record names the command that made it, and can come from anybody."""
-    with pytest.raises(UsageError):
-        replayed(command)
+def test_no_record_has_commands_executed_on_this_machine(
+    command: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record names the command that made it, and can come from anybody: nothing is executed, and nothing is built."""
+    monkeypatch.setattr(provide_lab, "ensure", None)
+    monkeypatch.setattr(replayed_module, "LabImages", _Images)
+    (tmp_path / "evil.py").write_text("open('mark', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UsageError, match=re.escape(why)):
+        replayed(command.replace("TMP", str(tmp_path)))
+    assert [each.name for each in tmp_path.iterdir()] == ["evil.py"]
+
+
+class _Images:
+    """A machine with the usual lab kernel only."""
+
+    def find(self, version: str | None) -> object:
+        """The kernel of a version."""
+        return None if version else self
+
+
+@pytest.mark.parametrize(("asked", "limit"), [("600s", 60.0), ("5s", 5.0)])
+def test_a_repeated_run_has_a_limit(asked: str, limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a minute of real time, whatever its record names."""
+    limits: list[float] = []
+
+    class Chosen(Exception):
+        """The kernel was chosen."""
+
+    def choose(_name: str, _seed: int, wall: float, **_: object) -> None:
+        limits.append(wall)
+        raise Chosen
+
+    monkeypatch.setattr(replayed_module, "LabImages", _Images)
+    monkeypatch.setattr(record_verb, "choose_kernel", choose)
+    with pytest.raises(Chosen):
+        replayed(f"handshake record --kernel lab --client true --wall-limit {asked}")
+    assert limits == [limit]

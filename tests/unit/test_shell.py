@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
+import contextlib
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from handshake_lab.errors import RecordUnreadable, UsageError
+from handshake_lab.experiment.shell_script import ANSWER
+from handshake_lab.experiment.shell_session import Answer
 from handshake_lab.plan.checks import check_requests, parse_links
 from handshake_lab.plan.shell_command import ACTING, FATES, ShellCommand, Until
 from handshake_lab.reconcile.stored_run import read
+from handshake_lab.recording.run_files import EVENTS
 from handshake_lab.shell import views
 from handshake_lab.shell.help_texts import COMMANDS, help_lines
+from handshake_lab.shell.moments import Moment, Moments
 from handshake_lab.shell.saved_test import name_of_test, saved_test
-from handshake_lab.shell.session import write_new
+from handshake_lab.shell.session import Session, Setting, write_new
 from handshake_lab.shell.shell_job import network_of
 from recordings import RUNS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 HOSTS = ("h1", "h2")
@@ -157,3 +165,68 @@ def test_where_no_test_is_saved(tmp_path: Path) -> None:
     for name in ("there.py", "none/test_it.py"):
         with pytest.raises(UsageError, match="For example"):
             write_new(str(tmp_path / name), "")
+
+
+class _Branch:
+    """A parked machine without a kernel: a fork of it has no answer, or a damaged one."""
+
+    parked = True
+
+    def __init__(self, results: Path, log: list[str]) -> None:
+        self.results = results
+        self._log = log
+
+    @contextlib.contextmanager
+    def fork(self, text: str) -> Iterator[_Branch]:
+        """A fork, whose end is noted."""
+        self._log.append(f"fork {text}")
+        if "refused" in text:
+            raise UsageError("command", text, "is refused", "step")
+        try:
+            yield _Branch(self.results / text.strip('[]"'), self._log)
+        finally:
+            self._log.append(f"end {text}")
+
+
+def test_no_machine_is_left_when_a_command_has_failed(tmp_path: Path) -> None:
+    """Whatever fails after it was forked."""
+    log: list[str] = []
+    (tmp_path / ANSWER).write_bytes(msgspec.json.encode(Answer(0)))
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / ANSWER).write_text("{")
+    kernel: Any = SimpleNamespace(trunk=lambda _: contextlib.nullcontext(_Branch(tmp_path, log)))
+    job: Any = None
+    with Moments(job, kernel) as moments:
+        for command, error in (("none", OSError), ("damaged", msgspec.DecodeError)):
+            with pytest.raises(error):
+                moments.after(moments.first, command)
+            assert log == [f'fork ["{command}"]', f'end ["{command}"]']
+            log.clear()
+        # As many commands as take two requests, of which the second fails.
+        moment = moments.first
+        for command in ("x" * 3000, "refused" + "y" * 3000):
+            moment = Moment(moment, command, Answer(0))
+        with pytest.raises(UsageError, match="is refused"):
+            moments.record(moment)
+        assert [each[:6] for each in log] == ["fork [", "fork [", 'end ["']
+
+
+def test_a_record_that_cannot_be_written(tmp_path: Path) -> None:
+    """The session stays where it was, and its file as it was."""
+    first = Moment(None, "", Answer(0))
+    moments: Any = SimpleNamespace(
+        first=first, after=lambda moment, line: Moment(moment, line, Answer(5)), events=lambda _: b"events"
+    )
+    planned = check_requests("pair", (), ())
+    session = Session(moments, Setting(planned, "pair", (), {}, 1, out=tmp_path))
+    session.execute("step")
+    now = session.now
+    assert now.before is first
+    (tmp_path / EVENTS).unlink()
+    (tmp_path / EVENTS).mkdir()
+    for command in ("step", "back"):
+        with pytest.raises(UsageError, match=r"--out: .* cannot be written"):
+            session.execute(command)
+        assert session.now is now
+        assert session.left is None
+        assert [each.name for each in tmp_path.iterdir()] == [EVENTS]
