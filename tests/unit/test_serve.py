@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 from handshake_lab.cli import replayed as replayed_module
+from handshake_lab.cli.commands import demo as demo_verb
 from handshake_lab.cli.commands import record as record_verb
 from handshake_lab.cli.replayed import replayed
 from handshake_lab.errors import RecordUnreadable, UsageError
@@ -385,8 +386,11 @@ class _Images:
         return None if version else self
 
 
-@pytest.mark.parametrize(("asked", "limit"), [("600s", 60.0), ("5s", 5.0)])
-def test_a_repeated_run_has_a_limit(asked: str, limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("command", "limit"),
+    [("record --client true --wall-limit 600s", 60), ("record --client true --wall-limit 5s", 5), ("demo", 60)],
+)
+def test_a_repeated_run_has_a_limit(command: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a minute of real time, whatever its record names."""
     limits: list[float] = []
 
@@ -398,7 +402,8 @@ def test_a_repeated_run_has_a_limit(asked: str, limit: float, monkeypatch: pytes
         raise Chosen
 
     monkeypatch.setattr(replayed_module, "LabImages", _Images)
-    monkeypatch.setattr(record_verb, "choose_kernel", choose)
+    for verb in (demo_verb, record_verb):
+        monkeypatch.setattr(verb, "choose_kernel", choose)
     with pytest.raises(Chosen):
-        replayed(f"handshake record --kernel lab --client true --wall-limit {asked}")
+        replayed(f"handshake {command} --kernel lab")
     assert limits == [limit]

@@ -9,7 +9,7 @@ import click
 from handshake_lab.cli import options
 from handshake_lab.cli.run_and_show import carry_out
 from handshake_lab.errors import UsageError
-from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.kernel.choose import WALL_LIMIT, choose_kernel
 from handshake_lab.kernel.lab.lab_machine import LabMachine
 
 if TYPE_CHECKING:
@@ -75,9 +75,10 @@ def planned(
     kernel_name: str,
     memory: int | None,
     clock_start: str | None,
+    wall_limit: float = WALL_LIMIT,
     fresh_boot: bool = True,
 ) -> tuple[RunPlan, Kernel]:
-    """The plan of the options, and the kernel for it.
+    """The plan of the options, and the kernel for it, which is killed after some seconds of real time.
 
     Raises:
         UsageError: One is invalid.
@@ -95,7 +96,8 @@ def planned(
     options.print_notes(network)
     if sum(node.kind == "host" for node in network.nodes.values()) < 2:
         raise UsageError("--topology", topology, "has fewer than two hosts", "--topology star,n=3")
-    kernel = choose_kernel(kernel_name, seed, machine=LabMachine.of(memory, clock_start), fresh_boot=fresh_boot)
+    machine = LabMachine.of(memory, clock_start)
+    kernel = choose_kernel(kernel_name, seed, wall_limit, machine=machine, fresh_boot=fresh_boot)
     plan = RunPlan(
         script="handshake_lab.experiment.workloads.request_response:script",
         topology=topology,
