@@ -38,7 +38,7 @@ let waiting = 0;
 async function ask(address, body, where = problem) {
   waiting += 1;
   document.body.classList.add("busy");
-  const late = setTimeout(() => tell(where, where.dataset.busy), 300);
+  const late = setTimeout(() => report(where, where.dataset.busy), 300);
   try {
     const answer = await fetch(address, {
       method: "POST",
@@ -47,18 +47,18 @@ async function ask(address, body, where = problem) {
     });
     const found = await answer.json();
     clearTimeout(late);
-    tell(where, found.error ?? "");
+    report(where, found.error ?? "");
     return found;
   } catch {
     clearTimeout(late);
-    tell(where, document.getElementById("live").dataset.lost);
+    report(where, document.getElementById("live").dataset.lost);
     return null;
   } finally {
     waiting -= 1;
     document.body.classList.toggle("busy", waiting > 0);
   }
 }
-function tell(where, text) {
+function report(where, text) {
   where.textContent = text;
   where.hidden = !text;
 }
@@ -165,7 +165,7 @@ async function act(action, question) {
   const open = new Set(all("details[open] summary", view).map((each) => each.textContent));
   put(view, found.view);
   for (const each of all("details", view)) each.open = open.has(each.querySelector("summary").textContent);
-  tell(document.getElementById("log"), found.said);
+  report(document.getElementById("log"), found.said);
   const again = all("[data-action]", view).find(
     (each) => each.dataset.action === action && (each.dataset.question ?? "") === question,
   );
