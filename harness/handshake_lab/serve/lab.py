@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: How many sessions there can be at the same time: each keeps some 100 MB of parked machines.
+#: How many sessions there can be at the same time: a long one took 416 to 440 MB (benchmarks/shell.py).
 MOST_SESSIONS = 4
 #: Seconds of real time that one command may take.
 _WALL_LIMIT = 60.0

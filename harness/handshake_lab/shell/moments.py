@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from handshake_lab.recording.history import Record
     from handshake_lab.recording.observations import Observation
 
-#: How many parked machines a session keeps, besides the first: each takes some 10 MB.
+#: How many parked machines a session keeps, besides the first: 416 to 440 MB for all of them (benchmarks/shell.py).
 KEPT = 12
 #: A machine can be forked from a fork 255 times (docs/explanation/fork.md).
 _MOST_GENERATIONS = 240
