@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import dask
@@ -61,7 +63,12 @@ def address() -> Iterator[str]:
     tls = {f"distributed.comm.tls.{name}": value for name, value in (("ca-file", security.tls_ca_file), *own.items())}
     with (
         distributed.LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=2, threads_per_worker=1, security=security, host="127.0.0.1", dashboard_address=None
+            n_workers=2,
+            threads_per_worker=1,
+            security=security,
+            host="127.0.0.1",
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # a free port, not 8787 of another run
         ) as cluster,
         dask.config.set(tls),
     ):
@@ -74,7 +81,7 @@ def summary(exploration: Exploration) -> tuple[int, list[Finding], list[Fates], 
 
 
 class Killing:
-    """Kills a worker of a cluster while it runs schedules."""
+    """Kills a worker of a cluster while it runs several schedules."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -82,12 +89,28 @@ class Killing:
 
     def run(self, schedules: Sequence[Fates]) -> Iterator[Outcome]:
         """The outcomes of schedules."""
-        for outcome in self._cluster.run(schedules):
-            if outcome.fates and not self.killed:
-                pids: dict[str, int] = self._cluster.client.run(os.getpid)
-                self.killed = next(iter(pids.values()))
-                os.kill(self.killed, signal.SIGKILL)
-            yield outcome
+        if len(schedules) == 1 or self.killed:
+            yield from self._cluster.run(schedules)
+            return
+        pids: dict[str, int] = self._cluster.client.run(os.getpid)
+        over = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            killed = pool.submit(self._kill, pids, over)
+            try:
+                yield from self._cluster.run(schedules)
+            finally:
+                over.set()
+            self.killed = killed.result()
+
+    def _kill(self, pids: dict[str, int], over: threading.Event) -> int:
+        """Kill a worker as soon as it has a task; returns its process, or 0."""
+        while not over.is_set():
+            tasks = self._cluster.client.processing()  # type: ignore[no-untyped-call]
+            for worker, keys in tasks.items():
+                if keys:
+                    os.kill(pids[worker], signal.SIGKILL)
+                    return pids[worker]
+        return 0
 
 
 def test_a_cluster_finds_what_one_process_finds(target: Target, address: str) -> None:
