@@ -9,18 +9,22 @@ encrypted and authenticated by certificates (TLS).
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import hashlib
 import ipaddress
 import pickle
+import sys
 import tempfile
 import threading
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
-from distributed import Client, KilledWorker, WorkerPlugin, as_completed
+from distributed import Client, Future, KilledWorker, WorkerPlugin, as_completed
 
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed, UsageError
 from handshake_lab.explore.walk import Walker
@@ -56,11 +60,15 @@ class Cluster:
     """
 
     def __init__(self, target: Target, address: str) -> None:
-        self._client = _connected(address)
+        self._address = address
+        self._run = ""  #: identifies the latest call of `run`
+        self._is_lost = False
+        self._client = connected(address)
         try:
             self._demand_encryption(address)
             release = target.kernel().info.release
             self._client.register_plugin(Provision.of(release))
+            self._target = pickle.dumps(_Sent(target, release, {file: _digest(file) for file in target.files}))
         except BaseException as error:
             self._client.close()
             if isinstance(error, EnvironmentUnsupported | UsageError) or not isinstance(error, Exception):
@@ -68,14 +76,15 @@ class Cluster:
             raise EnvironmentUnsupported(
                 f"The workers of {address} cannot be used ({error})", "See their logs."
             ) from error
-        self._target = pickle.dumps(_Sent(target, release, {file: _digest(file) for file in target.files}))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.run(_end, on_error="ignore")
-        self._client.close()
+        try:
+            self._end()
+        finally:
+            self._client.close()
 
     @property
     def client(self) -> Client:
@@ -87,19 +96,56 @@ class Cluster:
 
         Raises:
             KernelFailed: Workers were lost repeatedly with the same schedules.
+            EnvironmentUnsupported: The scheduler or all workers were lost.
         """
-        workers = sorted(self._workers())
-        futures = [
-            self._client.submit(_walk, self._target, part, pure=False, workers=[worker], allow_other_workers=True)
-            for part, worker in zip(parts(schedules, len(workers)), workers, strict=False)
-        ]
+        self._run = uuid.uuid4().hex
         try:
-            for _, outcomes in as_completed(futures, loop=self._client.loop, with_results=True):
-                yield from outcomes
+            futures = self._submitted(schedules)
+        except Exception as error:  # noqa: BLE001  Dask raises several classes
+            raise self._lost(error) from None
+        complete = False
+        try:
+            for future in as_completed(futures, loop=self._client.loop):
+                yield from self._outcomes(future)
+            complete = True
         except KilledWorker as error:
             raise KernelFailed("workers of the cluster that explore were lost repeatedly", str(error)) from None
         finally:
-            self._client.cancel(futures)
+            if not self._is_lost:
+                self._client.cancel(futures)
+            if not complete:
+                self._end()
+
+    def _submitted(self, schedules: Sequence[Fates]) -> list[Future]:
+        workers = sorted(self._workers())
+        task = functools.partial(self._client.submit, _walk, self._run, self._target)
+        return [
+            task(part, pure=False, workers=[worker], allow_other_workers=True)
+            for part, worker in zip(parts(schedules, len(workers)), workers, strict=False)
+        ]
+
+    def _outcomes(self, future: Future) -> list[Outcome]:
+        """The result of a task that has ended; raises its exception."""
+        try:
+            outcomes: list[Outcome] = future.result()
+        except Exception as error:
+            if future.status == "error":
+                raise
+            raise self._lost(error) from None
+        except asyncio.CancelledError as error:
+            raise self._lost(error) from None
+        return outcomes
+
+    def _lost(self, error: BaseException) -> EnvironmentUnsupported:
+        self._is_lost = True
+        reason = str(error) or type(error).__name__
+        return EnvironmentUnsupported(f"The cluster {self._address} was lost ({reason})", "Start it again.")
+
+    def _end(self) -> None:
+        """Stop what the workers still run, and end their kernels. Dask does not stop a task that is running."""
+        if not self._is_lost:
+            with contextlib.suppress(OSError):  # the scheduler is lost
+                self._client.run(_end, self._run, on_error="ignore")
 
     def _workers(self) -> list[str]:
         self._client.wait_for_workers(1, timeout=_CONNECTS)
@@ -157,12 +203,12 @@ class Provision(WorkerPlugin):  # type: ignore[misc]  # Dask has no type hints f
         """Called by Dask on each worker, also on one that joins later.
 
         Raises:
-            EnvironmentUnsupported: The worker has another version of the package.
+            EnvironmentUnsupported: The worker has another version of the package, or of Python.
         """
         if package_digest() != self._package:
             raise EnvironmentUnsupported(
-                f"the worker {getattr(worker, 'address', '')} has another version of handshake_lab",
-                "Install the same version on all machines.",
+                f"the worker {getattr(worker, 'address', '')} has another version of handshake_lab or of Python",
+                "Install the same versions on all machines.",
             )
         if LabImages().find(self._release) is None:
             content, sha256 = self._packed
@@ -174,8 +220,8 @@ class Provision(WorkerPlugin):  # type: ignore[misc]  # Dask has no type hints f
 
 @functools.cache
 def package_digest() -> str:
-    """The digest of this package's files; records are the same only with the same code."""
-    found = hashlib.sha256()
+    """The digest of this package's files and of Python's version; records are the same only with the same code."""
+    found = hashlib.sha256(sys.version.encode())
     for directory in PACKAGES:
         for file in sorted(directory.rglob("*")):
             if file.is_file() and file.suffix not in (".pyc", ".so"):
@@ -187,7 +233,13 @@ def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
-def _connected(address: str) -> Client:
+def connected(address: str) -> Client:
+    """A client of a scheduler.
+
+    Raises:
+        UsageError: The address is invalid, or the connection would not be encrypted.
+        EnvironmentUnsupported: The scheduler does not answer.
+    """
     if not _is_safe(address):
         raise UsageError("--on", address, "is another machine's and not encrypted", _EXAMPLE)
     try:
@@ -216,11 +268,24 @@ def _is_safe(address: str) -> bool:
 #: In a worker: its target and its walker. The lab kernels of a process run one at a time.
 _lock = threading.Lock()
 _walkers: dict[bytes, Walker] = {}
+#: In a worker: the calls of `Cluster.run` that have ended.
+_ended: set[str] = set()
 
 
-def _walk(target: bytes, schedules: Sequence[Fates]) -> list[Outcome]:
-    """In a worker: run schedules."""
+def _walk(run: str, target: bytes, schedules: Sequence[Fates]) -> list[Outcome]:
+    """In a worker: run schedules, until the call of `Cluster.run` has ended."""
+    try:
+        return _walked(run, target, schedules)
+    finally:
+        if run in _ended:
+            _end(run)  # it could not do so while they ran
+
+
+def _walked(run: str, target: bytes, schedules: Sequence[Fates]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
     with _lock:
+        if run in _ended:
+            return outcomes
         if target not in _walkers:
             _close()
             sent: _Sent = pickle.loads(target)  # noqa: S301  from the client, whose code Dask runs as well
@@ -231,11 +296,17 @@ def _walk(target: bytes, schedules: Sequence[Fates]) -> list[Outcome]:
                         "Give all machines the same files at the same path.",
                     )
             _walkers[target] = Walker(sent.target)
-        return list(_walkers[target].walk(schedules))
+        with contextlib.closing(_walkers[target].walk(schedules)) as walk:
+            for outcome in walk:
+                outcomes.append(outcome)
+                if run in _ended:
+                    break
+    return outcomes
 
 
-def _end() -> None:
-    """In a worker: end the kernels; those of a run in progress end with the next target."""
+def _end(run: str) -> None:
+    """In a worker: stop the schedules of a call of `Cluster.run`, and end the kernels."""
+    _ended.add(run)
     if _lock.acquire(blocking=False):
         try:
             _close()

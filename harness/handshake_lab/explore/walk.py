@@ -23,7 +23,7 @@ from handshake_lab.kernel.shared.job import INTERRUPTED
 from handshake_lab.plan.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from handshake_lab.explore.outcome import Outcome
     from handshake_lab.explore.target import Target
@@ -62,7 +62,7 @@ class Walker:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def walk(self, schedules: Iterable[Fates]) -> Iterator[Outcome]:
+    def walk(self, schedules: Iterable[Fates]) -> Generator[Outcome, None, None]:
         """Run schedules, in the order of the tree: those with later segments first.
 
         Args:
