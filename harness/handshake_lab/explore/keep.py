@@ -20,7 +20,7 @@ from handshake_lab.report.kept_run import write_capture, write_page
 from handshake_lab.verdict.judge import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from handshake_lab.explore.target import Target
@@ -97,21 +97,28 @@ def kept_since(place: Path, time: float) -> list[KeptFinding]:
     return [load(file.parent) for file in files if file.stat().st_mtime >= time]
 
 
-def compared(findings: Mapping[str, Sequence[KeptFinding]]) -> str:
+def compared(findings: Mapping[str, Sequence[KeptFinding]], failed: Collection[str] = ()) -> str:
     """Which kernels break a target, as text: a line for each failure.
 
     Args:
         findings: By kernel.
+        failed: The kernels whose exploration failed: with a finding, or for another reason.
     """
+    without = {
+        kernel: "failed, see above" if kernel in failed and not each else "nothing found"
+        for kernel, each in findings.items()
+    }
     broken: dict[tuple[str, str], dict[str, str]] = {}
     for kernel, each in findings.items():
         for kept in each:
             faults = ", ".join(map(str, kept.finding.faults)) or "no fault"
             broken.setdefault((kept.target, kept.finding.failed.signature), {})[kernel] = faults
-    if not broken:
+    if not broken and not failed:
         return f"nothing found on Linux {', '.join(findings)}"
+    if not broken:
+        return "\n".join(f"Linux {kernel}: {text}" for kernel, text in without.items())
     lines = []
     for (target, signature), found in broken.items():
-        shown = [f"Linux {kernel}: {found.get(kernel, 'nothing found')}" for kernel in findings]
+        shown = [f"Linux {kernel}: {found.get(kernel, without[kernel])}" for kernel in findings]
         lines.append("\n  ".join([f"{target}: {signature}", *shown]))
     return "\n".join(lines)

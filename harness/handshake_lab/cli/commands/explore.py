@@ -164,5 +164,6 @@ def command(
     for version in dict.fromkeys(version.strip() for version in kernels.split(",")):
         click.echo(f"Linux {version}")
         statuses[version] = explored(f"lab:{version}", out / version)
-    click.echo(compared({version: kept_since(out / version, began) for version in statuses}))
+    failed = [version for version, status in statuses.items() if status]
+    click.echo(compared({version: kept_since(out / version, began) for version in statuses}, failed))
     return max(statuses.values())
