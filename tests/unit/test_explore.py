@@ -30,6 +30,7 @@ def test_settings_are_written_as_they_are_read(text: str) -> None:
         ("budget=60", "60"),
         ("fault=1", "faults"),
         ("runs=-1", "-1"),
+        ("workers=4 on=tcp://127.0.0.1:8786", "has no effect on a cluster"),
     ],
 )
 def test_invalid_settings_are_refused(text: str, named: str) -> None:
@@ -72,3 +73,8 @@ def test_the_kernels_that_break_a_test_are_listed() -> None:
         "  Linux 7.3: duplicate SYN nth=1 from h1",
     ]
     assert compared({"6.1": [], "7.3": []}) == "nothing found on Linux 6.1, 7.3"
+
+
+def test_a_kernel_whose_exploration_failed_for_another_reason_is_named() -> None:
+    """Such as an error, or a claim that was never true: there is no finding then."""
+    assert compared({"6.1": [], "7.3": []}, ["7.3"]) == "Linux 6.1: nothing found\nLinux 7.3: failed, see above"

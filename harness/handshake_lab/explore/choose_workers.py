@@ -8,6 +8,8 @@ from handshake_lab.errors import EnvironmentUnsupported
 from handshake_lab.explore.workers import Processes, ThisProcess
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from handshake_lab.explore.cluster import Cluster
     from handshake_lab.explore.settings import Settings
     from handshake_lab.explore.target import Target
@@ -20,11 +22,26 @@ def chosen(target: Target, settings: Settings) -> ThisProcess | Processes | Clus
         EnvironmentUnsupported: Dask is not installed, or its cluster cannot be used.
     """
     if settings.on:
-        try:
-            from handshake_lab.explore.cluster import Cluster  # noqa: PLC0415  Dask takes a second to import
-        except ImportError as error:
-            raise EnvironmentUnsupported(
-                f"--on needs Dask, which is not installed ({error})", "pip install 'handshake-lab[dask]'"
-            ) from None
-        return Cluster(target, settings.on)
+        made: Cluster = _cluster().Cluster(target, settings.on)
+        return made
     return Processes(target, settings.workers) if settings.workers > 1 else ThisProcess(target)
+
+
+def check_cluster(address: str) -> None:
+    """Check that a cluster can be connected to.
+
+    Raises:
+        UsageError: The address is invalid, or the connection would not be encrypted.
+        EnvironmentUnsupported: Dask is not installed, or the scheduler does not answer.
+    """
+    _cluster().connected(address).close()
+
+
+def _cluster() -> ModuleType:
+    try:
+        from handshake_lab.explore import cluster  # noqa: PLC0415  Dask takes a second to import
+    except ImportError as error:
+        raise EnvironmentUnsupported(
+            f"--on needs Dask, which is not installed ({error})", "pip install 'handshake-lab[dask]'"
+        ) from None
+    return cluster

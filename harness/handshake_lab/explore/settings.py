@@ -69,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Parse ``faults=2 of=drop,delay``.
 
         Raises:
-            UsageError: A word is unknown, or its value is invalid.
+            UsageError: A word is unknown, or its value is invalid; or ``workers`` and ``on`` are given.
         """
         values: dict[str, object] = {}
         for word in text.split():
@@ -90,7 +90,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             else:
                 known = cls.__struct_fields__
                 raise UsageError("explore", word, f"is not a setting; {hint(name, known)}", _EXAMPLE)
-        return cls(**values)  # type: ignore[arg-type]
+        parsed = cls(**values)  # type: ignore[arg-type]
+        if parsed.on and parsed.workers > 1:
+            reason = "has no effect on a cluster, whose workers are all used"
+            raise UsageError("explore workers", parsed.workers, reason, f"on={parsed.on}")
+        return parsed
 
     @property
     def of_one_run(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import click
 from handshake_lab.checkout.pytest_run import run_pytest
 from handshake_lab.cli import options
 from handshake_lab.errors import UsageError
+from handshake_lab.explore.choose_workers import check_cluster
 from handshake_lab.explore.keep import compared, kept_since, load
 from handshake_lab.explore.programs import programs_target, record_command
 from handshake_lab.explore.properties import DEFAULT, PROPERTIES
@@ -130,6 +131,8 @@ def command(
     """
     line = ["-q", "--no-header", "-rP"]
     if replay is not None:
+        if scheduler:
+            raise UsageError("--on", scheduler, "has no effect with --replay", f"handshake explore --replay {replay}")
         kept = load(replay)
         line += ["--handshake-replay", str(replay), "--handshake-seed", str(kept.kernel.seed), kept.target]
         found_on = f"lab:{kept.kernel.release}" if kernel_name == "lab" else kernel_name
@@ -141,6 +144,8 @@ def command(
     given["on"] = scheduler
     words += [f"{name}={value}" for name, value in given.items() if value]
     settings = Settings.parse(" ".join(words))
+    if scheduler:
+        check_cluster(scheduler)
     line += ["--handshake-explore", str(settings), "--handshake-seed", str(seed)]
 
     def explored(name: str, place: Path) -> int:
