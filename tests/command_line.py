@@ -59,10 +59,11 @@ def handshake(
         caught = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(_sent_to(caught / "output", 1, "stdout"))
         stack.enter_context(_sent_to(caught / "errors", 2, "stderr"))
+        status = 0
         try:
             main()
         except SystemExit as ended:
-            status = int(ended.code or 0)
+            status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         finally:
             for stream in (sys.stdout, sys.stderr):
                 if not stream.closed:  # as it is after a broken pipe
