@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -150,9 +151,8 @@ def test_completion(shell: str) -> None:
 @pytest.mark.parametrize("option", ["--link"])
 def test_a_direction_without_quotation_marks(tmp_path: Path, option: str) -> None:
     """The shell has taken half of it: the message says so."""
-    program = f"{sys.executable} -c 'from handshake_lab.cli.main import main; main()'"
     done = subprocess.run(
-        ["bash", "-c", f"{program} demo {option} s1>h1:delay=50ms"],
+        ["bash", "-c", f"{shlex.join(COMMAND)} demo {option} s1>h1:delay=50ms"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from command_line import COMMAND
 from handshake_lab.cli.commands.cache import command as cache_command
 from handshake_lab.errors import EnvironmentUnsupported, KernelFailed, UsageError
 from handshake_lab.kernel.cache_contents import clean, entries
@@ -458,7 +459,7 @@ def test_the_list_as_json(tmp_path: Path) -> None:
     """For programs: one document with what is needed to choose."""
     image = build(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", "from handshake_lab.cli.main import main; main()", "kernel", "list", "--json"],
+        [*COMMAND, "kernel", "list", "--json"],
         capture_output=True,
         check=True,
         cwd=ROOT,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import COMMAND
 from handshake_lab.recording.run_files import EVENTS
 from handshake_lab.report.text.language import locale_language
 from recordings import RUNS
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KOREAN = "ko_KR.UTF-8"
-HANDSHAKE = "from handshake_lab.cli.main import main; main()"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def handshake(*words: str, locale: str) -> str:
     """What the command prints under a locale."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG"))}
     done = subprocess.run(
-        [sys.executable, "-c", HANDSHAKE, *words],
+        [*COMMAND, *words],
         env={**environment, "LANG": locale, "PYTHONUTF8": "1"},
         capture_output=True,
         text=True,

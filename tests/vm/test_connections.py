@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import COMMAND
 
 if TYPE_CHECKING:
     from handshake_lab.experiment.net import Net
@@ -35,7 +35,7 @@ def test_the_demonstration(request: pytest.FixtureRequest) -> None:
     """The README's demonstration: as documented, with TIME-WAIT's minute (TCP_TIMEWAIT_LEN)."""
     words = ["demo", "--json", "--kernel", request.config.getoption("--handshake-kernel")]
     done = subprocess.run(
-        [sys.executable, "-c", "from handshake_lab.cli.main import main; main()", *words],
+        [*COMMAND, *words],
         capture_output=True,
         text=True,
         check=False,
