@@ -19,6 +19,7 @@ from unittest import mock
 
 from handshake_lab.cli.main import main
 from handshake_lab.kernel.choose import choose_kernel
+from handshake_lab.report.text.as_typed import CALLED_AS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,7 +51,9 @@ def handshake(
     before = Path.cwd()
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(sys, "argv", ["handshake", *arguments]))
-        stack.enter_context(mock.patch.dict(os.environ, environment or {}))
+        stack.enter_context(mock.patch.dict(os.environ))
+        os.environ.pop(CALLED_AS, None)  # help texts would keep it
+        os.environ.update(environment or {})
         stack.enter_context(parked_kernels())
         if cwd is not None:
             os.chdir(cwd)

@@ -74,14 +74,17 @@ LONG = {
         "unit/test_kernel_packaging.py::test_a_wheel_is_installed_and_found",
     ),
     r"^handshake (kernel remove|cache clean --all)": ("removes kernels", "unit/test_kernel_store.py::test_removing"),
+    r"^handshake serve\b": ("serves until it is ended", "kernel/test_serve.py::test_nothing_is_left_after_a_signal"),
+    r"--parquet": ("needs pyarrow", "unit/test_report_series.py::test_parquet_has_the_lines_of_the_csv"),
     r"--kernel host": ("needs another kernel", "recorder/test_record.py::test_programs_run_where_the_command_is_given"),
     r"--kernel vm": ("needs a virtual machine", "vm/test_connections.py::test_the_demonstration"),
     r"--kernel lab:": ("needs another kernel", "unit/test_matrix.py::test_kernels_are_named_as_one_thinks_of_them"),
 }
 #: Not commands of this project, or the name of a verb in a sentence.
 OTHERS = re.compile(
-    r"^(vagrant|pip|sudo|Linux|pytest|python3|cd)\b|…|"
-    r"^handshake (record|run|show|explore|bundle|report|scenarios (run|mutate)|kernel import)( --json| --system)?$"
+    r"^(vagrant|pip|sudo|Linux|pytest|python3|cd|dask|make|tests/browser/setup|\.venv/bin/python)\b|…|"
+    r"^handshake (record|run|show|explore|bundle|report|cache|scenarios (run|mutate)|kernel import)"
+    r"( --json| --system)?$"
 )
 COURSE = """
 from mininet.topo import Topo
@@ -250,7 +253,7 @@ def test_run_it_again(kept: Path, tmp_path: Path) -> None:
     """The line can be pasted where the program was called by a path, and gives the same."""
     path = str(write_program(tmp_path))
     first = in_shell(f"{path} demo --plain --delay 30ms --fault 'drop #2'", kept, HANDSHAKE_CALLED_AS=path)
-    again = re.search(rf"Run again: ({re.escape(path)} demo.*(?:\n\S.*)*)", first.stdout)
+    again = re.search(rf"Run again:\s({re.escape(path)} demo.*(?:\n\S.*)*)", first.stdout)
     assert again is not None, first.stdout
     second = in_shell(f"{again[1].replace(chr(10), ' ')} --plain", kept, HANDSHAKE_CALLED_AS=path)
 

@@ -212,3 +212,15 @@ def test_any_description_round_trips_or_is_refused_by_name(text: str) -> None:
         assert fault.example
     else:
         assert fault == Fault.parse(str(fault))
+
+
+@pytest.mark.parametrize(
+    "rest", ["nth=1", "first=2", "every=3", "port=80", "ipv4", "from h1 nth=1", "to h2", "optional"]
+)
+@pytest.mark.parametrize("kind", ["ICMP", "ICMP-port-unreachable", "UDP"])
+def test_what_follows_a_kind_is_not_part_of_its_name(kind: str, rest: str) -> None:
+    """ICMP errors have names of several words, as a ladder prints them."""
+    fault = Fault.parse(f"drop {kind} {rest}")
+
+    assert fault.kind == kind
+    assert str(fault) == f"drop {kind} {rest}" or "from" in rest

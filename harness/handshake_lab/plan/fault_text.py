@@ -82,7 +82,7 @@ _LABEL = {"seq": "rel_seq", "ack": "rel_ack", "len": "length"}
 #: The mark of a retransmission in a ladder, which is ignored, because the segment's number identifies it.
 _AGAIN = re.compile(r"(?:\s+(?:rtx\s+|↻|rtx))#[0-9]+")
 _NUMBER = re.compile(r"#([0-9]{1,7})")
-_ICMP = re.compile(r"\bICMP((?: [a-z]+)+)(?:, MTU [0-9]+)?")
+_ICMP = re.compile(r"\bICMP((?: [a-z]+(?=[ ,]|$))+)(?:, MTU [0-9]+)?")
 
 
 def read_words(text: object, field: str) -> tuple[str, str, dict[str, Any]]:
