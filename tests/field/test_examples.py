@@ -253,7 +253,7 @@ def test_run_it_again(kept: Path, tmp_path: Path) -> None:
     """The line can be pasted where the program was called by a path, and gives the same."""
     path = str(write_program(tmp_path))
     first = in_shell(f"{path} demo --plain --delay 30ms --fault 'drop #2'", kept, HANDSHAKE_CALLED_AS=path)
-    again = re.search(rf"Run again:\s({re.escape(path)} demo.*(?:\n\S.*)*)", first.stdout)
+    again = re.search(rf"Run again:\s({re.escape(path)}\sdemo.*(?:\n\S.*)*)", first.stdout)
     assert again is not None, first.stdout
     second = in_shell(f"{again[1].replace(chr(10), ' ')} --plain", kept, HANDSHAKE_CALLED_AS=path)
 
