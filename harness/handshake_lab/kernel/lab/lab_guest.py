@@ -29,6 +29,7 @@ from handshake_lab.kernel.shared.guest_setup import (
     mount_file_systems,
     power_off,
 )
+from handshake_lab.kernel.shared.parking import prepare_for_copies
 from handshake_lab.linux.machine_fork import park
 
 
@@ -45,7 +46,7 @@ def _prepare_and_do(boot: dict[str, Any], scratch: str, place: int) -> int:
     """
     for module in boot["preload"]:
         importlib.import_module(module)
-    stage.prepare_for_forks()
+    prepare_for_copies()
     # Also if the machine is not parked: numbers of inodes and devices depend on the sequence of operations.
     stage.list_loaded_files(SCRATCH)
     unmount_host(SCRATCH)

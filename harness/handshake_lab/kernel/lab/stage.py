@@ -6,7 +6,6 @@ booted for one job, `reach_stage` takes the same steps, but does not park.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import json
 import os
@@ -17,27 +16,14 @@ from typing import Any
 
 from handshake_lab.kernel.lab.hostfs import mount_host
 from handshake_lab.kernel.shared import job_runner
-from handshake_lab.linux.inode_numbers import STAGE, skip_to
+from handshake_lab.kernel.shared.parking import prepare_for_copies
 from handshake_lab.linux.machine_fork import park
 from handshake_lab.linux.randomness import seed_randomness
 
 #: The seed of the common steps, during which the seed of a job is not known yet.
 COMMON_SEED = 0
-#: More than a job takes before it begins its run.
-_INODES_OF_A_JOB = 16
 #: The file in a scratch directory that lists the files which a machine had read when it was parked.
 LOADED_FILES = "loaded.json"
-
-
-def prepare_for_forks() -> None:
-    """Reduce the memory that a fork writes to, because it copies each page that it writes to."""
-    # Later collections skip the present objects; to visit an object is to write to it.
-    gc.collect()
-    gc.freeze()
-    # After a grace period of RCU the kernel has freed memory that a fork would otherwise copy.
-    time.sleep(0.1)
-    # A run's sockets begin at a multiple (handshake_lab/experiment/run_start.py): leave few numbers until then.
-    skip_to(STAGE, before=_INODES_OF_A_JOB)
 
 
 def list_loaded_files(scratch: str) -> None:
@@ -73,7 +59,7 @@ def reach_stage() -> Any:
         return job["argument"]
     # In the guest these paths stay the same, although other directories of the host are mounted there.
     scratch, results = job["scratch"], job["results"]
-    prepare_for_forks()
+    prepare_for_copies()
     list_loaded_files(scratch)
     source = park() if job["parks"] else job["host_scratch"]
     mount_host(source, writable=True, at=scratch)

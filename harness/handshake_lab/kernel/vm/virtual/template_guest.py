@@ -7,7 +7,6 @@ mailbox. Process 1 only waits for the process of the job, so that it can leave t
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import io
 import json
@@ -17,15 +16,14 @@ import random
 import signal
 import subprocess
 import tarfile
-import time
 import traceback
 from pathlib import Path
 from typing import Any
 
 from handshake_lab.kernel.shared import guest_setup, job_runner
 from handshake_lab.kernel.shared.guest_setup import RESULTS, SCRATCH
+from handshake_lab.kernel.shared.parking import prepare_for_copies
 from handshake_lab.kernel.vm.virtual.mailbox import GuestMailbox, Reply
-from handshake_lab.linux.inode_numbers import STAGE, skip_to
 from handshake_lab.linux.randomness import seed_randomness
 
 #: What the host wrote for this process.
@@ -55,10 +53,7 @@ def _prepare(modules: list[str]) -> None:
     """Import modules, and leave the machine in a state that is soon restored."""
     for module in modules:
         importlib.import_module(module)
-    gc.collect()
-    gc.freeze()
-    time.sleep(0.1)
-    skip_to(STAGE, before=16)
+    prepare_for_copies()
 
 
 def _begin(seed: int) -> None:
