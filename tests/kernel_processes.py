@@ -1,10 +1,12 @@
-"""The lab kernels that another process has started."""
+"""The kernels that another process has started, and what is left of them."""
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from polling import comes_true
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,3 +36,18 @@ def _program(pid: int) -> str:
 def runs(pid: int) -> bool:
     """Whether a kernel runs, by its process id."""
     return _program(pid) == "linux"
+
+
+def processes_below(directory: Path) -> list[int]:
+    """Processes whose working directory is or was below a directory: a kernel and its own processes."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and str((entry / "cwd").readlink()).startswith(str(directory)):
+                found.append(int(entry.name))
+    return found
+
+
+def vanishes(directory: Path) -> bool:
+    """Whether all that is in a directory goes away."""
+    return comes_true(lambda: not list(directory.iterdir()))

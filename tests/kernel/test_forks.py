@@ -21,7 +21,8 @@ from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.lab import parked_kernel
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from jobs import REPOSITORY, job_from_tests
-from kernel.test_lab import KILLS, processes_below, vanishes
+from kernel.test_lab import KILLS
+from kernel_processes import processes_below, vanishes
 from polling import comes_true
 
 if TYPE_CHECKING:

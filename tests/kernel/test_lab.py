@@ -19,6 +19,7 @@ from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.lab.lab_images import LabImages
 from handshake_lab.kernel.lab.lab_kernel import LabKernel
 from jobs import REPOSITORY, job_from_tests
+from kernel_processes import processes_below, vanishes
 from polling import comes_true
 
 if TYPE_CHECKING:
@@ -166,21 +167,6 @@ def running_elsewhere(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
-
-
-def processes_below(directory: Path) -> list[int]:
-    """Processes whose working directory is below a directory: the kernel and its own processes."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit() and str((entry / "cwd").readlink()).startswith(str(directory)):
-                found.append(int(entry.name))
-    return found
-
-
-def vanishes(directory: Path) -> bool:
-    """Whether all that is in a directory goes away."""
-    return comes_true(lambda: not list(directory.iterdir()))
 
 
 def test_finding_a_place_for_scratch_writes_nothing(tmp_path: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,11 +15,12 @@ from handshake_lab.errors import KernelFailed
 from handshake_lab.kernel.choose import choose_kernel
 from handshake_lab.kernel.shared.kernel_name import in_real_time
 from jobs import REPOSITORY, job_from_tests
+from kernel_processes import processes_below, vanishes
 from polling import comes_true
 from vm.guest_jobs import INTERVAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from handshake_lab.kernel.shared.protocol import Kernel
 
@@ -98,31 +97,29 @@ with choose_kernel(sys.argv[1], 1).run(job_from_tests("tests.vm.guest_jobs:wait_
 """
 
 
-def processes_below(directory: Path) -> list[int]:
-    """Processes whose working directory is below a directory, which may have been removed."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit() and (entry / "cwd").readlink().is_relative_to(directory):
-                found.append(int(entry.name))
-    return found
+def killed_caller_leaves_nothing(kernel: str, results: Path, begun: Callable[[Path], bool], *, within: float) -> None:
+    """Start a process that runs a job, and kill it without warning: neither machine nor scratch directory stays.
+
+    Args:
+        kernel: The kernel's name.
+        results: A directory for what the job writes.
+        begun: Whether it is time to kill; gets the directory of temporary files.
+        within: Seconds until then, at most.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name).resolve()
+        words = [sys.executable, "-c", PROGRAM, kernel, str(results)]
+        with subprocess.Popen(words, env={**os.environ, "TMPDIR": str(directory)}) as process:
+            try:
+                assert comes_true(lambda: begun(directory), within), "it did not begin"
+                assert processes_below(directory)
+            finally:
+                process.kill()
+
+        assert comes_true(lambda: not processes_below(directory)), "the machine outlived its caller"
+        assert vanishes(directory), "the scratch directory outlived its caller"
 
 
 def test_nothing_stays_when_the_caller_is_killed(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """No machine and no file outlives the one who started it, even if that one is given no time to tidy up."""
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name).resolve()
-        words = [sys.executable, "-c", PROGRAM, name_of(request), str(tmp_path)]
-        process = subprocess.Popen(words, env={**os.environ, "TMPDIR": str(directory)})
-        try:
-            assert comes_true((tmp_path / "began").exists, 150), "the job did not begin"
-            assert processes_below(directory)
-
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-
-            assert comes_true(lambda: not processes_below(directory)), "the machine outlived its caller"
-            assert comes_true(lambda: not list(directory.iterdir())), "the scratch directory outlived its caller"
-        finally:
-            process.kill()
-            process.wait()
+    killed_caller_leaves_nothing(name_of(request), tmp_path, lambda _: (tmp_path / "began").exists(), within=150)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +16,9 @@ from handshake_lab.kernel.choose import choose_kernel
 from handshake_lab.kernel.shared import cache
 from handshake_lab.kernel.vm.virtual import templates
 from jobs import job_from_tests
+from kernel_processes import processes_below, vanishes
 from polling import comes_true
-from vm.test_machine import PROGRAM, processes_below
+from vm.test_machine import PROGRAM, killed_caller_leaves_nothing
 
 if TYPE_CHECKING:
     from handshake_lab.kernel.shared.protocol import Kernel
@@ -114,7 +113,7 @@ def test_a_template_that_is_not_finished_is_not_in_the_cache(name: str, tmp_path
             process.kill()
 
     assert comes_true(lambda: not processes_below(scratch)), "the machine outlived its caller"
-    assert comes_true(lambda: not list(scratch.iterdir())), "the scratch directory outlived its caller"
+    assert vanishes(scratch), "the scratch directory outlived its caller"
     assert not (own / "machines").exists()
     with cache.exclusive(lambda: pytest.fail("the lock is held"), own), cache.workshop(own):
         assert len(list(own.glob("work/*"))) == 1, "what was left is still there"
@@ -122,24 +121,7 @@ def test_a_template_that_is_not_finished_is_not_in_the_cache(name: str, tmp_path
 
 def test_nothing_stays_when_the_caller_is_killed(name: str, tmp_path: Path) -> None:
     """No machine and no file but the template outlives the one who started it."""
-    results = tmp_path / "results"
-    results.mkdir()
-    with tempfile.TemporaryDirectory() as place:
-        directory = Path(place).resolve()
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, name, str(results)], env={**os.environ, "TMPDIR": str(directory)}
-        )
-        try:
-            assert comes_true(lambda: bool(processes_below(directory)), 300), "no machine was started"
-
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-
-            assert comes_true(lambda: not processes_below(directory)), "the machine outlived its caller"
-            assert comes_true(lambda: not list(directory.iterdir())), "the scratch directory outlived its caller"
-        finally:
-            process.kill()
-            process.wait()
+    killed_caller_leaves_nothing(name, tmp_path, lambda directory: bool(processes_below(directory)), within=300)
     saved = list(templates.root().iterdir())
     assert saved
     assert all((each / "state").exists() for each in saved)
