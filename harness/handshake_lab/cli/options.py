@@ -73,6 +73,23 @@ def cost(default: str) -> Callable[[_Function], _Function]:
     )
 
 
+def forking_kernel(purpose: str = "") -> Callable[[_Function], _Function]:
+    """``--kernel`` of a verb that keeps moments of a lab kernel.
+
+    Args:
+        purpose: What the kernel is for: "for sessions".
+    """
+    what = f"The lab kernel {purpose}".strip()
+    return click.option(
+        "--kernel",
+        "kernel_name",
+        default="lab",
+        show_default=True,
+        metavar="KIND",
+        help=f"{what}: lab or lab:7.3. It has to be one that forks (handshake kernel list).",
+    )
+
+
 def machine(function: _Function) -> _Function:
     """``--memory``, ``--clock-start``: with what a lab kernel boots."""
     function = click.option(

@@ -22,14 +22,7 @@ from handshake_lab.kernel.shared.kernel_name import check_lab
     metavar="PORT",
     help="Listen on this port of 127.0.0.1.  [default: any that is free]",
 )
-@click.option(
-    "--kernel",
-    "kernel_name",
-    default="lab",
-    show_default=True,
-    metavar="KIND",
-    help="The lab kernel for sessions and other futures: lab or lab:7.3. It has to be one that forks.",
-)
+@options.forking_kernel("for sessions and other futures")
 @click.option("--no-lab", is_flag=True, help="Only show recorded runs: no kernel is needed.")
 @options.language
 def command(folder: Path, port: int, kernel_name: str, *, no_lab: bool, lang: str) -> int:

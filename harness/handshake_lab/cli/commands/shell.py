@@ -17,14 +17,7 @@ from handshake_lab.kernel.shared.kernel_name import check_lab
 @options.sysctls
 @options.links
 @options.seed
-@click.option(
-    "--kernel",
-    "kernel_name",
-    default="lab",
-    show_default=True,
-    metavar="KIND",
-    help="The lab kernel: lab or lab:7.3. It has to be one that forks (handshake kernel list).",
-)
+@options.forking_kernel()
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
