@@ -28,7 +28,13 @@ GENERATED = {"commands": command_page.sections, "docstrings": docstrings_page.se
 _MARK = re.compile(r"<!-- generated: (\w+) -->")
 #: Beginnings of pages -> how much more than others they count in the search. Both languages have one index: words in
 #: Korean are only in its pages, others are sought in English.
-BOOST = {"start.md": 3, "how-to/": 2, "reference/commands.md": 2, "explanation/claims": 0.2}
+BOOST = {
+    "start.md": 3,
+    "how-to/": 2,
+    "reference/commands.md": 2,
+    "explanation/claims": 0.2,
+    "reference/docstrings": 0.5,
+}
 TRANSLATED = 0.2
 #: Beginnings of pages that the search does not find: transcripts have the words of many others.
 NOT_FOUND = "courses/"
